@@ -1,0 +1,107 @@
+/**
+ * Finding the processes that a test started, whoever is their parent by now.
+ *
+ * @module
+ */
+
+/** One process as `/proc/PID/stat` tells it (proc_pid_stat(5)). */
+export interface ProcessLine {
+  readonly pid: number;
+  readonly comm: string;
+  /** R, S, D, T, t, Z, X, I. */
+  readonly state: string;
+  readonly ppid: number;
+  readonly pgrp: number;
+  readonly session: number;
+}
+
+/** Reads `/proc/PID/stat`; null if there is no such process. */
+export function readProcess(pid: number): ProcessLine | null {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  } catch {
+    return null;
+  }
+  // The name stands in parentheses and may hold any character, a parenthesis too.
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  const [state, ppid, pgrp, session] = text.slice(close + 2).split(" ");
+  return {
+    pid,
+    comm: text.slice(open + 1, close),
+    state: state ?? "?",
+    ppid: Number(ppid),
+    pgrp: Number(pgrp),
+    session: Number(session),
+  };
+}
+
+/** Whether the process exists and runs (or could): a zombie is not alive. */
+export function isAlive(pid: number): boolean {
+  const process = readProcess(pid);
+  return process !== null && process.state !== "Z" && process.state !== "X";
+}
+
+/** Every pid of the machine. */
+export function allPids(): number[] {
+  const pids: number[] = [];
+  for (const entry of Deno.readDirSync("/proc")) {
+    if (/^[0-9]+$/.test(entry.name)) pids.push(Number(entry.name));
+  }
+  return pids.sort((a, b) => a - b);
+}
+
+/** The process and all its descendants, parents first; empty if it does not exist. */
+export function processTree(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const pid of allPids()) {
+    const process = readProcess(pid);
+    if (process === null) continue;
+    const siblings = children.get(process.ppid);
+    if (siblings) siblings.push(pid);
+    else children.set(process.ppid, [pid]);
+  }
+  if (readProcess(root) === null) return [];
+  const tree = [root];
+  for (let i = 0; i < tree.length; i++) tree.push(...(children.get(tree[i]!) ?? []));
+  return tree;
+}
+
+/**
+ * The live processes whose environment holds `NAME=VALUE` exactly. The environment is memory: it stays
+ * with a process through fork, orphanhood, checkpoint and restore, which no pid or parent does.
+ */
+export function processesWithEnv(name: string, value: string): number[] {
+  const wanted = `${name}=${value}`;
+  return allPids().filter((pid) => {
+    try {
+      return isAlive(pid) &&
+        Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0").includes(wanted);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/**
+ * Waits until `condition` holds, looking every few milliseconds.
+ *
+ * @param what what is awaited, for the message of the error
+ * @throws Error when it does not hold within `timeoutMs`
+ */
+export async function waitUntil(
+  condition: () => boolean,
+  what: string | (() => string),
+  timeoutMs = 10_000,
+): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > end) {
+      throw new Error(
+        `waited ${timeoutMs} ms in vain: ${typeof what === "string" ? what : what()}`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

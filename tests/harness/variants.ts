@@ -1,0 +1,24 @@
+/**
+ * Every test subject with the arguments that make it test something else: what the self-test of the
+ * subjects runs without any checkpoint, and what the live tests run with one.
+ *
+ * @module
+ */
+
+/** The subjects by name; each list of arguments is one variant, and `[]` is the plain one. */
+export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  sud_allow: [[]],
+  sud_block: [[], ["busy"]],
+};
+
+/** A variant as a test is named after it: `sud_block busy`. */
+export function variantName(name: string, args: readonly string[]): string {
+  return [name, ...args].join(" ");
+}
+
+/** All pairs of subject and arguments, flat. `prefix` picks the subjects whose names start with it. */
+export function allVariants(prefix = ""): { name: string; args: readonly string[] }[] {
+  return Object.entries(VARIANTS)
+    .filter(([name]) => name.startsWith(prefix))
+    .flatMap(([name, variants]) => variants.map((args) => ({ name, args })));
+}
