@@ -1,0 +1,201 @@
+/**
+ * Reads an image directory. Each file is read when it is asked for, decoded once, and counts as hostile.
+ *
+ * @module
+ */
+
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { basename, join, resolve } from "node:path";
+import { StasisError } from "../core/errors.ts";
+import { type DecodedImage, decodeImage, type ImageEntry } from "./codec.ts";
+import { ioError } from "./io_error.ts";
+import {
+  imageFileName,
+  type ImageId,
+  imageIdOf,
+  type ImageKind,
+  type RawImageKind,
+} from "./kind.ts";
+import { decodePagemap, type Pagemap } from "./pagemap.ts";
+import type { ListKind, SingleKind } from "./writer.ts";
+
+/** An image with frames is read whole into memory; one that is larger than this is none of ours. */
+const MAX_IMAGE_SIZE = 1 << 30;
+
+/** An image directory that exists and has an inventory. */
+export class ImageDirectory {
+  /** Where it is, absolute. */
+  readonly path: string;
+  readonly #names: ReadonlySet<string>;
+  readonly #decoded = new Map<string, DecodedImage>();
+  readonly #pagemaps = new Map<string, Pagemap>();
+
+  private constructor(path: string, names: ReadonlySet<string>) {
+    this.path = path;
+    this.#names = names;
+  }
+
+  /**
+   * Opens an image directory. Its files are listed now and read later.
+   *
+   * @throws {StasisError} `bad-image` where it is missing, not a directory or not an image directory.
+   */
+  static open(path: string): ImageDirectory {
+    const absolute = resolve(path);
+    const names = new Set<string>();
+    try {
+      for (const entry of Deno.readDirSync(absolute)) names.add(entry.name);
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) {
+        throw new StasisError("bad-image", `There is no image directory ${absolute}`, { cause });
+      }
+      if (cause instanceof Deno.errors.NotADirectory) {
+        throw new StasisError("bad-image", `${absolute} is not a directory`, {
+          hint: "name the directory that the checkpoint was written to",
+          cause,
+        });
+      }
+      throw ioError(`read ${absolute}`, cause);
+    }
+    if (!names.has("inventory.img")) {
+      const partial = /^\..*\.partial-[0-9a-f]{8}$/.test(basename(absolute));
+      throw new StasisError(
+        "bad-image",
+        `${absolute} is not an image directory: it has no inventory.img`,
+        {
+          hint: partial
+            ? "an interrupted checkpoint left it; it is not whole and can be deleted"
+            : "the inventory is written last: the checkpoint did not finish, or this is another directory",
+        },
+      );
+    }
+    return new ImageDirectory(absolute, names);
+  }
+
+  /** The names of all files, sorted. */
+  get fileNames(): readonly string[] {
+    return [...this.#names].sort();
+  }
+
+  /** Whether there is such an image. */
+  has<Id extends ImageId>(kind: ImageKind<DescMessage, Id> | RawImageKind<Id>, id: Id): boolean {
+    return this.#names.has(imageFileName(kind, id));
+  }
+
+  /** The ids of all images of a kind, in ascending order. */
+  ids<Id extends ImageId>(kind: ImageKind<DescMessage, Id> | RawImageKind<Id>): Id[] {
+    const ids: Id[] = [];
+    for (const name of this.#names) {
+      const id = imageIdOf(kind, name);
+      if (id !== undefined) ids.push(id);
+    }
+    return ids.sort((a, b) => a === null || b === null || a === b ? 0 : a < b ? -1 : 1);
+  }
+
+  /** The path of an image, whether it exists or not. */
+  pathOf<Id extends ImageId>(kind: ImageKind<DescMessage, Id> | RawImageKind<Id>, id: Id): string {
+    return join(this.path, imageFileName(kind, id));
+  }
+
+  /**
+   * Reads the message of an image that has one.
+   *
+   * @throws {StasisError} `bad-image` where it is missing or damaged.
+   */
+  read<Schema extends DescMessage, Id extends ImageId>(
+    kind: SingleKind<Schema, Id>,
+    id: Id,
+  ): MessageShape<Schema> {
+    return this.readEntry(kind, id).message;
+  }
+
+  /**
+   * Reads the message of an image that has one, with what follows it.
+   *
+   * @throws {StasisError} As {@link read}.
+   */
+  readEntry<Schema extends DescMessage, Id extends ImageId>(
+    kind: SingleKind<Schema, Id>,
+    id: Id,
+  ): ImageEntry<Schema> {
+    return this.#decode(kind, id).entries[0]!;
+  }
+
+  /**
+   * Reads the messages of a list. CRIU leaves out lists that would be empty: ask {@link has} first where
+   * that is no fault.
+   *
+   * @throws {StasisError} As {@link read}.
+   */
+  readList<Schema extends DescMessage, Id extends ImageId>(
+    kind: ListKind<Schema, Id>,
+    id: Id,
+  ): MessageShape<Schema>[] {
+    return this.#decode(kind, id).entries.map((entry) => entry.message);
+  }
+
+  /**
+   * Reads the messages of a list, each with what follows it.
+   *
+   * @throws {StasisError} As {@link read}.
+   */
+  readEntries<Schema extends DescMessage, Id extends ImageId>(
+    kind: ListKind<Schema, Id>,
+    id: Id,
+  ): readonly ImageEntry<Schema>[] {
+    return this.#decode(kind, id).entries;
+  }
+
+  /**
+   * Reads a pagemap.
+   *
+   * @throws {StasisError} As {@link read}.
+   */
+  readPagemap<Id extends ImageId>(kind: ListKind<DescMessage, Id>, id: Id): Pagemap {
+    const name = imageFileName(kind, id);
+    let pagemap = this.#pagemaps.get(name);
+    if (pagemap === undefined) {
+      pagemap = decodePagemap(kind, this.#readFile(name), join(this.path, name));
+      this.#pagemaps.set(name, pagemap);
+    }
+    return pagemap;
+  }
+
+  #decode<Schema extends DescMessage, Id extends ImageId>(
+    kind: ImageKind<Schema, Id>,
+    id: Id,
+  ): DecodedImage<Schema> {
+    const name = imageFileName(kind, id);
+    let image = this.#decoded.get(name);
+    if (image === undefined) {
+      image = decodeImage(kind, this.#readFile(name), join(this.path, name));
+      this.#decoded.set(name, image);
+    }
+    return image as DecodedImage<Schema>;
+  }
+
+  #readFile(name: string): Uint8Array {
+    const path = join(this.path, name);
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.statSync(path);
+    } catch (cause) {
+      if (cause instanceof Deno.errors.NotFound) {
+        throw new StasisError("bad-image", `The image ${name} is missing from ${this.path}`, {
+          hint: "the directory is not whole: make the checkpoint again",
+          cause,
+        });
+      }
+      throw ioError(`read ${path}`, cause);
+    }
+    if (!info.isFile) throw new StasisError("bad-image", `${path} is not a file`);
+    if (info.size > MAX_IMAGE_SIZE) {
+      throw new StasisError("bad-image", `${path} is too large for an image: ${info.size} bytes`);
+    }
+    try {
+      return Deno.readFileSync(path);
+    } catch (cause) {
+      throw ioError(`read ${path}`, cause);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The images of descriptors, open files and what is in pipes and terminals.
+ *
+ * @module
+ */
+
+import { fdinfo_entrySchema, file_entrySchema } from "../gen/fdinfo_pb.ts";
+import { file_lock_entrySchema } from "../gen/file-lock_pb.ts";
+import { fs_entrySchema } from "../gen/fs_pb.ts";
+import { ghost_file_entrySchema } from "../gen/ghost-file_pb.ts";
+import { pipe_data_entrySchema } from "../gen/pipe-data_pb.ts";
+import { remap_file_path_entrySchema } from "../gen/remap-file-path_pb.ts";
+import { tty_data_entrySchema, tty_info_entrySchema } from "../gen/tty_pb.ts";
+import { ghostLength } from "../ghost_chunks.ts";
+import { defineImageKind } from "../kind.ts";
+import { MAGICS } from "../magic.ts";
+
+/** The descriptors of a table, by its `files_id`. */
+export const FDINFO = defineImageKind({
+  name: "FDINFO",
+  file: "fdinfo-%u.img",
+  magic: MAGICS.FDINFO,
+  schema: fdinfo_entrySchema,
+  list: true,
+});
+
+/** Every open file description of the tree, whatever its type. */
+export const FILES = defineImageKind({
+  name: "FILES",
+  file: "files.img",
+  magic: MAGICS.FILES,
+  schema: file_entrySchema,
+  list: true,
+});
+
+/** Working directory, root and umask, by pid. */
+export const FS = defineImageKind({
+  name: "FS",
+  file: "fs-%u.img",
+  magic: MAGICS.FS,
+  schema: fs_entrySchema,
+});
+
+/** Open files whose path leads elsewhere or nowhere. */
+export const REMAP_FPATH = defineImageKind({
+  name: "REMAP_FPATH",
+  file: "remap-fpath.img",
+  magic: MAGICS.REMAP_FPATH,
+  schema: remap_file_path_entrySchema,
+  list: true,
+});
+
+/** A deleted file with its contents, by its ghost id; the extra is the contents or {@link GhostChunk}s. */
+export const GHOST_FILE = defineImageKind({
+  name: "GHOST_FILE",
+  file: "ghost-file-%x.img",
+  magic: MAGICS.GHOST_FILE,
+  schema: ghost_file_entrySchema,
+  extra: { length: ghostLength, align: 1 },
+});
+
+const PIPE_BYTES = { length: (pipe: { readonly bytes: number }) => pipe.bytes, align: 1 };
+
+/** What was in the pipes. */
+export const PIPES_DATA = defineImageKind({
+  name: "PIPES_DATA",
+  file: "pipes-data.img",
+  magic: MAGICS.PIPES_DATA,
+  schema: pipe_data_entrySchema,
+  list: true,
+  extra: PIPE_BYTES,
+});
+
+/** What was in the fifos. */
+export const FIFO_DATA = defineImageKind({
+  name: "FIFO_DATA",
+  file: "fifo-data.img",
+  magic: MAGICS.FIFO_DATA,
+  schema: pipe_data_entrySchema,
+  list: true,
+  extra: PIPE_BYTES,
+});
+
+/** The terminals. */
+export const TTY_INFO = defineImageKind({
+  name: "TTY_INFO",
+  file: "tty-info.img",
+  magic: MAGICS.TTY_INFO,
+  schema: tty_info_entrySchema,
+  list: true,
+});
+
+/** What was in the terminals' queues. */
+export const TTY_DATA = defineImageKind({
+  name: "TTY_DATA",
+  file: "tty-data.img",
+  magic: MAGICS.TTY_DATA,
+  schema: tty_data_entrySchema,
+  list: true,
+});
+
+/** File locks and leases. */
+export const FILE_LOCKS = defineImageKind({
+  name: "FILE_LOCKS",
+  file: "filelocks.img",
+  magic: MAGICS.FILE_LOCKS,
+  schema: file_lock_entrySchema,
+  list: true,
+});

@@ -1,0 +1,328 @@
+/**
+ * Writes an image directory that is whole or not there: everything goes into a hidden directory beside the
+ * wanted one, the inventory last, and only {@link ImageWriter.commit} gives it its name.
+ *
+ * @module
+ */
+
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { basename, dirname, join, resolve } from "node:path";
+import { StasisError } from "../core/errors.ts";
+import { concat, encodeEntry, encodeHead, encodeMessage } from "./codec.ts";
+import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
+import { errnoOf, ioError } from "./io_error.ts";
+import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
+import { INVENTORY } from "./kinds/core.ts";
+import { encodePagemap, type Pagemap } from "./pagemap.ts";
+
+/** Entries of a list are gathered up to this many bytes before they are written. */
+const BUFFER_SIZE = 1 << 18;
+
+/** How an {@link ImageWriter} does what needs more than Deno. */
+export interface ImageWriterOptions {
+  /**
+   * Puts everything in a directory on the disk, files and names. Where absent, each file is fsynced by itself;
+   * syncfs(2) on the directory does it at once.
+   */
+  readonly sync?: (directory: string) => void | Promise<void>;
+}
+
+/** A kind with one message a file. */
+export type SingleKind<Schema extends DescMessage, Id extends ImageId> = ImageKind<
+  Schema,
+  Id,
+  false
+>;
+/** A kind with any number of messages a file. */
+export type ListKind<Schema extends DescMessage, Id extends ImageId> = ImageKind<Schema, Id, true>;
+
+/** A list that is being written. */
+interface OpenList {
+  readonly file: Deno.FsFile;
+  readonly path: string;
+  parts: Uint8Array[];
+  size: number;
+}
+
+/**
+ * An image directory in the making.
+ *
+ * ```ts ignore
+ * await using writer = ImageWriter.create("/tmp/checkpoint");
+ * writer.write(CORE, 17, core);
+ * writer.append(FILES, null, file);
+ * await writer.commit({ imgVersion: IMAGES_VERSION, fdinfoPerId: true });
+ * ```
+ *
+ * Whatever is left without a commit is deleted when the writer is disposed of.
+ */
+export class ImageWriter implements Disposable, AsyncDisposable {
+  /** The directory that is wanted, absolute. */
+  readonly target: string;
+  /** The directory that is written to until the commit: hidden, beside the target, mode 0700. */
+  readonly path: string;
+  readonly #sync: (directory: string) => void | Promise<void>;
+  readonly #lists = new Map<string, OpenList>();
+  #done = false;
+
+  private constructor(
+    target: string,
+    path: string,
+    sync: (directory: string) => void | Promise<void>,
+  ) {
+    this.target = target;
+    this.path = path;
+    this.#sync = sync;
+  }
+
+  /**
+   * Begins an image directory.
+   *
+   * @param target The path that it shall have: nothing, or an empty directory.
+   * @throws {StasisError} `exists` where something is there, `usage` where it is a mount point (a directory
+   * cannot be renamed onto one), `io` where the parent cannot be written to.
+   */
+  static create(target: string, options: ImageWriterOptions = {}): ImageWriter {
+    const absolute = resolve(target);
+    checkTarget(absolute);
+    const random = crypto.getRandomValues(new Uint32Array(1))[0]!.toString(16).padStart(8, "0");
+    const name = `.${basename(absolute).slice(0, 60)}.partial-${random}`;
+    const path = join(dirname(absolute), name);
+    try {
+      Deno.mkdirSync(path, { mode: 0o700 });
+    } catch (cause) {
+      throw ioError(`create ${path}`, cause);
+    }
+    return new ImageWriter(absolute, path, options.sync ?? syncEachFile);
+  }
+
+  /**
+   * Writes an image with one message.
+   *
+   * @param kind What it is.
+   * @param id Which one; null where there is one only.
+   * @param message The message, or a plain object with its fields.
+   * @param extra What follows it, where the kind has that.
+   * @throws {StasisError} `internal` where the message cannot be encoded or the image was written already, `io`.
+   */
+  write<Schema extends DescMessage, Id extends ImageId>(
+    kind: SingleKind<Schema, Id>,
+    id: Id,
+    message: MessageInitShape<Schema>,
+    extra?: Uint8Array,
+  ): void {
+    this.#writeFile(imageFileName(kind, id), [
+      encodeHead(kind),
+      encodeEntry(kind, message, extra),
+    ]);
+  }
+
+  /**
+   * Writes an image with many messages, at once. For kinds with extras use {@link append}.
+   *
+   * @throws {StasisError} As {@link write}.
+   */
+  writeList<Schema extends DescMessage, Id extends ImageId>(
+    kind: ListKind<Schema, Id>,
+    id: Id,
+    messages: Iterable<MessageInitShape<Schema>>,
+  ): void {
+    const parts = [encodeHead(kind)];
+    for (const message of messages) parts.push(encodeEntry(kind, message));
+    this.#writeFile(imageFileName(kind, id), parts);
+  }
+
+  /**
+   * Adds a message to a list image, which the first call creates. Several plugins may add to the same one.
+   *
+   * @throws {StasisError} As {@link write}.
+   */
+  append<Schema extends DescMessage, Id extends ImageId>(
+    kind: ListKind<Schema, Id>,
+    id: Id,
+    message: MessageInitShape<Schema>,
+    extra?: Uint8Array,
+  ): void {
+    if (kind.head !== undefined) {
+      throw new StasisError("internal", `${kind.name} images are written whole`);
+    }
+    const entry = encodeEntry(kind, message, extra);
+    const name = imageFileName(kind, id);
+    let list = this.#lists.get(name);
+    if (list === undefined) {
+      const { file, path } = this.#open(name);
+      const head = encodeHead(kind);
+      list = { file, path, parts: [head], size: head.length };
+      this.#lists.set(name, list);
+    }
+    list.parts.push(entry);
+    list.size += entry.length;
+    if (list.size >= BUFFER_SIZE) flush(list);
+  }
+
+  /**
+   * Writes a pagemap.
+   *
+   * @throws {StasisError} As {@link write}.
+   */
+  writePagemap<Id extends ImageId>(
+    kind: ListKind<DescMessage, Id>,
+    id: Id,
+    pagemap: Pagemap,
+  ): void {
+    this.#writeFile(imageFileName(kind, id), [encodePagemap(kind, pagemap)]);
+  }
+
+  /**
+   * Creates an empty file of mode 0600 for bytes that somebody else writes.
+   *
+   * @returns Its path.
+   * @throws {StasisError} `internal` where it was created already, `io`.
+   */
+  createRaw<Id extends ImageId>(kind: RawImageKind<Id>, id: Id): string {
+    const { file, path } = this.#open(imageFileName(kind, id));
+    file.close();
+    return path;
+  }
+
+  /**
+   * Finishes: writes the inventory, puts everything on the disk and gives the directory its name.
+   *
+   * @throws {StasisError} `exists` where something has come to be at the target meanwhile, `io`. Nothing is
+   * committed then.
+   */
+  async commit(inventory: MessageInitShape<typeof inventory_entrySchema>): Promise<void> {
+    this.#checkOpen();
+    for (const list of this.#lists.values()) {
+      flush(list);
+      list.file.close();
+    }
+    this.#lists.clear();
+    this.#writeFile(imageFileName(INVENTORY, null), [
+      encodeHead(INVENTORY),
+      encodeMessage(INVENTORY.name, INVENTORY.schema, create(INVENTORY.schema, inventory)),
+    ]);
+    try {
+      await this.#sync(this.path);
+    } catch (cause) {
+      throw ioError(`write ${this.path} to the disk`, cause);
+    }
+    try {
+      Deno.renameSync(this.path, this.target);
+    } catch (cause) {
+      checkTarget(this.target);
+      throw ioError(`rename ${this.path} to ${this.target}`, cause);
+    }
+    this.#done = true;
+    syncPath(dirname(this.target));
+  }
+
+  /** Deletes what was written, unless it was committed. */
+  [Symbol.dispose](): void {
+    if (this.#done) return;
+    this.#done = true;
+    for (const { file } of this.#lists.values()) file.close();
+    this.#lists.clear();
+    try {
+      Deno.removeSync(this.path, { recursive: true });
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) throw ioError(`delete ${this.path}`, cause);
+    }
+  }
+
+  /** The same for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve(this[Symbol.dispose]());
+  }
+
+  #checkOpen(): void {
+    if (this.#done) {
+      throw new StasisError("internal", `The image directory ${this.target} is finished already`);
+    }
+  }
+
+  #open(name: string): { readonly file: Deno.FsFile; readonly path: string } {
+    this.#checkOpen();
+    const path = join(this.path, name);
+    try {
+      return { file: Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), path };
+    } catch (cause) {
+      if (cause instanceof Deno.errors.AlreadyExists) {
+        throw new StasisError("internal", `The image ${name} was written twice`, { cause });
+      }
+      throw ioError(`create ${path}`, cause);
+    }
+  }
+
+  #writeFile(name: string, parts: readonly Uint8Array[]): void {
+    const { file, path } = this.#open(name);
+    try {
+      writeParts(file, path, parts);
+    } finally {
+      file.close();
+    }
+  }
+}
+
+function flush(list: OpenList): void {
+  const { parts } = list;
+  list.parts = [];
+  list.size = 0;
+  writeParts(list.file, list.path, parts);
+}
+
+function writeParts(file: Deno.FsFile, path: string, parts: readonly Uint8Array[]): void {
+  const whole = parts.length === 1 ? parts[0]! : concat(parts);
+  try {
+    for (let at = 0; at < whole.length;) at += file.writeSync(whole.subarray(at));
+  } catch (cause) {
+    throw ioError(`write ${path}`, cause);
+  }
+}
+
+/** Refuses a target that cannot be renamed onto. */
+function checkTarget(target: string): void {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.lstatSync(target);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return;
+    throw ioError(`look at ${target}`, cause);
+  }
+  if (!info.isDirectory) {
+    throw new StasisError("exists", `${target} exists and is not a directory`, {
+      hint: "name a directory that does not exist yet",
+    });
+  }
+  try {
+    for (const _ of Deno.readDirSync(target)) {
+      throw new StasisError("exists", `The directory ${target} exists and is not empty`, {
+        hint: "name a directory that does not exist yet, or an empty one",
+      });
+    }
+    if (info.dev !== Deno.statSync(dirname(target)).dev || dirname(target) === target) {
+      throw new StasisError("usage", `${target} is a mount point, which images cannot replace`, {
+        hint: "name a directory inside it that does not exist yet",
+      });
+    }
+  } catch (cause) {
+    throw ioError(`look at ${target}`, cause);
+  }
+}
+
+/** The default for {@link ImageWriterOptions.sync}: fsync of each file, then of the directory. */
+function syncEachFile(directory: string): void {
+  for (const entry of Deno.readDirSync(directory)) syncPath(join(directory, entry.name));
+  syncPath(directory);
+}
+
+function syncPath(path: string): void {
+  try {
+    using file = Deno.openSync(path, { read: true });
+    file.syncSync();
+  } catch (cause) {
+    // Some file systems know no fsync of directories: then there is nothing to wait for.
+    if (errnoOf(cause) === "EINVAL") return;
+    throw ioError(`write ${path} to the disk`, cause);
+  }
+}
