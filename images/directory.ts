@@ -5,7 +5,6 @@
  */
 
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { basename, join, resolve } from "node:path";
 import { StasisError } from "../core/errors.ts";
 import { type DecodedImage, decodeImage, type ImageEntry } from "./codec.ts";
 import { ioError } from "./io_error.ts";
@@ -17,6 +16,7 @@ import {
   type RawImageKind,
 } from "./kind.ts";
 import { decodePagemap, type Pagemap } from "./pagemap.ts";
+import { absolutePath, lastName } from "./path.ts";
 import type { ListKind, SingleKind } from "./writer.ts";
 
 /** An image with frames is read whole into memory; one that is larger than this is none of ours. */
@@ -41,7 +41,7 @@ export class ImageDirectory {
    * @throws {StasisError} `bad-image` where it is missing, not a directory or not an image directory.
    */
   static open(path: string): ImageDirectory {
-    const absolute = resolve(path);
+    const absolute = absolutePath(path);
     const names = new Set<string>();
     try {
       for (const entry of Deno.readDirSync(absolute)) names.add(entry.name);
@@ -58,7 +58,7 @@ export class ImageDirectory {
       throw ioError(`read ${absolute}`, cause);
     }
     if (!names.has("inventory.img")) {
-      const partial = /^\..*\.partial-[0-9a-f]{8}$/.test(basename(absolute));
+      const partial = /^\..*\.partial-[0-9a-f]{8}$/.test(lastName(absolute));
       throw new StasisError(
         "bad-image",
         `${absolute} is not an image directory: it has no inventory.img`,
@@ -94,7 +94,7 @@ export class ImageDirectory {
 
   /** The path of an image, whether it exists or not. */
   pathOf<Id extends ImageId>(kind: ImageKind<DescMessage, Id> | RawImageKind<Id>, id: Id): string {
-    return join(this.path, imageFileName(kind, id));
+    return `${this.path}/${imageFileName(kind, id)}`;
   }
 
   /**
@@ -155,7 +155,7 @@ export class ImageDirectory {
     const name = imageFileName(kind, id);
     let pagemap = this.#pagemaps.get(name);
     if (pagemap === undefined) {
-      pagemap = decodePagemap(kind, this.#readFile(name), join(this.path, name));
+      pagemap = decodePagemap(kind, this.#readFile(name), `${this.path}/${name}`);
       this.#pagemaps.set(name, pagemap);
     }
     return pagemap;
@@ -168,14 +168,14 @@ export class ImageDirectory {
     const name = imageFileName(kind, id);
     let image = this.#decoded.get(name);
     if (image === undefined) {
-      image = decodeImage(kind, this.#readFile(name), join(this.path, name));
+      image = decodeImage(kind, this.#readFile(name), `${this.path}/${name}`);
       this.#decoded.set(name, image);
     }
     return image as DecodedImage<Schema>;
   }
 
   #readFile(name: string): Uint8Array {
-    const path = join(this.path, name);
+    const path = `${this.path}/${name}`;
     let info: Deno.FileInfo;
     try {
       info = Deno.statSync(path);

@@ -6,7 +6,6 @@
  */
 
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
-import { basename, dirname, join, resolve } from "node:path";
 import { StasisError } from "../core/errors.ts";
 import { concat, encodeEntry, encodeHead, encodeMessage } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
@@ -14,6 +13,7 @@ import { errnoOf, ioError } from "./io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
 import { INVENTORY } from "./kinds/core.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
+import { absolutePath, lastName, parentPath } from "./path.ts";
 
 /** Entries of a list are gathered up to this many bytes before they are written. */
 const BUFFER_SIZE = 1 << 18;
@@ -83,11 +83,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    * cannot be renamed onto one), `io` where the parent cannot be written to.
    */
   static create(target: string, options: ImageWriterOptions = {}): ImageWriter {
-    const absolute = resolve(target);
+    const absolute = absolutePath(target);
     checkTarget(absolute);
     const random = crypto.getRandomValues(new Uint32Array(1))[0]!.toString(16).padStart(8, "0");
-    const name = `.${basename(absolute).slice(0, 60)}.partial-${random}`;
-    const path = join(dirname(absolute), name);
+    const name = `.${lastName(absolute).slice(0, 60)}.partial-${random}`;
+    const path = `${parentPath(absolute)}/${name}`;
     try {
       Deno.mkdirSync(path, { mode: 0o700 });
     } catch (cause) {
@@ -214,7 +214,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       throw ioError(`rename ${this.path} to ${this.target}`, cause);
     }
     this.#done = true;
-    syncPath(dirname(this.target));
+    syncPath(parentPath(this.target));
   }
 
   /** Deletes what was written, unless it was committed. */
@@ -243,7 +243,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
 
   #open(name: string): { readonly file: Deno.FsFile; readonly path: string } {
     this.#checkOpen();
-    const path = join(this.path, name);
+    const path = `${this.path}/${name}`;
     try {
       return { file: Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), path };
     } catch (cause) {
@@ -300,7 +300,7 @@ function checkTarget(target: string): void {
         hint: "name a directory that does not exist yet, or an empty one",
       });
     }
-    if (info.dev !== Deno.statSync(dirname(target)).dev || dirname(target) === target) {
+    if (info.dev !== Deno.statSync(parentPath(target)).dev || parentPath(target) === target) {
       throw new StasisError("usage", `${target} is a mount point, which images cannot replace`, {
         hint: "name a directory inside it that does not exist yet",
       });
@@ -312,7 +312,7 @@ function checkTarget(target: string): void {
 
 /** The default for {@link ImageWriterOptions.sync}: fsync of each file, then of the directory. */
 function syncEachFile(directory: string): void {
-  for (const entry of Deno.readDirSync(directory)) syncPath(join(directory, entry.name));
+  for (const entry of Deno.readDirSync(directory)) syncPath(`${directory}/${entry.name}`);
   syncPath(directory);
 }
 
