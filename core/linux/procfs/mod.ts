@@ -1,0 +1,27 @@
+/**
+ * Readers of `/proc`: one file of the kernel's is one file here, with a pure parser and a thin reader.
+ *
+ * A reader throws StasisError `no-such-task` if the task is gone and `no-privilege` if it may not be
+ * looked at; what a zombie or a kernel thread has no more reads as empty.
+ *
+ * @module
+ */
+
+export * from "./children.ts";
+export * from "./fd.ts";
+export * from "./fdinfo.ts";
+export * from "./locks.ts";
+export * from "./maps.ts";
+export * from "./smaps.ts";
+export * from "./stat.ts";
+export * from "./status.ts";
+export * from "./tasks.ts";
+export {
+  type DeviceNumber,
+  type Mapping,
+  type MappingKind,
+  mappingKind,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from "./vma_line.ts";

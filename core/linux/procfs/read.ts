@@ -1,0 +1,135 @@
+/**
+ * How a file of `/proc/PID` is read: one place that turns what the kernel answers about a task that is
+ * gone, or that may not be looked at, into a {@link StasisError}.
+ *
+ * The texts are decoded as UTF-8. A path that is no UTF-8 loses bytes by that (Deno's own path type is a
+ * string too); who must not lose them compares device and inode instead.
+ *
+ * @module
+ */
+
+import { StasisError } from "../../errors.ts";
+import { errnoName } from "../errno.ts";
+
+/** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */
+export function taskPath(pid: number, tid?: number): string {
+  return tid === undefined ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
+}
+
+/**
+ * The errno by name behind an error of a Deno file operation; undefined where there is none. Deno gives
+ * errno values that it has no class for (ESRCH among them) in the message alone.
+ */
+export function errnoOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
+  if (number !== undefined) return errnoName(Number(number));
+  const code = (error as Error & { readonly code?: unknown }).code;
+  return typeof code === "string" ? code : undefined;
+}
+
+/** Is there such a task? A zombie is one. */
+export function taskExists(pid: number, tid?: number): boolean {
+  try {
+    Deno.statSync(taskPath(pid, tid));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function who(pid: number, tid?: number): string {
+  return tid === undefined ? `process ${pid}` : `thread ${tid} of process ${pid}`;
+}
+
+/** What a failed operation on `path` of a task means, as the error to throw. */
+export function taskError(error: unknown, path: string, pid: number, tid?: number): StasisError {
+  const errno = errnoOf(error);
+  const details = { pid, errno, cause: error };
+  if (errno === "EACCES" || errno === "EPERM") {
+    return new StasisError("no-privilege", `${path} may not be read (${errno})`, {
+      ...details,
+      hint: "run as root, or as the owner of the process with CAP_SYS_PTRACE",
+    });
+  }
+  if ((errno === "ENOENT" || errno === "ESRCH") && !taskExists(pid, tid)) {
+    return new StasisError("no-such-task", `there is no ${who(pid, tid)}`, details);
+  }
+  if (errno === "ENOENT") {
+    return new StasisError("kernel-too-old", `this kernel has no ${path}`, details);
+  }
+  const reason = errno ?? (error instanceof Error ? error.message : String(error));
+  return new StasisError("syscall", `${path} cannot be read (${reason})`, details);
+}
+
+/** Does this failure say that the task is there but has no memory any more (a zombie, a kernel thread)? */
+function isWithoutMemory(error: unknown, pid: number, tid?: number): boolean {
+  const errno = errnoOf(error);
+  // EINVAL comes from the mount files of a zombie (fs/proc_namespace.c, mounts_open_common()).
+  return (errno === "ESRCH" || errno === "EINVAL") && taskExists(pid, tid);
+}
+
+/**
+ * Reads one text file of a task.
+ *
+ * @param file Its name below the task's directory, for example `status`.
+ * @returns The text; empty where the task is a zombie or a kernel thread and the file needs what such a
+ * task has given up.
+ * @throws StasisError `no-such-task`, `no-privilege`, `kernel-too-old` (this kernel has no such file) or
+ * `syscall`.
+ */
+export function readTaskText(pid: number, file: string, tid?: number): string {
+  const path = `${taskPath(pid, tid)}/${file}`;
+  try {
+    // Measured: with 7 µs the cheapest way, cheaper than open, read into one buffer, close.
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (isWithoutMemory(error, pid, tid)) return "";
+    throw taskError(error, path, pid, tid);
+  }
+}
+
+/** Like {@link readTaskText}, for files that are not text. */
+export function readTaskBytes(pid: number, file: string, tid?: number): Uint8Array {
+  const path = `${taskPath(pid, tid)}/${file}`;
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    if (isWithoutMemory(error, pid, tid)) return new Uint8Array(0);
+    throw taskError(error, path, pid, tid);
+  }
+}
+
+/**
+ * Reads one symbolic link of a task (`exe`, `cwd`, `root`, `ns/mnt`).
+ *
+ * @returns The link's text as the kernel gives it; undefined where the task exists and has no such thing
+ * (the `exe` of a kernel thread, the namespaces of a zombie).
+ */
+export function readTaskLink(pid: number, file: string, tid?: number): string | undefined {
+  const path = `${taskPath(pid, tid)}/${file}`;
+  try {
+    return Deno.readLinkSync(path);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if ((errno === "ENOENT" || errno === "ESRCH") && taskExists(pid, tid)) return undefined;
+    throw taskError(error, path, pid, tid);
+  }
+}
+
+/** The numbers among the names in a directory of a task (`task`, `fd`), ascending. */
+export function readTaskNumbers(pid: number, directory: string, tid?: number): readonly number[] {
+  const path = `${taskPath(pid, tid)}/${directory}`;
+  try {
+    const numbers: number[] = [];
+    for (const entry of Deno.readDirSync(path)) numbers.push(Number(entry.name));
+    return numbers.sort((a, b) => a - b);
+  } catch (error) {
+    throw taskError(error, path, pid, tid);
+  }
+}
+
+/** A content that the kernel's own code cannot write: the defect is here, or it is no procfs. */
+export function malformed(file: string, what: string): StasisError {
+  return new StasisError("internal", `/proc file ${file} cannot be understood: ${what}`);
+}

@@ -1,0 +1,156 @@
+import assert from "@std/assert";
+import { parseMaps } from "./maps.ts";
+import { parseSmaps } from "./smaps.ts";
+import { mappingKind } from "./vma_line.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+const LINES = [
+  "00400000-00401000 r-xp 00000000 fe:00 260386                             /usr/bin/a b",
+  "00600000-00602000 rw-p 123456789000 103:1f 9007199254740993             /tmp/x\\012y\\040z (deleted)",
+  "01c2e000-01c4f000 rw-p 00000000 00:00 0                                  [heap]",
+  "7f0000000000-7f0000001000 rw-s 00000000 00:01 1029                       /dev/zero (deleted)",
+  "7f0000001000-7f0000002000 rw-s 00000000 00:01 1030                       /memfd:a b (deleted)",
+  "7f0000002000-7f0000003000 rw-s 00000000 00:01 32768                      /SYSV0000002a (deleted)",
+  "7f0000003000-7f0000004000 ---p 00000000 00:00 0 ",
+  "7f0000004000-7f0000005000 rw-p 00000000 00:00 0                          [anon:my: heap]",
+  "7f0000005000-7f0000006000 rw-s 00000000 00:01 1031                       [anon_shmem:x]",
+  "7f0000006000-7f0000007000 rw-s 00000000 00:0f 1030                       anon_inode:[io_uring]",
+  "7f0000007000-7f0000207000 rw-p 00000000 00:10 21                         /anon_hugepage (deleted)",
+  "7f0000207000-7f0000208000 rw-s 00000000 00:17 7                          /dev/shm/p",
+  "7ffe3e1c3000-7ffe3e1e4000 rw-p 00000000 00:00 0                          [stack]",
+  "7ffe3e1f0000-7ffe3e1f4000 r--p 00000000 00:00 0                          [vvar]",
+  "7ffe3e1f4000-7ffe3e1f6000 r--p 00000000 00:00 0                          [vvar_vclock]",
+  "7ffe3e1f6000-7ffe3e1f8000 r-xp 00000000 00:00 0                          [vdso]",
+  "ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]",
+];
+
+Deno.test("parseMaps() reads addresses, protection, file and name of every kind of line", () => {
+  const maps = parseMaps(encode(LINES.join("\n") + "\n"));
+  assert.equal(maps.length, LINES.length);
+  assert.deepEqual(maps[0], {
+    start: 0x400000n,
+    end: 0x401000n,
+    prot: 5,
+    shared: false,
+    offset: 0n,
+    dev: { major: 0xfe, minor: 0 },
+    inode: 260386n,
+    name: "/usr/bin/a b",
+    deleted: false,
+  });
+  assert.deepEqual(maps[1], {
+    start: 0x600000n,
+    end: 0x602000n,
+    prot: 3,
+    shared: false,
+    offset: 0x123456789000n,
+    dev: { major: 0x103, minor: 0x1f },
+    inode: 9007199254740993n,
+    name: "/tmp/x\ny\\040z",
+    deleted: true,
+  });
+  assert.deepEqual(
+    maps.map((mapping) => mapping.prot + (mapping.shared ? 8 : 0)),
+    [5, 3, 3, 11, 11, 11, 0, 3, 11, 11, 3, 11, 3, 1, 1, 5, 4],
+  );
+  assert.equal(maps.at(-1)!.start, 0xffffffffff600000n);
+  assert.equal(maps.at(-1)!.end, 0xffffffffff601000n);
+});
+
+Deno.test("mappingKind() knows the kernel's own names", () => {
+  const maps = parseMaps(encode(LINES.join("\n") + "\n"));
+  assert.deepEqual(maps.map(mappingKind), [
+    "file",
+    "file",
+    "heap",
+    "shared-anonymous",
+    "memfd",
+    "sysv-shm",
+    "anonymous",
+    "named-anonymous",
+    "named-shared-anonymous",
+    "anon-inode",
+    "anonymous-hugetlb",
+    "file",
+    "stack",
+    "vvar",
+    "vvar_vclock",
+    "vdso",
+    "vsyscall",
+  ]);
+  assert.equal(mappingKind({ name: "/dev/zero", deleted: false }), "file");
+});
+
+Deno.test("parseMaps() tells neighbours apart whose names have the same length", () => {
+  const text = "1000-2000 r--p 00000000 fe:00 1   /a (deleted)\n" +
+    "2000-3000 r--p 00000000 fe:00 2   /b (deleted)\n" +
+    "3000-4000 r--p 00000000 fe:01 2   /b (deleted)\n" +
+    "4000-5000 r--p 00000000 00:00 0 \n";
+  assert.deepEqual(
+    parseMaps(encode(text)).map((mapping) => [mapping.name, mapping.deleted, mapping.dev.minor]),
+    [["/a", true, 0], ["/b", true, 0], ["/b", true, 1], ["", false, 0]],
+  );
+});
+
+Deno.test("parseMaps() refuses a text that is no maps file", () => {
+  assert.throws(() => parseMaps(encode("hello")), /hexadecimal/);
+  assert.throws(() => parseMaps(encode("1000-2000 r--p 00")), /within a line/);
+});
+
+/** A block of 6.18 on a machine with protection keys. */
+function block(line: string, flags: string, sizes: Record<string, number> = {}): string {
+  const labels = "Size KernelPageSize MMUPageSize Rss Pss Pss_Dirty Shared_Clean Shared_Dirty " +
+    "Private_Clean Private_Dirty Referenced Anonymous KSM LazyFree AnonHugePages ShmemPmdMapped " +
+    "FilePmdMapped Shared_Hugetlb Private_Hugetlb Swap SwapPss Locked";
+  const rows = labels.split(" ").map((label) =>
+    `${(label + ":").padEnd(16)}${String(sizes[label] ?? 77).padStart(8)} kB\n`
+  );
+  return `${line}\n${rows.join("")}THPeligible:           0\n` +
+    `ProtectionKey:  ${String(3).padStart(8)}\nVmFlags: ${flags} \n`;
+}
+
+Deno.test("parseSmaps() picks the sizes and flags out of each block", () => {
+  const sizes = { KernelPageSize: 4, Rss: 1, Anonymous: 2, AnonHugePages: 3, Swap: 5, Locked: 6 };
+  const text = block(LINES[0]!, "rd ex mr mw me", sizes) +
+    block(LINES[2]!, "rd wr mr mw me ac sd", sizes) + block(LINES[6]!, "rd ex mr mw me", sizes);
+  const vmas = parseSmaps(encode(text));
+  assert.equal(vmas.length, 3);
+  assert.deepEqual(vmas[1], {
+    start: 0x1c2e000n,
+    end: 0x1c4f000n,
+    prot: 3,
+    shared: false,
+    offset: 0n,
+    dev: { major: 0, minor: 0 },
+    inode: 0n,
+    name: "[heap]",
+    deleted: false,
+    flags: new Set(["rd", "wr", "mr", "mw", "me", "ac", "sd"]),
+    kernelPageSize: 4096,
+    rss: 1024,
+    anonymous: 2048,
+    anonHugePages: 3072,
+    swap: 5120,
+    locked: 6144,
+    protectionKey: 3,
+  });
+  assert.equal(vmas[0]!.flags, vmas[2]!.flags);
+  assert.equal(vmas[2]!.name, "");
+});
+
+Deno.test("parseSmaps() reads sizes that are wider than their column", () => {
+  const wide = { Rss: 123456789012, Size: 123456789012, Locked: 987654321, Swap: 4 };
+  const [first, second] = parseSmaps(
+    encode(block(LINES[0]!, "rd", wide) + block(LINES[2]!, "wr", { Rss: 9 })),
+  );
+  assert.equal(first!.rss, 123456789012 * 1024);
+  assert.equal(first!.locked, 987654321 * 1024);
+  assert.equal(first!.swap, 4096);
+  assert.equal(second!.rss, 9 * 1024);
+});
+
+Deno.test("parseSmaps() gives an empty list of an empty file, and refuses half a block", () => {
+  assert.deepEqual(parseSmaps(new Uint8Array(0)), []);
+  assert.throws(() => parseSmaps(encode(LINES[0] + "\nSize:    4 kB\n")), /VmFlags/);
+});
