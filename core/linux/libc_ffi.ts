@@ -1,0 +1,215 @@
+/**
+ * The only door to libc. Results follow the kernel's own convention: what a call returns, or the negative
+ * errno; nothing throws here. Every call is synchronous and so comes from the one OS thread that runs
+ * this isolate, which is what ptrace(2) insists on.
+ *
+ * @module
+ */
+
+const libc = Deno.dlopen("libc.so.6", {
+  __errno_location: { parameters: [], result: "pointer" },
+  syscall: { parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], result: "i64" },
+  ptrace: { parameters: ["i64", "i64", "i64", "i64"], result: "i64" },
+  ptraceData: { name: "ptrace", parameters: ["i64", "i64", "i64", "buffer"], result: "i64" },
+  ptraceBoth: { name: "ptrace", parameters: ["i64", "i64", "buffer", "buffer"], result: "i64" },
+  prctl: { parameters: ["i32", "i64", "i64", "i64", "i64"], result: "i32" },
+  wait4: { parameters: ["i32", "buffer", "i32", "pointer"], result: "i32" },
+  pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i64" },
+  pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i64" },
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
+  posix_spawn: {
+    parameters: ["buffer", "buffer", "pointer", "buffer", "buffer", "buffer"],
+    result: "i32",
+  },
+});
+
+let errnoView: Deno.UnsafePointerView | undefined;
+
+/**
+ * errno of the call just made. Any Deno operation in between may destroy it, so only the wrappers of this
+ * file read it. The location belongs to the thread, and the isolate never leaves its thread.
+ */
+function errno(): number {
+  if (errnoView === undefined) {
+    const location = libc.symbols.__errno_location();
+    if (location === null) throw new Error("__errno_location() gave NULL");
+    errnoView = new Deno.UnsafePointerView(location);
+  }
+  return errnoView.getInt32();
+}
+// The first look-up costs Deno operations; make it while no errno is awaited.
+errno();
+
+const orErrno = (result: bigint): bigint => result === -1n ? -BigInt(errno()) : result;
+
+/** An argument of a raw system call: an integer, or memory that the kernel reads or writes. */
+export type SyscallArgument = bigint | number | Uint8Array | BigUint64Array | null;
+
+function argument(value: SyscallArgument | undefined): bigint {
+  if (typeof value === "bigint") return BigInt.asIntN(64, value);
+  if (typeof value === "number") return BigInt(value);
+  if (value === null || value === undefined) return 0n;
+  return BigInt.asIntN(64, addressOf(value));
+}
+
+/**
+ * Where a buffer of this process lies. It stays there for as long as the buffer is referenced (V8 does
+ * not move backing stores), so keep it alive over the call.
+ */
+export function addressOf(buffer: Uint8Array | BigUint64Array): bigint {
+  return Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer as Uint8Array<ArrayBuffer>));
+}
+
+/**
+ * A raw system call of this process.
+ *
+ * @param number its number, see `x86_64/syscalls.ts`
+ * @returns its result, or the negative errno
+ */
+export function syscall(number: number, ...args: SyscallArgument[]): bigint {
+  return orErrno(
+    libc.symbols.syscall(
+      BigInt(number),
+      argument(args[0]),
+      argument(args[1]),
+      argument(args[2]),
+      argument(args[3]),
+      argument(args[4]),
+      argument(args[5]),
+    ),
+  );
+}
+
+/** ptrace(2) with integers. @returns 0 or more, or the negative errno */
+export function ptrace(request: bigint, tid: bigint, address: bigint, data: bigint): bigint {
+  return orErrno(libc.symbols.ptrace(request, tid, address, data));
+}
+
+/** ptrace(2) whose data is memory here. @returns 0 or more, or the negative errno */
+export function ptraceData(
+  request: bigint,
+  tid: bigint,
+  address: bigint,
+  data: Uint8Array | BigUint64Array,
+): bigint {
+  return orErrno(libc.symbols.ptraceData(request, tid, address, data as Uint8Array<ArrayBuffer>));
+}
+
+/** ptrace(2) whose address and data are memory here. @returns 0 or more, or the negative errno */
+export function ptraceBoth(
+  request: bigint,
+  tid: bigint,
+  address: Uint8Array,
+  data: Uint8Array,
+): bigint {
+  return orErrno(
+    libc.symbols.ptraceBoth(
+      request,
+      tid,
+      address as Uint8Array<ArrayBuffer>,
+      data as Uint8Array<ArrayBuffer>,
+    ),
+  );
+}
+
+/** prctl(2) of this process. @returns 0 or more, or the negative errno */
+export function prctl(option: number, a = 0n, b = 0n, c = 0n, d = 0n): number {
+  const result = libc.symbols.prctl(option, a, b, c, d);
+  return result === -1 ? -errno() : result;
+}
+
+const statusWord = new Int32Array(1);
+const statusBytes = new Uint8Array(statusWord.buffer);
+
+/**
+ * wait4(2) for one pid or tid; blocks unless the options say WNOHANG.
+ *
+ * @returns the pid and its raw status word; pid 0 if WNOHANG found nothing; a negative errno as pid
+ */
+export function wait4(pid: number, options: number): { pid: number; status: number } {
+  const result = libc.symbols.wait4(pid, statusBytes, options, null);
+  return result === -1
+    ? { pid: -errno(), status: 0 }
+    : { pid: result, status: statusWord[0] as number };
+}
+
+/** pread(2) of one buffer. @returns the number of bytes, or the negative errno */
+export function pread(fd: number, buffer: Uint8Array, offset: bigint): number {
+  const result = libc.symbols.pread(
+    fd,
+    buffer as Uint8Array<ArrayBuffer>,
+    BigInt(buffer.byteLength),
+    BigInt.asIntN(64, offset),
+  );
+  return Number(orErrno(result));
+}
+
+/** pwrite(2) of one buffer. @returns the number of bytes, or the negative errno */
+export function pwrite(fd: number, buffer: Uint8Array, offset: bigint): number {
+  const result = libc.symbols.pwrite(
+    fd,
+    buffer as Uint8Array<ArrayBuffer>,
+    BigInt(buffer.byteLength),
+    BigInt.asIntN(64, offset),
+  );
+  return Number(orErrno(result));
+}
+
+/** ioctl(2) with a buffer. @returns its result, or the negative errno */
+export function ioctl(fd: number, request: number, buffer: Uint8Array): number {
+  const result = libc.symbols.ioctl(fd, BigInt(request), buffer as Uint8Array<ArrayBuffer>);
+  return result === -1 ? -errno() : result;
+}
+
+const encoder = new TextEncoder();
+
+/** A NUL-terminated C string. */
+export function cString(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text + "\0");
+}
+
+/**
+ * A NULL-terminated array of pointers to C strings, as one buffer that holds the strings behind it, so
+ * that whoever holds the buffer holds all of it.
+ */
+function stringArray(strings: readonly string[]): Uint8Array<ArrayBuffer> {
+  const encoded = strings.map(cString);
+  const head = (strings.length + 1) * 8;
+  const bytes = new Uint8Array(encoded.reduce((sum, one) => sum + one.length, head));
+  const view = new DataView(bytes.buffer);
+  const base = addressOf(bytes);
+  let at = head;
+  encoded.forEach((one, index) => {
+    view.setBigUint64(index * 8, base + BigInt(at), true);
+    bytes.set(one, at);
+    at += one.length;
+  });
+  return bytes;
+}
+
+const pidWord = new Int32Array(1);
+const pidBytes = new Uint8Array(pidWord.buffer);
+
+/**
+ * posix_spawn(3): a child that runs `path`. Deno's own spawn reaps its children behind a tracer's back,
+ * and fork(2) alone kills the child (V8's pages are MADV_DONTFORK).
+ *
+ * @param attributes a filled posix_spawnattr_t of glibc
+ * @returns the pid, or the negative errno
+ */
+export function posixSpawn(
+  path: string,
+  args: readonly string[],
+  environment: readonly string[],
+  attributes: Uint8Array,
+): number {
+  const error = libc.symbols.posix_spawn(
+    pidBytes,
+    cString(path),
+    null,
+    attributes as Uint8Array<ArrayBuffer>,
+    stringArray(args),
+    stringArray(environment),
+  );
+  return error !== 0 ? -error : pidWord[0] as number;
+}

@@ -1,0 +1,255 @@
+/**
+ * ptrace(2) by request, from `include/uapi/linux/ptrace.h`. Every function here works on one thread that
+ * this process traces, and throws a StasisError that names the request and the thread.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { addressOf, ptrace, ptraceBoth, ptraceData, wait4 } from "./libc_ffi.ts";
+import { Errno, errnoName, isErrno } from "./errno.ts";
+import { defineStruct } from "./struct.ts";
+import { Registers } from "./x86_64/registers.ts";
+import { Siginfo } from "./siginfo.ts";
+
+/** Requests of ptrace(2). */
+export const PTRACE = {
+  CONT: 7n,
+  GETREGS: 12n,
+  SETREGS: 13n,
+  DETACH: 17n,
+  SYSCALL: 24n,
+  SETOPTIONS: 0x4200n,
+  GETEVENTMSG: 0x4201n,
+  GETSIGINFO: 0x4202n,
+  GETREGSET: 0x4204n,
+  SETREGSET: 0x4205n,
+  SEIZE: 0x4206n,
+  INTERRUPT: 0x4207n,
+  PEEKSIGINFO: 0x4209n,
+  GETSIGMASK: 0x420an,
+  SETSIGMASK: 0x420bn,
+  SECCOMP_GET_FILTER: 0x420cn,
+  SECCOMP_GET_METADATA: 0x420dn,
+  GET_RSEQ_CONFIGURATION: 0x420fn,
+  SET_SYSCALL_USER_DISPATCH_CONFIG: 0x4210n,
+  GET_SYSCALL_USER_DISPATCH_CONFIG: 0x4211n,
+} as const;
+
+/** Options of PTRACE_SEIZE and PTRACE_SETOPTIONS. */
+export const PTRACE_O = {
+  /** Syscall stops are told from a real SIGTRAP by bit 7 of the signal. */
+  TRACESYSGOOD: 1n << 0n,
+  /** The tracee dies with its tracer. */
+  EXITKILL: 1n << 20n,
+  /** Seccomp of this thread is suspended while it is traced. */
+  SUSPEND_SECCOMP: 1n << 21n,
+  /** SUD of this thread is suspended while it is traced (kernel/patches, not in mainline). */
+  SUSPEND_SYSCALL_USER_DISPATCH: 1n << 22n,
+} as const;
+
+/** The event number of a group-stop, of an interrupt, and of a new tracee's first stop. */
+const PTRACE_EVENT_STOP = 128;
+
+/** Register sets of PTRACE_GETREGSET, by their ELF note type (`include/uapi/linux/elf.h`). */
+export const NT = { X86_XSTATE: 0x202n } as const;
+
+/** `__WALL` of wait4(2): threads too. */
+const WALL = 0x40000000;
+/** `WNOHANG` of wait4(2). */
+const WNOHANG = 1;
+
+const iovec = new BigUint64Array(2);
+
+function must(result: bigint, request: string, tid: number): bigint {
+  if (!isErrno(result)) return result;
+  const errno = errnoName(-result);
+  const gone = -result === BigInt(Errno.ESRCH);
+  throw new StasisError(
+    gone ? "no-such-task" : "syscall",
+    gone
+      ? `thread ${tid} ended while it was being traced (${request}: ${errno})`
+      : `ptrace(${request}) of thread ${tid} failed: ${errno}`,
+    { pid: tid, errno },
+  );
+}
+
+/**
+ * Attaches without stopping (PTRACE_SEIZE).
+ *
+ * @param options bits of {@link PTRACE_O}
+ * @returns 0, or the negative errno: what it means depends on who asks
+ */
+export function seize(tid: number, options: bigint): bigint {
+  return ptrace(PTRACE.SEIZE, BigInt(tid), 0n, options);
+}
+
+/** Replaces the options of a tracee (PTRACE_SETOPTIONS). @returns 0, or the negative errno */
+export function setOptions(tid: number, options: bigint): bigint {
+  return ptrace(PTRACE.SETOPTIONS, BigInt(tid), 0n, options);
+}
+
+/** Asks a seized thread to stop (PTRACE_INTERRUPT). @returns 0, or the negative errno */
+export function interrupt(tid: number): bigint {
+  return ptrace(PTRACE.INTERRUPT, BigInt(tid), 0n, 0n);
+}
+
+/** Lets a stopped thread run on, delivering `signal` if it is not 0. */
+export function resume(tid: number, signal = 0): void {
+  must(ptrace(PTRACE.CONT, BigInt(tid), 0n, BigInt(signal)), "PTRACE_CONT", tid);
+}
+
+/** Lets a stopped thread run to its next system call's entry or exit. */
+export function resumeToSyscall(tid: number): void {
+  must(ptrace(PTRACE.SYSCALL, BigInt(tid), 0n, 0n), "PTRACE_SYSCALL", tid);
+}
+
+/** Ends the tracing and lets the thread run on. @returns 0, or the negative errno */
+export function detach(tid: number, signal = 0): bigint {
+  return ptrace(PTRACE.DETACH, BigInt(tid), 0n, BigInt(signal));
+}
+
+/** The general registers. */
+export function getRegisters(tid: number): Registers {
+  const registers = new Registers();
+  must(ptraceData(PTRACE.GETREGS, BigInt(tid), 0n, registers.words), "PTRACE_GETREGS", tid);
+  return registers;
+}
+
+/** Sets the general registers. */
+export function setRegisters(tid: number, registers: Registers): void {
+  must(ptraceData(PTRACE.SETREGS, BigInt(tid), 0n, registers.words), "PTRACE_SETREGS", tid);
+}
+
+/** A register set, at most `limit` bytes (PTRACE_GETREGSET). */
+export function getRegisterSet(tid: number, kind: bigint, limit: number): Uint8Array {
+  const bytes = new Uint8Array(limit);
+  iovec[0] = addressOf(bytes);
+  iovec[1] = BigInt(limit);
+  must(ptraceData(PTRACE.GETREGSET, BigInt(tid), kind, iovec), "PTRACE_GETREGSET", tid);
+  return bytes.subarray(0, Number(iovec[1]));
+}
+
+/** Sets a register set (PTRACE_SETREGSET). */
+export function setRegisterSet(tid: number, kind: bigint, bytes: Uint8Array): void {
+  iovec[0] = addressOf(bytes);
+  iovec[1] = BigInt(bytes.byteLength);
+  must(ptraceData(PTRACE.SETREGSET, BigInt(tid), kind, iovec), "PTRACE_SETREGSET", tid);
+}
+
+const maskWord = new BigUint64Array(1);
+
+/** The blocked signals of a thread, bit N-1 for signal N; the saved mask where a call holds a temporary one. */
+export function getSignalMask(tid: number): bigint {
+  must(ptraceData(PTRACE.GETSIGMASK, BigInt(tid), 8n, maskWord), "PTRACE_GETSIGMASK", tid);
+  return maskWord[0] as bigint;
+}
+
+/** Sets the blocked signals of a thread. */
+export function setSignalMask(tid: number, mask: bigint): void {
+  maskWord[0] = BigInt.asUintN(64, mask);
+  must(ptraceData(PTRACE.SETSIGMASK, BigInt(tid), 8n, maskWord), "PTRACE_SETSIGMASK", tid);
+}
+
+/** The siginfo of the signal-delivery-stop that the thread is in. */
+export function getStopSiginfo(tid: number): Siginfo {
+  const bytes = new Uint8Array(Siginfo.SIZE);
+  must(ptraceData(PTRACE.GETSIGINFO, BigInt(tid), 0n, bytes), "PTRACE_GETSIGINFO", tid);
+  return new Siginfo(bytes);
+}
+
+const peekArguments = defineStruct("ptrace_peeksiginfo_args", 16, {
+  off: [0, "u64"],
+  flags: [8, "u32"],
+  nr: [12, "i32"],
+});
+const PEEK_BATCH = 32;
+const peekBuffer = new Uint8Array(PEEK_BATCH * Siginfo.SIZE);
+const peekRequest = new Uint8Array(peekArguments.size);
+
+/**
+ * The signals that wait for a thread (`shared` false) or for its whole process (`shared` true), oldest
+ * first, left in their queue.
+ */
+export function peekSiginfo(tid: number, shared: boolean): Siginfo[] {
+  const found: Siginfo[] = [];
+  for (;;) {
+    peekArguments.write(peekRequest, {
+      off: BigInt(found.length),
+      flags: shared ? 1 : 0,
+      nr: PEEK_BATCH,
+    });
+    const count = Number(must(
+      ptraceBoth(PTRACE.PEEKSIGINFO, BigInt(tid), peekRequest, peekBuffer),
+      "PTRACE_PEEKSIGINFO",
+      tid,
+    ));
+    for (let index = 0; index < count; index++) {
+      const start = index * Siginfo.SIZE;
+      found.push(new Siginfo(peekBuffer.slice(start, start + Siginfo.SIZE)));
+    }
+    if (count < PEEK_BATCH) return found;
+  }
+}
+
+/** `struct ptrace_rseq_configuration`. */
+const rseqConfiguration = defineStruct("ptrace_rseq_configuration", 24, {
+  pointer: [0, "u64"],
+  size: [8, "u32"],
+  signature: [12, "u32"],
+  flags: [16, "u32"],
+});
+
+/** A thread's rseq(2) registration; `pointer` 0 if it has none. */
+export type RseqRegistration = ReturnType<typeof rseqConfiguration.read>;
+
+/** A thread's rseq(2) registration (PTRACE_GET_RSEQ_CONFIGURATION, Linux 5.13). */
+export function getRseq(tid: number): RseqRegistration {
+  const bytes = new Uint8Array(rseqConfiguration.size);
+  must(
+    ptraceData(PTRACE.GET_RSEQ_CONFIGURATION, BigInt(tid), BigInt(bytes.length), bytes),
+    "PTRACE_GET_RSEQ_CONFIGURATION",
+    tid,
+  );
+  return rseqConfiguration.read(bytes);
+}
+
+/** What wait4(2) told of a tracee. */
+export type Stop =
+  /** It is about to receive `signal`, unless the tracer drops it. */
+  | { readonly kind: "signal"; readonly signal: number }
+  /** It entered or left a system call. */
+  | { readonly kind: "syscall" }
+  /** It was interrupted, is new, or is in the group-stop that `signal` began. */
+  | { readonly kind: "event-stop"; readonly signal: number }
+  /** Another PTRACE_EVENT_*. */
+  | { readonly kind: "event"; readonly event: number }
+  /** It is gone: its exit code, or the signal that killed it. */
+  | { readonly kind: "exited"; readonly code: number }
+  | { readonly kind: "killed"; readonly signal: number }
+  /** There is no such tracee (any more). */
+  | { readonly kind: "absent" }
+  /** Nothing to tell (only with `block` false). */
+  | { readonly kind: "none" };
+
+/** Decodes a status word of wait4(2). */
+export function decodeStatus(status: number): Stop {
+  if ((status & 0x7f) === 0) return { kind: "exited", code: (status >> 8) & 0xff };
+  if ((status & 0xff) !== 0x7f) return { kind: "killed", signal: status & 0x7f };
+  const signal = (status >> 8) & 0xff;
+  const event = (status >> 16) & 0xff;
+  if (event === PTRACE_EVENT_STOP) return { kind: "event-stop", signal };
+  if (event !== 0) return { kind: "event", event };
+  if (signal === (5 | 0x80)) return { kind: "syscall" };
+  return { kind: "signal", signal };
+}
+
+/** Waits for one tracee (wait4 with `__WALL`). With `block` false it returns "none" where nothing happened. */
+export function waitForStop(tid: number, block = true): Stop {
+  for (;;) {
+    const { pid, status } = wait4(tid, block ? WALL : WALL | WNOHANG);
+    if (pid === -Errno.EINTR) continue;
+    if (pid === -Errno.ECHILD) return { kind: "absent" };
+    if (pid === 0) return { kind: "none" };
+    return decodeStatus(status);
+  }
+}

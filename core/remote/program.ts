@@ -1,0 +1,397 @@
+/**
+ * Syscall programs: lists of system calls that a stopped thread runs in one go. A program is plain data
+ * that is built, printed and edited here without any task; `RemoteTask.run()` copies it into a target's
+ * scratch memory, runs it there and reads the results back (see `x86_64/program_code.ts` for the machine
+ * code that walks the table).
+ *
+ * @module
+ */
+import {
+  ENTRY_ARGUMENTS,
+  ENTRY_RESULT,
+  ENTRY_SIZE,
+  OPERATION_COPY,
+  OPERATION_END,
+  OPERATION_REQUIRED,
+  TAIL_SIZE,
+  TAIL_STOPPED,
+} from "../linux/x86_64/program_code.ts";
+import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { isErrno } from "../linux/errno.ts";
+import { Siginfo } from "../linux/siginfo.ts";
+import { argumentCount, formatArgument, formatResult, formatString } from "../linux/strace.ts";
+
+/** The result of an earlier call of the same program, to be used as an argument. */
+export class CallResult {
+  /** @param index the position of the call among the program's calls */
+  constructor(readonly index: number) {}
+}
+
+/** A piece of scratch memory of a program: input (copied in), or output (read back). */
+export class ScratchData {
+  /** Where pointers into this program's scratch memory stand in the bytes. */
+  readonly pointers: { readonly at: number; readonly to: ScratchData; readonly plus: number }[] =
+    [];
+
+  constructor(
+    /** Its initial contents. */
+    readonly bytes: Uint8Array,
+    /** Whether it is read back after the run. */
+    readonly output: boolean,
+    /** What it holds, for printing. */
+    readonly note: string,
+  ) {}
+
+  /** Puts the address of `to` (plus `plus` bytes) at byte `at` of this piece. */
+  point(at: number, to: ScratchData, plus = 0): this {
+    this.pointers.push({ at, to, plus });
+    return this;
+  }
+
+  /** The 4-byte integer that a call leaves at byte `offset`, to be used as an argument of a later call. */
+  int(offset: number): ScratchInteger {
+    return new ScratchInteger(this, offset, 4);
+  }
+
+  /** The 8-byte integer that a call leaves at byte `offset`, to be used as an argument of a later call. */
+  long(offset: number): ScratchInteger {
+    return new ScratchInteger(this, offset, 8);
+  }
+}
+
+/** An integer that a call leaves in scratch memory. */
+export class ScratchInteger {
+  constructor(
+    readonly data: ScratchData,
+    readonly offset: number,
+    readonly size: 4 | 8,
+  ) {}
+}
+
+/** What a call of a program takes: numbers, C strings, bytes, scratch memory, results of earlier calls. */
+export type Argument =
+  | bigint
+  | number
+  | string
+  | Uint8Array
+  | ScratchData
+  | CallResult
+  | ScratchInteger;
+
+/** One call of a program. */
+export interface Call {
+  /** Its name. */
+  readonly name: SyscallName;
+  /** Its arguments; missing ones are 0. A script may replace them before the program runs. */
+  args: readonly Argument[];
+  /** Whether the program stops where it fails. */
+  readonly required: boolean;
+  /** The result that it must have, where any other non-negative one is a failure too (a short read). */
+  readonly expect?: bigint;
+}
+
+const encoder = new TextEncoder();
+const align = (size: number): number => (size + 15) & ~15;
+
+/** A list of system calls for one stopped thread. */
+export class SyscallProgram {
+  /** What the program is for, as it appears in errors: "the descriptors of task 12". */
+  readonly purpose: string;
+  /** The calls, in order. */
+  readonly calls: Call[] = [];
+
+  constructor(purpose: string) {
+    this.purpose = purpose;
+  }
+
+  /** Adds a call that may fail: its result tells. */
+  try(name: SyscallName, ...args: Argument[]): CallResult {
+    return this.#add({ name, args, required: false });
+  }
+
+  /** Adds a call that must succeed: the program stops where it does not, and running it throws. */
+  call(name: SyscallName, ...args: Argument[]): CallResult {
+    return this.#add({ name, args, required: true });
+  }
+
+  /** Adds a call that must succeed with exactly this result, for example a number of bytes. */
+  expect(result: bigint, name: SyscallName, ...args: Argument[]): CallResult {
+    return this.#add({ name, args, required: true, expect: result });
+  }
+
+  /** Scratch memory with these contents, for calls to read. */
+  data(bytes: Uint8Array, note = ""): ScratchData {
+    return new ScratchData(bytes, false, note);
+  }
+
+  /** Scratch memory of `size` zero bytes (or these bytes) for calls to write, read back after the run. */
+  output(size: number | Uint8Array, note = ""): ScratchData {
+    return new ScratchData(typeof size === "number" ? new Uint8Array(size) : size, true, note);
+  }
+
+  /** Whether there is nothing to run. */
+  get isEmpty(): boolean {
+    return this.calls.length === 0;
+  }
+
+  #add(call: Call): CallResult {
+    this.calls.push(call);
+    return new CallResult(this.calls.length - 1);
+  }
+}
+
+/** How a program lies in scratch memory: which bytes go where, and what is read back. */
+export class ProgramImage {
+  /** All bytes to copy in. */
+  readonly bytes: Uint8Array;
+  /** Where the entries, and with them what is read back, begin. */
+  readonly entriesAt: number;
+  /** Where the tail lies. */
+  readonly tailAt: number;
+  readonly #program: SyscallProgram;
+  readonly #positions: readonly number[];
+  readonly #offsets: ReadonlyMap<ScratchData, number>;
+
+  private constructor(
+    program: SyscallProgram,
+    bytes: Uint8Array,
+    entriesAt: number,
+    tailAt: number,
+    positions: readonly number[],
+    offsets: ReadonlyMap<ScratchData, number>,
+  ) {
+    this.#program = program;
+    this.bytes = bytes;
+    this.entriesAt = entriesAt;
+    this.tailAt = tailAt;
+    this.#positions = positions;
+    this.#offsets = offsets;
+  }
+
+  /**
+   * Lays a program out.
+   *
+   * @param program the program
+   * @param base the address at which the bytes will lie in the target
+   * @param thread the thread that will run it, as it sees itself, and the signal by which it will end
+   */
+  static assemble(
+    program: SyscallProgram,
+    base: bigint,
+    thread: { readonly tgid: number; readonly tid: number; readonly signal: number },
+  ): ProgramImage {
+    const strings = new Map<string | Uint8Array, ScratchData>();
+    const inputs: ScratchData[] = [];
+    const outputs: ScratchData[] = [];
+    const seen = new Set<ScratchData>();
+    const note = (data: ScratchData): void => {
+      if (seen.has(data)) return;
+      seen.add(data);
+      (data.output ? outputs : inputs).push(data);
+      for (const { to } of data.pointers) note(to);
+    };
+    let copies = 0;
+    for (const call of program.calls) {
+      for (const argument of call.args) {
+        if (typeof argument === "string" || argument instanceof Uint8Array) {
+          if (!strings.has(argument)) {
+            const bytes = typeof argument === "string" ? encoder.encode(argument + "\0") : argument;
+            const data = new ScratchData(bytes, false, "");
+            strings.set(argument, data);
+            note(data);
+          }
+        } else if (argument instanceof ScratchData) note(argument);
+        else if (argument instanceof CallResult) copies++;
+        else if (argument instanceof ScratchInteger) {
+          note(argument.data);
+          copies++;
+        }
+      }
+    }
+
+    const offsets = new Map<ScratchData, number>();
+    let size = 0;
+    const place = (data: ScratchData): void => {
+      offsets.set(data, size);
+      size += align(data.bytes.byteLength);
+    };
+    inputs.forEach(place);
+    const infoAt = size;
+    const entriesAt = infoAt + Siginfo.SIZE;
+    const tailAt = entriesAt + (program.calls.length + copies + 1) * ENTRY_SIZE;
+    size = tailAt + align(TAIL_SIZE);
+    outputs.forEach(place);
+
+    const bytes = new Uint8Array(size);
+    const view = new DataView(bytes.buffer);
+    const address = (at: number): bigint => base + BigInt(at);
+    for (const [data, at] of offsets) {
+      bytes.set(data.bytes, at);
+      for (const pointer of data.pointers) {
+        const to = (offsets.get(pointer.to) as number) + pointer.plus;
+        view.setBigUint64(at + pointer.at, address(to), true);
+      }
+    }
+
+    const positions: number[] = [];
+    let entry = entriesAt;
+    for (const call of program.calls) {
+      const fetches = call.args.filter((argument) =>
+        argument instanceof CallResult || argument instanceof ScratchInteger
+      ).length;
+      const callAt = entry + fetches * ENTRY_SIZE;
+      const operation = BigInt(SYSCALLS[call.name]);
+      view.setBigUint64(callAt, call.required ? operation | OPERATION_REQUIRED : operation, true);
+      call.args.forEach((argument, index) => {
+        const slot = callAt + ENTRY_ARGUMENTS + index * 8;
+        let value: bigint;
+        if (typeof argument === "bigint") {
+          value = argument;
+        } else if (typeof argument === "number") {
+          value = BigInt(argument);
+        } else if (argument instanceof ScratchData) {
+          value = address(offsets.get(argument) as number);
+        } else if (argument instanceof CallResult || argument instanceof ScratchInteger) {
+          const [source, length] = argument instanceof CallResult
+            ? [(positions[argument.index] as number) + ENTRY_RESULT, 8]
+            : [(offsets.get(argument.data) as number) + argument.offset, argument.size];
+          view.setBigUint64(entry, OPERATION_COPY, true);
+          view.setBigUint64(entry + ENTRY_ARGUMENTS, address(slot), true);
+          view.setBigUint64(entry + ENTRY_ARGUMENTS + 8, address(source), true);
+          view.setBigUint64(entry + ENTRY_ARGUMENTS + 16, BigInt(length), true);
+          entry += ENTRY_SIZE;
+          return;
+        } else value = address(offsets.get(strings.get(argument) as ScratchData) as number);
+        view.setBigUint64(slot, BigInt.asUintN(64, value), true);
+      });
+      positions.push(callAt);
+      entry = callAt + ENTRY_SIZE;
+    }
+    view.setBigUint64(entry, OPERATION_END, true);
+
+    bytes.set(Siginfo.make(thread.signal, 0, PROGRAM_END_MARK).bytes, infoAt);
+    [BigInt(thread.tgid), BigInt(thread.tid), BigInt(thread.signal), address(infoAt)]
+      .forEach((word, index) => view.setBigUint64(tailAt + index * 8, word, true));
+    return new ProgramImage(program, bytes, entriesAt, tailAt, positions, offsets);
+  }
+
+  /** Whether the bytes read back say that the program came to its end. */
+  hasEnded(readBack: Uint8Array): boolean {
+    return this.#stopped(readBack) !== 0n;
+  }
+
+  /**
+   * Reads the results out of the bytes that were read back from `entriesAt` on.
+   *
+   * @param base the address at which the image lay
+   */
+  reply(readBack: Uint8Array, base: bigint): ProgramReply {
+    const view = new DataView(readBack.buffer, readBack.byteOffset, readBack.byteLength);
+    const stopped = Number(this.#stopped(readBack) - base);
+    const results: bigint[] = [];
+    let failed: number | undefined;
+    for (const [index, position] of this.#positions.entries()) {
+      if (position > stopped) break;
+      const result = view.getBigInt64(position - this.entriesAt + ENTRY_RESULT, true);
+      results.push(result);
+      const call = this.#program.calls[index] as Call;
+      const unexpected = call.expect !== undefined && result !== call.expect;
+      if (call.required && failed === undefined && (isErrno(result) || unexpected)) failed = index;
+    }
+    const outputs = new Map<ScratchData, Uint8Array>();
+    for (const [data, at] of this.#offsets) {
+      if (!data.output) continue;
+      const start = at - this.entriesAt;
+      outputs.set(data, readBack.subarray(start, start + data.bytes.byteLength));
+    }
+    return new ProgramReply(this.#program, results, outputs, failed);
+  }
+
+  #stopped(readBack: Uint8Array): bigint {
+    const at = this.tailAt - this.entriesAt + TAIL_STOPPED;
+    return new DataView(readBack.buffer, readBack.byteOffset).getBigUint64(at, true);
+  }
+}
+
+/** Marks the signal that ends a program, so that it is not mistaken for one that somebody sent. */
+export const PROGRAM_END_MARK = 0x5354_4153_4953_0001n;
+
+/** What the calls of a program returned and wrote. */
+export class ProgramReply {
+  /** The program that ran. */
+  readonly program: SyscallProgram;
+  /** The index of the required call that failed, if one did. */
+  readonly failed: number | undefined;
+  readonly #results: readonly bigint[];
+  readonly #outputs: ReadonlyMap<ScratchData, Uint8Array>;
+
+  constructor(
+    program: SyscallProgram,
+    results: readonly bigint[],
+    outputs: ReadonlyMap<ScratchData, Uint8Array>,
+    failed: number | undefined,
+  ) {
+    this.program = program;
+    this.#results = results;
+    this.#outputs = outputs;
+    this.failed = failed;
+  }
+
+  /** What a call returned: 0 or more, or the negative errno. @throws {RangeError} if it did not run */
+  result(call: CallResult): bigint {
+    const result = this.#results[call.index];
+    if (result === undefined) throw new RangeError(`call ${call.index} of the program did not run`);
+    return result;
+  }
+
+  /** What the calls left in a piece of output memory. */
+  output(data: ScratchData): Uint8Array {
+    const bytes = this.#outputs.get(data);
+    if (bytes === undefined) throw new RangeError("that memory is no output of this program");
+    return bytes;
+  }
+
+  /** One call with its result, as strace would print it. */
+  describe(index: number): string {
+    const call = this.program.calls[index] as Call;
+    const result = this.#results[index];
+    return `${formatCall(call, (earlier) => this.#results[earlier])} = ${
+      result === undefined ? "?" : formatResult(result)
+    }`;
+  }
+}
+
+/**
+ * One call as strace would print it.
+ *
+ * @param resultOf tells the results of earlier calls, where they are known; otherwise they print as `$N`
+ */
+export function formatCall(
+  call: Call,
+  resultOf: (index: number) => bigint | undefined = () => undefined,
+): string {
+  const count = argumentCount(call.name) ?? call.args.length;
+  const args = Array.from({ length: count }, (_, index) => {
+    const argument = call.args[index] ?? 0;
+    if (typeof argument === "string") return formatString(argument);
+    if (typeof argument === "bigint" || typeof argument === "number") {
+      return formatArgument(call.name, index, BigInt(argument));
+    }
+    if (argument instanceof CallResult) {
+      const known = resultOf(argument.index);
+      return known === undefined ? `$${argument.index}` : formatArgument(call.name, index, known);
+    }
+    if (argument instanceof ScratchInteger) {
+      return `${describeData(argument.data)}[${argument.offset}]`;
+    }
+    return argument instanceof ScratchData
+      ? describeData(argument)
+      : `{${argument.byteLength} bytes}`;
+  });
+  return `${call.name}(${args.join(", ")})`;
+}
+
+function describeData(data: ScratchData): string {
+  const note = data.note === "" ? `${data.bytes.byteLength} bytes` : data.note;
+  return data.output ? `[${note}]` : `{${note}}`;
+}

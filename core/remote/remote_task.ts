@@ -1,0 +1,306 @@
+/**
+ * Running system calls inside a stopped task. One `RemoteTask` serves all threads of a thread group, since
+ * they share memory. It borrows scratch memory in the target for its programs and gives it back.
+ *
+ * Single calls go through a `syscall` instruction that the target already has (the vDSO's), so nothing of
+ * the target's own code is overwritten; programs run in the scratch memory.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import {
+  offsetAddress,
+  PAGE_SIZE,
+  pageAlign,
+  type RemoteAddress,
+  remoteAddress,
+} from "../linux/address.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
+import { ProcessMemory } from "../linux/memory.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import { formatArgument } from "../linux/strace.ts";
+import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
+import { SYSCALL_INSTRUCTION } from "../linux/x86_64/registers.ts";
+import type { SyscallName } from "../linux/x86_64/syscalls.ts";
+import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
+import type { Tracee } from "./tracee.ts";
+
+/** A program and the thread that runs it. */
+export interface Run {
+  /** The thread. */
+  readonly thread: Tracee;
+  /** The program. */
+  readonly program: SyscallProgram;
+}
+
+/** A region of the target that holds code. */
+export interface CodeRegion {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** How a task's ids look from inside its own pid namespace. */
+export interface InnerIds {
+  /** The thread group id as the task itself sees it. */
+  readonly pid: number;
+  /** A thread's id as the thread itself sees it. */
+  tid(tid: number): number;
+}
+
+/** Scratch memory in a target. The code lies in its first page, the programs behind it. */
+interface Scratch {
+  readonly address: RemoteAddress;
+  readonly size: bigint;
+}
+
+const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
+const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
+/** Scratch memory is taken in steps of this size, so that small programs share one. */
+const SCRATCH_STEP = 65536n;
+
+/** System calls in the threads of one stopped task. */
+export class RemoteTask implements Disposable {
+  /** The thread group. */
+  readonly pid: number;
+  /** The thread that makes calls for the whole task. */
+  readonly leader: Tracee;
+  /** The task's memory. */
+  readonly memory: ProcessMemory;
+  readonly #inner: InnerIds;
+  readonly #sharedPending: readonly Siginfo[];
+  #instruction: RemoteAddress;
+  #scratch: Scratch | undefined;
+  #ownsScratch = true;
+
+  /**
+   * @param leader a stopped thread of the task
+   * @param sharedPending the signals that wait for the whole task
+   * @param code regions with code, best first (the vDSO), to find a `syscall` instruction in
+   * @param inner the task's ids in its own pid namespace
+   */
+  constructor(
+    leader: Tracee,
+    sharedPending: readonly Siginfo[],
+    code: Iterable<CodeRegion>,
+    inner: InnerIds,
+  ) {
+    this.pid = leader.pid;
+    this.leader = leader;
+    this.#sharedPending = sharedPending;
+    this.#inner = inner;
+    this.memory = new ProcessMemory(this.pid);
+    try {
+      this.#instruction = this.#findInstruction(code);
+    } catch (error) {
+      this.memory[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #findInstruction(code: Iterable<CodeRegion>): RemoteAddress {
+    for (const { start, end } of code) {
+      const bytes = this.memory.read(remoteAddress(start), Number(end - start));
+      for (let at = bytes.indexOf(0x0f); at >= 0; at = bytes.indexOf(0x0f, at + 1)) {
+        if (bytes[at + 1] === SYSCALL_INSTRUCTION[1]) {
+          return remoteAddress(start + BigInt(at));
+        }
+      }
+    }
+    throw new StasisError("unsupported", `task ${this.pid} has no syscall instruction anywhere`, {
+      pid: this.pid,
+    });
+  }
+
+  /** Where the target's `syscall` instruction lies. */
+  get instruction(): RemoteAddress {
+    return this.#instruction;
+  }
+
+  /** Says where the `syscall` instruction lies from now on (the vDSO was moved). */
+  set instruction(address: RemoteAddress) {
+    this.#instruction = address;
+  }
+
+  /**
+   * Uses memory that the target has already, code page included, and that is not to be given back: what a
+   * restored task inherits from the seed.
+   */
+  adoptScratch(address: RemoteAddress, size: bigint): void {
+    this.#scratch = { address, size };
+    this.#ownsScratch = false;
+  }
+
+  /**
+   * One system call, without scratch memory.
+   *
+   * @returns the result, or the negative errno
+   */
+  tryCall(name: SyscallName, ...args: (bigint | number)[]): bigint {
+    return this.leader.call(this.#instruction, this.#sharedPending, name, ...args);
+  }
+
+  /** One system call that must succeed. @throws {StasisError} `syscall` */
+  call(name: SyscallName, ...args: (bigint | number)[]): bigint {
+    const result = this.tryCall(name, ...args);
+    if (!isErrno(result)) return result;
+    const errno = errnoName(-result);
+    const printed = args.map((value, index) => formatArgument(name, index, BigInt(value)));
+    throw new StasisError(
+      "syscall",
+      `${name}(${printed.join(", ")}) in task ${this.pid} failed: ${errno}`,
+      { pid: this.pid, errno },
+    );
+  }
+
+  /**
+   * Runs one program.
+   *
+   * @param thread the thread that runs it; the leader if absent
+   * @throws {StasisError} `syscall` if a required call fails
+   */
+  run(program: SyscallProgram, thread: Tracee = this.leader): ProgramReply {
+    return this.runAll([{ thread, program }])[0] as ProgramReply;
+  }
+
+  /** Runs one program in each of several threads, all at the same time. */
+  runAll(runs: readonly Run[]): ProgramReply[] {
+    const started = this.start(runs);
+    return started.finish();
+  }
+
+  /**
+   * Starts programs and returns at once; {@link StartedRuns.finish} waits. Between the two, other tasks'
+   * programs may be started, so that the tasks work in parallel.
+   */
+  start(runs: readonly Run[]): StartedRuns {
+    const images: { run: Run; image: ProgramImage; at: number }[] = [];
+    let size = 0;
+    // Programs are laid out at their final place, which is known only when their size is: twice.
+    const sizes = runs.map((run) => this.#assemble(run, 0n).bytes.byteLength);
+    const total = sizes.reduce((sum, one) => sum + one, 0);
+    const base = this.#room(total);
+    runs.forEach((run, index) => {
+      images.push({ run, image: this.#assemble(run, base + BigInt(size)), at: size });
+      size += sizes[index] as number;
+    });
+    const code = (this.#scratch as Scratch).address;
+    const bytes = new Uint8Array(size);
+    for (const { image, at } of images) bytes.set(image.bytes, at);
+    this.memory.write(base, bytes);
+    for (const { run, image, at } of images) {
+      const start = base + BigInt(at);
+      const registers = run.thread.registers.copy()
+        .set("ip", code).set("ax", 0n).set("orig_ax", -1n)
+        .set("bx", start + BigInt(image.entriesAt))
+        .set("r12", start + BigInt(image.tailAt));
+      run.thread.start(registers);
+    }
+    return new StartedRuns(this.pid, this.memory, base, images);
+  }
+
+  #assemble(run: Run, base: bigint): ProgramImage {
+    return ProgramImage.assemble(run.program, base, {
+      tgid: this.#inner.pid,
+      tid: this.#inner.tid(run.thread.tid),
+      signal: run.thread.endSignal(this.#sharedPending),
+    });
+  }
+
+  /** Makes sure of scratch memory for programs of `size` bytes, and says where they go. */
+  #room(size: number): RemoteAddress {
+    const needed = PAGE_SIZE + pageAlign(BigInt(size));
+    if (this.#scratch !== undefined && this.#scratch.size < needed) {
+      if (!this.#ownsScratch) {
+        throw new StasisError(
+          "internal",
+          `a program of ${size} bytes outgrows the scratch memory`,
+          {
+            pid: this.pid,
+          },
+        );
+      }
+      this.giveBackScratch();
+    }
+    this.#scratch ??= this.#takeScratch(needed);
+    return offsetAddress(this.#scratch.address, PAGE_SIZE);
+  }
+
+  #takeScratch(needed: bigint): Scratch {
+    const size = ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    // Never writable and executable at once: PR_SET_MDWE and SELinux's execmem forbid that.
+    const address = remoteAddress(
+      this.call("mmap", 0, size, PROT_READ | PROT_EXEC, flags, -1, 0),
+    );
+    const scratch = { address, size };
+    this.#scratch = scratch;
+    this.call("mprotect", address + PAGE_SIZE, size - PAGE_SIZE, PROT_READ | PROT_WRITE);
+    this.memory.write(address, PROGRAM_CODE);
+    return scratch;
+  }
+
+  /** Unmaps the scratch memory that was taken, if any was. */
+  giveBackScratch(): void {
+    const scratch = this.#scratch;
+    if (scratch === undefined || !this.#ownsScratch) return;
+    this.#scratch = undefined;
+    this.call("munmap", scratch.address, scratch.size);
+  }
+
+  /** Gives the scratch memory back and closes what is open here. The threads stay stopped. */
+  [Symbol.dispose](): void {
+    try {
+      this.giveBackScratch();
+    } catch (error) {
+      // A task that is gone has no scratch memory either.
+      if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
+    } finally {
+      this.memory[Symbol.dispose]();
+    }
+  }
+}
+
+/** Programs under way in one task. */
+export class StartedRuns {
+  readonly #pid: number;
+  readonly #memory: ProcessMemory;
+  readonly #base: RemoteAddress;
+  readonly #images: readonly { run: Run; image: ProgramImage; at: number }[];
+
+  constructor(
+    pid: number,
+    memory: ProcessMemory,
+    base: RemoteAddress,
+    images: readonly { run: Run; image: ProgramImage; at: number }[],
+  ) {
+    this.#pid = pid;
+    this.#memory = memory;
+    this.#base = base;
+    this.#images = images;
+  }
+
+  /** Waits for all of them and reads their results. @throws {StasisError} `syscall` if a required call failed */
+  finish(): ProgramReply[] {
+    for (const { run } of this.#images) run.thread.awaitEnd(run.program.purpose);
+    const replies = this.#images.map(({ image, at }) => {
+      const base = offsetAddress(this.#base, at);
+      const size = image.bytes.byteLength - image.entriesAt;
+      return image.reply(this.#memory.read(offsetAddress(base, image.entriesAt), size), base);
+    });
+    for (const reply of replies) throwIfFailed(reply, this.#pid);
+    return replies;
+  }
+}
+
+function throwIfFailed(reply: ProgramReply, pid: number): void {
+  if (reply.failed === undefined) return;
+  const { name, expect } = reply.program.calls[reply.failed] as SyscallProgram["calls"][number];
+  const line = reply.describe(reply.failed);
+  const errno = /= -1 (\w+)$/.exec(line)?.[1];
+  const wanted = expect === undefined || errno !== undefined ? "" : `, not ${expect}`;
+  throw new StasisError("syscall", `${reply.program.purpose}: task ${pid}: ${line}${wanted}`, {
+    pid,
+    errno,
+    hint: errno === "ENOSYS" ? `this kernel has no ${name}` : undefined,
+  });
+}

@@ -1,0 +1,278 @@
+/**
+ * One traced thread. It remembers how it was found, and {@link Tracee.release} lets it run on exactly as
+ * it was: registers, signal mask, signals that were intercepted while calls ran in it.
+ *
+ * The last stop before a thread runs on must be one in the kernel's signal path (an interrupt's or a
+ * signal's, not a system call's exit): only there does the kernel look at the restart codes in the
+ * registers (`arch_do_signal_or_restart()`), and so carries on an interrupted system call by itself.
+ * {@link Tracee.settle} makes sure of that.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { syscall } from "../linux/libc_ffi.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
+import {
+  detach,
+  getRegisters,
+  getSignalMask,
+  getStopSiginfo,
+  interrupt,
+  peekSiginfo,
+  resume,
+  resumeToSyscall,
+  seize,
+  setRegisters,
+  setSignalMask,
+  type Stop,
+  waitForStop,
+} from "../linux/ptrace.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import { ALL_SIGNALS, SIG, signalBit, signalName } from "../linux/signals.ts";
+import type { Registers } from "../linux/x86_64/registers.ts";
+import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { PROGRAM_END_MARK } from "./program.ts";
+
+/** Signals whose default is to stop the process; an event-stop with one of them is a group-stop. */
+const STOP_SIGNALS: readonly number[] = [SIG.STOP, SIG.TSTP, SIG.TTIN, SIG.TTOU];
+
+/** Signals to end a program with: ones that are ignored by default, in the order of preference. */
+const END_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.IO, 60, 61, 62, 63];
+
+/** A thread that this process traces and that stands still. */
+export class Tracee {
+  /** The thread, as this process sees it. */
+  readonly tid: number;
+  /** The thread group. */
+  readonly pid: number;
+  /** The general registers at the freeze. A plugin or the core may adjust them (an rseq abort, say). */
+  registers: Registers;
+  /** The signal mask at the freeze. */
+  readonly signalMask: bigint;
+  /** The signals that waited for this thread alone at the freeze. */
+  readonly pending: readonly Siginfo[];
+  /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
+  readonly groupStop: number;
+
+  #endSignal: number | undefined;
+  #settled = true;
+  #stolen: Siginfo[] = [];
+
+  private constructor(tid: number, pid: number, groupStop: number) {
+    this.tid = tid;
+    this.pid = pid;
+    this.groupStop = groupStop;
+    this.registers = getRegisters(tid);
+    this.signalMask = getSignalMask(tid);
+    this.pending = peekSiginfo(tid, false);
+  }
+
+  /**
+   * Begins to stop a thread: seizes and interrupts it, without waiting.
+   *
+   * @param options bits of PTRACE_O
+   * @returns false if the thread does not exist (any more)
+   * @throws {StasisError} `no-privilege`, or `unsupported` where somebody traces it already
+   */
+  static begin(tid: number, options: bigint): boolean {
+    const seized = seize(tid, options);
+    if (seized === -BigInt(Errno.ESRCH)) return false;
+    if (isErrno(seized)) {
+      const errno = errnoName(-seized);
+      throw new StasisError("no-privilege", `thread ${tid} cannot be traced: ${errno}`, {
+        pid: tid,
+        errno,
+        hint:
+          "another tracer (a debugger, strace) must let go of it first, and tracing needs the " +
+          "same user or CAP_SYS_PTRACE",
+      });
+    }
+    interrupt(tid);
+    return true;
+  }
+
+  /**
+   * Waits until a thread that was begun, or that a tracee made with CLONE_PTRACE, stands still.
+   *
+   * @returns undefined if it ended meanwhile
+   */
+  static finish(tid: number, pid: number): Tracee | undefined {
+    for (;;) {
+      const stop = waitForStop(tid);
+      switch (stop.kind) {
+        case "event-stop":
+          return new Tracee(tid, pid, STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0);
+        case "signal":
+          // It was about to take a signal: let it, its handler's frame is state as any other.
+          resume(tid, stop.signal);
+          continue;
+        case "exited":
+        case "killed":
+        case "absent":
+          return undefined;
+        default:
+          resume(tid);
+      }
+    }
+  }
+
+  /** The signal that ends programs in this thread: one that does not wait for it or its process already. */
+  endSignal(sharedPending: readonly Siginfo[]): number {
+    if (this.#endSignal === undefined) {
+      const taken = new Set([...this.pending, ...sharedPending].map((info) => info.signal));
+      const free = END_SIGNALS.find((signal) => !taken.has(signal));
+      if (free === undefined) {
+        throw new StasisError("unsupported", `thread ${this.tid} has too many signals pending`, {
+          pid: this.tid,
+          hint: "let it handle its signals, then try again",
+        });
+      }
+      this.#endSignal = free;
+      setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(free));
+    }
+    return this.#endSignal;
+  }
+
+  /**
+   * One system call at a `syscall` instruction of the target, by its entry and exit stops. Nothing is
+   * forced upon the target by these stops, unlike by a single step (a forced SIGTRAP).
+   *
+   * @param instruction where the instruction lies
+   * @returns the result, or the negative errno
+   */
+  call(
+    instruction: bigint,
+    sharedPending: readonly Siginfo[],
+    name: SyscallName,
+    ...args: (bigint | number)[]
+  ): bigint {
+    this.endSignal(sharedPending);
+    const registers = this.registers.copy();
+    const words = args.map(BigInt);
+    registers.set("ax", BigInt(SYSCALLS[name])).set("orig_ax", -1n).set("ip", instruction);
+    (["di", "si", "dx", "r10", "r8", "r9"] as const).forEach((register, index) =>
+      registers.set(register, words[index] ?? 0n)
+    );
+    setRegisters(this.tid, registers);
+    this.#settled = false;
+    for (const _ of ["entry", "exit"]) {
+      resumeToSyscall(this.tid);
+      this.#await("syscall", () => resumeToSyscall(this.tid), name);
+    }
+    return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
+  }
+
+  /** Starts a program. @param registers where its code, entries and tail lie */
+  start(registers: Registers): void {
+    setRegisters(this.tid, registers);
+    this.#settled = true;
+    resume(this.tid);
+  }
+
+  /** Waits until a started program has queued the signal that ends it. */
+  awaitEnd(purpose: string): void {
+    this.#await("signal", () => resume(this.tid), purpose);
+  }
+
+  /** Whether a started program's thread has stopped; never blocks. For calls that take long. */
+  #await(wanted: "syscall" | "signal", goOn: () => void, purpose: string): void {
+    for (;;) {
+      const stop = waitForStop(this.tid);
+      if (stop.kind === "signal") {
+        const info = getStopSiginfo(this.tid);
+        const ours = info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal;
+        if (ours && wanted === "signal") return;
+        if (isFault(stop.signal, info.code)) throw this.#fault(stop.signal, info, purpose);
+        // Somebody's signal got through: it is given back by release().
+        this.#stolen.push(info);
+      } else if (stop.kind === wanted) return;
+      else if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") {
+        throw new StasisError(
+          "no-such-task",
+          `thread ${this.tid} died ${how(stop)} while ${purpose} ran in it`,
+          { pid: this.pid },
+        );
+      }
+      goOn();
+    }
+  }
+
+  #fault(signal: number, info: Siginfo, purpose: string): StasisError {
+    const ip = getRegisters(this.tid).get("ip");
+    return new StasisError(
+      "internal",
+      `${purpose} got ${signalName(signal)} (si_code ${info.code}) at 0x${ip.toString(16)} in ` +
+        `thread ${this.tid}`,
+      { pid: this.pid },
+    );
+  }
+
+  /** Brings the thread into a stop of the signal path, where restart codes work. */
+  settle(): void {
+    if (this.#settled) return;
+    interrupt(this.tid);
+    resume(this.tid);
+    for (;;) {
+      const stop = waitForStop(this.tid);
+      if (stop.kind === "event-stop" || stop.kind === "exited" || stop.kind === "killed") break;
+      if (stop.kind === "absent") break;
+      if (stop.kind === "signal") this.#stolen.push(getStopSiginfo(this.tid));
+      resume(this.tid);
+    }
+    this.#settled = true;
+  }
+
+  /** Signals that reached the thread from outside while calls ran in it. Taking them empties the list. */
+  takeStolen(): Siginfo[] {
+    const stolen = this.#stolen;
+    this.#stolen = [];
+    return stolen;
+  }
+
+  /**
+   * Lets the thread run on with its registers and signal mask. Never throws: a thread that is gone needs
+   * nothing.
+   *
+   * @returns the errno names of what failed other than by the thread's end
+   */
+  release(): void {
+    try {
+      this.settle();
+      setRegisters(this.tid, this.registers);
+      setSignalMask(this.tid, this.signalMask);
+      for (const info of this.takeStolen()) this.#giveBack(info);
+    } catch (error) {
+      if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
+    } finally {
+      detach(this.tid);
+    }
+  }
+
+  /**
+   * Sends an intercepted signal again. Sent from here it can carry the original siginfo only if that is one
+   * a process may send to another (SI_QUEUE and the like); the rest goes out as a plain tgkill(2).
+   */
+  #giveBack(info: Siginfo): void {
+    const sent = syscall(
+      SYSCALLS.rt_tgsigqueueinfo,
+      this.pid,
+      this.tid,
+      info.signal,
+      info.bytes,
+    );
+    if (isErrno(sent)) syscall(SYSCALLS.tgkill, this.pid, this.tid, info.signal);
+  }
+}
+
+/** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */
+const FAULTS: readonly number[] = [4, 5, 7, 8, 11, 31];
+
+/** Whether the kernel raised the signal at what the thread did (si_code > 0), not somebody who sent it. */
+function isFault(signal: number, code: number): boolean {
+  return code > 0 && FAULTS.includes(signal);
+}
+
+function how(stop: Stop): string {
+  if (stop.kind === "killed") return `by ${signalName(stop.signal)}`;
+  return stop.kind === "exited" ? `with exit code ${stop.code}` : "unseen";
+}
