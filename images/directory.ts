@@ -78,7 +78,10 @@ export class ImageDirectory {
   }
 
   /** Whether there is such an image. */
-  has<Id extends ImageId>(kind: ImageKind<DescMessage, Id> | RawImageKind<Id>, id: Id): boolean {
+  has<Id extends ImageId>(
+    kind: ImageKind<DescMessage, Id> | RawImageKind<Id>,
+    id: NoInfer<Id>,
+  ): boolean {
     return this.#names.has(imageFileName(kind, id));
   }
 
@@ -93,7 +96,10 @@ export class ImageDirectory {
   }
 
   /** The path of an image, whether it exists or not. */
-  pathOf<Id extends ImageId>(kind: ImageKind<DescMessage, Id> | RawImageKind<Id>, id: Id): string {
+  pathOf<Id extends ImageId>(
+    kind: ImageKind<DescMessage, Id> | RawImageKind<Id>,
+    id: NoInfer<Id>,
+  ): string {
     return `${this.path}/${imageFileName(kind, id)}`;
   }
 
@@ -104,7 +110,7 @@ export class ImageDirectory {
    */
   read<Schema extends DescMessage, Id extends ImageId>(
     kind: SingleKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
   ): MessageShape<Schema> {
     return this.readEntry(kind, id).message;
   }
@@ -116,7 +122,7 @@ export class ImageDirectory {
    */
   readEntry<Schema extends DescMessage, Id extends ImageId>(
     kind: SingleKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
   ): ImageEntry<Schema> {
     return this.#decode(kind, id).entries[0]!;
   }
@@ -129,7 +135,7 @@ export class ImageDirectory {
    */
   readList<Schema extends DescMessage, Id extends ImageId>(
     kind: ListKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
   ): MessageShape<Schema>[] {
     return this.#decode(kind, id).entries.map((entry) => entry.message);
   }
@@ -141,7 +147,7 @@ export class ImageDirectory {
    */
   readEntries<Schema extends DescMessage, Id extends ImageId>(
     kind: ListKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
   ): readonly ImageEntry<Schema>[] {
     return this.#decode(kind, id).entries;
   }
@@ -151,7 +157,7 @@ export class ImageDirectory {
    *
    * @throws {StasisError} As {@link read}.
    */
-  readPagemap<Id extends ImageId>(kind: ListKind<DescMessage, Id>, id: Id): Pagemap {
+  readPagemap<Id extends ImageId>(kind: ListKind<DescMessage, Id>, id: NoInfer<Id>): Pagemap {
     const name = imageFileName(kind, id);
     let pagemap = this.#pagemaps.get(name);
     if (pagemap === undefined) {
@@ -163,7 +169,7 @@ export class ImageDirectory {
 
   #decode<Schema extends DescMessage, Id extends ImageId>(
     kind: ImageKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
   ): DecodedImage<Schema> {
     const name = imageFileName(kind, id);
     let image = this.#decoded.get(name);

@@ -156,7 +156,7 @@ export function headMagics(kind: ImageKind): number[] {
  */
 export function imageFileName<Id extends ImageId>(
   kind: ImageKind<DescMessage, Id> | RawImageKind<Id>,
-  id: Id,
+  id: NoInfer<Id>,
 ): string {
   const placeholder = /%(lu|u|x|s)/.exec(kind.file);
   const value = idText(placeholder?.[1], id);

@@ -107,7 +107,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   write<Schema extends DescMessage, Id extends ImageId>(
     kind: SingleKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
     message: MessageInitShape<Schema>,
     extra?: Uint8Array,
   ): void {
@@ -124,7 +124,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   writeList<Schema extends DescMessage, Id extends ImageId>(
     kind: ListKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
     messages: Iterable<MessageInitShape<Schema>>,
   ): void {
     const parts = [encodeHead(kind)];
@@ -139,7 +139,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   append<Schema extends DescMessage, Id extends ImageId>(
     kind: ListKind<Schema, Id>,
-    id: Id,
+    id: NoInfer<Id>,
     message: MessageInitShape<Schema>,
     extra?: Uint8Array,
   ): void {
@@ -167,7 +167,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   writePagemap<Id extends ImageId>(
     kind: ListKind<DescMessage, Id>,
-    id: Id,
+    id: NoInfer<Id>,
     pagemap: Pagemap,
   ): void {
     this.#writeFile(imageFileName(kind, id), [encodePagemap(kind, pagemap)]);
@@ -179,7 +179,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    * @returns Its path.
    * @throws {StasisError} `internal` where it was created already, `io`.
    */
-  createRaw<Id extends ImageId>(kind: RawImageKind<Id>, id: Id): string {
+  createRaw<Id extends ImageId>(kind: RawImageKind<Id>, id: NoInfer<Id>): string {
     const { file, path } = this.#open(imageFileName(kind, id));
     file.close();
     return path;
@@ -193,11 +193,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   async commit(inventory: MessageInitShape<typeof inventory_entrySchema>): Promise<void> {
     this.#checkOpen();
-    for (const list of this.#lists.values()) {
+    for (const [name, list] of this.#lists) {
       flush(list);
       list.file.close();
+      this.#lists.delete(name); // so that a failure of the next one does not close this one again
     }
-    this.#lists.clear();
     this.#writeFile(imageFileName(INVENTORY, null), [
       encodeHead(INVENTORY),
       encodeMessage(INVENTORY.name, INVENTORY.schema, create(INVENTORY.schema, inventory)),

@@ -1,0 +1,108 @@
+import { deepEqual, equal, ok, throws } from "@std/assert";
+import { encodeImage } from "./codec.ts";
+import { ImageDirectory } from "./directory.ts";
+import { CORE, INVENTORY, PSTREE } from "./kinds/core.ts";
+import { FILES } from "./kinds/files.ts";
+import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "./kinds/memory.ts";
+import { sampleEntry } from "./sample_messages.ts";
+
+/** A directory with these files, that is deleted in the end. */
+function scratch(
+  files: Readonly<Record<string, Uint8Array>>,
+): { readonly path: string; [Symbol.dispose](): void } {
+  const path = Deno.makeTempDirSync({ prefix: "stasis-images-" });
+  for (const [name, bytes] of Object.entries(files)) Deno.writeFileSync(`${path}/${name}`, bytes);
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+const EMPTY = new Uint8Array();
+
+Deno.test("ImageDirectory.open() says what is not an image directory", () => {
+  using dir = scratch({ "core-1.img": EMPTY });
+  throws(() => ImageDirectory.open(`${dir.path}/nothing`), {
+    code: "bad-image",
+    message: `There is no image directory ${dir.path}/nothing`,
+  });
+  throws(() => ImageDirectory.open(`${dir.path}/core-1.img`), {
+    code: "bad-image",
+    message: `${dir.path}/core-1.img is not a directory`,
+  });
+  throws(() => ImageDirectory.open(dir.path), {
+    code: "bad-image",
+    message: `${dir.path} is not an image directory: it has no inventory.img`,
+    hint:
+      "the inventory is written last: the checkpoint did not finish, or this is another directory",
+  });
+});
+
+Deno.test("ImageDirectory.open() knows what an interrupted checkpoint leaves", () => {
+  using dir = scratch({});
+  const partial = `${dir.path}/.images.partial-0123abcd`;
+  Deno.mkdirSync(partial);
+  throws(() => ImageDirectory.open(partial), {
+    code: "bad-image",
+    hint: "an interrupted checkpoint left it; it is not whole and can be deleted",
+  });
+});
+
+Deno.test("ImageDirectory.ids() lists the images of a kind by number", () => {
+  using dir = scratch({
+    "inventory.img": EMPTY,
+    "core-9.img": EMPTY,
+    "core-10.img": EMPTY,
+    "core-010.img": EMPTY,
+    "core-x.img": EMPTY,
+    "pagemap-3.img": EMPTY,
+    "pagemap-shmem-18446744073709551615.img": EMPTY,
+  });
+  const images = ImageDirectory.open(dir.path);
+  deepEqual(images.ids(CORE), [9, 10]);
+  deepEqual(images.ids(PAGEMAP), [3]);
+  deepEqual(images.ids(SHMEM_PAGEMAP), [0xffff_ffff_ffff_ffffn]);
+  deepEqual(images.ids(INVENTORY), [null]);
+  deepEqual(images.ids(PSTREE), []);
+  ok(images.has(CORE, 10));
+  ok(!images.has(CORE, 11));
+  ok(!images.has(PAGES, 1));
+});
+
+Deno.test("ImageDirectory.read() names the file that is missing, damaged or none", () => {
+  using dir = scratch({ "inventory.img": new Uint8Array(3) });
+  Deno.mkdirSync(`${dir.path}/core-1.img`);
+  const images = ImageDirectory.open(dir.path);
+  throws(() => images.read(CORE, 2), {
+    code: "bad-image",
+    message: `The image core-2.img is missing from ${dir.path}`,
+  });
+  throws(() => images.readList(FILES, null), {
+    message: `The image files.img is missing from ${dir.path}`,
+  });
+  throws(() => images.read(CORE, 1), {
+    code: "bad-image",
+    message: `${dir.path}/core-1.img is not a file`,
+  });
+  throws(() => images.read(INVENTORY, null), {
+    code: "bad-image",
+    message:
+      `${dir.path}/inventory.img is damaged at byte 0: the head of an INVENTORY image is cut after 3 bytes`,
+  });
+});
+
+Deno.test("ImageDirectory.read() does not read a file that is too large for an image", () => {
+  using dir = scratch({ "inventory.img": EMPTY });
+  Deno.truncateSync(`${dir.path}/inventory.img`, 2 ** 31);
+  throws(() => ImageDirectory.open(dir.path).read(INVENTORY, null), {
+    code: "bad-image",
+    message: `${dir.path}/inventory.img is too large for an image: 2147483648 bytes`,
+  });
+});
+
+Deno.test("ImageDirectory.read() decodes a file once", () => {
+  const entries = [sampleEntry(PSTREE)];
+  using dir = scratch({ "inventory.img": EMPTY, "pstree.img": encodeImage(PSTREE, { entries }) });
+  const images = ImageDirectory.open(dir.path);
+  const first = images.readList(PSTREE, null)[0];
+  deepEqual(first, entries[0]!.message);
+  Deno.removeSync(`${dir.path}/pstree.img`);
+  equal(images.readList(PSTREE, null)[0], first);
+});

@@ -1,0 +1,32 @@
+import { deepEqual, equal } from "@std/assert";
+import { StasisError } from "../core/errors.ts";
+import { errnoOf, ioError } from "./io_error.ts";
+
+Deno.test("ioError() names what was tried, the errno and what to do", () => {
+  const full = Object.assign(new Error("No space left on device (os error 28)"), {
+    code: "ENOSPC",
+  });
+  const error = ioError("write /x/core-1.img", full);
+  deepEqual([error.code, error.message, error.errno], [
+    "io",
+    "Cannot write /x/core-1.img: ENOSPC",
+    "ENOSPC",
+  ]);
+  equal(error.hint, "make room on that file system, or name a directory on another one");
+});
+
+Deno.test("errnoOf() finds the errno that the kernel gave", () => {
+  try {
+    Deno.readFileSync("/proc/self/nothing");
+  } catch (error) {
+    return equal(errnoOf(error), "ENOENT");
+  }
+  throw new Error("the file exists");
+});
+
+Deno.test("ioError() lets errors pass that say enough", () => {
+  const error = new StasisError("exists", "It is there");
+  equal(ioError("write", error), error);
+  equal(ioError("write /x", new Error("odd")).message, "Cannot write /x: odd");
+  equal(errnoOf("text"), undefined);
+});

@@ -1,0 +1,94 @@
+/**
+ * Test support: a message of any type with every field set, for round trips.
+ *
+ * @module
+ */
+
+import { create, type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { concat, type ImageEntry } from "./codec.ts";
+import { encodeIpcMessages } from "./ipc_messages.ts";
+import type { ImageId, ImageKind } from "./kind.ts";
+
+/** A message with every field set to something that is not its default; lists have two elements. */
+export function sampleMessage(schema: DescMessage): MessageShape<DescMessage> {
+  return new Sampler().message(schema, []);
+}
+
+class Sampler {
+  #count = 0;
+
+  message(schema: DescMessage, within: readonly DescMessage[]): MessageShape<DescMessage> {
+    const init: Record<string, unknown> = {};
+    const inner = [...within, schema];
+    for (const field of schema.fields) {
+      // A type that holds itself ends at the second level.
+      if (field.message !== undefined && inner.filter((one) => one === field.message).length > 1) {
+        continue;
+      }
+      init[field.localName] = field.fieldKind === "list"
+        ? [this.#value(field, inner), this.#value(field, inner)]
+        : this.#value(field, inner);
+    }
+    return create(schema, init as MessageInitShape<DescMessage>);
+  }
+
+  #value(field: DescField, within: readonly DescMessage[]): unknown {
+    this.#count++;
+    if (field.message !== undefined) return this.message(field.message, within);
+    if (field.enum !== undefined) return (field.enum.values[1] ?? field.enum.values[0]!).number;
+    switch (field.scalar) {
+      case ScalarType.STRING:
+        return `${field.name}-${this.#count}`;
+      case ScalarType.BYTES:
+        return new TextEncoder().encode(`${field.name}_${this.#count}`);
+      case ScalarType.BOOL:
+        return true;
+      case ScalarType.INT32:
+      case ScalarType.SINT32:
+        return -1000 - this.#count;
+      case ScalarType.INT64:
+      case ScalarType.SINT64:
+        return -(1n << 40n) - BigInt(this.#count);
+      case ScalarType.UINT32:
+        return 0x80000000 + this.#count;
+      default:
+        return (1n << 50n) + BigInt(this.#count);
+    }
+  }
+}
+
+const TEXT = new TextEncoder().encode("hello");
+
+/** The fields that say how much follows, and what follows, of the kinds that have extras. */
+const EXTRAS: Readonly<Record<string, readonly [Readonly<Record<string, unknown>>, Uint8Array]>> = {
+  PIPES_DATA: [{ bytes: 5 }, TEXT],
+  FIFO_DATA: [{ bytes: 5 }, TEXT],
+  SK_QUEUES: [{ length: 5 }, TEXT],
+  TCP_STREAM: [{ inqLen: 2, outqLen: 3 }, TEXT],
+  IPCNS_SEM: [{ nsems: 3 }, new Uint8Array([1, 0, 2, 0, 3, 1])],
+  IPCNS_SHM: [{ size: 5n, inPagemaps: false }, TEXT],
+  IPCNS_MSG: [
+    { qnum: 2 },
+    encodeIpcMessages([{ type: 7n, text: TEXT }, { type: 8n, text: TEXT.subarray(1) }]),
+  ],
+  GHOST_FILE: [{ chunks: false }, concat([TEXT, TEXT])],
+};
+
+/** An entry for a kind: {@link sampleMessage} with an extra that fits. */
+export function sampleEntry<Schema extends DescMessage>(
+  kind: ImageKind<Schema>,
+): ImageEntry<Schema> {
+  const message = sampleMessage(kind.schema) as MessageShape<Schema>;
+  if (kind.extra === undefined) return { message };
+  const sample = EXTRAS[kind.name];
+  if (sample === undefined) throw new Error(`${kind.name} needs a sample of its extra`);
+  return { message: Object.assign(message, sample[0]), extra: sample[1] };
+}
+
+/** An id that a kind's file names take. */
+export function sampleId(kind: ImageKind): ImageId {
+  if (kind.file.includes("%lu")) return 0xffff_ffff_ffffn;
+  if (kind.file.includes("%s")) return "dump";
+  return kind.file.includes("%") ? 4711 : null;
+}

@@ -1,0 +1,214 @@
+import { deepEqual, equal, ok, rejects, throws } from "@std/assert";
+import { decodeImage } from "./codec.ts";
+import { ImageDirectory } from "./directory.ts";
+import { NO_OWNER } from "./fown.ts";
+import { CORE, IMAGES_VERSION, INVENTORY, PSTREE } from "./kinds/core.ts";
+import { FILES, PIPES_DATA } from "./kinds/files.ts";
+import { PAGEMAP, PAGES } from "./kinds/memory.ts";
+import { STATS } from "./kinds/stats.ts";
+import { ImageWriter } from "./writer.ts";
+
+const INVENTORY_ENTRY = { imgVersion: IMAGES_VERSION, fdinfoPerId: true };
+const TREE = [
+  { pid: 1, ppid: 0, pgid: 1, sid: 1, threads: [1, 2] },
+  { pid: 3, ppid: 1, pgid: 1, sid: 1, threads: [3] },
+];
+
+/** An empty directory that is deleted in the end. */
+function scratch(): { readonly path: string; [Symbol.dispose](): void } {
+  const path = Deno.makeTempDirSync({ prefix: "stasis-images-" });
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+const names = (path: string) => [...Deno.readDirSync(path)].map((entry) => entry.name).sort();
+
+Deno.test("ImageWriter.commit() makes a directory that ImageDirectory reads", async () => {
+  using dir = scratch();
+  const target = `${dir.path}/images`;
+  {
+    await using writer = ImageWriter.create(target);
+    writer.writeList(PSTREE, null, TREE);
+    const reg = { id: 5, flags: 0, pos: 0n, fown: NO_OWNER, name: "/a" };
+    writer.append(FILES, null, { type: 1, id: 5, reg });
+    writer.append(PIPES_DATA, null, { pipeId: 9, bytes: 3 }, new Uint8Array([1, 2, 3]));
+    writer.append(FILES, null, { type: 1, id: 6, reg: { ...reg, id: 6, name: "/b" } });
+    writer.writePagemap(PAGEMAP, 1, {
+      pagesId: 7,
+      entries: [{ vaddr: 4096n, nrPages: 1, flags: 4 }],
+    });
+    Deno.writeFileSync(writer.createRaw(PAGES, 7), new Uint8Array(4096).fill(1));
+    await writer.commit(INVENTORY_ENTRY);
+  }
+  const images = ImageDirectory.open(target);
+  deepEqual(images.fileNames, [
+    "files.img",
+    "inventory.img",
+    "pagemap-1.img",
+    "pages-7.img",
+    "pipes-data.img",
+    "pstree.img",
+  ]);
+  equal(images.read(INVENTORY, null).imgVersion, IMAGES_VERSION);
+  deepEqual(images.readList(PSTREE, null).map(({ pid }) => pid), [1, 3]);
+  deepEqual(images.readList(FILES, null).map(({ reg }) => reg?.name), ["/a", "/b"]);
+  deepEqual(images.readEntries(PIPES_DATA, null)[0]?.extra, new Uint8Array([1, 2, 3]));
+  equal(images.readPagemap(PAGEMAP, 1).pagesId, 7);
+  equal(Deno.statSync(images.pathOf(PAGES, 7)).size, 4096);
+});
+
+Deno.test("ImageWriter keeps what it writes from others", async () => {
+  using dir = scratch();
+  await using writer = ImageWriter.create(`${dir.path}/images`);
+  writer.writeList(PSTREE, null, TREE);
+  writer.append(FILES, null, { type: 1, id: 5 });
+  writer.createRaw(PAGES, 1);
+  equal(Deno.statSync(writer.path).mode! & 0o777, 0o700);
+  await writer.commit(INVENTORY_ENTRY);
+  equal(Deno.statSync(writer.target).mode! & 0o777, 0o700);
+  for (const name of names(writer.target)) {
+    equal(Deno.statSync(`${writer.target}/${name}`).mode! & 0o777, 0o600, name);
+  }
+});
+
+Deno.test("ImageWriter leaves nothing behind without a commit", async () => {
+  using dir = scratch();
+  {
+    using writer = ImageWriter.create(`${dir.path}/images`);
+    writer.append(FILES, null, { type: 1, id: 5 });
+    deepEqual(names(dir.path).length, 1);
+    ok(/^\.images\.partial-[0-9a-f]{8}$/.test(names(dir.path)[0]!));
+  }
+  deepEqual(names(dir.path), []);
+  {
+    await using writer = ImageWriter.create(`${dir.path}/images`);
+    writer.writeList(PSTREE, null, []);
+  }
+  deepEqual(names(dir.path), []);
+});
+
+Deno.test("ImageWriter.commit() syncs with everything written, and before the name is given", async () => {
+  using dir = scratch();
+  const seen: string[][] = [];
+  await using writer = ImageWriter.create(`${dir.path}/images`, {
+    sync: (path) => {
+      equal(path, writer.path);
+      seen.push(names(path));
+      decodeImage(FILES, Deno.readFileSync(`${path}/files.img`), "files.img");
+      equal(names(dir.path).includes("images"), false);
+      return Promise.resolve();
+    },
+  });
+  writer.append(FILES, null, { type: 1, id: 5 });
+  await writer.commit(INVENTORY_ENTRY);
+  deepEqual(seen, [["files.img", "inventory.img"]]);
+});
+
+Deno.test("ImageWriter.commit() that fails gives no name, and nothing is left", async () => {
+  using dir = scratch();
+  {
+    await using writer = ImageWriter.create(`${dir.path}/images`, {
+      sync: () => Promise.reject(Object.assign(new Error("full"), { code: "ENOSPC" })),
+    });
+    await rejects(writer.commit(INVENTORY_ENTRY), {
+      code: "io",
+      errno: "ENOSPC",
+      message: `Cannot write ${writer.path} to the disk: ENOSPC`,
+    });
+  }
+  deepEqual(names(dir.path), []);
+});
+
+Deno.test("ImageWriter takes the place of an empty directory", async () => {
+  using dir = scratch();
+  const target = `${dir.path}/images`;
+  Deno.mkdirSync(target);
+  await using writer = ImageWriter.create(target);
+  await writer.commit(INVENTORY_ENTRY);
+  deepEqual(names(target), ["inventory.img"]);
+  deepEqual(names(dir.path), ["images"]);
+});
+
+Deno.test("ImageWriter.create() refuses what exists", () => {
+  using dir = scratch();
+  Deno.writeTextFileSync(`${dir.path}/file`, "");
+  throws(() => ImageWriter.create(dir.path), {
+    code: "exists",
+    message: `The directory ${dir.path} exists and is not empty`,
+    hint: "name a directory that does not exist yet, or an empty one",
+  });
+  throws(() => ImageWriter.create(`${dir.path}/file`), {
+    code: "exists",
+    message: `${dir.path}/file exists and is not a directory`,
+  });
+  Deno.symlinkSync("/tmp", `${dir.path}/link`);
+  throws(() => ImageWriter.create(`${dir.path}/link`), { code: "exists" });
+});
+
+Deno.test("ImageWriter.create() says why it cannot write there", () => {
+  using dir = scratch();
+  Deno.writeTextFileSync(`${dir.path}/file`, "");
+  throws(() => ImageWriter.create(`${dir.path}/missing/images`), {
+    code: "io",
+    errno: "ENOENT",
+    message: /^Cannot create .*\/missing\/\.images\.partial-[0-9a-f]{8}: ENOENT$/,
+    hint: "create the directory that it should stand in first",
+  });
+  throws(() => ImageWriter.create(`${dir.path}/file/images`), { code: "io", errno: "ENOTDIR" });
+  throws(() => ImageWriter.create("/"), { code: "exists" });
+});
+
+Deno.test("ImageWriter.commit() does not replace what came to be at the target", async () => {
+  using dir = scratch();
+  await using writer = ImageWriter.create(`${dir.path}/images`);
+  Deno.mkdirSync(`${dir.path}/images/theirs`, { recursive: true });
+  await rejects(writer.commit(INVENTORY_ENTRY), {
+    code: "exists",
+    message: `The directory ${dir.path}/images exists and is not empty`,
+  });
+  deepEqual(names(`${dir.path}/images`), ["theirs"]);
+});
+
+Deno.test("ImageWriter refuses to write an image twice, and after the end", async () => {
+  using dir = scratch();
+  await using writer = ImageWriter.create(`${dir.path}/images`);
+  writer.writeList(PSTREE, null, TREE);
+  throws(() => writer.writeList(PSTREE, null, TREE), {
+    code: "internal",
+    message: "The image pstree.img was written twice",
+  });
+  throws(() => writer.append(PSTREE, null, TREE[0]!), {
+    message: "The image pstree.img was written twice",
+  });
+  await writer.commit(INVENTORY_ENTRY);
+  throws(() => writer.write(STATS, "dump", {}), {
+    code: "internal",
+    message: `The image directory ${dir.path}/images is finished already`,
+  });
+  await rejects(writer.commit(INVENTORY_ENTRY), { code: "internal" });
+});
+
+Deno.test("ImageWriter.append() writes long lists in the order of the calls", async () => {
+  using dir = scratch();
+  await using writer = ImageWriter.create(`${dir.path}/images`);
+  for (let i = 0; i < 300; i++) {
+    writer.append(PIPES_DATA, null, { pipeId: i, bytes: 4000 }, new Uint8Array(4000).fill(i));
+  }
+  await writer.commit(INVENTORY_ENTRY);
+  const entries = ImageDirectory.open(writer.target).readEntries(PIPES_DATA, null);
+  deepEqual(
+    entries.map(({ message, extra }) => [message.pipeId, extra?.[3999]]),
+    Array.from({ length: 300 }, (_, i) => [i, i & 0xff]),
+  );
+});
+
+Deno.test("ImageWriter.write() takes kinds of one message only, append() the others", async () => {
+  using dir = scratch();
+  await using writer = ImageWriter.create(`${dir.path}/images`);
+  // @ts-expect-error: a list is written with writeList() or append()
+  writer.write(PSTREE, null, TREE[0]!);
+  // @ts-expect-error: a core has an id
+  throws(() => writer.write(CORE, null, { mtype: 1 }), { code: "internal" });
+  throws(() => writer.append(PAGEMAP, 1, { vaddr: 0n, compatNrPages: 1 }), {
+    message: "PAGEMAP images are written whole",
+  });
+});
