@@ -1,0 +1,117 @@
+/**
+ * A task as `/proc` shows it at one moment: every part is read when it is first asked for, and then kept.
+ * The survey looks at running tasks through it; after the freeze a new one is made, whose parts do not
+ * change any more.
+ *
+ * @module
+ */
+import {
+  type FdIdentity,
+  type FdInfo,
+  type FdLink,
+  readFdInfo,
+  readFdLink,
+  readFds,
+  readSmaps,
+  readStat,
+  readStatus,
+  readTasks,
+  statFd,
+  type TaskStat,
+  type TaskStatus,
+  type Vma,
+} from "../linux/procfs/mod.ts";
+import { StasisError } from "../errors.ts";
+
+/** One open descriptor of a task. */
+export class Descriptor {
+  #identity: FdIdentity | undefined;
+
+  constructor(
+    /** The task that has it. */
+    readonly pid: number,
+    /** Its number. */
+    readonly fd: number,
+    /** What `/proc/PID/fd/N` points to. */
+    readonly link: FdLink,
+    /** What `/proc/PID/fdinfo/N` says. */
+    readonly info: FdInfo,
+  ) {}
+
+  /** What stat(2) says of the file behind it; read when first asked for. */
+  get identity(): FdIdentity {
+    this.#identity ??= statFd(this.pid, this.fd);
+    if (this.#identity === undefined) {
+      throw new StasisError("no-such-task", `descriptor ${this.fd} of task ${this.pid} is gone`, {
+        pid: this.pid,
+      });
+    }
+    return this.#identity;
+  }
+
+  /** The type bits of its mode (`S_IFMT`). */
+  get fileType(): number {
+    return this.identity.mode & 0o170000;
+  }
+}
+
+/** A task (thread group), as `/proc` shows it. */
+export class Task {
+  /** The thread group id, as this process sees it. */
+  readonly pid: number;
+  #stat?: TaskStat;
+  #status?: TaskStatus;
+  #threads?: readonly number[];
+  #vmas?: readonly Vma[];
+  #descriptors?: readonly Descriptor[];
+
+  constructor(pid: number) {
+    this.pid = pid;
+  }
+
+  /** `/proc/PID/stat`. */
+  get stat(): TaskStat {
+    return this.#stat ??= readStat(this.pid);
+  }
+
+  /** `/proc/PID/status` of the leader. */
+  get status(): TaskStatus {
+    return this.#status ??= readStatus(this.pid);
+  }
+
+  /** The tids of all threads, the leader first, then ascending. */
+  get threads(): readonly number[] {
+    if (this.#threads === undefined) {
+      const tids = readTasks(this.pid);
+      this.#threads = [this.pid, ...tids.filter((tid) => tid !== this.pid)];
+    }
+    return this.#threads;
+  }
+
+  /** Whether it has ended and waits for its parent to reap it. */
+  get isZombie(): boolean {
+    return this.stat.state === "Z";
+  }
+
+  /** The mappings with their flags, ascending. */
+  get vmas(): readonly Vma[] {
+    return this.#vmas ??= readSmaps(this.pid);
+  }
+
+  /** The open descriptors, ascending. */
+  get descriptors(): readonly Descriptor[] {
+    if (this.#descriptors === undefined) {
+      const found: Descriptor[] = [];
+      for (const fd of readFds(this.pid)) {
+        const link = readFdLink(this.pid, fd);
+        const info = link && readFdInfo(this.pid, fd);
+        // Closed meanwhile: a running target may do that.
+        if (link !== undefined && info !== undefined) {
+          found.push(new Descriptor(this.pid, fd, link, info));
+        }
+      }
+      this.#descriptors = found;
+    }
+    return this.#descriptors;
+  }
+}
