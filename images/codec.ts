@@ -12,6 +12,7 @@ import { StasisError } from "../core/errors.ts";
 import { type ExtraFormat, headMagics, type ImageKind } from "./kind.ts";
 import { IMG_COMMON_MAGIC, IMG_SERVICE_MAGIC, magicName } from "./magic.ts";
 import { missingRequired } from "./required.ts";
+import { findText } from "./text.ts";
 
 /** A message of an image with the bytes that follow it. */
 export interface ImageEntry<Schema extends DescMessage = DescMessage> {
@@ -85,6 +86,13 @@ export function encodeMessage(
     throw new StasisError("internal", `A message for an image of kind ${name} is wrong: ${why}`, {
       cause,
     });
+  }
+  const text = findText(schema, message, (text) => !text.isWellFormed());
+  if (text !== undefined) {
+    throw new StasisError(
+      "internal",
+      `A message for an image of kind ${name} is wrong: ${JSON.stringify(text)} is no Unicode text`,
+    );
   }
   const frame = new Uint8Array(4 + bytes.length);
   new DataView(frame.buffer).setUint32(0, bytes.length, true);
@@ -248,6 +256,15 @@ export class FrameReader {
         `the ${missing.message} lacks its required field ${missing.field}`,
       );
     }
+    const text = findText(schema, message, (text) => text.includes("\ufffd"));
+    // U+FFFD may be what the file says: then the same bytes come out again.
+    if (text !== undefined && !sameBytes(toBinary(schema, message), this.#bytes, start, end)) {
+      throw badImage(
+        this.#file,
+        start,
+        `the ${schema.typeName} has text that is not UTF-8: "${text}"`,
+      );
+    }
     return message;
   }
 
@@ -277,6 +294,10 @@ export class FrameReader {
     this.offset += whole;
     return rest.subarray(0, length);
   }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array, start: number, end: number): boolean {
+  return a.length === end - start && a.every((byte, i) => byte === b[start + i]);
 }
 
 function padded(length: number, align: number): number {

@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok, throws } from "@std/assert";
+import { create } from "@bufbuild/protobuf";
 import { StasisError } from "../core/errors.ts";
 import { concat, decodeImage, encodeImage } from "./codec.ts";
 import { defineImageKind, type ImageKind } from "./kind.ts";
@@ -6,6 +7,7 @@ import { CORE, INVENTORY, PSTREE } from "./kinds/core.ts";
 import { FILES, PIPES_DATA } from "./kinds/files.ts";
 import { IPCNS_SEM } from "./kinds/ipc.ts";
 import { PAGEMAP } from "./kinds/memory.ts";
+import { UTSNS } from "./kinds/namespaces.ts";
 import { STATS } from "./kinds/stats.ts";
 import { IMAGE_KINDS } from "./registry.ts";
 import { sampleEntry, sampleMessage } from "./sample_messages.ts";
@@ -188,6 +190,26 @@ Deno.test("decodeImage() misses required fields at every depth", () => {
     FILES,
     file([COMMON, 0x56303138, 8], 8, 1, 16, 3, 0x1a, 2, 8, 3),
     "x.img is damaged at byte 12: the reg_file_entry lacks its required field flags",
+  );
+});
+
+Deno.test("encodeImage() and decodeImage() refuse text that is not UTF-8", () => {
+  const named = (nodename: string) =>
+    encodeImage(UTSNS, {
+      entries: [{ message: create(UTSNS.schema, { nodename, domainname: "x" }) }],
+    });
+  throws(() => named("a\udcff"), {
+    code: "internal",
+    message: 'A message for an image of kind UTSNS is wrong: "a\\udcff" is no Unicode text',
+  });
+  const bytes = named("a\ufffdb");
+  equal(decodeImage(UTSNS, bytes, "x.img").entries[0]!.message.nodename, "a\ufffdb");
+  const latin = named("abc");
+  latin[latin.indexOf(0x62)] = 0xe9;
+  refuses(
+    UTSNS,
+    latin,
+    'x.img is damaged at byte 12: the utsns_entry has text that is not UTF-8: "a\ufffdc"',
   );
 });
 
