@@ -9,6 +9,15 @@
 export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   sud_allow: [[]],
   sud_block: [[], ["busy"]],
+  sud_blocked_in_call: [["read"], ["futex"], ["nanosleep"]],
+  sud_empty_range: [[]],
+  sud_fork: [[]],
+  sud_in_handler: [[], ["alt"], ["nested"], ["alt", "nested"]],
+  sud_inclusive: [[], ["null"]],
+  sud_leave: [[]],
+  sud_null_selector: [[]],
+  sud_pending: [["thread"], ["process"]],
+  sud_threads: [["4"], ["4", "gs"], ["16"]],
 };
 
 /** A variant as a test is named after it: `sud_block busy`. */
