@@ -7,15 +7,29 @@
  * @module
  */
 
+export * from "./attributes.ts";
+export * from "./auxv.ts";
+export * from "./cgroup.ts";
 export * from "./children.ts";
+export * from "./cmdline.ts";
+export * from "./comm.ts";
 export * from "./fd.ts";
 export * from "./fdinfo.ts";
+export * from "./kernel.ts";
+export * from "./limits.ts";
 export * from "./locks.ts";
 export * from "./maps.ts";
+export * from "./mountinfo.ts";
+export * from "./namespaces.ts";
+export * from "./pagemap.ts";
+export * from "./personality.ts";
+export { errnoOf, readTaskLink, taskExists, taskPath } from "./read.ts";
 export * from "./smaps.ts";
 export * from "./stat.ts";
 export * from "./status.ts";
+export * from "./syscall.ts";
 export * from "./tasks.ts";
+export * from "./timers.ts";
 export {
   type DeviceNumber,
   type Mapping,

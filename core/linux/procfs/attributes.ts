@@ -1,0 +1,57 @@
+/**
+ * The files of `/proc/PID` with one number each that restore writes back. Source: proc_pid_oom_score_adj(5),
+ * proc_pid_loginuid(5), proc_pid_timerslack_ns(5), proc_pid_coredump_filter(5); kernel fs/proc/base.c.
+ *
+ * @module
+ */
+
+import { StasisError } from "../../errors.ts";
+import { readTaskText } from "./read.ts";
+
+/** Nobody has logged in: the value of a loginuid that was never set. */
+export const NO_LOGINUID = 0xffffffff;
+
+/** `oom_score_adj`: -1000 (never killed) to 1000. @throws StasisError `no-such-task` */
+export function readOomScoreAdj(pid: number): number {
+  return Number(readTaskText(pid, "oom_score_adj"));
+}
+
+/**
+ * `loginuid`, or {@link NO_LOGINUID}; undefined on a kernel without CONFIG_AUDIT.
+ *
+ * @throws StasisError `no-such-task`
+ */
+export function readLoginuid(pid: number): number | undefined {
+  const text = ifSupported(() => readTaskText(pid, "loginuid"));
+  return text === undefined ? undefined : Number(text);
+}
+
+/**
+ * `timerslack_ns` of one thread, in nanoseconds; 0 for a real-time thread. The file is in the directory of
+ * a process only, but that of any thread can be reached through its tid.
+ *
+ * @throws StasisError `no-such-task`; `no-privilege` without CAP_SYS_NICE for another's thread.
+ */
+export function readTimerSlack(tid: number): bigint {
+  return BigInt(readTaskText(tid, "timerslack_ns").trim());
+}
+
+/**
+ * `coredump_filter`: which mappings a core file gets, MMF_DUMP_* bits; undefined for a task without memory
+ * and on a kernel without core files.
+ *
+ * @throws StasisError `no-such-task`
+ */
+export function readCoredumpFilter(pid: number): number | undefined {
+  const text = ifSupported(() => readTaskText(pid, "coredump_filter"));
+  return text === undefined || text === "" ? undefined : Number.parseInt(text, 16);
+}
+
+function ifSupported(read: () => string): string | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "kernel-too-old") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,309 @@
+/**
+ * `/proc/PID/pagemap`: which pages of a process hold something. Two ways to one answer: the PAGEMAP_SCAN
+ * ioctl (6.7 and later), which skips empty memory within the kernel, and reading eight bytes a page.
+ * Source: Documentation/admin-guide/mm/pagemap.rst; kernel fs/proc/task_mmu.c, include/uapi/linux/fs.h.
+ *
+ * @module
+ */
+
+import { StasisError } from "../../errors.ts";
+import { PAGE_SIZE, type RemoteAddress, remoteAddress } from "../address.ts";
+import { Errno, errnoName } from "../errno.ts";
+import { defineStruct } from "../struct.ts";
+
+/** One entry of the file: a page. */
+export interface PagemapEntry {
+  /** Bit 63: in memory. */
+  readonly present: boolean;
+  /** Bit 62: swapped out, migrating, or a marker (guard region, write protection of no page). */
+  readonly swapped: boolean;
+  /** Bit 61: a page of a file or of shared memory; clear for private pages that were written to. */
+  readonly fileOrShared: boolean;
+  /** Bit 58: a guard region, MADV_GUARD_INSTALL (6.15 and later). */
+  readonly guard: boolean;
+  /** Bit 57: write-protected by userfaultfd. */
+  readonly uffdWriteProtected: boolean;
+  /** Bit 56: mapped here only. */
+  readonly exclusive: boolean;
+  /** Bit 55: written since the soft-dirty bits were cleared. */
+  readonly softDirty: boolean;
+  /** Bits 0-54: the page frame, or swap type and offset; 0 without CAP_SYS_ADMIN. */
+  readonly frame: bigint;
+}
+
+/** Decodes one entry. */
+export function decodePagemapEntry(entry: bigint): PagemapEntry {
+  const bit = (n: bigint): boolean => (entry >> n & 1n) === 1n;
+  return {
+    present: bit(63n),
+    swapped: bit(62n),
+    fileOrShared: bit(61n),
+    guard: bit(58n),
+    uffdWriteProtected: bit(57n),
+    exclusive: bit(56n),
+    softDirty: bit(55n),
+    frame: entry & (1n << 55n) - 1n,
+  };
+}
+
+/** PAGE_IS_*: categories of a page (include/uapi/linux/fs.h). */
+export const PageIs = {
+  WPALLOWED: 1 << 0,
+  WRITTEN: 1 << 1,
+  FILE: 1 << 2,
+  PRESENT: 1 << 3,
+  SWAPPED: 1 << 4,
+  PFNZERO: 1 << 5,
+  HUGE: 1 << 6,
+  SOFT_DIRTY: 1 << 7,
+  /** 6.16 and later: older kernels refuse it with EINVAL. */
+  GUARD: 1 << 8,
+} as const;
+
+/** PM_SCAN_*: flags of the ioctl. */
+export const PmScan = {
+  /** Write-protect the pages that match. */
+  WP_MATCHING: 1 << 0,
+  /** Fail with EPERM on memory that is not registered for asynchronous write protection. */
+  CHECK_WPASYNC: 1 << 1,
+} as const;
+
+/** The request: _IOWR('f', 16, struct pm_scan_arg). */
+export const PAGEMAP_SCAN = 0xc0606610;
+
+/** struct pm_scan_arg. */
+export const pmScanArg = defineStruct("pm_scan_arg", 96, {
+  size: [0, "u64"],
+  flags: [8, "u64"],
+  start: [16, "u64"],
+  end: [24, "u64"],
+  walkEnd: [32, "u64"],
+  vec: [40, "u64"],
+  vecLen: [48, "u64"],
+  maxPages: [56, "u64"],
+  categoryInverted: [64, "u64"],
+  categoryMask: [72, "u64"],
+  categoryAnyofMask: [80, "u64"],
+  returnMask: [88, "u64"],
+});
+
+/** struct page_region. */
+export const pageRegion = defineStruct("page_region", 24, {
+  start: [0, "u64"],
+  end: [8, "u64"],
+  categories: [16, "u64"],
+});
+
+/** An address range; `end` is the first address behind it. Both are multiples of the page size. */
+export interface AddressRange {
+  readonly start: RemoteAddress;
+  readonly end: RemoteAddress;
+}
+
+/** A run of pages of equal categories ({@link PageIs}). */
+export interface PageRegion extends AddressRange {
+  readonly categories: number;
+}
+
+/** Decodes an array of `count` struct page_region. */
+export function decodePageRegions(bytes: Uint8Array, count: number): PageRegion[] {
+  const regions: PageRegion[] = [];
+  for (let i = 0; i < count; i++) {
+    const { start, end, categories } = pageRegion.read(bytes, i * pageRegion.size);
+    regions.push({
+      start: remoteAddress(start),
+      end: remoteAddress(end),
+      categories: Number(categories),
+    });
+  }
+  return regions;
+}
+
+/** Appends a run, or makes the last one longer if it goes on with the same categories. */
+function append(regions: PageRegion[], region: PageRegion): void {
+  const last = regions.at(-1);
+  if (last?.end === region.start && last.categories === region.categories) {
+    regions[regions.length - 1] = { ...last, end: region.end };
+  } else regions.push(region);
+}
+
+/** The bits in the upper half of an entry, and the category that each means. */
+const PRESENT = 1 << 31, SWAPPED = 1 << 30, FILE = 1 << 29, GUARD = 1 << 26, SOFT_DIRTY = 1 << 23;
+
+/**
+ * Turns entries of the file into runs of populated pages: those in memory or swapped out.
+ *
+ * @param entries Whole entries of eight bytes, the first for the page at `start`.
+ * @param regions Runs are appended here.
+ * @param zeroFrame The frame of the kernel's zero page, if it is known: only then PFNZERO is told.
+ */
+export function appendPageRuns(
+  entries: Uint8Array,
+  start: bigint,
+  regions: PageRegion[],
+  zeroFrame?: bigint,
+): void {
+  const words = new Uint32Array(entries.buffer, entries.byteOffset, entries.byteLength >> 2);
+  const zero = zeroFrame === undefined ? -1 : Number(zeroFrame);
+  const pages = words.length >> 1;
+  const page = Number(PAGE_SIZE);
+  const base = Number(start);
+  let runStart = 0;
+  let runCategories = 0;
+  for (let i = 0; i <= pages; i++) {
+    const high = i < pages ? words[2 * i + 1]! : 0;
+    let categories = 0;
+    if (high & (PRESENT | SWAPPED)) {
+      categories = (high & PRESENT ? PageIs.PRESENT : PageIs.SWAPPED) |
+        (high & FILE ? PageIs.FILE : 0) |
+        (high & GUARD ? PageIs.GUARD : 0) |
+        (high & SOFT_DIRTY ? PageIs.SOFT_DIRTY : 0);
+      const frame = (high & 0x7fffff) * 2 ** 32 + words[2 * i]!;
+      if (high & PRESENT && frame === zero) categories |= PageIs.PFNZERO;
+    }
+    if (categories === runCategories) continue;
+    if (runCategories !== 0) {
+      append(regions, {
+        start: remoteAddress(BigInt(base + runStart * page)),
+        end: remoteAddress(BigInt(base + i * page)),
+        categories: runCategories,
+      });
+    }
+    runStart = i;
+    runCategories = categories;
+  }
+}
+
+/** What {@link scanPages} works on: the functions of libc, handed in since this file is no FFI. */
+export interface PagemapAccess {
+  /** `/proc/PID/pagemap`, open for reading. */
+  readonly fd: number;
+  /** ioctl(2): its result, or the negative errno. */
+  readonly ioctl: (fd: number, request: number, argument: Uint8Array) => number;
+  /** pread(2): the number of bytes, or the negative errno. */
+  readonly pread: (fd: number, buffer: Uint8Array, offset: bigint) => number;
+  /** Where a buffer lies in this process, for a pointer within a structure. */
+  readonly addressOf: (buffer: Uint8Array) => bigint;
+  /** The frame of the kernel's zero page, if the caller has found it out; for kernels before 6.7. */
+  readonly zeroFrame?: bigint;
+}
+
+/**
+ * The populated pages of some ranges of a process, as runs of equal categories.
+ *
+ * The categories are PRESENT or SWAPPED, FILE, SOFT_DIRTY, GUARD and PFNZERO. On kernels without
+ * PAGEMAP_SCAN the answer is the same but for this: PFNZERO is told only with a known `zeroFrame` (so a
+ * zero page looks like one with contents); a huge zero page has FILE; and raw frames (`pf` in VmFlags,
+ * the vvar page for example), which the ioctl skips, are reported. SWAPPED with a marker of userfaultfd
+ * may stand for a page that holds nothing: to read it is right in every case.
+ *
+ * @param ranges Ascending and disjoint, mappings as a rule; without PAGEMAP_SCAN the time grows with
+ * their size. No run crosses a border between two of them.
+ * @throws StasisError `syscall` if the kernel refuses.
+ */
+export function scanPages(
+  access: PagemapAccess,
+  ranges: readonly AddressRange[],
+): readonly PageRegion[] {
+  const first = ranges[0], last = ranges.at(-1);
+  if (first === undefined || last === undefined) return [];
+  // The ioctl is one pass over all of it: holes cost nothing, and 20,000 calls would.
+  const all = scanByIoctl(access, first.start, last.end);
+  return all === undefined ? scanByReading(access, ranges) : clip(all, ranges);
+}
+
+/** As many regions as one call may give back: 48 KiB. */
+const REGIONS = 2048;
+const POPULATED = PageIs.PRESENT | PageIs.SWAPPED;
+const REPORTED = POPULATED | PageIs.FILE | PageIs.SOFT_DIRTY | PageIs.PFNZERO;
+
+/** Scans by the ioctl; undefined where this kernel has none. */
+function scanByIoctl(
+  access: PagemapAccess,
+  start: RemoteAddress,
+  end: RemoteAddress,
+): PageRegion[] | undefined {
+  const vector = new Uint8Array(REGIONS * pageRegion.size);
+  const vec = access.addressOf(vector);
+  const regions: PageRegion[] = [];
+  let returned: number = REPORTED | PageIs.GUARD;
+  for (let at: bigint = start; at < end;) {
+    const argument = pmScanArg.make({
+      size: BigInt(pmScanArg.size),
+      start: at,
+      end,
+      vec,
+      vecLen: BigInt(REGIONS),
+      categoryAnyofMask: BigInt(POPULATED),
+      returnMask: BigInt(returned),
+    });
+    const count = access.ioctl(access.fd, PAGEMAP_SCAN, argument);
+    if (count === -Errno.EINTR) continue;
+    if (count === -Errno.EINVAL && returned !== REPORTED) {
+      returned = REPORTED; // Before 6.16 there is no GUARD.
+      continue;
+    }
+    if (count === -Errno.ENOTTY || count === -Errno.EINVAL) return undefined;
+    if (count < 0) throw refused("PAGEMAP_SCAN of", count);
+    for (const region of decodePageRegions(vector, count)) append(regions, region);
+    at = pmScanArg.read(argument).walkEnd;
+  }
+  return returned === REPORTED ? refineSwapped(access, regions) : regions;
+}
+
+/** Reads the entries of swapped pages: a kernel whose ioctl has no GUARD may show it there (6.15). */
+function refineSwapped(access: PagemapAccess, regions: readonly PageRegion[]): PageRegion[] {
+  const refined: PageRegion[] = [];
+  for (const region of regions) {
+    if (!(region.categories & PageIs.SWAPPED)) append(refined, region);
+    else for (const part of scanByReading(access, [region])) append(refined, part);
+  }
+  return refined;
+}
+
+/** The parts of the regions that lie in the ranges, cut at the ranges' borders. Both are ascending. */
+function clip(regions: readonly PageRegion[], ranges: readonly AddressRange[]): PageRegion[] {
+  const clipped: PageRegion[] = [];
+  let next = 0;
+  for (const range of ranges) {
+    while (next < regions.length && regions[next]!.end <= range.start) next++;
+    for (let i = next; i < regions.length && regions[i]!.start < range.end; i++) {
+      const { start, end, categories } = regions[i]!;
+      clipped.push({
+        start: start > range.start ? start : range.start,
+        end: end < range.end ? end : range.end,
+        categories,
+      });
+    }
+  }
+  return clipped;
+}
+
+/** Bytes read at once: 32 MiB of address space, and a multiple of what the kernel works in (2 MiB). */
+const CHUNK = 64 * 1024;
+
+function scanByReading(access: PagemapAccess, ranges: readonly AddressRange[]): PageRegion[] {
+  const buffer = new Uint8Array(CHUNK);
+  const all: PageRegion[] = [];
+  for (const { start, end } of ranges) {
+    const regions: PageRegion[] = [];
+    let at: bigint = start;
+    while (at < end) {
+      const wanted = Number((end - at) / PAGE_SIZE) * 8;
+      const window = buffer.subarray(0, Math.min(wanted, CHUNK));
+      const count = access.pread(access.fd, window, at / PAGE_SIZE * 8n);
+      if (count < 0) throw refused("reading", count);
+      // Nothing: behind the end of user space (the vsyscall page), or the process is gone.
+      if (count === 0) break;
+      appendPageRuns(window.subarray(0, count), at, regions, access.zeroFrame);
+      at += BigInt(count) / 8n * PAGE_SIZE;
+    }
+    for (const region of regions) all.push(region);
+  }
+  return all;
+}
+
+function refused(what: string, result: number): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("syscall", `${what} /proc/PID/pagemap failed (${errno})`, { errno });
+}
