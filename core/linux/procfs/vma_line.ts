@@ -191,6 +191,7 @@ export class VmaLineParser {
   #hex(stop: number): bigint {
     const from = this.position;
     const value = this.#hexNumber(stop);
+    if (value === 0) return 0n;
     if (value <= Number.MAX_SAFE_INTEGER) return BigInt(value);
     // Only the vsyscall page is beyond what a number holds exactly.
     return BigInt(`0x${this.#decoder.decode(this.#bytes.subarray(from, this.position - 1))}`);
@@ -212,6 +213,7 @@ export class VmaLineParser {
       value = value * 10 + bytes[at]! - 0x30;
     }
     this.position = at;
+    if (value === 0) return 0n;
     if (value <= Number.MAX_SAFE_INTEGER) return BigInt(value);
     return BigInt(this.#decoder.decode(bytes.subarray(from, at)));
   }
