@@ -6,7 +6,14 @@
  */
 
 /** The phases of a checkpoint, in order. With `leaveRunning`, release comes before commit. */
-export const CHECKPOINT_PHASES = ["survey", "freeze", "dump", "pages", "commit", "release"] as const;
+export const CHECKPOINT_PHASES = [
+  "survey",
+  "freeze",
+  "dump",
+  "pages",
+  "commit",
+  "release",
+] as const;
 /** The phases of a restore, in order. */
 export const RESTORE_PHASES = ["load", "plan", "build", "arm", "run"] as const;
 

@@ -32,8 +32,14 @@
  *
  * @module
  */
-import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import type { core_entrySchema } from "../images/gen/core_pb.ts";
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type {
+  core_entry_march,
+  core_entrySchema,
+  task_core_entrySchema,
+  thread_core_entrySchema,
+} from "../images/gen/core_pb.ts";
+import type { thread_info_x86Schema } from "../images/gen/core-x86_pb.ts";
 import type {
   fd_types,
   fdinfo_entry,
@@ -90,7 +96,9 @@ export interface Plugin {
  */
 export function definePlugin(plugin: Plugin): Plugin {
   if (!/^[a-z][a-z0-9_-]*$/.test(plugin.name)) {
-    throw new RangeError(`"${plugin.name}" is no name for a plugin: lower-case letters, digits, - _`);
+    throw new RangeError(
+      `"${plugin.name}" is no name for a plugin: lower-case letters, digits, - _`,
+    );
   }
   return plugin;
 }
@@ -154,7 +162,7 @@ export interface CheckpointHooks {
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
   /** Makes a thread safe to inject calls into; what it changes it puts on the undo stack. */
-  freezeThread?(thread: FrozenThread, undo: DisposableStack): void;
+  freezeThread?(thread: StoppedThread, undo: DisposableStack): void;
   /** Adds calls to the program that the leader of each task runs. */
   collectTask?(task: FrozenTask, program: SyscallProgram): Collected | void;
   /** Adds calls to the program that each thread (leaders too) runs. */
@@ -186,12 +194,35 @@ export interface SurveyContext {
   problem(problem: Omit<Problem, "plugin">): void;
 }
 
-/** The core image of a thread while it is put together: every plugin sets the fields that it knows. */
-export type CoreImage = MessageInitShape<typeof core_entrySchema> & {
-  threadCore: NonNullable<MessageInitShape<typeof core_entrySchema>["threadCore"]>;
-};
+/** A message as a plain object that may be changed until it is written. */
+export type MessageDraft<Schema extends DescMessage> = Exclude<
+  MessageInitShape<Schema>,
+  MessageShape<Schema>
+>;
 
-/** A thread that stands still. */
+/** The core image of a thread while it is put together: every plugin sets the fields that it knows. */
+export interface CoreImage {
+  mtype: core_entry_march;
+  /** Registers. */
+  threadInfo?: MessageDraft<typeof thread_info_x86Schema>;
+  /** What belongs to the whole task; only the leader's image has it. */
+  tc?: MessageDraft<typeof task_core_entrySchema>;
+  /** What belongs to the thread. */
+  threadCore: MessageDraft<typeof thread_core_entrySchema>;
+}
+
+/** A thread that stands still, before anything may be injected into its task. */
+export interface StoppedThread {
+  readonly tid: number;
+  /** Registers, signal mask and own pending signals; hooks may adjust the registers. */
+  readonly tracee: Tracee;
+  /** What `/proc` says of its task now. */
+  readonly proc: Task;
+  /** The signals that wait for the whole task. */
+  readonly sharedPending: readonly Siginfo[];
+}
+
+/** A thread that stands still and is safe to inject into. */
 export interface FrozenThread {
   readonly tid: number;
   readonly task: FrozenTask;
@@ -232,9 +263,11 @@ export interface FrozenTree {
 }
 
 /** What a dumper writes about an open file description: everything but the id, which the core gives. */
-export type FileImage = Omit<MessageInitShape<typeof file_entrySchema>, "id" | "$typeName" | "type"> & {
-  type: fd_types;
-};
+export type FileImage =
+  & Omit<MessageInitShape<typeof file_entrySchema>, "id" | "$typeName" | "type">
+  & {
+    type: fd_types;
+  };
 
 /** The open file descriptions and paths of the images being written. */
 export interface FileTable {

@@ -94,12 +94,20 @@ export class Tracee {
   /**
    * Waits until a thread that was begun, or that a tracee made with CLONE_PTRACE, stands still.
    *
+   * @param timeout in milliseconds; a thread in uninterruptible sleep cannot be stopped
    * @returns undefined if it ended meanwhile
+   * @throws {StasisError} `unsupported` if it did not stop in time; it is not traced any more then
    */
-  static finish(tid: number, pid: number): Tracee | undefined {
-    for (;;) {
-      const stop = waitForStop(tid);
+  static finish(tid: number, pid: number, timeout = 10_000): Tracee | undefined {
+    const deadline = performance.now() + timeout;
+    for (let spins = 0;; spins++) {
+      const stop = waitForStop(tid, false);
       switch (stop.kind) {
+        case "none":
+          if (performance.now() > deadline) throw cannotStop(tid, pid);
+          // It stops within microseconds as a rule; one that does not is not worth a busy processor.
+          if (spins > 50) Atomics.wait(sleeper, 0, 0, 0.2);
+          continue;
         case "event-stop":
           return new Tracee(tid, pid, STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0);
         case "signal":
@@ -262,6 +270,18 @@ export class Tracee {
     );
     if (isErrno(sent)) syscall(SYSCALLS.tgkill, this.pid, this.tid, info.signal);
   }
+}
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+function cannotStop(tid: number, pid: number): StasisError {
+  // A running thread cannot be detached from: the trap that was asked for is all that stays behind, and
+  // it is gone as soon as this process ends.
+  return new StasisError("unsupported", `thread ${tid} of task ${pid} does not stop`, {
+    pid,
+    hint:
+      "it is in an uninterruptible sleep (state D: a vfork, a dead network file system); try later",
+  });
 }
 
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */

@@ -1,0 +1,204 @@
+/**
+ * The checkpoint pipeline: survey, freeze, dump, pages, commit, release. Whatever is done to the target
+ * is on one undo stack, so any failure in any phase leaves it as it was, running.
+ *
+ * @module
+ */
+import { IMAGES_VERSION } from "../../images/kinds/core.ts";
+import { ImageWriter } from "../../images/mod.ts";
+import type { EventListener } from "../events.ts";
+import {
+  breathe,
+  type Hooked,
+  makeSession,
+  orderPlugins,
+  runHook,
+  throwIfCancelled,
+} from "../hooks.ts";
+import { syncFileSystem } from "../linux/sync.ts";
+import type {
+  CheckpointHooks,
+  CheckpointSession,
+  FrozenTask,
+  FrozenTree,
+  OperationOptions,
+  Plugin,
+} from "../plugin.ts";
+import { mappingClaims, onlyClaim } from "./claims.ts";
+import { dump, namespaceIds } from "./dump.ts";
+import { createFileTable } from "./file_table.ts";
+import { freezeTree, type StoppedTree } from "./freeze.ts";
+import { openTree } from "./frozen.ts";
+import { killTree } from "./kill.ts";
+import { findTree, survey } from "./survey.ts";
+import type { Task } from "./task.ts";
+
+/** What a checkpoint is asked to do. */
+export interface CheckpointRequest {
+  /** The root of the tree. */
+  readonly pid: number;
+  /** The image directory to make; it must not exist, or be empty. */
+  readonly directory: string;
+  /** All plugins. */
+  readonly plugins: readonly Plugin[];
+  /** Options of the user. */
+  readonly options: OperationOptions;
+  /** Cancels. */
+  readonly signal: AbortSignal;
+  /** Is told what happens. */
+  readonly listener: EventListener;
+}
+
+/** What a checkpoint did. */
+export interface CheckpointResult {
+  /** The root of the tree. */
+  readonly pid: number;
+  /** The image directory, absolute. */
+  readonly directory: string;
+  /** How many processes were saved, zombies included. */
+  readonly tasks: number;
+  /** How many threads. */
+  readonly threads: number;
+  /** The size of all images in bytes. */
+  readonly bytes: bigint;
+  /** For how long the tree stood still, in milliseconds; until it was killed, if it was. */
+  readonly frozenMs: number;
+  /** How long it all took, in milliseconds. */
+  readonly totalMs: number;
+  /** Pids that are still taken after the kill, by zombies that their parents have not reaped yet. */
+  readonly taken: readonly number[];
+}
+
+/** Runs a checkpoint. @throws {StasisError} the target then runs on as it was, and no directory is left */
+export async function runCheckpoint(request: CheckpointRequest): Promise<CheckpointResult> {
+  const { pid, listener, signal, options } = request;
+  const begin = performance.now();
+  const plugins = orderPlugins(request.plugins);
+  const enter = async (phase: Parameters<EventListener>[0] & { kind: "phase" }): Promise<void> => {
+    listener(phase);
+    await breathe(signal);
+  };
+
+  const required = new Set<string>();
+  const hooked: Hooked<CheckpointHooks>[] = [];
+  const claimMapping: CheckpointSession["mappingDumper"] = (vma, task) =>
+    onlyClaim(mappingClaims(vma, task, hooked), `a mapping of task ${task.pid}`).dumper;
+
+  await enter({ kind: "phase", phase: "survey" });
+  const tasks = findTree(pid);
+  await using writer = ImageWriter.create(request.directory, { sync: syncFileSystem });
+  const files = createFileTable(writer);
+  for (const plugin of plugins) {
+    if (plugin.checkpoint === undefined) continue;
+    const session: CheckpointSession = {
+      ...makeSession(plugin, listener, signal, options),
+      writer,
+      files,
+      requirePlugin: () => void required.add(plugin.name),
+      mappingDumper: claimMapping,
+    };
+    const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
+    hooked.push({ plugin, hooks });
+  }
+  await survey(tasks, hooked, false);
+
+  await enter({ kind: "phase", phase: "freeze" });
+  const frozenAt = performance.now();
+  let frozenMs = 0;
+  let done: { readonly tree: FrozenTree; readonly bytes: bigint; readonly taken: number[] };
+  {
+    using undo = new DisposableStack();
+    const stopped = freezeTree(pid, undo);
+    makeSafe(stopped, hooked, undo);
+    await survey(allTasks(stopped), hooked, true);
+    const tree: FrozenTree = { tasks: openTree(stopped, undo), zombies: stopped.zombies };
+
+    await enter({ kind: "phase", phase: "dump" });
+    const session: CheckpointSession = {
+      ...makeSession({ name: "core", description: "" }, listener, signal, options),
+      writer,
+      files,
+      requirePlugin: () => {},
+      mappingDumper: claimMapping,
+    };
+    await dump(tree, session, hooked);
+
+    await enter({ kind: "phase", phase: "pages" });
+    for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
+    throwIfCancelled(signal);
+
+    const release = (): void => {
+      listener({ kind: "phase", phase: "release" });
+      undo.dispose();
+      frozenMs = performance.now() - frozenAt;
+    };
+    // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
+    if (options.leaveRunning === true) release();
+    await enter({ kind: "phase", phase: "commit" });
+    await writer.commit(inventory(tree, required));
+    let taken: number[] = [];
+    if (options.leaveRunning !== true) {
+      listener({ kind: "phase", phase: "release" });
+      taken = killTree(tree);
+      frozenMs = performance.now() - frozenAt;
+    }
+    done = { tree, bytes: directorySize(writer.target), taken };
+  }
+  const { tree, bytes, taken } = done;
+  return {
+    pid,
+    directory: writer.target,
+    tasks: tree.tasks.length + tree.zombies.length,
+    threads: tree.tasks.reduce((sum, { threads }) => sum + threads.length, 0),
+    bytes,
+    frozenMs,
+    totalMs: performance.now() - begin,
+    taken,
+  };
+}
+
+/**
+ * Makes every thread safe to inject into. The plugins see a thread before anything runs in it; the task
+ * behind it has no remote yet, so that no hook can inject too early.
+ */
+function makeSafe(
+  stopped: StoppedTree,
+  plugins: readonly Hooked<CheckpointHooks>[],
+  undo: DisposableStack,
+): void {
+  for (const { proc, tracees, sharedPending } of stopped.processes) {
+    for (const tracee of tracees) {
+      for (const { plugin, hooks } of plugins) {
+        runHook(
+          plugin,
+          () => hooks.freezeThread?.({ tid: tracee.tid, tracee, proc, sharedPending }, undo),
+        );
+      }
+    }
+  }
+}
+
+function allTasks(stopped: StoppedTree): Task[] {
+  return [...stopped.processes.map(({ proc }) => proc), ...stopped.zombies];
+}
+
+function inventory(tree: FrozenTree, required: ReadonlySet<string>) {
+  const root = tree.tasks[0] as FrozenTask;
+  const uptime = Deno.readTextFileSync("/proc/uptime").split(" ")[0] ?? "0";
+  return {
+    imgVersion: IMAGES_VERSION,
+    fdinfoPerId: true,
+    nsPerId: true,
+    rootIds: { vmId: 0, filesId: 0, fsId: 0, sighandId: 0, ...namespaceIds(root.pid) },
+    dumpUptime: BigInt(Math.round(Number(uptime) * 1e6)),
+    pluginsEntry: { plugins: [...required].sort() },
+  };
+}
+
+function directorySize(directory: string): bigint {
+  let bytes = 0n;
+  for (const { name } of Deno.readDirSync(directory)) {
+    bytes += BigInt(Deno.statSync(`${directory}/${name}`).size);
+  }
+  return bytes;
+}

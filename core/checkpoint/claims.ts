@@ -1,0 +1,116 @@
+/**
+ * Claims: for each descriptor and each mapping exactly one plugin must say that it saves it.
+ *
+ * @module
+ */
+import { type Problem, StasisError } from "../errors.ts";
+import { type Hooked, runHook } from "../hooks.ts";
+import { mappingKind, type Vma } from "../linux/procfs/mod.ts";
+import type { CheckpointHooks, DescriptorDumper, MappingDumper, Plugin } from "../plugin.ts";
+import type { Descriptor, Task } from "./task.ts";
+
+/** A dumper and whose it is. */
+export interface Claim<Dumper> {
+  readonly plugin: Plugin;
+  readonly dumper: Dumper;
+}
+
+/** All dumpers that claim a descriptor. */
+export function descriptorClaims(
+  descriptor: Descriptor,
+  task: Task,
+  plugins: readonly Hooked<CheckpointHooks>[],
+): Claim<DescriptorDumper>[] {
+  const found: Claim<DescriptorDumper>[] = [];
+  for (const { plugin, hooks } of plugins) {
+    for (const dumper of hooks.descriptors ?? []) {
+      if (runHook(plugin, () => dumper.claims(descriptor, task))) found.push({ plugin, dumper });
+    }
+  }
+  return found;
+}
+
+/** All dumpers that claim a mapping. */
+export function mappingClaims(
+  vma: Vma,
+  task: Task,
+  plugins: readonly Hooked<CheckpointHooks>[],
+): Claim<MappingDumper>[] {
+  const found: Claim<MappingDumper>[] = [];
+  for (const { plugin, hooks } of plugins) {
+    for (const dumper of hooks.mappings ?? []) {
+      if (runHook(plugin, () => dumper.claims(vma, task))) found.push({ plugin, dumper });
+    }
+  }
+  return found;
+}
+
+/** The one claim, or an error: for after the survey, which has seen that there is exactly one. */
+export function onlyClaim<Dumper>(claims: readonly Claim<Dumper>[], what: string): Claim<Dumper> {
+  const [claim, second] = claims;
+  if (claim !== undefined && second === undefined) return claim;
+  throw new StasisError("internal", `${what} is claimed by ${names(claims) || "no plugin"}`);
+}
+
+function names(claims: readonly Claim<unknown>[]): string {
+  return claims.map(({ plugin }) => plugin.name).join(" and ");
+}
+
+/** What of a task nobody claims, or two do, or its claimer cannot save. */
+export function findClaims(
+  task: Task,
+  plugins: readonly Hooked<CheckpointHooks>[],
+): Problem[] {
+  const problems: Problem[] = [];
+  const { pid } = task;
+  for (const descriptor of task.descriptors) {
+    const what = `descriptor ${descriptor.fd} (${descriptor.link.text})`;
+    judge(
+      descriptorClaims(descriptor, task, plugins),
+      what,
+      pid,
+      problems,
+      (dumper) => dumper.survey?.(descriptor, task),
+    );
+  }
+  for (const vma of task.vmas) {
+    const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+    const what = `mapping ${range} (${vma.name || mappingKind(vma)})`;
+    judge(
+      mappingClaims(vma, task, plugins),
+      what,
+      pid,
+      problems,
+      (dumper) => dumper.survey?.(vma, task),
+    );
+  }
+  return problems;
+}
+
+function judge<Dumper>(
+  claims: readonly Claim<Dumper>[],
+  what: string,
+  pid: number,
+  problems: Problem[],
+  survey: (dumper: Dumper) => Omit<Problem, "plugin" | "pid"> | undefined,
+): void {
+  const [claim, second] = claims;
+  if (claim === undefined) {
+    problems.push({
+      pid,
+      plugin: "core",
+      what: `no plugin saves its ${what}`,
+      hint: "close it first, or write a plugin that claims it (docs/plugins.md)",
+    });
+  } else if (second !== undefined) {
+    problems.push({
+      pid,
+      plugin: "core",
+      what: `its ${what} is claimed by two plugins: ${names(claims)}`,
+      hint: "leave one of them out",
+    });
+  } else {
+    const problem = runHook(claim.plugin, () => survey(claim.dumper));
+    if (problem !== undefined) problems.push({ pid, plugin: claim.plugin.name, ...problem });
+  }
+}

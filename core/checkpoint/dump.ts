@@ -1,0 +1,153 @@
+/**
+ * The dump phase: has the plugins collect what they need in one program a thread, then write their images,
+ * and writes the images of the core: the tree, the threads, ids, descriptor tables.
+ *
+ * @module
+ */
+import { CORE, IDS, PSTREE } from "../../images/kinds/core.ts";
+import { type Hooked, runHook, throwIfCancelled } from "../hooks.ts";
+import { readNamespaces } from "../linux/procfs/mod.ts";
+import type {
+  CheckpointHooks,
+  CheckpointSession,
+  Collected,
+  FrozenTask,
+  FrozenTree,
+} from "../plugin.ts";
+import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
+import type { StartedRuns } from "../remote/remote_task.ts";
+import type { Tracee } from "../remote/tracee.ts";
+import { dumpDescriptors } from "./descriptors.ts";
+import { zombieCore } from "./frozen.ts";
+
+type Plugins = readonly Hooked<CheckpointHooks>[];
+
+/** What a plugin wants to be told of one program's results. */
+interface Listener {
+  readonly plugin: Hooked<CheckpointHooks>["plugin"];
+  readonly collected: Collected;
+}
+
+/** One thread's program and who waits for its results. */
+interface Collection {
+  readonly thread: Tracee;
+  readonly program: SyscallProgram;
+  readonly listeners: readonly Listener[];
+}
+
+/** Runs the collect hooks: one program for each thread, those of all tasks at the same time. */
+export function collect(tasks: readonly FrozenTask[], plugins: Plugins): void {
+  const started: { collections: readonly Collection[]; runs: StartedRuns }[] = [];
+  for (const task of tasks) {
+    const collections = task.threads
+      .map((thread) => collectThread(thread, plugins))
+      .filter(({ program }) => !program.isEmpty);
+    if (collections.length === 0) continue;
+    started.push({ collections, runs: task.remote.start(collections) });
+  }
+  for (const { collections, runs } of started) {
+    const replies = runs.finish();
+    collections.forEach(({ listeners }, index) => {
+      for (const { plugin, collected } of listeners) {
+        runHook(plugin, () => collected(replies[index] as ProgramReply));
+      }
+    });
+  }
+}
+
+function collectThread(thread: FrozenTask["leader"], plugins: Plugins): Collection {
+  const program = new SyscallProgram(`the state of thread ${thread.tid}`);
+  const listeners: Listener[] = [];
+  const listen = (plugin: Listener["plugin"], collected: Collected | void): void => {
+    if (collected !== undefined) listeners.push({ plugin, collected });
+  };
+  for (const { plugin, hooks } of plugins) {
+    if (thread.tid === thread.task.pid) {
+      listen(plugin, runHook(plugin, () => hooks.collectTask?.(thread.task, program)));
+    }
+    listen(plugin, runHook(plugin, () => hooks.collectThread?.(thread, program)));
+  }
+  return { thread: thread.tracee, program, listeners };
+}
+
+/** Writes all images but memory contents and the inventory. */
+export async function dump(
+  tree: FrozenTree,
+  session: CheckpointSession,
+  plugins: Plugins,
+): Promise<void> {
+  const { writer } = session;
+  const ids = numberIds(tree.tasks);
+  collect(tree.tasks, plugins);
+  dumpDescriptors(tree.tasks, session, plugins, (task) => ids(task).filesId);
+  for (const task of tree.tasks) {
+    throwIfCancelled(session.signal);
+    for (const { plugin, hooks } of plugins) {
+      if (hooks.dumpTask === undefined) continue;
+      await runHook(plugin, () => hooks.dumpTask?.(task));
+    }
+  }
+  for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.dumpTree?.(tree));
+  for (const task of tree.tasks) {
+    for (const { tid, core } of task.threads) writer.write(CORE, tid, core);
+    writer.write(IDS, task.pid, { ...ids(task), ...namespaceIds(task.pid) });
+  }
+  for (const zombie of tree.zombies) writer.write(CORE, zombie.pid, zombieCore(zombie));
+  writeTree(tree, writer);
+}
+
+function writeTree(tree: FrozenTree, writer: CheckpointSession["writer"]): void {
+  const root = tree.tasks[0]?.pid;
+  const live = new Map(tree.tasks.map((task) => [task.pid, task]));
+  const all = [...tree.tasks.map(({ proc }) => proc), ...tree.zombies];
+  writer.writeList(
+    PSTREE,
+    null,
+    all.map((proc) => ({
+      pid: proc.pid,
+      ppid: proc.pid === root ? 0 : proc.stat.ppid,
+      pgid: proc.stat.pgrp,
+      sid: proc.stat.session,
+      threads: live.get(proc.pid)?.threads.map(({ tid }) => tid) ?? [proc.pid],
+    })),
+  );
+}
+
+/** Numbers shared objects from 1, as CRIU does: equal numbers are one object. */
+function numberIds(tasks: readonly FrozenTask[]) {
+  const counter = (owner: (task: FrozenTask) => number): (task: FrozenTask) => number => {
+    const numbers = new Map<number, number>();
+    for (const task of tasks) {
+      if (!numbers.has(owner(task))) numbers.set(owner(task), numbers.size + 1);
+    }
+    return (task) => numbers.get(owner(task)) as number;
+  };
+  const vm = counter((task) => task.memoryOwner);
+  const files = counter((task) => task.filesOwner);
+  const fs = counter((task) => task.fsOwner);
+  const sighand = counter((task) => task.handlersOwner);
+  return (task: FrozenTask) => ({
+    vmId: vm(task),
+    filesId: files(task),
+    fsId: fs(task),
+    sighandId: sighand(task),
+  });
+}
+
+/**
+ * Ids of namespaces. Tasks in other namespaces than the tool's are refused by the survey, so these are all
+ * the same; CRIU numbers them from 1 by kind.
+ */
+export function namespaceIds(pid: number) {
+  const names = readNamespaces(pid);
+  return {
+    pidNsId: 1,
+    netNsId: 2,
+    ipcNsId: 3,
+    utsNsId: 4,
+    mntNsId: 5,
+    userNsId: 6,
+    cgroupNsId: names.cgroup === undefined ? undefined : 7,
+    timeNsId: names.time === undefined ? undefined : 8,
+  };
+}

@@ -1,0 +1,161 @@
+/**
+ * The freeze: seizes and interrupts every thread, until the tree is closed under fork and clone: a pass
+ * over all threads and children that finds nothing new.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { peekSiginfo, PTRACE_O } from "../linux/ptrace.ts";
+import { mappingKind, readChildren, readStat, readStatus, readTasks } from "../linux/procfs/mod.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import { type CodeRegion, RemoteTask } from "../remote/remote_task.ts";
+import { Tracee } from "../remote/tracee.ts";
+import { Task } from "./task.ts";
+
+/** A process all of whose threads stand still. */
+export interface StoppedProcess {
+  readonly proc: Task;
+  /** The leader first, then by ascending tid. */
+  readonly tracees: readonly Tracee[];
+  /** The signals that wait for the whole process. */
+  readonly sharedPending: readonly Siginfo[];
+}
+
+/** A tree that stands still, and its zombies. */
+export interface StoppedTree {
+  readonly processes: readonly StoppedProcess[];
+  readonly zombies: readonly Task[];
+}
+
+/** How long a thread may take to stop, in milliseconds; one in uninterruptible sleep takes longer. */
+const STOP_TIMEOUT = 10_000;
+
+/**
+ * Stops a whole tree.
+ *
+ * @param undo gets the release of every thread, as soon as it is stopped
+ */
+export function freezeTree(root: number, undo: DisposableStack): StoppedTree {
+  const stopped = new Map<number, Map<number, Tracee>>([[root, new Map()]]);
+  const zombies = new Set<number>();
+  for (let grew = true; grew;) {
+    grew = false;
+    for (const [pid, tracees] of stopped) {
+      if (freezeProcess(pid, tracees, undo, pid === root)) grew = true;
+      if (tracees.size === 0) {
+        stopped.delete(pid);
+        if (isZombie(pid)) zombies.add(pid);
+        continue;
+      }
+      for (const child of readChildren(pid)) {
+        if (stopped.has(child) || zombies.has(child)) continue;
+        stopped.set(child, new Map());
+        grew = true;
+      }
+    }
+  }
+  const processes = [...stopped].map(([pid, tracees]): StoppedProcess => {
+    const leader = tracees.get(pid);
+    if (leader === undefined) {
+      throw new StasisError("unsupported", `the first thread of task ${pid} has ended`, { pid });
+    }
+    const others = [...tracees.values()].filter((one) => one !== leader);
+    others.sort((a, b) => a.tid - b.tid);
+    return {
+      proc: new Task(pid),
+      tracees: [leader, ...others],
+      sharedPending: peekSiginfo(pid, true),
+    };
+  });
+  return { processes, zombies: [...zombies].map((pid) => new Task(pid)) };
+}
+
+/** Stops the threads of one process that run still. @returns whether there were any */
+function freezeProcess(
+  pid: number,
+  tracees: Map<number, Tracee>,
+  undo: DisposableStack,
+  isRoot: boolean,
+): boolean {
+  let any = false;
+  for (;;) {
+    const fresh: number[] = [];
+    for (const tid of threadsOf(pid, isRoot)) {
+      if (tracees.has(tid)) continue;
+      try {
+        if (Tracee.begin(tid, PTRACE_O.TRACESYSGOOD)) fresh.push(tid);
+      } catch (error) {
+        // A thread that has ended cannot be seized, and need not be.
+        if (!isZombie(pid, tid)) throw explainRefusal(error, pid, tid);
+      }
+    }
+    if (fresh.length === 0) return any;
+    for (const tid of fresh) {
+      const tracee = Tracee.finish(tid, pid, STOP_TIMEOUT);
+      if (tracee === undefined) continue;
+      any = true;
+      tracees.set(tid, tracee);
+      undo.defer(() => tracee.release());
+      if (tracee.registers.isCompat) {
+        throw new StasisError("unsupported", `thread ${tid} of task ${pid} runs 32-bit code`, {
+          pid,
+          hint: "only 64-bit x86-64 programs can be checkpointed",
+        });
+      }
+    }
+  }
+}
+
+function threadsOf(pid: number, isRoot: boolean): readonly number[] {
+  try {
+    return readTasks(pid);
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "no-such-task" && !isRoot) return [];
+    throw error;
+  }
+}
+
+function isZombie(pid: number, tid?: number): boolean {
+  try {
+    return ["Z", "X"].includes(readStat(pid, tid).state);
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "no-such-task") return tid !== undefined;
+    throw error;
+  }
+}
+
+/** Tells a thread that somebody else traces from one that this user may not trace. */
+function explainRefusal(error: unknown, pid: number, tid: number): unknown {
+  if (!(error instanceof StasisError) || error.code !== "no-privilege") return error;
+  const { tracerPid } = readStatus(pid, tid);
+  if (tracerPid === 0) return error;
+  return new StasisError(
+    "unsupported",
+    `thread ${tid} of task ${pid} is traced already, by task ${tracerPid}`,
+    { pid, errno: error.errno, hint: "end the debugger, strace or other tracer first" },
+  );
+}
+
+/** Opens a stopped process for remote calls. */
+export function openRemote(process: StoppedProcess): RemoteTask {
+  const { proc, tracees, sharedPending } = process;
+  return new RemoteTask(tracees[0] as Tracee, sharedPending, codeRegions(proc), {
+    pid: proc.status.nsTgid.at(-1) ?? proc.pid,
+    tid: (tid) => tid === proc.pid ? proc.status.nsPid.at(-1) ?? tid : innerTid(proc, tid),
+  });
+}
+
+function innerTid(proc: Task, tid: number): number {
+  // One namespace level: the ids are the same, and 1000 threads need no 1000 files.
+  if (proc.status.nsPid.length <= 1) return tid;
+  return readStatus(proc.pid, tid).nsPid.at(-1) ?? tid;
+}
+
+/** Where the task has code: the vDSO first, which has a system call instruction, then the rest. */
+function* codeRegions(proc: Task): Generator<CodeRegion> {
+  const vdso = proc.vmas.find((vma) => mappingKind(vma) === "vdso");
+  if (vdso !== undefined) yield vdso;
+  for (const vma of proc.vmas) {
+    if (vma !== vdso && (vma.prot & 4) !== 0 && mappingKind(vma) !== "vsyscall") yield vma;
+  }
+}

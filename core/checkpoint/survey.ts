@@ -1,0 +1,181 @@
+/**
+ * The survey: finds the tree, and gathers everything that cannot be saved, from the core and from every
+ * plugin, before anything is touched. It runs once more on the frozen tree, which may have changed.
+ *
+ * @module
+ */
+import { type Problem, StasisError } from "../errors.ts";
+import { type Hooked, runHook } from "../hooks.ts";
+import { PF_KTHREAD, readChildren, readStatus } from "../linux/procfs/mod.ts";
+import type { CheckpointHooks } from "../plugin.ts";
+import { findClaims } from "./claims.ts";
+import { Task } from "./task.ts";
+
+/**
+ * The tasks of the tree below a process, parents before children, zombies included.
+ *
+ * @throws {StasisError} if the root cannot be checkpointed at all: it says why
+ */
+export function findTree(root: number): Task[] {
+  const first = new Task(root);
+  checkRoot(first);
+  const tasks = [first];
+  const seen = new Set([root]);
+  for (const task of tasks) {
+    for (const pid of childrenIfAlive(task.pid)) {
+      if (seen.has(pid)) continue;
+      seen.add(pid);
+      tasks.push(new Task(pid));
+    }
+  }
+  if (seen.has(Deno.pid)) {
+    throw new StasisError(
+      "unsupported",
+      `task ${root} cannot be checkpointed: its tree has this tool`,
+      {
+        pid: root,
+        hint: "run the tool from outside the tree, for example from another terminal",
+      },
+    );
+  }
+  return tasks;
+}
+
+function childrenIfAlive(pid: number): readonly number[] {
+  try {
+    return readChildren(pid);
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "no-such-task") return [];
+    throw error;
+  }
+}
+
+function checkRoot(task: Task): void {
+  const { pid } = task;
+  if (pid === Deno.pid) {
+    throw new StasisError("unsupported", `task ${pid} is this tool itself`, {
+      pid,
+      hint: "name the process that is to be checkpointed",
+    });
+  }
+  const { status, stat } = task;
+  if (status.tgid !== pid) {
+    throw new StasisError("unsupported", `${pid} is a thread of process ${status.tgid}`, {
+      pid,
+      hint: `threads are saved with their process: checkpoint ${status.tgid}`,
+    });
+  }
+  if ((stat.flags & PF_KTHREAD) !== 0) {
+    throw new StasisError("unsupported", `task ${pid} (${stat.comm}) is a kernel thread`, {
+      pid,
+      hint: "only user space can be checkpointed",
+    });
+  }
+  if (task.isZombie) {
+    throw new StasisError(
+      "unsupported",
+      `task ${pid} (${stat.comm}) is a zombie: it has ended and waits for its parent ${stat.ppid}`,
+      { pid, hint: "there is nothing left to save" },
+    );
+  }
+}
+
+/**
+ * Lets the core and all plugins look at the tree.
+ *
+ * @throws {StasisError} `unsupported` with all problems, if there are any
+ */
+export async function survey(
+  tasks: readonly Task[],
+  plugins: readonly Hooked<CheckpointHooks>[],
+  frozen: boolean,
+): Promise<void> {
+  const problems: Problem[] = [];
+  const live: Task[] = [];
+  for (const task of tasks) {
+    try {
+      if (!task.isZombie) {
+        surveyTask(task, frozen, problems);
+        // A 32-bit task's other state would only add noise: it cannot be saved at all.
+        live.push(task);
+      } else if (task.threads.length > 1) {
+        problems.push({
+          pid: task.pid,
+          plugin: "core",
+          what: "its first thread has ended while others run",
+          hint: "such a process cannot be saved yet",
+        });
+      }
+    } catch (error) {
+      // A task that ends during the survey is no problem, unless it is the root.
+      const ended = error instanceof StasisError && error.code === "no-such-task";
+      if (!ended || frozen || task === tasks[0]) throw error;
+    }
+  }
+  const root = tasks[0] as Task;
+  for (const { plugin, hooks } of plugins) {
+    if (hooks.survey === undefined) continue;
+    const run = hooks.survey.bind(hooks);
+    await runHook(plugin, () =>
+      run({
+        tasks: live,
+        root,
+        frozen,
+        problem: (problem) => problems.push({ ...problem, plugin: plugin.name }),
+      }));
+  }
+  for (const task of live) problems.push(...findClaims(task, plugins));
+  if (problems.length > 0) throw refuse(root, problems);
+}
+
+function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
+  const { pid } = task;
+  if (isCompat(pid)) {
+    problems.push({
+      pid,
+      plugin: "core",
+      what: "it is a 32-bit (compat) program",
+      hint: "only 64-bit x86-64 programs can be checkpointed",
+    });
+  }
+  if (frozen) return;
+  const { tracerPid } = task.status;
+  if (tracerPid !== 0) {
+    problems.push({
+      pid,
+      plugin: "core",
+      what: `it is traced already, by task ${tracerPid} (${nameOf(tracerPid)})`,
+      hint: "end the debugger, strace or other tracer first",
+    });
+  }
+}
+
+function nameOf(pid: number): string {
+  try {
+    return readStatus(pid).name;
+  } catch {
+    return "gone";
+  }
+}
+
+/** Whether the executable is a 32-bit ELF file; the selector of its code segment is checked after the freeze. */
+function isCompat(pid: number): boolean {
+  try {
+    using file = Deno.openSync(`/proc/${pid}/exe`);
+    const head = new Uint8Array(5);
+    // Byte 4 of an ELF file is its class: 1 is 32-bit (elf(5)).
+    return file.readSync(head) === 5 && head[0] === 0x7f && head[4] === 1;
+  } catch {
+    // Without a readable executable the freeze decides.
+    return false;
+  }
+}
+
+function refuse(root: Task, problems: readonly Problem[]): StasisError {
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  return new StasisError(
+    "unsupported",
+    `task ${root.pid} (${root.stat.comm}) cannot be checkpointed: ${count}`,
+    { pid: root.pid, problems },
+  );
+}

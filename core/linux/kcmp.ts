@@ -1,0 +1,40 @@
+/**
+ * kcmp(2): whether two tasks share a kernel object, and an order of such objects.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { errnoName, isErrno } from "./errno.ts";
+import { syscall } from "./libc_ffi.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+/** What is compared (`include/uapi/linux/kcmp.h`). */
+export const KCMP = { FILE: 0, VM: 1, FILES: 2, FS: 3, SIGHAND: 4 } as const;
+
+/**
+ * Compares an object of two tasks.
+ *
+ * @param indexA for {@link KCMP.FILE} the descriptor in the first task
+ * @param indexB for {@link KCMP.FILE} the descriptor in the second task
+ * @returns 0 if they are the same, -1 or 1 as an order that stays the same until the next boot
+ * @throws {StasisError} `syscall`, or `kernel-too-old` without CONFIG_KCMP
+ */
+export function kcmp(
+  pidA: number,
+  pidB: number,
+  type: number,
+  indexA = 0,
+  indexB = 0,
+): -1 | 0 | 1 {
+  const result = syscall(SYSCALLS.kcmp, pidA, pidB, type, indexA, indexB);
+  if (isErrno(result)) {
+    const errno = errnoName(-result);
+    throw new StasisError(
+      errno === "ENOSYS" ? "kernel-too-old" : "syscall",
+      `tasks ${pidA} and ${pidB} cannot be compared: kcmp: ${errno}`,
+      { pid: pidA, errno, hint: errno === "ENOSYS" ? "the kernel needs CONFIG_KCMP" : undefined },
+    );
+  }
+  if (result === 0n) return 0;
+  return result === 1n ? -1 : 1;
+}

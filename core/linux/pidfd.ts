@@ -1,0 +1,48 @@
+/**
+ * Taking a duplicate of another task's descriptor: pidfd_open(2), pidfd_getfd(2).
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { errnoName, isErrno } from "./errno.ts";
+import { syscall } from "./libc_ffi.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+/** A descriptor of this process that is closed with its scope. */
+export class OwnedDescriptor implements Disposable {
+  #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Its number. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd < 0) return;
+    syscall(SYSCALLS.close, this.#fd);
+    this.#fd = -1;
+  }
+}
+
+function must(result: bigint, what: string, pid: number): OwnedDescriptor {
+  if (isErrno(result)) {
+    const errno = errnoName(-result);
+    const code = errno === "ESRCH" ? "no-such-task" : errno === "EPERM" ? "no-privilege" : "syscall";
+    throw new StasisError(code, `${what} of task ${pid} failed: ${errno}`, { pid, errno });
+  }
+  return new OwnedDescriptor(Number(result));
+}
+
+/** A descriptor for a process (pidfd_open(2), Linux 5.3). */
+export function openPidfd(pid: number): OwnedDescriptor {
+  return must(syscall(SYSCALLS.pidfd_open, pid, 0), "pidfd_open", pid);
+}
+
+/** A duplicate here of descriptor `fd` of the process (pidfd_getfd(2), Linux 5.6). */
+export function takeDescriptor(pidfd: OwnedDescriptor, pid: number, fd: number): OwnedDescriptor {
+  return must(syscall(SYSCALLS.pidfd_getfd, pidfd.fd, fd, 0), `pidfd_getfd(${fd})`, pid);
+}
