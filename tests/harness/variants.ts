@@ -7,6 +7,28 @@
 
 /** The subjects by name; each list of arguments is one variant, and `[]` is the plain one. */
 export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  clear_tid: [[]],
+  mem_anon: [[], ["32"]],
+  mem_brk: [[]],
+  mem_cow: [[]],
+  mem_file_private: [[]],
+  mem_file_shared: [[]],
+  mem_growsdown: [[]],
+  mem_madvise: [[]],
+  mem_many: [["1000"]],
+  mem_memfd: [[]],
+  mem_mlock: [[], ["future"]],
+  mem_protnone_guard: [[], ["guard"]],
+  mem_shared_anon_fork: [["2"], ["8"]],
+  regs_xstate: [[]],
+  restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"]],
+  restart_nanosleep: [["plain"], ["rem"], ["abs"]],
+  restart_pause: [["pause"], ["sigsuspend"], ["select"]],
+  restart_poll: [["event"], ["timeout"], ["forever"]],
+  restart_read: [["read"], ["write"]],
+  restart_wait4: [[]],
+  robust_list: [[]],
+  rseq: [[]],
   sud_allow: [[]],
   sud_block: [[], ["busy"]],
   sud_blocked_in_call: [["read"], ["futex"], ["nanosleep"]],
@@ -18,6 +40,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   sud_null_selector: [[]],
   sud_pending: [["thread"], ["process"]],
   sud_threads: [["4"], ["4", "gs"], ["16"]],
+  tls_bases: [[]],
 };
 
 /** A variant as a test is named after it: `sud_block busy`. */

@@ -146,7 +146,7 @@ static inline __attribute__((noreturn)) void finish(void)
 static inline void sleep_ms(long ms)
 {
 	struct timespec left = { ms / 1000, ms % 1000 * 1000000 };
-	while (nanosleep(&left, &left) && errno == EINTR && !term_requested)
+	while (nanosleep(&left, &left) && errno == EINTR)
 		;
 }
 
