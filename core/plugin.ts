@@ -449,6 +449,8 @@ export interface TreePlanner {
   keep(fd: Argument, number: number): void;
   /** A file of this machine, opened by this process and handed to the seed. @returns its service number */
   serviceFile(path: string, flags: number): number;
+  /** A descriptor of this process, handed to the seed. @returns its service number */
+  serviceDescriptor(descriptor: number): number;
 }
 
 /** Plans a task. */

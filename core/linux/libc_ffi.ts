@@ -14,6 +14,12 @@ const libc = Deno.dlopen("libc.so.6", {
   ptraceBoth: { name: "ptrace", parameters: ["i64", "i64", "buffer", "buffer"], result: "i64" },
   prctl: { parameters: ["i32", "i64", "i64", "i64", "i64"], result: "i32" },
   wait4: { parameters: ["i32", "buffer", "i32", "pointer"], result: "i32" },
+  waitInBackground: {
+    name: "wait4",
+    parameters: ["i32", "buffer", "i32", "pointer"],
+    result: "i32",
+    nonblocking: true,
+  },
   pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i64" },
   pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i64" },
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
@@ -131,6 +137,17 @@ export function wait4(pid: number, options: number): { pid: number; status: numb
   return result === -1
     ? { pid: -errno(), status: 0 }
     : { pid: result, status: statusWord[0] as number };
+}
+
+/**
+ * wait4(2) for one child, without holding up this thread: another one waits. Not for tracees.
+ *
+ * @returns the pid and its raw status word; pid -1 on any failure (errno belongs to the other thread)
+ */
+export async function waitInBackground(pid: number): Promise<{ pid: number; status: number }> {
+  const status = new Int32Array(1);
+  const result = await libc.symbols.waitInBackground(pid, new Uint8Array(status.buffer), 0, null);
+  return { pid: result, status: status[0] as number };
 }
 
 /** pread(2) of one buffer. @returns the number of bytes, or the negative errno */

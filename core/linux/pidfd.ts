@@ -31,7 +31,11 @@ export class OwnedDescriptor implements Disposable {
 function must(result: bigint, what: string, pid: number): OwnedDescriptor {
   if (isErrno(result)) {
     const errno = errnoName(-result);
-    const code = errno === "ESRCH" ? "no-such-task" : errno === "EPERM" ? "no-privilege" : "syscall";
+    const code = errno === "ESRCH"
+      ? "no-such-task"
+      : errno === "EPERM"
+      ? "no-privilege"
+      : "syscall";
     throw new StasisError(code, `${what} of task ${pid} failed: ${errno}`, { pid, errno });
   }
   return new OwnedDescriptor(Number(result));

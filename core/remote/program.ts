@@ -140,47 +140,30 @@ export class SyscallProgram {
   }
 }
 
+/** The thread that runs a program, as it sees itself, and the signal by which the program ends. */
+export interface ProgramThread {
+  readonly tgid: number;
+  readonly tid: number;
+  readonly signal: number;
+}
+
 /** How a program lies in scratch memory: which bytes go where, and what is read back. */
 export class ProgramImage {
-  /** All bytes to copy in. */
-  readonly bytes: Uint8Array;
+  /** How many bytes it takes. */
+  readonly size: number;
   /** Where the entries, and with them what is read back, begin. */
   readonly entriesAt: number;
   /** Where the tail lies. */
   readonly tailAt: number;
   readonly #program: SyscallProgram;
-  readonly #positions: readonly number[];
-  readonly #offsets: ReadonlyMap<ScratchData, number>;
+  readonly #infoAt: number;
+  readonly #positions: number[] = [];
+  readonly #offsets = new Map<ScratchData, number>();
+  readonly #strings = new Map<string | Uint8Array, ScratchData>();
 
-  private constructor(
-    program: SyscallProgram,
-    bytes: Uint8Array,
-    entriesAt: number,
-    tailAt: number,
-    positions: readonly number[],
-    offsets: ReadonlyMap<ScratchData, number>,
-  ) {
+  /** Lays a program out. */
+  constructor(program: SyscallProgram) {
     this.#program = program;
-    this.bytes = bytes;
-    this.entriesAt = entriesAt;
-    this.tailAt = tailAt;
-    this.#positions = positions;
-    this.#offsets = offsets;
-  }
-
-  /**
-   * Lays a program out.
-   *
-   * @param program the program
-   * @param base the address at which the bytes will lie in the target
-   * @param thread the thread that will run it, as it sees itself, and the signal by which it will end
-   */
-  static assemble(
-    program: SyscallProgram,
-    base: bigint,
-    thread: { readonly tgid: number; readonly tid: number; readonly signal: number },
-  ): ProgramImage {
-    const strings = new Map<string | Uint8Array, ScratchData>();
     const inputs: ScratchData[] = [];
     const outputs: ScratchData[] = [];
     const seen = new Set<ScratchData>();
@@ -190,89 +173,89 @@ export class ProgramImage {
       (data.output ? outputs : inputs).push(data);
       for (const { to } of data.pointers) note(to);
     };
-    let copies = 0;
+    let entries = 0;
     for (const call of program.calls) {
       for (const argument of call.args) {
         if (typeof argument === "string" || argument instanceof Uint8Array) {
-          if (!strings.has(argument)) {
-            const bytes = typeof argument === "string" ? encoder.encode(argument + "\0") : argument;
-            const data = new ScratchData(bytes, false, "");
-            strings.set(argument, data);
-            note(data);
-          }
+          if (this.#strings.has(argument)) continue;
+          const bytes = typeof argument === "string" ? encoder.encode(argument + "\0") : argument;
+          const data = new ScratchData(bytes, false, "");
+          this.#strings.set(argument, data);
+          note(data);
         } else if (argument instanceof ScratchData) note(argument);
-        else if (argument instanceof CallResult) copies++;
+        else if (argument instanceof CallResult) entries++;
         else if (argument instanceof ScratchInteger) {
           note(argument.data);
-          copies++;
+          entries++;
         }
       }
+      this.#positions.push(entries++);
     }
 
-    const offsets = new Map<ScratchData, number>();
     let size = 0;
     const place = (data: ScratchData): void => {
-      offsets.set(data, size);
+      this.#offsets.set(data, size);
       size += align(data.bytes.byteLength);
     };
     inputs.forEach(place);
-    const infoAt = size;
-    const entriesAt = infoAt + Siginfo.SIZE;
-    const tailAt = entriesAt + (program.calls.length + copies + 1) * ENTRY_SIZE;
-    size = tailAt + align(TAIL_SIZE);
+    this.#infoAt = size;
+    this.entriesAt = this.#infoAt + Siginfo.SIZE;
+    this.tailAt = this.entriesAt + (entries + 1) * ENTRY_SIZE;
+    size = this.tailAt + align(TAIL_SIZE);
     outputs.forEach(place);
+    this.size = size;
+    this.#positions.forEach((entry, index) =>
+      this.#positions[index] = this.entriesAt + entry * ENTRY_SIZE
+    );
+  }
 
-    const bytes = new Uint8Array(size);
-    const view = new DataView(bytes.buffer);
+  /**
+   * Writes the program's bytes.
+   *
+   * @param bytes where to, `size` zero bytes
+   * @param base the address at which they will lie in the target
+   */
+  emit(bytes: Uint8Array, base: bigint, thread: ProgramThread): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const address = (at: number): bigint => base + BigInt(at);
-    for (const [data, at] of offsets) {
+    const offsetOf = (data: ScratchData): number => this.#offsets.get(data) as number;
+    for (const [data, at] of this.#offsets) {
       bytes.set(data.bytes, at);
-      for (const pointer of data.pointers) {
-        const to = (offsets.get(pointer.to) as number) + pointer.plus;
-        view.setBigUint64(at + pointer.at, address(to), true);
+      for (const { at: slot, to, plus } of data.pointers) {
+        view.setBigUint64(at + slot, address(offsetOf(to) + plus), true);
       }
     }
-
-    const positions: number[] = [];
-    let entry = entriesAt;
-    for (const call of program.calls) {
-      const fetches = call.args.filter((argument) =>
-        argument instanceof CallResult || argument instanceof ScratchInteger
-      ).length;
-      const callAt = entry + fetches * ENTRY_SIZE;
+    let entry = this.entriesAt;
+    const fetch = (slot: number, source: number, size: number): void => {
+      view.setBigUint64(entry, OPERATION_COPY, true);
+      view.setBigUint64(entry + ENTRY_ARGUMENTS, address(slot), true);
+      view.setBigUint64(entry + ENTRY_ARGUMENTS + 8, address(source), true);
+      view.setBigUint64(entry + ENTRY_ARGUMENTS + 16, BigInt(size), true);
+      entry += ENTRY_SIZE;
+    };
+    this.#program.calls.forEach((call, index) => {
+      const callAt = this.#positions[index] as number;
       const operation = BigInt(SYSCALLS[call.name]);
       view.setBigUint64(callAt, call.required ? operation | OPERATION_REQUIRED : operation, true);
-      call.args.forEach((argument, index) => {
-        const slot = callAt + ENTRY_ARGUMENTS + index * 8;
+      call.args.forEach((argument, position) => {
+        const slot = callAt + ENTRY_ARGUMENTS + position * 8;
         let value: bigint;
-        if (typeof argument === "bigint") {
-          value = argument;
-        } else if (typeof argument === "number") {
-          value = BigInt(argument);
-        } else if (argument instanceof ScratchData) {
-          value = address(offsets.get(argument) as number);
-        } else if (argument instanceof CallResult || argument instanceof ScratchInteger) {
-          const [source, length] = argument instanceof CallResult
-            ? [(positions[argument.index] as number) + ENTRY_RESULT, 8]
-            : [(offsets.get(argument.data) as number) + argument.offset, argument.size];
-          view.setBigUint64(entry, OPERATION_COPY, true);
-          view.setBigUint64(entry + ENTRY_ARGUMENTS, address(slot), true);
-          view.setBigUint64(entry + ENTRY_ARGUMENTS + 8, address(source), true);
-          view.setBigUint64(entry + ENTRY_ARGUMENTS + 16, BigInt(length), true);
-          entry += ENTRY_SIZE;
-          return;
-        } else value = address(offsets.get(strings.get(argument) as ScratchData) as number);
-        view.setBigUint64(slot, BigInt.asUintN(64, value), true);
+        if (typeof argument === "bigint") value = BigInt.asUintN(64, argument);
+        else if (typeof argument === "number") value = BigInt.asUintN(64, BigInt(argument));
+        else if (argument instanceof ScratchData) value = address(offsetOf(argument));
+        else if (argument instanceof CallResult) {
+          return fetch(slot, (this.#positions[argument.index] as number) + ENTRY_RESULT, 8);
+        } else if (argument instanceof ScratchInteger) {
+          return fetch(slot, offsetOf(argument.data) + argument.offset, argument.size);
+        } else value = address(offsetOf(this.#strings.get(argument) as ScratchData));
+        view.setBigUint64(slot, value, true);
       });
-      positions.push(callAt);
       entry = callAt + ENTRY_SIZE;
-    }
+    });
     view.setBigUint64(entry, OPERATION_END, true);
-
-    bytes.set(Siginfo.make(thread.signal, 0, PROGRAM_END_MARK).bytes, infoAt);
-    [BigInt(thread.tgid), BigInt(thread.tid), BigInt(thread.signal), address(infoAt)]
-      .forEach((word, index) => view.setBigUint64(tailAt + index * 8, word, true));
-    return new ProgramImage(program, bytes, entriesAt, tailAt, positions, offsets);
+    bytes.set(Siginfo.make(thread.signal, 0, PROGRAM_END_MARK).bytes, this.#infoAt);
+    [BigInt(thread.tgid), BigInt(thread.tid), BigInt(thread.signal), address(this.#infoAt)]
+      .forEach((word, index) => view.setBigUint64(this.tailAt + index * 8, word, true));
   }
 
   /** Whether the bytes read back say that the program came to its end. */

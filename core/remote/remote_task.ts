@@ -175,17 +175,21 @@ export class RemoteTask implements Disposable {
   start(runs: readonly Run[]): StartedRuns {
     const images: { run: Run; image: ProgramImage; at: number }[] = [];
     let size = 0;
-    // Programs are laid out at their final place, which is known only when their size is: twice.
-    const sizes = runs.map((run) => this.#assemble(run, 0n).bytes.byteLength);
-    const total = sizes.reduce((sum, one) => sum + one, 0);
-    const base = this.#room(total);
-    runs.forEach((run, index) => {
-      images.push({ run, image: this.#assemble(run, base + BigInt(size)), at: size });
-      size += sizes[index] as number;
-    });
+    for (const run of runs) {
+      const image = new ProgramImage(run.program);
+      images.push({ run, image, at: size });
+      size += image.size;
+    }
+    const base = this.#room(size);
     const code = (this.#scratch as Scratch).address;
     const bytes = new Uint8Array(size);
-    for (const { image, at } of images) bytes.set(image.bytes, at);
+    for (const { run, image, at } of images) {
+      image.emit(bytes.subarray(at, at + image.size), base + BigInt(at), {
+        tgid: this.#inner.pid,
+        tid: this.#inner.tid(run.thread.tid),
+        signal: run.thread.endSignal(this.#sharedPending),
+      });
+    }
     this.memory.write(base, bytes);
     for (const { run, image, at } of images) {
       const start = base + BigInt(at);
@@ -198,12 +202,9 @@ export class RemoteTask implements Disposable {
     return new StartedRuns(this.pid, this.memory, base, images);
   }
 
-  #assemble(run: Run, base: bigint): ProgramImage {
-    return ProgramImage.assemble(run.program, base, {
-      tgid: this.#inner.pid,
-      tid: this.#inner.tid(run.thread.tid),
-      signal: run.thread.endSignal(this.#sharedPending),
-    });
+  /** Starts a program that ends the task, so that no results come. */
+  startAndForget(program: SyscallProgram): void {
+    this.start([{ thread: this.leader, program }]);
   }
 
   /** Makes sure of scratch memory for programs of `size` bytes, and says where they go. */
@@ -284,7 +285,7 @@ export class StartedRuns {
     for (const { run } of this.#images) run.thread.awaitEnd(run.program.purpose);
     const replies = this.#images.map(({ image, at }) => {
       const base = offsetAddress(this.#base, at);
-      const size = image.bytes.byteLength - image.entriesAt;
+      const size = image.size - image.entriesAt;
       return image.reply(this.#memory.read(offsetAddress(base, image.entriesAt), size), base);
     });
     for (const reply of replies) throwIfFailed(reply, this.#pid);

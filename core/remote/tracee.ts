@@ -47,8 +47,8 @@ export class Tracee {
   readonly pid: number;
   /** The general registers at the freeze. A plugin or the core may adjust them (an rseq abort, say). */
   registers: Registers;
-  /** The signal mask at the freeze. */
-  readonly signalMask: bigint;
+  /** The signal mask at the freeze; a restore sets the one that the thread is to run with. */
+  signalMask: bigint;
   /** The signals that waited for this thread alone at the freeze. */
   readonly pending: readonly Siginfo[];
   /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
@@ -182,7 +182,6 @@ export class Tracee {
     this.#await("signal", () => resume(this.tid), purpose);
   }
 
-  /** Whether a started program's thread has stopped; never blocks. For calls that take long. */
   #await(wanted: "syscall" | "signal", goOn: () => void, purpose: string): void {
     for (;;) {
       const stop = waitForStop(this.tid);
@@ -213,6 +212,15 @@ export class Tracee {
         `thread ${this.tid}`,
       { pid: this.pid },
     );
+  }
+
+  /** Waits until a started program has ended its own task, letting it have `signal` if it sends itself one. */
+  awaitDeath(signal: number): void {
+    for (;;) {
+      const stop = waitForStop(this.tid);
+      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return;
+      resume(this.tid, stop.kind === "signal" && stop.signal === signal ? signal : 0);
+    }
   }
 
   /** Brings the thread into a stop of the signal path, where restart codes work. */

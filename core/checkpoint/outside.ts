@@ -1,0 +1,113 @@
+/**
+ * What a tree shares with processes outside of it: named by the user (`external`), or found by looking at
+ * everybody's descriptors.
+ *
+ * @module
+ */
+import { decodeUserDevice } from "../../images/device.ts";
+import { readFds, readProcesses, taskPath } from "../linux/procfs/mod.ts";
+import type { OperationOptions } from "../plugin.ts";
+import type { Descriptor, Task } from "./task.ts";
+
+/** S_IFCHR, the type of a character device (inode(7)). */
+const CHARACTER_DEVICE = 0o020000;
+const FIFO = 0o010000;
+
+/**
+ * Majors of terminals (Documentation/admin-guide/devices.txt): consoles and serial lines, /dev/tty and
+ * its like, pseudoterminals, ACM and USB serial lines, ARM serial lines, hypervisor consoles.
+ */
+const TERMINALS = new Set([4, 5, 136, 137, 138, 139, 140, 141, 142, 143, 166, 188, 204, 229]);
+
+/** Whether a descriptor is a terminal's (the master of a pseudoterminal too). */
+export function isTerminal(descriptor: Descriptor): boolean {
+  return descriptor.link.kind === "path" && descriptor.fileType === CHARACTER_DEVICE &&
+    TERMINALS.has(decodeUserDevice(descriptor.identity.rdev).major);
+}
+
+/**
+ * The name of what a descriptor leads to, as CRIU's `--inherit-fd` and `--external` write it:
+ * `pipe:[INODE]`, `socket:[INODE]`, `tty[RDEV:DEV]` in hexadecimal, or the path.
+ */
+export function resourceName(descriptor: Descriptor): string {
+  if (!isTerminal(descriptor)) return descriptor.link.text;
+  const { rdev, dev } = descriptor.identity;
+  return `tty[${rdev.toString(16)}:${dev.toString(16)}]`;
+}
+
+/**
+ * Whether the user named a descriptor's file as external: by {@link resourceName}, by its path (a
+ * terminal's too, also as `tty:PATH`), or by the descriptor's number as `fd[N]`.
+ */
+export function isNamedExternal(options: OperationOptions, descriptor: Descriptor): boolean {
+  const { external = [] } = options;
+  if (external.length === 0) return false;
+  const { text } = descriptor.link;
+  const names = [text, `tty:${text}`, `fd[${descriptor.fd}]`];
+  return external.some((name) => names.includes(name)) ||
+    external.some((name) => name.startsWith("tty[") && name === resourceName(descriptor));
+}
+
+/** Whether a pipe or fifo: what two processes may have an end each of. */
+function isPipe(descriptor: Descriptor): boolean {
+  return descriptor.link.kind === "pipe" ||
+    descriptor.link.kind === "path" && descriptor.fileType === FIFO;
+}
+
+/** Knows which pipes and fifos of a tree are also open outside of it. */
+export class OutsideHolders {
+  /** The processes outside that hold each, by the text of the descriptor's link. */
+  readonly #holders = new Map<string, readonly number[]>();
+
+  /**
+   * Looks at the tree, and at all other processes if it has pipes that were not known yet: so the frozen
+   * tree need not wait for a second look.
+   */
+  look(tasks: readonly Task[]): void {
+    const unknown = new Map<string, number[]>();
+    for (const task of tasks) {
+      for (const descriptor of task.descriptors) {
+        const { text } = descriptor.link;
+        if (!this.#holders.has(text) && isPipe(descriptor)) unknown.set(text, []);
+      }
+    }
+    if (unknown.size === 0) return;
+    const inside = new Set(tasks.map(({ pid }) => pid));
+    for (const pid of readProcesses()) {
+      if (inside.has(pid)) continue;
+      for (const text of linksOf(pid)) unknown.get(text)?.push(pid);
+    }
+    for (const [text, pids] of unknown) this.#holders.set(text, [...new Set(pids)]);
+  }
+
+  /** The processes outside of the tree that have this pipe or fifo open; none for anything else. */
+  of(descriptor: Descriptor): readonly number[] {
+    return this.#holders.get(descriptor.link.text) ?? [];
+  }
+}
+
+/** The holders of one operation: whoever asks for the same `operation` object gets the same. */
+export function outsideHolders(operation: object): OutsideHolders {
+  let holders = known.get(operation);
+  if (holders === undefined) known.set(operation, holders = new OutsideHolders());
+  return holders;
+}
+
+const known = new WeakMap<object, OutsideHolders>();
+
+/** The links of a process that may end or close its files meanwhile. */
+function* linksOf(pid: number): Generator<string> {
+  let fds: readonly number[];
+  try {
+    fds = readFds(pid);
+  } catch {
+    return;
+  }
+  for (const fd of fds) {
+    try {
+      yield Deno.readLinkSync(`${taskPath(pid)}/fd/${fd}`);
+    } catch {
+      // Closed meanwhile.
+    }
+  }
+}

@@ -1,0 +1,392 @@
+/**
+ * The build phase: the seed, the tree, and every stage's programs in every task. Until the tree is let
+ * go any failure kills everything that was built.
+ *
+ * @module
+ */
+import type { core_entry } from "../../images/gen/core_pb.ts";
+import { StasisError } from "../errors.ts";
+import { breathe, runHook } from "../hooks.ts";
+import { PAGE_SIZE, pageAlign } from "../linux/address.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
+import { cString, syscall } from "../linux/libc_ffi.ts";
+import { OwnedDescriptor } from "../linux/pidfd.ts";
+import { mappingKind, readMaps, readStat } from "../linux/procfs/mod.ts";
+import { waitForStop } from "../linux/ptrace.ts";
+import { SIG, signalBit } from "../linux/signals.ts";
+import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { STAGES } from "../plugin.ts";
+import { ProgramImage, SyscallProgram } from "../remote/program.ts";
+import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
+import { Tracee } from "../remote/tracee.ts";
+import type { BirthAction } from "./births.ts";
+import { addBirth, addClone, CLONE } from "./clone.ts";
+import type { PlannedTask, RestorePlan } from "./plan.ts";
+import { endSeed, startSeed } from "./seed.ts";
+
+const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
+const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
+const MAP_FIXED_NOREPLACE = 0x100000;
+const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
+const TASK_SIZE = 0x7ffffffff000n;
+const RLIMIT_NOFILE = 7;
+const WALL = 0x40000000;
+
+/** A task that is being built. */
+export interface BuiltTask {
+  readonly pid: number;
+  readonly remote: RemoteTask;
+  /** By tid, the leader first. */
+  readonly threads: Map<number, Tracee>;
+  /** Absent for zombies and helpers. */
+  readonly plan?: PlannedTask;
+}
+
+/** A tree that is being built. Disposing of it kills everything. */
+export class BuiltTree implements Disposable {
+  /** The live tasks. */
+  readonly tasks: BuiltTask[] = [];
+  readonly #plan: RestorePlan;
+  /** Everything that was born and lives, helpers and zombies to be included. */
+  readonly #born = new Map<number, BuiltTask>();
+  #scratchSize = 0n;
+
+  constructor(plan: RestorePlan) {
+    this.#plan = plan;
+  }
+
+  /** Builds it up to the last stage. */
+  async build(signal: AbortSignal): Promise<void> {
+    this.#bearRoot();
+    this.#bearTree();
+    await breathe(signal);
+    for (const stage of STAGES.slice(1)) {
+      const started: StartedRuns[] = [];
+      for (const { plan, remote, threads } of this.tasks) {
+        const runs = [...plan?.threads ?? []].flatMap((thread) => {
+          const program = thread.planned(stage);
+          return program === undefined
+            ? []
+            : [{ program, thread: threads.get(thread.tid) as Tracee }];
+        });
+        if (runs.length > 0) started.push(remote.start(runs));
+      }
+      for (const runs of started) runs.finish();
+      if (stage === "memory") this.#moveInstructions();
+      if (stage === "threads") this.#takeThreads();
+      await breathe(signal);
+    }
+  }
+
+  /** The arm phase: scratch memory goes, then the plugins set what comes last. */
+  arm(): void {
+    for (const { remote, threads, plan } of this.tasks) {
+      remote.call("munmap", this.#plan.scratch.start, this.#scratchSize);
+      remote.leader.settle();
+      for (const [tid, tracee] of threads) {
+        const thread = plan?.threads.find((one) => one.tid === tid);
+        if (thread === undefined) continue;
+        const { core } = thread;
+        tracee.signalMask = core.threadCore?.blkSigset ?? core.tc?.blkSigset ?? 0n;
+        for (const { plugin, hooks } of this.#plan.plugins) {
+          runHook(plugin, () => hooks.armThread?.({ pid: remote.pid, tid, tracee, core }));
+        }
+      }
+    }
+  }
+
+  /** Lets all threads go. Nothing can fail any more. */
+  run(): void {
+    for (const { pid, plan, threads, remote } of this.tasks) {
+      // A job-control stop is one that it takes before its first instruction.
+      if (isStopped(plan?.core)) syscall(SYSCALLS.kill, pid, SIG.STOP);
+      for (const tracee of threads.values()) tracee.release();
+      remote.memory[Symbol.dispose]();
+    }
+    this.#born.clear();
+  }
+
+  /** Kills everything that was built, and reaps what is ours to reap. */
+  [Symbol.dispose](): void {
+    for (const pid of this.#born.keys()) syscall(SYSCALLS.kill, pid, SIG.KILL);
+    for (const { threads, remote } of [...this.#born.values()].reverse()) {
+      for (const tid of [...threads.keys()].reverse()) awaitEnd(tid);
+      remote.memory[Symbol.dispose]();
+    }
+    this.#born.clear();
+  }
+
+  /** Starts the seed, prepares it, and has it make the root. The seed is gone afterwards. */
+  #bearRoot(): void {
+    const plan = this.#plan;
+    const tracee = startSeed();
+    try {
+      const ids = { pid: tracee.pid, tid: (tid: number) => tid };
+      const maps = readMaps(tracee.pid);
+      using remote = new RemoteTask(
+        tracee,
+        [],
+        maps.filter((mapping) => mappingKind(mapping) === "vdso"),
+        ids,
+      );
+      this.#prepareMemory(remote, maps);
+      this.#handOver(remote);
+      if (!plan.seed.isEmpty) remote.run(plan.seed);
+      const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
+      addClone(birth, plan.pid, CLONE.PARENT);
+      runBirth(remote, birth);
+      this.#takeBorn(plan.pid);
+    } finally {
+      endSeed(tracee.pid);
+    }
+  }
+
+  /** Scratch memory at its place, the vDSO parked behind it, and nothing else. */
+  #prepareMemory(remote: RemoteTask, maps: ReturnType<typeof readMaps>): void {
+    const { scratch, parkedVdso, machine } = this.#plan;
+    const programs = BigInt(Math.max(this.#plan.scratchSize(), this.#birthSize()));
+    this.#scratchSize = PAGE_SIZE + pageAlign(programs) + (1n << 16n);
+    if (this.#scratchSize > scratch.end - scratch.start) {
+      throw new StasisError("unsupported", `the plan's programs take ${programs} bytes, too many`);
+    }
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    const { start } = scratch;
+    remote.call("mmap", start, this.#scratchSize, PROT_READ | PROT_WRITE, flags, -1, 0);
+    remote.call("mprotect", start, PAGE_SIZE, PROT_READ | PROT_EXEC);
+    remote.memory.write(start, PROGRAM_CODE);
+    remote.adoptScratch(start, this.#scratchSize);
+
+    const clean = new SyscallProgram("the seed's memory");
+    const parts = maps.filter((one) => machine.vdso.some((part) => part.name === one.name));
+    let instruction = remote.instruction;
+    let end = parkedVdso as bigint;
+    for (const part of machine.vdso) {
+      const found = parts.find((one) => one.name === part.name);
+      if (found === undefined) {
+        throw new StasisError("internal", `the seed has no ${part.name} mapping`);
+      }
+      const to = parkedVdso + part.offset;
+      clean.call("mremap", found.start, part.size, part.size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+      if (instruction >= found.start && instruction < found.end) {
+        instruction = instruction - found.start + to as typeof instruction;
+      }
+      end = to + part.size;
+    }
+    clean.call("munmap", 0, start);
+    clean.call("munmap", end, TASK_SIZE - end);
+    remote.run(clean);
+    remote.instruction = instruction;
+    this.#parkedInstruction = instruction;
+  }
+
+  /** Where the system call instruction lies in every task until the vDSO is moved. */
+  #parkedInstruction = 0n;
+
+  /** Hands the seed its service descriptors, and closes everything else that it inherited from here. */
+  #handOver(remote: RemoteTask): void {
+    const plan = this.#plan;
+    const opened: OwnedDescriptor[] = [];
+    try {
+      const program = new SyscallProgram("the service descriptors");
+      const limit = program.output(16);
+      program.call("prlimit64", 0, RLIMIT_NOFILE, 0, limit);
+      const raised = program.output(16);
+      program.call("prlimit64", 0, RLIMIT_NOFILE, raiseTo(), raised);
+      const pidfd = program.call("pidfd_open", Deno.pid, 0);
+      for (const file of plan.serviceFiles) {
+        let fd = file.descriptor;
+        if (fd === undefined) {
+          const own = openHere(file.path as string, file.flags);
+          opened.push(own);
+          fd = own.fd;
+        }
+        const got = program.call("pidfd_getfd", pidfd, fd, 0);
+        program.call("dup3", got, file.number, 0);
+        program.call("close", got);
+      }
+      program.call("close_range", 0, plan.firstService - 1, 0);
+      remote.run(program);
+    } finally {
+      for (const own of opened) own[Symbol.dispose]();
+    }
+  }
+
+  /** Has every task make its children, join its group, and those end that are to end. */
+  #bearTree(): void {
+    const { births, zombies } = this.#plan;
+    for (const [pid, actions] of births.births) this.#act(pid, actions);
+    for (const [pid, actions] of births.groups) this.#act(pid, actions);
+    for (const [pid, core] of zombies) this.#end(pid, core);
+    for (const { pid, parent } of births.helpers) {
+      this.#end(pid, undefined);
+      const reap = new SyscallProgram(`reaping helper ${pid}`);
+      reap.call("wait4", pid, 0, WALL, 0);
+      this.#bornTask(parent).remote.run(reap);
+    }
+    for (const plan of this.#plan.tasks) {
+      const built = this.#bornTask(plan.pid);
+      const task = { ...built, plan };
+      this.#born.set(plan.pid, task);
+      this.tasks.push(task);
+    }
+  }
+
+  #act(pid: number, actions: readonly BirthAction[]): void {
+    if (actions.length === 0) return;
+    runBirth(this.#bornTask(pid).remote, this.#birthProgram(pid, actions));
+    for (const action of actions) if (action.kind === "clone") this.#takeBorn(action.pid);
+  }
+
+  #birthProgram(pid: number, actions: readonly BirthAction[]): SyscallProgram {
+    const program = new SyscallProgram(`births by task ${pid}`);
+    for (const action of actions) addBirth(program, action, (child) => this.#sharing(pid, child));
+    return program;
+  }
+
+  /** How large the largest birth program is. */
+  #birthSize(): number {
+    let most = 0;
+    for (const [pid, actions] of this.#plan.births.births) {
+      most = Math.max(most, new ProgramImage(this.#birthProgram(pid, actions)).size);
+    }
+    return most;
+  }
+
+  #sharing(parent: number, child: number): bigint {
+    const of = (pid: number) => this.#plan.tasks.find((task) => task.pid === pid);
+    const [a, b] = [of(parent), of(child)];
+    if (a === undefined || b === undefined) return 0n;
+    return (a.filesOwner === b.filesOwner ? CLONE.FILES : 0n) |
+      (a.fsOwner === b.fsOwner ? CLONE.FS : 0n);
+  }
+
+  #takeBorn(pid: number): void {
+    const tracee = Tracee.finish(pid, pid);
+    if (tracee === undefined) {
+      throw new StasisError("internal", `task ${pid} died at birth`, { pid });
+    }
+    const instruction = this.#parkedInstruction;
+    const remote = new RemoteTask(
+      tracee,
+      [],
+      [{ start: instruction, end: instruction + 2n }],
+      { pid, tid: (tid) => tid },
+    );
+    remote.adoptScratch(this.#plan.scratch.start, this.#scratchSize);
+    this.#born.set(pid, { pid, remote, threads: new Map([[pid, tracee]]) });
+  }
+
+  #bornTask(pid: number): BuiltTask {
+    const task = this.#born.get(pid);
+    if (task === undefined) throw new StasisError("internal", `task ${pid} was not born`, { pid });
+    return task;
+  }
+
+  /** Ends a helper, or a zombie as its image says, and takes its end as its tracer. */
+  #end(pid: number, core: core_entry | undefined): void {
+    const { remote, threads } = this.#bornTask(pid);
+    const status = core?.tc?.exitCode ?? 0;
+    const signal = status & 0x7f;
+    const program = new SyscallProgram(`the end of task ${pid}`);
+    if (core?.tc !== undefined) program.call("prctl", 15, core.tc.comm, 0, 0, 0); // PR_SET_NAME
+    // A core file was written when it died the first time.
+    program.call("prlimit64", 0, 4, new Uint8Array(16), 0);
+    if (signal === 0) program.call("exit_group", (status >> 8) & 0xff);
+    else {
+      const mask = ~signalBit(signal) & ((1n << 64n) - 1n);
+      const blocked = new Uint8Array(BigUint64Array.of(mask).buffer);
+      program.call("rt_sigprocmask", 2, blocked, 0, 8);
+      program.call("kill", pid, signal);
+    }
+    remote.startAndForget(program);
+    threads.get(pid)?.awaitDeath(signal);
+    remote.memory[Symbol.dispose]();
+    this.#born.delete(pid);
+  }
+
+  /** The vDSO lies where it did when the images were made: single calls go there from now on. */
+  #moveInstructions(): void {
+    const parts = this.#plan.machine.vdso;
+    const vdso = parts.find(({ name }) => name === "[vdso]");
+    if (vdso === undefined) throw new StasisError("internal", "this machine has no [vdso]");
+    const offset = this.#parkedInstruction - (this.#plan.parkedVdso + vdso.offset);
+    for (const { remote, plan } of this.tasks) {
+      if (plan?.vdso === undefined) {
+        throw new StasisError("unsupported", `task ${remote.pid} has no vDSO in its images`, {
+          pid: remote.pid,
+        });
+      }
+      remote.instruction = plan.vdso + offset as typeof remote.instruction;
+    }
+  }
+
+  #takeThreads(): void {
+    for (const { pid, plan, threads } of this.tasks) {
+      for (const { tid } of plan?.threads.slice(1) ?? []) {
+        const tracee = Tracee.finish(tid, pid);
+        if (tracee === undefined) {
+          throw new StasisError("internal", `thread ${tid} of task ${pid} died at birth`, { pid });
+        }
+        threads.set(tid, tracee);
+      }
+    }
+  }
+}
+
+/** Runs clones and such; of an id that is taken it says by whom. */
+function runBirth(remote: RemoteTask, program: SyscallProgram): void {
+  try {
+    remote.run(program);
+  } catch (error) {
+    const taken = error instanceof StasisError && error.errno === "EEXIST"
+      ? /set_tid=(\d+)/.exec(error.message)?.[1]
+      : undefined;
+    if (taken === undefined) throw error;
+    throw pidTaken(Number(taken));
+  }
+}
+
+/** The error for a pid or tid that a restored task needs and that somebody has. */
+export function pidTaken(pid: number): StasisError {
+  let holder = "a task that has just gone";
+  try {
+    const { comm, state, ppid } = readStat(pid);
+    holder = state === "Z"
+      ? `a zombie (${comm}) that its parent ${ppid} has not reaped`
+      : `another task (${comm})`;
+  } catch {
+    // It went away between the two looks.
+  }
+  return new StasisError("conflict", `pid ${pid} is taken by ${holder}`, {
+    pid,
+    errno: "EEXIST",
+    hint: "end it, or restore in a new pid namespace (unshare --pid --fork --mount-proc)",
+  });
+}
+
+function isStopped(core: core_entry | undefined): boolean {
+  return core?.tc?.taskState === 3;
+}
+
+function awaitEnd(tid: number): void {
+  for (;;) {
+    const { kind } = waitForStop(tid);
+    if (kind === "killed" || kind === "exited" || kind === "absent") return;
+  }
+}
+
+/** The limit that the seed gets: as many descriptors as this process may have at most. */
+function raiseTo(): Uint8Array {
+  const limit = new BigUint64Array(2);
+  syscall(SYSCALLS.prlimit64, 0, RLIMIT_NOFILE, 0, limit);
+  limit[0] = limit[1] as bigint;
+  return new Uint8Array(limit.buffer);
+}
+
+function openHere(path: string, flags: number): OwnedDescriptor {
+  const result = syscall(SYSCALLS.openat, -100, cString(path), flags | 0o2000000, 0);
+  if (!isErrno(result)) return new OwnedDescriptor(Number(result));
+  const errno = errnoName(-result);
+  throw new StasisError("io", `${path} cannot be opened: ${errno}`, { errno });
+}

@@ -1,0 +1,82 @@
+/**
+ * clone3(2) inside a task, and the actions of a tree's birth as system calls.
+ *
+ * @module
+ */
+import { SIG } from "../linux/signals.ts";
+import { defineStruct } from "../linux/struct.ts";
+import type { SyscallProgram } from "../remote/program.ts";
+import type { BirthAction } from "./births.ts";
+
+/** Flags of clone3(2) (`include/uapi/linux/sched.h`). */
+export const CLONE = {
+  VM: 0x100n,
+  FS: 0x200n,
+  FILES: 0x400n,
+  SIGHAND: 0x800n,
+  /** The new task is traced by the tracer of the one that makes it, and stops before its first instruction. */
+  PTRACE: 0x2000n,
+  PARENT: 0x8000n,
+  THREAD: 0x10000n,
+  SYSVSEM: 0x40000n,
+} as const;
+
+/** `struct clone_args` up to the version of Linux 5.5, which has set_tid. */
+const cloneArguments = defineStruct("clone_args", 80, {
+  flags: [0, "u64"],
+  pidfd: [8, "u64"],
+  childTid: [16, "u64"],
+  parentTid: [24, "u64"],
+  exitSignal: [32, "u64"],
+  stack: [40, "u64"],
+  stackSize: [48, "u64"],
+  tls: [56, "u64"],
+  setTid: [64, "u64"],
+  setTidSize: [72, "u64"],
+});
+
+/**
+ * Adds a clone3 call that makes a task with a certain id, traced and stopped.
+ *
+ * @param flags bits of {@link CLONE}; PTRACE is added
+ */
+export function addClone(program: SyscallProgram, id: number, flags: bigint): void {
+  // The exit signal of a thread, and of a sibling, is not its maker's to choose.
+  const exitSignal = (flags & (CLONE.THREAD | CLONE.PARENT)) === 0n ? BigInt(SIG.CHLD) : 0n;
+  const ids = program.data(new Uint8Array(Int32Array.of(id).buffer), `set_tid=${id}`);
+  const args = program.data(
+    cloneArguments.make({ flags: flags | CLONE.PTRACE, exitSignal, setTidSize: 1n }),
+    `set_tid=${id}, flags=0x${(flags | CLONE.PTRACE).toString(16)}`,
+  ).point(64, ids);
+  program.call("clone3", args, cloneArguments.size);
+}
+
+const PR_SET_CHILD_SUBREAPER = 36;
+
+/**
+ * Adds the calls of one action of a birth.
+ *
+ * @param sharing which of FILES and FS a new child shares with the task that makes it
+ */
+export function addBirth(
+  program: SyscallProgram,
+  action: BirthAction,
+  sharing: (child: number) => bigint,
+): void {
+  switch (action.kind) {
+    case "clone":
+      return addClone(
+        program,
+        action.pid,
+        action.sibling ? CLONE.PARENT : sharing(action.pid),
+      );
+    case "setsid":
+      program.call("setsid");
+      return;
+    case "setpgid":
+      program.call("setpgid", 0, action.pgid);
+      return;
+    case "subreaper":
+      program.call("prctl", PR_SET_CHILD_SUBREAPER, action.on ? 1 : 0, 0, 0, 0);
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Planning descriptors. Each open file description is created once, in its home task, under a staging
+ * number that no task uses itself (stage "open"). Then every task puts its descriptors where they belong:
+ * its own by dup3(2), those of other tasks through pidfd_getfd(2) (stage "share").
+ *
+ * @module
+ */
+import type { fdinfo_entry, file_entry } from "../../images/gen/fdinfo_pb.ts";
+import type { fown_entry } from "../../images/gen/fown_pb.ts";
+import { IDS } from "../../images/kinds/core.ts";
+import { FDINFO } from "../../images/kinds/files.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
+import { StasisError } from "../errors.ts";
+import { runHook } from "../hooks.ts";
+import type { DescriptorPlanner, Plugin } from "../plugin.ts";
+import type { CallResult } from "../remote/program.ts";
+import { planOwner } from "./owner.ts";
+import type { PlannedTask, RestorePlan } from "./plan.ts";
+
+const O_CLOEXEC = 0o2000000;
+const FD_CLOEXEC = 1;
+const ALL_DESCRIPTORS = 0xffffffff;
+
+/** A description to create. */
+interface Description {
+  readonly file: file_entry;
+  readonly plugin: Plugin;
+  readonly planner: DescriptorPlanner;
+  /** The first task that has it. */
+  readonly first: PlannedTask;
+  home: PlannedTask | "seed";
+  /** The staging number in its home, or its service number. */
+  number: number;
+}
+
+/** The descriptor table of a task, as the images have it, by ascending numbers. */
+export function readDescriptors(images: ImageDirectory, pid: number): readonly fdinfo_entry[] {
+  const id = images.has(IDS, pid) ? images.read(IDS, pid).filesId : pid;
+  const table = images.has(FDINFO, id) ? images.readList(FDINFO, id) : [];
+  return [...table].sort((a, b) => a.fd - b.fd);
+}
+
+/** Plans the descriptors of all tasks. */
+export function planDescriptors(plan: RestorePlan): void {
+  const tables = new Map<PlannedTask, readonly fdinfo_entry[]>();
+  for (const task of plan.tasks) {
+    if (task.filesOwner === task.pid) tables.set(task, readDescriptors(plan.images, task.pid));
+  }
+  const descriptions = findDescriptions(plan, tables);
+  numberThem(plan, descriptions.values());
+  for (const description of descriptions.values()) create(plan, description);
+  for (const [task, table] of tables) share(task, table, descriptions);
+  for (const description of descriptions.values()) connect(description, tables);
+  for (const task of tables.keys()) {
+    task.program("close").call("close_range", plan.firstService, ALL_DESCRIPTORS, 0);
+  }
+}
+
+function findDescriptions(
+  plan: RestorePlan,
+  tables: ReadonlyMap<PlannedTask, readonly fdinfo_entry[]>,
+): Map<number, Description> {
+  const found = new Map<number, Description>();
+  for (const [task, table] of tables) {
+    for (const { id, fd } of table) {
+      if (found.has(id)) continue;
+      const file = plan.files.get(id);
+      const { plugin, planner } = findPlanner(plan, file, task.pid, fd);
+      found.set(id, { file, plugin, planner, first: task, home: task, number: -1 });
+    }
+  }
+  for (const description of found.values()) {
+    const { plugin, planner, file, first } = description;
+    description.home = runHook(plugin, () => planner.home?.(file, first)) as PlannedTask ?? first;
+  }
+  return found;
+}
+
+function findPlanner(plan: RestorePlan, file: file_entry, pid: number, fd: number) {
+  const found: { plugin: Plugin; planner: DescriptorPlanner }[] = [];
+  for (const { plugin, hooks } of plan.plugins) {
+    for (const planner of hooks.descriptors ?? []) {
+      if (runHook(plugin, () => planner.restores(file))) found.push({ plugin, planner });
+    }
+  }
+  const [first, second] = found;
+  if (first !== undefined && second === undefined) return first;
+  const who = found.map(({ plugin }) => plugin.name).join(" and ") || "no plugin";
+  throw new StasisError(
+    "unsupported",
+    `descriptor ${fd} of task ${pid} (file ${file.id}) is restored by ${who}`,
+    {
+      pid,
+      hint: first === undefined
+        ? "name the plugin that saved it with --plugin"
+        : "leave one of the plugins out",
+    },
+  );
+}
+
+/** Staging numbers begin behind all service numbers, and are counted in each home by itself. */
+function numberThem(plan: RestorePlan, descriptions: Iterable<Description>): void {
+  const all = [...descriptions];
+  for (const one of all) if (one.home === "seed") one.number = plan.service();
+  const first = plan.service();
+  const next = new Map<PlannedTask, number>();
+  for (const one of all) {
+    if (one.home === "seed") continue;
+    const number = next.get(one.home) ?? first;
+    next.set(one.home, number + 1);
+    one.number = number;
+  }
+}
+
+function create(plan: RestorePlan, { file, plugin, planner, home, number }: Description): void {
+  const program = home === "seed" ? plan.seed : home.program("open");
+  const task = home === "seed" ? undefined : home;
+  const fd = runHook(plugin, () => planner.plan({ file, home: task, program, tree: plan }));
+  program.call("dup3", fd, number, task === undefined ? 0 : O_CLOEXEC);
+  // A service descriptor stays for others that need it; what was just opened is not needed twice.
+  if (typeof fd !== "number") program.call("close", fd);
+}
+
+function share(
+  task: PlannedTask,
+  table: readonly fdinfo_entry[],
+  descriptions: ReadonlyMap<number, Description>,
+): void {
+  const program = task.program("share");
+  const pidfds = new Map<number, CallResult>();
+  const fetched = new Map<number, CallResult>();
+  const F_DUPFD_CLOEXEC = 1030;
+  for (const { id, fd, flags } of table) {
+    const { home, number } = descriptions.get(id) as Description;
+    let from: number | CallResult = number;
+    if (home !== "seed" && home !== task) {
+      let kept = fetched.get(id);
+      if (kept === undefined) {
+        let pidfd = pidfds.get(home.pid);
+        if (pidfd === undefined) {
+          const opened = program.call("pidfd_open", home.pid, 0);
+          // Out of the way of the numbers that the task's own descriptors get.
+          pidfd = program.call("fcntl", opened, F_DUPFD_CLOEXEC, task.plan.firstService);
+          program.call("close", opened);
+          pidfds.set(home.pid, pidfd);
+        }
+        const got = program.call("pidfd_getfd", pidfd, number, 0);
+        kept = program.call("fcntl", got, F_DUPFD_CLOEXEC, task.plan.firstService);
+        program.call("close", got);
+        fetched.set(id, kept);
+      }
+      from = kept;
+    }
+    program.call("dup3", from, fd, (flags & FD_CLOEXEC) !== 0 ? O_CLOEXEC : 0);
+  }
+}
+
+function connect(
+  { file, plugin, planner, home, first, number }: Description,
+  tables: ReadonlyMap<PlannedTask, readonly fdinfo_entry[]>,
+): void {
+  const task = home === "seed" ? first : home;
+  const program = task.program("connect");
+  const owner = ownerOf(file);
+  if (owner !== undefined) planOwner(program, number, owner);
+  if (planner.connect === undefined) return;
+  const descriptors = new Map(tables.get(task)?.map((entry) => [entry.fd, entry]));
+  runHook(
+    plugin,
+    () => planner.connect?.({ file, program, home: task, fd: number, descriptors }),
+  );
+}
+
+/** The owner in an entry: most kinds have one, under the same name. */
+function ownerOf(file: file_entry): fown_entry | undefined {
+  for (const part of Object.values(file)) {
+    if (part !== null && typeof part === "object" && "fown" in part) {
+      return part.fown as fown_entry | undefined;
+    }
+  }
+  return undefined;
+}

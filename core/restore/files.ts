@@ -1,0 +1,52 @@
+/**
+ * `files.img` of the images that are restored.
+ *
+ * @module
+ */
+import type { file_entry } from "../../images/gen/fdinfo_pb.ts";
+import { FILES } from "../../images/kinds/files.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
+import { StasisError } from "../errors.ts";
+import type { RestoredFiles } from "../plugin.ts";
+
+const AT_FDCWD = -100;
+const O_CLOEXEC = 0o2000000;
+/** O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC: what must not happen again when a file is opened anew. */
+const ONCE = 0o100 | 0o200 | 0o1000;
+const O_NOCTTY = 0o400;
+
+/** The entries by id, and how regular ones are opened. */
+export function restoredFiles(
+  images: ImageDirectory,
+  remap: Readonly<Record<string, string>>,
+): RestoredFiles & { readonly all: ReadonlyMap<number, file_entry> } {
+  const entries = images.has(FILES, null) ? images.readList(FILES, null) : [];
+  const all = new Map(entries.map((entry) => [entry.id, entry]));
+  const get = (id: number): file_entry => {
+    const entry = all.get(id);
+    if (entry === undefined) {
+      throw new StasisError("bad-image", `${images.path}/files.img has no file with the id ${id}`);
+    }
+    return entry;
+  };
+  const regular = (id: number) => {
+    const { reg } = get(id);
+    if (reg === undefined) {
+      throw new StasisError("bad-image", `file ${id} of ${images.path} is no regular file entry`);
+    }
+    return reg;
+  };
+  const pathOf = (id: number): string => {
+    const { name } = regular(id);
+    return remap[name] ?? name;
+  };
+  return {
+    all,
+    get,
+    pathOf,
+    open(program, id, flags = regular(id).flags) {
+      const kept = (flags & ~ONCE) | O_CLOEXEC | O_NOCTTY;
+      return program.call("openat", AT_FDCWD, pathOf(id), kept, 0);
+    },
+  };
+}

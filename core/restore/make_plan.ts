@@ -1,0 +1,268 @@
+/**
+ * The load and plan phases: reads and checks all images, then lets the core and the plugins plan.
+ *
+ * @module
+ */
+import { type core_entry, core_entry_march } from "../../images/gen/core_pb.ts";
+import type { pstree_entry } from "../../images/gen/pstree_pb.ts";
+import { TASK_DEAD } from "../../images/flags.ts";
+import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
+import { ImageDirectory } from "../../images/mod.ts";
+import { type Problem, StasisError } from "../errors.ts";
+import type { EventListener } from "../events.ts";
+import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { pageAlign } from "../linux/address.ts";
+import type { Machine, OperationOptions, Plugin, RestoreHooks } from "../plugin.ts";
+import { planBirths } from "./births.ts";
+import { addClone, CLONE } from "./clone.ts";
+import { planDescriptors, readDescriptors } from "./descriptors.ts";
+import { restoredFiles } from "./files.ts";
+import { findHole, type Range } from "./layout.ts";
+import { type Owners, PlannedTask, PlannedThread, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
+import { readMachine } from "./machine.ts";
+
+/** What planning needs. */
+export interface PlanRequest {
+  /** The image directory. */
+  readonly directory: string;
+  /** All plugins. */
+  readonly plugins: readonly Plugin[];
+  /** Options of the user. */
+  readonly options: OperationOptions;
+  /** Cancels. */
+  readonly signal: AbortSignal;
+  /** Is told what happens. */
+  readonly listener: EventListener;
+}
+
+/** Service descriptors begin here at the lowest, so that the standard streams are never among them. */
+const LOWEST_SERVICE = 64;
+
+/** Loads and plans. @throws {StasisError} with all problems at once; nothing has been created then */
+export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
+  const { listener, signal, options } = request;
+  listener({ kind: "phase", phase: "load" });
+  const images = ImageDirectory.open(request.directory);
+  const plugins = orderPlugins(request.plugins);
+  checkPlugins(images, plugins);
+  const { tasks, cores } = readTree(images);
+  const machine = readMachine();
+  const hooked = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
+    if (plugin.restore === undefined) return [];
+    const session = { ...makeSession(plugin, listener, signal, options), images, machine };
+    return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];
+  });
+  const live = tasks.filter(({ pid }) => !isDead(cores, pid));
+  const taken = new Set(
+    tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
+  );
+  const births = planBirths(tasks, () => freePid(taken));
+  const problems: Problem[] = births.problems.map((problem) => ({ ...problem, plugin: "core" }));
+  const owners = findOwners(images, live, problems);
+  for (const { plugin, hooks } of hooked) {
+    if (hooks.load === undefined) continue;
+    const problem = (one: Omit<Problem, "plugin">) =>
+      void problems.push({ ...one, plugin: plugin.name });
+    await runHook(plugin, () => hooks.load?.({ tasks, problem }));
+  }
+  if (problems.length > 0) throw refuse(images, problems);
+
+  listener({ kind: "phase", phase: "plan" });
+  return planAll({ images, machine, options, hooked, tasks, live, cores, births, owners });
+}
+
+function planAll(
+  { images, machine, options, hooked, tasks, live, cores, births, owners }: {
+    images: ImageDirectory;
+    machine: Machine;
+    options: OperationOptions;
+    hooked: readonly Hooked<RestoreHooks>[];
+    tasks: readonly pstree_entry[];
+    live: readonly pstree_entry[];
+    cores: ReadonlyMap<number, core_entry>;
+    births: RestorePlan["births"];
+    owners: ReadonlyMap<number, Owners>;
+  },
+): RestorePlan {
+  const occupied: Range[] = [];
+  for (const { plugin, hooks } of hooked) {
+    for (const { pid } of live) {
+      for (const range of runHook(plugin, () => hooks.occupies?.(pid)) ?? []) occupied.push(range);
+    }
+  }
+  const last = machine.vdso.at(-1);
+  const vdsoSize = last === undefined ? 0n : last.offset + pageAlign(last.size);
+  const hole = findHole(occupied, SCRATCH_ROOM + vdsoSize);
+  const files = restoredFiles(images, options.remap ?? {});
+  const highest = Math.max(
+    LOWEST_SERVICE - 1,
+    ...live.map(({ pid }) => readDescriptors(images, pid).at(-1)?.fd ?? -1),
+  );
+  const plan = new RestorePlan({
+    images,
+    machine,
+    options,
+    files,
+    births,
+    hole,
+    plugins: hooked,
+    firstService: highest + 1,
+  });
+  for (const entry of live) {
+    const core = cores.get(entry.pid) as core_entry;
+    const task = new PlannedTask(plan, entry, core, owners.get(entry.pid) as Owners);
+    for (const tid of threadsOf(entry)) {
+      task.threads.push(new PlannedThread(tid, task, cores.get(tid) as core_entry));
+    }
+    plan.tasks.push(task);
+  }
+  return complete(plan, tasks, cores);
+}
+
+function complete(
+  plan: RestorePlan,
+  tasks: readonly pstree_entry[],
+  cores: ReadonlyMap<number, core_entry>,
+): RestorePlan {
+  for (const { pid } of tasks) {
+    if (isDead(cores, pid)) plan.zombies.set(pid, cores.get(pid) as core_entry);
+  }
+  for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.planTree?.(plan));
+  for (const task of plan.tasks) {
+    planThreads(task);
+    for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.planTask?.(task));
+    for (const thread of task.threads) {
+      for (const { plugin, hooks } of plan.plugins) {
+        runHook(plugin, () => hooks.planThread?.(thread));
+      }
+    }
+  }
+  planDescriptors(plan);
+  return plan;
+}
+
+/** All threads but the leader are made by it, in one program. */
+function planThreads(task: PlannedTask): void {
+  const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
+  for (const { tid } of task.threads.slice(1)) addClone(task.program("threads"), tid, flags);
+}
+
+function checkPlugins(images: ImageDirectory, plugins: readonly Plugin[]): void {
+  const known = new Set(plugins.map(({ name }) => name));
+  const needed = images.read(INVENTORY, null).pluginsEntry?.plugins ?? [];
+  const missing = needed.filter((name) => !known.has(name));
+  if (missing.length === 0) return;
+  throw new StasisError(
+    "unsupported",
+    `the images in ${images.path} need a plugin that is not here: ${missing.join(", ")}`,
+    { hint: "name it with --plugin: without it state would be lost" },
+  );
+}
+
+/** Reads the tree and the core image of every thread. */
+function readTree(images: ImageDirectory) {
+  const bad = (what: string): StasisError =>
+    new StasisError("bad-image", `${images.path}/pstree.img ${what}`);
+  const tasks = images.readList(PSTREE, null);
+  const [root] = tasks;
+  if (root === undefined) throw bad("has no task");
+  const cores = new Map<number, core_entry>();
+  const known = new Set<number>();
+  for (const entry of tasks) {
+    if (entry.pid === 0 || known.has(entry.pid)) throw bad(`has pid ${entry.pid} twice, or as 0`);
+    if (entry !== root && !known.has(entry.ppid)) {
+      throw bad(`has task ${entry.pid} before its parent ${entry.ppid}`);
+    }
+    known.add(entry.pid);
+    for (const tid of threadsOf(entry)) {
+      const core = images.read(CORE, tid);
+      if (core.mtype !== core_entry_march.X86_64) {
+        throw new StasisError(
+          "bad-image",
+          `thread ${tid} in ${images.path} is of another architecture (${
+            core_entry_march[core.mtype]
+          })`,
+          { hint: "restore it on a machine of that architecture" },
+        );
+      }
+      if (core.tc === undefined && tid === entry.pid) {
+        throw new StasisError("bad-image", `${images.path}/core-${tid}.img has no task state`);
+      }
+      cores.set(tid, core);
+    }
+  }
+  return { tasks, cores };
+}
+
+/** The tids of a task, its own first. */
+function threadsOf({ pid, threads }: pstree_entry): number[] {
+  return [pid, ...threads.filter((tid) => tid !== pid)];
+}
+
+function isDead(cores: ReadonlyMap<number, core_entry>, pid: number): boolean {
+  return cores.get(pid)?.tc?.taskState === TASK_DEAD;
+}
+
+/** Which task is the first of those with the same object. Sharing is rebuilt between parent and child only. */
+function findOwners(
+  images: ImageDirectory,
+  tasks: readonly pstree_entry[],
+  problems: Problem[],
+): Map<number, Owners> {
+  const owners = new Map<number, Owners>();
+  const first = new Map<string, number>();
+  const owner = (pid: number, key: "filesId" | "vmId" | "sighandId" | "fsId"): number => {
+    if (!images.has(IDS, pid)) return pid;
+    const id = `${key} ${images.read(IDS, pid)[key]}`;
+    if (!first.has(id)) first.set(id, pid);
+    return first.get(id) as number;
+  };
+  for (const { pid, ppid } of tasks) {
+    const found: Owners = {
+      files: owner(pid, "filesId"),
+      memory: owner(pid, "vmId"),
+      handlers: owner(pid, "sighandId"),
+      fs: owner(pid, "fsId"),
+    };
+    owners.set(pid, found);
+    const parent = owners.get(ppid);
+    for (
+      const [key, what] of [["files", "descriptor table"], ["fs", "working directory"]] as const
+    ) {
+      if (found[key] !== pid && parent?.[key] !== found[key]) {
+        problems.push({
+          pid,
+          plugin: "core",
+          what: `it shares its ${what} with task ${found[key]}, but not with its parent`,
+        });
+      }
+    }
+    if (found.memory !== pid || found.handlers !== pid) {
+      problems.push({
+        pid,
+        plugin: "core",
+        what: `it shares memory or signal handlers with process ${found.memory}`,
+      });
+    }
+  }
+  return owners;
+}
+
+function freePid(taken: Set<number>): number {
+  for (let pid = 300;; pid++) {
+    if (taken.has(pid)) continue;
+    try {
+      Deno.statSync(`/proc/${pid}`);
+    } catch {
+      taken.add(pid);
+      return pid;
+    }
+  }
+}
+
+function refuse(images: ImageDirectory, problems: readonly Problem[]): StasisError {
+  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+  return new StasisError("conflict", `${images.path} cannot be restored here: ${count}`, {
+    problems,
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * Status flags and owners of open file descriptions: what every kind of file has.
+ *
+ * @module
+ */
+import type { file_entry } from "../../images/gen/fdinfo_pb.ts";
+import { type FileOwner, isUnowned } from "../../images/fown.ts";
+import { F, O, SETFL_MASK } from "../linux/fcntl.ts";
+import { defineStruct } from "../linux/struct.ts";
+import type { RestoredFiles } from "../plugin.ts";
+import type { Argument, SyscallProgram } from "../remote/program.ts";
+
+/** `struct f_owner_ex` (`include/uapi/asm-generic/fcntl.h`). */
+const OwnerEx = defineStruct("f_owner_ex", 8, { type: [0, "i32"], pid: [4, "i32"] });
+
+const PR_SET_DUMPABLE = 4;
+const UNCHANGED = -1;
+
+/** The owner of an open file description, wherever its kind keeps it; undefined where it has none. */
+export function ownerOf(file: file_entry, files: RestoredFiles): FileOwner | undefined {
+  if (file.fifo !== undefined) {
+    // A fifo keeps everything but its buffer in the entry of its path.
+    const path = files.get(file.fifo.regfId ?? file.fifo.id).reg;
+    return path?.fown;
+  }
+  return (file.reg ?? file.isk ?? file.psk ?? file.nlsk ?? file.efd ?? file.epfd ?? file.sgfd ??
+    file.tfd ?? file.ify ?? file.ffy ?? file.ext ?? file.usk ?? file.pipe ?? file.tty ??
+    file.memfd ?? file.pidfd)?.fown;
+}
+
+/**
+ * Adds calls that set who gets the signals of a description (F_SETSIG, F_SETOWN_EX). They go to a stage in
+ * which all threads exist, since a thread may be the owner.
+ *
+ * The kernel keeps the user ids of whoever sets the owner, and later asks with them whether the signal may
+ * be sent (f_setown() and sigio_perm() of `fs/fcntl.c`); so the caller takes those ids for the call. It
+ * must be root until then. Its saved user id stays 0, which gets the others and the capabilities back.
+ */
+export function planOwner(program: SyscallProgram, fd: Argument, fown: FileOwner): void {
+  if (isUnowned(fown)) return;
+  if (fown.signum !== 0) program.call("fcntl", fd, F.SETSIG, fown.signum);
+  if (fown.pid === 0) return;
+  const foreign = fown.uid !== 0 || fown.euid !== 0;
+  if (foreign) program.call("setresuid", fown.uid, fown.euid, UNCHANGED);
+  const owner = OwnerEx.make({ type: fown.pidType, pid: fown.pid });
+  program.call("fcntl", fd, F.SETOWN_EX, program.data(owner, `owner ${fown.pid}`));
+  if (foreign) {
+    program.call("setresuid", 0, 0, UNCHANGED);
+    // A change of the effective user id clears it (commit_creds()), and /proc/self would belong to others.
+    program.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0);
+  }
+}
+
+/**
+ * Adds the call that gives a description its status flags, if it has not got them yet.
+ *
+ * @param flags all its `O_*` flags; those that F_SETFL cannot change are left out
+ * @param has the flags that it was made with
+ */
+export function planStatusFlags(
+  program: SyscallProgram,
+  fd: Argument,
+  flags: number,
+  has = 0,
+): void {
+  if ((flags & SETFL_MASK) === (has & SETFL_MASK)) return;
+  program.call("fcntl", fd, F.SETFL, flags & SETFL_MASK);
+}
+
+/**
+ * What may stand in an open(2) that makes a description anew. O_ASYNC is left to {@link planStatusFlags}:
+ * open(2) would only keep the bit and ask nobody for signals.
+ */
+export function reopenFlags(flags: number): number {
+  return flags & ~(O.CREAT | O.EXCL | O.TRUNC | O.TMPFILE | O.ASYNC);
+}

@@ -1,0 +1,278 @@
+/**
+ * The restore plan: images in, programs of system calls out, for every task and thread and stage. Making
+ * it has no side effect; it can be printed, and edited before it runs.
+ *
+ * @module
+ */
+import type { core_entry } from "../../images/gen/core_pb.ts";
+import type { pstree_entry } from "../../images/gen/pstree_pb.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
+import { StasisError } from "../errors.ts";
+import type { Hooked } from "../hooks.ts";
+import { offsetAddress, type RemoteAddress } from "../linux/address.ts";
+import { type Argument, formatCall, ProgramImage, SyscallProgram } from "../remote/program.ts";
+import {
+  type Machine,
+  type OperationOptions,
+  type RestoredFiles,
+  type RestoreHooks,
+  type Stage,
+  STAGES,
+  type TaskPlanner,
+  type ThreadPlanner,
+  type TreePlanner,
+} from "../plugin.ts";
+import type { BirthAction, BirthPlan } from "./births.ts";
+
+/** A descriptor of this process, or a path to open here, that the seed gets under a number. */
+export interface ServiceFile {
+  /** The number in the seed and in all tasks, until the close stage. */
+  readonly number: number;
+  /** What to open here; absent where `descriptor` is given. */
+  readonly path?: string;
+  /** `O_*` for opening it. */
+  readonly flags: number;
+  /** A descriptor of this process. */
+  readonly descriptor?: number;
+}
+
+/** The plan of one thread. */
+export class PlannedThread implements ThreadPlanner {
+  readonly #programs = new Map<Stage, SyscallProgram>();
+
+  constructor(
+    readonly tid: number,
+    readonly task: PlannedTask,
+    readonly core: core_entry,
+  ) {}
+
+  /** Its program for a stage; made empty when first asked for. */
+  program(stage: Stage): SyscallProgram {
+    let program = this.#programs.get(stage);
+    if (program === undefined) {
+      const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
+      program = new SyscallProgram(`stage ${stage}${whose}`);
+      this.#programs.set(stage, program);
+    }
+    return program;
+  }
+
+  /** The program for a stage, if there is anything in it. */
+  planned(stage: Stage): SyscallProgram | undefined {
+    const program = this.#programs.get(stage);
+    return program === undefined || program.isEmpty ? undefined : program;
+  }
+}
+
+/** What ids of shared kernel objects say of a task: the first task that has the same. */
+export interface Owners {
+  readonly files: number;
+  readonly memory: number;
+  readonly handlers: number;
+  readonly fs: number;
+}
+
+/** The plan of one task. */
+export class PlannedTask implements TaskPlanner {
+  readonly threads: PlannedThread[] = [];
+  /** Where the vDSO will lie; undefined until a plugin says so. */
+  vdso: RemoteAddress | undefined;
+
+  constructor(
+    readonly plan: RestorePlan,
+    readonly entry: pstree_entry,
+    readonly core: core_entry,
+    private readonly owners: Owners,
+  ) {}
+
+  get pid(): number {
+    return this.entry.pid;
+  }
+  get tree(): RestorePlan {
+    return this.plan;
+  }
+  get files(): RestoredFiles {
+    return this.plan.files;
+  }
+  get scratch(): { readonly start: RemoteAddress; readonly end: RemoteAddress } {
+    return this.plan.scratch;
+  }
+  get parkedVdso(): RemoteAddress {
+    return this.plan.parkedVdso;
+  }
+  get filesOwner(): number {
+    return this.owners.files;
+  }
+  get memoryOwner(): number {
+    return this.owners.memory;
+  }
+  get handlersOwner(): number {
+    return this.owners.handlers;
+  }
+  get fsOwner(): number {
+    return this.owners.fs;
+  }
+  /** The program of the leader for a stage. */
+  program(stage: Stage): SyscallProgram {
+    return (this.threads[0] as PlannedThread).program(stage);
+  }
+  vdsoAt(address: RemoteAddress): void {
+    this.vdso = address;
+  }
+}
+
+/** The room for scratch memory in every task. Only what the programs need of it is really mapped. */
+export const SCRATCH_ROOM = 1n << 30n;
+
+/** What the tree planner needs beyond what it gathers. */
+export interface PlanBasis {
+  readonly images: ImageDirectory;
+  readonly machine: Machine;
+  readonly options: OperationOptions;
+  readonly files: RestoredFiles;
+  readonly births: BirthPlan;
+  /** The first descriptor number that no task has. */
+  readonly firstService: number;
+  /** Where the scratch memory and the parked vDSO behind it fit in every task. */
+  readonly hole: RemoteAddress;
+  readonly plugins: readonly Hooked<RestoreHooks>[];
+}
+
+/** A whole restore, planned. */
+export class RestorePlan implements TreePlanner {
+  /** The images that it was made from. */
+  readonly images: ImageDirectory;
+  readonly machine: Machine;
+  readonly options: OperationOptions;
+  readonly files: RestoredFiles;
+  /** How the tree is born. */
+  readonly births: BirthPlan;
+  /** The live tasks, parents before children. */
+  readonly tasks: PlannedTask[] = [];
+  /** The tasks that have ended: their core images. */
+  readonly zombies = new Map<number, core_entry>();
+  /** What the seed does. */
+  readonly seed = new SyscallProgram("stage seed");
+  /** What the seed gets from this process. */
+  readonly serviceFiles: ServiceFile[] = [];
+  /** The hooks whose arm stage runs at the end. */
+  readonly plugins: readonly Hooked<RestoreHooks>[];
+  readonly scratch: { readonly start: RemoteAddress; readonly end: RemoteAddress };
+  readonly parkedVdso: RemoteAddress;
+  /** Every descriptor from here on is closed in the close stage. */
+  readonly firstService: number;
+  #nextService: number;
+
+  constructor(basis: PlanBasis) {
+    this.images = basis.images;
+    this.machine = basis.machine;
+    this.options = basis.options;
+    this.files = basis.files;
+    this.births = basis.births;
+    this.plugins = basis.plugins;
+    this.firstService = this.#nextService = basis.firstService;
+    this.scratch = { start: basis.hole, end: offsetAddress(basis.hole, SCRATCH_ROOM) };
+    this.parkedVdso = this.scratch.end;
+  }
+
+  /** The pid of the root. */
+  get pid(): number {
+    return (this.tasks[0] as PlannedTask).pid;
+  }
+
+  /** The plan of a task. @throws {StasisError} `usage` if the plan has none of that pid */
+  task(pid: number): PlannedTask {
+    const task = this.tasks.find((one) => one.pid === pid);
+    if (task === undefined) throw new StasisError("usage", `the plan has no task ${pid}`, { pid });
+    return task;
+  }
+
+  service(): number {
+    return this.#nextService++;
+  }
+
+  keep(fd: Argument, number: number): void {
+    this.seed.call("dup3", fd, number, 0);
+    this.seed.call("close", fd);
+  }
+
+  serviceFile(path: string, flags: number): number {
+    const known = this.serviceFiles.find((file) => file.path === path && file.flags === flags);
+    if (known !== undefined) return known.number;
+    const number = this.service();
+    this.serviceFiles.push({ number, path, flags });
+    return number;
+  }
+
+  serviceDescriptor(descriptor: number): number {
+    const known = this.serviceFiles.find((file) => file.descriptor === descriptor);
+    if (known !== undefined) return known.number;
+    const number = this.service();
+    this.serviceFiles.push({ number, descriptor, flags: 0 });
+    return number;
+  }
+
+  /** How much scratch memory the programs of any one stage need in any one task, in bytes. */
+  scratchSize(): number {
+    let most = new ProgramImage(this.seed).size;
+    for (const task of this.tasks) {
+      for (const stage of STAGES) {
+        let size = 0;
+        for (const thread of task.threads) {
+          const program = thread.planned(stage);
+          if (program !== undefined) size += new ProgramImage(program).size;
+        }
+        most = Math.max(most, size);
+      }
+    }
+    return most;
+  }
+
+  /** The plan as strace would print it: one line a call, under headings of stage and task. */
+  *describe(): Generator<string> {
+    for (const file of this.serviceFiles) {
+      const what = file.path === undefined ? `descriptor ${file.descriptor}` : file.path;
+      yield `# descriptor ${file.number} is ${what} of the tool`;
+    }
+    if (!this.seed.isEmpty) {
+      yield "# seed";
+      yield* this.#lines(this.seed);
+    }
+    for (const [pid, actions] of this.births.births) {
+      for (const action of [...actions, ...this.births.groups.get(pid) ?? []]) {
+        yield `[${pid}] ${describeBirth(action)}`;
+      }
+    }
+    for (const stage of STAGES.slice(1)) {
+      for (const task of this.tasks) {
+        for (const thread of task.threads) {
+          const program = thread.planned(stage);
+          if (program === undefined) continue;
+          yield `# ${stage}`;
+          yield* this.#lines(program, thread.tid);
+        }
+      }
+    }
+    for (const task of this.tasks) {
+      for (const { tid } of task.threads) yield `[${tid}] registers, signal mask, run`;
+    }
+  }
+
+  *#lines(program: SyscallProgram, tid?: number): Generator<string> {
+    const prefix = tid === undefined ? "" : `[${tid}] `;
+    for (const call of program.calls) yield prefix + formatCall(call);
+  }
+}
+
+function describeBirth(action: BirthAction): string {
+  switch (action.kind) {
+    case "clone":
+      return `clone3({set_tid=${action.pid}${action.sibling ? ", CLONE_PARENT" : ""}})`;
+    case "setsid":
+      return "setsid()";
+    case "setpgid":
+      return `setpgid(0, ${action.pgid})`;
+    case "subreaper":
+      return `prctl(PR_SET_CHILD_SUBREAPER, ${action.on ? 1 : 0})`;
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The seed: a process with nothing in it but a page of code that waits. Every restored task is a clone of
+ * it, so it starts with no handlers, no libc and no memory of its own.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
+import { cString, posixSpawn, pwrite, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { OwnedDescriptor } from "../linux/pidfd.ts";
+import { SIG } from "../linux/signals.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { PTRACE_O } from "../linux/ptrace.ts";
+import { Tracee } from "../remote/tracee.ts";
+
+const MFD_CLOEXEC = 1;
+/** Where the seed's page of code lies; it is unmapped before a task's own memory is built. */
+const LOAD_ADDRESS = 0x10000n;
+
+/** pause() for ever: `mov eax, 34; syscall; jmp`. */
+const CODE = [0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+
+/** A static ELF file of one segment with the code behind its headers (elf(5)). */
+export function seedExecutable(): Uint8Array {
+  const headers = 64 + 56;
+  const bytes = new Uint8Array(headers + CODE.length);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // magic, 64-bit, little-endian, version 1
+  view.setUint16(16, 2, true); // ET_EXEC
+  view.setUint16(18, 62, true); // EM_X86_64
+  view.setUint32(20, 1, true); // version
+  view.setBigUint64(24, LOAD_ADDRESS + BigInt(headers), true); // entry
+  view.setBigUint64(32, 64n, true); // program headers
+  view.setUint16(52, 64, true);
+  view.setUint16(54, 56, true);
+  view.setUint16(56, 1, true);
+  view.setUint32(64, 1, true); // PT_LOAD
+  view.setUint32(68, 5, true); // readable, executable
+  view.setBigUint64(80, LOAD_ADDRESS, true);
+  view.setBigUint64(88, LOAD_ADDRESS, true);
+  view.setBigUint64(96, BigInt(bytes.length), true);
+  view.setBigUint64(104, BigInt(bytes.length), true);
+  view.setBigUint64(112, 0x1000n, true);
+  bytes.set(CODE, headers);
+  return bytes;
+}
+
+/** The size of glibc's posix_spawnattr_t on x86-64 and where its signal sets lie (`spawn.h`). */
+const SPAWN_ATTRIBUTES = { size: 336, defaultSignals: 8, setSize: 128 };
+const POSIX_SPAWN_SETSIGDEF = 4;
+const POSIX_SPAWN_SETSIGMASK = 8;
+
+/** Starts the seed and stops it. It and all its clones die with this process until they are released. */
+export function startSeed(): Tracee {
+  const created = syscall(SYSCALLS.memfd_create, cString("stasis-seed"), MFD_CLOEXEC);
+  if (isErrno(created)) throw failed("memfd_create", created);
+  using file = new OwnedDescriptor(Number(created));
+  const executable = seedExecutable();
+  pwrite(file.fd, executable, 0n);
+  // All signals at their default and none blocked, whatever this process ignores.
+  const attributes = new Uint8Array(SPAWN_ATTRIBUTES.size);
+  const flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+  new DataView(attributes.buffer).setInt16(0, flags, true);
+  const { defaultSignals, setSize } = SPAWN_ATTRIBUTES;
+  attributes.fill(0xff, defaultSignals, defaultSignals + setSize);
+  const pid = posixSpawn(`/proc/self/fd/${file.fd}`, ["stasis-seed"], [], attributes);
+  if (pid < 0) throw failed("posix_spawn", BigInt(pid));
+  try {
+    if (!Tracee.begin(pid, PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL)) throw vanished(pid);
+    const tracee = Tracee.finish(pid, pid);
+    if (tracee === undefined) throw vanished(pid);
+    return tracee;
+  } catch (error) {
+    endSeed(pid);
+    throw error;
+  }
+}
+
+/** Kills the seed and reaps it. */
+export function endSeed(pid: number): void {
+  syscall(SYSCALLS.kill, pid, SIG.KILL);
+  while (wait4(pid, 0x40000000).pid > 0) {
+    // Stops that were still to be told of come first.
+  }
+}
+
+function failed(what: string, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("syscall", `the seed process cannot be started: ${what}: ${errno}`, {
+    errno,
+  });
+}
+
+function vanished(pid: number): StasisError {
+  return new StasisError("internal", `the seed process ${pid} died at once`);
+}

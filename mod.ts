@@ -1,0 +1,110 @@
+/**
+ * Stasis: checkpoint/restore of Linux process trees, also of those that use Syscall User Dispatch.
+ *
+ * @example Checkpoint a process and bring it back
+ * ```ts no-run
+ * import { checkpoint, restore } from "./mod.ts";
+ * const saved = await checkpoint(1234, { directory: "images" });
+ * console.log(`${saved.tasks} tasks, frozen for ${saved.frozenMs} ms`);
+ * const tree = await restore("images");
+ * console.log(await tree.wait());
+ * ```
+ *
+ * @module
+ */
+import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
+import type { EventListener } from "./core/events.ts";
+import type { OperationOptions, Plugin } from "./core/plugin.ts";
+import { makePlan } from "./core/restore/make_plan.ts";
+import { RestorePlan } from "./core/restore/plan.ts";
+import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
+import { ImageDirectory } from "./images/mod.ts";
+import { DEFAULT_PLUGINS } from "./plugins/default.ts";
+
+export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
+export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./core/errors.ts";
+export type { EventListener, Phase, StasisEvent } from "./core/events.ts";
+export * from "./core/plugin.ts";
+export type { PlannedTask, PlannedThread, RestorePlan } from "./core/restore/plan.ts";
+export type { Ending, RestoredTree } from "./core/restore/restore.ts";
+export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";
+export { DEFAULT_PLUGINS } from "./plugins/default.ts";
+
+/** What every operation takes. */
+export interface Settings {
+  /** Plugins of your own, besides the built-in ones. */
+  readonly plugins?: readonly Plugin[];
+  /** Cancels the operation; a target runs on as it was. */
+  readonly signal?: AbortSignal;
+  /** Is told what happens. */
+  readonly onEvent?: EventListener;
+  /** Further options. */
+  readonly options?: OperationOptions;
+}
+
+/** What {@link checkpoint} takes. */
+export interface CheckpointSettings extends Settings {
+  /** The image directory to make; it must not exist, or be empty. */
+  readonly directory: string;
+  /** Let the tree run on; otherwise it is killed once its images are safe. */
+  readonly leaveRunning?: boolean;
+}
+
+function common(settings: Settings) {
+  return {
+    plugins: [...DEFAULT_PLUGINS, ...settings.plugins ?? []],
+    signal: settings.signal ?? new AbortController().signal,
+    listener: settings.onEvent ?? (() => {}),
+  };
+}
+
+/**
+ * Checkpoints the process tree below a process.
+ *
+ * @param pid the root of the tree
+ * @returns what was saved, and how long the tree stood still
+ * @throws {StasisError} the tree then runs on as it was, and no directory is left
+ */
+export function checkpoint(pid: number, settings: CheckpointSettings): Promise<CheckpointResult> {
+  const { directory, leaveRunning, options } = settings;
+  return runCheckpoint({
+    ...common(settings),
+    pid,
+    directory,
+    options: { ...options, leaveRunning: leaveRunning ?? options?.leaveRunning },
+  });
+}
+
+/**
+ * Plans a restore without doing anything: the plan can be printed, edited, and handed to {@link restore}.
+ *
+ * @param directory the image directory
+ * @throws {StasisError} with everything that stands against it
+ */
+export function planRestore(directory: string, settings: Settings = {}): Promise<RestorePlan> {
+  return makePlan({ ...common(settings), directory, options: settings.options ?? {} });
+}
+
+/**
+ * Restores a tree.
+ *
+ * @param source an image directory, or a plan of it
+ * @returns the running tree, whose root is a child of this process
+ * @throws {StasisError} nothing is left of the tree then
+ */
+export async function restore(
+  source: string | RestorePlan,
+  settings: Settings = {},
+): Promise<RestoredTree> {
+  const plan = source instanceof RestorePlan ? source : await planRestore(source, settings);
+  return await runPlan(plan, common(settings));
+}
+
+/**
+ * Opens an image directory for reading.
+ *
+ * @throws {StasisError} `bad-image` if it is none
+ */
+export function openImages(directory: string): ImageDirectory {
+  return ImageDirectory.open(directory);
+}
