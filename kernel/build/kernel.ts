@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Makes the test kernels: the distribution's source, with the series and without it, each as a `vmlinux`
+ * that QEMU boots, kept in a cache under the hash of everything that went into it.
+ *
+ * Both come from one work tree. The plain one is built first, then the files of the series are switched
+ * in and `make` rebuilds what depends on them, about a quarter of the time of a whole build. The tree
+ * stays, so a change of a patch costs no more than that either.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { StasisError } from "../../core/errors.ts";
+import { exists, hashOf, lastLines, run, spawn, tryRun } from "../command.ts";
+import { BUILD_PACKAGES, ensurePackages, packageVersion, SOURCE_PACKAGE } from "../packages.ts";
+import { FRAGMENT, KERNEL_CACHE, PATCHES_DIR } from "../paths.ts";
+import type { Progress } from "../progress.ts";
+import { configDifferences, parseConfig } from "./config.ts";
+import { type Patch, readSeries, switchTree, type Variant, VARIANTS } from "./series.ts";
+
+/** The selftests of dispatch: the kernel's own one, and those that the series adds. */
+export const SELFTESTS = ["sud_test", "sud_query_test", "sud_ptrace_test"] as const;
+
+/** A kernel in the cache. */
+export interface BuiltKernel {
+  readonly variant: Variant;
+  /** What QEMU boots. */
+  readonly vmlinux: string;
+  /** The whole configuration that it was built with. */
+  readonly config: string;
+  /** The directory of the selftests, statically linked; those of the series exist for `series` only. */
+  readonly selftests: string;
+}
+
+/** Changed by hand whenever the steps below change in a way that changes the result. */
+const RECIPE = "1";
+
+/** Lines that `make` writes in a whole build; only for telling how far it is. */
+const WHOLE_BUILD_LINES = 1950;
+
+const WORK = join(KERNEL_CACHE, "work");
+const TREE = join(WORK, SOURCE_PACKAGE);
+const OBJECTS = join(WORK, "objects");
+const PRISTINE = join(WORK, "pristine");
+
+/** The same result on every machine and every day: none of this must get into the kernel. */
+const REPRODUCIBLE = {
+  KBUILD_BUILD_TIMESTAMP: "Thu Jan  1 00:00:00 UTC 1970",
+  KBUILD_BUILD_USER: "stasis",
+  KBUILD_BUILD_HOST: "stasis",
+  LC_ALL: "C",
+};
+
+/**
+ * Sees to it that kernels are built.
+ *
+ * @param variants which ones; both if absent
+ * @returns them by variant
+ * @throws StasisError `unsupported` where packages are missing and cannot be installed, `internal` with
+ * the end of the compiler's output where the build fails
+ */
+export async function ensureKernels(
+  progress: Progress,
+  variants: readonly Variant[] = VARIANTS,
+): Promise<Map<Variant, BuiltKernel>> {
+  const series = await readSeries(PATCHES_DIR);
+  const fragment = await Deno.readTextFile(FRAGMENT);
+  const base = [
+    RECIPE,
+    fragment,
+    await packageVersion(SOURCE_PACKAGE),
+    await compilerVersion(progress),
+  ];
+  const kernels = new Map<Variant, BuiltKernel>();
+  for (const variant of VARIANTS.filter((variant) => variants.includes(variant))) {
+    const patches = variant === "series" ? series.map(({ text }) => text) : [];
+    const directory = join(KERNEL_CACHE, await hashOf([...base, ...patches]));
+    const kernel: BuiltKernel = {
+      variant,
+      vmlinux: join(directory, "vmlinux"),
+      config: join(directory, "config"),
+      selftests: join(directory, "selftests"),
+    };
+    if (!await exists(directory)) await build(progress, kernel, directory, series, fragment);
+    kernels.set(variant, kernel);
+  }
+  return kernels;
+}
+
+async function build(
+  progress: Progress,
+  kernel: BuiltKernel,
+  directory: string,
+  series: readonly Patch[],
+  fragment: string,
+): Promise<void> {
+  await Deno.mkdir(WORK, { recursive: true });
+  // Another run may be at it; the tree is not for two.
+  using lock = await Deno.open(join(WORK, "lock"), { create: true, write: true });
+  await progress.step("wait for other builds", () => lock.lock(true));
+  if (await exists(directory)) return;
+
+  const { variant } = kernel;
+  await progress.step(
+    "look for packages",
+    () => ensurePackages(BUILD_PACKAGES, (text) => progress.say(text)),
+  );
+  await unpack(progress);
+  await progress.step(`${variant}: switch the source tree`, async () => {
+    const changed = await switchTree(TREE, PRISTINE, variant, series);
+    progress.say(`${changed} files rewritten`);
+  });
+  await progress.step(`${variant}: configure`, () => configure(fragment));
+  await progress.step(`${variant}: make vmlinux`, (update) => makeVmlinux(update));
+
+  const unfinished = `${directory}.unfinished`;
+  await Deno.remove(unfinished, { recursive: true }).catch(() => {});
+  await Deno.mkdir(join(unfinished, "selftests"), { recursive: true });
+  await progress.step(
+    `${variant}: build the selftests`,
+    () => buildSelftests(join(unfinished, "selftests")),
+  );
+  await Deno.copyFile(join(OBJECTS, "vmlinux"), join(unfinished, "vmlinux"));
+  await Deno.copyFile(join(OBJECTS, ".config"), join(unfinished, "config"));
+  await Deno.rename(unfinished, directory);
+}
+
+/** Unpacks the source, unless the tree is that of the installed version already. */
+async function unpack(progress: Progress): Promise<void> {
+  const stamp = join(WORK, "source-version");
+  const version = await packageVersion(SOURCE_PACKAGE);
+  if (await exists(stamp) && await Deno.readTextFile(stamp) === version) return;
+  await progress.step(`unpack ${SOURCE_PACKAGE} ${version}`, async () => {
+    for (const old of [stamp, TREE, PRISTINE, OBJECTS]) {
+      if (await exists(old)) await Deno.remove(old, { recursive: true });
+    }
+    await run(["tar", "-C", WORK, "-xJf", `/usr/src/${SOURCE_PACKAGE}.tar.xz`]);
+    await Deno.writeTextFile(stamp, version);
+  });
+}
+
+async function configure(fragment: string): Promise<void> {
+  await Deno.mkdir(OBJECTS, { recursive: true });
+  const scratch = await Deno.makeTempDir({ prefix: "stasis-config-" });
+  const config = join(OBJECTS, ".config");
+  try {
+    const piece = join(scratch, "fragment");
+    await Deno.writeTextFile(piece, fragment);
+    await make("tinyconfig");
+    await run(["scripts/kconfig/merge_config.sh", "-m", "-O", OBJECTS, config, piece], {
+      cwd: TREE,
+    });
+    await make("olddefconfig");
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+  const lost = configDifferences(
+    parseConfig(fragment),
+    parseConfig(await Deno.readTextFile(config)),
+  );
+  if (lost.length > 0) {
+    throw new StasisError(
+      "internal",
+      `kernel/vm.config asks for what this kernel cannot have: ${lost.join("; ")}`,
+      { hint: "a dependency is missing, or the symbol has another name in this version" },
+    );
+  }
+}
+
+function make(...targets: string[]): Promise<string> {
+  return run(["make", "-s", `O=${OBJECTS}`, ...targets], { cwd: TREE, env: REPRODUCIBLE });
+}
+
+async function makeVmlinux(update: (detail: string) => void): Promise<void> {
+  const ccache = await tryRun(["ccache", "--version"]) !== undefined ? ["CC=ccache gcc"] : [];
+  const child = spawn(
+    new Deno.Command("make", {
+      args: [`-j${navigator.hardwareConcurrency}`, `O=${OBJECTS}`, ...ccache, "vmlinux"],
+      cwd: TREE,
+      env: REPRODUCIBLE,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }),
+    "make",
+  );
+  const log: string[] = [];
+  let lines = 0;
+  const follow = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
+      log.push(chunk);
+      lines += chunk.split("\n").length - 1;
+      const what = chunk.trimEnd().split("\n").at(-1)!.trim();
+      update(`${what}, ${lines} of at most about ${WHOLE_BUILD_LINES}`);
+    }
+  };
+  await Promise.all([follow(child.stdout), follow(child.stderr)]);
+  const status = await child.status;
+  if (!status.success) {
+    throw new StasisError("internal", `the kernel does not build:\n${lastLines(log.join(""), 40)}`);
+  }
+}
+
+/** Static, so that the VM needs nothing for them; against the headers that this kernel exports. */
+async function buildSelftests(directory: string): Promise<void> {
+  await make("headers");
+  const source = join(TREE, "tools/testing/selftests/syscall_user_dispatch");
+  for (const name of SELFTESTS) {
+    const file = join(source, `${name}.c`);
+    if (!await exists(file)) continue;
+    const flags = ["-O2", "-Wall", "-static", "-pthread", "-I", join(OBJECTS, "usr/include")];
+    await run(["gcc", ...flags, file, "-o", join(directory, name)]);
+  }
+}
+
+/** Of the compiler that the build would use: on a fresh machine that is the one to be installed. */
+async function compilerVersion(progress: Progress): Promise<string> {
+  const version = await tryRun(["gcc", "--version"]);
+  if (version !== undefined) return version;
+  await ensurePackages(BUILD_PACKAGES, (text) => progress.say(text));
+  return await run(["gcc", "--version"]);
+}
