@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Boots a kernel in QEMU, runs one command in it, and gives back what the command wrote and its exit
+ * status. However it ends, nothing is left behind: no process, no temporary file.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { StasisError } from "../../core/errors.ts";
+import type { BuiltKernel } from "../build/kernel.ts";
+import { lastLines, spawn } from "../command.ts";
+import { REPOSITORY } from "../paths.ts";
+import { chooseAccelerator } from "./accelerator.ts";
+import { ensureImage } from "./image.ts";
+import { parseStatus, runScript, settingsScript } from "./job.ts";
+import { ensureModules } from "./modules.ts";
+import { type Accelerator, qemuArguments, type Share } from "./qemu.ts";
+
+/** What to run and in which machine. */
+export interface VmOptions {
+  readonly kernel: BuiltKernel;
+  /** The command and its arguments. */
+  readonly argv: readonly string[];
+  /** Added to the environment inside. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A directory that is `/share` inside, writable, and so outlives the VM. */
+  readonly share?: string;
+  /** After so many seconds the VM is killed. 300 if absent. */
+  readonly timeout?: number;
+  /** In MiB. 1024 if absent. */
+  readonly memory?: number;
+  /** 2 if absent. */
+  readonly processors?: number;
+  /** `inherit` passes the command's output on as it comes; `piped` (the default) collects it. */
+  readonly output?: "inherit" | "piped";
+  /** Found out by a probe if absent. */
+  readonly accelerator?: Accelerator;
+}
+
+/** How a command in the VM ended. */
+export interface VmResult {
+  /** The exit status as a shell has it: 128 + N after signal N, and {@link TIMED_OUT}. */
+  readonly status: number;
+  /** Empty with `output: "inherit"`. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** From the start of QEMU to its end. */
+  readonly seconds: number;
+}
+
+/** The status when the time is up, as that of `timeout`. */
+export const TIMED_OUT = 124;
+
+/** How long QEMU has between SIGTERM and SIGKILL, in seconds. */
+const GRACE = 5;
+
+/**
+ * Runs a command in the VM.
+ *
+ * @throws StasisError `internal` if the VM ended without a report (a panic, for example), with the last
+ * lines of its console
+ */
+export async function runInVm(options: VmOptions): Promise<VmResult> {
+  const accelerator = options.accelerator ?? await chooseAccelerator(options.kernel, runInVm);
+  const [image, modules] = [await ensureImage(), await ensureModules()];
+  await using job = await makeJob(options);
+  const shares: Share[] = [
+    { tag: "job", path: job.directory, writable: true },
+    { tag: "repository", path: REPOSITORY, writable: false },
+    { tag: "modules", path: modules, writable: false },
+  ];
+  if (options.share) {
+    const path = await Deno.realPath(options.share);
+    shares.push({ tag: "share", path, writable: true });
+  }
+  const consoleLog = join(job.directory, "console");
+  const args = qemuArguments({
+    accelerator,
+    vmlinux: options.kernel.vmlinux,
+    image,
+    memory: options.memory ?? 1024,
+    processors: options.processors ?? 2,
+    consoleLog,
+    shares,
+  }, Deno.uid() === 0);
+
+  const start = performance.now();
+  const timeout = options.timeout ?? 300;
+  const ended = await runQemu(args, timeout, options.output ?? "piped");
+  const seconds = (performance.now() - start) / 1000;
+  const status = parseStatus(await readIfThere(join(job.directory, "status")));
+  if (status !== undefined) return { ...ended, status, seconds };
+  if (ended.timedOut) return { ...ended, status: TIMED_OUT, seconds };
+  const said = lastLines(ended.stderr + await readIfThere(consoleLog));
+  throw new StasisError("internal", `the VM ended without a report; the last it said:\n${said}`);
+}
+
+/** The directory that is `/job` inside. */
+async function makeJob(options: VmOptions) {
+  const directory = await Deno.makeTempDir({ prefix: "stasis-vm-" });
+  const env = {
+    PATH: "/usr/sbin:/usr/bin",
+    HOME: "/root",
+    LANG: "C.UTF-8",
+    DENO_DIR: "/var/deno",
+    DENO_NO_UPDATE_CHECK: "1",
+    NO_COLOR: "1",
+    STASIS_VM: options.kernel.variant,
+    ...options.env,
+  };
+  await Deno.writeTextFile(join(directory, "run.sh"), runScript(options.argv, REPOSITORY, env));
+  await Deno.writeTextFile(
+    join(directory, "settings.sh"),
+    settingsScript(REPOSITORY, options.share !== undefined),
+  );
+  return {
+    directory,
+    [Symbol.asyncDispose]: () => Deno.remove(directory, { recursive: true }),
+  };
+}
+
+async function runQemu(args: readonly string[], timeout: number, output: "inherit" | "piped") {
+  // timeout(1) bounds QEMU's life even if we are killed and can do nothing any more.
+  const bound = ["-k", `${GRACE}`, `${timeout + GRACE}`];
+  const command = new Deno.Command("timeout", {
+    args: [...bound, "qemu-system-x86_64", ...args],
+    stdin: "null",
+    stdout: output,
+    stderr: output,
+  });
+  const child = spawn(command, "timeout");
+  let timedOut = false;
+  let interrupted: Deno.Signal | undefined;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    kill(child);
+  }, timeout * 1000);
+  const signals: Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+  const onSignal = signals.map((signal) => () => {
+    interrupted = signal;
+    kill(child);
+  });
+  signals.forEach((signal, index) => Deno.addSignalListener(signal, onSignal[index]!));
+  try {
+    const ended = output === "piped" ? await child.output() : undefined;
+    await child.status;
+    if (interrupted) {
+      throw new StasisError("cancelled", `the VM was stopped by ${interrupted}`);
+    }
+    const decoder = new TextDecoder();
+    return {
+      timedOut,
+      stdout: ended ? decoder.decode(ended.stdout) : "",
+      stderr: ended ? decoder.decode(ended.stderr) : "",
+    };
+  } finally {
+    clearTimeout(timer);
+    signals.forEach((signal, index) => Deno.removeSignalListener(signal, onSignal[index]!));
+  }
+}
+
+/** timeout(1) passes the signal on, and kills QEMU itself if that does not help. */
+function kill(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGTERM");
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
