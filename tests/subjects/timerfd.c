@@ -1,0 +1,76 @@
+/*
+ * timerfd: one-shot and with an interval, on several clocks, disarmed, expired and not yet read, to a
+ * point in time, ticking.
+ */
+#include "files.h"
+
+#include <sys/timerfd.h>
+
+static int make(int clock, int flags, double value, double interval)
+{
+	struct itimerspec spec = {
+		.it_value = { (long)value, (value - (long)value) * 1e9 },
+		.it_interval = { (long)interval, (interval - (long)interval) * 1e9 },
+	};
+	int fd = timerfd_create(clock, flags);
+
+	if (fd < 0 || timerfd_settime(fd, 0, &spec, NULL))
+		die("timerfd");
+	return fd;
+}
+
+static double seconds(struct timespec t)
+{
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void check_timer(const char *name, int fd, double value, double interval, double elapsed)
+{
+	struct itimerspec spec;
+
+	timerfd_gettime(fd, &spec);
+	double v = seconds(spec.it_value), i = seconds(spec.it_interval);
+	check(i > interval - 1e-6 && i < interval + 1e-6 &&
+		      (value == 0 ? v == 0 : v <= value && v > value - elapsed - 0.1),
+	      name, "%.6f of %.6f after %.3f s, interval %.6f of %.6f", v, value, elapsed, i, interval);
+}
+
+int main(void)
+{
+	uint64_t count;
+
+	subject_init();
+	int once = make(CLOCK_MONOTONIC, TFD_CLOEXEC, 1000.25, 0);
+	int interval = make(CLOCK_BOOTTIME, TFD_NONBLOCK, 2000.25, 7.5);
+	int real = make(CLOCK_REALTIME, 0, 3000.25, 0);
+	int disarmed = make(CLOCK_MONOTONIC, 0, 0, 0);
+	int expired = make(CLOCK_MONOTONIC, 0, 0.001, 0);
+	int several = make(CLOCK_MONOTONIC, 0, 0.001, 0.001);
+	int ticking = make(CLOCK_MONOTONIC, TFD_NONBLOCK, 0.01, 0.01);
+	struct itimerspec point = { .it_value = { (long)now_s() + 5000, 0 } };
+	int absolute = timerfd_create(CLOCK_MONOTONIC, 0);
+	if (timerfd_settime(absolute, TFD_TIMER_ABSTIME, &point, NULL))
+		die("timerfd_settime");
+	double absolute_left = point.it_value.tv_sec - now_s();
+	sleep_ms(30);
+	double armed = now_s();
+	ready();
+	wait_for_term();
+	double elapsed = now_s() - armed + 0.1;
+	check_timer("once", once, 1000.25, 0, elapsed);
+	check_timer("with an interval", interval, 2000.25, 7.5, elapsed);
+	check_timer("real time", real, 3000.25, 0, elapsed);
+	check_timer("disarmed", disarmed, 0, 0, 0);
+	check_timer("to a point in time", absolute, absolute_left, 0, elapsed);
+	check_equal("close-on-exec", fcntl(once, F_GETFD), FD_CLOEXEC);
+	check_equal("flags", fcntl(interval, F_GETFL), O_RDWR | O_NONBLOCK);
+	check(read_now(once, &count, 8) == -1 && errno == EAGAIN, "once has not expired", "errno %d", errno);
+	check(read_now(expired, &count, 8) == 8 && count == 1, "expired and not read", "count %lu", count);
+	check(read_now(expired, &count, 8) == -1, "expired once", "count %lu", count);
+	check(read_now(several, &count, 8) == 8 && count >= 25, "expired many times", "count %lu", count);
+	check(read_now(ticking, &count, 8) == 8 && count >= 1, "ticking until now", "count %lu", count);
+	sleep_ms(100);
+	check(read_now(ticking, &count, 8) == 8 && count >= 5 && count <= 11, "ticks on", "%lu in 100 ms",
+	      count);
+	finish();
+}
