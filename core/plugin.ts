@@ -25,6 +25,7 @@
  * |---|---|---|---|
  * | load | `load` | once | read images and the machine, report problems |
  * | plan | `occupies`, `planTree`, `planTask`, `planThread`, `descriptors[].plan` | | only add calls to programs: planning has no side effects |
+ * | build | `bornThread` | for each thread when it is born | set ptrace options |
  * | arm | `armThread` | for each thread, when all else is done | set state by ptrace |
  *
  * Hooks of different plugins run in plugin order (`after`, `before`; otherwise as listed), never at once.
@@ -371,6 +372,8 @@ export interface RestoreSession extends Session {
   readonly images: ImageDirectory;
   /** The machine that the tree is restored on. */
   readonly machine: Machine;
+  /** The planner that restores a mapping. @throws {StasisError} if none does, or two do */
+  mappingPlanner(vma: vma_entry, mm: mm_entry): MappingPlanner;
 }
 
 /** Facts of this machine that a plan depends on; read in the load phase. */
@@ -407,6 +410,8 @@ export interface RestoreHooks {
   readonly descriptors?: readonly DescriptorPlanner[];
   /** The kinds of mapping that this plugin restores. */
   readonly mappings?: readonly MappingPlanner[];
+  /** Prepares a thread that has just been born, before calls are injected into it (other than its birth's). */
+  bornThread?(thread: ArmContext): void;
   /** Sets the very last state of a thread by ptrace. Nothing is injected any more after it. */
   armThread?(thread: ArmContext): void;
 }

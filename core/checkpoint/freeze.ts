@@ -30,6 +30,8 @@ export interface StoppedTree {
 /** How long a thread may take to stop, in milliseconds; one in uninterruptible sleep takes longer. */
 const STOP_TIMEOUT = 10_000;
 
+const OPTIONS = PTRACE_O.TRACESYSGOOD;
+
 /**
  * Stops a whole tree.
  *
@@ -83,7 +85,7 @@ function freezeProcess(
     for (const tid of threadsOf(pid, isRoot)) {
       if (tracees.has(tid)) continue;
       try {
-        if (Tracee.begin(tid, PTRACE_O.TRACESYSGOOD)) fresh.push(tid);
+        if (Tracee.begin(tid, OPTIONS)) fresh.push(tid);
       } catch (error) {
         // A thread that has ended cannot be seized, and need not be.
         if (!isZombie(pid, tid)) throw explainRefusal(error, pid, tid);
@@ -91,7 +93,7 @@ function freezeProcess(
     }
     if (fresh.length === 0) return any;
     for (const tid of fresh) {
-      const tracee = Tracee.finish(tid, pid, STOP_TIMEOUT);
+      const tracee = Tracee.finish(tid, pid, OPTIONS, STOP_TIMEOUT);
       if (tracee === undefined) continue;
       any = true;
       tracees.set(tid, tracee);

@@ -13,7 +13,7 @@ export class Siginfo {
   /** The raw bytes. */
   readonly bytes: Uint8Array;
 
-  constructor(bytes = new Uint8Array(Siginfo.SIZE)) {
+  constructor(bytes: Uint8Array = new Uint8Array(Siginfo.SIZE)) {
     this.bytes = bytes;
   }
 

@@ -39,6 +39,20 @@ const STOP_SIGNALS: readonly number[] = [SIG.STOP, SIG.TSTP, SIG.TTIN, SIG.TTOU]
 /** Signals to end a program with: ones that are ignored by default, in the order of preference. */
 const END_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.IO, 60, 61, 62, 63];
 
+/** `si_code` of the SIGSYS of Syscall User Dispatch (`include/uapi/asm-generic/siginfo.h`). */
+const SYS_USER_DISPATCH = 2;
+
+/** A call that was made in a thread was turned into a SIGSYS by Syscall User Dispatch. */
+export class DispatchedError extends StasisError {
+  constructor(tid: number, purpose: string) {
+    super(
+      "unsupported",
+      `${purpose} was turned into a SIGSYS: thread ${tid} has Syscall User Dispatch on`,
+      { pid: tid },
+    );
+  }
+}
+
 /** A thread that this process traces and that stands still. */
 export class Tracee {
   /** The thread, as this process sees it. */
@@ -54,14 +68,16 @@ export class Tracee {
   /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
   readonly groupStop: number;
 
+  #options: bigint;
   #endSignal: number | undefined;
   #settled = true;
   #stolen: Siginfo[] = [];
 
-  private constructor(tid: number, pid: number, groupStop: number) {
+  private constructor(tid: number, pid: number, groupStop: number, options: bigint) {
     this.tid = tid;
     this.pid = pid;
     this.groupStop = groupStop;
+    this.#options = options;
     this.registers = getRegisters(tid);
     this.signalMask = getSignalMask(tid);
     this.pending = peekSiginfo(tid, false);
@@ -94,11 +110,17 @@ export class Tracee {
   /**
    * Waits until a thread that was begun, or that a tracee made with CLONE_PTRACE, stands still.
    *
+   * @param options the options that it was seized with, or has from the tracee that made it
    * @param timeout in milliseconds; a thread in uninterruptible sleep cannot be stopped
    * @returns undefined if it ended meanwhile
    * @throws {StasisError} `unsupported` if it did not stop in time; it is not traced any more then
    */
-  static finish(tid: number, pid: number, timeout = 10_000): Tracee | undefined {
+  static finish(
+    tid: number,
+    pid: number,
+    options: bigint,
+    timeout = 10_000,
+  ): Tracee | undefined {
     const deadline = performance.now() + timeout;
     for (let spins = 0;; spins++) {
       const stop = waitForStop(tid, false);
@@ -109,7 +131,12 @@ export class Tracee {
           if (spins > 50) Atomics.wait(sleeper, 0, 0, 0.2);
           continue;
         case "event-stop":
-          return new Tracee(tid, pid, STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0);
+          return new Tracee(
+            tid,
+            pid,
+            STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0,
+            options,
+          );
         case "signal":
           // It was about to take a signal: let it, its handler's frame is state as any other.
           resume(tid, stop.signal);
@@ -122,6 +149,31 @@ export class Tracee {
           resume(tid);
       }
     }
+  }
+
+  /**
+   * Turns ptrace options on, in addition to those that are.
+   *
+   * @returns 0, or the negative errno; then nothing changed
+   */
+  addOptions(options: bigint): bigint {
+    return this.#setOptions(this.#options | options);
+  }
+
+  /** Turns ptrace options off. @returns 0, or the negative errno */
+  removeOptions(options: bigint): bigint {
+    return this.#setOptions(this.#options & ~options);
+  }
+
+  #setOptions(options: bigint): bigint {
+    const result = setOptions(this.tid, options);
+    if (!isErrno(result)) this.#options = options;
+    return result;
+  }
+
+  /** The ptrace options in force. */
+  get options(): bigint {
+    return this.#options;
   }
 
   /** The signal that ends programs in this thread: one that does not wait for it or its process already. */
@@ -170,6 +222,25 @@ export class Tracee {
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
+  /**
+   * Makes a harmless call (getpid) to see whether Syscall User Dispatch turns it into a SIGSYS. SIGSYS is
+   * left unblocked for it: the kernel resets the handler of a forced signal that is blocked. The signal
+   * itself is dropped.
+   */
+  isDispatched(instruction: bigint, sharedPending: readonly Siginfo[]): boolean {
+    const end = this.endSignal(sharedPending);
+    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end) & ~signalBit(SIG.SYS));
+    try {
+      this.call(instruction, sharedPending, "getpid");
+      return false;
+    } catch (error) {
+      if (error instanceof DispatchedError) return true;
+      throw error;
+    } finally {
+      setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end));
+    }
+  }
+
   /** Starts a program. @param registers where its code, entries and tail lie */
   start(registers: Registers): void {
     setRegisters(this.tid, registers);
@@ -189,6 +260,11 @@ export class Tracee {
         const info = getStopSiginfo(this.tid);
         const ours = info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal;
         if (ours && wanted === "signal") return;
+        if (stop.signal === SIG.SYS && info.code === SYS_USER_DISPATCH) {
+          // The stop is one of the signal path; dropping the signal is the next resume's doing.
+          this.#settled = true;
+          throw new DispatchedError(this.tid, purpose);
+        }
         if (isFault(stop.signal, info.code)) throw this.#fault(stop.signal, info, purpose);
         // Somebody's signal got through: it is given back by release().
         this.#stolen.push(info);

@@ -23,7 +23,7 @@ import { Tracee } from "../remote/tracee.ts";
 import type { BirthAction } from "./births.ts";
 import { addBirth, addClone, CLONE } from "./clone.ts";
 import type { PlannedTask, RestorePlan } from "./plan.ts";
-import { endSeed, startSeed } from "./seed.ts";
+import { endSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
@@ -85,7 +85,7 @@ export class BuiltTree implements Disposable {
       remote.call("munmap", this.#plan.scratch.start, this.#scratchSize);
       remote.leader.settle();
       for (const [tid, tracee] of threads) {
-        const thread = plan?.threads.find((one) => one.tid === tid);
+        const thread = plan?.thread(tid);
         if (thread === undefined) continue;
         const { core } = thread;
         tracee.signalMask = core.threadCore?.blkSigset ?? core.tc?.blkSigset ?? 0n;
@@ -229,6 +229,7 @@ export class BuiltTree implements Disposable {
       const task = { ...built, plan };
       this.#born.set(plan.pid, task);
       this.tasks.push(task);
+      this.#greet(task, task.pid);
     }
   }
 
@@ -261,8 +262,18 @@ export class BuiltTree implements Disposable {
       (a.fsOwner === b.fsOwner ? CLONE.FS : 0n);
   }
 
+  /** Lets the plugins see a thread that has just been born. */
+  #greet({ pid, threads, plan }: BuiltTask, tid: number): void {
+    const tracee = threads.get(tid) as Tracee;
+    const core = plan?.thread(tid)?.core;
+    if (core === undefined) return;
+    for (const { plugin, hooks } of this.#plan.plugins) {
+      runHook(plugin, () => hooks.bornThread?.({ pid, tid, tracee, core }));
+    }
+  }
+
   #takeBorn(pid: number): void {
-    const tracee = Tracee.finish(pid, pid);
+    const tracee = Tracee.finish(pid, pid, SEED_OPTIONS);
     if (tracee === undefined) {
       throw new StasisError("internal", `task ${pid} died at birth`, { pid });
     }
@@ -322,14 +333,16 @@ export class BuiltTree implements Disposable {
   }
 
   #takeThreads(): void {
-    for (const { pid, plan, threads } of this.tasks) {
+    for (const task of this.tasks) {
+      const { pid, plan, threads } = task;
       for (const { tid } of plan?.threads.slice(1) ?? []) {
-        const tracee = Tracee.finish(tid, pid);
+        const tracee = Tracee.finish(tid, pid, SEED_OPTIONS);
         if (tracee === undefined) {
           throw new StasisError("internal", `thread ${tid} of task ${pid} died at birth`, { pid });
         }
         threads.set(tid, tracee);
       }
+      for (const tid of threads.keys()) if (tid !== task.pid) this.#greet(task, tid);
     }
   }
 }

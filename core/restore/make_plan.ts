@@ -12,7 +12,13 @@ import { type Problem, StasisError } from "../errors.ts";
 import type { EventListener } from "../events.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
-import type { Machine, OperationOptions, Plugin, RestoreHooks } from "../plugin.ts";
+import type {
+  Machine,
+  OperationOptions,
+  Plugin,
+  RestoreHooks,
+  RestoreSession,
+} from "../plugin.ts";
 import { planBirths } from "./births.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
@@ -20,6 +26,7 @@ import { restoredFiles } from "./files.ts";
 import { findHole, type Range } from "./layout.ts";
 import { type Owners, PlannedTask, PlannedThread, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
 import { readMachine } from "./machine.ts";
+import { mappingPlanner } from "./mappings.ts";
 
 /** What planning needs. */
 export interface PlanRequest {
@@ -47,9 +54,14 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   checkPlugins(images, plugins);
   const { tasks, cores } = readTree(images);
   const machine = readMachine();
-  const hooked = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
+  const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
     if (plugin.restore === undefined) return [];
-    const session = { ...makeSession(plugin, listener, signal, options), images, machine };
+    const session: RestoreSession = {
+      ...makeSession(plugin, listener, signal, options),
+      images,
+      machine,
+      mappingPlanner: (vma, mm) => mappingPlanner(vma, mm, hooked),
+    };
     return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];
   });
   const live = tasks.filter(({ pid }) => !isDead(cores, pid));
@@ -112,7 +124,7 @@ function planAll(
     const core = cores.get(entry.pid) as core_entry;
     const task = new PlannedTask(plan, entry, core, owners.get(entry.pid) as Owners);
     for (const tid of threadsOf(entry)) {
-      task.threads.push(new PlannedThread(tid, task, cores.get(tid) as core_entry));
+      task.addThread(new PlannedThread(tid, task, cores.get(tid) as core_entry));
     }
     plan.tasks.push(task);
   }

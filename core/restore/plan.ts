@@ -75,6 +75,7 @@ export interface Owners {
 /** The plan of one task. */
 export class PlannedTask implements TaskPlanner {
   readonly threads: PlannedThread[] = [];
+  readonly #byTid = new Map<number, PlannedThread>();
   /** Where the vDSO will lie; undefined until a plugin says so. */
   vdso: RemoteAddress | undefined;
 
@@ -116,6 +117,15 @@ export class PlannedTask implements TaskPlanner {
   program(stage: Stage): SyscallProgram {
     return (this.threads[0] as PlannedThread).program(stage);
   }
+  /** Adds a thread; the leader is the first. */
+  addThread(thread: PlannedThread): void {
+    this.threads.push(thread);
+    this.#byTid.set(thread.tid, thread);
+  }
+  /** A thread by its tid. */
+  thread(tid: number): PlannedThread | undefined {
+    return this.#byTid.get(tid);
+  }
   vdsoAt(address: RemoteAddress): void {
     this.vdso = address;
   }
@@ -150,9 +160,9 @@ export class RestorePlan implements TreePlanner {
   /** The live tasks, parents before children. */
   readonly tasks: PlannedTask[] = [];
   /** The tasks that have ended: their core images. */
-  readonly zombies = new Map<number, core_entry>();
+  readonly zombies: Map<number, core_entry> = new Map();
   /** What the seed does. */
-  readonly seed = new SyscallProgram("stage seed");
+  readonly seed: SyscallProgram = new SyscallProgram("stage seed");
   /** What the seed gets from this process. */
   readonly serviceFiles: ServiceFile[] = [];
   /** The hooks whose arm stage runs at the end. */

@@ -50,6 +50,9 @@ const SPAWN_ATTRIBUTES = { size: 336, defaultSignals: 8, setSize: 128 };
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 
+/** The seed's ptrace options, which every task that is built inherits: it dies with its tracer. */
+export const SEED_OPTIONS: bigint = PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL;
+
 /** Starts the seed and stops it. It and all its clones die with this process until they are released. */
 export function startSeed(): Tracee {
   const created = syscall(SYSCALLS.memfd_create, cString("stasis-seed"), MFD_CLOEXEC);
@@ -66,8 +69,8 @@ export function startSeed(): Tracee {
   const pid = posixSpawn(`/proc/self/fd/${file.fd}`, ["stasis-seed"], [], attributes);
   if (pid < 0) throw failed("posix_spawn", BigInt(pid));
   try {
-    if (!Tracee.begin(pid, PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL)) throw vanished(pid);
-    const tracee = Tracee.finish(pid, pid);
+    if (!Tracee.begin(pid, SEED_OPTIONS)) throw vanished(pid);
+    const tracee = Tracee.finish(pid, pid, SEED_OPTIONS);
     if (tracee === undefined) throw vanished(pid);
     return tracee;
   } catch (error) {

@@ -65,7 +65,7 @@ function code(): NonNullable<typeof loaded> {
     );
     const at = (offset: number): Code => {
       const pointer = Deno.UnsafePointer.create(page + BigInt(offset));
-      return new Deno.UnsafeFnPointer(pointer as NonNullable<typeof pointer>, SIGNATURE);
+      return new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<typeof SIGNATURE>, SIGNATURE);
     };
     return loaded = { cpuid: at(0), xgetbv: at(XGETBV_AT) };
   } finally {

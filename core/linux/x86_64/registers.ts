@@ -52,7 +52,7 @@ export class Registers {
   /** The raw words, for ptrace. */
   readonly words: BigUint64Array<ArrayBuffer>;
 
-  constructor(words = new BigUint64Array(REGISTER_NAMES.length)) {
+  constructor(words: BigUint64Array<ArrayBuffer> = new BigUint64Array(REGISTER_NAMES.length)) {
     this.words = words;
   }
 

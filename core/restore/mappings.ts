@@ -1,0 +1,40 @@
+/**
+ * Claims on mappings at restore: for each exactly one plugin must say that it restores it.
+ *
+ * @module
+ */
+import type { mm_entry } from "../../images/gen/mm_pb.ts";
+import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import { StasisError } from "../errors.ts";
+import { type Hooked, runHook } from "../hooks.ts";
+import type { MappingPlanner, RestoreHooks } from "../plugin.ts";
+
+/** The one planner that restores a mapping. @throws {StasisError} `unsupported` if none does, or two do */
+export function mappingPlanner(
+  vma: vma_entry,
+  mm: mm_entry,
+  plugins: readonly Hooked<RestoreHooks>[],
+): MappingPlanner {
+  const found: { readonly name: string; readonly planner: MappingPlanner }[] = [];
+  for (const { plugin, hooks } of plugins) {
+    for (const planner of hooks.mappings ?? []) {
+      if (runHook(plugin, () => planner.restores(vma, mm))) {
+        found.push({ name: plugin.name, planner });
+      }
+    }
+  }
+  const [first, second] = found;
+  if (first !== undefined && second === undefined) return first.planner;
+  const who = found.map(({ name }) => name).join(" and ") || "no plugin";
+  throw new StasisError(
+    "unsupported",
+    `mapping ${vma.start.toString(16)}-${vma.end.toString(16)} (status 0x${
+      vma.status.toString(16)
+    }) is restored by ${who}`,
+    {
+      hint: first === undefined
+        ? "name the plugin that saved it with --plugin"
+        : "leave one of the plugins out",
+    },
+  );
+}

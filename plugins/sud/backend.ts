@@ -1,0 +1,53 @@
+/**
+ * The three ways to Syscall User Dispatch, behind one interface, chosen by what the running kernel can do.
+ *
+ * @module
+ */
+import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import type { StoppedThread } from "../../core/plugin.ts";
+import type { Tracee } from "../../core/remote/tracee.ts";
+import { kernelAtLeast, readKernelRelease, readStatus } from "../../core/linux/procfs/mod.ts";
+import { noBackend } from "./none_backend.ts";
+import { ptraceBackend } from "./ptrace_backend.ts";
+import { seriesBackend } from "./series_backend.ts";
+import type { SudConfig } from "./config.ts";
+
+/** A way to suspend, read and arm dispatch. */
+export interface SudBackend {
+  /** Its name, as `stasis check` shows it. */
+  readonly name: "ptrace" | "series" | "none";
+  /** What it is, for people. */
+  readonly description: string;
+  /** Whether programs with dispatch can be checkpointed with it. */
+  readonly usable: boolean;
+  /**
+   * Makes a thread safe to inject into, remembering what it had; `undo` brings it back.
+   *
+   * @throws {StasisError} `unsupported` if the thread has dispatch on and the kernel cannot suspend it
+   */
+  suspend(thread: StoppedThread, undo: DisposableStack): SudConfig | undefined;
+  /** Adds calls that read the configuration, where {@link suspend} could not. */
+  read?(program: SyscallProgram): (reply: ProgramReply) => SudConfig;
+  /** Makes a thread that is being built safe to inject into after it was armed. */
+  prepare?(tracee: Tracee): void;
+  /** Adds calls that arm it, for a back end that injects them. */
+  planArm?(program: SyscallProgram, config: SudConfig): void;
+  /** Arms it by ptrace, as the very last thing. */
+  arm?(tid: number, config: SudConfig): void;
+}
+
+/** The first kernel that has the ptrace requests. */
+const PTRACE_REQUESTS = [6, 4] as const;
+/** The first kernel that has the inclusive mode. */
+const INCLUSIVE_MODE = [6, 17] as const;
+
+/** The back end of this kernel. */
+export function chooseBackend(): SudBackend {
+  if (kernelAtLeast(readKernelRelease(), ...PTRACE_REQUESTS)) return ptraceBackend;
+  return readStatus(Deno.pid).syscallUserDispatch === undefined ? noBackend : seriesBackend;
+}
+
+/** Whether this kernel knows the inclusive mode. */
+export function hasInclusiveMode(): boolean {
+  return kernelAtLeast(readKernelRelease(), ...INCLUSIVE_MODE);
+}

@@ -1,0 +1,126 @@
+/**
+ * Syscall User Dispatch (SUD), the primary plugin.
+ *
+ * Per thread the kernel has a mode, the address of a selector byte, and a range of addresses from which
+ * calls are never (or, inclusive, alone) dispatched. fork, clone and exec clear it, so a restore sets it
+ * for every thread. It is written to `sud.img`, one entry for each thread that has it on; the selector
+ * bytes themselves are memory like any other.
+ *
+ * Every call that is injected into a thread with dispatch on would come back as a SIGSYS. So it is
+ * suspended before anything is injected, and armed as the last thing of a restore; see `backend.ts` for
+ * the three ways.
+ *
+ * If the tool is killed while dispatch is suspended, the target never runs on without it: the series'
+ * suspension ends with the tracing, and under the ptrace back end the target is killed with the tool.
+ *
+ * @module
+ */
+import { SUD } from "../../images/kinds/sud.ts";
+import type { CheckpointHooks, Feature, Plugin, RestoreHooks } from "../../core/plugin.ts";
+import { definePlugin } from "../../core/plugin.ts";
+import { chooseBackend, hasInclusiveMode } from "./backend.ts";
+import { SUD_MODE, type SudConfig } from "./config.ts";
+
+/** The plugin. */
+export const sud: Plugin = definePlugin({
+  name: "sud",
+  description: "Syscall User Dispatch of every thread",
+  images: [SUD],
+
+  check(): Feature[] {
+    const backend = chooseBackend();
+    return [
+      {
+        name: `Syscall User Dispatch: back end ${backend.name}`,
+        available: backend.usable,
+        required: false,
+        note: backend.description,
+      },
+      {
+        name: "inclusive mode of Syscall User Dispatch",
+        available: hasInclusiveMode(),
+        required: false,
+        note: "Linux 6.17; programs that use it cannot be restored on older kernels",
+      },
+    ];
+  },
+
+  checkpoint(session): CheckpointHooks {
+    const backend = chooseBackend();
+    const configs = new Map<number, SudConfig>();
+    return {
+      freezeThread(thread, undo) {
+        const config = backend.suspend(thread, undo);
+        if (config !== undefined) configs.set(thread.tid, config);
+      },
+      collectThread(thread, program) {
+        const read = backend.read?.(program);
+        return read && ((reply) => {
+          const config = read(reply);
+          if (config.mode !== SUD_MODE.OFF) configs.set(thread.tid, config);
+        });
+      },
+      dumpTree(tree) {
+        if (configs.size === 0) return;
+        session.requirePlugin();
+        for (const task of tree.tasks) {
+          for (const { tid } of task.threads) {
+            const config = configs.get(tid);
+            if (config === undefined) continue;
+            const { mode, selector, offset, len } = config;
+            session.writer.append(SUD, null, {
+              pid: task.pid,
+              tid,
+              mode: Number(mode),
+              selector,
+              offset,
+              len,
+            });
+          }
+        }
+      },
+    };
+  },
+
+  restore({ images }): RestoreHooks {
+    const entries = images.has(SUD, null) ? images.readList(SUD, null) : [];
+    const configs = new Map(
+      entries.map(({ tid, mode, selector, offset, len }): [number, SudConfig] => [
+        tid,
+        { mode: BigInt(mode), selector, offset, len },
+      ]),
+    );
+    const backend = chooseBackend();
+    return {
+      load({ problem }) {
+        if (configs.size === 0) return;
+        if (!backend.usable) {
+          problem({
+            what: `${configs.size} threads use Syscall User Dispatch, which this kernel cannot arm`,
+            hint: "boot Linux 6.4 or later, or one with the series of kernel/patches",
+          });
+        }
+        const inclusive = entries.find(({ mode }) => BigInt(mode) === SUD_MODE.INCLUSIVE);
+        if (inclusive !== undefined && !hasInclusiveMode()) {
+          problem({
+            pid: inclusive.pid,
+            tid: inclusive.tid,
+            what: "it uses the inclusive mode of Syscall User Dispatch, which this kernel does not have",
+            hint: "restore on Linux 6.17 or later",
+          });
+        }
+      },
+      bornThread({ tid, tracee }) {
+        if (configs.has(tid)) backend.prepare?.(tracee);
+      },
+      planThread(thread) {
+        const config = configs.get(thread.tid);
+        if (config !== undefined) backend.planArm?.(thread.program("signals"), config);
+      },
+      armThread({ tid }) {
+        const config = configs.get(tid);
+        if (config !== undefined) backend.arm?.(tid, config);
+      },
+    };
+  },
+});

@@ -1,0 +1,66 @@
+/**
+ * Mainline from Linux 6.4: PTRACE_GET_ and PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG.
+ *
+ * Suspending means turning it off, so a tool that dies in between would leave a target without its
+ * dispatch: its foreign calls would reach the kernel. PTRACE_O_EXITKILL is in force for as long as it is
+ * off, so the kernel ends such a target instead.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { ptraceData } from "../../core/linux/libc_ffi.ts";
+import { PTRACE, PTRACE_O } from "../../core/linux/ptrace.ts";
+import type { SudBackend } from "./backend.ts";
+import { decodeConfig, SUD_MODE, type SudConfig, sudConfig } from "./config.ts";
+
+/** Reads a stopped tracee's configuration. @throws {StasisError} */
+export function getConfig(tid: number): SudConfig {
+  const bytes = new Uint8Array(sudConfig.size);
+  const request = PTRACE.GET_SYSCALL_USER_DISPATCH_CONFIG;
+  must(ptraceData(request, BigInt(tid), BigInt(bytes.length), bytes), "GET", tid);
+  return decodeConfig(sudConfig.read(bytes));
+}
+
+/** Sets a stopped tracee's configuration. @throws {StasisError} */
+export function setConfig(tid: number, config: SudConfig): void {
+  const bytes = sudConfig.make(config);
+  const request = PTRACE.SET_SYSCALL_USER_DISPATCH_CONFIG;
+  must(ptraceData(request, BigInt(tid), BigInt(bytes.length), bytes), "SET", tid);
+}
+
+function must(result: bigint, verb: string, tid: number): void {
+  if (!isErrno(result)) return;
+  const errno = errnoName(-result);
+  throw new StasisError(
+    errno === "ESRCH" ? "no-such-task" : "syscall",
+    `ptrace(PTRACE_${verb}_SYSCALL_USER_DISPATCH_CONFIG) of thread ${tid} failed: ${errno}`,
+    { pid: tid, errno },
+  );
+}
+
+const OFF: SudConfig = { mode: SUD_MODE.OFF, selector: 0n, offset: 0n, len: 0n };
+
+/** The back end. */
+export const ptraceBackend: SudBackend = {
+  name: "ptrace",
+  description: "the ptrace requests of Linux 6.4",
+  usable: true,
+  suspend({ tid, tracee }, undo) {
+    const config = getConfig(tid);
+    if (config.mode === SUD_MODE.OFF) return undefined;
+    tracee.addOptions(PTRACE_O.EXITKILL);
+    undo.defer(() => tracee.removeOptions(PTRACE_O.EXITKILL));
+    setConfig(tid, OFF);
+    undo.defer(() => {
+      try {
+        setConfig(tid, config);
+      } catch (error) {
+        // A thread that was killed meanwhile needs nothing.
+        if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
+      }
+    });
+    return config;
+  },
+  arm: setConfig,
+};
