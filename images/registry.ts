@@ -7,6 +7,7 @@
 
 import { imageIdOf, type ImageKind, type RawImageKind } from "./kind.ts";
 import * as core from "./kinds/core.ts";
+import { EXTERNAL } from "./kinds/external.ts";
 import * as files from "./kinds/files.ts";
 import * as ipc from "./kinds/ipc.ts";
 import { LEGACY_KINDS } from "./kinds/legacy.ts";
@@ -53,6 +54,7 @@ export const IMAGE_KINDS: readonly ImageKind[] = [
   SECCOMP,
   STATS,
   SUD,
+  EXTERNAL,
   ...LEGACY_KINDS,
 ];
 

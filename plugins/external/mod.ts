@@ -1,0 +1,179 @@
+/**
+ * Plugin `external`: open files that belong to somebody outside of the tree as well, and are given back by
+ * the tool at restore: the terminal or the pipes that a program was started with, and whatever the user
+ * names with `--external`.
+ *
+ * Saved: for a pipe CRIU's `pipe_entry`, for a terminal its `tty_file_entry` with a `tty_info_entry` of type
+ * EXT_TTY, for anything else an `ext_file_entry`; and for each an entry of `external.img`, which says that
+ * it is external, how it is called, and its flags. CRIU restores the first two with its own
+ * `--inherit-fd`; where there are others the images name this plugin. What is in such a pipe stays there.
+ *
+ * Restored: descriptors 0, 1 and 2 from the tool's own of the same number, others from what the user maps
+ * (`inheritFds`). A pipe or terminal of the tool is opened again through /proc/self/fd, so that the status
+ * flags of the program are not those of the tool's shell; other files are shared as they are, with
+ * position and flags.
+ *
+ * @module
+ */
+import {
+  isNamedExternal,
+  isTerminal,
+  outsideHolders,
+  resourceName,
+} from "../../core/checkpoint/outside.ts";
+import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
+import {
+  type CheckpointHooks,
+  type CheckpointSession,
+  definePlugin,
+  type DescriptorDump,
+  type FileImage,
+  type Plugin,
+  type RestoreHooks,
+  type RestoreSession,
+} from "../../core/plugin.ts";
+import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
+import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { TtyType } from "../../images/gen/tty_pb.ts";
+import { EXTERNAL } from "../../images/kinds/external.ts";
+import { FILES, TTY_INFO } from "../../images/kinds/files.ts";
+import { lookAtOwn, type OwnFile } from "./own.ts";
+import { descriptorNumbers, findProviders, isProvided, wantedFiles } from "./provided.ts";
+import { externalProblem, standardStreams } from "./survey.ts";
+
+/** The plugin. */
+export const external: Plugin = definePlugin({
+  name: "external",
+  description: "open files that are provided from outside: terminals, pipes to other processes",
+  images: [EXTERNAL, TTY_INFO],
+  checkpoint,
+  restore,
+});
+
+function checkpoint(session: CheckpointSession): CheckpointHooks {
+  const { writer, options } = session;
+  const holders = outsideHolders(writer);
+  let standard: ReadonlySet<string> = new Set();
+  let pids: ReadonlySet<number> = new Set();
+  const noted = new Set<string>();
+  const ttys = new Map<string, number>();
+  const isNamed = (descriptor: Descriptor): boolean => isNamedExternal(options, descriptor);
+  const isShared = (descriptor: Descriptor): boolean =>
+    isTerminal(descriptor) ||
+    descriptor.link.kind === "pipe" && holders.of(descriptor).length > 0;
+  return {
+    survey({ tasks }) {
+      holders.look(tasks);
+      standard = standardStreams(tasks);
+      pids = new Set(tasks.map(({ pid }) => pid));
+    },
+    descriptors: [{
+      kind: "external file",
+      claims: (descriptor) =>
+        isNamed(descriptor) || isShared(descriptor) && (descriptor.info.flags & O.PATH) === 0,
+      survey(descriptor, task) {
+        if (isNamed(descriptor)) return undefined;
+        const problem = externalProblem(descriptor, task, pids, standard, holders);
+        const name = resourceName(descriptor);
+        if (problem === undefined && !noted.has(name)) {
+          noted.add(name);
+          session.note(`${name} is held outside of the tree: the restore provides it`);
+        }
+        return problem;
+      },
+      dump(context) {
+        const { descriptor, id } = context;
+        const name = resourceName(descriptor);
+        const image = describe(context);
+        writer.append(EXTERNAL, null, {
+          id,
+          name,
+          flags: descriptor.info.flags & ~O.CLOEXEC,
+          path: isTerminal(descriptor) ? descriptor.link.text : undefined,
+        });
+        return image;
+      },
+    }],
+  };
+
+  function describe({ descriptor, id, fown }: DescriptorDump): FileImage {
+    const flags = descriptor.info.flags & ~O.CLOEXEC;
+    if (descriptor.link.kind === "pipe") {
+      const pipeId = Number(descriptor.link.inode);
+      return { type: fd_types.PIPE, pipe: { id, pipeId, flags, fown } };
+    }
+    if (!isTerminal(descriptor)) {
+      session.requirePlugin();
+      return { type: fd_types.EXT, ext: { id, fown } };
+    }
+    const name = resourceName(descriptor);
+    let ttyInfoId = ttys.get(name);
+    if (ttyInfoId === undefined) {
+      ttys.set(name, ttyInfoId = ttys.size + 1);
+      writer.append(TTY_INFO, null, {
+        id: ttyInfoId,
+        type: TtyType.EXT_TTY,
+        locked: false,
+        exclusive: false,
+        packetMode: false,
+        sid: 0,
+        pgrp: 0,
+        rdev: descriptor.identity.rdev,
+        dev: descriptor.identity.dev,
+      });
+    }
+    return { type: fd_types.TTY, tty: { id, ttyInfoId, flags, fown } };
+  }
+}
+
+function restore(session: RestoreSession): RestoreHooks {
+  const { images, options } = session;
+  /** What stands in for each file, by id. */
+  const providers = new Map<number, { own: OwnFile; flags: number }>();
+  return {
+    load(context) {
+      const files = images.has(FILES, null) ? images.readList(FILES, null) : [];
+      const provided = files.filter((file) => isProvided(file, images, options));
+      if (provided.length === 0) return;
+      const numbers = descriptorNumbers(images);
+      const wanted = wantedFiles(provided, images, numbers);
+      const found = findProviders(wanted, numbers, options.inheritFds ?? {});
+      for (const { id, name, flags } of wanted) {
+        const number = found.get(id);
+        if (number === undefined) {
+          context.problem({
+            what: `nothing stands in for ${name}, which was held outside of the tree`,
+            hint: `open something in its place and name it: --inherit-fd 'fd[N]:${name}'`,
+          });
+          continue;
+        }
+        const own = lookAtOwn(number);
+        if (own === undefined) {
+          context.problem({
+            what:
+              `descriptor ${number}, which is to stand in for ${name}, is not open in this tool`,
+            hint: "open it, for example with a redirection of the shell",
+          });
+          continue;
+        }
+        providers.set(id, { own, flags: flags ?? own.flags });
+      }
+    },
+    descriptors: [{
+      kind: "external file",
+      restores: (file) => isProvided(file, images, options),
+      plan({ file, program, tree }) {
+        const { own, flags } = providers.get(file.id) as { own: OwnFile; flags: number };
+        const service = tree.serviceDescriptor(own.fd);
+        if (!own.opensAgain) return program.call("fcntl", service, F.DUPFD_CLOEXEC, 0);
+        // A pipe must keep its direction: as its own writer a reader would never see its end.
+        const access = own.isPipe ? own.flags & O.ACCMODE : flags & O.ACCMODE;
+        const how = reopenFlags(flags) & ~O.ACCMODE | access | O.CLOEXEC | O.NOCTTY | O.NONBLOCK;
+        const fd = program.call("openat", AT_FDCWD, `/proc/self/fd/${service}`, how, 0);
+        planStatusFlags(program, fd, flags, how);
+        return fd;
+      },
+    }],
+  };
+}

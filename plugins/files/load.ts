@@ -1,0 +1,78 @@
+/**
+ * Whether the files that the images name are still what they were, before anything is built.
+ *
+ * @module
+ */
+import type { LoadContext, OperationOptions } from "../../core/plugin.ts";
+import type { reg_file_entry } from "../../images/gen/regfile_pb.ts";
+import { S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
+
+/** What is found at a path: its mode and size, or the error's name. */
+export type Found = { readonly mode: number; readonly size: bigint } | string;
+
+/** Looks at a path; of a symbolic link at itself if `link` says so. */
+export function lookAt(path: string, link: boolean): Found {
+  try {
+    const info = link ? Deno.lstatSync(path) : Deno.statSync(path);
+    return { mode: info.mode ?? 0, size: BigInt(info.size) };
+  } catch (error) {
+    return error instanceof Error && "code" in error ? String(error.code) : String(error);
+  }
+}
+
+/**
+ * Reports every file that has gone, has become something else, or has another size than at the checkpoint.
+ * A file that changes under a program that has read a part of it is no longer what that program knows.
+ *
+ * @param files the regular file entries of the images, those of executables, mappings and directories too
+ * @param look how to look at a path
+ */
+export function checkFiles(
+  files: Iterable<reg_file_entry>,
+  context: LoadContext,
+  options: OperationOptions,
+  look: (path: string, link: boolean) => Found = lookAt,
+): void {
+  const pids = new Set(context.tasks.map(({ pid }) => pid));
+  const told = new Set<string>();
+  const report = (what: string, hint: string): void => {
+    if (!told.has(what)) context.problem({ what, hint });
+    told.add(what);
+  };
+  for (const file of files) {
+    if (file.ext === true) {
+      report(
+        `the images leave out the external file ${file.name}`,
+        "they were made with --external file[...], which cannot be restored yet",
+      );
+      continue;
+    }
+    const path = options.remap?.[file.name] ?? file.name;
+    const task = /^\/proc\/(\d+)(\/|$)/.exec(path);
+    // The files of a task of the tree are there when the task is.
+    if (task !== null && pids.has(Number(task[1]))) continue;
+    const whose = path === file.name ? path : `${path} (for ${file.name})`;
+    const found = look(path, ((file.mode ?? 0) & S_IFMT) === S_IFLNK);
+    if (typeof found === "string") {
+      report(
+        found === "ENOENT" || found === "ENOTDIR"
+          ? `the file ${whose} does not exist`
+          : `the file ${whose} cannot be looked at: ${found}`,
+        "bring it back, or name another one with --remap",
+      );
+    } else if (file.mode !== undefined && (file.mode & S_IFMT) !== (found.mode & S_IFMT)) {
+      report(
+        `${whose} was a ${typeName(file.mode)} and is a ${typeName(found.mode)} now`,
+        "bring the old one back, or name another one with --remap",
+      );
+    } else if (
+      file.size !== undefined && (found.mode & S_IFMT) === S_IFREG && file.size !== found.size &&
+      options.ignoreFileChange !== true
+    ) {
+      report(
+        `the file ${whose} has ${found.size} bytes now and had ${file.size} at the checkpoint`,
+        "bring the old one back, or pass --ignore-file-change if the program can bear it",
+      );
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Plugin `files`: open regular files, directories, devices without state, and what is open with O_PATH.
+ *
+ * Saved: a `reg_file_entry` of `files.img` with the path, the status flags, the position, the owner, and
+ * for the check at restore the mode and size. Contents stay where they are: in the file system.
+ *
+ * Restored: open(2) with the same flags, except those that would create or empty the file, then lseek(2).
+ * The kernel drops O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC itself once a file is open (do_dentry_open() of
+ * `fs/open.c`), but images may come from elsewhere. Files of /proc/PID of the tree open like any other:
+ * by then the tasks exist, and have their pids.
+ *
+ * Refused at the checkpoint: deleted files, paths that lead elsewhere, locks and leases. Refused at restore,
+ * all at once and before anything is built: files that are gone, of another type or another size. A log
+ * that is only appended to may grow meanwhile, so its size is not saved (as in CRIU).
+ *
+ * @module
+ */
+import { isNamedExternal } from "../../core/checkpoint/outside.ts";
+import { O } from "../../core/linux/fcntl.ts";
+import { definePlugin, type DescriptorPlan, type Plugin } from "../../core/plugin.ts";
+import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
+import type { Argument } from "../../core/remote/program.ts";
+import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import type { reg_file_entry } from "../../images/gen/regfile_pb.ts";
+import { FILES, REMAP_FPATH } from "../../images/kinds/files.ts";
+import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
+import { checkFiles } from "./load.ts";
+import { lockProblem, pathProblem } from "./survey.ts";
+
+const SEEK_SET = 0;
+/** CRIU's position of what has none. */
+const NO_POSITION = 0xffff_ffff_ffff_ffffn;
+
+/** The plugin. */
+export const files: Plugin = definePlugin({
+  name: "files",
+  description: "open regular files, directories and simple devices",
+  images: [FILES],
+  checkpoint: (session) => ({
+    descriptors: [{
+      kind: "file",
+      claims: (descriptor) =>
+        isPlainFile(descriptor) && !isNamedExternal(session.options, descriptor),
+      survey: (descriptor) => lockProblem(descriptor) ?? pathProblem(descriptor),
+      dump({ descriptor, id, fown }) {
+        const { info, link, identity } = descriptor;
+        const flags = info.flags & ~O.CLOEXEC;
+        const sized = (identity.mode & S_IFMT) === S_IFREG && !isLog(flags);
+        return {
+          type: fd_types.REG,
+          reg: {
+            id,
+            flags,
+            pos: info.pos,
+            fown,
+            name: link.text,
+            mode: identity.mode,
+            size: sized ? BigInt(identity.size) : undefined,
+          },
+        };
+      },
+    }],
+  }),
+  restore: (session) => ({
+    load(context) {
+      const { images, options } = session;
+      if (!images.has(FILES, null)) return;
+      const entries = images.readList(FILES, null);
+      checkFiles(entries.flatMap(({ reg }) => reg === undefined ? [] : [reg]), context, options);
+      if (images.has(REMAP_FPATH, null) && images.readList(REMAP_FPATH, null).length > 0) {
+        context.problem({
+          what: "the images have files that were deleted or had another name (remap-fpath.img)",
+          hint: "such files cannot be restored yet",
+        });
+      }
+    },
+    descriptors: [{
+      kind: "file",
+      restores: (file) => file.type === fd_types.REG && file.reg !== undefined,
+      plan: ({ file, program, tree }: DescriptorPlan) => {
+        const reg = file.reg as reg_file_entry;
+        const flags = reopenFlags(reg.flags);
+        const fd = tree.files.open(program, file.id, flags);
+        if ((reg.flags & O.PATH) !== 0) return fd;
+        planPosition(program.call.bind(program), fd, reg);
+        planStatusFlags(program, fd, reg.flags, flags);
+        return fd;
+      },
+    }],
+  }),
+});
+
+/** Adds the call that sets the position; a new open file is at 0, and devices have none. */
+function planPosition(
+  call: (name: "lseek", ...args: Argument[]) => unknown,
+  fd: Argument,
+  { pos, mode }: reg_file_entry,
+): void {
+  if (pos === 0n || pos === NO_POSITION) return;
+  const type = mode === undefined ? S_IFREG : mode & S_IFMT;
+  if (type === S_IFREG || type === S_IFDIR) call("lseek", fd, pos, SEEK_SET);
+}
+
+/** Whether a file is only appended to: its size is nobody's business then. */
+function isLog(flags: number): boolean {
+  return (flags & O.ACCMODE) === O.WRONLY && (flags & O.APPEND) !== 0;
+}
