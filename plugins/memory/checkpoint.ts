@@ -1,0 +1,161 @@
+/**
+ * The checkpoint hooks.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { isErrno } from "../../core/linux/errno.ts";
+import { PR } from "../../core/linux/mman.ts";
+import { readAuxv, readTaskLink } from "../../core/linux/procfs/mod.ts";
+import type {
+  CheckpointHooks,
+  CheckpointSession,
+  FrozenTask,
+  SurveyContext,
+} from "../../core/plugin.ts";
+import { VMA_AREA_GUARD } from "../../images/flags.ts";
+import { MM } from "../../images/kinds/memory.ts";
+import { mappingDumpers } from "./dumpers.ts";
+import { MappedFiles } from "./file_check.ts";
+import { VMA_EXTRA } from "../../images/kinds/vma_extra.ts";
+import { memfdDumper } from "./memfd.ts";
+import { mmBounds, savedAuxv } from "./mm_fields.ts";
+import { findPages, type TaskPages, writePages } from "./pages.ts";
+import { SharedObjects } from "./shared_objects.ts";
+import { extraOf, type VmaImage } from "./vma_image.ts";
+
+const O_RDONLY = 0;
+const DELETED = " (deleted)";
+
+/** What only the task itself can tell. */
+interface Told {
+  readonly brk: bigint;
+  readonly dumpable: number;
+  readonly thpDisabled: boolean;
+}
+
+/** Makes the hooks for one checkpoint. */
+export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
+  const files = new MappedFiles();
+  const shared = new SharedObjects(session);
+  const told = new Map<number, Told>();
+  const found = new Map<number, TaskPages>();
+  const pagesOf = (task: FrozenTask): TaskPages => {
+    let pages = found.get(task.pid);
+    if (pages === undefined) found.set(task.pid, pages = findPages(task));
+    return pages;
+  };
+  const ownsMemory = (task: FrozenTask): boolean => task.memoryOwner === task.pid;
+
+  return {
+    mappings: mappingDumpers(session, files, shared),
+    descriptors: [memfdDumper(shared)],
+
+    survey(tree) {
+      files.forget();
+      for (const { pid } of tree.tasks) surveyExecutable(pid, tree);
+    },
+
+    collectTask(task, program) {
+      if (!ownsMemory(task)) return;
+      const brk = program.try("brk", 0);
+      const dumpable = program.try("prctl", PR.GET_DUMPABLE, 0, 0, 0, 0);
+      const thp = program.try("prctl", PR.GET_THP_DISABLE, 0, 0, 0, 0);
+      return (reply) => {
+        told.set(task.pid, {
+          brk: reply.result(brk),
+          dumpable: Number(reply.result(dumpable)),
+          thpDisabled: !isErrno(reply.result(thp)) && reply.result(thp) !== 0n,
+        });
+      };
+    },
+
+    dumpTask(task) {
+      if (!ownsMemory(task)) return;
+      const { brk, dumpable, thpDisabled } = told.get(task.pid) as Told;
+      const vmas: VmaImage[] = [];
+      const extras = [];
+      for (const vma of task.proc.vmas) {
+        // The kernel makes it anew where a probe needs it.
+        if (vma.name === "[uprobes]") continue;
+        vmas.push(session.mappingDumper(vma, task.proc).dump(vma, task));
+        const extra = extraOf(vma);
+        if (extra === undefined) continue;
+        extras.push(extra);
+        if (extra.sealed) session.requirePlugin();
+      }
+      for (const { start, size } of pagesOf(task).guards) vmas.push(guardImage(start, size));
+      session.writer.write(MM, task.pid, {
+        ...mmBounds(task.proc.stat),
+        mmBrk: brk,
+        exeFileId: saveExecutable(task.pid, session),
+        mmSavedAuxv: savedAuxv(readAuxv(task.pid)),
+        vmas,
+        dumpable,
+        thpDisabled,
+      });
+      if (extras.length > 0) session.writer.writeList(VMA_EXTRA, task.pid, extras);
+    },
+
+    pages: (tree) => writePages(session, tree.tasks.filter(ownsMemory), pagesOf, shared),
+  };
+}
+
+/** A range with guards, as the image has it: a mapping that is none. */
+function guardImage(start: bigint, size: bigint): VmaImage {
+  return {
+    start,
+    end: start + size,
+    pgoff: 0n,
+    shmid: 0n,
+    prot: 0,
+    flags: 0,
+    status: VMA_AREA_GUARD,
+    fd: -1n,
+  };
+}
+
+function surveyExecutable(pid: number, tree: SurveyContext): void {
+  const link = readTaskLink(pid, "exe");
+  if (link === undefined) return;
+  if (link.endsWith(DELETED) && !exists(link)) {
+    tree.problem({
+      pid,
+      what: `its executable ${link.slice(0, -DELETED.length)} was deleted`,
+      hint: "restart the program if the file was replaced by an update",
+    });
+  } else if (!isSameFile(`/proc/${pid}/exe`, link)) {
+    tree.problem({
+      pid,
+      what: `its executable ${link} is another file by now, or not to be found from here`,
+      hint: "run in the mount namespace of the process, or restart it if the file was replaced",
+    });
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isSameFile(a: string, b: string): boolean {
+  try {
+    const first = Deno.statSync(a), second = Deno.statSync(b);
+    return first.dev === second.dev && first.ino === second.ino;
+  } catch {
+    return false;
+  }
+}
+
+function saveExecutable(pid: number, session: CheckpointSession): number {
+  const path = readTaskLink(pid, "exe");
+  if (path === undefined) {
+    throw new StasisError("unsupported", `task ${pid} has no executable`, { pid });
+  }
+  const { size, mode } = Deno.statSync(path);
+  return session.files.path(path, O_RDONLY, BigInt(size), mode ?? undefined);
+}

@@ -1,0 +1,213 @@
+/**
+ * The kinds of mapping, as they are saved. Each kind says how `mm-PID.img` describes it.
+ *
+ * @module
+ */
+import type { Task } from "../../core/checkpoint/task.ts";
+import type { Problem } from "../../core/errors.ts";
+import { type MappingKind, mappingKind, type Vma } from "../../core/linux/procfs/mod.ts";
+import type { CheckpointSession, MappingDumper } from "../../core/plugin.ts";
+import {
+  VMA_ANON_PRIVATE,
+  VMA_ANON_SHARED,
+  VMA_AREA_HEAP,
+  VMA_AREA_MEMFD,
+  VMA_AREA_REGULAR,
+  VMA_AREA_UPROBES,
+  VMA_AREA_VDSO,
+  VMA_AREA_VSYSCALL,
+  VMA_AREA_VVAR,
+  VMA_FILE_PRIVATE,
+  VMA_FILE_SHARED,
+} from "../../images/flags.ts";
+import { mapFilesPath, type MappedFiles } from "./file_check.ts";
+import type { SharedObjects } from "./shared_objects.ts";
+import { describeVma } from "./vma_image.ts";
+
+type SurveyProblem = Omit<Problem, "plugin" | "pid"> | undefined;
+
+const O_RDONLY = 0, O_RDWR = 2;
+
+/** Names that mappings of the kernel's own have. */
+const KERNEL_STATUS: Partial<Record<MappingKind, number>> = {
+  vdso: VMA_AREA_REGULAR | VMA_AREA_VDSO | VMA_ANON_PRIVATE,
+  vvar: VMA_AREA_REGULAR | VMA_AREA_VVAR | VMA_ANON_PRIVATE,
+  vvar_vclock: VMA_AREA_REGULAR | VMA_AREA_VVAR | VMA_ANON_PRIVATE,
+  vsyscall: VMA_AREA_VSYSCALL | VMA_ANON_PRIVATE,
+};
+
+/** What no kind of mapping may have, with the reason. */
+export function surveyFlags(vma: Vma): SurveyProblem {
+  const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+  if (["um", "uw", "ui"].some((code) => vma.flags.has(code))) {
+    return {
+      what: `its mapping ${range} is registered with a userfaultfd, which cannot be saved`,
+      hint: "have the program unregister it first",
+    };
+  }
+  if (vma.flags.has("ss")) {
+    return {
+      what: `its mapping ${range} is a shadow stack, which cannot be saved yet`,
+      hint: "start it without user shadow stacks (GLIBC_TUNABLES=glibc.cpu.x86_shstk=off)",
+    };
+  }
+  return undefined;
+}
+
+function isHuge(vma: Vma): boolean {
+  return vma.flags.has("ht");
+}
+
+/**
+ * The kind of a mapping, also of one whose name was covered by prctl(PR_SET_VMA_ANON_NAME): named shared
+ * memory may be a memfd or not.
+ */
+function kindOf(vma: Vma, task: Task): { readonly kind: MappingKind; readonly name: string } {
+  const kind = mappingKind(vma);
+  if (kind !== "named-shared-anonymous") return { kind, name: vma.name };
+  let link: string;
+  try {
+    link = Deno.readLinkSync(mapFilesPath(task.pid, vma));
+  } catch {
+    return { kind: "shared-anonymous", name: vma.name };
+  }
+  const name = link.replace(/ \(deleted\)$/, "");
+  return { kind: mappingKind({ name, deleted: true }), name };
+}
+
+/** The mapping dumpers of this plugin. */
+export function mappingDumpers(
+  session: CheckpointSession,
+  files: MappedFiles,
+  shared: SharedObjects,
+): MappingDumper[] {
+  const isFile = (vma: Vma): boolean =>
+    mappingKind(vma) === "file" && vma.name.startsWith("/") && !isHuge(vma) && !isUnusual(vma);
+  return [
+    {
+      kind: "anonymous memory",
+      claims: (vma) => !vma.shared && !isHuge(vma) && ANONYMOUS.has(mappingKind(vma)),
+      survey: surveyFlags,
+      dump(vma) {
+        const heap = mappingKind(vma) === "heap" ? VMA_AREA_HEAP : 0;
+        return describeVma(vma, {
+          status: VMA_AREA_REGULAR | VMA_ANON_PRIVATE | heap,
+          anonymous: true,
+        });
+      },
+    },
+    {
+      kind: "the kernel's own",
+      claims: (vma) => KERNEL_STATUS[mappingKind(vma)] !== undefined || vma.name === "[uprobes]",
+      dump: (vma) =>
+        describeVma(vma, {
+          status: KERNEL_STATUS[mappingKind(vma)] ?? VMA_AREA_UPROBES,
+          anonymous: true,
+        }),
+    },
+    {
+      kind: "a file",
+      claims: (vma, task) => isFile(vma) && !files.of(vma, task).isDevice,
+      survey: (vma, task) => surveyFlags(vma) ?? files.of(vma, task).problem,
+      dump(vma, task) {
+        const { size, mode } = files.of(vma, task.proc);
+        return describeVma(vma, {
+          status: VMA_AREA_REGULAR | (vma.shared ? VMA_FILE_SHARED : VMA_FILE_PRIVATE),
+          anonymous: false,
+          shmid: BigInt(session.files.path(vma.name, O_RDONLY, size, mode)),
+          fdflags: writableFile(vma) ? O_RDWR : O_RDONLY,
+        });
+      },
+    },
+    {
+      kind: "shared anonymous memory",
+      claims: (vma, task) =>
+        vma.shared && !isHuge(vma) && kindOf(vma, task).kind === "shared-anonymous",
+      survey: surveyFlags,
+      dump(vma, task) {
+        shared.note(vma.inode, mapFilesPath(task.pid, vma));
+        return describeVma(vma, {
+          status: VMA_AREA_REGULAR | VMA_ANON_SHARED,
+          anonymous: true,
+          shmid: vma.inode,
+          fdflags: O_RDWR,
+        });
+      },
+    },
+    {
+      kind: "a memfd",
+      claims: (vma, task) => !isHuge(vma) && kindOf(vma, task).kind === "memfd",
+      survey: surveyFlags,
+      dump(vma, task) {
+        const name = kindOf(vma, task.proc).name.slice("/memfd:".length);
+        const id = shared.memfdFile(vma.inode, name, mapFilesPath(task.pid, vma));
+        return describeVma(vma, {
+          status: VMA_AREA_REGULAR | VMA_AREA_MEMFD |
+            (vma.shared ? VMA_FILE_SHARED : VMA_FILE_PRIVATE),
+          anonymous: false,
+          shmid: BigInt(id),
+          fdflags: writableFile(vma) ? O_RDWR : O_RDONLY,
+        });
+      },
+    },
+    {
+      kind: "memory that cannot be saved",
+      claims: (vma) => refusal(vma) !== undefined,
+      survey: refusal,
+      dump(vma) {
+        throw new Error(refusal(vma)?.what ?? "this mapping can be saved");
+      },
+    },
+  ];
+}
+
+const ANONYMOUS: ReadonlySet<MappingKind> = new Set<MappingKind>([
+  "anonymous",
+  "heap",
+  "stack",
+  "named-anonymous",
+]);
+
+/** A shared mapping that may be made writable was made from a file that was open for writing. */
+function writableFile(vma: Vma): boolean {
+  return vma.shared && vma.flags.has("mw");
+}
+
+/** Files that are none: their names are the kernel's. */
+function isUnusual(vma: Vma): boolean {
+  return vma.deleted && (vma.name === "/[aio]" || vma.name === "/secretmem");
+}
+
+/** Kinds of memory that cannot be saved, each with the reason. */
+function refusal(vma: Vma): SurveyProblem {
+  const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+  const kind = mappingKind(vma);
+  if (kind === "sysv-shm") {
+    return {
+      what: `its mapping ${range} is System V shared memory, which cannot be saved yet`,
+      hint: "have the program detach it (shmdt) first",
+    };
+  }
+  if (isHuge(vma)) {
+    return {
+      what: `its mapping ${range} is of reserved huge pages (hugetlb), which cannot be saved yet`,
+      hint: "let the program use transparent huge pages (madvise) instead",
+    };
+  }
+  if (vma.deleted && vma.name === "/[aio]") {
+    return {
+      what: `its mapping ${range} is a ring of io_setup, which cannot be saved yet`,
+      hint: "have the program end its asynchronous I/O (io_destroy) first",
+    };
+  }
+  if (vma.deleted && vma.name === "/secretmem") {
+    return {
+      what: `its mapping ${range} is secret memory (memfd_secret), which nobody else may read`,
+      hint: "have the program give it up first",
+    };
+  }
+  if (kind === "shared-anonymous" && !vma.shared) {
+    return { what: `its mapping ${range} is a private copy of shared anonymous memory` };
+  }
+  return undefined;
+}

@@ -1,0 +1,129 @@
+/**
+ * What this kernel and this user can do about memory.
+ *
+ * @module
+ */
+import { PAGE_SIZE } from "../../core/linux/address.ts";
+import { addressOf, ioctl, prctl, syscall } from "../../core/linux/libc_ffi.ts";
+import { isErrno } from "../../core/linux/errno.ts";
+import { MADV, MAP, PR, PROT } from "../../core/linux/mman.ts";
+import { PageIs, PAGEMAP_SCAN, pageRegion, pmScanArg } from "../../core/linux/procfs/mod.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { Feature } from "../../core/plugin.ts";
+import { openPath } from "./shared_objects.ts";
+
+/** A page of this process, unmapped with its scope. */
+function withPage<T>(use: (address: bigint) => T): T | undefined {
+  const flags = MAP.PRIVATE | MAP.ANONYMOUS;
+  const address = syscall(
+    SYSCALLS.mmap,
+    0,
+    PAGE_SIZE,
+    PROT.READ | PROT.WRITE,
+    flags,
+    -1,
+    0,
+  );
+  if (isErrno(address)) return undefined;
+  try {
+    return use(address);
+  } finally {
+    syscall(SYSCALLS.munmap, address, PAGE_SIZE);
+  }
+}
+
+/** Whether PAGEMAP_SCAN takes these categories, asked about a page of this process. */
+function scans(categories: number): boolean {
+  return withPage((page) => {
+    using file = openPath("/proc/self/pagemap", 0);
+    const vector = new Uint8Array(pageRegion.size);
+    const argument = pmScanArg.make({
+      size: BigInt(pmScanArg.size),
+      start: page,
+      end: page + PAGE_SIZE,
+      vec: addressOf(vector),
+      vecLen: 1n,
+      categoryAnyofMask: BigInt(categories),
+      returnMask: BigInt(categories),
+    });
+    return ioctl(file.fd, PAGEMAP_SCAN, argument) >= 0;
+  }) ?? false;
+}
+
+let guardScan: boolean | undefined;
+
+/** Whether PAGEMAP_SCAN exists and finds guard regions (6.16 and later). */
+export function hasGuardScan(): boolean {
+  return guardScan ??= scans(PageIs.PRESENT | PageIs.GUARD);
+}
+
+function canOpenMapFiles(): boolean {
+  const maps = Deno.readTextFileSync("/proc/self/maps");
+  const range = /^([0-9a-f]+-[0-9a-f]+) .* \/.*$/m.exec(maps)?.[1];
+  if (range === undefined) return false;
+  try {
+    using _file = openPath(`/proc/self/map_files/${range}`, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hasMmMap(): boolean {
+  const size = new Uint8Array(4);
+  return prctl(PR.SET_MM, BigInt(PR.SET_MM_MAP_SIZE), addressOf(size), 0n, 0n) === 0;
+}
+
+function hasFixedNoReplace(): boolean {
+  return withPage((page) => {
+    const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE;
+    const result = syscall(SYSCALLS.mmap, page, PAGE_SIZE, PROT.NONE, flags, -1, 0);
+    // A kernel that does not know the flag takes the address as a hint, and maps elsewhere.
+    if (!isErrno(result)) syscall(SYSCALLS.munmap, result, PAGE_SIZE);
+    return isErrno(result);
+  }) ?? false;
+}
+
+function hasGuards(): boolean {
+  return withPage((page) =>
+    syscall(SYSCALLS.madvise, page, PAGE_SIZE, MADV.GUARD_INSTALL) === 0n
+  ) ?? false;
+}
+
+/** The features for `stasis check`. */
+export function memoryFeatures(): Feature[] {
+  return [
+    {
+      name: "PAGEMAP_SCAN",
+      available: scans(PageIs.PRESENT),
+      required: false,
+      note: "finds pages quickly; without it /proc/PID/pagemap is read page by page",
+    },
+    {
+      name: "PR_SET_MM_MAP",
+      available: hasMmMap(),
+      required: true,
+      note: "restores the bounds of code, data, heap, arguments and the executable",
+    },
+    {
+      name: "MAP_FIXED_NOREPLACE",
+      available: hasFixedNoReplace(),
+      required: true,
+      note: "restores mappings at their addresses",
+    },
+    {
+      name: "map_files",
+      available: canOpenMapFiles(),
+      required: false,
+      note: "saves and restores shared anonymous memory; needs root or CAP_CHECKPOINT_RESTORE",
+    },
+    {
+      name: "MADV_GUARD_INSTALL",
+      available: hasGuards(),
+      required: false,
+      note: hasGuardScan() || !hasGuards()
+        ? "restores guard regions"
+        : "guard regions exist on this kernel and can be found through /proc/PID/pagemap only",
+    },
+  ];
+}

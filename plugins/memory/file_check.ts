@@ -1,0 +1,109 @@
+/**
+ * Whether a mapped file can be opened again by its path.
+ *
+ * @module
+ */
+import type { Task } from "../../core/checkpoint/task.ts";
+import type { Problem } from "../../core/errors.ts";
+import { errnoOf, type Vma } from "../../core/linux/procfs/mod.ts";
+
+/** What a mapped file is. */
+export interface MappedFile {
+  /** In bytes; absent for what has none. */
+  readonly size?: bigint;
+  /** `st_mode`. */
+  readonly mode: number;
+  /** A character device other than /dev/zero, or anything else that is no regular file. */
+  readonly isDevice: boolean;
+  /** Why it cannot be saved. */
+  readonly problem?: Omit<Problem, "plugin" | "pid">;
+}
+
+const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFCHR = 0o020000;
+/** Of /dev/zero: 1:5. */
+const DEV_ZERO = 0x105;
+
+/** Looks at mapped files; each once, until {@link MappedFiles.forget}. */
+export class MappedFiles {
+  readonly #known = new Map<string, MappedFile>();
+
+  /** Forgets everything: the target has run since. */
+  forget(): void {
+    this.#known.clear();
+  }
+
+  /** Looks at the file of a mapping. */
+  of(vma: Vma, task: Task): MappedFile {
+    const { dev, inode, name, deleted } = vma;
+    const key = `${dev.major}:${dev.minor}:${inode}:${deleted ? 1 : 0}:${name}`;
+    let file = this.#known.get(key);
+    if (file === undefined) this.#known.set(key, file = look(vma, task));
+    return file;
+  }
+}
+
+/** Where `/proc` leads to the file behind a mapping, whatever became of its path. */
+export function mapFilesPath(pid: number, vma: Pick<Vma, "start" | "end">): string {
+  return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
+}
+
+function look(vma: Vma, task: Task): MappedFile {
+  const { name, deleted } = vma;
+  const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(name);
+  } catch (error) {
+    const problem = deleted
+      ? {
+        what: `its mapping ${range} is of ${name}, which was deleted`,
+        hint: "restart the program if the file was replaced by an update",
+      }
+      : {
+        what: `its mapping ${range} is of ${name}, which this process cannot find (${
+          errnoOf(error) ?? String(error)
+        })`,
+        hint: "run in the mount namespace of the process",
+      };
+    return { mode: 0, isDevice: false, problem };
+  }
+  const mode = info.mode ?? 0;
+  const type = mode & S_IFMT;
+  const isZero = type === S_IFCHR && info.rdev === DEV_ZERO;
+  const isDevice = type !== S_IFREG && !isZero;
+  if (!isSame(info, vma, task)) {
+    return {
+      mode,
+      isDevice: false,
+      problem: {
+        what: `its mapping ${range} is of a file that was ${name}; another one has that path now`,
+        hint: "restart the program if the file was replaced by an update",
+      },
+    };
+  }
+  return { mode, isDevice, size: type === S_IFREG ? BigInt(info.size) : undefined };
+}
+
+function isSame(info: Deno.FileInfo, vma: Vma, task: Task): boolean {
+  const sameInode = BigInt(info.ino ?? 0) === vma.inode;
+  if (sameInode && major(info.dev) === vma.dev.major && minor(info.dev) === vma.dev.minor) {
+    return true;
+  }
+  // Some file systems (overlayfs, btrfs) show one device in maps and another one in stat.
+  try {
+    const mapped = Deno.statSync(mapFilesPath(task.pid, vma));
+    return mapped.dev === info.dev && mapped.ino === info.ino;
+  } catch {
+    return sameInode && !vma.deleted;
+  }
+}
+
+/** As glibc's gnu_dev_major(). */
+function major(dev: number): number {
+  return Number((BigInt(dev) >> 8n & 0xfffn) | (BigInt(dev) >> 32n & ~0xfffn));
+}
+
+/** As glibc's gnu_dev_minor(). */
+function minor(dev: number): number {
+  return Number((BigInt(dev) & 0xffn) | (BigInt(dev) >> 12n & 0xffffff00n));
+}

@@ -1,0 +1,69 @@
+/**
+ * Memfds as descriptors: `files.img` has the open file, `memfd.img` the object behind it.
+ *
+ * @module
+ */
+import type { Descriptor } from "../../core/checkpoint/task.ts";
+import type { DescriptorDumper, DescriptorPlanner } from "../../core/plugin.ts";
+import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import type { SharedObjects } from "./shared_objects.ts";
+import type { ObjectPlans } from "./plan_objects.ts";
+
+const O_CLOEXEC = 0o2000000;
+const AT_FDCWD = -100;
+
+/** A descriptor's path below /proc. */
+function procPath({ pid, fd }: Descriptor): string {
+  return `/proc/${pid}/fd/${fd}`;
+}
+
+/** Memfds of huge pages lie on hugetlbfs, whose block size is that of its pages. */
+function isHuge(descriptor: Descriptor): boolean {
+  return (Deno.statSync(procPath(descriptor)).blksize ?? 0) > 4096;
+}
+
+/** Saves memfds. */
+export function memfdDumper(shared: SharedObjects): DescriptorDumper {
+  return {
+    kind: "memfd",
+    claims: ({ link }) => link.kind === "memfd",
+    survey(descriptor) {
+      if (!isHuge(descriptor)) return undefined;
+      return {
+        what: `its descriptor ${descriptor.fd} is a memfd of reserved huge pages (hugetlb), ` +
+          "which cannot be saved yet",
+        hint: "let the program use transparent huge pages instead",
+      };
+    },
+    dump({ descriptor, id, fown }) {
+      const path = procPath(descriptor);
+      const inode = BigInt(descriptor.identity.ino);
+      return {
+        type: fd_types.MEMFD,
+        memfd: {
+          id,
+          flags: descriptor.info.flags & ~O_CLOEXEC,
+          pos: descriptor.info.pos,
+          fown,
+          inodeId: shared.memfdInode(inode, descriptor.link.path, path),
+        },
+      };
+    },
+  };
+}
+
+/** Restores memfds: every task inherits the object from the seed, and opens it anew. */
+export function memfdPlanner(objects: ObjectPlans): DescriptorPlanner {
+  return {
+    kind: "memfd",
+    restores: ({ type }) => type === fd_types.MEMFD,
+    plan({ file, program }) {
+      const memfd = file.memfd!;
+      const object = objects.memfd(memfd.inodeId);
+      const path = `/proc/self/fd/${object.service}`;
+      const fd = program.call("openat", AT_FDCWD, path, memfd.flags, 0);
+      if (memfd.pos !== 0n) program.expect(memfd.pos, "lseek", fd, memfd.pos, 0);
+      return fd;
+    },
+  };
+}

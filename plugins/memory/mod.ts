@@ -1,0 +1,37 @@
+/**
+ * The memory plugin: address spaces and what is in them.
+ *
+ * | what | image | brought back by |
+ * |---|---|---|
+ * | mappings, bounds, auxiliary vector, executable | `mm-PID.img` | mmap, prctl(PR_SET_MM_MAP) |
+ * | names, seals, locks on fault | `vma-extra-PID.img` | prctl(PR_SET_VMA), mseal, mlock2 |
+ * | pages | `pagemap-PID.img`, `pages-N.img` | preadv by the task itself |
+ * | shared anonymous memory, contents of memfds | `pagemap-shmem-ID.img`, `pages-N.img` | the seed, once |
+ * | memfds | `memfd.img`, `files.img` | memfd_create in the seed, open of what was inherited |
+ *
+ * At a checkpoint a task writes its own pages: the memory bandwidth is used once, and all tasks work at the
+ * same time. Only pages that hold something are written: no zero pages, nothing that a mapped file has.
+ *
+ * Kernel rules that force the order at restore: the executable can only be changed while nothing of the old
+ * one is mapped; shared anonymous memory has no name, so the first process must have it and all others
+ * inherit it; the vDSO can be moved but not made; seals of a memfd forbid mappings, and mseal(2) everything
+ * else, so both come last.
+ *
+ * @module
+ */
+import { definePlugin, type Plugin } from "../../core/plugin.ts";
+import { MEMFD_INODE, MM, PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
+import { memoryFeatures } from "./features.ts";
+import { VMA_EXTRA } from "../../images/kinds/vma_extra.ts";
+import { checkpointMemory } from "./checkpoint.ts";
+import { restoreMemory } from "./restore.ts";
+
+/** The memory plugin. */
+export const memory: Plugin = definePlugin({
+  name: "memory",
+  description: "mappings, their contents, shared memory, memfds",
+  images: [MM, PAGEMAP, SHMEM_PAGEMAP, PAGES, MEMFD_INODE, VMA_EXTRA],
+  check: memoryFeatures,
+  checkpoint: checkpointMemory,
+  restore: restoreMemory,
+});

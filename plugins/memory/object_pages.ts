@@ -1,0 +1,72 @@
+/**
+ * Writes the contents of a shared memory object: only what it holds, found by SEEK_DATA.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { PAGE_SIZE, pageAlign } from "../../core/linux/address.ts";
+import { errnoName, errnoNumber, isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { appendRun, type Run } from "./runs.ts";
+import { writeError } from "./target_writer.ts";
+
+const SEEK_DATA = 3, SEEK_HOLE = 4;
+/** What SEEK_DATA says behind the last data. */
+const ENXIO = BigInt(errnoNumber("ENXIO"));
+
+/** The parts of a file that hold data, in whole pages. */
+export function dataRuns(fd: number, size: bigint, path: string): Run[] {
+  const runs: Run[] = [];
+  for (let at = 0n; at < size;) {
+    const data = syscall(SYSCALLS.lseek, fd, at, SEEK_DATA);
+    if (data === -ENXIO) break;
+    const hole = isErrno(data) ? data : syscall(SYSCALLS.lseek, fd, data, SEEK_HOLE);
+    if (isErrno(hole)) {
+      const errno = errnoName(-hole);
+      throw new StasisError("syscall", `${path} cannot be searched for data: ${errno}`, { errno });
+    }
+    const start = data / PAGE_SIZE * PAGE_SIZE;
+    appendRun(runs, start, pageAlign(hole) - start);
+    at = hole;
+  }
+  return runs;
+}
+
+/** At most so much by one call. */
+const STEP = 64n << 20n;
+
+/**
+ * Copies runs of a file to the end of another one, within the kernel.
+ *
+ * @param step is called after each part, with its size
+ */
+export async function copyRuns(
+  from: number,
+  fromPath: string,
+  to: number,
+  toPath: string,
+  runs: readonly Run[],
+  step: (bytes: bigint) => Promise<void>,
+): Promise<void> {
+  let written = 0n;
+  for (const { start, size } of runs) {
+    const offset = new BigUint64Array([start]);
+    for (let left = size; left > 0n;) {
+      const count = syscall(SYSCALLS.sendfile, to, from, offset, left < STEP ? left : STEP);
+      if (isErrno(count)) throw writeError(toPath, Number(count));
+      // The end of a file that is no whole page: the rest of it reads as zero.
+      if (count === 0n) break;
+      left -= count;
+      await step(count);
+    }
+    if ((offset[0] as bigint) < start + size && start + size - (offset[0] as bigint) >= PAGE_SIZE) {
+      throw new StasisError("internal", `${fromPath} became shorter while it was saved`);
+    }
+    written += size;
+    // Pages files have whole pages.
+    const end = syscall(SYSCALLS.ftruncate, to, written);
+    if (isErrno(end)) throw writeError(toPath, Number(end));
+    syscall(SYSCALLS.lseek, to, written, 0);
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * The pages phase: which pages each task has, and writing them.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { pageAlign } from "../../core/linux/address.ts";
+import { addressOf, ioctl, pread } from "../../core/linux/libc_ffi.ts";
+import {
+  mappingKind,
+  type PageRegion,
+  PROT_READ,
+  scanPages,
+  type Vma,
+} from "../../core/linux/procfs/mod.ts";
+import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
+import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
+import { PE_PRESENT } from "../../images/mod.ts";
+import { hasGuardScan } from "./features.ts";
+import { copyRuns, dataRuns } from "./object_pages.ts";
+import {
+  appendRun,
+  contentRuns,
+  cutTransfers,
+  guardRuns,
+  pageCount,
+  type Run,
+  totalSize,
+  type Transfer,
+} from "./runs.ts";
+import { openPath, type SharedObjects } from "./shared_objects.ts";
+import { CHUNK, TaskWriter } from "./target_writer.ts";
+
+const O_RDONLY = 0, O_WRONLY = 1;
+
+/** What of a task's memory is saved. */
+export interface TaskPages {
+  /** Ascending; no run crosses from what the task may read into what it may not. */
+  readonly runs: readonly { readonly run: Run; readonly readable: boolean }[];
+  /** Ranges with guards. */
+  readonly guards: readonly Run[];
+}
+
+/** Finds the pages of a task that hold something. */
+export function findPages(task: FrozenTask): TaskPages {
+  const guardsKnown = hasGuardScan();
+  const scanned = task.proc.vmas.filter((vma) => {
+    const kind = mappingKind(vma);
+    if (kind === "vsyscall" || kind === "vvar" || kind === "vvar_vclock") return false;
+    if (kind === "vdso" || kind === "kernel") return false;
+    // Without PAGEMAP_SCAN a scan costs time for each page of an empty mapping too.
+    if (guardsKnown) return true;
+    return !vma.shared && (vma.rss > 0 || vma.swap > 0);
+  });
+  using file = openPath(`/proc/${task.pid}/pagemap`, O_RDONLY);
+  const regions = scanPages({ fd: file.fd, ioctl, pread, addressOf }, scanned);
+  const byVma = regionsByVma(task.proc.vmas, regions);
+  const runs: { run: Run; readable: boolean }[] = [];
+  const guards: Run[] = [];
+  for (const vma of task.proc.vmas) {
+    const own = byVma.get(vma) ?? [];
+    for (const { start, size } of guardRuns(own)) appendRun(guards, start, size);
+    for (const run of vmaRuns(vma, own)) {
+      const readable = (vma.prot & PROT_READ) !== 0;
+      const last = runs.at(-1);
+      if (last?.readable === readable && last.run.start + last.run.size === run.start) {
+        last.run = { start: last.run.start, size: last.run.size + run.size };
+      } else runs.push({ run, readable });
+    }
+  }
+  return { runs, guards };
+}
+
+/** The pages of one mapping that are saved. */
+function vmaRuns(vma: Vma, regions: readonly PageRegion[]): Run[] {
+  // The vDSO is saved whole: at restore it tells whether the kernel is another one.
+  if (mappingKind(vma) === "vdso") return [{ start: vma.start, size: vma.end - vma.start }];
+  // Droppable memory holds states of random number generators: it must not come twice.
+  if (vma.shared || vma.flags.has("dp")) return [];
+  return contentRuns(regions);
+}
+
+function regionsByVma(
+  vmas: readonly Vma[],
+  regions: readonly PageRegion[],
+): ReadonlyMap<Vma, readonly PageRegion[]> {
+  const byVma = new Map<Vma, PageRegion[]>();
+  let index = 0;
+  for (const region of regions) {
+    while (index < vmas.length && (vmas[index] as Vma).end <= region.start) index++;
+    const vma = vmas[index];
+    if (vma === undefined) break;
+    const own = byVma.get(vma);
+    if (own === undefined) byVma.set(vma, [region]);
+    else own.push(region);
+  }
+  return byVma;
+}
+
+/** Lets other events run, and ends where the user cancelled. */
+async function breathe(session: CheckpointSession): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  if (session.signal.aborted) throw new StasisError("cancelled", "cancelled");
+}
+
+/** Writes the pages of all tasks and objects. */
+export async function writePages(
+  session: CheckpointSession,
+  tasks: readonly FrozenTask[],
+  pagesOf: (task: FrozenTask) => TaskPages,
+  shared: SharedObjects,
+): Promise<void> {
+  let pagesId = 0;
+  let done = 0n;
+  let total = 0n;
+  {
+    using stack = new DisposableStack();
+    const writers: TaskWriter[] = [];
+    for (const task of tasks) {
+      const { runs } = pagesOf(task);
+      const id = ++pagesId;
+      session.writer.writePagemap(PAGEMAP, task.pid, {
+        pagesId: id,
+        entries: runs.map(({ run }) => ({
+          vaddr: run.start,
+          nrPages: pageCount(run),
+          flags: PE_PRESENT,
+        })),
+      });
+      const path = session.writer.createRaw(PAGES, id);
+      total += totalSize(runs.map(({ run }) => run));
+      if (runs.length === 0) continue;
+      const { direct, indirect } = cutByReadability(runs);
+      const file = openPath(path, O_WRONLY);
+      writers.push(stack.use(new TaskWriter(task.remote, file, path, direct, indirect)));
+    }
+    session.progress("memory", done, total);
+    for (let active = writers; active.length > 0;) {
+      runChunk(active);
+      done = writers.reduce((sum, { written }) => sum + written, 0n);
+      session.progress("memory", done, total);
+      active = active.filter((writer) => !writer.done);
+      if (active.length > 0) await breathe(session);
+    }
+  }
+  for (const { shmid, path } of shared.all) {
+    const size = BigInt(Deno.statSync(path).size);
+    if (size === 0n) continue;
+    using source = openPath(path, O_RDONLY);
+    const runs = dataRuns(source.fd, pageAlign(size), path);
+    total += totalSize(runs);
+    const id = ++pagesId;
+    session.writer.writePagemap(SHMEM_PAGEMAP, shmid, {
+      pagesId: id,
+      entries: runs.map((run) => ({
+        vaddr: run.start,
+        nrPages: pageCount(run),
+        flags: PE_PRESENT,
+      })),
+    });
+    const target = session.writer.createRaw(PAGES, id);
+    using file = openPath(target, O_WRONLY);
+    await copyRuns(source.fd, path, file.fd, target, runs, (bytes) => {
+      done += bytes;
+      session.progress("shared memory", done, total);
+      return breathe(session);
+    });
+  }
+}
+
+/** One chunk of every task, all at the same time. */
+function runChunk(writers: readonly TaskWriter[]): void {
+  const started: TaskWriter[] = [];
+  const errors: unknown[] = [];
+  for (const writer of writers) {
+    try {
+      writer.start();
+      started.push(writer);
+    } catch (error) {
+      errors.push(error);
+      break;
+    }
+  }
+  // What was begun must end before anything is undone.
+  for (const writer of started) {
+    try {
+      writer.finish();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+}
+
+/** Cuts a task's runs into what it can write itself and what it cannot. */
+export function cutByReadability(
+  runs: TaskPages["runs"],
+): { direct: Transfer[]; indirect: Transfer[] } {
+  const direct: Transfer[] = [];
+  const indirect: Transfer[] = [];
+  let offset = 0n;
+  for (let from = 0; from < runs.length;) {
+    const readable = runs[from]?.readable;
+    let to = from;
+    while (to < runs.length && runs[to]?.readable === readable) to++;
+    const group = runs.slice(from, to).map(({ run }) => run);
+    const transfers = cutTransfers(group, offset, CHUNK);
+    for (const transfer of transfers) (readable ? direct : indirect).push(transfer);
+    offset += totalSize(group);
+    from = to;
+  }
+  return { direct, indirect };
+}

@@ -1,0 +1,161 @@
+/**
+ * Shared memory objects at restore. The seed makes each and fills it; every task inherits it as a descriptor
+ * in the service range, and maps or opens that.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { pageAlign } from "../../core/linux/address.ts";
+import { F_ADD_SEALS, MAP, MFD, PROT } from "../../core/linux/mman.ts";
+import type { RestoreSession, TreePlanner } from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
+import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
+import { iovecs } from "./runs.ts";
+import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
+
+const O_RDONLY = 0, O_RDWR = 2;
+const AT_FDCWD = -100;
+/** The seed maps one object after the other to fill it, so far behind the parked vDSO. */
+const WINDOW_DISTANCE = 1n << 30n;
+
+/** An object. */
+export interface PlannedObject {
+  readonly shmid: bigint;
+  /** In bytes. */
+  readonly size: bigint;
+  /** Its entry, if it is a memfd. */
+  readonly memfd?: memfd_inode_entry;
+  /** The descriptor number under which every task has it. */
+  readonly service: number;
+}
+
+/** All objects of a tree. */
+export class ObjectPlans {
+  readonly #session: RestoreSession;
+  readonly #sizes = new Map<bigint, bigint>();
+  readonly #inodes = new Map<bigint, memfd_inode_entry>();
+  readonly #planned = new Map<bigint, PlannedObject>();
+  #window = 0n;
+
+  constructor(session: RestoreSession) {
+    this.#session = session;
+  }
+
+  /** Notes a memfd. */
+  addMemfd(entry: memfd_inode_entry): void {
+    this.#inodes.set(entry.inodeId, entry);
+  }
+
+  /** Notes that a mapping needs shared anonymous memory of at least this size. */
+  addAnonymous(shmid: bigint, size: bigint): void {
+    const known = this.#sizes.get(shmid) ?? 0n;
+    this.#sizes.set(shmid, size > known ? size : known);
+  }
+
+  /** Whether there are any. */
+  get isEmpty(): boolean {
+    return this.#sizes.size === 0 && this.#inodes.size === 0;
+  }
+
+  /** The object behind a mapping of shared anonymous memory. @throws {StasisError} `bad-image` */
+  anonymous(shmid: bigint): PlannedObject {
+    const object = this.#planned.get(shmid);
+    if (object === undefined) throw missing(`shared memory object ${shmid}`);
+    return object;
+  }
+
+  /** The object behind a memfd. @throws {StasisError} `bad-image` */
+  memfd(inodeId: number): PlannedObject {
+    const entry = this.#inodes.get(BigInt(inodeId));
+    const object = entry && this.#planned.get(BigInt(entry.shmid));
+    if (object === undefined) throw missing(`memfd ${inodeId}`);
+    return object;
+  }
+
+  /** Adds the making of all objects to the seed's program. */
+  plan(tree: TreePlanner): void {
+    const [first] = tree.tasks;
+    if (first === undefined) return;
+    this.#window = first.parkedVdso + WINDOW_DISTANCE;
+    for (const [shmid, size] of this.#sizes) this.#planOne(tree, shmid, pageAlign(size), undefined);
+    for (const entry of this.#inodes.values()) {
+      this.#planOne(tree, BigInt(entry.shmid), entry.size, entry);
+    }
+  }
+
+  #planOne(
+    tree: TreePlanner,
+    shmid: bigint,
+    size: bigint,
+    memfd: memfd_inode_entry | undefined,
+  ): void {
+    const { seed } = tree;
+    const service = tree.service();
+    const window = this.#window;
+    const length = pageAlign(size);
+    const prot = PROT.READ | PROT.WRITE;
+    if (memfd === undefined) {
+      const flags = MAP.SHARED | MAP.ANONYMOUS | MAP.NORESERVE | MAP.FIXED_NOREPLACE;
+      seed.expect(window, "mmap", window, length, prot, flags, -1, 0);
+      const path = `/proc/self/map_files/${window.toString(16)}-${(window + length).toString(16)}`;
+      tree.keep(seed.call("openat", AT_FDCWD, path, O_RDWR, 0), service);
+    } else {
+      const fd = seed.call("memfd_create", memfd.name, MFD.ALLOW_SEALING);
+      if (size > 0n) {
+        seed.call("ftruncate", fd, size);
+        const flags = MAP.SHARED | MAP.FIXED_NOREPLACE;
+        seed.expect(window, "mmap", window, length, prot, flags, fd, 0);
+      }
+      if (memfd.uid !== 0 || memfd.gid !== 0) seed.call("fchown", fd, memfd.uid, memfd.gid);
+      if (memfd.mode !== undefined && memfd.mode !== 0) {
+        seed.call("fchmod", fd, memfd.mode & 0o7777);
+      }
+      tree.keep(fd, service);
+    }
+    if (length > 0n) {
+      this.#fill(tree, shmid);
+      seed.call("munmap", window, length);
+    }
+    this.#planned.set(shmid, { shmid, size, memfd, service });
+  }
+
+  #fill(tree: TreePlanner, shmid: bigint): void {
+    const { images } = this.#session;
+    if (!images.has(SHMEM_PAGEMAP, shmid)) return;
+    const pagemap = images.readPagemap(SHMEM_PAGEMAP, shmid);
+    const runs = savedRuns(pagemap, images.pathOf(SHMEM_PAGEMAP, shmid))
+      .map((run) => ({ ...run, start: run.start + this.#window }));
+    if (runs.length === 0) return;
+    const pages = tree.serviceFile(images.pathOf(PAGES, pagemap.pagesId), O_RDONLY);
+    addReads(tree.seed, pages, runs);
+  }
+
+  /**
+   * Adds the seals of all memfds, when everything is mapped: F_SEAL_WRITE and its like would forbid that.
+   *
+   * @param program of any task
+   */
+  planSeals(program: SyscallProgram): void {
+    for (const { memfd, service } of this.#planned.values()) {
+      if (memfd === undefined || memfd.seals === 0) continue;
+      program.call("fcntl", service, F_ADD_SEALS, memfd.seals);
+    }
+  }
+}
+
+/** Adds the reads of runs from a pages file. */
+export function addReads(
+  program: SyscallProgram,
+  pages: number,
+  runs: readonly SavedRun[],
+): void {
+  for (const { runs: parts, offset, size } of readTransfers(runs)) {
+    const vector = program.data(iovecs(parts), `${parts.length} iovecs`);
+    program.expect(size, "preadv", pages, vector, parts.length, offset, 0);
+  }
+}
+
+function missing(what: string): StasisError {
+  return new StasisError("bad-image", `the images refer to ${what}, which they do not have`);
+}

@@ -1,0 +1,174 @@
+/**
+ * Planning the address space of a task: what it inherited goes, the vDSO and all mappings come, then their
+ * contents, then what madvise(2), mlock(2) and the like say of them.
+ *
+ * @module
+ */
+import { offsetAddress, remoteAddress, TASK_SIZE } from "../../core/linux/address.ts";
+import { MADV, MAP, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
+import type { Machine, MappingPlanner, TaskPlanner } from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { VMA_ANON_PRIVATE, VMA_AREA_GUARD, VMA_FILE_PRIVATE } from "../../images/flags.ts";
+import type { mm_entry } from "../../images/gen/mm_pb.ts";
+import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import type { vma_extra_entry } from "../../images/gen/vma_extra_pb.ts";
+import { planMmFields } from "./mm_fields.ts";
+import { addReads } from "./plan_objects.ts";
+import { isMapped } from "./planners.ts";
+import { ContentFinder, type SavedRun, withoutHoles } from "./saved_pages.ts";
+import { isVdsoCode, isVdsoPart, vdsoParts } from "./vdso.ts";
+
+/** What is known of a task's memory. */
+export interface TaskMemory {
+  readonly mm: mm_entry;
+  /** What its mappings have beyond `mm`, by their first address. */
+  readonly extras: ReadonlyMap<bigint, vma_extra_entry>;
+  /** All its pages. */
+  readonly runs: readonly SavedRun[];
+  /** The service number of the pages file; undefined if there are no pages. */
+  readonly pages: number | undefined;
+}
+
+/** What planning asks of its surroundings. */
+export interface MemoryContext {
+  readonly machine: Machine;
+  readonly plannerOf: (vma: vma_entry, mm: mm_entry) => MappingPlanner;
+  /** A descriptor number that no task uses, for the executable. */
+  readonly exeFd: number;
+}
+
+/** Advice that decides how pages are allocated: it comes before the contents. */
+const EARLY_ADVICE = [MADV.HUGEPAGE, MADV.NOHUGEPAGE];
+/** Advice that says how memory behaves later, which must be there. */
+const LATE_ADVICE = [
+  MADV.SEQUENTIAL,
+  MADV.RANDOM,
+  MADV.DONTFORK,
+  MADV.DONTDUMP,
+  MADV.WIPEONFORK,
+];
+
+/** Plans the memory of a task. */
+export function planMemory(task: TaskPlanner, memory: TaskMemory, context: MemoryContext): void {
+  const { mm } = memory;
+  const program = task.program("memory");
+  const mapped = mm.vmas.filter(isMapped);
+  planEmpty(program, task, context.machine);
+  planVdso(program, task, mm, context.machine);
+  // Inherited from the tool: set in any case. It comes first, so that the contents get pages of its kind.
+  program.call("prctl", PR.SET_THP_DISABLE, mm.thpDisabled === true ? 1 : 0, 0, 0, 0);
+
+  const runs = withoutHoles(memory.runs, mm.vmas.filter((vma) => !receives(vma)));
+  const contents = new ContentFinder(runs);
+  const filled = new Set<vma_entry>();
+  for (const vma of mapped) {
+    const writable = contents.has(vma.start, vma.end);
+    if (writable) filled.add(vma);
+    context.plannerOf(vma, mm).plan(vma, task, writable);
+    for (const advice of EARLY_ADVICE) advise(program, vma, advice);
+  }
+  planExecutable(program, task, mm, context.exeFd);
+  planContents(task, memory, runs);
+  planProperties(task, memory, mapped, filled);
+}
+
+/** Whether pages of the image go into a mapping: not those of the vDSO, which are the kernel's. */
+function receives(vma: vma_entry): boolean {
+  if (isVdsoPart(vma) || (vma.flags & MAP.DROPPABLE) !== 0) return false;
+  return (vma.status & (VMA_ANON_PRIVATE | VMA_FILE_PRIVATE)) !== 0;
+}
+
+/** Unmaps everything but the scratch memory and the parked vDSO. */
+function planEmpty(program: SyscallProgram, task: TaskPlanner, machine: Machine): void {
+  const last = machine.vdso.at(-1);
+  const vdsoEnd = offsetAddress(task.parkedVdso, last === undefined ? 0n : last.offset + last.size);
+  program.call("munmap", 0, task.scratch.start);
+  const gap = task.parkedVdso - task.scratch.end;
+  if (gap > 0n) program.call("munmap", task.scratch.end, gap);
+  program.call("munmap", vdsoEnd, TASK_SIZE - vdsoEnd);
+}
+
+/** Moves the vDSO and its data to where they were. */
+function planVdso(
+  program: SyscallProgram,
+  task: TaskPlanner,
+  mm: mm_entry,
+  machine: Machine,
+): void {
+  const parts = vdsoParts(mm.vmas);
+  const [first] = parts;
+  if (first === undefined) return;
+  const flags = MREMAP.MAYMOVE | MREMAP.FIXED;
+  for (const { offset, size } of machine.vdso) {
+    const from = offsetAddress(task.parkedVdso, offset);
+    const to = first.start + offset;
+    if (from !== to) program.expect(to, "mremap", from, size, size, flags, to);
+  }
+  const code = parts.find(isVdsoCode);
+  if (code !== undefined) task.vdsoAt(remoteAddress(code.start));
+}
+
+function planExecutable(
+  program: SyscallProgram,
+  task: TaskPlanner,
+  mm: mm_entry,
+  exeFd: number,
+): void {
+  const O_RDONLY = 0, O_CLOEXEC = 0o2000000;
+  const opened = task.files.open(program, mm.exeFileId, O_RDONLY);
+  program.call("dup3", opened, exeFd, O_CLOEXEC);
+  program.call("close", opened);
+  planMmFields(program, mm, exeFd);
+  program.call("close", exeFd);
+}
+
+function planContents(task: TaskPlanner, { pages }: TaskMemory, runs: readonly SavedRun[]): void {
+  if (pages === undefined || runs.length === 0) return;
+  addReads(task.program("contents"), pages, runs);
+}
+
+/** Protections, advice, locks, names, guards and seals, in this order. */
+function planProperties(
+  task: TaskPlanner,
+  { mm, extras }: TaskMemory,
+  mapped: readonly vma_entry[],
+  filled: ReadonlySet<vma_entry>,
+): void {
+  const program = task.program("contents");
+  for (const vma of mapped) {
+    const { start, end, prot } = vma;
+    const size = end - start;
+    if (filled.has(vma) && (prot & PROT.WRITE) === 0) program.call("mprotect", start, size, prot);
+    for (const advice of LATE_ADVICE) advise(program, vma, advice);
+    advise(program, vma, MADV.MERGEABLE);
+    const extra = extras.get(start);
+    if ((vma.flags & MAP.LOCKED) !== 0) {
+      if (extra?.lockOnFault === true) program.call("mlock2", start, size, MLOCK_ONFAULT);
+      else lock(program, vma);
+    }
+    if (extra?.name !== undefined) {
+      // A label: a kernel without CONFIG_ANON_VMA_NAME restores everything else.
+      program.try("prctl", PR.SET_VMA, PR.SET_VMA_ANON_NAME, start, size, extra.name);
+    }
+  }
+  for (const { status, start, end } of mm.vmas) {
+    if ((status & VMA_AREA_GUARD) === 0) continue;
+    program.call("madvise", start, end - start, MADV.GUARD_INSTALL);
+  }
+  for (const { start, end } of mapped) {
+    if (extras.get(start)?.sealed === true) program.call("mseal", start, end - start, 0);
+  }
+}
+
+/** Locks a mapping. What cannot be read cannot be brought in, but it is locked all the same. */
+function lock(program: SyscallProgram, { start, end, prot }: vma_entry): void {
+  if (prot === PROT.NONE) program.try("mlock", start, end - start);
+  else program.call("mlock", start, end - start);
+}
+
+function advise(program: SyscallProgram, vma: vma_entry, advice: number): void {
+  if (((vma.madv ?? 0n) >> BigInt(advice) & 1n) === 0n) return;
+  // Huge pages and merging are built into some kernels only, and change no behaviour.
+  const hint = advice === MADV.HUGEPAGE || advice === MADV.NOHUGEPAGE || advice === MADV.MERGEABLE;
+  program[hint ? "try" : "call"]("madvise", vma.start, vma.end - vma.start, advice);
+}

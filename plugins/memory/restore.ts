@@ -1,0 +1,148 @@
+/**
+ * The restore hooks.
+ *
+ * @module
+ */
+import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
+import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
+import { MEMFD_INODE, MM, PAGEMAP, PAGES } from "../../images/kinds/memory.ts";
+import { VMA_EXTRA } from "../../images/kinds/vma_extra.ts";
+import { memfdPlanner } from "./memfd.ts";
+import { ObjectPlans } from "./plan_objects.ts";
+import { planMemory, type TaskMemory } from "./plan_task.ts";
+import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";
+import { type SavedRun, savedRuns } from "./saved_pages.ts";
+import { isVdsoCode, isVdsoPart, ownVdso, vdsoDifference, vdsoParts } from "./vdso.ts";
+
+const O_RDONLY = 0;
+
+/** What was loaded of a task. */
+interface Loaded extends Omit<TaskMemory, "pages"> {
+  readonly pagesPath: string | undefined;
+}
+
+/** Makes the hooks for one restore. */
+export function restoreMemory(session: RestoreSession): RestoreHooks {
+  const { images, machine } = session;
+  const loaded = new Map<number, Loaded>();
+  const objects = new ObjectPlans(session);
+  const descriptors = new Map<TaskPlanner, MappedDescriptors>();
+  let exeFd = -1;
+  let sealed = false;
+
+  return {
+    descriptors: [memfdPlanner(objects)],
+    mappings: mappingPlanners(objects, (task) => descriptors.get(task) as MappedDescriptors),
+
+    load(context) {
+      let vdso: Uint8Array | undefined;
+      if (images.has(MEMFD_INODE, null)) {
+        for (const entry of images.readList(MEMFD_INODE, null)) {
+          if ((entry.hugetlbFlag ?? 0) !== 0) {
+            context.problem({ what: `memfd "${entry.name}" is of reserved huge pages (hugetlb)` });
+          }
+          objects.addMemfd(entry);
+        }
+      }
+      for (const { pid } of context.tasks) {
+        // Zombies have none, and tasks that share another one's.
+        if (!images.has(MM, pid)) continue;
+        const task = load(session, pid);
+        loaded.set(pid, task);
+        for (const vma of task.mm.vmas) {
+          const shared = (vma.status & VMA_ANON_SHARED) !== 0;
+          if (!shared || (vma.status & VMA_AREA_SYSVIPC) !== 0) continue;
+          objects.addAnonymous(vma.shmid, vma.pgoff + (vma.end - vma.start));
+        }
+        vdso ??= ownVdso();
+        checkVdso(pid, task, vdso, session, context);
+      }
+    },
+
+    *occupies(pid) {
+      for (const vma of loaded.get(pid)?.mm.vmas ?? []) {
+        if (isMapped(vma) || isVdsoPart(vma)) yield vma;
+      }
+    },
+
+    planTree(tree) {
+      exeFd = tree.service();
+      objects.plan(tree);
+    },
+
+    planTask(task) {
+      if (task.memoryOwner !== task.pid) return;
+      const { pagesPath, ...memory } = loaded.get(task.pid) ?? load(session, task.pid);
+      const mapped = memory.mm.vmas.filter(isMapped);
+      descriptors.set(task, new MappedDescriptors(mapped, descriptorKey));
+      const pages = pagesPath === undefined
+        ? undefined
+        : task.tree.serviceFile(pagesPath, O_RDONLY);
+      const plannerOf: RestoreSession["mappingPlanner"] = (vma, mm) =>
+        session.mappingPlanner(vma, mm);
+      planMemory(task, { ...memory, pages }, { machine, plannerOf, exeFd });
+      if (!sealed) objects.planSeals(task.program("contents"));
+      sealed = true;
+    },
+  };
+}
+
+function load({ images }: RestoreSession, pid: number): Loaded {
+  const mm = images.read(MM, pid);
+  const extras = images.has(VMA_EXTRA, pid) ? images.readList(VMA_EXTRA, pid) : [];
+  let runs: SavedRun[] = [];
+  let pagesPath: string | undefined;
+  if (images.has(PAGEMAP, pid)) {
+    const pagemap = images.readPagemap(PAGEMAP, pid);
+    runs = savedRuns(pagemap, images.pathOf(PAGEMAP, pid));
+    if (runs.length > 0) pagesPath = images.pathOf(PAGES, pagemap.pagesId);
+  }
+  return { mm, extras: new Map(extras.map((extra) => [extra.start, extra])), runs, pagesPath };
+}
+
+/** Reports a vDSO that is not this kernel's. */
+function checkVdso(
+  pid: number,
+  { mm, runs, pagesPath }: Loaded,
+  own: Uint8Array | undefined,
+  { machine }: RestoreSession,
+  context: LoadContext,
+): void {
+  const parts = vdsoParts(mm.vmas);
+  const hint = "restore it on the kernel that it was saved on";
+  if (parts.length === 0) return;
+  const difference = vdsoDifference(parts, machine.vdso);
+  if (difference !== undefined) {
+    context.problem({
+      pid,
+      what: `the kernel that it was saved on has another vDSO than this one: ${difference}`,
+      hint,
+    });
+    return;
+  }
+  const code = parts.find(isVdsoCode);
+  if (code === undefined || pagesPath === undefined) return;
+  const { start, end } = code;
+  const saved = runs.find((run) => run.start <= start && run.start + run.size >= end);
+  if (saved === undefined) return;
+  const bytes = readPages(pagesPath, saved.offset + (start - saved.start), Number(end - start));
+  if (own === undefined || bytes.some((byte, index) => byte !== own[index])) {
+    context.problem({
+      pid,
+      what: "the kernel that it was saved on has another vDSO than this one (its code differs)",
+      hint,
+    });
+  }
+}
+
+function readPages(path: string, offset: bigint, size: number): Uint8Array {
+  using file = Deno.openSync(path);
+  file.seekSync(offset, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(size);
+  for (let done = 0; done < size;) {
+    const count = file.readSync(bytes.subarray(done));
+    if (count === null) break;
+    done += count;
+  }
+  return bytes;
+}

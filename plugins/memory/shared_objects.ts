@@ -1,0 +1,103 @@
+/**
+ * The objects behind shared memory, at the checkpoint: shared anonymous memory and memfds, which live on the
+ * same file system inside the kernel. Each is saved once, whoever maps it or has it open.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { cString, syscall } from "../../core/linux/libc_ffi.ts";
+import { F_GET_SEALS, F_SEAL_SEAL } from "../../core/linux/mman.ts";
+import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { CheckpointSession } from "../../core/plugin.ts";
+import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { NO_OWNER } from "../../images/fown.ts";
+import { MEMFD_INODE } from "../../images/kinds/memory.ts";
+
+const O_RDWR = 2, O_CLOEXEC = 0o2000000, O_LARGEFILE = 0o100000;
+const AT_FDCWD = -100;
+
+/** One object. */
+export interface SharedObject {
+  /** Its inode: the `shmid` of its images. */
+  readonly shmid: bigint;
+  /** A path below /proc that leads to it. */
+  readonly path: string;
+}
+
+/** Gathers the objects while mappings and descriptors are saved. */
+export class SharedObjects {
+  readonly #session: CheckpointSession;
+  readonly #objects = new Map<bigint, SharedObject>();
+  readonly #memfdInodes = new Map<bigint, number>();
+  readonly #memfdFiles = new Map<bigint, number>();
+
+  constructor(session: CheckpointSession) {
+    this.#session = session;
+  }
+
+  /** All objects so far. */
+  get all(): readonly SharedObject[] {
+    return [...this.#objects.values()];
+  }
+
+  /** Notes an object whose contents must be saved. */
+  note(shmid: bigint, path: string): void {
+    if (!this.#objects.has(shmid)) this.#objects.set(shmid, { shmid, path });
+  }
+
+  /**
+   * The id of a memfd in `memfd.img`; writes its entry when it is met first.
+   *
+   * @param name as it was created with
+   * @param path leads to it
+   */
+  memfdInode(inode: bigint, name: string, path: string): number {
+    let id = this.#memfdInodes.get(inode);
+    if (id !== undefined) return id;
+    id = this.#memfdInodes.size;
+    this.#memfdInodes.set(inode, id);
+    this.note(inode, path);
+    using file = openPath(path, 0);
+    const info = Deno.statSync(path);
+    const seals = syscall(SYSCALLS.fcntl, file.fd, F_GET_SEALS, 0);
+    this.#session.writer.append(MEMFD_INODE, null, {
+      inodeId: BigInt(id),
+      name,
+      uid: info.uid ?? 0,
+      gid: info.gid ?? 0,
+      size: BigInt(info.size),
+      shmid: Number(inode),
+      seals: isErrno(seals) ? F_SEAL_SEAL : Number(seals),
+      mode: info.mode ?? undefined,
+    });
+    return id;
+  }
+
+  /** The id in `files.img` by which mappings refer to a memfd. */
+  memfdFile(inode: bigint, name: string, path: string): number {
+    let id = this.#memfdFiles.get(inode);
+    if (id === undefined) {
+      const inodeId = this.memfdInode(inode, name, path);
+      id = this.#session.files.add((id) => ({
+        type: fd_types.MEMFD,
+        memfd: { id, flags: O_RDWR | O_LARGEFILE, pos: 0n, fown: NO_OWNER, inodeId },
+      }));
+      this.#memfdFiles.set(inode, id);
+    }
+    return id;
+  }
+}
+
+/** Opens a path below /proc here. @throws {StasisError} `no-privilege`, `syscall` */
+export function openPath(path: string, flags: number): OwnedDescriptor {
+  const fd = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), flags | O_CLOEXEC, 0);
+  if (!isErrno(fd)) return new OwnedDescriptor(Number(fd));
+  const errno = errnoName(-fd);
+  const denied = errno === "EPERM" || errno === "EACCES";
+  throw new StasisError(denied ? "no-privilege" : "syscall", `${path} cannot be opened: ${errno}`, {
+    errno,
+    hint: denied ? "shared memory can be saved by root, or with CAP_CHECKPOINT_RESTORE" : undefined,
+  });
+}

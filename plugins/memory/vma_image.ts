@@ -1,0 +1,89 @@
+/**
+ * What the kernel shows of a mapping, in the terms of `mm-PID.img`. Pure.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { MADV, MAP } from "../../core/linux/mman.ts";
+import type { Vma } from "../../core/linux/procfs/mod.ts";
+import type { vma_entrySchema } from "../../images/gen/vma_pb.ts";
+
+/** A mapping as the image has it. */
+export type VmaImage = MessageInitShape<typeof vma_entrySchema>;
+
+/** Codes of `VmFlags` that are flags of mmap(2). */
+const MMAP_FLAGS: Readonly<Record<string, number>> = {
+  gd: MAP.GROWSDOWN,
+  lo: MAP.LOCKED,
+  nr: MAP.NORESERVE,
+  ht: MAP.HUGETLB,
+  dp: MAP.DROPPABLE,
+};
+
+/** Codes of `VmFlags` that madvise(2) sets; the image has bit N for advice N. */
+const ADVICE: Readonly<Record<string, number>> = {
+  sr: MADV.SEQUENTIAL,
+  rr: MADV.RANDOM,
+  dc: MADV.DONTFORK,
+  dd: MADV.DONTDUMP,
+  mg: MADV.MERGEABLE,
+  hg: MADV.HUGEPAGE,
+  nh: MADV.NOHUGEPAGE,
+  wf: MADV.WIPEONFORK,
+};
+
+/** The `flags` of a mapping: its MAP_* flags. */
+export function mapFlags(vma: Vma, anonymous: boolean): number {
+  let flags = vma.shared ? MAP.SHARED : MAP.PRIVATE;
+  if (anonymous) flags |= MAP.ANONYMOUS;
+  for (const code of vma.flags) flags |= MMAP_FLAGS[code] ?? 0;
+  // Droppable memory is a type of its own beside shared and private.
+  if ((flags & MAP.DROPPABLE) !== 0) flags &= ~MAP.PRIVATE;
+  return flags;
+}
+
+/** The `madv` of a mapping: bit N for advice N of madvise(2). */
+export function adviceBits(vma: Vma): bigint {
+  let bits = 0n;
+  for (const code of vma.flags) {
+    const advice = ADVICE[code];
+    if (advice !== undefined) bits |= 1n << BigInt(advice);
+  }
+  return bits;
+}
+
+/** The fields that every kind of mapping has alike. */
+export function describeVma(
+  vma: Vma,
+  kind: {
+    readonly status: number;
+    readonly anonymous: boolean;
+    readonly shmid?: bigint;
+    readonly fdflags?: number;
+  },
+): VmaImage {
+  const madv = adviceBits(vma);
+  return {
+    start: vma.start,
+    end: vma.end,
+    pgoff: vma.offset,
+    shmid: kind.shmid ?? 0n,
+    prot: vma.prot,
+    flags: mapFlags(vma, kind.anonymous),
+    status: kind.status,
+    fd: -1n,
+    madv: madv === 0n ? undefined : madv,
+    fdflags: kind.fdflags,
+  };
+}
+
+/** What a mapping has that `vma_entry` cannot say; undefined for most. */
+export function extraOf(
+  vma: Vma,
+): { start: bigint; name?: string; lockOnFault?: boolean; sealed?: boolean } | undefined {
+  const name = /^\[(?:anon|anon_shmem):(.*)\]$/s.exec(vma.name)?.[1];
+  const lockOnFault = vma.flags.has("lf") || undefined;
+  const sealed = vma.flags.has("sl") || undefined;
+  if (name === undefined && !lockOnFault && !sealed) return undefined;
+  return { start: vma.start, name, lockOnFault, sealed };
+}
