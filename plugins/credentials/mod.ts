@@ -1,0 +1,184 @@
+/**
+ * Credentials of every thread (the kernel has them by thread): ids, groups, capability sets, securebits,
+ * no_new_privs; and what a change of credentials resets: the dumpable flag of the process and the signal
+ * for the parent's death.
+ *
+ * | state | read by | image | brought back by |
+ * |---|---|---|---|
+ * | ids, groups, capabilities, no_new_privs | /proc/PID/task/TID/status | `thread_core.creds` | see `plan.ts` |
+ * | securebits | injected prctl(PR_GET_SECUREBITS) | the same | prctl(PR_SET_SECUREBITS) |
+ * | signal at the parent's death | injected prctl(PR_GET_PDEATHSIG) | `thread_core.pdeath_sig` | prctl(PR_SET_PDEATHSIG), in the late stage |
+ * | dumpable | the memory plugin | `mm.dumpable` | prctl(PR_SET_DUMPABLE), in the late stage |
+ *
+ * commit_creds() of `kernel/cred.c` clears the last two, so they come after. The root task's signal at its
+ * parent's death is not set: its parent would be this tool, whose end would kill what was just restored.
+ * A `dumpable` of 2 (as fs.suid_dumpable gives it) cannot be set by prctl(2) and becomes 0, the stricter one.
+ *
+ * A security module's label (SELinux, AppArmor) other than the tool's own is refused.
+ *
+ * @module
+ */
+import type { creds_entry } from "../../images/gen/creds_pb.ts";
+import { CREDS } from "../../images/kinds/legacy.ts";
+import { MM } from "../../images/kinds/memory.ts";
+import { splitWords } from "../../images/words.ts";
+import { StasisError } from "../../core/errors.ts";
+import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
+import {
+  type CheckpointHooks,
+  type Collected,
+  definePlugin,
+  type FrozenThread,
+  type Plugin,
+  type RestoreHooks,
+  type RestoreSession,
+  type SurveyContext,
+  type TaskPlanner,
+  type ThreadPlanner,
+} from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { credentialProblem, type OwnCredentials, planCredentials } from "./plan.ts";
+
+/** prctl(2), from `include/uapi/linux/prctl.h`. */
+const PR = {
+  SET_PDEATHSIG: 1,
+  GET_PDEATHSIG: 2,
+  SET_DUMPABLE: 4,
+  GET_SECUREBITS: 27,
+} as const;
+
+/** The plugin. */
+export const credentials: Plugin = definePlugin({
+  name: "credentials",
+  description: "ids, groups, capabilities, securebits of every thread",
+  checkpoint: dumpCredentials,
+  restore: restoreCredentials,
+});
+
+/* ------------------------------------------------------------------ checkpoint */
+
+function dumpCredentials(): CheckpointHooks {
+  return { survey, collectThread };
+}
+
+function survey({ tasks, problem }: SurveyContext): void {
+  const own = securityLabel("self");
+  for (const { pid } of tasks) {
+    const label = securityLabel(String(pid));
+    if (label === own) continue;
+    problem({
+      pid,
+      what: `its security label "${label}" is not the one of this tool, "${own}"`,
+      hint: "labels cannot be saved: run the tool under the label of the program",
+    });
+  }
+}
+
+/** The label of a security module; empty where there is none. */
+function securityLabel(who: string): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${who}/attr/current`).replace(/[\0\n]+$/, "");
+  } catch {
+    // EINVAL: no security module has labels. A task that is gone is found by others.
+    return "";
+  }
+}
+
+function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
+  const { tid, task, core: { threadCore } } = thread;
+  const status = tid === task.pid ? task.proc.status : readStatus(task.pid, tid);
+  const securebits = program.call("prctl", PR.GET_SECUREBITS, 0, 0, 0, 0);
+  const signal = program.output(4, "pdeath_sig");
+  program.call("prctl", PR.GET_PDEATHSIG, signal, 0, 0, 0);
+  return (reply) => {
+    threadCore.creds = encodeCredentials(status, Number(reply.result(securebits)));
+    const pdeathSig = reply.output(signal)[0] as number;
+    if (pdeathSig !== 0) threadCore.pdeathSig = pdeathSig;
+  };
+}
+
+/** The image's form of what `status` says. */
+export function encodeCredentials(status: TaskStatus, secbits: number) {
+  const { uids, gids, caps } = status;
+  return {
+    uid: uids[0],
+    euid: uids[1],
+    suid: uids[2],
+    fsuid: uids[3],
+    gid: gids[0],
+    egid: gids[1],
+    sgid: gids[2],
+    fsgid: gids[3],
+    groups: [...status.groups],
+    capInh: splitWords(caps.inheritable),
+    capPrm: splitWords(caps.permitted),
+    capEff: splitWords(caps.effective),
+    capBnd: splitWords(caps.bounding),
+    capAmb: splitWords(caps.ambient),
+    secbits,
+    noNewPrivs: status.noNewPrivs ? 1 : undefined,
+  };
+}
+
+/* --------------------------------------------------------------------- restore */
+
+function restoreCredentials(session: RestoreSession): RestoreHooks {
+  const own: OwnCredentials = readStatus(Deno.pid);
+  return {
+    planTask: (task) => planDumpable(task, session),
+    planThread: (thread) => planThread(thread, session, own),
+  };
+}
+
+/** CRIU before 2.0 had one image of credentials a task. */
+function credentialsOf(thread: ThreadPlanner, session: RestoreSession): creds_entry | undefined {
+  const { pid } = thread.task;
+  const creds = thread.core.threadCore?.creds;
+  if (creds !== undefined) return creds;
+  return session.images.has(CREDS, pid) ? session.images.read(CREDS, pid) : undefined;
+}
+
+function planThread(thread: ThreadPlanner, session: RestoreSession, own: OwnCredentials): void {
+  const { tid, task: { pid } } = thread;
+  const creds = credentialsOf(thread, session);
+  if (creds === undefined) {
+    throw new StasisError("bad-image", `the images have no credentials of thread ${tid}`, { pid });
+  }
+  refuseLabel(creds, pid);
+  const reason = credentialProblem(creds, own);
+  if (reason !== undefined) {
+    throw new StasisError("no-privilege", `thread ${tid} of task ${pid}: ${reason}`, {
+      pid,
+      hint: "restore with the privileges that the program had",
+    });
+  }
+  planCredentials(thread.program("credentials"), creds, own);
+  planDeathSignal(thread, session);
+}
+
+function refuseLabel({ lsmProfile, lsmSockcreate }: creds_entry, pid: number): void {
+  const label = lsmProfile || lsmSockcreate;
+  if (!label) return;
+  const what = `task ${pid} had the security label "${label}", which cannot be restored`;
+  throw new StasisError("unsupported", what, { pid });
+}
+
+function planDeathSignal(thread: ThreadPlanner, session: RestoreSession): void {
+  const signal = thread.core.threadCore?.pdeathSig ?? 0;
+  if (signal === 0) return;
+  const { task } = thread;
+  if (task.pid === task.tree.tasks[0]?.pid) {
+    session.note(
+      `thread ${thread.tid} wanted signal ${signal} at the death of its parent, which is not part of the tree`,
+    );
+    return;
+  }
+  thread.program("late").call("prctl", PR.SET_PDEATHSIG, signal, 0, 0, 0);
+}
+
+function planDumpable(task: TaskPlanner, session: RestoreSession): void {
+  if (!session.images.has(MM, task.pid)) return;
+  const { dumpable } = session.images.read(MM, task.pid);
+  if (dumpable === undefined) return;
+  task.program("late").call("prctl", PR.SET_DUMPABLE, dumpable === 1 ? 1 : 0, 0, 0, 0);
+}

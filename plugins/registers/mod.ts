@@ -1,0 +1,352 @@
+/**
+ * Registers, and what the kernel keeps of a thread at addresses that the thread gave it.
+ *
+ * | state | read by | image | brought back by |
+ * |---|---|---|---|
+ * | general registers, fs and gs base | PTRACE_GETREGS | `core.thread_info.gpregs` | armed: PTRACE_SETREGS at release |
+ * | interrupted system calls | the restart code in them | the same, see `restart.ts` | the restart code |
+ * | x87, SSE, AVX, AVX-512, PKRU | PTRACE_GETREGSET(NT_X86_XSTATE) | `fpregs`, see `xstate.ts` | armed: PTRACE_SETREGSET |
+ * | TLS entries of the GDT | PTRACE_GET_THREAD_AREA | `thread_info.tls` | armed: PTRACE_SET_THREAD_AREA |
+ * | robust futex list | get_robust_list(2) | `thread_core.futex_rla` | set_robust_list(2) |
+ * | address cleared at the thread's end | prctl(PR_GET_TID_ADDRESS) | `thread_info.clear_tid_addr` | set_tid_address(2) |
+ * | rseq(2) registration | PTRACE_GET_RSEQ_CONFIGURATION | `thread_core.rseq_entry` | rseq(2) |
+ *
+ * The extended registers are set last, with ptrace: nothing injected may run after it. The areas of
+ * rseq(2) and of the robust list are registered when memory has its contents, since the kernel writes to
+ * the one at once and walks the other if the thread dies.
+ *
+ * Refused: AMX tiles in use and shadow stacks (no field in the images), a local descriptor table
+ * (modify_ldt(2), which the kernel tells only from inside).
+ *
+ * @module
+ */
+import type { rseq_entrySchema } from "../../images/gen/rseq_pb.ts";
+import { type user_x86_regs_entry, user_x86_regs_mode } from "../../images/gen/core-x86_pb.ts";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { StasisError } from "../../core/errors.ts";
+import { remoteAddress } from "../../core/linux/address.ts";
+import { isErrno } from "../../core/linux/errno.ts";
+import { ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
+import { ProcessMemory } from "../../core/linux/memory.ts";
+import {
+  getRegisterSet,
+  getRseq,
+  NT,
+  type RseqRegistration,
+  setRegisterSet,
+} from "../../core/linux/ptrace.ts";
+import { REGISTER_NAMES, type RegisterName, Registers } from "../../core/linux/x86_64/registers.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import {
+  type ArmContext,
+  type CheckpointHooks,
+  type CheckpointSession,
+  definePlugin,
+  type Feature,
+  type FrozenThread,
+  type Plugin,
+  type RestoreHooks,
+  type StoppedThread,
+  type ThreadPlanner,
+} from "../../core/plugin.ts";
+import type { Collected } from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { xstateLayout } from "./layout.ts";
+import { imageRegisters, liveRegisters } from "./restart.ts";
+import { RSEQ_CS_OFFSET, rseqAction, rseqArea, rseqSection } from "./rseq.ts";
+import {
+  decodeUserDesc,
+  emptyTls,
+  encodeUserDesc,
+  isEmptyTls,
+  TLS_ENTRIES,
+  type TlsEntry,
+} from "./tls.ts";
+import { decodeXstate, encodeXstate, xstateProblem } from "./xstate.ts";
+
+/** prctl(2): the address that the kernel clears at the thread's end. */
+const PR_GET_TID_ADDRESS = 40;
+/** Room for every xsave area of today (AMX needs 11 KiB). */
+const XSTATE_LIMIT = 16384;
+/** modify_ldt(2), function 0: read. */
+const MODIFY_LDT_READ = 0;
+const PTRACE_GET_THREAD_AREA = 25n, PTRACE_SET_THREAD_AREA = 26n;
+
+/** The image's field of each register. */
+const FIELD = {
+  ...Object.fromEntries(REGISTER_NAMES.map((name) => [name, name])),
+  orig_ax: "origAx",
+  fs_base: "fsBase",
+  gs_base: "gsBase",
+} as Readonly<Record<RegisterName, RegisterField>>;
+
+type RegisterField = Exclude<RegisterName, `${string}_${string}`> | "origAx" | "fsBase" | "gsBase";
+type RegistersImage = Record<RegisterField, bigint>;
+type RseqImage = MessageInitShape<typeof rseq_entrySchema>;
+
+/** The plugin. */
+export const registers: Plugin = definePlugin({
+  name: "registers",
+  description: "general and extended registers, interrupted calls, rseq, robust lists",
+  check: checkFeatures,
+  checkpoint: dumpRegisters,
+  restore: restoreRegisters,
+});
+
+function checkFeatures(): readonly Feature[] {
+  // A registration of nothing is refused with EINVAL, where there is such a call.
+  const known = syscall(SYSCALLS.rseq, 0, 0, 0, 0) !== -38n;
+  return [{
+    name: "rseq",
+    available: known,
+    required: false,
+    note: "restartable sequences of a target are saved where the kernel has them",
+  }];
+}
+
+/* ------------------------------------------------------------------ checkpoint */
+
+function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
+  const layout = xstateLayout();
+  const registrations = new Map<number, RseqRegistration>();
+  const sections = new Map<number, bigint>();
+
+  /** Ends a critical section that the thread stands in, before remote calls make the kernel forget it. */
+  function freezeThread(thread: StoppedThread, undo: DisposableStack): void {
+    const { tid, tracee } = thread;
+    const registration = rseqOf(tid);
+    if (registration.pointer === 0n) return;
+    registrations.set(tid, registration);
+    // A thread that is inside a system call is in no critical section: those may make none.
+    if (BigInt.asIntN(64, tracee.registers.get("orig_ax")) >= 0n) return;
+    using memory = new ProcessMemory(tracee.pid);
+    const area = rseqArea.read(memory.read(remoteAddress(registration.pointer), rseqArea.size));
+    if (area.rseqCs === 0n) return;
+    const section = rseqSection.read(memory.read(remoteAddress(area.rseqCs), rseqSection.size));
+    const action = rseqAction(tracee.registers.get("ip"), area, section);
+    const pointer = remoteAddress(registration.pointer + BigInt(RSEQ_CS_OFFSET));
+    if (action.kind === "abort") {
+      tracee.registers = tracee.registers.copy().set("ip", action.ip);
+      memory.write(pointer, new Uint8Array(8));
+    } else if (action.kind === "keep") {
+      sections.set(tid, area.rseqCs);
+      const bytes = new Uint8Array(new BigUint64Array([area.rseqCs]).buffer);
+      undo.defer(() => {
+        using memory = new ProcessMemory(tracee.pid);
+        memory.write(pointer, bytes);
+      });
+    }
+  }
+
+  function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
+    const { tid, core } = thread;
+    const clearTid = program.output(8, "clear_child_tid");
+    const asked = program.try("prctl", PR_GET_TID_ADDRESS, clearTid);
+    dumpRobustList(thread);
+    const registration = registrations.get(tid);
+    if (registration !== undefined) {
+      core.threadCore.rseqEntry = encodeRseq(registration, sections.get(tid));
+    }
+    const threadInfo = {
+      clearTidAddr: 0n,
+      gpregs: encodeRegisters(imageRegisters(thread.tracee.registers)),
+      fpregs: encodeXstateOf(thread),
+      tls: TLS_ENTRIES.map((entry) => readTls(tid, entry)),
+    };
+    core.threadInfo = threadInfo;
+    return (reply) => {
+      if (reply.result(asked) !== 0n) return;
+      threadInfo.clearTidAddr = new DataView(reply.output(clearTid).slice().buffer)
+        .getBigUint64(0, true);
+    };
+  }
+
+  function encodeXstateOf(thread: FrozenThread) {
+    try {
+      return encodeXstate(getRegisterSet(thread.tid, NT.X86_XSTATE, XSTATE_LIMIT), layout);
+    } catch (error) {
+      if (!(error instanceof StasisError) || error.code !== "unsupported") throw error;
+      const { pid } = thread.task;
+      throw new StasisError(
+        "unsupported",
+        `thread ${thread.tid} of task ${pid}: ${error.message}`,
+        {
+          pid,
+          hint: error.hint,
+        },
+      );
+    }
+  }
+
+  return {
+    survey({ tasks, problem }) {
+      for (const { pid, status } of tasks) {
+        if (!status.threadFeatures.includes("shstk")) continue;
+        problem({
+          pid,
+          what: "it has a shadow stack (CET), which cannot be saved yet",
+          hint: "start it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off",
+        });
+      }
+    },
+    freezeThread,
+    collectTask(task, program) {
+      const entries = program.output(16, "ldt");
+      const read = program.try("modify_ldt", MODIFY_LDT_READ, entries, 16);
+      return (reply) => {
+        // The kernel gives as many bytes as there are entries, at most what was asked for.
+        if (reply.result(read) <= 0n) return;
+        throw new StasisError(
+          "unsupported",
+          `task ${task.pid} has a local descriptor table (modify_ldt), which cannot be saved`,
+          {
+            pid: task.pid,
+            hint: "this is 16-bit or old 32-bit code, as in Wine's Windows 3 support",
+          },
+        );
+      };
+    },
+    collectThread,
+  };
+}
+
+/** A registration; none where the kernel cannot have any (no CONFIG_RSEQ) or cannot tell (before 5.13). */
+function rseqOf(tid: number): RseqRegistration {
+  try {
+    return getRseq(tid);
+  } catch (error) {
+    if (!(error instanceof StasisError) || error.errno !== "EIO") throw error;
+    return { pointer: 0n, size: 0, signature: 0, flags: 0 };
+  }
+}
+
+function encodeRseq(registration: RseqRegistration, section: bigint | undefined): RseqImage {
+  return {
+    rseqAbiPointer: registration.pointer,
+    rseqAbiSize: registration.size,
+    signature: registration.signature,
+    rseqCsPointer: section,
+  };
+}
+
+function dumpRobustList({ tid, task, core }: FrozenThread): void {
+  const answer = new BigUint64Array(2);
+  const result = syscall(
+    SYSCALLS.get_robust_list,
+    tid,
+    answer.subarray(0, 1),
+    answer.subarray(1, 2),
+  );
+  if (isErrno(result)) {
+    // ENOSYS: no CONFIG_FUTEX, so nobody has one.
+    if (result === -38n) return;
+    throw new StasisError("syscall", `the robust list of thread ${tid} cannot be read`, {
+      pid: task.pid,
+    });
+  }
+  core.threadCore.futexRla = answer[0] as bigint;
+  core.threadCore.futexRlaLen = Number(answer[1]);
+}
+
+function encodeRegisters(from: Registers): RegistersImage & { mode: user_x86_regs_mode } {
+  const image = Object.fromEntries(REGISTER_NAMES.map((name) => [FIELD[name], from.get(name)]));
+  return { ...image as RegistersImage, mode: user_x86_regs_mode.NATIVE };
+}
+
+function readTls(tid: number, entry: number): TlsEntry {
+  const bytes = new Uint8Array(16);
+  const result = ptraceData(PTRACE_GET_THREAD_AREA, BigInt(tid), BigInt(entry), bytes);
+  // A kernel without 32-bit support (CONFIG_IA32_EMULATION) has no such request, and no such entries.
+  return isErrno(result) ? emptyTls(entry) : encodeUserDesc(bytes);
+}
+
+/* --------------------------------------------------------------------- restore */
+
+function restoreRegisters(): RestoreHooks {
+  return { planThread, armThread };
+}
+
+/** Says why this thread's registers cannot be set here. */
+function refuse(thread: ThreadPlanner, what: string, hint: string): StasisError {
+  const { pid } = thread.task;
+  return new StasisError("unsupported", `thread ${thread.tid} of task ${pid}: ${what}`, {
+    pid,
+    hint,
+  });
+}
+
+function validate(thread: ThreadPlanner): void {
+  const { gpregs, fpregs } = thread.core.threadInfo ?? {};
+  if (gpregs === undefined) {
+    throw new StasisError("bad-image", `the image of thread ${thread.tid} has no registers`);
+  }
+  if (gpregs.mode === user_x86_regs_mode.COMPAT) {
+    throw refuse(thread, "it runs 32-bit code", "only 64-bit programs can be restored");
+  }
+  const reason = fpregs === undefined ? undefined : xstateProblem(fpregs, xstateLayout());
+  if (reason !== undefined) {
+    const hint = "restore on a machine with the processor features of the first one";
+    throw refuse(thread, reason, hint);
+  }
+}
+
+function planThread(thread: ThreadPlanner): void {
+  validate(thread);
+  const { core } = thread;
+  const program = thread.program("thread");
+  const clearTid = core.threadInfo?.clearTidAddr ?? 0n;
+  if (clearTid !== 0n) program.call("set_tid_address", clearTid);
+  const { futexRla, futexRlaLen, rseqEntry } = core.threadCore ??
+    { futexRla: 0n, futexRlaLen: 0, rseqEntry: undefined };
+  if (futexRla !== 0n) program.call("set_robust_list", futexRla, futexRlaLen);
+  if (rseqEntry !== undefined && rseqEntry.rseqAbiPointer !== 0n) {
+    const { rseqAbiPointer, rseqAbiSize, signature } = rseqEntry;
+    program.call("rseq", rseqAbiPointer, rseqAbiSize, 0, signature);
+  }
+}
+
+function armThread({ pid, tid, tracee, core }: ArmContext): void {
+  const info = core.threadInfo;
+  if (info?.gpregs === undefined) return;
+  for (const entry of info.tls) {
+    if (!isEmptyTls(entry)) writeTls(pid, tid, entry.entryNumber, decodeUserDesc(entry));
+  }
+  if (info.fpregs !== undefined) {
+    const layout = xstateLayout();
+    const { byteLength } = getRegisterSet(tid, NT.X86_XSTATE, XSTATE_LIMIT);
+    setRegisterSet(tid, NT.X86_XSTATE, decodeXstate(info.fpregs, layout, byteLength));
+  }
+  const image = decodeRegisters(info.gpregs);
+  using memory = new ProcessMemory(pid);
+  tracee.registers = liveRegisters(image, codeAt(memory, image.get("ip")));
+  const rseq = core.threadCore?.rseqEntry;
+  if (rseq?.rseqCsPointer !== undefined && rseq.rseqCsPointer !== 0n) {
+    const bytes = new Uint8Array(new BigUint64Array([rseq.rseqCsPointer]).buffer);
+    memory.write(remoteAddress(rseq.rseqAbiPointer + BigInt(RSEQ_CS_OFFSET)), bytes);
+  }
+}
+
+function codeAt(memory: ProcessMemory, ip: bigint): Uint8Array | undefined {
+  try {
+    return memory.read(remoteAddress(ip), 2);
+  } catch (error) {
+    // An instruction pointer outside of all memory: the thread will find out itself.
+    if (error instanceof StasisError && error.code !== "internal") return undefined;
+    throw error;
+  }
+}
+
+function writeTls(pid: number, tid: number, entry: number, bytes: Uint8Array): void {
+  if (!isErrno(ptraceData(PTRACE_SET_THREAD_AREA, BigInt(tid), BigInt(entry), bytes))) return;
+  throw new StasisError(
+    "kernel-too-old",
+    `thread ${tid} has a TLS entry (set_thread_area), which this kernel cannot set`,
+    { pid, hint: "the kernel needs CONFIG_IA32_EMULATION" },
+  );
+}
+
+function decodeRegisters(image: user_x86_regs_entry): Registers {
+  const registers = new Registers();
+  for (const name of REGISTER_NAMES) registers.set(name, image[FIELD[name]]);
+  return registers;
+}

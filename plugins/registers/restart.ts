@@ -1,0 +1,99 @@
+/**
+ * Interrupted system calls. A thread that is stopped inside a blocking call has a restart code in its
+ * result register, which only the kernel may see: it acts on it when the thread runs on
+ * (`arch_do_signal_or_restart()` and `handle_signal()` of `arch/x86/kernel/signal.c`).
+ *
+ * A target that runs on keeps the code, and with it the kernel's own way. In images, as in CRIU's, the
+ * restart has been done already: the instruction pointer is back at the `syscall` instruction and the
+ * result register holds the call's number, so that it is made again. At restore the code is put back
+ * ({@link liveRegisters}), since a signal that waits for the thread must be able to end the call with EINTR.
+ *
+ * ERESTART_RESTARTBLOCK is different: what is left of the call is in the kernel's restart block, which
+ * does not survive. Of these
+ * - nanosleep(2) and relative clock_nanosleep(2) with a `rem` pointer are made again with what the kernel
+ *   has already written there as the time left;
+ * - futex(2) FUTEX_WAIT_BITSET has an absolute timeout, and is made again as it was;
+ * - the others (poll(2), a sleep without `rem`, FUTEX_WAIT with a timeout, any call that has been
+ *   restarted before and is `restart_syscall(2)` now) end with EINTR, as under CRIU.
+ *
+ * @module
+ */
+import { Errno } from "../../core/linux/errno.ts";
+import { type Registers, SYSCALL_INSTRUCTION } from "../../core/linux/x86_64/registers.ts";
+import { type SyscallName, SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+
+const INSTRUCTION_SIZE = BigInt(SYSCALL_INSTRUCTION.length);
+/** FUTEX_CMD_MASK and FUTEX_WAIT_BITSET (`include/uapi/linux/futex.h`). */
+const FUTEX_CMD_MASK = 0x7fn, FUTEX_WAIT_BITSET = 9n;
+
+const number = (name: SyscallName): bigint => BigInt(SYSCALLS[name]);
+
+/** The registers as they stand in an image: interrupted calls are ready to be made again. */
+export function imageRegisters(registers: Registers): Registers {
+  const image = registers.copy();
+  const nr = BigInt.asIntN(64, registers.get("orig_ax"));
+  const again = (): Registers =>
+    image.set("ax", nr).set("ip", registers.get("ip") - INSTRUCTION_SIZE);
+  if (nr >= 0n) {
+    switch (-BigInt.asIntN(64, registers.get("ax"))) {
+      case BigInt(Errno.ERESTARTSYS):
+      case BigInt(Errno.ERESTARTNOINTR):
+      case BigInt(Errno.ERESTARTNOHAND):
+        return again();
+      case BigInt(Errno.ERESTART_RESTARTBLOCK):
+        if (nr === number("nanosleep") && registers.get("si") !== 0n) {
+          return again().set("di", registers.get("si"));
+        }
+        if (nr === number("clock_nanosleep") && registers.get("r10") !== 0n) {
+          return again().set("dx", registers.get("r10"));
+        }
+        if (
+          nr === number("futex") &&
+          (registers.get("si") & FUTEX_CMD_MASK) === FUTEX_WAIT_BITSET
+        ) return again();
+        image.set("ax", BigInt(-Errno.EINTR));
+    }
+  }
+  // In our images this says that no call is to be made again, whatever the result register holds.
+  return image.set("orig_ax", -1n);
+}
+
+/** Calls that a handler's run ends with EINTR, SA_RESTART or not (ERESTARTNOHAND). */
+const NO_HANDLER: ReadonlySet<bigint> = new Set(
+  ([
+    "pause",
+    "rt_sigsuspend",
+    "select",
+    "pselect6",
+    "ppoll",
+    "nanosleep",
+    "clock_nanosleep",
+    "msgsnd",
+    "msgrcv",
+  ] as const).map(number),
+);
+/** Calls that are always made again (ERESTARTNOINTR). */
+const ALWAYS: ReadonlySet<bigint> = new Set(
+  (["clone", "fork", "vfork", "clone3"] as const).map(number),
+);
+
+/**
+ * The inverse of {@link imageRegisters}: where a call is to be made again, its restart code.
+ *
+ * @param image registers from an image
+ * @param code the two bytes at their instruction pointer, if there are any
+ */
+export function liveRegisters(image: Registers, code: Uint8Array | undefined): Registers {
+  const registers = image.copy();
+  const nr = BigInt.asIntN(64, image.get("orig_ax"));
+  // CRIU keeps the number of the last call even if it is over: only at a syscall instruction it is not.
+  const again = nr >= 0n && image.get("ax") === BigInt.asUintN(64, nr) &&
+    code?.[0] === SYSCALL_INSTRUCTION[0] && code?.[1] === SYSCALL_INSTRUCTION[1];
+  if (!again) return registers.set("orig_ax", -1n);
+  const restart = NO_HANDLER.has(nr)
+    ? Errno.ERESTARTNOHAND
+    : ALWAYS.has(nr)
+    ? Errno.ERESTARTNOINTR
+    : Errno.ERESTARTSYS;
+  return registers.set("ax", BigInt(-restart)).set("ip", image.get("ip") + INSTRUCTION_SIZE);
+}

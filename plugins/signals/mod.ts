@@ -1,0 +1,145 @@
+/**
+ * Signals: handlers, masks, alternate stacks, and what waits to be delivered.
+ *
+ * | state | read by | image | brought back by |
+ * |---|---|---|---|
+ * | handlers of a process | injected rt_sigaction(2) | `tc.sigactions`, 62 entries: all but KILL and STOP | rt_sigaction(2), those that are not the default |
+ * | blocked signals of a thread | PTRACE_GETSIGMASK, by the core | `thread_core.blk_sigset` | the core, when it lets go |
+ * | alternate stack of a thread | injected sigaltstack(2) | `thread_core.sas` | sigaltstack(2) |
+ * | signals that wait for a thread | PTRACE_PEEKSIGINFO, by the core | `thread_core.signals_p` | rt_tgsigqueueinfo(2) to itself |
+ * | signals that wait for a process | the same | `tc.signals_s` | rt_sigqueueinfo(2) to itself |
+ *
+ * Waiting signals are queued in the last stage, in their old order and with their whole siginfo. Only a
+ * thread itself may queue a siginfo that the kernel made (`si_code` >= 0, `do_rt_sigqueueinfo()` of
+ * `kernel/signal.c`), so each thread queues its own, and the leader, whose tid is the pid, those of the
+ * process. Everything is blocked meanwhile, so nothing is delivered, and even ignored signals are queued, as
+ * they were. Before that, SIGCHLD is taken from the queue: zombies of the restored tree have died again.
+ *
+ * Processes that share their handlers without sharing memory (CLONE_SIGHAND needs CLONE_VM; they share
+ * both) have them set once, by the first.
+ *
+ * @module
+ */
+import type { signal_queue_entry } from "../../images/gen/siginfo_pb.ts";
+import { Siginfo } from "../../core/linux/siginfo.ts";
+import { SIG, signalBit } from "../../core/linux/signals.ts";
+import {
+  type CheckpointHooks,
+  type Collected,
+  definePlugin,
+  type FrozenTask,
+  type FrozenThread,
+  type Plugin,
+  type RestoreHooks,
+  type TaskPlanner,
+  type ThreadPlanner,
+} from "../../core/plugin.ts";
+import { StasisError } from "../../core/errors.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { decodeAltstack, encodeAltstack, stackT } from "./altstack.ts";
+import {
+  decodeSigaction,
+  encodeSigaction,
+  HANDLED_SIGNALS,
+  isDefaultAction,
+  kernelSigaction,
+  SIGSET_SIZE,
+} from "./sigaction.ts";
+
+/** The plugin. */
+export const signals: Plugin = definePlugin({
+  name: "signals",
+  description: "signal handlers, masks, alternate stacks, pending signals",
+  checkpoint: dumpSignals,
+  restore: restoreSignals,
+});
+
+/* ------------------------------------------------------------------ checkpoint */
+
+function dumpSignals(): CheckpointHooks {
+  return { collectTask, collectThread };
+}
+
+function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {
+  const { tc } = task.leader.core;
+  if (tc === undefined) return;
+  tc.signalsS = encodeQueue(task.sharedPending);
+  const actions = HANDLED_SIGNALS.map((signal) => {
+    const action = program.output(kernelSigaction.size, "sigaction");
+    program.call("rt_sigaction", signal, 0, action, SIGSET_SIZE);
+    return action;
+  });
+  return (reply) => {
+    tc.sigactions = actions.map((action) => encodeSigaction(reply.output(action)));
+  };
+}
+
+function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
+  const { threadCore, tc } = thread.core;
+  threadCore.blkSigset = thread.tracee.signalMask;
+  if (tc !== undefined) tc.blkSigset = thread.tracee.signalMask;
+  threadCore.signalsP = encodeQueue(thread.tracee.pending);
+  const stack = program.output(stackT.size, "altstack");
+  program.call("sigaltstack", 0, stack);
+  return (reply) => {
+    threadCore.sas = encodeAltstack(reply.output(stack));
+  };
+}
+
+function encodeQueue(queue: readonly Siginfo[]) {
+  return { signals: queue.map(({ bytes }) => ({ siginfo: bytes.slice() })) };
+}
+
+/* --------------------------------------------------------------------- restore */
+
+function restoreSignals(): RestoreHooks {
+  return { planTask, planThread };
+}
+
+function planTask(task: TaskPlanner): void {
+  const actions = task.core.tc?.sigactions ?? [];
+  if (actions.length !== 0 && actions.length !== HANDLED_SIGNALS.length) {
+    const what = `the image of task ${task.pid} has ${actions.length} signal handlers, not 62`;
+    throw new StasisError("bad-image", what, { pid: task.pid });
+  }
+  if (task.handlersOwner === task.pid) {
+    const program = task.program("task");
+    actions.forEach((entry, index) => {
+      if (isDefaultAction(entry)) return;
+      const action = program.data(decodeSigaction(entry), "sigaction");
+      program.call("rt_sigaction", HANDLED_SIGNALS[index] as number, action, 0, SIGSET_SIZE);
+    });
+  }
+  const program = task.program("signals");
+  dropSigchld(program);
+  for (const info of decodeQueue(task.core.tc?.signalsS)) {
+    program.call("rt_sigqueueinfo", task.pid, info.signal, info.bytes);
+  }
+}
+
+/** What zombies of the tree, as they died again, have queued here: one at most, as for all classic signals. */
+function dropSigchld(program: SyscallProgram): void {
+  const set = new Uint8Array(new BigUint64Array([signalBit(SIG.CHLD)]).buffer);
+  const atOnce = new Uint8Array(16);
+  program.try("rt_sigtimedwait", set, 0, atOnce, SIGSET_SIZE);
+}
+
+function planThread(thread: ThreadPlanner): void {
+  const { core, tid, task } = thread;
+  const sas = core.threadCore?.sas;
+  const stack = sas === undefined ? undefined : decodeAltstack(sas);
+  if (stack !== undefined) thread.program("thread").call("sigaltstack", stack, 0);
+  for (const info of decodeQueue(core.threadCore?.signalsP)) {
+    thread.program("signals")
+      .call("rt_tgsigqueueinfo", task.pid, tid, info.signal, info.bytes);
+  }
+}
+
+function decodeQueue(queue: signal_queue_entry | undefined): Siginfo[] {
+  return (queue?.signals ?? []).map(({ siginfo }) => {
+    if (siginfo.byteLength !== Siginfo.SIZE) {
+      throw new StasisError("bad-image", `a pending signal in the image is not 128 bytes long`);
+    }
+    return new Siginfo(siginfo.slice());
+  });
+}

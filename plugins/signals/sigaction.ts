@@ -1,0 +1,44 @@
+/**
+ * Signal handlers between the kernel's form and the images'. Source: `struct kernel_sigaction` as
+ * rt_sigaction(2) takes it on x86-64 (`include/linux/signal_types.h`, `struct sigaction`).
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { sa_entry, sa_entrySchema } from "../../images/gen/sa_pb.ts";
+import { SIG, SIGNAL_COUNT } from "../../core/linux/signals.ts";
+import { defineStruct } from "../../core/linux/struct.ts";
+
+/** `struct sigaction` of the kernel. */
+export const kernelSigaction = defineStruct("sigaction", 32, {
+  handler: [0, "u64"],
+  flags: [8, "u64"],
+  restorer: [16, "u64"],
+  mask: [24, "u64"],
+});
+
+/** The size of the kernel's signal set, which every rt_* call wants to be told. */
+export const SIGSET_SIZE = 8;
+
+/** The signals that have an entry in the image, in its order: all but those that cannot be handled. */
+export const HANDLED_SIGNALS: readonly number[] = Array.from(
+  { length: SIGNAL_COUNT },
+  (_, index) => index + 1,
+).filter((signal) => signal !== SIG.KILL && signal !== SIG.STOP);
+
+/** The image's form of what rt_sigaction(2) told. */
+export function encodeSigaction(bytes: Uint8Array): MessageInitShape<typeof sa_entrySchema> {
+  const { handler, flags, restorer, mask } = kernelSigaction.read(bytes);
+  return { sigaction: handler, flags, restorer, mask, compatSigaction: false };
+}
+
+/** What rt_sigaction(2) is to be told. */
+export function decodeSigaction(entry: sa_entry): Uint8Array {
+  const { sigaction, flags, restorer, mask } = entry;
+  return kernelSigaction.make({ handler: sigaction, flags, restorer, mask });
+}
+
+/** Whether this is what a fresh process has: SIG_DFL and nothing else. */
+export function isDefaultAction(entry: sa_entry): boolean {
+  return entry.sigaction === 0n && entry.flags === 0n && entry.restorer === 0n && entry.mask === 0n;
+}
