@@ -22,6 +22,7 @@ import {
   resume,
   resumeToSyscall,
   seize,
+  setOptions,
   setRegisters,
   setSignalMask,
   type Stop,

@@ -12,13 +12,7 @@ import { type Problem, StasisError } from "../errors.ts";
 import type { EventListener } from "../events.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
-import type {
-  Machine,
-  OperationOptions,
-  Plugin,
-  RestoreHooks,
-  RestoreSession,
-} from "../plugin.ts";
+import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { planBirths } from "./births.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";

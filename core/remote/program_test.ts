@@ -1,0 +1,134 @@
+import assert from "@std/assert";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { formatCall, ProgramImage, ProgramReply, SyscallProgram } from "./program.ts";
+
+const THREAD = { tgid: 10, tid: 11, signal: 23 };
+const BASE = 0x10000n;
+
+function emit(program: SyscallProgram) {
+  const image = new ProgramImage(program);
+  const bytes = new Uint8Array(image.size);
+  image.emit(bytes, BASE, THREAD);
+  return { image, bytes, view: new DataView(bytes.buffer) };
+}
+
+/** What the machine code does, in TypeScript: enough of it to check the table. */
+function interpret(
+  bytes: Uint8Array,
+  image: ProgramImage,
+  kernel: (number: number, args: bigint[]) => bigint,
+): void {
+  const view = new DataView(bytes.buffer);
+  const at = (address: bigint): number => Number(address - BASE);
+  let entry = image.entriesAt;
+  for (;; entry += 64) {
+    const operation = view.getBigUint64(entry, true);
+    const word = (index: number) => view.getBigUint64(entry + 8 + index * 8, true);
+    if (operation === 1n << 63n) break;
+    if (operation === ((1n << 63n) | 1n)) {
+      const source = at(word(1));
+      const value = word(2) === 8n
+        ? view.getBigUint64(source, true)
+        : BigInt(view.getUint32(source, true));
+      view.setBigUint64(at(word(0)), value, true);
+      continue;
+    }
+    const args = [0, 1, 2, 3, 4, 5].map((index) => view.getBigInt64(entry + 8 + index * 8, true));
+    const result = kernel(Number(operation & 0xffffffffn), args);
+    view.setBigInt64(entry + 56, result, true);
+    const required = (operation & (1n << 32n)) !== 0n;
+    if (required && result < 0n && result >= -4095n) break;
+  }
+  view.setBigUint64(image.tailAt + 32, BASE + BigInt(entry), true);
+}
+
+Deno.test("SyscallProgram passes results of calls and integers in memory on", () => {
+  const program = new SyscallProgram("test");
+  const fds = program.output(8);
+  const made = program.call("pipe2", fds, 0);
+  program.call("write", fds.int(4), "hi", 2);
+  const copy = program.call("dup", fds.int(0));
+  program.call("close", copy);
+  const { image, bytes } = emit(program);
+  const seen: [number, bigint[]][] = [];
+  interpret(bytes, image, (number, args) => {
+    seen.push([number, args]);
+    if (number === SYSCALLS.pipe2) {
+      new DataView(bytes.buffer).setUint32(Number((args[0] as bigint) - BASE), 7, true);
+      new DataView(bytes.buffer).setUint32(
+        Number((args[0] as bigint) - BASE) + 4,
+        0xfffffff8,
+        true,
+      );
+    }
+    if (number === SYSCALLS.write) {
+      const from = Number((args[1] as bigint) - BASE);
+      assert.deepEqual([...bytes.subarray(from, from + 3)], [104, 105, 0]);
+    }
+    return number === SYSCALLS.dup ? 9n : 0n;
+  });
+  assert.deepEqual(seen.map(([number, args]) => [number, args[0]]).slice(1), [
+    [SYSCALLS.write, 0xfffffff8n],
+    [SYSCALLS.dup, 7n],
+    [SYSCALLS.close, 9n],
+  ]);
+  const reply = image.reply(bytes.subarray(image.entriesAt), BASE);
+  assert.equal(reply.failed, undefined);
+  assert.equal(reply.result(made), 0n);
+  assert.equal(reply.result(copy), 9n);
+  assert.equal(reply.output(fds)[0], 7);
+});
+
+Deno.test("SyscallProgram stops at a required call that fails, and the reply names it", () => {
+  const program = new SyscallProgram("test");
+  const optional = program.try("close", 99);
+  program.call("openat", -100, "/no/such", 0, 0);
+  const never = program.call("getpid");
+  const { image, bytes } = emit(program);
+  interpret(bytes, image, (number) => number === SYSCALLS.close ? -9n : -2n);
+  const reply = image.reply(bytes.subarray(image.entriesAt), BASE);
+  assert.equal(reply.failed, 1);
+  assert.equal(reply.result(optional), -9n);
+  assert.throws(() => reply.result(never), RangeError);
+  assert.equal(reply.describe(1), 'openat(AT_FDCWD, "/no/such", O_RDONLY, 00) = -1 ENOENT');
+});
+
+Deno.test("SyscallProgram.expect() takes another result for a failure", () => {
+  const program = new SyscallProgram("test");
+  program.expect(4n, "write", 1, "four", 4);
+  const { image, bytes } = emit(program);
+  interpret(bytes, image, () => 3n);
+  assert.equal(image.reply(bytes.subarray(image.entriesAt), BASE).failed, 0);
+});
+
+Deno.test("ScratchData.point() puts addresses of other scratch memory into structures", () => {
+  const program = new SyscallProgram("test");
+  const target = program.data(new Uint8Array([1, 2, 3]));
+  const outer = program.data(new Uint8Array(16)).point(8, target, 1);
+  program.call("writev", 1, outer, 1);
+  const { image, bytes, view } = emit(program);
+  interpret(bytes, image, (_, args) => {
+    const at = Number((args[1] as bigint) - BASE);
+    const pointed = Number(view.getBigUint64(at + 8, true) - BASE);
+    assert.deepEqual([...bytes.subarray(pointed, pointed + 2)], [2, 3]);
+    return 0n;
+  });
+});
+
+Deno.test("formatCall() prints like strace, with results of earlier calls where they are known", () => {
+  const program = new SyscallProgram("test");
+  const fd = program.call("openat", -100, "/dev/zero", 2, 0);
+  program.call("mmap", 0x7f0000000000n, 4096, 3, 0x100002, fd, 0);
+  const call = program.calls[1] as typeof program.calls[number];
+  const text = (result: string) =>
+    `mmap(0x7f0000000000, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_FIXED_NOREPLACE, ${result}, 0)`;
+  assert.equal(formatCall(call), text("$0"));
+  assert.equal(formatCall(call, () => 5n), text("5"));
+});
+
+Deno.test("ProgramReply.describe() tells what is not known", () => {
+  const program = new SyscallProgram("test");
+  program.call("getpid");
+  const reply = new ProgramReply(program, [], new Map(), undefined);
+  assert.equal(reply.describe(0), "getpid() = ?");
+});
