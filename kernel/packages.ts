@@ -32,6 +32,7 @@ export const VM_PACKAGES: readonly string[] = [
   "busybox-static",
   "e2fsprogs",
   "dash",
+  "bash",
 ];
 
 /** What is put into the VM for tests with programs that are not ours: a peer, and a user of dispatch. */

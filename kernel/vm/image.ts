@@ -14,8 +14,8 @@ import { librariesOf } from "./ldd.ts";
 
 const INIT = fileURLToPath(new URL("init.sh", import.meta.url));
 
-/** Programs that are taken along if the machine has them: a peer, and a real user of dispatch. */
-const OPTIONAL_PROGRAMS = ["criu", "stress-ng", "setpriv"];
+/** Programs that are taken along if the machine has them: a peer, a real user of dispatch, what tests use. */
+const OPTIONAL_PROGRAMS = ["criu", "stress-ng", "setpriv", "pgrep", "ps"];
 
 /** Where things are mounted; the image has to have the directories. */
 const MOUNT_POINTS = [
@@ -88,8 +88,9 @@ async function imageMembers(): Promise<Member[]> {
   const programs: Member[] = [
     { path: "usr/bin/busybox", source: await which("busybox") ?? "/bin/busybox" },
     { path: "usr/bin/deno", source: Deno.execPath() },
-    // Not busybox: scripts are to find the same shell as outside.
+    // Not busybox: scripts are to find the same shells as outside.
     { path: "usr/bin/dash", source: await which("dash") ?? "/bin/dash" },
+    { path: "usr/bin/bash", source: await which("bash") ?? "/bin/bash" },
   ];
   for (const name of OPTIONAL_PROGRAMS) {
     const source = await which(name);
