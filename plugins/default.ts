@@ -2,9 +2,39 @@
  * The plugins that come with Stasis, in the order in which their hooks run. The core imports none of
  * them: whoever starts an operation hands it a list, and this is the default.
  *
+ * SUD is suspended before anything else looks at a thread, so it comes first; it is armed by ptrace after
+ * everything else has been done, so its place does not matter there.
+ *
  * @module
  */
 import type { Plugin } from "../core/plugin.ts";
+import { credentials } from "./credentials/mod.ts";
+import { epoll } from "./epoll/mod.ts";
+import { eventfd } from "./eventfd/mod.ts";
+import { external } from "./external/mod.ts";
+import { files } from "./files/mod.ts";
+import { memory } from "./memory/mod.ts";
+import { pipes } from "./pipes/mod.ts";
+import { registers } from "./registers/mod.ts";
+import { signalfd } from "./signalfd/mod.ts";
+import { signals } from "./signals/mod.ts";
+import { sud } from "./sud/mod.ts";
+import { timerfd } from "./timerfd/mod.ts";
+import { timers } from "./timers/mod.ts";
 
 /** The built-in plugins. */
-export const DEFAULT_PLUGINS: readonly Plugin[] = [];
+export const DEFAULT_PLUGINS: readonly Plugin[] = [
+  sud,
+  registers,
+  memory,
+  files,
+  pipes,
+  external,
+  eventfd,
+  timerfd,
+  signalfd,
+  epoll,
+  signals,
+  timers,
+  credentials,
+];
