@@ -24,7 +24,10 @@ export interface DiffOptions {
    * memory) are not compared themselves, but which descriptors and mappings share one still is.
    */
   readonly restored?: boolean;
-  /** Paths that the subject changes by its own work, `/fdinfo/5/pos` for example. */
+  /**
+   * Paths that the subject changes by its own work: `/\/fdinfo\/5\/pos$/`, or `/\/status\/SigBlk$/`
+   * where a thread is in and out of a signal handler, as one that makes foreign calls is.
+   */
   readonly ignore?: readonly RegExp[];
 }
 
