@@ -1,0 +1,153 @@
+/**
+ * The programs that the tests, the demo and the VM need beside Deno, and where each comes from.
+ *
+ * @module
+ */
+
+/** Something that has to be on the machine. */
+export interface Tool {
+  /** What it is called in messages. */
+  readonly name: string;
+  /** It is there if all of these files are, or, where a name has no slash, if such a command is on the PATH. */
+  readonly files: readonly string[];
+  /** Debian's packages that bring it. */
+  readonly debian: readonly string[];
+  /** What it is for. */
+  readonly why: string;
+}
+
+/** What the demo needs: a compiler for the emulator. */
+export const DEMO_TOOLS: readonly Tool[] = [
+  {
+    name: "C compiler and headers",
+    files: ["cc", "/usr/include/stdio.h", "/usr/include/linux/prctl.h"],
+    debian: ["gcc", "libc6-dev"],
+    why: "builds the demo's emulator and the test subjects",
+  },
+];
+
+/** What the live tests need. */
+export const TEST_TOOLS: readonly Tool[] = [
+  ...DEMO_TOOLS,
+  {
+    name: "bash",
+    files: ["bash"],
+    debian: ["bash"],
+    why: "is checkpointed, and starts the subjects",
+  },
+  { name: "perl", files: ["perl"], debian: ["perl"], why: "is checkpointed" },
+  { name: "python3", files: ["python3"], debian: ["python3"], why: "is checkpointed" },
+  { name: "node", files: ["node"], debian: ["nodejs"], why: "is checkpointed" },
+  {
+    name: "stress-ng",
+    files: ["stress-ng"],
+    debian: ["stress-ng"],
+    why: "is checkpointed: it uses Syscall User Dispatch",
+  },
+  { name: "crit", files: ["crit"], debian: ["criu"], why: "decodes the images, as a witness" },
+  {
+    name: "git",
+    files: ["git"],
+    debian: ["git"],
+    why: "tells which files are new after the tests",
+  },
+];
+
+/** What booting a VM needs; `kernel/` installs what building a kernel needs beyond it. */
+export const VM_TOOLS: readonly Tool[] = [
+  {
+    name: "QEMU",
+    files: ["qemu-system-x86_64"],
+    debian: ["qemu-system-x86"],
+    why: "boots the kernels under test",
+  },
+  {
+    name: "static busybox",
+    files: ["busybox"],
+    debian: ["busybox-static"],
+    why: "is the VM's userland",
+  },
+  {
+    name: "mkfs.ext4",
+    files: ["/sbin/mkfs.ext4"],
+    debian: ["e2fsprogs"],
+    why: "makes the VM's disk",
+  },
+];
+
+/** Package managers of other families, with the names of Debian's packages there; `null`: already part of another. */
+const FAMILIES: readonly {
+  readonly command: string;
+  readonly install: string;
+  readonly names: Readonly<Record<string, string | null>>;
+}[] = [
+  {
+    command: "dnf",
+    install: "dnf install",
+    names: {
+      "libc6-dev": "glibc-devel",
+      criu: "criu crit",
+      "qemu-system-x86": "qemu-system-x86-core",
+      "busybox-static": "busybox",
+      e2fsprogs: "e2fsprogs",
+    },
+  },
+  {
+    command: "pacman",
+    install: "pacman -S",
+    names: {
+      "libc6-dev": "linux-api-headers",
+      python3: "python",
+      "qemu-system-x86": "qemu-system-x86",
+      "busybox-static": "busybox",
+    },
+  },
+  {
+    command: "zypper",
+    install: "zypper install",
+    names: {
+      "libc6-dev": "glibc-devel",
+      nodejs: "nodejs",
+      "qemu-system-x86": "qemu-x86",
+      "busybox-static": "busybox-static",
+    },
+  },
+];
+
+/**
+ * The tools of a list that are not there.
+ *
+ * @param exists says whether a file exists and may be used
+ * @param path the directories of the PATH
+ */
+export function missingTools(
+  tools: readonly Tool[],
+  path: readonly string[],
+  exists: (file: string) => boolean,
+): Tool[] {
+  const there = (file: string) =>
+    file.includes("/") ? exists(file) : path.some((directory) => exists(`${directory}/${file}`));
+  return tools.filter((tool) => !tool.files.every(there));
+}
+
+/** The packages of some tools, each once, as Debian calls them. */
+export function packagesOf(tools: readonly Tool[]): string[] {
+  return [...new Set(tools.flatMap((tool) => tool.debian))];
+}
+
+/**
+ * The command that installs packages on a machine that is not Debian.
+ *
+ * @param packages Debian's names
+ * @param has says whether a command is on the PATH
+ * @returns the command for a package manager that is known and there, else undefined
+ */
+export function installCommand(
+  packages: readonly string[],
+  has: (command: string) => boolean,
+): string | undefined {
+  const family = FAMILIES.find((family) => has(family.command));
+  if (family === undefined) return undefined;
+  const names = packages.map((name) => name in family.names ? family.names[name] : name);
+  return `${family.install} ${names.filter((name) => name !== null).join(" ")}`;
+}

@@ -1,0 +1,92 @@
+/**
+ * What a run of `deno test` amounts to: its report, what the report leaves out, and the tests that found at run
+ * time that this machine has nothing to test them on.
+ *
+ * @module
+ */
+
+import type { TestCase } from "./junit.ts";
+
+/** The name of the environment variable with the file into which tests write what they skip, a JSON object a line. */
+export const SKIPS = "STASIS_TEST_SKIPS";
+
+/** What a test said when it found nothing to test here. */
+export interface Skip {
+  /** The test's name. */
+  readonly name: string;
+  /** Why, one sentence. */
+  readonly reason: string;
+}
+
+/** The counts of a step, and what the summary tells of them. */
+export interface Count {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  /** What failed, a line each. */
+  readonly failures: readonly string[];
+  /** What was skipped and why, a line each. */
+  readonly skips: readonly string[];
+}
+
+/** What a run of `deno test` was and said. */
+export interface Run {
+  /** The tests of its report, or undefined where there is none. */
+  readonly cases: readonly TestCase[] | undefined;
+  readonly skips: readonly Skip[];
+  /** The files that were to run, as Deno was told them. */
+  readonly files: readonly string[];
+  /** Whether only some tests of the files were wanted. */
+  readonly filtered: boolean;
+  /** How it ended: `exited with 1`, `was killed`; undefined if well. */
+  readonly trouble: string | undefined;
+}
+
+/** Parses the lines that tests wrote into the file of {@link SKIPS}. */
+export function parseSkips(text: string): Skip[] {
+  return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Skip);
+}
+
+/** Counts a run. A file without any test in the report did not load: Deno leaves it out, so it counts here. */
+export function countRun(run: Run): Count {
+  const cases = run.cases ?? [];
+  const reasons = new Map(run.skips.map((skip) => [skip.name, skip.reason]));
+  const failures = cases.filter((one) => one.outcome === "failed")
+    .map((one) => `${one.file}: ${one.name}: ${one.message.split("\n")[0]}`);
+  const skips: string[] = [];
+  let passed = 0;
+  for (const one of cases) {
+    const reason = reasons.get(one.name);
+    if (one.outcome === "skipped") {
+      skips.push(`${one.file}: ${one.name}: ${reason ?? "ignored in the source"}`);
+    } else if (one.outcome === "passed") {
+      if (reason === undefined) passed++;
+      else skips.push(`${one.file}: ${one.name}: ${reason}`);
+    }
+  }
+  if (run.cases !== undefined && !run.filtered) {
+    const seen = new Set(cases.map((one) => plain(one.file)));
+    for (const file of run.files) {
+      if (!seen.has(plain(file))) failures.push(`${file}: none of its tests was run`);
+    }
+  }
+  if (run.trouble !== undefined && failures.length === 0) {
+    failures.push(`deno test ${run.trouble}`);
+  }
+  return { passed, failed: failures.length, skipped: skips.length, failures, skips };
+}
+
+function plain(file: string): string {
+  return file.replace(/^\.\//, "");
+}
+
+/** Adds counts up. */
+export function sum(counts: readonly Count[]): Count {
+  return {
+    passed: counts.reduce((total, count) => total + count.passed, 0),
+    failed: counts.reduce((total, count) => total + count.failed, 0),
+    skipped: counts.reduce((total, count) => total + count.skipped, 0),
+    failures: counts.flatMap((count) => count.failures),
+    skips: counts.flatMap((count) => count.skips),
+  };
+}

@@ -1,0 +1,142 @@
+/**
+ * The steps of the test run, and how each is made.
+ *
+ * @module
+ */
+
+import { type Count, countRun, parseSkips, type Run, SKIPS } from "./count.ts";
+import { chooseFiles, filesWithExamples, testFiles, type TestStep } from "./files.ts";
+import { parseJunit } from "./junit.ts";
+import { Surroundings } from "./leftovers.ts";
+
+/** Every step, in the order of a whole run. */
+export const STEPS = ["fmt", "lint", "types", "unit", "live", "vm"] as const;
+/** A step. */
+export type Step = typeof STEPS[number];
+
+/** What the steps are, for headings. */
+export const TITLES: Readonly<Record<Step, string>> = {
+  fmt: "format",
+  lint: "lint",
+  types: "types",
+  unit: "unit tests",
+  live: "live tests",
+  vm: "VM tests",
+};
+
+/** The commands of the steps that pass or fail as one. */
+const COMMANDS: Readonly<Record<"fmt" | "lint" | "types", readonly string[]>> = {
+  fmt: ["fmt", "--check"],
+  lint: ["lint"],
+  types: ["check", "."],
+};
+
+/** A run of `deno test` that takes longer than this hangs. */
+const TIME_LIMIT_MS = 45 * 60_000;
+
+/**
+ * Makes a step. What its programs print goes to the terminal as it comes.
+ *
+ * @param root the checkout, ending with a slash
+ * @param words what was said after the step's name: files and a filter
+ * @throws {RangeError} where the words make no sense
+ */
+export async function runStep(root: string, step: Step, words: readonly string[]): Promise<Count> {
+  if (step === "fmt" || step === "lint" || step === "types") {
+    const { success, code } = await deno(root, COMMANDS[step], {});
+    const line = `deno ${COMMANDS[step].join(" ")} exited with ${code}`;
+    return success ? single([]) : single([line]);
+  }
+  if (step !== "unit" && Deno.uid() !== 0) {
+    return single([`${TITLES[step]} need root: run the command as root (with sudo, for example)`]);
+  }
+  return await runTests(root, step, words);
+}
+
+function single(failures: readonly string[]): Count {
+  const failed = failures.length;
+  return { passed: failed === 0 ? 1 : 0, failed, skipped: 0, failures, skips: [] };
+}
+
+async function runTests(root: string, step: TestStep, words: readonly string[]): Promise<Count> {
+  const all = [...await testFiles(root, step), ...await filesWithExamples(root, step)];
+  const { files, filter } = chooseFiles(all, words);
+  if (files.length === 0) {
+    return { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
+  }
+  await using surroundings = await Surroundings.create(root);
+  const reports = await Deno.makeTempDir({ prefix: "stasis-report-" });
+  try {
+    const args = [
+      "test",
+      "--allow-all",
+      "--no-check", // the step before has checked everything
+      "--doc",
+      "--sanitize-ops",
+      "--sanitize-resources",
+      `--junit-path=${reports}/junit.xml`,
+    ];
+    if (step === "unit") args.push("--parallel");
+    if (filter !== undefined) args.push(`--filter=${filter}`);
+    const env = { ...surroundings.env, [SKIPS]: `${reports}/skips` };
+    const end = await deno(root, [...args, ...files], env);
+    const run: Run = {
+      cases: await cases(`${reports}/junit.xml`),
+      skips: parseSkips(await textOf(`${reports}/skips`)),
+      files: files.filter((file) => file.endsWith("_test.ts")),
+      filtered: filter !== undefined,
+      trouble: end.success ? undefined : trouble(end),
+    };
+    return withLeftovers(countRun(run), await surroundings.leftovers());
+  } finally {
+    await Deno.remove(reports, { recursive: true });
+  }
+}
+
+/** Leaving something behind fails the step, whatever its tests say. */
+function withLeftovers(count: Count, leftovers: readonly string[]): Count {
+  if (leftovers.length === 0) return count;
+  return {
+    ...count,
+    failed: count.failed + 1,
+    failures: [...count.failures, ...leftovers.map((line) => `left behind: ${line}`)],
+  };
+}
+
+function trouble(end: { readonly signal: Deno.Signal | null; readonly code: number }): string {
+  return end.signal === null ? `exited with ${end.code}` : `was ended by ${end.signal}`;
+}
+
+async function cases(path: string): Promise<Run["cases"]> {
+  const xml = await textOf(path);
+  return xml === "" ? undefined : parseJunit(xml);
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+async function deno(
+  root: string,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<Deno.CommandStatus> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: root,
+    env,
+    stdin: "null",
+  })
+    .spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), TIME_LIMIT_MS);
+  try {
+    return await child.status;
+  } finally {
+    clearTimeout(timer);
+  }
+}
