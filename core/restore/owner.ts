@@ -20,7 +20,7 @@ const UNCHANGED = -1;
 export function ownerOf(file: file_entry, files: RestoredFiles): FileOwner | undefined {
   if (file.fifo !== undefined) {
     // A fifo keeps everything but its buffer in the entry of its path.
-    const path = files.get(file.fifo.regfId ?? file.fifo.id).reg;
+    const path = files.get(file.fifo.regfId || file.fifo.id).reg;
     return path?.fown;
   }
   return (file.reg ?? file.isk ?? file.psk ?? file.nlsk ?? file.efd ?? file.epfd ?? file.sgfd ??

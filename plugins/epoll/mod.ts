@@ -10,29 +10,20 @@
  * numbers. Adding a file asks at once whether it is ready (ep_insert() of `fs/eventpoll.c`), so no event is
  * lost; with EPOLLET one that the program had seen already may come again, as epoll(7) allows.
  *
- * An EPOLLONESHOT entry that has fired has no events left until it is armed again. The kernel adds EPOLLERR
- * and EPOLLHUP to whatever epoll_ctl(2) gets, so such an entry would tell of a hang-up. It is added first
- * and fired by an epoll_wait(2), which turns it off where there is a hang-up; one that comes about
- * between the restore and the next arming is told of.
+ * An EPOLLONESHOT entry that has fired has no events left until it is armed again, and epoll_ctl(2) cannot
+ * make one, because the kernel adds EPOLLERR and EPOLLHUP to whatever it gets. So it is made to fire: see
+ * `fired.ts`.
  *
  * @module
  */
 import { isNamedExternal } from "../../core/checkpoint/outside.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { defineStruct } from "../../core/linux/struct.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
 import type { eventpoll_file_entry, eventpoll_tfd_entry } from "../../images/gen/eventpoll_pb.ts";
 import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { EPOLL_CTL_ADD, EpollEvent, hasFired, planFired } from "./fired.ts";
 import { targetImage, targetsOf } from "./targets.ts";
-
-const EPOLL_CTL_ADD = 1;
-const EPOLLONESHOT = 1 << 30;
-/** EPOLLWAKEUP, EPOLLONESHOT, EPOLLET, EPOLLEXCLUSIVE: what remains of a one-shot that has fired (EP_PRIVATE_BITS). */
-const PRIVATE_BITS = (1 << 29) | EPOLLONESHOT | (1 << 31) | (1 << 28);
-
-/** `struct epoll_event` (`include/uapi/linux/eventpoll.h`), packed on x86-64. */
-const EpollEvent = defineStruct("epoll_event", 12, { events: [0, "u32"], data: [4, "u64"] });
 
 /** The plugin. */
 export const epoll: Plugin = definePlugin({
@@ -79,18 +70,10 @@ export const epoll: Plugin = definePlugin({
           const event = program.data(EpollEvent.make({ events, data }), note);
           program.call("epoll_ctl", fd, EPOLL_CTL_ADD, tfd, event);
         };
-        const fired = tfd.filter(({ events }) => hasFired(events));
-        for (const target of fired) {
-          add(target);
-          program.call("epoll_wait", fd, program.output(EpollEvent.size), 1, 0);
-        }
+        // Before the others, whose events they would otherwise take.
+        for (const target of tfd) if (hasFired(target.events)) planFired(program, fd, target);
         for (const target of tfd) if (!hasFired(target.events)) add(target);
       },
     }],
   }),
 });
-
-/** Whether these are the events of a one-shot entry that waits to be armed again. */
-export function hasFired(events: number): boolean {
-  return (events & EPOLLONESHOT) !== 0 && (events & ~PRIVATE_BITS) === 0;
-}

@@ -131,6 +131,8 @@ function restore(session: RestoreSession): RestoreHooks {
   const { images, options } = session;
   /** What stands in for each file, by id. */
   const providers = new Map<number, { own: OwnFile; flags: number }>();
+  /** The number under which every task has a descriptor of this process. */
+  const services = new Map<OwnFile, number>();
   return {
     load(context) {
       const files = images.has(FILES, null) ? images.readList(FILES, null) : [];
@@ -160,12 +162,15 @@ function restore(session: RestoreSession): RestoreHooks {
         providers.set(id, { own, flags: flags ?? own.flags });
       }
     },
+    planTree(tree) {
+      for (const { own } of providers.values()) services.set(own, tree.serviceDescriptor(own.fd));
+    },
     descriptors: [{
       kind: "external file",
       restores: (file) => isProvided(file, images, options),
-      plan({ file, program, tree }) {
+      plan({ file, program }) {
         const { own, flags } = providers.get(file.id) as { own: OwnFile; flags: number };
-        const service = tree.serviceDescriptor(own.fd);
+        const service = services.get(own) as number;
         if (!own.opensAgain) return program.call("fcntl", service, F.DUPFD_CLOEXEC, 0);
         // A pipe must keep its direction: as its own writer a reader would never see its end.
         const access = own.isPipe ? own.flags & O.ACCMODE : flags & O.ACCMODE;

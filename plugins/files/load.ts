@@ -3,9 +3,13 @@
  *
  * @module
  */
+import { isFieldSet } from "@bufbuild/protobuf";
 import type { LoadContext, OperationOptions } from "../../core/plugin.ts";
-import type { reg_file_entry } from "../../images/gen/regfile_pb.ts";
+import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/regfile_pb.ts";
 import { S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
+
+/** An absent size reads as 0, which is one too. */
+const SIZE = reg_file_entrySchema.field.size;
 
 /** What is found at a path: its mode and size, or the error's name. */
 export type Found = { readonly mode: number; readonly size: bigint } | string;
@@ -52,7 +56,8 @@ export function checkFiles(
     // The files of a task of the tree are there when the task is.
     if (task !== null && pids.has(Number(task[1]))) continue;
     const whose = path === file.name ? path : `${path} (for ${file.name})`;
-    const found = look(path, ((file.mode ?? 0) & S_IFMT) === S_IFLNK);
+    const type = file.mode & S_IFMT; // 0 where the images do not say
+    const found = look(path, type === S_IFLNK);
     if (typeof found === "string") {
       report(
         found === "ENOENT" || found === "ENOTDIR"
@@ -60,13 +65,13 @@ export function checkFiles(
           : `the file ${whose} cannot be looked at: ${found}`,
         "bring it back, or name another one with --remap",
       );
-    } else if (file.mode !== undefined && (file.mode & S_IFMT) !== (found.mode & S_IFMT)) {
+    } else if (type !== 0 && type !== (found.mode & S_IFMT)) {
       report(
         `${whose} was a ${typeName(file.mode)} and is a ${typeName(found.mode)} now`,
         "bring the old one back, or name another one with --remap",
       );
     } else if (
-      file.size !== undefined && (found.mode & S_IFMT) === S_IFREG && file.size !== found.size &&
+      isFieldSet(file, SIZE) && (found.mode & S_IFMT) === S_IFREG && file.size !== found.size &&
       options.ignoreFileChange !== true
     ) {
       report(

@@ -97,8 +97,9 @@ function planPosition(
   { pos, mode }: reg_file_entry,
 ): void {
   if (pos === 0n || pos === NO_POSITION) return;
-  const type = mode === undefined ? S_IFREG : mode & S_IFMT;
-  if (type === S_IFREG || type === S_IFDIR) call("lseek", fd, pos, SEEK_SET);
+  const type = mode & S_IFMT;
+  // 0: the images do not say.
+  if (type === S_IFREG || type === S_IFDIR || type === 0) call("lseek", fd, pos, SEEK_SET);
 }
 
 /** Whether a file is only appended to: its size is nobody's business then. */

@@ -103,6 +103,8 @@ function restore(session: RestoreSession): RestoreHooks {
   let fifoContents = new Map<number, Contents>();
   const homes = new Map<number, TaskPlanner>();
   const made = new Map<number, Argument>();
+  /** A descriptor number for opening pipes by name: nobody's but for a moment. */
+  let spare = -1;
   const isMine = (file: file_entry): boolean =>
     file.type === fd_types.PIPE && file.pipe !== undefined && !isProvided(file, images, options);
   return {
@@ -119,6 +121,9 @@ function restore(session: RestoreSession): RestoreHooks {
       }
       checkSizes([...pipeContents.values(), ...fifoContents.values()], context);
     },
+    planTree(tree) {
+      if (ends.size > 0) spare = tree.service();
+    },
     descriptors: [{
       kind: "pipe",
       restores: isMine,
@@ -128,11 +133,11 @@ function restore(session: RestoreSession): RestoreHooks {
         if (home === undefined) homes.set(pipeId, proposed);
         return home ?? proposed;
       },
-      plan({ file, program, tree }) {
+      plan({ file, program }) {
         const { id, pipeId } = file.pipe as pipe_entry;
         if (!made.has(id)) {
           const contents = pipeContents.get(pipeId) ?? { chunks: [] };
-          const all = planPipe(program, ends.get(pipeId) ?? [], contents, tree.service());
+          const all = planPipe(program, ends.get(pipeId) ?? [], contents, spare);
           for (const [end, fd] of all) made.set(end, fd);
         }
         return made.get(id) as Argument;
