@@ -27,7 +27,7 @@ function hasCrit(): boolean {
 }
 
 /** Kinds that `crit` has no decoder for: ours, signals in files of their own, and those newer than 3.17. */
-const UNKNOWN_TO_CRIT = new Set(["SUD", "EXTERNAL", "VMA_EXTRA", "SIGNAL", "PIDFD"]);
+const UNKNOWN_TO_CRIT = new Set(["SUD", "EXTERNAL", "MM_EXTRA", "SIGNAL", "PIDFD"]);
 
 /** Fields that came after CRIU 3.17, which its `crit` leaves out. */
 const NEWER_THAN_3_17 = new Set([

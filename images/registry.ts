@@ -16,7 +16,7 @@ import * as namespaces from "./kinds/namespaces.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import * as sockets from "./kinds/sockets.ts";
 import { STATS } from "./kinds/stats.ts";
-import { VMA_EXTRA } from "./kinds/vma_extra.ts";
+import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { SUD } from "./kinds/sud.ts";
 
 /** Every framed kind: CRIU's by topic, then Stasis's own, then those that CRIU 4.2 no longer writes. */
@@ -55,7 +55,7 @@ export const IMAGE_KINDS: readonly ImageKind[] = [
   SECCOMP,
   STATS,
   SUD,
-  VMA_EXTRA,
+  MM_EXTRA,
   EXTERNAL,
   ...LEGACY_KINDS,
 ];

@@ -18,7 +18,7 @@ Deno.test("IMAGE_KINDS has one kind for each file name", () => {
 
 Deno.test("IMAGE_KINDS has CRIU's magics under CRIU's names, and others for our own", () => {
   for (const { name, magic } of IMAGE_KINDS) {
-    if (["SUD", "EXTERNAL", "VMA_EXTRA"].includes(name)) equal(magicName(magic), undefined);
+    if (["SUD", "EXTERNAL", "MM_EXTRA"].includes(name)) equal(magicName(magic), undefined);
     else equal(magicName(magic), name);
   }
 });

@@ -42,6 +42,9 @@ export const MADV = {
 /** MLOCK_ONFAULT: the flag of mlock2(2). */
 export const MLOCK_ONFAULT = 1;
 
+/** MCL_FUTURE of mlockall(2) (include/uapi/asm-generic/mman.h). */
+export const MCL_FUTURE = 2;
+
 /** MFD_* (include/uapi/linux/memfd.h). */
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
 
@@ -58,6 +61,10 @@ export const PR = {
   SET_MM_MAP_SIZE: 15,
   SET_THP_DISABLE: 41,
   GET_THP_DISABLE: 42,
+  SET_MDWE: 65,
+  GET_MDWE: 66,
+  SET_MEMORY_MERGE: 67,
+  GET_MEMORY_MERGE: 68,
   SET_VMA: 0x53564d41,
   SET_VMA_ANON_NAME: 0,
 } as const;

@@ -4,8 +4,8 @@
  * @module
  */
 import { StasisError } from "../../core/errors.ts";
-import { isErrno } from "../../core/linux/errno.ts";
-import { PR } from "../../core/linux/mman.ts";
+import { PAGE_SIZE } from "../../core/linux/address.ts";
+import { MAP, PR, PROT } from "../../core/linux/mman.ts";
 import { readAuxv, readTaskLink } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
@@ -13,11 +13,12 @@ import type {
   FrozenTask,
   SurveyContext,
 } from "../../core/plugin.ts";
+import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
 import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { mappingDumpers } from "./dumpers.ts";
 import { MappedFiles } from "./file_check.ts";
-import { VMA_EXTRA } from "../../images/kinds/vma_extra.ts";
+import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { memfdDumper } from "./memfd.ts";
 import { mmBounds, savedAuxv } from "./mm_fields.ts";
 import { findPages, type TaskPages, writePages } from "./pages.ts";
@@ -32,6 +33,8 @@ interface Told {
   readonly brk: bigint;
   readonly dumpable: number;
   readonly thpDisabled: boolean;
+  /** What `mm-extra-PID.img` has of it. */
+  readonly extra: { mdwe?: number; lockFuture?: boolean; merge?: boolean };
 }
 
 /** Makes the hooks for one checkpoint. */
@@ -61,18 +64,26 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
       const brk = program.try("brk", 0);
       const dumpable = program.try("prctl", PR.GET_DUMPABLE, 0, 0, 0, 0);
       const thp = program.try("prctl", PR.GET_THP_DISABLE, 0, 0, 0, 0);
+      const mdwe = program.try("prctl", PR.GET_MDWE, 0, 0, 0, 0);
+      const merge = program.try("prctl", PR.GET_MEMORY_MERGE, 0, 0, 0, 0);
+      const isLocked = askLockFuture(program);
       return (reply) => {
         told.set(task.pid, {
           brk: reply.result(brk),
           dumpable: Number(reply.result(dumpable)),
-          thpDisabled: !isErrno(reply.result(thp)) && reply.result(thp) !== 0n,
+          thpDisabled: reply.result(thp) > 0n,
+          extra: {
+            mdwe: reply.result(mdwe) > 0n ? Number(reply.result(mdwe)) : undefined,
+            merge: reply.result(merge) > 0n || undefined,
+            lockFuture: isLocked(reply) || undefined,
+          },
         });
       };
     },
 
     dumpTask(task) {
       if (!ownsMemory(task)) return;
-      const { brk, dumpable, thpDisabled } = told.get(task.pid) as Told;
+      const { brk, dumpable, thpDisabled, extra: taskExtra } = told.get(task.pid) as Told;
       const vmas: VmaImage[] = [];
       const extras = [];
       for (const vma of task.proc.vmas) {
@@ -84,6 +95,7 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
         extras.push(extra);
         if (extra.sealed) session.requirePlugin();
       }
+      if (taskExtra.mdwe !== undefined) session.requirePlugin();
       for (const { start, size } of pagesOf(task).guards) vmas.push(guardImage(start, size));
       session.writer.write(MM, task.pid, {
         ...mmBounds(task.proc.stat),
@@ -94,11 +106,26 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
         dumpable,
         thpDisabled,
       });
-      if (extras.length > 0) session.writer.writeList(VMA_EXTRA, task.pid, extras);
+      if (extras.length > 0 || Object.values(taskExtra).some((value) => value !== undefined)) {
+        session.writer.write(MM_EXTRA, task.pid, { ...taskExtra, vmas: extras });
+      }
     },
 
     pages: (tree) => writePages(session, tree.tasks.filter(ownsMemory), pagesOf, shared),
   };
+}
+
+/**
+ * Asks whether mlockall(MCL_FUTURE) is in force, which nothing tells: whether a new mapping has its page at
+ * once.
+ */
+function askLockFuture(program: SyscallProgram): (reply: ProgramReply) => boolean {
+  const flags = MAP.PRIVATE | MAP.ANONYMOUS;
+  const page = program.try("mmap", 0, PAGE_SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
+  const resident = program.output(1, "vec");
+  const asked = program.try("mincore", page, PAGE_SIZE, resident);
+  program.try("munmap", page, PAGE_SIZE);
+  return (reply) => reply.result(asked) === 0n && ((reply.output(resident)[0] ?? 0) & 1) === 1;
 }
 
 /** A range with guards, as the image has it: a mapping that is none. */

@@ -5,7 +5,7 @@
  */
 import type { Task } from "../../core/checkpoint/task.ts";
 import type { Problem } from "../../core/errors.ts";
-import { type MappingKind, mappingKind, type Vma } from "../../core/linux/procfs/mod.ts";
+import { type MappingKind, mappingKind, PROT_EXEC, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { CheckpointSession, MappingDumper } from "../../core/plugin.ts";
 import {
   VMA_ANON_PRIVATE,
@@ -51,6 +51,17 @@ export function surveyFlags(vma: Vma): SurveyProblem {
       hint: "start it without user shadow stacks (GLIBC_TUNABLES=glibc.cpu.x86_shstk=off)",
     };
   }
+  if (vma.flags.has("sf")) {
+    return { what: `its mapping ${range} was made with MAP_SYNC, which cannot be saved yet` };
+  }
+  // Memory that may only be executed has a key of the kernel's own choice.
+  if ((vma.protectionKey ?? 0) !== 0 && vma.prot !== PROT_EXEC) {
+    return {
+      what:
+        `its mapping ${range} has protection key ${vma.protectionKey}, which cannot be saved yet`,
+      hint: "have the program use mprotect instead of pkey_mprotect",
+    };
+  }
   return undefined;
 }
 
@@ -82,7 +93,9 @@ export function mappingDumpers(
   shared: SharedObjects,
 ): MappingDumper[] {
   const isFile = (vma: Vma): boolean =>
-    mappingKind(vma) === "file" && vma.name.startsWith("/") && !isHuge(vma) && !isUnusual(vma);
+    mappingKind(vma) === "file" && vma.name.startsWith("/") && !isHuge(vma) && !isUnusual(vma) &&
+    // Memory of a device, whatever its file looks like.
+    !vma.flags.has("io") && !vma.flags.has("pf");
   return [
     {
       kind: "anonymous memory",

@@ -19,7 +19,12 @@ function procPath({ pid, fd }: Descriptor): string {
 
 /** Memfds of huge pages lie on hugetlbfs, whose block size is that of its pages. */
 function isHuge(descriptor: Descriptor): boolean {
-  return (Deno.statSync(procPath(descriptor)).blksize ?? 0) > 4096;
+  try {
+    return (Deno.statSync(procPath(descriptor)).blksize ?? 0) > 4096;
+  } catch {
+    // Closed meanwhile.
+    return false;
+  }
 }
 
 /** Saves memfds. */

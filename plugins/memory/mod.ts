@@ -4,7 +4,7 @@
  * | what | image | brought back by |
  * |---|---|---|
  * | mappings, bounds, auxiliary vector, executable | `mm-PID.img` | mmap, prctl(PR_SET_MM_MAP) |
- * | names, seals, locks on fault | `vma-extra-PID.img` | prctl(PR_SET_VMA), mseal, mlock2 |
+ * | names, seals, locks on fault, mlockall, MDWE | `mm-extra-PID.img` | prctl, mseal, mlock2, mlockall |
  * | pages | `pagemap-PID.img`, `pages-N.img` | preadv by the task itself |
  * | shared anonymous memory, contents of memfds | `pagemap-shmem-ID.img`, `pages-N.img` | the seed, once |
  * | memfds | `memfd.img`, `files.img` | memfd_create in the seed, open of what was inherited |
@@ -22,7 +22,7 @@
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { MEMFD_INODE, MM, PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { memoryFeatures } from "./features.ts";
-import { VMA_EXTRA } from "../../images/kinds/vma_extra.ts";
+import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { checkpointMemory } from "./checkpoint.ts";
 import { restoreMemory } from "./restore.ts";
 
@@ -30,7 +30,7 @@ import { restoreMemory } from "./restore.ts";
 export const memory: Plugin = definePlugin({
   name: "memory",
   description: "mappings, their contents, shared memory, memfds",
-  images: [MM, PAGEMAP, SHMEM_PAGEMAP, PAGES, MEMFD_INODE, VMA_EXTRA],
+  images: [MM, PAGEMAP, SHMEM_PAGEMAP, PAGES, MEMFD_INODE, MM_EXTRA],
   check: memoryFeatures,
   checkpoint: checkpointMemory,
   restore: restoreMemory,

@@ -5,13 +5,13 @@
  * @module
  */
 import { offsetAddress, remoteAddress, TASK_SIZE } from "../../core/linux/address.ts";
-import { MADV, MAP, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
+import { MADV, MAP, MCL_FUTURE, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
 import type { Machine, MappingPlanner, TaskPlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { VMA_ANON_PRIVATE, VMA_AREA_GUARD, VMA_FILE_PRIVATE } from "../../images/flags.ts";
 import type { mm_entry } from "../../images/gen/mm_pb.ts";
 import type { vma_entry } from "../../images/gen/vma_pb.ts";
-import type { vma_extra_entry } from "../../images/gen/vma_extra_pb.ts";
+import type { mm_extra_entry } from "../../images/gen/mm_extra_pb.ts";
 import { planMmFields } from "./mm_fields.ts";
 import { addReads } from "./plan_objects.ts";
 import { isMapped } from "./planners.ts";
@@ -21,8 +21,8 @@ import { isVdsoCode, isVdsoPart, vdsoParts } from "./vdso.ts";
 /** What is known of a task's memory. */
 export interface TaskMemory {
   readonly mm: mm_entry;
-  /** What its mappings have beyond `mm`, by their first address. */
-  readonly extras: ReadonlyMap<bigint, vma_extra_entry>;
+  /** What it has beyond `mm`. */
+  readonly extra: mm_extra_entry | undefined;
   /** All its pages. */
   readonly runs: readonly SavedRun[];
   /** The service number of the pages file; undefined if there are no pages. */
@@ -130,11 +130,12 @@ function planContents(task: TaskPlanner, { pages }: TaskMemory, runs: readonly S
 /** Protections, advice, locks, names, guards and seals, in this order. */
 function planProperties(
   task: TaskPlanner,
-  { mm, extras }: TaskMemory,
+  { mm, extra: rest }: TaskMemory,
   mapped: readonly vma_entry[],
   filled: ReadonlySet<vma_entry>,
 ): void {
   const program = task.program("contents");
+  const extras = new Map(rest?.vmas.map((extra) => [extra.start, extra]));
   for (const vma of mapped) {
     const { start, end, prot } = vma;
     const size = end - start;
@@ -158,6 +159,10 @@ function planProperties(
   for (const { start, end } of mapped) {
     if (extras.get(start)?.sealed === true) program.call("mseal", start, end - start, 0);
   }
+  if (rest?.merge === true) program.call("prctl", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
+  if (rest?.lockFuture === true) program.call("mlockall", MCL_FUTURE);
+  // Nothing writable may become executable any more: all that does has been mapped.
+  if (rest?.mdwe) program.call("prctl", PR.SET_MDWE, rest.mdwe, 0, 0, 0);
 }
 
 /** Locks a mapping. What cannot be read cannot be brought in, but it is locked all the same. */

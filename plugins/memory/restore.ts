@@ -6,7 +6,7 @@
 import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
 import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { MEMFD_INODE, MM, PAGEMAP, PAGES } from "../../images/kinds/memory.ts";
-import { VMA_EXTRA } from "../../images/kinds/vma_extra.ts";
+import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { memfdPlanner } from "./memfd.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { planMemory, type TaskMemory } from "./plan_task.ts";
@@ -89,7 +89,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
 
 function load({ images }: RestoreSession, pid: number): Loaded {
   const mm = images.read(MM, pid);
-  const extras = images.has(VMA_EXTRA, pid) ? images.readList(VMA_EXTRA, pid) : [];
+  const extra = images.has(MM_EXTRA, pid) ? images.read(MM_EXTRA, pid) : undefined;
   let runs: SavedRun[] = [];
   let pagesPath: string | undefined;
   if (images.has(PAGEMAP, pid)) {
@@ -97,7 +97,7 @@ function load({ images }: RestoreSession, pid: number): Loaded {
     runs = savedRuns(pagemap, images.pathOf(PAGEMAP, pid));
     if (runs.length > 0) pagesPath = images.pathOf(PAGES, pagemap.pagesId);
   }
-  return { mm, extras: new Map(extras.map((extra) => [extra.start, extra])), runs, pagesPath };
+  return { mm, extra, runs, pagesPath };
 }
 
 /** Reports a vDSO that is not this kernel's. */

@@ -6,6 +6,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { MADV, MAP } from "../../core/linux/mman.ts";
 import type { Vma } from "../../core/linux/procfs/mod.ts";
+import type { vma_extraSchema } from "../../images/gen/mm_extra_pb.ts";
 import type { vma_entrySchema } from "../../images/gen/vma_pb.ts";
 
 /** A mapping as the image has it. */
@@ -78,9 +79,7 @@ export function describeVma(
 }
 
 /** What a mapping has that `vma_entry` cannot say; undefined for most. */
-export function extraOf(
-  vma: Vma,
-): { start: bigint; name?: string; lockOnFault?: boolean; sealed?: boolean } | undefined {
+export function extraOf(vma: Vma): MessageInitShape<typeof vma_extraSchema> | undefined {
   const name = /^\[(?:anon|anon_shmem):(.*)\]$/s.exec(vma.name)?.[1];
   const lockOnFault = vma.flags.has("lf") || undefined;
   const sealed = vma.flags.has("sl") || undefined;
