@@ -270,7 +270,8 @@ export class Subject implements AsyncDisposable {
   /** Kills the tree, waits for it, and removes its files. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
-    await this.#child.status;
+    // A checkpoint in this process may have reaped it first (ECHILD).
+    await this.#child.status.catch(() => {});
     await Deno.remove(this.#files, { recursive: true }).catch(() => {});
   }
 
