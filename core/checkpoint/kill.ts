@@ -3,29 +3,65 @@
  *
  * @module
  */
+import { StasisError } from "../errors.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { SIG } from "../linux/signals.ts";
 import { waitForStop } from "../linux/ptrace.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import type { FrozenTree } from "../plugin.ts";
+import type { FrozenTask, FrozenTree } from "../plugin.ts";
+import { SyscallProgram } from "../remote/program.ts";
+
+const WNOHANG = 1;
+const WALL = 0x40000000;
+/** P_PID; WEXITED | WNOWAIT | __WALL: look at the end of a child without reaping it (waitid(2)). */
+const P_PID = 1;
+const EXITED_KEEP = 0x4 | 0x01000000 | WALL;
 
 /**
- * Kills every process of a tree and takes its end as its tracer, so that only its parent is left to reap
- * it. Children die before their parents, and parents are still frozen: nobody sees a SIGCHLD.
+ * Kills every process of a tree, children before their parents. Each parent, still frozen, is made to reap
+ * its children before it dies: otherwise their pids would stay taken until init gets round to it.
  *
  * @returns the pids that are still taken: zombies whose parents have not reaped them
  */
 export function killTree(tree: FrozenTree): number[] {
-  for (const task of tree.tasks) syscall(SYSCALLS.kill, task.pid, SIG.KILL);
+  const children = new Map<number, number[]>();
+  for (const { stat, pid } of [...tree.tasks.map(({ proc }) => proc), ...tree.zombies]) {
+    const siblings = children.get(stat.ppid);
+    if (siblings === undefined) children.set(stat.ppid, [pid]);
+    else siblings.push(pid);
+  }
   for (const task of [...tree.tasks].reverse()) {
-    // The leader is reaped last: the kernel reports its end only when all other threads are gone.
-    for (const { tid } of [...task.threads].reverse()) {
-      for (;;) {
-        const { kind } = waitForStop(tid);
-        if (kind === "killed" || kind === "exited" || kind === "absent") break;
-      }
-    }
+    reap(task, children.get(task.pid) ?? []);
+    kill(task);
   }
   const pids = [...tree.tasks.map(({ pid }) => pid), ...tree.zombies.map(({ pid }) => pid)];
   return pids.filter((pid) => syscall(SYSCALLS.kill, pid, 0) === 0n);
+}
+
+/** Has a task reap its dead children. That it fails only means that somebody else does it later. */
+function reap(task: FrozenTask, children: readonly number[]): void {
+  if (children.length === 0) return;
+  const program = new SyscallProgram("reaping the children");
+  for (const pid of children) program.try("wait4", pid, 0, WNOHANG | WALL, 0);
+  try {
+    task.remote.run(program);
+  } catch (error) {
+    if (!(error instanceof StasisError)) throw error;
+  }
+}
+
+function kill({ pid, threads, proc }: FrozenTask): void {
+  syscall(SYSCALLS.kill, pid, SIG.KILL);
+  // The leader comes last: the kernel reports its end only when all other threads are gone.
+  for (const { tid } of [...threads].reverse()) {
+    if (tid === pid && proc.stat.ppid === Deno.pid) {
+      // A child of this process: whoever started it here wants to know how it ended.
+      syscall(SYSCALLS.waitid, P_PID, pid, new Uint8Array(128), EXITED_KEEP, 0);
+      continue;
+    }
+    for (;;) {
+      const { kind } = waitForStop(tid);
+      if (kind === "killed" || kind === "exited" || kind === "absent") break;
+    }
+  }
 }
