@@ -19,6 +19,7 @@ import type { StartedRuns } from "../remote/remote_task.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { dumpDescriptors } from "./descriptors.ts";
 import { zombieCore } from "./frozen.ts";
+import { recordStopReports } from "./stops.ts";
 
 type Plugins = readonly Hooked<CheckpointHooks>[];
 
@@ -78,6 +79,7 @@ export async function dump(
 ): Promise<void> {
   const { writer } = session;
   const ids = numberIds(tree.tasks);
+  recordStopReports(tree.tasks);
   collect(tree.tasks, plugins);
   dumpDescriptors(tree.tasks, session, plugins, (task) => ids(task).filesId);
   for (const task of tree.tasks) {

@@ -291,6 +291,33 @@ export class Tracee {
     );
   }
 
+  /**
+   * Begins a group-stop (job control) of the process as if `signal` had been sent to it; its disposition
+   * must be the default. Every other thread has to {@link joinGroupStop} for it to be complete.
+   */
+  beginGroupStop(signal: number, sharedPending: readonly Siginfo[]): void {
+    const end = this.endSignal(sharedPending);
+    syscall(SYSCALLS.tgkill, this.pid, this.tid, SIG.STOP);
+    // SIGSTOP cannot be blocked, so it arrives; what is delivered in its place must not be blocked either.
+    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end) & ~signalBit(signal));
+    resume(this.tid);
+    for (;;) {
+      const stop = waitForStop(this.tid);
+      if (stop.kind === "event-stop" && STOP_SIGNALS.includes(stop.signal)) break;
+      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return;
+      resume(this.tid, stop.kind === "signal" && stop.signal === SIG.STOP ? signal : 0);
+    }
+    this.#settled = true;
+    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end));
+  }
+
+  /** Takes part in the group-stop that another thread of the process began. */
+  joinGroupStop(): void {
+    resume(this.tid);
+    waitForStop(this.tid);
+    this.#settled = true;
+  }
+
   /** Waits until a started program has ended its own task, letting it have `signal` if it sends itself one. */
   awaitDeath(signal: number): void {
     for (;;) {

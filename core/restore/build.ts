@@ -24,6 +24,7 @@ import type { BirthAction } from "./births.ts";
 import { addBirth, addClone, CLONE } from "./clone.ts";
 import type { PlannedTask, RestorePlan } from "./plan.ts";
 import { endSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
+import { stopTasks } from "./stops.ts";
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
@@ -74,7 +75,10 @@ export class BuiltTree implements Disposable {
       }
       for (const runs of started) runs.finish();
       if (stage === "memory") this.#moveInstructions();
-      if (stage === "threads") this.#takeThreads();
+      if (stage === "threads") {
+        this.#takeThreads();
+        stopTasks(this.tasks);
+      }
       await breathe(signal);
     }
   }
@@ -98,9 +102,7 @@ export class BuiltTree implements Disposable {
 
   /** Lets all threads go. Nothing can fail any more. */
   run(): void {
-    for (const { pid, plan, threads, remote } of this.tasks) {
-      // A job-control stop is one that it takes before its first instruction.
-      if (isStopped(plan?.core)) syscall(SYSCALLS.kill, pid, SIG.STOP);
+    for (const { threads, remote } of this.tasks) {
       for (const tracee of threads.values()) tracee.release();
       remote.memory[Symbol.dispose]();
     }
@@ -376,10 +378,6 @@ export function pidTaken(pid: number): StasisError {
     errno: "EEXIST",
     hint: "end it, or restore in a new pid namespace (unshare --pid --fork --mount-proc)",
   });
-}
-
-function isStopped(core: core_entry | undefined): boolean {
-  return core?.tc?.taskState === 3;
 }
 
 function awaitEnd(tid: number): void {
