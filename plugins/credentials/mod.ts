@@ -21,6 +21,7 @@
 import type { creds_entry } from "../../images/gen/creds_pb.ts";
 import { CREDS } from "../../images/kinds/legacy.ts";
 import { MM } from "../../images/kinds/memory.ts";
+import { present } from "../../images/present.ts";
 import { splitWords } from "../../images/words.ts";
 import { StasisError } from "../../core/errors.ts";
 import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
@@ -178,7 +179,7 @@ function planDeathSignal(thread: ThreadPlanner, session: RestoreSession): void {
 
 function planDumpable(task: TaskPlanner, session: RestoreSession): void {
   if (!session.images.has(MM, task.pid)) return;
-  const { dumpable } = session.images.read(MM, task.pid);
+  const dumpable = present(session.images.read(MM, task.pid), "dumpable");
   if (dumpable === undefined) return;
   task.program("late").call("prctl", PR.SET_DUMPABLE, dumpable === 1 ? 1 : 0, 0, 0, 0);
 }

@@ -1,0 +1,171 @@
+/**
+ * The task plugin's part of a checkpoint.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { task_extra_entrySchema } from "../../images/gen/task_pb.ts";
+import { FS } from "../../images/kinds/files.ts";
+import {
+  readCoredumpFilter,
+  readLimits,
+  readLoginuid,
+  readOomScoreAdj,
+  readTaskLink,
+} from "../../core/linux/procfs/mod.ts";
+import type {
+  CheckpointHooks,
+  CheckpointSession,
+  Collected,
+  FrozenTask,
+  FrozenThread,
+} from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { cpusOf, isDefaultAffinity, MASK_SIZE, readAffinityDefaults } from "./affinity.ts";
+import { DEFAULTS } from "./defaults.ts";
+import { TASK_EXTRA } from "./image.ts";
+import { encodeLimits } from "./limits.ts";
+import { PR, SPECULATIONS, speculationToSave } from "./prctl.ts";
+import { encodeSched, encodeSchedExtra, isDefaultIoPriority, schedAttr } from "./sched.ts";
+import { surveyTasks } from "./survey.ts";
+
+/** personality(2): only tell. */
+const PERSONALITY_QUERY = 0xffffffffn;
+/** membarrier(2): MEMBARRIER_CMD_GET_REGISTRATIONS, Linux 6.3. */
+const MEMBARRIER_GET_REGISTRATIONS = 1 << 9;
+const PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1;
+const COMM_SIZE = 16;
+
+type Extra = MessageInitShape<typeof task_extra_entrySchema> & { $typeName?: never };
+
+/** What `task.img` has beside the ids. */
+type ExtraFields = Omit<Extra, "pid" | "tid" | "$typeName" | "$unknown">;
+
+/** The hooks of one checkpoint. */
+export function dumpTasks(session: CheckpointSession): CheckpointHooks {
+  const affinity = readAffinityDefaults();
+  const extras: Extra[] = [];
+  const personalities = new Map<number, number>();
+
+  function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {
+    const { tc } = task.leader.core;
+    if (tc === undefined) return;
+    const subreaper = program.output(4, "child_subreaper");
+    program.call("prctl", PR.GET_CHILD_SUBREAPER, subreaper, 0, 0, 0);
+    const barriers = program.try("membarrier", MEMBARRIER_GET_REGISTRATIONS, 0, 0);
+    return (reply) => {
+      tc.childSubreaper = reply.output(subreaper)[0] !== 0;
+      // Kernels before 6.3 cannot tell.
+      const registered = Number(reply.result(barriers));
+      if (registered > 0) tc.membarrierRegistrationMask = registered;
+      const filter = readCoredumpFilter(task.pid);
+      addExtra(task.leader, {
+        coredumpFilter: filter === DEFAULTS.coredumpFilter ? undefined : filter,
+      });
+    };
+  }
+
+  function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
+    const { core, task } = thread;
+    const name = program.output(COMM_SIZE, "comm");
+    program.call("prctl", PR.GET_NAME, name, 0, 0, 0);
+    const persona = program.call("personality", PERSONALITY_QUERY);
+    const attributes = program.output(schedAttr.size, "sched_attr");
+    program.call("sched_getattr", 0, attributes, schedAttr.size, 0);
+    const priority = program.call("getpriority", PRIO_PROCESS, 0);
+    const mask = program.output(MASK_SIZE, "cpu mask");
+    program.call("sched_getaffinity", 0, MASK_SIZE, mask);
+    const slack = program.call("prctl", PR.GET_TIMERSLACK, 0, 0, 0, 0);
+    const io = program.try("ioprio_get", IOPRIO_WHO_PROCESS, 0);
+    const speculation = SPECULATIONS.map((which) => ({
+      which,
+      value: program.try("prctl", PR.GET_SPECULATION_CTRL, which, 0, 0, 0),
+    }));
+    return (reply) => {
+      const comm = decodeName(reply.output(name));
+      const attr = schedAttr.read(reply.output(attributes));
+      // The system call gives 40 to 1 instead of -20 to 19, to have no negative numbers.
+      const nice = 20 - Number(reply.result(priority));
+      Object.assign(core.threadCore, encodeSched(attr, nice), { comm: comm.text, cgSet: 0 });
+      const personality = Number(reply.result(persona));
+      if (core.tc !== undefined) {
+        Object.assign(core.tc, { comm: comm.text, personality });
+        personalities.set(task.pid, personality);
+      }
+      const ioPriority = Number(reply.result(io));
+      const timerSlack = reply.result(slack);
+      const cpus = cpusOf(reply.output(mask));
+      addExtra(thread, {
+        comm: comm.bytes,
+        personality: personality === personalities.get(task.pid) ? undefined : personality,
+        sched: encodeSchedExtra(attr),
+        cpus: isDefaultAffinity(cpus, affinity) ? undefined : cpus,
+        // Real-time threads have none (0).
+        timerSlack: timerSlack === DEFAULTS.timerSlack || timerSlack === 0n
+          ? undefined
+          : timerSlack,
+        ioPriority: ioPriority <= 0 || isDefaultIoPriority(ioPriority, attr.policy, nice)
+          ? undefined
+          : ioPriority,
+        speculation: speculation.flatMap(({ which, value }) => {
+          const control = speculationToSave(which, Number(reply.result(value)));
+          return control === undefined ? [] : [{ which, control }];
+        }),
+      });
+    };
+  }
+
+  /** Notes attributes of a thread, if there are any: those that are absent or empty are none. */
+  function addExtra(thread: FrozenThread, fields: ExtraFields): void {
+    const present = Object.entries(fields).filter(([, value]) =>
+      value !== undefined && !(Array.isArray(value) && value.length === 0)
+    );
+    if (present.length === 0) return;
+    const known = extras.find((extra) => extra.tid === thread.tid);
+    const entry = known ?? { pid: thread.task.pid, tid: thread.tid };
+    if (known === undefined) extras.push(entry);
+    Object.assign(entry, Object.fromEntries(present));
+  }
+
+  function dumpTask(task: FrozenTask): void {
+    const { tc } = task.leader.core;
+    if (tc === undefined) return;
+    tc.rlimits = encodeLimits(readLimits(task.pid));
+    tc.oomScoreAdj = readOomScoreAdj(task.pid);
+    tc.loginuid = readLoginuid(task.pid);
+    session.writer.write(FS, task.pid, {
+      cwdId: directory(task.pid, "cwd"),
+      rootId: directory(task.pid, "root"),
+      umask: task.proc.status.umask,
+    });
+  }
+
+  function directory(pid: number, link: "cwd" | "root"): number {
+    const path = readTaskLink(pid, link) ?? "/";
+    const { mode } = Deno.statSync(`/proc/${pid}/${link}`);
+    return session.files.path(path, 0, undefined, mode ?? undefined);
+  }
+
+  return {
+    survey: surveyTasks,
+    collectTask,
+    collectThread,
+    dumpTask,
+    dumpTree() {
+      if (extras.length === 0) return;
+      session.requirePlugin();
+      session.writer.writeList(TASK_EXTRA, null, extras);
+    },
+  };
+}
+
+/** A thread's name: as text, and as bytes where it is no UTF-8. */
+export function decodeName(bytes: Uint8Array): { text: string; bytes?: Uint8Array } {
+  const end = bytes.indexOf(0);
+  const name = bytes.slice(0, end < 0 ? bytes.length : end);
+  try {
+    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(name) };
+  } catch {
+    return { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(name), bytes: name };
+  }
+}

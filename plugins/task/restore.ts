@@ -1,0 +1,171 @@
+/**
+ * The task plugin's part of a restore.
+ *
+ * @module
+ */
+import type { task_extra_entry } from "../../images/gen/task_pb.ts";
+import { present } from "../../images/present.ts";
+import { FS } from "../../images/kinds/files.ts";
+import { StasisError } from "../../core/errors.ts";
+import {
+  NO_LOGINUID,
+  readCoredumpFilter,
+  readLimits,
+  readLoginuid,
+  readOomScoreAdj,
+  readStatus,
+} from "../../core/linux/procfs/mod.ts";
+import type {
+  RestoreHooks,
+  RestoreSession,
+  TaskPlanner,
+  ThreadPlanner,
+} from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { ALL_CPUS, maskOf } from "./affinity.ts";
+import { DEFAULTS } from "./defaults.ts";
+import { TASK_EXTRA } from "./image.ts";
+import { decodeLimit, limitsOutOfReach } from "./limits.ts";
+import { PR } from "./prctl.ts";
+import { decodeSched } from "./sched.ts";
+
+const AT_FDCWD = -100;
+const O_WRONLY = 1, O_PATH = 0o10000000, O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
+const IOPRIO_WHO_PROCESS = 1;
+const COMM_SIZE = 16;
+/** The bit of CAP_SYS_RESOURCE, which may raise hard limits (setrlimit(2)). */
+const CAP_SYS_RESOURCE = 1n << 24n;
+
+const encoder = new TextEncoder();
+
+/** The hooks of one restore. */
+export function restoreTasks(session: RestoreSession): RestoreHooks {
+  const extras = new Map<number, task_extra_entry>();
+  if (session.images.has(TASK_EXTRA, null)) {
+    for (const entry of session.images.readList(TASK_EXTRA, null)) extras.set(entry.tid, entry);
+  }
+  const own = {
+    oomScoreAdj: readOomScoreAdj(Deno.pid),
+    loginuid: readLoginuid(Deno.pid),
+    coredumpFilter: readCoredumpFilter(Deno.pid),
+    limits: readLimits(Deno.pid),
+    mayRaise: (readStatus(Deno.pid).caps.effective & CAP_SYS_RESOURCE) !== 0n,
+  };
+
+  function planTask(task: TaskPlanner): void {
+    const { tc } = task.core;
+    if (tc === undefined) return;
+    const program = task.program("task");
+    if (tc.childSubreaper) program.call("prctl", PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    for (let bit = 0; bit < 31; bit++) {
+      const command = 1 << bit;
+      if ((tc.membarrierRegistrationMask & command) === 0) continue;
+      program.call("membarrier", command, 0, 0);
+    }
+    const oomScoreAdj = present(tc, "oomScoreAdj");
+    if (oomScoreAdj !== undefined && oomScoreAdj !== own.oomScoreAdj) {
+      writeProc(program, "oom_score_adj", String(oomScoreAdj));
+    }
+    planLoginuid(task);
+    const extra = extras.get(task.pid);
+    const filter = present(extra, "coredumpFilter") ?? DEFAULTS.coredumpFilter;
+    if (task.memoryOwner === task.pid && own.coredumpFilter !== undefined) {
+      if (filter !== own.coredumpFilter) {
+        writeProc(program, "coredump_filter", `0x${filter.toString(16)}`);
+      }
+    }
+    if (task.fsOwner === task.pid) planDirectories(task);
+    planLimits(task);
+  }
+
+  /** Only who has CAP_AUDIT_CONTROL may change one that is set (audit_set_loginuid() of `kernel/audit.c`). */
+  function planLoginuid(task: TaskPlanner): void {
+    const loginuid = present(task.core.tc, "loginuid");
+    if (loginuid === undefined || own.loginuid === undefined || loginuid === own.loginuid) return;
+    const program = task.program("task");
+    if (own.loginuid === NO_LOGINUID) {
+      writeProc(program, "loginuid", String(loginuid));
+      return;
+    }
+    session.note(
+      `task ${task.pid} had the login uid ${loginuid}, and keeps ${own.loginuid} if the kernel does not let it go`,
+    );
+    const fd = program.try("openat", AT_FDCWD, "/proc/self/loginuid", O_WRONLY | O_CLOEXEC, 0);
+    const text = encoder.encode(String(loginuid));
+    program.try("write", fd, text, text.byteLength);
+    program.try("close", fd);
+  }
+
+  /** Both are opened before the root changes, since their paths begin at the tool's root. */
+  function planDirectories(task: TaskPlanner): void {
+    if (!session.images.has(FS, task.pid)) return;
+    const image = session.images.read(FS, task.pid);
+    const { cwdId, rootId } = image;
+    const umask = present(image, "umask");
+    const program = task.program("close");
+    const flags = O_PATH | O_DIRECTORY;
+    const cwd = task.files.open(program, cwdId, flags);
+    if (task.files.pathOf(rootId) !== "/") {
+      const root = task.files.open(program, rootId, flags);
+      program.call("fchdir", root);
+      program.call("chroot", ".");
+      program.call("close", root);
+    }
+    program.call("fchdir", cwd);
+    program.call("close", cwd);
+    if (umask !== undefined) program.call("umask", umask);
+  }
+
+  function planLimits(task: TaskPlanner): void {
+    const limits = task.core.tc?.rlimits?.rlimits ?? [];
+    const beyond = own.mayRaise ? [] : limitsOutOfReach(limits, own.limits);
+    if (beyond.length > 0) refuseLimits(task, beyond);
+    const program = task.program("close");
+    limits.forEach((limit, resource) => {
+      program.call("prlimit64", 0, resource, program.data(decodeLimit(limit), "rlimit"), 0);
+    });
+  }
+
+  function planThread(thread: ThreadPlanner): void {
+    const { core: { threadCore }, task, tid } = thread;
+    const extra = extras.get(tid);
+    const program = thread.program("thread");
+    // Old images have the name of the leader only.
+    const text = present(threadCore, "comm") ?? task.core.tc?.comm ?? "";
+    const name = present(extra, "comm") ?? encoder.encode(text);
+    const bytes = new Uint8Array(COMM_SIZE);
+    bytes.set(name.subarray(0, COMM_SIZE - 1));
+    program.call("prctl", PR.SET_NAME, program.data(bytes, "comm"), 0, 0, 0);
+    program.call("personality", present(extra, "personality") ?? task.core.tc?.personality ?? 0);
+    const mask = extra !== undefined && extra.cpus.length > 0 ? maskOf(extra.cpus) : ALL_CPUS;
+    program.call("sched_setaffinity", 0, mask.byteLength, program.data(mask, "cpu mask"));
+    const slack = present(extra, "timerSlack") ?? DEFAULTS.timerSlack;
+    program.call("prctl", PR.SET_TIMERSLACK, slack, 0, 0, 0);
+    // 0 is "none": it follows the nice value.
+    program.call("ioprio_set", IOPRIO_WHO_PROCESS, 0, extra?.ioPriority ?? 0);
+    for (const { which, control } of extra?.speculation ?? []) {
+      program.call("prctl", PR.SET_SPECULATION_CTRL, which, control, 0, 0);
+    }
+    const attributes = decodeSched(threadCore, extra?.sched);
+    program.call("sched_setattr", 0, program.data(attributes, "sched_attr"), 0);
+  }
+
+  return { planTask, planThread };
+}
+
+function refuseLimits(task: TaskPlanner, beyond: readonly { readonly name: string }[]): never {
+  const names = beyond.map(({ name }) => name).join(", ");
+  throw new StasisError(
+    "no-privilege",
+    `task ${task.pid} had higher limits than this process may give: ${names}`,
+    { pid: task.pid, hint: "raise the hard limits of this process first (ulimit -H)" },
+  );
+}
+
+/** Writes one of the task's own files in /proc. The tool's root is still the task's. */
+function writeProc(program: SyscallProgram, file: string, text: string): void {
+  const bytes = encoder.encode(text);
+  const fd = program.call("openat", AT_FDCWD, `/proc/self/${file}`, O_WRONLY | O_CLOEXEC, 0);
+  program.expect(BigInt(bytes.byteLength), "write", fd, bytes, bytes.byteLength);
+  program.call("close", fd);
+}

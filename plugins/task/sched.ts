@@ -1,0 +1,100 @@
+/**
+ * Scheduling: `struct sched_attr` of sched_setattr(2) (`include/uapi/linux/sched/types.h`) and the images.
+ * CRIU's image has policy, priority and nice; what else a thread may have is in this plugin's own.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { thread_core_entry } from "../../images/gen/core_pb.ts";
+import type { task_sched_entry, task_sched_entrySchema } from "../../images/gen/task_pb.ts";
+import { defineStruct } from "../../core/linux/struct.ts";
+
+/** `struct sched_attr`, as Linux 5.3 and later have it. */
+export const schedAttr = defineStruct("sched_attr", 56, {
+  size: [0, "u32"],
+  policy: [4, "u32"],
+  flags: [8, "u64"],
+  nice: [16, "i32"],
+  priority: [20, "u32"],
+  runtime: [24, "u64"],
+  deadline: [32, "u64"],
+  period: [40, "u64"],
+  utilMin: [48, "u32"],
+  utilMax: [52, "u32"],
+});
+
+/** SCHED_* (`include/uapi/linux/sched.h`). */
+export const SCHED = { NORMAL: 0, FIFO: 1, RR: 2, BATCH: 3, IDLE: 5, DEADLINE: 6 } as const;
+/** In the policy of sched_setscheduler(2), and so in CRIU's images. */
+const SCHED_RESET_ON_FORK = 0x40000000;
+/** SCHED_FLAG_* of sched_setattr(2). */
+const FLAG_RESET_ON_FORK = 1n, FLAG_UTIL_CLAMP = 0x60n;
+/** SCHED_CAPACITY_SCALE: no clamp at all is 0 and this. */
+const CAPACITY_SCALE = 1024;
+
+type Attributes = ReturnType<typeof schedAttr.read>;
+
+/** Whether a policy has a priority. */
+function isRealTime(policy: number): boolean {
+  return policy === SCHED.FIFO || policy === SCHED.RR;
+}
+
+/** The fields of the core image. @param nice the nice value, which real-time threads have too */
+export function encodeSched({ policy, flags, priority }: Attributes, nice: number) {
+  const reset = (flags & FLAG_RESET_ON_FORK) !== 0n ? SCHED_RESET_ON_FORK : 0;
+  return {
+    // CRIU knows no deadlines: for it, that plugin apart, such a thread is a normal one.
+    schedPolicy: (policy === SCHED.DEADLINE ? SCHED.NORMAL : policy) | reset,
+    schedPrio: isRealTime(policy) ? priority : undefined,
+    schedNice: nice,
+  };
+}
+
+/** What CRIU's fields cannot say; undefined where they say it all. */
+export function encodeSchedExtra(
+  attributes: Attributes,
+): MessageInitShape<typeof task_sched_entrySchema> | undefined {
+  const { policy, flags, runtime, deadline, period, utilMin, utilMax } = attributes;
+  const clamped = utilMin !== 0 || (utilMax !== 0 && utilMax !== CAPACITY_SCALE);
+  if (policy === SCHED.DEADLINE) return { policy, flags, runtime, deadline, period };
+  return clamped ? { policy, flags: flags | FLAG_UTIL_CLAMP, utilMin, utilMax } : undefined;
+}
+
+/** What sched_setattr(2) is to be told. An image without the fields means a normal thread, as for CRIU. */
+export function decodeSched(
+  core: Pick<thread_core_entry, "schedPolicy" | "schedPrio" | "schedNice"> | undefined,
+  extra: task_sched_entry | undefined,
+): Uint8Array {
+  const saved = core?.schedPolicy ?? 0;
+  const policy = extra?.policy ?? saved & ~SCHED_RESET_ON_FORK;
+  const reset = (saved & SCHED_RESET_ON_FORK) !== 0 ? FLAG_RESET_ON_FORK : 0n;
+  return schedAttr.make({
+    size: schedAttr.size,
+    policy,
+    flags: (extra?.flags ?? 0n) | reset,
+    nice: core?.schedNice ?? 0,
+    priority: isRealTime(policy) ? core?.schedPrio ?? 0 : 0,
+    runtime: extra?.runtime ?? 0n,
+    deadline: extra?.deadline ?? 0n,
+    period: extra?.period ?? 0n,
+    utilMin: extra?.utilMin ?? 0,
+    utilMax: extra?.utilMax ?? 0,
+  });
+}
+
+/** Classes of ioprio_get(2), and where they stand in its value (`include/uapi/linux/ioprio.h`). */
+const IOPRIO_CLASS_SHIFT = 13, IOPRIO_RT = 1, IOPRIO_BE = 2, IOPRIO_IDLE = 3;
+
+/**
+ * Whether an I/O priority is the one that follows from the scheduling (`task_nice_ioclass()`,
+ * `task_nice_ioprio()` of `include/linux/ioprio.h`), as some kernels tell where none was set.
+ */
+export function isDefaultIoPriority(value: number, policy: number, nice: number): boolean {
+  if (value >> IOPRIO_CLASS_SHIFT === 0) return true;
+  const ioClass = policy === SCHED.IDLE
+    ? IOPRIO_IDLE
+    : isRealTime(policy) || policy === SCHED.DEADLINE
+    ? IOPRIO_RT
+    : IOPRIO_BE;
+  return value === (ioClass << IOPRIO_CLASS_SHIFT | Math.trunc((nice + 20) / 5));
+}

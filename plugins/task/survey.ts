@@ -1,0 +1,111 @@
+/**
+ * What of a task's surroundings cannot be saved: other namespaces than the tool's, a working directory or
+ * root without a path.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
+import {
+  NAMESPACE_NAMES,
+  type Namespaces,
+  readNamespaces,
+  readTaskLink,
+} from "../../core/linux/procfs/mod.ts";
+import type { SurveyContext } from "../../core/plugin.ts";
+
+/** Names of namespaces for people. */
+const WHAT: Readonly<Record<string, string>> = {
+  cgroup: "control group",
+  ipc: "IPC",
+  mnt: "mount",
+  net: "network",
+  pid: "pid",
+  pid_for_children: "pid (for its children)",
+  time: "time",
+  time_for_children: "time (for its children)",
+  user: "user",
+  uts: "host name",
+};
+
+/** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE (`include/linux/sched.h`): what prctl(PR_SET_IO_FLUSHER) sets. */
+const PF_IO_FLUSHER = 0x00080000 | 0x00100000;
+
+/** The namespaces that differ. A file that one of them lacks is no difference. */
+export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[] {
+  return NAMESPACE_NAMES.filter((name) =>
+    own[name] !== undefined && theirs[name] !== undefined && own[name] !== theirs[name]
+  ).map((name) => WHAT[name] ?? name);
+}
+
+/** The survey of this plugin. */
+export function surveyTasks({ tasks, problem, frozen }: SurveyContext): void {
+  const own = readNamespaces(Deno.pid);
+  for (const task of tasks) {
+    const { pid } = task;
+    const report = (tid: number | undefined, names: string[]): void => {
+      if (names.length === 0) return;
+      const which = names.length === 1 ? "namespace" : "namespaces";
+      problem({
+        pid,
+        tid,
+        what: `its ${which} ${names.join(", ")} are not those of this tool`,
+        hint: "run the tool inside of them, for example with nsenter",
+      });
+    };
+    try {
+      const leader = readNamespaces(pid);
+      report(undefined, foreignNamespaces(own, leader));
+      // A thread may have left its process's namespaces by itself; rare enough to look once.
+      if (frozen) {
+        for (const tid of task.threads.slice(1)) {
+          report(tid, foreignNamespaces(leader, readNamespaces(pid, tid)));
+          surveySharing(pid, tid, problem);
+        }
+      }
+      surveyPath(pid, "cwd", "working directory", problem);
+      surveyPath(pid, "root", "root directory", problem);
+      if ((task.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER) {
+        problem({ pid, what: "it is an I/O flusher (PR_SET_IO_FLUSHER), which cannot be saved" });
+      }
+    } catch (error) {
+      // A task of a running tree may end at any moment.
+      if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
+    }
+  }
+}
+
+/** Threads are restored with one working directory and one descriptor table, as clone(2) of a libc makes them. */
+function surveySharing(pid: number, tid: number, problem: SurveyContext["problem"]): void {
+  for (
+    const [type, what] of [
+      [KCMP.FS, "a working directory, root and umask of its own (unshare(CLONE_FS))"],
+      [KCMP.FILES, "a descriptor table of its own (unshare(CLONE_FILES))"],
+    ] as const
+  ) {
+    if (kcmp(pid, tid, type) !== 0) problem({ pid, tid, what: `it has ${what}` });
+  }
+}
+
+/** Whether the path that the kernel tells leads to the directory that it means. */
+function surveyPath(
+  pid: number,
+  link: "cwd" | "root",
+  what: string,
+  problem: SurveyContext["problem"],
+): void {
+  const path = readTaskLink(pid, link);
+  if (path === undefined) return;
+  try {
+    const meant = Deno.statSync(`/proc/${pid}/${link}`);
+    const found = Deno.statSync(path);
+    if (meant.dev === found.dev && meant.ino === found.ino) return;
+  } catch {
+    // Not there, or not to be looked at.
+  }
+  problem({
+    pid,
+    what: `its ${what} "${path}" cannot be reached by that path any more`,
+    hint: "it has been deleted, or is covered by a mount",
+  });
+}
