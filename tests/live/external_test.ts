@@ -1,0 +1,171 @@
+import { deepEqual, equal, match, rejects } from "@std/assert";
+import { checkpoint, restore, type RestoredTree, type StasisError } from "../../mod.ts";
+import { allPids, readProcess, waitUntil } from "../harness/processes.ts";
+import { becomesSleep, ImageHome, problemsOf } from "./round_trip.ts";
+
+const link = (pid: number | "self", fd: number): string =>
+  Deno.readLinkSync(`/proc/${pid}/fd/${fd}`);
+
+/** Opens a fifo here in both directions. */
+async function openFifo(path: string): Promise<{ file: Deno.FsFile; fd: number }> {
+  await new Deno.Command("mkfifo", { args: [path] }).output();
+  const file = await Deno.open(path, { read: true, write: true });
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      if (link("self", Number(name)) === path) return { file, fd: Number(name) };
+    } catch {
+      // The listing's own descriptor.
+    }
+  }
+  throw new Error(`${path} is not open`);
+}
+
+async function end(tree: RestoredTree): Promise<void> {
+  tree.kill(9);
+  await tree.wait();
+}
+
+const LOOP = 'while read -r line; do echo "got $line" >&2; done';
+
+/** Closes what was inherited beyond the standard streams: a test runner may have left anything open. */
+const CLEAN =
+  'for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && eval "exec $fd>&-"; done;';
+
+/** A shell in a session of its own whose standard streams are pipes to this process. */
+function startShell(script: string): Deno.ChildProcess {
+  const child = new Deno.Command("/bin/bash", {
+    args: ["-c", `${CLEAN} ${script}`],
+    stdin: "piped",
+    stdout: "null",
+    stderr: "piped",
+    detached: true,
+  }).spawn();
+  child.status.catch(() => {});
+  return child;
+}
+
+async function readText(file: Deno.FsFile): Promise<string> {
+  const bytes = new Uint8Array(100);
+  return new TextDecoder().decode(bytes.subarray(0, await file.read(bytes) ?? 0));
+}
+
+Deno.test("standard streams that are pipes to others are given anew at restore", async () => {
+  using images = new ImageHome();
+  const home = await Deno.makeTempDir({ prefix: "stasis-external-" });
+  const { pid, stdin, stderr } = startShell(LOOP);
+  const writer = stdin.getWriter();
+  const reader = stderr.getReader();
+  await writer.write(new TextEncoder().encode("one\n"));
+  equal(new TextDecoder().decode((await reader.read()).value), "got one\n");
+  const notes: string[] = [];
+  const names = [link(pid, 0), link(pid, 2)];
+  await checkpoint(pid, {
+    directory: images.directory,
+    onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+  });
+  for (const name of names) equal(notes.filter((note) => note.includes(name)).length, 1, name);
+  await writer.close().catch(() => {});
+  await reader.cancel();
+
+  const input = await openFifo(`${home}/in`);
+  const output = await openFifo(`${home}/out`);
+  const inheritFds = { [names[0] as string]: input.fd, "fd[2]": output.fd };
+  const tree = await restore(images.directory, { options: { inheritFds } });
+  equal(tree.pid, pid);
+  await input.file.write(new TextEncoder().encode("two\n"));
+  equal(await readText(output.file), "got two\n");
+  await end(tree);
+  input.file.close();
+  output.file.close();
+  await Deno.remove(home, { recursive: true });
+});
+
+Deno.test("a pipe to others that is no standard stream is refused until it is named", async () => {
+  using images = new ImageHome();
+  const { pid, stdin, stderr } = startShell(
+    "exec 5>&2 0</dev/null 1>/dev/null 2>/dev/null; exec sleep 1000",
+  );
+  await becomesSleep(pid);
+  const problems = await problemsOf(pid);
+  deepEqual(problems.map(({ plugin }) => plugin), ["external"]);
+  match(problems[0]?.what ?? "", /descriptor 5 \(pipe:\[\d+\]\) is held outside of the tree/);
+  await checkpoint(pid, { directory: images.directory, options: { external: [link(pid, 5)] } });
+  await stdin.close().catch(() => {});
+  await stderr.cancel();
+
+  await rejects(() => restore(images.directory), (error: unknown) => {
+    match((error as StasisError).problems[0]?.what ?? "", /nothing stands in for pipe:\[\d+\]/);
+    return true;
+  });
+  using file = await Deno.open("/dev/null", { write: true });
+  const number = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name))
+    .find((fd) => fd > 2 && tryLink(fd) === "/dev/null");
+  const options = { inheritFds: { "fd[5]": number as number } };
+  const tree = await restore(images.directory, { options });
+  equal(link(pid, 5), "/dev/null");
+  await file.write(new Uint8Array(1));
+  await end(tree);
+});
+
+function tryLink(fd: number): string | undefined {
+  try {
+    return link("self", fd);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs a command on a terminal of its own, and finds the `sleep` that it starts. */
+async function onTerminal(command: string): Promise<{ outer: Deno.ChildProcess; pid: number }> {
+  const outer = new Deno.Command("script", {
+    args: ["-qec", `exec bash -c '${CLEAN} ${command}'`, "/dev/null"],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let pid = 0;
+  await waitUntil(
+    () => {
+      const mine = allPids().filter((one) => isBelow(one, outer.pid));
+      pid = mine.find((one) => readProcess(one)?.comm === "sleep") ?? 0;
+      return pid !== 0;
+    },
+    () => "the command on the terminal",
+  );
+  return { outer, pid };
+}
+
+function isBelow(pid: number, ancestor: number): boolean {
+  for (let one = readProcess(pid); one !== null && one.ppid > 1; one = readProcess(one.ppid)) {
+    if (one.ppid === ancestor) return true;
+  }
+  return false;
+}
+
+Deno.test("a terminal of somebody else is given anew at restore", async () => {
+  using images = new ImageHome();
+  const { outer, pid } = await onTerminal("setsid --wait sleep 1000");
+  match(link(pid, 0), /^\/dev\/pts\//);
+  await checkpoint(pid, images);
+  outer.kill("SIGKILL");
+  await outer.status;
+  using _null = await Deno.open("/dev/null", { read: true, write: true });
+  const number = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name))
+    .find((fd) => fd > 2 && tryLink(fd) === "/dev/null") as number;
+  const inheritFds = { "fd[0]": number };
+  const tree = await restore(images.directory, { options: { inheritFds } });
+  for (const fd of [0, 1, 2]) equal(link(pid, fd), "/dev/null");
+  await end(tree);
+});
+
+Deno.test("a terminal that controls a session of the tree is refused", async () => {
+  const { outer, pid } = await onTerminal("exec sleep 1000");
+  const problems = await problemsOf(pid);
+  equal(problems.length, 3);
+  match(
+    problems[0]?.what ?? "",
+    /is the controlling terminal of session \d+, which is in the tree/,
+  );
+  Deno.kill(pid, "SIGKILL");
+  await outer.status;
+});

@@ -1,0 +1,84 @@
+import { deepEqual, equal, match, rejects } from "@std/assert";
+import { checkpoint, planRestore, restore, type StasisError } from "../../mod.ts";
+import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
+
+for (const name of ["files_regular", "files_shared_between"]) {
+  Deno.test(`${name}: it is what it was after a restore`, () => bringsBack(name));
+  Deno.test(`${name}: a checkpoint that lets it run changes nothing`, () => leavesAlone(name));
+}
+
+/** Set-ups of a shell that cannot be saved, and what is said of descriptor 5. */
+const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
+  ["a deleted file", "exec 5>gone; rm gone", /descriptor 5 is a deleted file, \S+\/gone,/],
+  [
+    "a deleted name of a file with another",
+    "exec 5>one; ln one two; rm one",
+    /descriptor 5 is a file whose name \S+\/one was deleted while other names remain/,
+  ],
+  [
+    "a deleted file whose name with the kernel's mark is another file",
+    'exec 5>x; rm x; echo other >"x (deleted)"',
+    /descriptor 5 is a deleted file, \S+\/x,/,
+  ],
+  ["a file that was replaced", "exec 5>a; echo new >b; mv b a", /descriptor 5 is a deleted file/],
+  ["a lock", "exec 5>locked; flock 5", /descriptor 5 \(\S+\/locked\) has a write lock \(flock\)/],
+  ["a deleted directory", "mkdir d; exec 5<d; rmdir d", /descriptor 5 is a deleted file, \S+\/d,/],
+];
+
+for (const [name, setUp, what] of REFUSED) {
+  Deno.test(`${name} is refused, and the program does not notice`, async () => {
+    await using subject = await startSleeper(setUp);
+    const problems = await problemsOf(subject.pid);
+    equal(problems.length, 1);
+    match(problems[0]?.what ?? "", what);
+  });
+}
+
+Deno.test("files of /proc, and a file really called x (deleted), come back", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper(
+    'exec 5</proc/self/stat 6</proc/$$ 7</proc/1/status; echo real >"x (deleted)"; exec 8<"x (deleted)"',
+  );
+  const links = () => [5, 6, 7, 8].map((fd) => Deno.readLinkSync(`/proc/${subject.pid}/fd/${fd}`));
+  const before = links();
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  deepEqual(links(), before);
+  tree.kill(9);
+  await tree.wait();
+});
+
+Deno.test("files that changed, vanished or became others are refused all at once, and nothing is built", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper(
+    "echo 1 >size; echo 2 >gone; echo 3 >type; exec 5<size 6<gone 7<type 8>>log",
+  );
+  await checkpoint(subject.pid, images);
+  const path = (name: string) => `${subject.cwd}/${name}`;
+  for (const name of ["size", "log"]) await Deno.writeTextFile(path(name), "x", { append: true });
+  await Deno.remove(path("gone"));
+  await Deno.remove(path("type"));
+  await Deno.mkdir(path("type"));
+  await rejects(() => restore(images.directory), (error: unknown) => {
+    deepEqual(
+      (error as StasisError).problems.map(({ what }) => what.replaceAll(`${subject.cwd}/`, "")),
+      [
+        "the file size has 3 bytes now and had 2 at the checkpoint",
+        "the file gone does not exist",
+        "type was a regular file and is a directory now",
+      ],
+    );
+    return true;
+  });
+  equal(subject.alive, false);
+
+  await Deno.writeTextFile(path("elsewhere"), "2\n");
+  await Deno.remove(path("type"));
+  await Deno.writeTextFile(path("type"), "3\n");
+  const options = { ignoreFileChange: true, remap: { [path("gone")]: path("elsewhere") } };
+  await planRestore(images.directory, { options });
+  const tree = await restore(images.directory, { options });
+  equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/6`), path("elsewhere"));
+  tree.kill(9);
+  await tree.wait();
+});

@@ -1,0 +1,113 @@
+/**
+ * What live tests of plugins do with a subject: take it away and bring it back, or save it while it runs on.
+ *
+ * @module
+ */
+import { deepEqual } from "@std/assert";
+import {
+  checkpoint,
+  type OperationOptions,
+  type Problem,
+  restore,
+  StasisError,
+} from "../../mod.ts";
+import { readProcess, waitUntil } from "../harness/processes.ts";
+import { diffSnapshots, type Snapshot, takeSnapshot } from "../harness/snapshot.ts";
+import { Subject, type SubjectOptions } from "../harness/subject.ts";
+
+/** A fresh directory for images that goes with its scope. */
+export class ImageHome implements Disposable {
+  readonly #home = Deno.makeTempDirSync({ prefix: "stasis-images-" });
+
+  /** Where the images go; it does not exist yet. */
+  get directory(): string {
+    return `${this.#home}/images`;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#home, { recursive: true });
+  }
+}
+
+/** Takes a snapshot of a tree in which nothing changes any more: a child may still be setting itself up. */
+export async function settled(pid: number): Promise<Snapshot> {
+  let before = takeSnapshot(pid);
+  let now = before;
+  await waitUntil(
+    () => {
+      before = now;
+      now = takeSnapshot(pid);
+      return diffSnapshots(before, now).length === 0;
+    },
+    () => `task ${pid} to settle: ${diffSnapshots(before, now).join(", ")}`,
+  );
+  return now;
+}
+
+/** What is compared, and what is not. */
+export interface TripOptions extends SubjectOptions {
+  /** Facts of the snapshot that the subject changes by its own work. */
+  readonly ignore?: readonly RegExp[];
+}
+
+/**
+ * Checkpoints a subject, which kills it, restores it, compares what is seen of it from outside, and has it
+ * judge itself.
+ */
+export async function bringsBack(name: string, options: TripOptions = {}): Promise<void> {
+  using images = new ImageHome();
+  await using subject = await Subject.start(name, options);
+  if (subject.unsupported !== null) return;
+  const before = await settled(subject.pid);
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  const after = takeSnapshot(subject.pid);
+  await subject.expectPass();
+  await tree.wait();
+  deepEqual(diffSnapshots(before, after, { restored: true, ignore: options.ignore }), []);
+}
+
+/** Checkpoints a subject that runs on, and sees to it that it has not changed and does not notice. */
+export async function leavesAlone(name: string, options: TripOptions = {}): Promise<void> {
+  using images = new ImageHome();
+  await using subject = await Subject.start(name, options);
+  if (subject.unsupported !== null) return;
+  const before = await settled(subject.pid);
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: options.ignore }), []);
+  await subject.expectPass();
+}
+
+/** Starts a shell that sets descriptors up and becomes `sleep`; waits until it has. */
+export async function startSleeper(setUp: string): Promise<Subject> {
+  const subject = await Subject.spawn("/bin/bash", { args: ["-c", `${setUp}\nexec sleep 1000`] });
+  try {
+    await becomesSleep(subject.pid);
+    return subject;
+  } catch (error) {
+    await subject[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Waits until a shell has become `sleep`. */
+export async function becomesSleep(pid: number): Promise<void> {
+  await waitUntil(() => readProcess(pid)?.comm === "sleep", () => `task ${pid} to sleep`);
+}
+
+/** What a checkpoint finds that it cannot save; the target must not notice. */
+export async function problemsOf(
+  pid: number,
+  options: OperationOptions = {},
+): Promise<readonly Problem[]> {
+  using images = new ImageHome();
+  const before = await settled(pid);
+  try {
+    await checkpoint(pid, { directory: images.directory, options });
+  } catch (error) {
+    if (!(error instanceof StasisError) || error.code !== "unsupported") throw error;
+    deepEqual(diffSnapshots(before, takeSnapshot(pid)), []);
+    return error.problems;
+  }
+  throw new Error(`task ${pid} was checkpointed`);
+}
