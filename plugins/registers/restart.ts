@@ -12,9 +12,11 @@
  * does not survive. Of these
  * - nanosleep(2) and relative clock_nanosleep(2) with a `rem` pointer are made again with what the kernel
  *   has already written there as the time left;
- * - futex(2) FUTEX_WAIT_BITSET has an absolute timeout, and is made again as it was;
- * - the others (poll(2), a sleep without `rem`, FUTEX_WAIT with a timeout, any call that has been
- *   restarted before and is `restart_syscall(2)` now) end with EINTR, as under CRIU.
+ * - a call that has been restarted once already is `restart_syscall(2)` by now, and what it was is known to
+ *   the kernel alone: it ends with EINTR;
+ * - the others (poll(2), a sleep without `rem`, futex(2)) are made again as they were: an absolute timeout
+ *   stays right, a relative one begins anew. They may wait longer than they were asked to, which all of
+ *   them are allowed; EINTR without a handler, as under CRIU, is what programs do not expect.
  *
  * @module
  */
@@ -23,8 +25,6 @@ import { type Registers, SYSCALL_INSTRUCTION } from "../../core/linux/x86_64/reg
 import { type SyscallName, SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 
 const INSTRUCTION_SIZE = BigInt(SYSCALL_INSTRUCTION.length);
-/** FUTEX_CMD_MASK and FUTEX_WAIT_BITSET (`include/uapi/linux/futex.h`). */
-const FUTEX_CMD_MASK = 0x7fn, FUTEX_WAIT_BITSET = 9n;
 
 const number = (name: SyscallName): bigint => BigInt(SYSCALLS[name]);
 
@@ -47,10 +47,7 @@ export function imageRegisters(registers: Registers): Registers {
         if (nr === number("clock_nanosleep") && registers.get("r10") !== 0n) {
           return again().set("dx", registers.get("r10"));
         }
-        if (
-          nr === number("futex") &&
-          (registers.get("si") & FUTEX_CMD_MASK) === FUTEX_WAIT_BITSET
-        ) return again();
+        if (nr !== number("restart_syscall")) return again();
         image.set("ax", BigInt(-Errno.EINTR));
     }
   }
