@@ -8,7 +8,7 @@ import { offsetAddress, remoteAddress, TASK_SIZE } from "../../core/linux/addres
 import { MADV, MAP, MCL_FUTURE, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
 import type { Machine, MappingPlanner, TaskPlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import { VMA_ANON_PRIVATE, VMA_AREA_GUARD, VMA_FILE_PRIVATE } from "../../images/flags.ts";
+import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import type { mm_entry } from "../../images/gen/mm_pb.ts";
 import type { vma_entry } from "../../images/gen/vma_pb.ts";
 import type { mm_extra_entry } from "../../images/gen/mm_extra_pb.ts";
@@ -58,7 +58,7 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
   // Inherited from the tool: set in any case. It comes first, so that the contents get pages of its kind.
   program.call("prctl", PR.SET_THP_DISABLE, mm.thpDisabled === true ? 1 : 0, 0, 0, 0);
 
-  const runs = withoutHoles(memory.runs, mm.vmas.filter((vma) => !receives(vma)));
+  const runs = withoutHoles(memory.runs, mm.vmas.filter(isLeftAlone));
   const contents = new ContentFinder(runs);
   const filled = new Set<vma_entry>();
   for (const vma of mapped) {
@@ -72,10 +72,12 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
   planProperties(task, memory, mapped, filled);
 }
 
-/** Whether pages of the image go into a mapping: not those of the vDSO, which are the kernel's. */
-function receives(vma: vma_entry): boolean {
-  if (isVdsoPart(vma) || (vma.flags & MAP.DROPPABLE) !== 0) return false;
-  return (vma.status & (VMA_ANON_PRIVATE | VMA_FILE_PRIVATE)) !== 0;
+/**
+ * Whether the image's pages of a mapping stay where they are: those of the vDSO are the kernel's, and the
+ * states of random number generators in droppable memory must not come twice.
+ */
+function isLeftAlone(vma: vma_entry): boolean {
+  return isVdsoPart(vma) || (vma.flags & MAP.DROPPABLE) !== 0;
 }
 
 /** Unmaps everything but the scratch memory and the parked vDSO. */
