@@ -71,6 +71,8 @@ export class RemoteTask implements Disposable {
   #instruction: RemoteAddress;
   #scratch: Scratch | undefined;
   #ownsScratch = true;
+  /** The threads in which programs were started. */
+  readonly #started = new Set<Tracee>();
 
   /**
    * @param leader a stopped thread of the task
@@ -197,6 +199,7 @@ export class RemoteTask implements Disposable {
         .set("ip", code).set("ax", 0n).set("orig_ax", -1n)
         .set("bx", start + BigInt(image.entriesAt))
         .set("r12", start + BigInt(image.tailAt));
+      this.#started.add(run.thread);
       run.thread.start(registers);
     }
     return new StartedRuns(this.pid, this.memory, base, images);
@@ -244,6 +247,8 @@ export class RemoteTask implements Disposable {
   giveBackScratch(): void {
     const scratch = this.#scratch;
     if (scratch === undefined || !this.#ownsScratch) return;
+    // Programs whose end nobody awaited, since another one failed, still run in it.
+    for (const thread of this.#started) thread.quiesce();
     this.#scratch = undefined;
     this.call("munmap", scratch.address, scratch.size);
   }

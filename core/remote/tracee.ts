@@ -72,6 +72,8 @@ export class Tracee {
   #options: bigint;
   #endSignal: number | undefined;
   #settled = true;
+  /** Whether a program was started in it whose end has not been awaited. */
+  #running = false;
   #stolen: Siginfo[] = [];
 
   private constructor(tid: number, pid: number, groupStop: number, options: bigint) {
@@ -247,11 +249,30 @@ export class Tracee {
     setRegisters(this.tid, registers);
     this.#settled = true;
     resume(this.tid);
+    this.#running = true;
   }
 
   /** Waits until a started program has queued the signal that ends it. */
   awaitEnd(purpose: string): void {
-    this.#await("signal", () => resume(this.tid), purpose);
+    try {
+      this.#await("signal", () => resume(this.tid), purpose);
+    } finally {
+      // However it ended: the thread stands still now, or is gone.
+      this.#running = false;
+    }
+  }
+
+  /**
+   * Waits for a program that was started and that nobody awaited, because something else failed meanwhile.
+   * How it ended does not matter any more; that it has ended does, before its memory goes.
+   */
+  quiesce(): void {
+    if (!this.#running) return;
+    try {
+      this.awaitEnd("a program");
+    } catch (error) {
+      if (!(error instanceof StasisError)) throw error;
+    }
   }
 
   #await(wanted: "syscall" | "signal", goOn: () => void, purpose: string): void {
@@ -357,6 +378,7 @@ export class Tracee {
    */
   release(): void {
     try {
+      this.quiesce();
       this.settle();
       setRegisters(this.tid, this.registers);
       setSignalMask(this.tid, this.signalMask);
