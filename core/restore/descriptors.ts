@@ -6,7 +6,6 @@
  * @module
  */
 import type { fdinfo_entry, file_entry } from "../../images/gen/fdinfo_pb.ts";
-import type { fown_entry } from "../../images/gen/fown_pb.ts";
 import { IDS } from "../../images/kinds/core.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
@@ -14,7 +13,7 @@ import { StasisError } from "../errors.ts";
 import { runHook } from "../hooks.ts";
 import type { DescriptorPlanner, Plugin } from "../plugin.ts";
 import type { CallResult } from "../remote/program.ts";
-import { planOwner } from "./owner.ts";
+import { commonPart, planAsync, planOwner } from "./owner.ts";
 import type { PlannedTask, RestorePlan } from "./plan.ts";
 
 const O_CLOEXEC = 0o2000000;
@@ -161,8 +160,7 @@ function connect(
 ): void {
   const task = home === "seed" ? first : home;
   const program = task.program("connect");
-  const owner = ownerOf(file);
-  if (owner !== undefined) planOwner(program, number, owner);
+  planSignals(file, first, tables.get(first) ?? []);
   if (planner.connect === undefined) return;
   const descriptors = new Map(tables.get(task)?.map((entry) => [entry.fd, entry]));
   runHook(
@@ -171,12 +169,15 @@ function connect(
   );
 }
 
-/** The owner in an entry: most kinds have one, under the same name. */
-function ownerOf(file: file_entry): fown_entry | undefined {
-  for (const part of Object.values(file)) {
-    if (part !== null && typeof part === "object" && "fown" in part) {
-      return part.fown as fown_entry | undefined;
-    }
-  }
-  return undefined;
+/**
+ * Plans who is signalled when a description is ready, in a task that has it, by a number that it has there,
+ * and not before all threads exist: one may be the owner.
+ */
+function planSignals(file: file_entry, task: PlannedTask, table: readonly fdinfo_entry[]): void {
+  const part = commonPart(file, task.files);
+  const fd = table.find(({ id }) => id === file.id)?.fd;
+  if (part === undefined || fd === undefined) return;
+  const program = task.program("task");
+  if (part.fown !== undefined) planOwner(program, fd, part.fown);
+  planAsync(program, fd, part.flags ?? 0);
 }

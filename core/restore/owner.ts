@@ -16,16 +16,17 @@ const OwnerEx = defineStruct("f_owner_ex", 8, { type: [0, "i32"], pid: [4, "i32"
 const PR_SET_DUMPABLE = 4;
 const UNCHANGED = -1;
 
-/** The owner of an open file description, wherever its kind keeps it; undefined where it has none. */
-export function ownerOf(file: file_entry, files: RestoredFiles): FileOwner | undefined {
-  if (file.fifo !== undefined) {
-    // A fifo keeps everything but its buffer in the entry of its path.
-    const path = files.get(file.fifo.regfId || file.fifo.id).reg;
-    return path?.fown;
+/** The part of an entry that has status flags and owner, whatever its kind; undefined where it has none. */
+export function commonPart(
+  file: file_entry,
+  files: RestoredFiles,
+): { readonly flags?: number; readonly fown?: FileOwner } | undefined {
+  // A fifo keeps everything but its buffer in the entry of its path.
+  if (file.fifo !== undefined) return files.get(file.fifo.regfId || file.fifo.id).reg;
+  for (const part of Object.values(file)) {
+    if (part !== null && typeof part === "object" && "fown" in part) return part;
   }
-  return (file.reg ?? file.isk ?? file.psk ?? file.nlsk ?? file.efd ?? file.epfd ?? file.sgfd ??
-    file.tfd ?? file.ify ?? file.ffy ?? file.ext ?? file.usk ?? file.pipe ?? file.tty ??
-    file.memfd ?? file.pidfd)?.fown;
+  return undefined;
 }
 
 /**
@@ -52,7 +53,18 @@ export function planOwner(program: SyscallProgram, fd: Argument, fown: FileOwner
 }
 
 /**
- * Adds the call that gives a description its status flags, if it has not got them yet.
+ * Adds the call that has the kernel send signals when the description is ready (O_ASYNC). The number by
+ * which it is made is the one that the signals tell (`si_fd`; fasync_helper() of `fs/fcntl.c`), so it must
+ * be one that the program knows; and nobody has been told of anything before.
+ */
+export function planAsync(program: SyscallProgram, fd: number, flags: number): void {
+  if ((flags & O.ASYNC) === 0 || (flags & O.PATH) !== 0) return;
+  program.call("fcntl", fd, F.SETFL, flags & SETFL_MASK);
+}
+
+/**
+ * Adds the call that gives a description its status flags, if it has not got them yet. O_ASYNC is left to
+ * {@link planAsync}.
  *
  * @param flags all its `O_*` flags; those that F_SETFL cannot change are left out
  * @param has the flags that it was made with
@@ -63,13 +75,14 @@ export function planStatusFlags(
   flags: number,
   has = 0,
 ): void {
-  if ((flags & SETFL_MASK) === (has & SETFL_MASK)) return;
-  program.call("fcntl", fd, F.SETFL, flags & SETFL_MASK);
+  const mask = SETFL_MASK & ~O.ASYNC;
+  if ((flags & mask) === (has & mask)) return;
+  program.call("fcntl", fd, F.SETFL, flags & mask);
 }
 
 /**
- * What may stand in an open(2) that makes a description anew. O_ASYNC is left to {@link planStatusFlags}:
- * open(2) would only keep the bit and ask nobody for signals.
+ * What may stand in an open(2) that makes a description anew. O_ASYNC is left to {@link planAsync}: open(2)
+ * would only keep the bit and ask nobody for signals.
  */
 export function reopenFlags(flags: number): number {
   return flags & ~(O.CREAT | O.EXCL | O.TRUNC | O.TMPFILE | O.ASYNC);

@@ -5,7 +5,7 @@ import { NO_OWNER } from "../../images/fown.ts";
 import { O } from "../linux/fcntl.ts";
 import type { RestoredFiles } from "../plugin.ts";
 import { formatCall, SyscallProgram } from "../remote/program.ts";
-import { ownerOf, planOwner, planStatusFlags, reopenFlags } from "./owner.ts";
+import { commonPart, planAsync, planOwner, planStatusFlags, reopenFlags } from "./owner.ts";
 
 function planned(plan: (program: SyscallProgram) => void): string[] {
   const program = new SyscallProgram("test");
@@ -38,12 +38,19 @@ Deno.test("planStatusFlags() leaves alone what is right already, and what F_SETF
   equal(planned((program) => planStatusFlags(program, 3, 0, O.NONBLOCK)).length, 1);
 });
 
+Deno.test("planAsync() turns signals on with all other flags, and planStatusFlags() never does", () => {
+  deepEqual(planned((program) => planStatusFlags(program, 3, O.ASYNC)), []);
+  deepEqual(planned((program) => planAsync(program, 3, O.RDWR | O.NONBLOCK)), []);
+  const [call] = planned((program) => planAsync(program, 3, O.RDWR | O.NONBLOCK | O.ASYNC));
+  equal(call, "fcntl(3, F_SETFL, 0x2800)");
+});
+
 Deno.test("reopenFlags() keeps what describes a file and drops what made it", () => {
   const flags = O.RDWR | O.CREAT | O.EXCL | O.TRUNC | O.ASYNC | O.APPEND | O.DIRECTORY;
   equal(reopenFlags(flags), O.RDWR | O.APPEND | O.DIRECTORY);
 });
 
-Deno.test("ownerOf() finds the owner of a fifo in the entry of its path", () => {
+Deno.test("commonPart() finds the owner of a fifo in the entry of its path", () => {
   const fown = { ...NO_OWNER, signum: 12 };
   const path = create(file_entrySchema, {
     id: 2,
@@ -56,6 +63,6 @@ Deno.test("ownerOf() finds the owner of a fifo in the entry of its path", () => 
     fifo: { id: 1, pipeId: 9, regfId: 2 },
   });
   const files = { get: (id: number): file_entry => id === 2 ? path : fifo } as RestoredFiles;
-  equal(ownerOf(fifo, files)?.signum, 12);
-  equal(ownerOf(path, files)?.signum, 12);
+  equal(commonPart(fifo, files)?.fown?.signum, 12);
+  equal(commonPart(path, files)?.fown?.signum, 12);
 });
