@@ -142,6 +142,8 @@ export interface OperationOptions {
   readonly remap?: Readonly<Record<string, string>>;
   /** Let the tree run on after the checkpoint. */
   readonly leaveRunning?: boolean;
+  /** At restore: this process, the parent of the restored root, ends before the tree does. */
+  readonly detached?: boolean;
 }
 
 /* ------------------------------------------------------------------ checkpoint */
@@ -478,8 +480,6 @@ export interface TaskPlanner {
   readonly memoryOwner: number;
   readonly handlersOwner: number;
   readonly fsOwner: number;
-  /** Says that the vDSO will lie here after the memory stage. */
-  vdsoAt(address: RemoteAddress): void;
 }
 
 /** Plans a thread. */

@@ -19,6 +19,7 @@ import { registers } from "./registers/mod.ts";
 import { signalfd } from "./signalfd/mod.ts";
 import { signals } from "./signals/mod.ts";
 import { sud } from "./sud/mod.ts";
+import { task } from "./task/mod.ts";
 import { timerfd } from "./timerfd/mod.ts";
 import { timers } from "./timers/mod.ts";
 
@@ -36,5 +37,6 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   epoll,
   signals,
   timers,
+  task,
   credentials,
 ];

@@ -30,7 +30,7 @@ import { createFileTable } from "./file_table.ts";
 import { freezeTree, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen.ts";
 import { killTree } from "./kill.ts";
-import { findTree, survey } from "./survey.ts";
+import { findTree, survey, surveyRunning } from "./survey.ts";
 import type { Task } from "./task.ts";
 
 /** What a checkpoint is asked to do. */
@@ -85,7 +85,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     onlyClaim(mappingClaims(vma, task, hooked), `a mapping of task ${task.pid}`).dumper;
 
   await enter({ kind: "phase", phase: "survey" });
-  const tasks = findTree(pid);
+  findTree(pid);
   await using writer = ImageWriter.create(request.directory, { sync: syncFileSystem });
   const files = createFileTable(writer);
   for (const plugin of plugins) {
@@ -100,7 +100,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
   }
-  await survey(tasks, hooked, false);
+  await surveyRunning(pid, hooked);
 
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();

@@ -5,7 +5,7 @@
  * @module
  */
 import { decodeUserDevice } from "../../images/device.ts";
-import { readFds, readProcesses, taskPath } from "../linux/procfs/mod.ts";
+import { readFds, readProcesses, readStat, taskPath } from "../linux/procfs/mod.ts";
 import type { OperationOptions } from "../plugin.ts";
 import type { Descriptor, Task } from "./task.ts";
 
@@ -75,9 +75,12 @@ export class OutsideHolders {
     const inside = new Set(tasks.map(({ pid }) => pid));
     for (const pid of readProcesses()) {
       if (inside.has(pid)) continue;
-      for (const text of linksOf(pid)) unknown.get(text)?.push(pid);
+      const held = new Set(linksOf(pid)).intersection(unknown);
+      // A task that the tree forked meanwhile is none from outside.
+      if (held.size === 0 || descends(pid, inside)) continue;
+      for (const text of held) unknown.get(text)?.push(pid);
     }
-    for (const [text, pids] of unknown) this.#holders.set(text, [...new Set(pids)]);
+    for (const [text, pids] of unknown) this.#holders.set(text, pids);
   }
 
   /** The processes outside of the tree that have this pipe or fifo open; none for anything else. */
@@ -94,6 +97,19 @@ export function outsideHolders(operation: object): OutsideHolders {
 }
 
 const known = new WeakMap<object, OutsideHolders>();
+
+/** Whether a process has one of these as an ancestor. */
+function descends(pid: number, ancestors: ReadonlySet<number>): boolean {
+  try {
+    for (let one = readStat(pid).ppid; one !== 0; one = readStat(one).ppid) {
+      if (ancestors.has(one)) return true;
+    }
+  } catch {
+    // It has ended, and holds nothing any more.
+    return true;
+  }
+  return false;
+}
 
 /** The links of a process that may end or close its files meanwhile. */
 function* linksOf(pid: number): Generator<string> {

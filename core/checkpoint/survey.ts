@@ -80,6 +80,37 @@ function checkRoot(task: Task): void {
   }
 }
 
+/** How often a survey of a running tree is begun anew because tasks ended under it. */
+const ATTEMPTS = 10;
+
+/**
+ * Lets the core and all plugins look at a running tree, of which tasks may end meanwhile. Where they keep
+ * doing so, only the survey of the frozen tree decides.
+ *
+ * @throws {StasisError} `unsupported` with all problems, if there are any
+ */
+export async function surveyRunning(
+  root: number,
+  plugins: readonly Hooked<CheckpointHooks>[],
+): Promise<void> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    try {
+      return await survey(findTree(root), plugins, false);
+    } catch (error) {
+      if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
+      if (error.pid === root || !exists(root)) throw error;
+    }
+  }
+}
+
+function exists(pid: number): boolean {
+  try {
+    return readStatus(pid).pid === pid;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Lets the core and all plugins look at the tree.
  *

@@ -7,14 +7,14 @@
 import type { core_entry } from "../../images/gen/core_pb.ts";
 import { StasisError } from "../errors.ts";
 import { breathe, runHook } from "../hooks.ts";
-import { PAGE_SIZE, pageAlign } from "../linux/address.ts";
+import { offsetAddress, PAGE_SIZE, pageAlign } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { mappingKind, readMaps, readStat } from "../linux/procfs/mod.ts";
 import { waitForStop } from "../linux/ptrace.ts";
 import { SIG, signalBit } from "../linux/signals.ts";
-import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
+import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { STAGES } from "../plugin.ts";
 import { ProgramImage, SyscallProgram } from "../remote/program.ts";
@@ -52,6 +52,8 @@ export class BuiltTree implements Disposable {
   /** Everything that was born and lives, helpers and zombies to be included. */
   readonly #born = new Map<number, BuiltTask>();
   #scratchSize = 0n;
+  /** The end of the parked vDSO. */
+  #parkedEnd = 0n;
 
   constructor(plan: RestorePlan) {
     this.#plan = plan;
@@ -74,7 +76,6 @@ export class BuiltTree implements Disposable {
         if (runs.length > 0) started.push(remote.start(runs));
       }
       for (const runs of started) runs.finish();
-      if (stage === "memory") this.#moveInstructions();
       if (stage === "threads") {
         this.#takeThreads();
         stopTasks(this.tasks);
@@ -86,7 +87,10 @@ export class BuiltTree implements Disposable {
   /** The arm phase: scratch memory goes, then the plugins set what comes last. */
   arm(): void {
     for (const { remote, threads, plan } of this.tasks) {
-      remote.call("munmap", this.#plan.scratch.start, this.#scratchSize);
+      // The call is made from the very memory that it takes away: its exit stop is the thread's last one
+      // there. A parked vDSO that no plugin moved goes with it.
+      remote.instruction = offsetAddress(this.#plan.scratch.start, PROGRAM_SYSCALL);
+      remote.call("munmap", this.#plan.scratch.start, this.#parkedEnd - this.#plan.scratch.start);
       remote.leader.settle();
       for (const [tid, tracee] of threads) {
         const thread = plan?.thread(tid);
@@ -162,7 +166,6 @@ export class BuiltTree implements Disposable {
     const clean = new SyscallProgram("the seed's memory");
     const parts = maps.filter((one) => machine.vdso.some((part) => part.name === one.name));
     let instruction = remote.instruction;
-    let end = parkedVdso as bigint;
     for (const part of machine.vdso) {
       const found = parts.find((one) => one.name === part.name);
       if (found === undefined) {
@@ -173,17 +176,13 @@ export class BuiltTree implements Disposable {
       if (instruction >= found.start && instruction < found.end) {
         instruction = instruction - found.start + to as typeof instruction;
       }
-      end = to + part.size;
+      this.#parkedEnd = to + part.size;
     }
     clean.call("munmap", 0, start);
-    clean.call("munmap", end, TASK_SIZE - end);
+    clean.call("munmap", this.#parkedEnd, TASK_SIZE - this.#parkedEnd);
     remote.run(clean);
     remote.instruction = instruction;
-    this.#parkedInstruction = instruction;
   }
-
-  /** Where the system call instruction lies in every task until the vDSO is moved. */
-  #parkedInstruction = 0n;
 
   /** Hands the seed its service descriptors, and closes everything else that it inherited from here. */
   #handOver(remote: RemoteTask): void {
@@ -279,13 +278,9 @@ export class BuiltTree implements Disposable {
     if (tracee === undefined) {
       throw new StasisError("internal", `task ${pid} died at birth`, { pid });
     }
-    const instruction = this.#parkedInstruction;
-    const remote = new RemoteTask(
-      tracee,
-      [],
-      [{ start: instruction, end: instruction + 2n }],
-      { pid, tid: (tid) => tid },
-    );
+    const start = offsetAddress(this.#plan.scratch.start, PROGRAM_SYSCALL);
+    const code = [{ start, end: start + 2n }];
+    const remote = new RemoteTask(tracee, [], code, { pid, tid: (tid) => tid });
     remote.adoptScratch(this.#plan.scratch.start, this.#scratchSize);
     this.#born.set(pid, { pid, remote, threads: new Map([[pid, tracee]]) });
   }
@@ -316,22 +311,6 @@ export class BuiltTree implements Disposable {
     threads.get(pid)?.awaitDeath(signal);
     remote.memory[Symbol.dispose]();
     this.#born.delete(pid);
-  }
-
-  /** The vDSO lies where it did when the images were made: single calls go there from now on. */
-  #moveInstructions(): void {
-    const parts = this.#plan.machine.vdso;
-    const vdso = parts.find(({ name }) => name === "[vdso]");
-    if (vdso === undefined) throw new StasisError("internal", "this machine has no [vdso]");
-    const offset = this.#parkedInstruction - (this.#plan.parkedVdso + vdso.offset);
-    for (const { remote, plan } of this.tasks) {
-      if (plan?.vdso === undefined) {
-        throw new StasisError("unsupported", `task ${remote.pid} has no vDSO in its images`, {
-          pid: remote.pid,
-        });
-      }
-      remote.instruction = plan.vdso + offset as typeof remote.instruction;
-    }
   }
 
   #takeThreads(): void {

@@ -76,8 +76,6 @@ export interface Owners {
 export class PlannedTask implements TaskPlanner {
   readonly threads: PlannedThread[] = [];
   readonly #byTid = new Map<number, PlannedThread>();
-  /** Where the vDSO will lie; undefined until a plugin says so. */
-  vdso: RemoteAddress | undefined;
 
   constructor(
     readonly plan: RestorePlan,
@@ -125,9 +123,6 @@ export class PlannedTask implements TaskPlanner {
   /** A thread by its tid. */
   thread(tid: number): PlannedThread | undefined {
     return this.#byTid.get(tid);
-  }
-  vdsoAt(address: RemoteAddress): void {
-    this.vdso = address;
   }
 }
 

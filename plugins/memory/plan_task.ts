@@ -11,12 +11,12 @@ import type { SyscallProgram } from "../../core/remote/program.ts";
 import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import type { mm_entry } from "../../images/gen/mm_pb.ts";
 import type { vma_entry } from "../../images/gen/vma_pb.ts";
-import type { mm_extra_entry } from "../../images/gen/mm_extra_pb.ts";
+import type { mm_extra_entry, vma_extra } from "../../images/gen/mm_extra_pb.ts";
 import { planMmFields } from "./mm_fields.ts";
 import { addReads } from "./plan_objects.ts";
 import { isMapped } from "./planners.ts";
 import { ContentFinder, type SavedRun, withoutHoles } from "./saved_pages.ts";
-import { isVdsoCode, isVdsoPart, vdsoParts } from "./vdso.ts";
+import { isVdsoPart, vdsoParts } from "./vdso.ts";
 
 /** What is known of a task's memory. */
 export interface TaskMemory {
@@ -60,6 +60,7 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
 
   const runs = withoutHoles(memory.runs, mm.vmas.filter(isLeftAlone));
   const contents = new ContentFinder(runs);
+  const extras = new Map(memory.extra?.vmas.map((extra) => [extra.start, extra]));
   const filled = new Set<vma_entry>();
   for (const vma of mapped) {
     const writable = contents.has(vma.start, vma.end);
@@ -69,7 +70,7 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
   }
   planExecutable(program, task, mm, context.exeFd);
   planContents(task, memory, runs);
-  planProperties(task, memory, mapped, filled);
+  planProperties(task, memory, extras, mapped, filled);
 }
 
 /**
@@ -106,8 +107,6 @@ function planVdso(
     const to = first.start + offset;
     if (from !== to) program.expect(to, "mremap", from, size, size, flags, to);
   }
-  const code = parts.find(isVdsoCode);
-  if (code !== undefined) task.vdsoAt(remoteAddress(code.start));
 }
 
 function planExecutable(
@@ -133,11 +132,11 @@ function planContents(task: TaskPlanner, { pages }: TaskMemory, runs: readonly S
 function planProperties(
   task: TaskPlanner,
   { mm, extra: rest }: TaskMemory,
+  extras: ReadonlyMap<bigint, vma_extra>,
   mapped: readonly vma_entry[],
   filled: ReadonlySet<vma_entry>,
 ): void {
   const program = task.program("contents");
-  const extras = new Map(rest?.vmas.map((extra) => [extra.start, extra]));
   for (const vma of mapped) {
     const { start, end, prot } = vma;
     const size = end - start;

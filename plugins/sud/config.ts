@@ -48,7 +48,9 @@ export function decodeConfig(raw: SudConfig): SudConfig {
 /** The configuration for people: `exclusive, selector 0x7f.., range 0x..-0x..`. */
 export function describeConfig(config: SudConfig): string {
   const mode = config.mode === SUD_MODE.INCLUSIVE ? "inclusive" : "exclusive";
-  const selector = config.selector === 0n ? "no selector" : `selector 0x${config.selector.toString(16)}`;
+  const selector = config.selector === 0n
+    ? "no selector"
+    : `selector 0x${config.selector.toString(16)}`;
   const range = config.len === 0n
     ? "empty range"
     : `range 0x${config.offset.toString(16)}-0x${(config.offset + config.len).toString(16)}`;

@@ -105,7 +105,8 @@ export const sud: Plugin = definePlugin({
           problem({
             pid: inclusive.pid,
             tid: inclusive.tid,
-            what: "it uses the inclusive mode of Syscall User Dispatch, which this kernel does not have",
+            what:
+              "it uses the inclusive mode of Syscall User Dispatch, which this kernel does not have",
             hint: "restore on Linux 6.17 or later",
           });
         }

@@ -113,3 +113,6 @@ export const PROGRAM_CODE: Uint8Array = assemble([
   op("syscall", 0x0f, 0x05),
   op("ud2 ; only if the signal was not queued", 0x0f, 0x0b),
 ]);
+
+/** Where in the code a `syscall` instruction lies, for single calls. */
+export const PROGRAM_SYSCALL: number = 0x22;

@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { PROGRAM_CODE } from "./program_code.ts";
+import { PROGRAM_CODE, PROGRAM_SYSCALL } from "./program_code.ts";
 
 /** The targets of all short jumps, found by stepping through the known instruction lengths. */
 Deno.test("PROGRAM_CODE jumps only to the starts of instructions", () => {
@@ -29,6 +29,7 @@ Deno.test("PROGRAM_CODE has exactly two system calls and ends with ud2", () => {
     if (PROGRAM_CODE[at] === 0x0f && PROGRAM_CODE[at + 1] === 0x05) count++;
   }
   assert.equal(count, 2);
+  assert.deepEqual([...PROGRAM_CODE.subarray(PROGRAM_SYSCALL, PROGRAM_SYSCALL + 2)], [0x0f, 0x05]);
   assert.deepEqual([...PROGRAM_CODE.subarray(-2)], [0x0f, 0x0b]);
 });
 
