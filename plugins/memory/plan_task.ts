@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { offsetAddress, remoteAddress, TASK_SIZE } from "../../core/linux/address.ts";
+import { offsetAddress, TASK_SIZE } from "../../core/linux/address.ts";
 import { MADV, MAP, MCL_FUTURE, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
 import type { Machine, MappingPlanner, TaskPlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
