@@ -1,0 +1,103 @@
+/**
+ * `stasis checkpoint`.
+ *
+ * @module
+ */
+import type { Command } from "@commander-js/extra-typings";
+import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
+import { StasisError } from "../core/errors.ts";
+import { examplesHelp, STATUS_POINTER } from "./help.ts";
+import { toJson } from "./json.ts";
+import { collect, either, loadPlugins, parsePid } from "./options.ts";
+import { hasColour } from "./ui/colour.ts";
+import { Progress } from "./ui/progress.ts";
+import { formatBytes, formatMs, plural } from "./ui/units.ts";
+
+/** Where the images go when nothing is said: `stasis-PID` in the working directory. */
+export function defaultDirectory(pid: number): string {
+  return `stasis-${pid}`;
+}
+
+/** What people read of a checkpoint that is done. */
+export function describeCheckpoint(result: CheckpointResult, leftRunning: boolean): string {
+  const { pid, directory, tasks, threads, bytes, frozenMs, totalMs, taken } = result;
+  const what = `${plural(tasks, "process", "processes")}, ${plural(threads, "thread")}`;
+  const lines = [
+    `${pid}: ${what}, ${formatBytes(bytes)} in ${formatMs(totalMs)}, ` +
+    `stood still for ${formatMs(frozenMs)}${leftRunning ? " and runs on" : ""}`,
+    `images: ${directory}`,
+  ];
+  if (taken.length > 0) {
+    lines.push(`not reaped yet by their parents, so still taken: ${taken.join(", ")}`);
+  }
+  return lines.join("\n");
+}
+
+/** Adds the command. */
+export function addCheckpoint(program: Command): void {
+  program.command("checkpoint")
+    .alias("dump")
+    .summary("save a running process tree to a directory")
+    .description(
+      "Stops a process with all its descendants, writes their state to a directory and ends them, or with " +
+        "--leave-running lets them run on. Whatever fails, they run on as they were and no directory is left.",
+    )
+    .argument("[pid]", "the root of the tree")
+    .option("-t, --tree <pid>", "the same, as an option (as CRIU has it)")
+    .option("-D, --images-dir <dir>", "where the images go: a new directory (default: stasis-PID)")
+    .option("-R, --leave-running", "let the tree run on")
+    .option("--external <resource>", "something that restore will provide; repeatable", collect)
+    .option("--plugin <file>", "a TypeScript module with a plugin; repeatable", collect)
+    .option("--json", "print the result as JSON")
+    .option("-v, --verbose", "tell what is done, with times")
+    .addHelpText(
+      "after",
+      examplesHelp([
+        [
+          "stasis checkpoint 1234 -D /tmp/saved",
+          "save process 1234 and its descendants, and end them",
+        ],
+        [
+          "stasis checkpoint 1234 --leave-running",
+          "save them to ./stasis-1234 and let them run on",
+        ],
+        [
+          "stasis checkpoint 1234 --external 'pipe:[5678]'",
+          "leave out a pipe whose other end is elsewhere",
+        ],
+      ]) + STATUS_POINTER,
+    )
+    .action(async (argument, options) => {
+      const text = either("process id", argument, options.tree);
+      if (text === undefined) {
+        throw new StasisError("usage", "No process id was given", {
+          hint: "stasis checkpoint PID",
+        });
+      }
+      const pid = parsePid(text);
+      const plugins = await loadPlugins(options.plugin ?? []);
+      const { checkpoint } = await import("../mod.ts");
+
+      const controller = new AbortController();
+      const cancel = () => controller.abort();
+      Deno.addSignalListener("SIGINT", cancel);
+      Deno.addSignalListener("SIGTERM", cancel);
+      try {
+        const leaveRunning = options.leaveRunning ?? false;
+        using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
+        const result = await checkpoint(pid, {
+          directory: options.imagesDir ?? defaultDirectory(pid),
+          leaveRunning,
+          plugins,
+          signal: controller.signal,
+          onEvent: progress.listener,
+          options: { external: options.external ?? [] },
+        });
+        progress[Symbol.dispose]();
+        console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
+      } finally {
+        Deno.removeSignalListener("SIGINT", cancel);
+        Deno.removeSignalListener("SIGTERM", cancel);
+      }
+    });
+}

@@ -1,0 +1,44 @@
+/**
+ * `stasis completions`: the script that a shell loads; and the hidden `stasis complete`, which that script asks.
+ *
+ * @module
+ */
+import { Argument, type Command } from "@commander-js/extra-typings";
+import { examplesHelp } from "./help.ts";
+
+const SHELLS = ["bash", "zsh", "fish"] as const;
+
+/** The commands as the completion library knows them. */
+async function completionTree() {
+  const [{ default: tab }, { createProgram }] = await Promise.all([
+    import("@bomb.sh/tab/commander"),
+    import("./program.ts"),
+  ]);
+  const program = createProgram(() => {}, { completions: false });
+  return tab(program as unknown as Parameters<typeof tab>[0]);
+}
+
+/** Adds both commands. */
+export function addCompletions(program: Command): void {
+  program.command("completions")
+    .summary("print completions for a shell")
+    .description("Prints a script that makes a shell complete the commands and options of stasis.")
+    .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
+    .addHelpText(
+      "after",
+      examplesHelp([
+        ["source <(stasis completions bash)", "for this bash; put it into ~/.bashrc for all"],
+        ["source <(stasis completions zsh)", "for this zsh; put it into ~/.zshrc for all"],
+        ["stasis completions fish > ~/.config/fish/completions/stasis.fish", "for every fish"],
+      ]),
+    )
+    .action(async (shell) => {
+      (await completionTree()).setup("stasis", "stasis", shell);
+    });
+  program.command("complete", { hidden: true })
+    .argument("[words...]")
+    .allowUnknownOption()
+    .action(async (words) => {
+      (await completionTree()).parse(words);
+    });
+}

@@ -1,0 +1,40 @@
+/**
+ * Texts that the help of several commands has.
+ *
+ * @module
+ */
+import { type ErrorCode, EXIT_STATUS } from "../core/errors.ts";
+
+/** What the exit statuses mean, by the error that each stands for. */
+export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
+  internal: "a defect of Stasis or of a plugin",
+  usage: "arguments or options that make no sense",
+  "no-such-task": "the process does not exist, or is gone meanwhile",
+  unsupported: "the process has something that cannot be saved",
+  "no-privilege": "a privilege is missing",
+  "kernel-too-old": "this kernel lacks what is needed",
+  "bad-image": "the image directory is missing, damaged or cannot be used here",
+  exists: "the image directory to write exists already",
+  conflict: "at restore a pid or a name is taken, or a file has changed",
+  io: "reading or writing failed (a full disk, for example)",
+  syscall: "a system call in or on a process failed",
+  cancelled: "cancelled (SIGINT)",
+};
+
+/** The exit statuses, for the end of a help text. */
+export function exitStatusHelp(): string {
+  const lines = Object.entries(EXIT_STATUS).sort(([, a], [, b]) => a - b)
+    .map(([code, status]) =>
+      `  ${String(status).padStart(3)}  ${STATUS_MEANINGS[code as ErrorCode]}`
+    );
+  return ["", "Exit status:", "    0  done", ...lines].join("\n");
+}
+
+/** Examples, for the end of a help text: pairs of a command and what it does. */
+export function examplesHelp(examples: readonly (readonly [string, string])[]): string {
+  const lines = examples.flatMap(([command, what]) => [`  # ${what}`, `  ${command}`]);
+  return ["", "Examples:", ...lines].join("\n");
+}
+
+/** Where to read of exit statuses, for the help of single commands. */
+export const STATUS_POINTER = "\n\nExit statuses are listed by: stasis --help";

@@ -1,0 +1,52 @@
+/**
+ * `stasis inspect`.
+ *
+ * @module
+ */
+import type { Command } from "@commander-js/extra-typings";
+import { StasisError } from "../core/errors.ts";
+import { examplesHelp, STATUS_POINTER } from "./help.ts";
+import { toJson } from "./json.ts";
+import { either } from "./options.ts";
+import { hasColour } from "./ui/colour.ts";
+
+/** Adds the command. */
+export function addInspect(program: Command): void {
+  program.command("inspect")
+    .summary("show what is in an image directory")
+    .description(
+      "Shows what a checkpoint has saved: the process tree, its threads with their Syscall User Dispatch, its " +
+        "descriptors and how much memory. Reads CRIU's images too.",
+    )
+    .argument("[dir]", "the image directory")
+    .option("-D, --images-dir <dir>", "the same, as an option (as CRIU has it)")
+    .option("--json", "print everything as JSON")
+    .option("-v, --verbose", "show every mapping, every image, registers")
+    .addHelpText(
+      "after",
+      examplesHelp([
+        ["stasis inspect /tmp/saved", "what was saved"],
+        ["stasis inspect /tmp/saved --json | jq '.tasks[].threads[].sud'", "for scripts"],
+      ]) + STATUS_POINTER,
+    )
+    .action(async (argument, options) => {
+      const directory = either("image directory", argument, options.imagesDir);
+      if (directory === undefined) {
+        throw new StasisError("usage", "No image directory was given", {
+          hint: "stasis inspect DIR",
+        });
+      }
+      const [{ ImageDirectory }, { inspectImages }, { describeImages }] = await Promise.all([
+        import("../images/mod.ts"),
+        import("./inspect/model.ts"),
+        import("./inspect/text.ts"),
+      ]);
+      const inspected = inspectImages(ImageDirectory.open(directory));
+      const { verbose = false } = options;
+      console.log(
+        options.json
+          ? toJson(inspected)
+          : describeImages(inspected, { verbose, colour: hasColour(Deno.stdout) }).join("\n"),
+      );
+    });
+}

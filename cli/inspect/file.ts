@@ -1,0 +1,77 @@
+/**
+ * Open files of an image in a few words.
+ *
+ * @module
+ */
+import { fd_types, type file_entry } from "../../images/gen/fdinfo_pb.ts";
+
+/** What a descriptor leads to. */
+export interface FileText {
+  /** `file`, `pipe`, `eventfd` and the like. */
+  readonly kind: string;
+  readonly what: string;
+}
+
+/** O_ACCMODE and what it selects (include/uapi/asm-generic/fcntl.h), and O_PATH. */
+const ACCESS = ["read", "write", "read-write", "no access"];
+const O_PATH = 0o10000000;
+const O_DIRECTORY = 0o200000;
+
+const KINDS: Readonly<Partial<Record<fd_types, string>>> = {
+  [fd_types.REG]: "file",
+  [fd_types.INETSK]: "inet socket",
+  [fd_types.UNIXSK]: "unix socket",
+  [fd_types.EVENTPOLL]: "epoll",
+  [fd_types.PACKETSK]: "packet socket",
+  [fd_types.NETLINKSK]: "netlink socket",
+  [fd_types.NS]: "namespace",
+  [fd_types.EXT]: "external",
+};
+
+/**
+ * Describes an open file.
+ *
+ * @param file its entry of `files.img`; undefined where the images have none
+ */
+export function describeFile(type: fd_types, file: file_entry | undefined): FileText {
+  const kind = KINDS[type] ?? (fd_types[type] ?? `type ${type}`).toLowerCase();
+  return { kind, what: file === undefined ? "not in the images" : words(file) };
+}
+
+function words(file: file_entry): string {
+  const { reg, pipe, fifo, efd, epfd, sgfd, tfd, tty, memfd, usk, isk, pidfd, nsf } = file;
+  if (reg !== undefined) {
+    const path = reg.name.startsWith("/") ? reg.name : `/${reg.name}`;
+    if (reg.flags & O_PATH) return `${path}  O_PATH`;
+    if (reg.flags & O_DIRECTORY) return path;
+    return `${path}  ${access(reg.flags)} at ${reg.pos}`;
+  }
+  if (pipe !== undefined) return `pipe ${pipe.pipeId}  ${access(pipe.flags)}`;
+  if (fifo !== undefined) return `fifo ${fifo.pipeId}`;
+  if (efd !== undefined) return `counter ${efd.counter}`;
+  if (epfd !== undefined) {
+    return `watches ${epfd.tfd.map(({ tfd }) => tfd).join(", ") || "nothing"}`;
+  }
+  if (sgfd !== undefined) return `mask 0x${sgfd.sigmask.toString(16)}`;
+  if (tfd !== undefined) return timer(tfd);
+  if (tty !== undefined) return `terminal ${tty.ttyInfoId}  ${access(tty.flags)}`;
+  if (memfd !== undefined) return `memfd ${memfd.inodeId}  ${access(memfd.flags)} at ${memfd.pos}`;
+  if (usk !== undefined) return `socket ${usk.ino}, peer ${usk.peer}`;
+  if (isk !== undefined) return `port ${isk.srcPort} to ${isk.dstPort}`;
+  if (pidfd !== undefined) return `of ${pidfd.nspid}`;
+  if (nsf !== undefined) return `namespace ${nsf.nsId}`;
+  return "";
+}
+
+function access(flags: number): string {
+  return ACCESS[flags & 3]!;
+}
+
+function timer(tfd: NonNullable<file_entry["tfd"]>): string {
+  const seconds = (s: bigint, ns: bigint) => `${(Number(s) + Number(ns) / 1e9).toFixed(3)} s`;
+  if (tfd.vsec === 0n && tfd.vnsec === 0n) return "not armed";
+  const every = tfd.isec === 0n && tfd.insec === 0n
+    ? ""
+    : `, then every ${seconds(tfd.isec, tfd.insec)}`;
+  return `due in ${seconds(tfd.vsec, tfd.vnsec)}${every}`;
+}

@@ -1,0 +1,239 @@
+/**
+ * What is in an image directory, gathered into plain data: what `stasis inspect --json` prints and the text is
+ * made of. Reads images only, those of CRIU too; addresses are strings in hexadecimal.
+ *
+ * @module
+ */
+import type { core_entry, task_kobj_ids_entry } from "../../images/gen/core_pb.ts";
+import type { file_entry } from "../../images/gen/fdinfo_pb.ts";
+import type { sud_entry } from "../../images/gen/sud_pb.ts";
+import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import { TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
+import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
+import { FDINFO, FILES } from "../../images/kinds/files.ts";
+import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
+import { SUD } from "../../images/kinds/sud.ts";
+import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
+import { describeFile } from "./file.ts";
+import { describeMapping, type MappingInfo } from "./mapping.ts";
+
+/** A whole image directory. */
+export interface InspectedImages {
+  readonly directory: string;
+  /** `img_version` of the inventory. */
+  readonly version: number;
+  /** The plugins without which it cannot be restored. */
+  readonly plugins: readonly string[];
+  /** The processes, parents before children. */
+  readonly tasks: readonly TaskInfo[];
+  /** The files of the directory. */
+  readonly images: readonly { readonly name: string; readonly size: bigint }[];
+  /** The sum of their sizes in bytes. */
+  readonly size: bigint;
+}
+
+/** One process. */
+export interface TaskInfo {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly pgid: number;
+  readonly sid: number;
+  readonly comm: string;
+  /** `zombie` and `stopped` are as in ps(1). */
+  readonly state: "alive" | "stopped" | "zombie";
+  /** How a zombie ended, as wait(2) tells it. */
+  readonly exitStatus?: number;
+  /** Path of the program. */
+  readonly exe?: string;
+  readonly threads: readonly ThreadInfo[];
+  /** The process whose memory this one shares (its own pid, if with none). */
+  readonly memoryOf?: number;
+  /** The process whose descriptor table this one shares. */
+  readonly filesOf?: number;
+  readonly descriptors: readonly DescriptorInfo[];
+  readonly mappings: readonly MappingInfo[];
+  /** All that is mapped, in bytes. */
+  readonly mappedBytes: bigint;
+  /** How much of it is in these images, in bytes. */
+  readonly savedBytes: bigint;
+  /** How much of it is in a parent image, in bytes. */
+  readonly parentBytes: bigint;
+}
+
+/** One thread. */
+export interface ThreadInfo {
+  readonly tid: number;
+  readonly comm?: string;
+  /** The instruction pointer and the stack pointer. */
+  readonly ip?: string;
+  readonly sp?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Seccomp's mode, where one is on. */
+  readonly seccomp?: "strict" | "filter";
+  /** Syscall User Dispatch; null where it is off. */
+  readonly sud: SudInfo | null;
+}
+
+/** Syscall User Dispatch of a thread, in the terms of prctl(2). */
+export interface SudInfo {
+  /** Exclusive: calls from the range are let through; inclusive: calls from it are dispatched. */
+  readonly mode: "exclusive" | "inclusive";
+  /** The address of the selector byte; null where there is none. */
+  readonly selector: string | null;
+  readonly offset: string;
+  /** In bytes. */
+  readonly length: bigint;
+}
+
+/** One descriptor. */
+export interface DescriptorInfo {
+  readonly fd: number;
+  readonly kind: string;
+  /** Path, position, counters and the like. */
+  readonly what: string;
+  readonly closeOnExec: boolean;
+  /** The open file description: equal ids are the same one. */
+  readonly id: number;
+}
+
+/** FD_CLOEXEC (include/uapi/linux/fcntl.h). */
+const FD_CLOEXEC = 1;
+const PAGE_SIZE = 4096n;
+
+/** An address as it is printed. */
+export function hex(address: bigint): string {
+  return `0x${address.toString(16)}`;
+}
+
+/**
+ * Gathers it.
+ *
+ * @throws {StasisError} `bad-image` where something is missing or damaged
+ */
+export function inspectImages(images: ImageDirectory): InspectedImages {
+  const inventory = images.read(INVENTORY, null);
+  const files = new Map<number, file_entry>();
+  if (images.has(FILES, null)) {
+    for (const file of images.readList(FILES, null)) files.set(file.id, file);
+  }
+  const suds = new Map<number, sud_entry>();
+  if (images.has(SUD, null)) {
+    for (const sud of images.readList(SUD, null)) suds.set(sud.tid, sud);
+  }
+  const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
+  const tasks = images.readList(PSTREE, null).map((entry): TaskInfo => {
+    const { pid, ppid, pgid, sid } = entry;
+    const core = images.read(CORE, pid);
+    const isZombie = core.tc?.taskState === TASK_DEAD;
+    const ids = images.has(IDS, pid) ? images.read(IDS, pid) : core.ids;
+    const tids = isZombie ? [] : [pid, ...entry.threads.filter((tid) => tid !== pid)];
+    return {
+      pid,
+      ppid,
+      pgid,
+      sid,
+      comm: core.tc?.comm ?? "?",
+      state: isZombie ? "zombie" : core.tc?.taskState === TASK_STOPPED ? "stopped" : "alive",
+      exitStatus: isZombie ? core.tc?.exitCode : undefined,
+      threads: tids.map((tid) => thread(tid, tid === pid ? core : images.read(CORE, tid), suds)),
+      ...sharing(pid, isZombie ? undefined : ids, owners),
+      ...memory(images, pid, files),
+      descriptors: isZombie ? [] : descriptors(images, ids, files),
+    };
+  });
+  const sizes = images.fileNames.map((name) => ({
+    name,
+    size: BigInt(Deno.statSync(`${images.path}/${name}`).size),
+  }));
+  return {
+    directory: images.path,
+    version: inventory.imgVersion,
+    plugins: inventory.pluginsEntry?.plugins ?? [],
+    tasks,
+    images: sizes,
+    size: sizes.reduce((sum, { size }) => sum + size, 0n),
+  };
+}
+
+function thread(
+  tid: number,
+  core: core_entry,
+  suds: ReadonlyMap<number, sud_entry>,
+): ThreadInfo {
+  const registers = core.threadInfo?.gpregs;
+  const { creds, seccompMode, comm } = core.threadCore ?? {};
+  const sud = suds.get(tid);
+  return {
+    tid,
+    comm: comm ?? core.tc?.comm,
+    ip: registers === undefined ? undefined : hex(registers.ip),
+    sp: registers === undefined ? undefined : hex(registers.sp),
+    uid: creds?.uid,
+    gid: creds?.gid,
+    seccomp: seccompMode === 1 ? "strict" : seccompMode === 2 ? "filter" : undefined,
+    sud: sud === undefined ? null : {
+      mode: sud.mode === 2 ? "inclusive" : "exclusive",
+      selector: sud.selector === 0n ? null : hex(sud.selector),
+      offset: hex(sud.offset),
+      length: sud.len,
+    },
+  };
+}
+
+/** Equal ids are shared objects: the first process that has one is called its owner. */
+function sharing(
+  pid: number,
+  ids: task_kobj_ids_entry | undefined,
+  owners: Record<"memory" | "files", Map<number, number>>,
+): Pick<TaskInfo, "memoryOf" | "filesOf"> {
+  if (ids === undefined) return {};
+  const owner = (known: Map<number, number>, id: number) => {
+    if (!known.has(id)) known.set(id, pid);
+    return known.get(id)!;
+  };
+  return { memoryOf: owner(owners.memory, ids.vmId), filesOf: owner(owners.files, ids.filesId) };
+}
+
+function memory(
+  images: ImageDirectory,
+  pid: number,
+  files: ReadonlyMap<number, file_entry>,
+): Pick<TaskInfo, "exe" | "mappings" | "mappedBytes" | "savedBytes" | "parentBytes"> {
+  if (!images.has(MM, pid)) {
+    return { mappings: [], mappedBytes: 0n, savedBytes: 0n, parentBytes: 0n };
+  }
+  const mm = images.read(MM, pid);
+  const pathOf = (vma: vma_entry) => files.get(Number(vma.shmid))?.reg?.name;
+  let savedBytes = 0n;
+  let parentBytes = 0n;
+  if (images.has(PAGEMAP, pid)) {
+    for (const { nrPages, flags } of images.readPagemap(PAGEMAP, pid).entries) {
+      if (flags & PE_PRESENT) savedBytes += BigInt(nrPages) * PAGE_SIZE;
+      if (flags & PE_PARENT) parentBytes += BigInt(nrPages) * PAGE_SIZE;
+    }
+  }
+  return {
+    exe: files.get(mm.exeFileId)?.reg?.name,
+    mappings: mm.vmas.map((vma) => describeMapping(vma, pathOf(vma), mm)),
+    mappedBytes: mm.vmas.reduce((sum, vma) => sum + vma.end - vma.start, 0n),
+    savedBytes,
+    parentBytes,
+  };
+}
+
+function descriptors(
+  images: ImageDirectory,
+  ids: task_kobj_ids_entry | undefined,
+  files: ReadonlyMap<number, file_entry>,
+): DescriptorInfo[] {
+  if (ids === undefined || !images.has(FDINFO, ids.filesId)) return [];
+  return images.readList(FDINFO, ids.filesId)
+    .map(({ fd, id, type, flags }) => ({
+      fd,
+      ...describeFile(type, files.get(id)),
+      closeOnExec: (flags & FD_CLOEXEC) !== 0,
+      id,
+    }))
+    .sort((a, b) => a.fd - b.fd);
+}

@@ -1,0 +1,133 @@
+/**
+ * What `stasis inspect` prints for people.
+ *
+ * @module
+ */
+import { paint } from "../ui/colour.ts";
+import { table } from "../ui/table.ts";
+import { formatBytes, plural } from "../ui/units.ts";
+import type { InspectedImages, SudInfo, TaskInfo, ThreadInfo } from "./model.ts";
+
+/** How much is printed, and how. */
+export interface TextOptions {
+  /** Every mapping, every image, registers. */
+  readonly verbose: boolean;
+  readonly colour: boolean;
+}
+
+/** The lines. */
+export function describeImages(images: InspectedImages, options: TextOptions): string[] {
+  const { tasks, directory, size, plugins } = images;
+  const { verbose, colour } = options;
+  const threads = tasks.reduce((sum, task) => sum + task.threads.length, 0);
+  const title = (text: string) => paint("bold", text, colour);
+  const lines = [
+    `${title(directory)}: ${plural(tasks.length, "process", "processes")}, ` +
+    `${plural(threads, "thread")}, ${formatBytes(size)}`,
+    `plugins needed to restore: ${plugins.length > 0 ? plugins.join(", ") : "none"}`,
+    "",
+    ...tree(tasks),
+  ];
+  for (const task of tasks) {
+    if (task.state === "zombie") continue;
+    lines.push("", title(`${task.pid} ${task.comm}`));
+    lines.push(...describeTask(task, options).map((line) => line === "" ? "" : `  ${line}`));
+  }
+  if (verbose) {
+    lines.push("", title("images"));
+    const rows = images.images.map(({ name, size }) => [`  ${name}`, formatBytes(size)]);
+    lines.push(...table(rows, ["left", "right"]));
+  }
+  return lines;
+}
+
+/** The process tree, drawn as `pstree` does. */
+function tree(tasks: readonly TaskInfo[]): string[] {
+  const known = new Set(tasks.map(({ pid }) => pid));
+  const rows: string[][] = [];
+  const visit = (task: TaskInfo, lead: string, branch: string, below: string) => {
+    const sud = task.threads.filter((thread) => thread.sud !== null).length;
+    rows.push([
+      `${lead}${branch}${task.pid} ${task.comm}`,
+      task.state,
+      task.state === "zombie" ? "" : plural(task.threads.length, "thread"),
+      sud === 0 ? "" : `SUD on in ${sud}`,
+      task.state === "zombie" ? "" : formatBytes(task.savedBytes),
+    ]);
+    const children = tasks.filter(({ ppid }) => ppid === task.pid);
+    children.forEach((child, index) => {
+      const last = index === children.length - 1;
+      visit(child, lead + below, last ? "└─ " : "├─ ", last ? "   " : "│  ");
+    });
+  };
+  for (const task of tasks) if (!known.has(task.ppid)) visit(task, "", "", "");
+  return table(rows, ["left", "left", "right", "left", "right"]);
+}
+
+function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
+  const { pid, ppid, pgid, sid, exe, memoryOf, filesOf } = task;
+  const lines = [`parent ${ppid}, group ${pgid}, session ${sid}${exe ? `, program ${exe}` : ""}`];
+  lines.push(...indented("threads", threadRows(task.threads, verbose)));
+  if (filesOf !== undefined && filesOf !== pid) {
+    lines.push(`descriptors: the table of ${filesOf}`);
+  } else {
+    const rows = task.descriptors.map(({ fd, kind, what, closeOnExec }) => [
+      String(fd),
+      kind,
+      `${what}${closeOnExec ? "  close-on-exec" : ""}`,
+    ]);
+    lines.push(...indented("descriptors", table(rows, ["right"])));
+  }
+  if (memoryOf !== undefined && memoryOf !== pid) {
+    lines.push(`memory: that of ${memoryOf}`);
+    return lines;
+  }
+  const parent = task.parentBytes > 0n ? `, ${formatBytes(task.parentBytes)} in the parent` : "";
+  lines.push(
+    `memory: ${plural(task.mappings.length, "mapping")}, ${
+      formatBytes(task.mappedBytes)
+    } mapped, ` +
+      `${formatBytes(task.savedBytes)} saved${parent}`,
+  );
+  if (verbose) {
+    const rows = task.mappings.map(({ start, end, permissions, size, name }) => [
+      `  ${start.slice(2)}-${end.slice(2)}`,
+      permissions,
+      formatBytes(size),
+      name,
+    ]);
+    lines.push(...table(rows, ["left", "left", "right"]));
+  }
+  return lines;
+}
+
+function threadRows(threads: readonly ThreadInfo[], verbose: boolean): string[] {
+  return table(
+    threads.map(({ tid, comm, uid, sud, seccomp, ip, sp }) => [
+      String(tid),
+      comm ?? "",
+      uid === undefined ? "" : `uid ${uid}`,
+      describeSud(sud),
+      seccomp === undefined ? "" : `seccomp ${seccomp}`,
+      verbose && ip !== undefined ? `ip ${ip} sp ${sp}` : "",
+    ]),
+    ["right"],
+  );
+}
+
+/** Syscall User Dispatch of a thread in a few words. */
+export function describeSud(sud: SudInfo | null): string {
+  if (sud === null) return "SUD off";
+  const range = sud.length === 0n
+    ? "empty range"
+    : `range ${sud.offset}+0x${sud.length.toString(16)}`;
+  return `SUD ${sud.mode}, ${range}, ${
+    sud.selector === null ? "no selector" : `selector ${sud.selector}`
+  }`;
+}
+
+function indented(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0
+    ? [`${title}: none`]
+    : [`${title}:`, ...lines.map((line) => `  ${line}`)];
+}

@@ -1,0 +1,113 @@
+/**
+ * The options that several commands have, and how their values are read.
+ *
+ * @module
+ */
+import { pathToFileURL } from "node:url";
+import { StasisError } from "../core/errors.ts";
+import type { Plugin } from "../core/plugin.ts";
+
+/** What a wrong value of an option or argument is answered with. */
+function usage(message: string, hint?: string): StasisError {
+  return new StasisError("usage", message, { hint });
+}
+
+/** Gathers the values of an option that may be given many times. */
+export function collect(value: string, previous: readonly string[] = []): string[] {
+  return [...previous, value];
+}
+
+/** Reads a process id. @throws {StasisError} `usage` */
+export function parsePid(text: string): number {
+  const pid = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  if (pid < 1 || pid > 0x7fffffff) throw usage(`"${text}" is no process id`, "give a number");
+  return pid;
+}
+
+/**
+ * Reads `fd[N]:RESOURCE` (CRIU's way to write it): the resource's name to a descriptor of this process.
+ *
+ * @throws {StasisError} `usage`
+ */
+export function parseInheritFds(values: readonly string[]): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const value of values) {
+    const match = /^fd\[(\d{1,9})\]:(.+)$/s.exec(value);
+    if (match === null) {
+      throw usage(
+        `"${value}" is no descriptor to inherit`,
+        "write fd[N]:RESOURCE, for example 'fd[1]:pipe:[12345]'",
+      );
+    }
+    if (match[2]! in found) throw usage(`${match[2]} is given two descriptors`);
+    found[match[2]!] = Number(match[1]);
+  }
+  return found;
+}
+
+/** Reads `FROM=TO`, absolute paths both. @throws {StasisError} `usage` */
+export function parseRemaps(values: readonly string[]): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const value of values) {
+    const [from = "", to = "", ...more] = value.split("=");
+    if (!from.startsWith("/") || !to.startsWith("/") || more.length > 0) {
+      throw usage(`"${value}" is no remapping of a path`, "write /FROM=/TO");
+    }
+    if (from in found) throw usage(`${from} is remapped twice`);
+    found[from] = to;
+  }
+  return found;
+}
+
+/**
+ * The one value that was given as an argument or as an option.
+ *
+ * @param what its name, for messages
+ * @throws {StasisError} `usage` where both were given and differ
+ */
+export function either(
+  what: string,
+  argument: string | undefined,
+  option: string | undefined,
+): string | undefined {
+  if (argument !== undefined && option !== undefined && argument !== option) {
+    throw usage(`The ${what} is given twice: ${argument} and ${option}`);
+  }
+  return argument ?? option;
+}
+
+/**
+ * Loads plugins of the user: the default export of each module, one plugin or a list.
+ *
+ * @param files paths from the working directory
+ * @throws {StasisError} `usage` where a file is not there or holds no plugin
+ */
+export async function loadPlugins(files: readonly string[]): Promise<Plugin[]> {
+  const plugins: Plugin[] = [];
+  for (const file of files) {
+    let path: string;
+    try {
+      path = await Deno.realPath(file);
+    } catch (cause) {
+      throw new StasisError("usage", `There is no plugin ${file}`, { cause });
+    }
+    let module: { readonly default?: unknown };
+    try {
+      module = await import(pathToFileURL(path).href);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new StasisError("usage", `The plugin ${file} cannot be loaded: ${why}`, { cause });
+    }
+    const found = [module.default].flat();
+    if (!found.every(isPlugin)) {
+      throw usage(`${file} exports no plugin`, "export default definePlugin({ ... })");
+    }
+    plugins.push(...found);
+  }
+  return plugins;
+}
+
+function isPlugin(value: unknown): value is Plugin {
+  const { name, description } = (value ?? {}) as Partial<Plugin>;
+  return typeof name === "string" && typeof description === "string";
+}

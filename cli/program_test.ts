@@ -1,0 +1,48 @@
+import assert from "@std/assert";
+import type { Command } from "@commander-js/extra-typings";
+import { EXIT_STATUS } from "../core/errors.ts";
+import { statusOf } from "./restore.ts";
+import { STATUS_MEANINGS } from "./help.ts";
+import { createProgram } from "./program.ts";
+
+/** The help of a command as it is printed, 80 columns wide and without colour. */
+function helpOf(command: Command): string {
+  let text = "";
+  command.configureOutput({
+    writeOut: (more) => text += more,
+    getOutHelpWidth: () => 80,
+    getOutHasColors: () => false,
+  });
+  command.outputHelp();
+  return text;
+}
+
+Deno.test("createProgram() has help for everything", async (t) => {
+  const program = createProgram(() => {});
+  await t.assertSnapshot(helpOf(program), "stasis");
+  for (const command of program.commands) {
+    if (command.name() === "complete") continue;
+    const help = helpOf(command as Command);
+    assert.match(help, /^Examples:$/m, `${command.name()} has examples`);
+    await t.assertSnapshot(help, command.name());
+  }
+});
+
+Deno.test("createProgram() knows the names that CRIU has", () => {
+  const program = createProgram(() => {});
+  const checkpoint = program.commands.find((command) => command.aliases().includes("dump"));
+  assert.equal(checkpoint?.name(), "checkpoint");
+  const flags = checkpoint?.options.map((option) => option.flags);
+  assert.ok(flags?.includes("-t, --tree <pid>") && flags.includes("-D, --images-dir <dir>"));
+});
+
+Deno.test("STATUS_MEANINGS has different statuses for different errors", () => {
+  assert.deepEqual(Object.keys(STATUS_MEANINGS).sort(), Object.keys(EXIT_STATUS).sort());
+  assert.equal(new Set(Object.values(EXIT_STATUS)).size, Object.keys(EXIT_STATUS).length);
+});
+
+Deno.test("statusOf() is the root's own, or 128 and the signal", () => {
+  assert.equal(statusOf({ code: 7 }), 7);
+  assert.equal(statusOf({ signal: 15 }), 143);
+  assert.equal(statusOf({}), 0);
+});

@@ -1,0 +1,126 @@
+/**
+ * `stasis restore`.
+ *
+ * @module
+ */
+import type { Command } from "@commander-js/extra-typings";
+import { StasisError } from "../core/errors.ts";
+import type { OperationOptions } from "../core/plugin.ts";
+import type { Ending, RestoredTree } from "../core/restore/restore.ts";
+import { examplesHelp, STATUS_POINTER } from "./help.ts";
+import { toJson } from "./json.ts";
+import { collect, either, loadPlugins, parseInheritFds, parseRemaps } from "./options.ts";
+import type { SetStatus } from "./program.ts";
+import { hasColour } from "./ui/colour.ts";
+import { Progress } from "./ui/progress.ts";
+import { plural } from "./ui/units.ts";
+
+/** The signals that a foreground restore hands on to the root of the tree, by number. */
+const HANDED_ON = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const;
+
+/** The exit status of a foreground restore: the root's own, or as shells have it for signals. */
+export function statusOf(ending: Ending): number {
+  return ending.signal === undefined ? ending.code ?? 0 : 128 + ending.signal;
+}
+
+/** Adds the command. */
+export function addRestore(program: Command, setStatus: SetStatus): void {
+  program.command("restore")
+    .summary("bring a process tree back from a directory")
+    .description(
+      "Builds the process tree that a checkpoint has saved, under the same pids, and lets it run. Stays in the " +
+        "foreground: hands on SIGHUP, SIGINT, SIGQUIT and SIGTERM to the tree's root and ends with its exit " +
+        "status (128 + N if signal N killed it); with --detach it ends at once. Whatever fails, nothing is left.",
+    )
+    .argument("[dir]", "the image directory")
+    .option("-D, --images-dir <dir>", "the same, as an option (as CRIU has it)")
+    .option("-d, --detach", "do not wait for the tree to end")
+    .option("-n, --dry-run", "print what would be done, as strace does, and do nothing")
+    .option(
+      "--inherit-fd <fd[N]:resource>",
+      "give the tree descriptor N of this command for a resource; repeatable",
+      collect,
+    )
+    .option(
+      "--external <resource>",
+      "something that was left out of the images; repeatable",
+      collect,
+    )
+    .option("--ignore-file-change", "accept files whose size has changed since the checkpoint")
+    .option("--remap <from=to>", "look for a path elsewhere; repeatable", collect)
+    .option("--plugin <file>", "a TypeScript module with a plugin; repeatable", collect)
+    .option("--json", "print the result as JSON")
+    .option("-v, --verbose", "tell what is done, with times")
+    .addHelpText(
+      "after",
+      examplesHelp([
+        ["stasis restore /tmp/saved", "bring a tree back and wait for its end"],
+        ["stasis restore /tmp/saved --detach", "bring it back and return to the shell"],
+        ["stasis restore /tmp/saved --dry-run", "show every system call that would be made"],
+        [
+          "stasis restore /tmp/saved --inherit-fd 'fd[1]:pipe:[5678]'",
+          "let it write to this terminal where it wrote to a pipe",
+        ],
+      ]) + STATUS_POINTER,
+    )
+    .action(async (argument, options) => {
+      const directory = either("image directory", argument, options.imagesDir);
+      if (directory === undefined) {
+        throw new StasisError("usage", "No image directory was given", {
+          hint: "stasis restore DIR",
+        });
+      }
+      const operation: OperationOptions = {
+        inheritFds: parseInheritFds(options.inheritFd ?? []),
+        external: options.external ?? [],
+        ignoreFileChange: options.ignoreFileChange ?? false,
+        remap: parseRemaps(options.remap ?? []),
+      };
+      const plugins = await loadPlugins(options.plugin ?? []);
+      const { planRestore, restore } = await import("../mod.ts");
+
+      const controller = new AbortController();
+      const cancel = () => controller.abort();
+      using _cancelling = listen(["SIGINT", "SIGTERM"], cancel);
+      using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
+      const settings = { plugins, signal: controller.signal, onEvent: progress.listener };
+      const plan = await planRestore(directory, { ...settings, options: operation });
+      if (options.dryRun) {
+        const lines = [...plan.describe()];
+        console.log(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
+        return;
+      }
+      const tree = await restore(plan, settings);
+      progress[Symbol.dispose]();
+      const { pid, pids } = tree;
+      if (options.detach) {
+        console.log(
+          options.json
+            ? toJson({ pid, pids })
+            : `${pid}: runs again (${plural(pids.length, "process", "processes")})`,
+        );
+        return;
+      }
+      const ending = await waitFor(tree);
+      if (options.json) console.log(toJson({ pid, pids, ending }));
+      setStatus(statusOf(ending));
+    });
+}
+
+/** Waits for the end of a tree's root and hands on signals meanwhile. */
+async function waitFor(tree: RestoredTree): Promise<Ending> {
+  using stack = new DisposableStack();
+  for (const [name, number] of Object.entries(HANDED_ON)) {
+    stack.use(listen([name as keyof typeof HANDED_ON], () => tree.kill(number)));
+  }
+  return await tree.wait();
+}
+
+function listen(signals: readonly Deno.Signal[], listener: () => void): Disposable {
+  for (const signal of signals) Deno.addSignalListener(signal, listener);
+  return {
+    [Symbol.dispose]() {
+      for (const signal of signals) Deno.removeSignalListener(signal, listener);
+    },
+  };
+}
