@@ -10,8 +10,9 @@
  * | signal at the parent's death | injected prctl(PR_GET_PDEATHSIG) | `thread_core.pdeath_sig` | prctl(PR_SET_PDEATHSIG), in the late stage |
  * | dumpable | the memory plugin | `mm.dumpable` | prctl(PR_SET_DUMPABLE), in the late stage |
  *
- * commit_creds() of `kernel/cred.c` clears the last two, so they come after. The root task's signal at its
- * parent's death is not set: its parent would be this tool, whose end would kill what was just restored.
+ * commit_creds() of `kernel/cred.c` clears the last two, so they come after. The parent of a restored root is
+ * this process; where that ends at once (`detached`), the root's signal at its parent's death is not set, since
+ * it would kill what was just restored.
  * A `dumpable` of 2 (as fs.suid_dumpable gives it) cannot be set by prctl(2) and becomes 0, the stricter one.
  *
  * A security module's label (SELinux, AppArmor) other than the tool's own is refused.
@@ -24,6 +25,7 @@ import { MM } from "../../images/kinds/memory.ts";
 import { present } from "../../images/present.ts";
 import { splitWords } from "../../images/words.ts";
 import { StasisError } from "../../core/errors.ts";
+import { signalName } from "../../core/linux/signals.ts";
 import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
@@ -168,9 +170,10 @@ function planDeathSignal(thread: ThreadPlanner, session: RestoreSession): void {
   const signal = thread.core.threadCore?.pdeathSig ?? 0;
   if (signal === 0) return;
   const { task } = thread;
-  if (task.pid === task.tree.tasks[0]?.pid) {
+  if (session.options.detached === true && task.pid === task.tree.tasks[0]?.pid) {
+    const what = `thread ${thread.tid} wanted ${signalName(signal)} at the end of its parent`;
     session.note(
-      `thread ${thread.tid} wanted signal ${signal} at the death of its parent, which is not part of the tree`,
+      `${what}: it is not set, since its parent is this process now, which ends at once`,
     );
     return;
   }

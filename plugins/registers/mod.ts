@@ -52,7 +52,7 @@ import {
 import type { Collected } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { xstateLayout } from "./layout.ts";
-import { imageRegisters, liveRegisters } from "./restart.ts";
+import { imageRegisters, isRestarted, liveRegisters, originalCall } from "./restart.ts";
 import { RSEQ_CS_OFFSET, rseqAction, rseqArea, rseqSection } from "./rseq.ts";
 import {
   decodeUserDesc,
@@ -110,10 +110,14 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
   const layout = xstateLayout();
   const registrations = new Map<number, RseqRegistration>();
   const sections = new Map<number, bigint>();
+  const originals = new Map<number, bigint | undefined>();
 
   /** Ends a critical section that the thread stands in, before remote calls make the kernel forget it. */
   function freezeThread(thread: StoppedThread, undo: DisposableStack): void {
     const { tid, tracee } = thread;
+    if (isRestarted(tracee.registers)) {
+      originals.set(tid, originalCall(tracee.whereItWaits(), tracee.registers));
+    }
     const registration = rseqOf(tid);
     if (registration.pointer === 0n) return;
     registrations.set(tid, registration);
@@ -149,7 +153,7 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
     }
     const threadInfo = {
       clearTidAddr: 0n,
-      gpregs: encodeRegisters(imageRegisters(thread.tracee.registers)),
+      gpregs: encodeRegisters(imageRegisters(thread.tracee.registers, originals.get(tid))),
       fpregs: encodeXstateOf(thread),
       tls: TLS_ENTRIES.map((entry) => readTls(tid, entry)),
     };

@@ -12,8 +12,9 @@
  * does not survive. Of these
  * - nanosleep(2) and relative clock_nanosleep(2) with a `rem` pointer are made again with what the kernel
  *   has already written there as the time left;
- * - a call that has been restarted once already is `restart_syscall(2)` by now, and what it was is known to
- *   the kernel alone: it ends with EINTR;
+ * - a call that has been restarted once already is `restart_syscall(2)` by now; its arguments are still in
+ *   the registers, and which call it was shows in where the kernel has it wait ({@link originalCall}). Where
+ *   that does not tell, it ends with EINTR;
  * - the others (poll(2), a sleep without `rem`, futex(2)) are made again as they were: an absolute timeout
  *   stays right, a relative one begins anew. They may wait longer than they were asked to, which all of
  *   them are allowed; EINTR without a handler, as under CRIU, is what programs do not expect.
@@ -28,10 +29,40 @@ const INSTRUCTION_SIZE = BigInt(SYSCALL_INSTRUCTION.length);
 
 const number = (name: SyscallName): bigint => BigInt(SYSCALLS[name]);
 
-/** The registers as they stand in an image: interrupted calls are ready to be made again. */
-export function imageRegisters(registers: Registers): Registers {
+/** Whether the thread was interrupted in a call that had been restarted before. */
+export function isRestarted(registers: Registers): boolean {
+  return registers.get("orig_ax") === number("restart_syscall") &&
+    -BigInt.asIntN(64, registers.get("ax")) === BigInt(Errno.ERESTART_RESTARTBLOCK);
+}
+
+/**
+ * Which call a restarted one was. Only four set a restart block (`set_restart_fn()` in the kernel), and
+ * each waits in functions of its own.
+ *
+ * @param place the kernel function that it waits in
+ * @returns its number; undefined if that cannot be told
+ */
+export function originalCall(place: string | undefined, registers: Registers): bigint | undefined {
+  if (place === undefined) return undefined;
+  if (place.includes("futex")) return number("futex");
+  if (place.includes("poll")) return number("poll");
+  // clock_nanosleep has a clock's number where nanosleep has an address.
+  const MAX_CLOCKS = 16n;
+  if (place.includes("nanosleep")) {
+    return number(registers.get("di") < MAX_CLOCKS ? "clock_nanosleep" : "nanosleep");
+  }
+  return undefined;
+}
+
+/**
+ * The registers as they stand in an image: interrupted calls are ready to be made again.
+ *
+ * @param original the call that a restarted one was, if that is known
+ */
+export function imageRegisters(registers: Registers, original?: bigint): Registers {
   const image = registers.copy();
-  const nr = BigInt.asIntN(64, registers.get("orig_ax"));
+  if (isRestarted(registers) && original !== undefined) image.set("orig_ax", original);
+  const nr = BigInt.asIntN(64, image.get("orig_ax"));
   const again = (): Registers =>
     image.set("ax", nr).set("ip", registers.get("ip") - INSTRUCTION_SIZE);
   if (nr >= 0n) {
@@ -62,6 +93,7 @@ const NO_HANDLER: ReadonlySet<bigint> = new Set(
     "rt_sigsuspend",
     "select",
     "pselect6",
+    "poll",
     "ppoll",
     "nanosleep",
     "clock_nanosleep",

@@ -6,14 +6,14 @@
  * | handlers of a process | injected rt_sigaction(2) | `tc.sigactions`, 62 entries: all but KILL and STOP | rt_sigaction(2), those that are not the default |
  * | blocked signals of a thread | PTRACE_GETSIGMASK, by the core | `thread_core.blk_sigset` | the core, when it lets go |
  * | alternate stack of a thread | injected sigaltstack(2) | `thread_core.sas` | sigaltstack(2) |
- * | signals that wait for a thread | PTRACE_PEEKSIGINFO, by the core | `thread_core.signals_p` | rt_tgsigqueueinfo(2) to itself |
+ * | signals that wait for a thread | PTRACE_PEEKSIGINFO | `thread_core.signals_p` | rt_tgsigqueueinfo(2) to itself |
  * | signals that wait for a process | the same | `tc.signals_s` | rt_sigqueueinfo(2) to itself |
  *
  * Waiting signals are queued in the last stage, in their old order and with their whole siginfo. Only a
  * thread itself may queue a siginfo that the kernel made (`si_code` >= 0, `do_rt_sigqueueinfo()` of
  * `kernel/signal.c`), so each thread queues its own, and the leader, whose tid is the pid, those of the
  * process. Everything is blocked meanwhile, so nothing is delivered, and even ignored signals are queued, as
- * they were. Before that, SIGCHLD is taken from the queue: zombies of the restored tree have died again.
+ * they were. Those of POSIX timers are sent by the timers themselves (see the plugin "timers"). Before that, SIGCHLD is taken from the queue: zombies of the restored tree have died again.
  *
  * Processes that share their handlers without sharing memory (CLONE_SIGHAND needs CLONE_VM; they share
  * both) have them set once, by the first.
@@ -22,6 +22,7 @@
  */
 import type { signal_queue_entry } from "../../images/gen/siginfo_pb.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
+import { peekSiginfo } from "../../core/linux/ptrace.ts";
 import { SIG, signalBit } from "../../core/linux/signals.ts";
 import {
   type CheckpointHooks,
@@ -36,6 +37,7 @@ import {
 } from "../../core/plugin.ts";
 import { StasisError } from "../../core/errors.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import { sendsItself } from "../timers/pending.ts";
 import { decodeAltstack, encodeAltstack, stackT } from "./altstack.ts";
 import {
   decodeSigaction,
@@ -57,13 +59,24 @@ export const signals: Plugin = definePlugin({
 /* ------------------------------------------------------------------ checkpoint */
 
 function dumpSignals(): CheckpointHooks {
-  return { collectTask, collectThread };
+  return { collectTask, collectThread, dumpTask };
+}
+
+/**
+ * The queues as they are by now: what has come since the freeze belongs to the images too. A timer may have
+ * fired meanwhile, and will not fire again.
+ */
+function dumpTask(task: FrozenTask): void {
+  const { tc } = task.leader.core;
+  if (tc !== undefined) tc.signalsS = encodeQueue(peekSiginfo(task.pid, true));
+  for (const { tid, core } of task.threads) {
+    core.threadCore.signalsP = encodeQueue(peekSiginfo(tid, false));
+  }
 }
 
 function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {
   const { tc } = task.leader.core;
   if (tc === undefined) return;
-  tc.signalsS = encodeQueue(task.sharedPending);
   const actions = HANDLED_SIGNALS.map((signal) => {
     const action = program.output(kernelSigaction.size, "sigaction");
     program.call("rt_sigaction", signal, 0, action, SIGSET_SIZE);
@@ -78,7 +91,6 @@ function collectThread(thread: FrozenThread, program: SyscallProgram): Collected
   const { threadCore, tc } = thread.core;
   threadCore.blkSigset = thread.tracee.signalMask;
   if (tc !== undefined) tc.blkSigset = thread.tracee.signalMask;
-  threadCore.signalsP = encodeQueue(thread.tracee.pending);
   const stack = program.output(stackT.size, "altstack");
   program.call("sigaltstack", 0, stack);
   return (reply) => {
@@ -112,7 +124,9 @@ function planTask(task: TaskPlanner): void {
   }
   const program = task.program("signals");
   dropSigchld(program);
+  const posix = task.core.tc?.timers?.posix ?? [];
   for (const info of decodeQueue(task.core.tc?.signalsS)) {
+    if (sendsItself(info, posix)) continue;
     program.call("rt_sigqueueinfo", task.pid, info.signal, info.bytes);
   }
 }
@@ -129,7 +143,9 @@ function planThread(thread: ThreadPlanner): void {
   const sas = core.threadCore?.sas;
   const stack = sas === undefined ? undefined : decodeAltstack(sas);
   if (stack !== undefined) thread.program("thread").call("sigaltstack", stack, 0);
+  const posix = task.core.tc?.timers?.posix ?? [];
   for (const info of decodeQueue(core.threadCore?.signalsP)) {
+    if (sendsItself(info, posix)) continue;
     thread.program("signals")
       .call("rt_tgsigqueueinfo", task.pid, tid, info.signal, info.bytes);
   }

@@ -31,7 +31,7 @@ import { decodeSched } from "./sched.ts";
 
 const AT_FDCWD = -100;
 const O_WRONLY = 1, O_PATH = 0o10000000, O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
-const IOPRIO_WHO_PROCESS = 1;
+const PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1;
 const COMM_SIZE = 16;
 /** The bit of CAP_SYS_RESOURCE, which may raise hard limits (setrlimit(2)). */
 const CAP_SYS_RESOURCE = 1n << 24n;
@@ -146,6 +146,8 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     for (const { which, control } of extra?.speculation ?? []) {
       program.call("prctl", PR.SET_SPECULATION_CTRL, which, control, 0, 0);
     }
+    // sched_setattr(2) takes the nice value of normal threads only; real-time ones keep one for later.
+    program.call("setpriority", PRIO_PROCESS, 0, threadCore?.schedNice ?? 0);
     const attributes = decodeSched(threadCore, extra?.sched);
     program.call("sched_setattr", 0, program.data(attributes, "sched_attr"), 0);
   }

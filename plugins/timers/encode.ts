@@ -47,10 +47,19 @@ export function encodeItimer(bytes: Uint8Array): MessageInitShape<typeof itimer_
   return { isec: intervalSec, iusec: intervalUsec, vsec: valueSec, vusec: valueUsec };
 }
 
-/** What setitimer(2) is to be told; undefined where the timer is off. */
+/**
+ * What setitimer(2) is to be told; undefined where the timer is off.
+ *
+ * An interval with no time left is that of a timer that has fired and stands still until its signal is
+ * taken (`it_real_fn()` of `kernel/time/itimer.c`). It is set to fire at once: the signal waits already, so that
+ * this changes nothing, and goes on when it is taken.
+ */
 export function decodeItimer(entry: itimer_entry | undefined): Uint8Array | undefined {
-  if (entry === undefined || (entry.vsec === 0n && entry.vusec === 0n)) return undefined;
-  const { isec, iusec, vsec, vusec } = entry;
+  if (entry === undefined) return undefined;
+  const { isec, iusec, vsec } = entry;
+  const fired = vsec === 0n && entry.vusec === 0n;
+  if (fired && isec === 0n && iusec === 0n) return undefined;
+  const vusec = fired ? 1n : entry.vusec;
   return itimerval.make({
     intervalSec: isec,
     intervalUsec: iusec,
@@ -102,10 +111,14 @@ export function decodeSigevent(entry: posix_timer_entry): Uint8Array {
   });
 }
 
-/** What timer_settime(2) is to be told; undefined where the timer is off. */
-export function decodeSpec(entry: posix_timer_entry): Uint8Array | undefined {
-  const { isec, insec, vsec, vnsec } = entry;
-  // An interval of a timer that is off is kept by the kernel, and shows in timer_gettime(2).
+/**
+ * What timer_settime(2) is to be told; undefined where the timer is off.
+ *
+ * @param atOnce it is to fire at once
+ */
+export function decodeSpec(entry: posix_timer_entry, atOnce: boolean): Uint8Array | undefined {
+  const { isec, insec } = entry;
+  const { vsec, vnsec } = atOnce ? { vsec: 0n, vnsec: 1n } : entry;
   if (vsec === 0n && vnsec === 0n) return undefined;
   return itimerspec.make({
     intervalSec: isec,

@@ -11,8 +11,9 @@
  * Times are those that are left: a timer for a moment on a clock fires as much later as the process was
  * away. The timers are created with the other state of the task (a timer for a thread needs that thread) and
  * set going in the last stage, when the waiting signals are queued. Every signal is blocked until the
- * process runs, so one that fires at once is not lost. A timer that is on is set for at least as long as
- * was left; an overrun count is saved, but the kernel offers no way to set it, so it starts at 0.
+ * process runs, so one that fires at once is not lost. A POSIX timer whose signal waits is set to fire at
+ * once, and so sends it again, see `pending.ts`. Overruns are counted anew: the kernel does not tell those of a
+ * signal that waits, and offers no way to set them.
  *
  * Ids must be the old ones. PR_TIMER_CREATE_RESTORE_IDS (Linux 6.16) lets timer_create(2) be told the id.
  * Older kernels number a process's timers from 0 on, so timers are created and deleted until the number is
@@ -34,6 +35,8 @@ import {
   type TaskPlanner,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import { Siginfo } from "../../core/linux/siginfo.ts";
+import { firesAtOnce } from "./pending.ts";
 import {
   decodeItimer,
   decodeSigevent,
@@ -51,6 +54,8 @@ const ITIMERS = ["real", "virt", "prof"] as const;
 const PR_TIMER_CREATE_RESTORE_IDS = 77;
 const RESTORE_IDS_OFF = 0, RESTORE_IDS_ON = 1, RESTORE_IDS_GET = 2;
 
+const SIGALRM = 14;
+
 /** How far ids are counted up on kernels that cannot be told one; each step is two calls. */
 const COUNTING_LIMIT = 10_000;
 
@@ -60,7 +65,7 @@ export const timers: Plugin = definePlugin({
   description: "interval timers and POSIX timers",
   after: ["signals"],
   check: () => [restoreIds()],
-  checkpoint: () => ({ collectTask }),
+  checkpoint: () => ({ collectTask, dumpTask }),
   restore: restoreTimers,
 });
 
@@ -102,6 +107,21 @@ function collectTask(task: FrozenTask, program: SyscallProgram): Collected | voi
   };
 }
 
+/**
+ * A timer that fired while its process stood still: if its signal is in the images and it was for one
+ * time, the time that was left when it was asked is over.
+ */
+function dumpTask(task: FrozenTask): void {
+  const { tc } = task.leader.core;
+  const real = tc?.timers?.real;
+  if (tc === undefined || real === undefined || real.isec !== 0n || real.iusec !== 0n) return;
+  const has = (queue: readonly Siginfo[]) => queue.some(({ signal }) => signal === SIGALRM);
+  const saved = (tc.signalsS?.signals ?? []).map(({ siginfo }) =>
+    new Siginfo(Uint8Array.from(siginfo ?? []))
+  );
+  if (has(saved) && !has(task.sharedPending)) Object.assign(real, { vsec: 0n, vusec: 0n });
+}
+
 /* --------------------------------------------------------------------- restore */
 
 function restoreTimers(): RestoreHooks {
@@ -118,8 +138,9 @@ function planTask(task: TaskPlanner, canTellIds: boolean): void {
     create(task, posix);
   }
   const program = task.program("signals");
+  const waiting = waitingSignals(task);
   for (const entry of posix) {
-    const spec = decodeSpec(entry);
+    const spec = decodeSpec(entry, firesAtOnce(entry, waiting));
     if (spec === undefined) continue;
     program.call("timer_settime", entry.itId, 0, program.data(spec, "itimerspec"), 0);
   }
@@ -128,6 +149,13 @@ function planTask(task: TaskPlanner, canTellIds: boolean): void {
     if (value === undefined) return;
     program.call("setitimer", which, program.data(value, "itimerval"), 0);
   });
+}
+
+/** The signals that wait for the task or one of its threads. */
+function waitingSignals({ core, threads }: TaskPlanner): Siginfo[] {
+  const queues = [core.tc?.signalsS, ...threads.map(({ core }) => core.threadCore?.signalsP)];
+  return queues.flatMap((queue) => queue?.signals ?? [])
+    .map(({ siginfo }) => new Siginfo(siginfo.slice()));
 }
 
 function createById(task: TaskPlanner, entries: readonly posix_timer_entry[]): void {

@@ -1,0 +1,33 @@
+import { variantName, VARIANTS } from "../harness/variants.ts";
+import { bringsBack, leavesAlone } from "./round_trip.ts";
+
+/** Subjects whose state is in registers, or in what the kernel keeps at addresses of a thread. */
+const SUBJECTS = [
+  "clear_tid",
+  "regs_xstate",
+  "restart_futex",
+  "restart_nanosleep",
+  "restart_pause",
+  "restart_poll",
+  "restart_read",
+  "restart_wait4",
+  "robust_list",
+  "rseq",
+  "threads_many",
+  "tls_bases",
+];
+
+/** Inside of sigsuspend() the mask is another; a restored thread is there when it has made the call again. */
+const IGNORED: Readonly<Record<string, readonly RegExp[]>> = {
+  "restart_pause sigsuspend": [/status\/SigBlk/],
+};
+
+for (const name of SUBJECTS) {
+  for (const args of VARIANTS[name] ?? []) {
+    const title = variantName(name, args);
+    const options = { args, ignore: IGNORED[title] };
+    Deno.test(`${title}: it is what it was after a restore`, () => bringsBack(name, options));
+    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, () =>
+      leavesAlone(name, options));
+  }
+}

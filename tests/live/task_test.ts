@@ -1,0 +1,11 @@
+import { variantName, VARIANTS } from "../harness/variants.ts";
+import { bringsBack, leavesAlone } from "./round_trip.ts";
+
+for (const name of ["task_attrs", "task_chroot"]) {
+  for (const args of VARIANTS[name] ?? []) {
+    const title = variantName(name, args);
+    Deno.test(`${title}: it is what it was after a restore`, () => bringsBack(name, { args }));
+    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, () =>
+      leavesAlone(name, { args }));
+  }
+}
