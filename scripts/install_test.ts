@@ -1,0 +1,62 @@
+import assert from "@std/assert";
+import { install, launcher, quote } from "./install.ts";
+
+const options = (prefix: string) => ({ prefix, uninstall: false, force: false });
+
+async function run(path: string, ...args: string[]) {
+  const output = await new Deno.Command(path, { args, cwd: "/" }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
+  return { code: output.code, stdout: text(output.stdout), stderr: text(output.stderr) };
+}
+
+Deno.test("install() makes a command that works anywhere and goes away again", async () => {
+  const prefix = await Deno.makeTempDir({ prefix: "stasis install '" });
+  try {
+    await install(options(prefix));
+    await install(options(prefix)); // a second time replaces the first
+    const { code, stdout } = await run(`${prefix}/bin/stasis`, "--version");
+    assert.equal(code, 0);
+    assert.match(stdout, /^\d+\.\d+\.\d+$/);
+    assert.equal((await run(`${prefix}/bin/stasis`, "no such")).code, 2);
+
+    assert.match(await install({ ...options(prefix), uninstall: true }), /removed/);
+    assert.deepEqual([...Deno.readDirSync(`${prefix}/bin`)], []);
+    assert.match(await install({ ...options(prefix), uninstall: true }), /there is no/);
+  } finally {
+    await Deno.remove(prefix, { recursive: true });
+  }
+});
+
+Deno.test("install() leaves what is not its own alone", async () => {
+  const prefix = await Deno.makeTempDir({ prefix: "stasis-install-" });
+  try {
+    await Deno.mkdir(`${prefix}/bin`);
+    await Deno.writeTextFile(`${prefix}/bin/stasis`, "#!/bin/sh\necho other\n");
+    await assert.rejects(install(options(prefix)), RangeError);
+    await assert.rejects(install({ ...options(prefix), uninstall: true }), RangeError);
+    assert.match(await Deno.readTextFile(`${prefix}/bin/stasis`), /other/);
+    await install({ ...options(prefix), force: true });
+    assert.doesNotMatch(await Deno.readTextFile(`${prefix}/bin/stasis`), /other/);
+  } finally {
+    await Deno.remove(prefix, { recursive: true });
+  }
+});
+
+Deno.test("launcher() says what is gone", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "stasis-install-" });
+  try {
+    const script = `${directory}/stasis`;
+    await Deno.writeTextFile(script, launcher(Deno.execPath(), "/gone/main.ts"), { mode: 0o755 });
+    const { code, stderr } = await run(script);
+    assert.equal(code, 1);
+    assert.match(stderr, /\/gone\/main\.ts is gone/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("quote() keeps every character", async () => {
+  const word = `a 'b' "c" $d \\`;
+  const { stdout } = await run("/bin/sh", "-c", `printf %s ${quote(word)}`);
+  assert.equal(stdout, word);
+});
