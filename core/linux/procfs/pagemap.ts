@@ -246,7 +246,11 @@ function scanByIoctl(
     if (count === -Errno.ENOTTY || count === -Errno.EINVAL) return undefined;
     if (count < 0) throw refused("PAGEMAP_SCAN of", count);
     for (const region of decodePageRegions(vector, count)) append(regions, region);
-    at = pmScanArg.read(argument).walkEnd;
+    // walk_end may be stale: where the kernel's own buffer of 512 regions was last full, although the walk
+    // went on to the end (do_pagemap_scan()). To begin there would give the rest twice.
+    const { walkEnd } = pmScanArg.read(argument);
+    const reported = regions.at(-1)?.end ?? 0n;
+    at = walkEnd > reported ? walkEnd : reported;
   }
   return returned === REPORTED ? refineSwapped(access, regions) : regions;
 }
