@@ -2,8 +2,8 @@
  * The plugins that come with Stasis, in the order in which their hooks run. The core imports none of
  * them: whoever starts an operation hands it a list, and this is the default.
  *
- * SUD is suspended before anything else looks at a thread, so it comes first; it is armed by ptrace after
- * everything else has been done, so its place does not matter there.
+ * Registers come first: they are taken before anything is changed in a thread. Then SUD, which must be
+ * suspended before anything is injected.
  *
  * @module
  */
@@ -25,8 +25,8 @@ import { timers } from "./timers/mod.ts";
 
 /** The built-in plugins. */
 export const DEFAULT_PLUGINS: readonly Plugin[] = [
-  sud,
   registers,
+  sud,
   memory,
   files,
   pipes,

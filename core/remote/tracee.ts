@@ -65,7 +65,7 @@ export class Tracee {
   /** The signal mask at the freeze; a restore sets the one that the thread is to run with. */
   signalMask: bigint;
   /** The signals that waited for this thread alone at the freeze. */
-  readonly pending: readonly Siginfo[];
+  pending: readonly Siginfo[];
   /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
   readonly groupStop: number;
 
@@ -152,6 +152,35 @@ export class Tracee {
           resume(tid);
       }
     }
+  }
+
+  /**
+   * Lets the thread go back into the call that it was interrupted in, for long enough to see in which
+   * function of the kernel it waits there, and stops it again. Only for a thread in which nothing has
+   * been injected yet.
+   *
+   * @param recognise makes something of a function's name; undefined for one that it passes by
+   * @returns what it made of it; undefined if the thread did not come to wait in any that is known
+   */
+  whereItWaits<T>(recognise: (place: string) => T | undefined): T | undefined {
+    resume(this.tid);
+    const deadline = performance.now() + WAIT_LIMIT;
+    let found: T | undefined;
+    while (found === undefined && performance.now() < deadline) {
+      const place = waitingIn(this.pid, this.tid);
+      if (place !== undefined) found = recognise(place);
+    }
+    interrupt(this.tid);
+    for (;;) {
+      const stop = waitForStop(this.tid);
+      if (stop.kind === "event-stop" || stop.kind === "absent") break;
+      if (stop.kind === "exited" || stop.kind === "killed") break;
+      resume(this.tid, stop.kind === "signal" ? stop.signal : 0);
+    }
+    this.registers = getRegisters(this.tid);
+    this.signalMask = getSignalMask(this.tid);
+    this.pending = peekSiginfo(this.tid, false);
+    return found;
   }
 
   /**
@@ -416,6 +445,19 @@ function cannotStop(tid: number, pid: number): StasisError {
     hint:
       "it is in an uninterruptible sleep (state D: a vfork, a dead network file system); try later",
   });
+}
+
+/** How long {@link Tracee.whereItWaits} waits for a thread to wait, in milliseconds. */
+const WAIT_LIMIT = 20;
+
+/** The kernel function that a thread sleeps in (`/proc/PID/task/TID/wchan`); undefined while it runs. */
+function waitingIn(pid: number, tid: number): string | undefined {
+  try {
+    const place = Deno.readTextFileSync(`/proc/${pid}/task/${tid}/wchan`);
+    return place === "" || place === "0" ? undefined : place;
+  } catch {
+    return undefined;
+  }
 }
 
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */

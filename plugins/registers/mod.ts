@@ -88,6 +88,8 @@ type RseqImage = MessageInitShape<typeof rseq_entrySchema>;
 export const registers: Plugin = definePlugin({
   name: "registers",
   description: "general and extended registers, interrupted calls, rseq, robust lists",
+  // A thread that goes back into its call for a moment must not do so with its dispatch or filters off.
+  before: ["sud", "seccomp"],
   check: checkFeatures,
   checkpoint: dumpRegisters,
   restore: restoreRegisters,
@@ -116,7 +118,8 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
   function freezeThread(thread: StoppedThread, undo: DisposableStack): void {
     const { tid, tracee } = thread;
     if (isRestarted(tracee.registers)) {
-      originals.set(tid, originalCall(tracee.whereItWaits(), tracee.registers));
+      const { registers } = tracee;
+      originals.set(tid, tracee.whereItWaits((place) => originalCall(place, registers)));
     }
     const registration = rseqOf(tid);
     if (registration.pointer === 0n) return;

@@ -42,13 +42,13 @@ export function isRestarted(registers: Registers): boolean {
  * @param place the kernel function that it waits in
  * @returns its number; undefined if that cannot be told
  */
-export function originalCall(place: string | undefined, registers: Registers): bigint | undefined {
-  if (place === undefined) return undefined;
+export function originalCall(place: string, registers: Registers): bigint | undefined {
   if (place.includes("futex")) return number("futex");
   if (place.includes("poll")) return number("poll");
   // clock_nanosleep has a clock's number where nanosleep has an address.
   const MAX_CLOCKS = 16n;
-  if (place.includes("nanosleep")) {
+  // A restarted sleep waits in scheduler functions alone, and those are skipped: what called them shows.
+  if (/nanosleep|restart_syscall|do_syscall_64/.test(place)) {
     return number(registers.get("di") < MAX_CLOCKS ? "clock_nanosleep" : "nanosleep");
   }
   return undefined;

@@ -1,0 +1,160 @@
+/**
+ * The SUD list of the design: everything that must survive a checkpoint, each with its own subject. They
+ * run on every kernel with a back end.
+ *
+ * @module
+ */
+import assert from "@std/assert";
+import { SUD } from "../../images/kinds/sud.ts";
+import { INVENTORY } from "../../images/kinds/core.ts";
+import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
+import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/backend.ts";
+import { buildProgram } from "../harness/build.ts";
+import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
+import { Subject } from "../harness/subject.ts";
+import { witness } from "../harness/unharmed.ts";
+import { variantName, VARIANTS } from "../harness/variants.ts";
+import { ImageHome } from "./round_trip.ts";
+
+const EMULATOR = new URL("../../examples/emulator/emulator.c", import.meta.url).pathname;
+
+/** A thread's handler runs with SIGSYS blocked, so that bit of a running subject comes and goes. */
+const RUNNING = [/\/status\/SigBlk$/, /\/status\/SigQ$/];
+
+const backend = chooseBackend();
+
+function ignored(name: string): boolean {
+  return !backend.usable || (name === "sud_inclusive" && !hasInclusiveMode());
+}
+
+for (const [name, variants] of Object.entries(VARIANTS)) {
+  if (!name.startsWith("sud_")) continue;
+  for (const args of variants) {
+    const title = `${variantName(name, args)} (back end ${backend.name})`;
+
+    Deno.test({
+      name: `${title}: survives`,
+      ignore: ignored(name),
+      fn: () => survives(name, args),
+    });
+
+    Deno.test({
+      name: `${title}: a checkpoint that lets it run leaves its dispatch alone`,
+      ignore: ignored(name),
+      fn: () => isLeftAlone(name, args),
+    });
+  }
+}
+
+/** The threads with dispatch on. The kernel keeps the rest of a configuration whose mode is off. */
+function on(dispatch: ReadonlyMap<number, string>): Map<number, string> {
+  return new Map([...dispatch].filter(([, config]) => !config.startsWith("0 ")));
+}
+
+async function survives(name: string, args: readonly string[]): Promise<void> {
+  using images = new ImageHome();
+  await using subject = await Subject.start(name, { args });
+  const before = witness(subject.pid).dispatch;
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  const after = witness(subject.pid).dispatch;
+  await subject.expectPass();
+  await tree.wait();
+  // One thread of sud_leave turns its dispatch on and off all the time.
+  if (backend.name !== "ptrace" || name === "sud_leave") return;
+  assert.deepEqual(on(after), on(before));
+  assert.notEqual(on(before).size, 0, "no thread had dispatch on");
+}
+
+async function isLeftAlone(name: string, args: readonly string[]): Promise<void> {
+  using images = new ImageHome();
+  await using subject = await Subject.start(name, { args });
+  const before = takeSnapshot(subject.pid);
+  const dispatch = witness(subject.pid).dispatch;
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  const after = takeSnapshot(subject.pid);
+  assert.deepEqual(diffSnapshots(before, after, { ignore: RUNNING }), []);
+  if (name !== "sud_leave") assert.deepEqual(on(witness(subject.pid).dispatch), on(dispatch));
+  await subject.expectPass();
+}
+
+Deno.test({
+  name: "sud.img has each thread's configuration, and the inventory names the plugin",
+  ignore: !backend.usable,
+  async fn() {
+    using images = new ImageHome();
+    await using subject = await Subject.start("sud_threads", { args: ["4"] });
+    await checkpoint(subject.pid, images);
+    const saved = openImages(images.directory);
+    assert.deepEqual(saved.read(INVENTORY, null).pluginsEntry?.plugins, ["sud"]);
+    const entries = saved.readList(SUD, null);
+    // Threads 0, 1 and 2 have dispatch; 3 has none.
+    assert.equal(entries.length, 3);
+    for (const entry of entries) {
+      assert.equal(entry.pid, subject.pid);
+      assert.equal(entry.mode, 1);
+    }
+    // Each thread has a selector of its own.
+    assert.equal(new Set(entries.map(({ selector }) => selector)).size, entries.length);
+  },
+});
+
+Deno.test({
+  name: "images of a program with dispatch are not restored without the sud plugin",
+  ignore: !backend.usable,
+  async fn() {
+    const { makePlan } = await import("../../core/restore/make_plan.ts");
+    const { DEFAULT_PLUGINS } = await import("../../plugins/default.ts");
+    using images = new ImageHome();
+    await using subject = await Subject.start("sud_block");
+    await checkpoint(subject.pid, images);
+    await assert.rejects(
+      makePlan({
+        directory: images.directory,
+        plugins: DEFAULT_PLUGINS.filter(({ name }) => name !== "sud"),
+        options: {},
+        signal: new AbortController().signal,
+        listener: () => {},
+      }),
+      (error: unknown) =>
+        error instanceof StasisError && error.code === "unsupported" &&
+        error.message.includes("plugin that is not here: sud"),
+    );
+  },
+});
+
+Deno.test({
+  name: "the emulator loses no foreign call, leaks none and sees none twice",
+  ignore: !backend.usable,
+  async fn() {
+    using first = new ImageHome();
+    using second = new ImageHome();
+    await using emulator = await Subject.run(await buildProgram(EMULATOR), { args: ["8"] });
+    await checkpoint(emulator.pid, { directory: first.directory, leaveRunning: true });
+    await checkpoint(emulator.pid, second);
+    const tree = await restore(second.directory);
+    await emulator.expectPass();
+    await tree.wait();
+    assert.equal(emulator.fact("leaked"), "0");
+    assert.equal(emulator.fact("lost_or_twice"), "0");
+    assert.ok(Number(emulator.fact("emulated")) > 0);
+  },
+});
+
+Deno.test({
+  name: "a target with dispatch is refused, unharmed, where the kernel cannot suspend it",
+  ignore: backend.usable,
+  async fn() {
+    for (const name of ["sud_block", "sud_allow", "sud_null_selector"]) {
+      using images = new ImageHome();
+      await using subject = await Subject.start(name);
+      const before = takeSnapshot(subject.pid);
+      await assert.rejects(
+        checkpoint(subject.pid, images),
+        (error: unknown) => error instanceof StasisError && error.code === "kernel-too-old",
+      );
+      assert.deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: RUNNING }), []);
+      await subject.expectPass();
+    }
+  },
+});
