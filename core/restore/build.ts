@@ -12,7 +12,6 @@ import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { mappingKind, readMaps, readStat } from "../linux/procfs/mod.ts";
-import { waitForStop } from "../linux/ptrace.ts";
 import { SIG, signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
@@ -22,6 +21,7 @@ import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
 import { Tracee } from "../remote/tracee.ts";
 import type { BirthAction } from "./births.ts";
 import { addBirth, addClone, CLONE } from "./clone.ts";
+import { endTree } from "./end_tree.ts";
 import type { PlannedTask, RestorePlan } from "./plan.ts";
 import { endSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
 import { stopTasks } from "./stops.ts";
@@ -115,11 +115,8 @@ export class BuiltTree implements Disposable {
 
   /** Kills everything that was built, and reaps what is ours to reap. */
   [Symbol.dispose](): void {
-    for (const pid of this.#born.keys()) syscall(SYSCALLS.kill, pid, SIG.KILL);
-    for (const { threads, remote } of [...this.#born.values()].reverse()) {
-      for (const tid of [...threads.keys()].reverse()) awaitEnd(tid);
-      remote.memory[Symbol.dispose]();
-    }
+    endTree(this.#born.keys());
+    for (const { remote } of this.#born.values()) remote.memory[Symbol.dispose]();
     this.#born.clear();
   }
 
@@ -357,13 +354,6 @@ export function pidTaken(pid: number): StasisError {
     errno: "EEXIST",
     hint: "end it, or restore in a new pid namespace (unshare --pid --fork --mount-proc)",
   });
-}
-
-function awaitEnd(tid: number): void {
-  for (;;) {
-    const { kind } = waitForStop(tid);
-    if (kind === "killed" || kind === "exited" || kind === "absent") return;
-  }
 }
 
 /** The limit that the seed gets: as many descriptors as this process may have at most. */
