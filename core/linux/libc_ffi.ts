@@ -14,9 +14,9 @@ const libc = Deno.dlopen("libc.so.6", {
   ptraceBoth: { name: "ptrace", parameters: ["i64", "i64", "buffer", "buffer"], result: "i64" },
   prctl: { parameters: ["i32", "i64", "i64", "i64", "i64"], result: "i32" },
   wait4: { parameters: ["i32", "buffer", "i32", "pointer"], result: "i32" },
-  waitInBackground: {
-    name: "wait4",
-    parameters: ["i32", "buffer", "i32", "pointer"],
+  pollInBackground: {
+    name: "poll",
+    parameters: ["buffer", "u64", "i32"],
     result: "i32",
     nonblocking: true,
   },
@@ -140,14 +140,16 @@ export function wait4(pid: number, options: number): { pid: number; status: numb
 }
 
 /**
- * wait4(2) for one child, without holding up this thread: another one waits. Not for tracees.
+ * poll(2) of one descriptor for POLLIN and for as long as it takes, without holding up this thread: another
+ * one waits. The descriptor must stay open until then.
  *
- * @returns the pid and its raw status word; pid -1 on any failure (errno belongs to the other thread)
+ * @returns whether there is something to read; false on any failure (errno belongs to the other thread)
  */
-export async function waitInBackground(pid: number): Promise<{ pid: number; status: number }> {
-  const status = new Int32Array(1);
-  const result = await libc.symbols.waitInBackground(pid, new Uint8Array(status.buffer), 0, null);
-  return { pid: result, status: status[0] as number };
+export async function pollInBackground(fd: number): Promise<boolean> {
+  // struct pollfd: int fd; short events, revents.
+  const POLLIN = 1;
+  const pollfd = new Int32Array([fd, POLLIN]);
+  return await libc.symbols.pollInBackground(new Uint8Array(pollfd.buffer), 1n, -1) === 1;
 }
 
 /** pread(2) of one buffer. @returns the number of bytes, or the negative errno */
