@@ -1,0 +1,100 @@
+import { create } from "@bufbuild/protobuf";
+import { deepEqual, equal, match, ok } from "@std/assert";
+import { creds_entrySchema } from "../../images/gen/creds_pb.ts";
+import { splitWords } from "../../images/words.ts";
+import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { capabilitiesOf, capabilityData, capabilityNames } from "./capability.ts";
+import { credentialProblem, planCredentials } from "./plan.ts";
+
+const FULL = (1n << 41n) - 1n;
+const NONE = { inheritable: 0n, permitted: 0n, effective: 0n, bounding: FULL, ambient: 0n };
+const OWN = { caps: { ...NONE, permitted: FULL, effective: FULL }, noNewPrivs: false };
+
+function image(caps: Partial<typeof NONE>, more: { uid?: number; noNewPrivs?: number } = {}) {
+  const all = { ...NONE, ...caps };
+  const uid = more.uid ?? 1000;
+  return create(creds_entrySchema, {
+    uid,
+    euid: uid,
+    suid: uid,
+    fsuid: uid,
+    gid: 100,
+    egid: 100,
+    sgid: 100,
+    fsgid: 100,
+    groups: [100, 200],
+    capInh: splitWords(all.inheritable),
+    capPrm: splitWords(all.permitted),
+    capEff: splitWords(all.effective),
+    capBnd: splitWords(all.bounding),
+    capAmb: splitWords(all.ambient),
+    secbits: 0x2f,
+    noNewPrivs: more.noNewPrivs,
+  });
+}
+
+function lines(creds: ReturnType<typeof image>): string[] {
+  const program = new SyscallProgram("credentials");
+  planCredentials(program, creds, OWN);
+  return program.calls.map((call) => formatCall(call));
+}
+
+Deno.test("planCredentials() takes each privilege away after its last use", () => {
+  const NET_ADMIN = 1n << 12n;
+  const calls = lines(image({
+    permitted: NET_ADMIN,
+    effective: NET_ADMIN,
+    inheritable: NET_ADMIN | 1n,
+    ambient: NET_ADMIN,
+    bounding: FULL & ~1n,
+  }, { noNewPrivs: 1 }));
+  const order = [
+    /^prctl\(PR_SET_SECUREBITS, 0x4/, // SECBIT_NO_SETUID_FIXUP
+    /^setgroups\(2/,
+    /^setresgid\(100/,
+    /^setresuid\(1000/,
+    /^capset/,
+    /^prctl\(PR_CAPBSET_DROP, 0/, // CAP_CHOWN leaves the bounding set
+    /^prctl\(PR_CAP_AMBIENT, 0x4/, // no ambient ones
+    /^prctl\(PR_CAP_AMBIENT, 0x2, 0xc/, // but this one
+    /^prctl\(PR_SET_SECUREBITS, 0x2f/, // the final securebits
+    /^capset/,
+    /^prctl\(PR_SET_NO_NEW_PRIVS, 0x1/, // no_new_privs
+  ];
+  equal(calls.length, order.length, calls.join("\n"));
+  order.forEach((pattern, index) => match(calls[index] ?? "", pattern));
+});
+
+Deno.test("planCredentials() sets file system ids that are not the effective ones, and looks", () => {
+  const creds = image({});
+  creds.fsuid = 7;
+  const calls = lines(creds);
+  const at = calls.findIndex((line) => line.startsWith("setfsuid(7"));
+  ok(at > calls.findIndex((line) => line.startsWith("setresuid")));
+  equal(calls[at + 1], calls[at]);
+});
+
+Deno.test("credentialProblem() names what this process cannot give", () => {
+  const weak = { caps: { ...OWN.caps, permitted: FULL & ~(1n << 24n) }, noNewPrivs: false };
+  equal(credentialProblem(image({ permitted: FULL }), OWN), undefined);
+  match(credentialProblem(image({ permitted: FULL }), weak) ?? "", /CAP_SYS_RESOURCE$/);
+  // What is only in the bounding set is no privilege that the program had.
+  equal(credentialProblem(image({}), weak), undefined);
+  match(credentialProblem(image({}), { ...OWN, noNewPrivs: true }) ?? "", /no_new_privs/);
+  equal(credentialProblem(image({}, { noNewPrivs: 1 }), { ...OWN, noNewPrivs: true }), undefined);
+});
+
+Deno.test("capabilityData() splits 64-bit sets into the kernel's two structures", () => {
+  const bytes = capabilityData({
+    effective: 1n,
+    permitted: 1n << 40n | 2n,
+    inheritable: 1n << 32n,
+  });
+  deepEqual([...new Uint32Array(bytes.buffer)], [1, 2, 0, 0, 1 << 8, 1]);
+});
+
+Deno.test("capabilityNames() has a name or a number for every bit", () => {
+  deepEqual(capabilitiesOf(1n << 40n | 1n), [0, 40]);
+  equal(capabilityNames(1n << 40n | 1n), "CAP_CHOWN, CAP_CHECKPOINT_RESTORE");
+  equal(capabilityNames(1n << 63n), "capability 63");
+});

@@ -1,0 +1,66 @@
+import { create } from "@bufbuild/protobuf";
+import { deepEqual, equal } from "@std/assert";
+import { thread_core_entrySchema } from "../../images/gen/core_pb.ts";
+import { task_sched_entrySchema } from "../../images/gen/task_pb.ts";
+import {
+  decodeSched,
+  encodeSched,
+  encodeSchedExtra,
+  isDefaultIoPriority,
+  SCHED,
+  schedAttr,
+} from "./sched.ts";
+
+function roundTrip(fields: Parameters<typeof schedAttr.make>[0], nice = 0) {
+  const attributes = schedAttr.read(schedAttr.make(fields));
+  const extra = encodeSchedExtra(attributes);
+  const core = create(thread_core_entrySchema, {
+    futexRla: 0n,
+    futexRlaLen: 0,
+    ...encodeSched(attributes, nice),
+  });
+  const bytes = decodeSched(core, extra && create(task_sched_entrySchema, extra));
+  return { extra, attributes: schedAttr.read(bytes) };
+}
+
+Deno.test("decodeSched() gives back what sched_getattr() told of classic policies", () => {
+  for (
+    const [fields, nice] of [
+      [{ policy: SCHED.NORMAL, nice: -5 }, -5],
+      [{ policy: SCHED.BATCH, nice: 19, flags: 1n }, 19],
+      [{ policy: SCHED.FIFO, priority: 50, flags: 1n }, 7],
+    ] as const
+  ) {
+    const { extra, attributes } = roundTrip({ ...fields, utilMax: 1024 }, nice);
+    equal(extra, undefined);
+    deepEqual(attributes, schedAttr.read(schedAttr.make({ ...fields, nice, size: 56 })));
+  }
+});
+
+Deno.test("encodeSched() has SCHED_RESET_ON_FORK in the policy, as CRIU does", () => {
+  const attributes = schedAttr.read(schedAttr.make({ policy: SCHED.RR, priority: 1, flags: 1n }));
+  equal(encodeSched(attributes, 0).schedPolicy, SCHED.RR | 0x40000000);
+});
+
+Deno.test("encodeSchedExtra() has deadlines and clamps, which CRIU's image cannot say", () => {
+  const deadline = { runtime: 10n, deadline: 20n, period: 30n };
+  const { attributes } = roundTrip({ policy: SCHED.DEADLINE, ...deadline });
+  equal(attributes.policy, SCHED.DEADLINE);
+  equal(attributes.period, 30n);
+  const clamped = roundTrip({ utilMin: 100, utilMax: 512 });
+  equal(clamped.attributes.utilMax, 512);
+  equal(clamped.attributes.flags & 0x60n, 0x60n);
+});
+
+Deno.test("decodeSched() of an image without the fields is a normal thread", () => {
+  deepEqual(decodeSched(undefined, undefined), schedAttr.make({ size: 56 }));
+});
+
+Deno.test("isDefaultIoPriority() tells a set priority from one that follows from nice", () => {
+  const BE4 = 2 << 13 | 4;
+  equal(isDefaultIoPriority(0, SCHED.NORMAL, 0), true);
+  equal(isDefaultIoPriority(BE4, SCHED.NORMAL, 0), true);
+  equal(isDefaultIoPriority(BE4, SCHED.NORMAL, 10), false);
+  equal(isDefaultIoPriority(3 << 13 | 4, SCHED.IDLE, 0), true);
+  equal(isDefaultIoPriority(1 << 13 | 4, SCHED.NORMAL, 0), false);
+});

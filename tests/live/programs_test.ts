@@ -1,0 +1,221 @@
+/**
+ * Real programs, checkpointed in the middle of their work: each comes to the right end after a restore, and
+ * after a checkpoint that left it running. What is right, they say themselves: their results are computed
+ * here once more, and every line that they write has its number.
+ */
+import assert from "@std/assert";
+import { createHash, pbkdf2Sync } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { processTree } from "../harness/processes.ts";
+import type { Subject } from "../harness/subject.ts";
+import { killAndRestore, leaveRunningAndRestore, type Program } from "../programs/scenario.ts";
+
+const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
+const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+const text = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join("");
+
+/** What compute.py and compute.mjs compute: the state after each step. */
+function states(steps: number, rounds: number, seed = 1n): string[] {
+  let state = seed;
+  return range(steps).map(() => {
+    for (let round = 0; round < rounds; round++) {
+      state = BigInt.asUintN(64, state * 6364136223846793005n + 1442695040888963407n);
+    }
+    return state.toString(16).padStart(16, "0");
+  });
+}
+
+/** The generator of partner.pl and sums.awk, a number of rounds on. */
+function advance(state: number, rounds: number): number {
+  for (let round = 0; round < rounds; round++) state = (state * 16807 + 11) % 2147483647;
+  return state;
+}
+
+/** Whether the program has written the line of this step. */
+const reached = (step: number) => (subject: Subject) => subject.output().includes(`step ${step} `);
+
+/** It has written this to stdout, and nothing to stderr. */
+function expectOutput(subject: Subject, output: string): void {
+  assert.equal(subject.errors(), "");
+  assert.equal(subject.output(), output);
+}
+
+const file = (subject: Subject, name: string) => Deno.readTextFileSync(`${subject.cwd}/${name}`);
+
+/** How far any process of the tree has read the file, in bytes. */
+function readSoFar(subject: Subject, name: string): number {
+  let most = 0;
+  for (const pid of processTree(subject.pid)) {
+    try {
+      for (const { name: fd } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+        if (Deno.readLinkSync(`/proc/${pid}/fd/${fd}`) !== `${subject.cwd}/${name}`) continue;
+        const info = Deno.readTextFileSync(`/proc/${pid}/fdinfo/${fd}`);
+        most = Math.max(most, Number(/^pos:\s*(\d+)/.exec(info)?.[1]));
+      }
+    } catch {
+      // It went meanwhile.
+    }
+  }
+  return most;
+}
+
+/** Numbered lines in no order: the same ones every time. */
+function shuffledLines(count: number): string[] {
+  let state = 1;
+  return range(count).map((index) => {
+    state = advance(state, 1);
+    return `${String(state).padStart(10, "0")} ${index}`;
+  });
+}
+
+const STEPS = 70;
+
+function python(): Program {
+  const rounds = 3000;
+  return {
+    command: "/usr/bin/python3",
+    args: [script("compute.py"), String(STEPS), String(rounds)],
+    midway: reached(25),
+    verify(subject) {
+      const expected = states(STEPS, rounds);
+      expectOutput(subject, text([...expected.map((state, i) => `step ${i} ${state}`), "done"]));
+      assert.equal(
+        file(subject, "received.txt"),
+        text(expected.map((s, i) => `received ${i} ${s}`)),
+      );
+      const lines = expected.map((state, i) => `line ${i} ${state}`);
+      assert.equal(file(subject, "lines.txt"), text([String(STEPS).padStart(4, "0"), ...lines]));
+    },
+  };
+}
+
+function node(): Program {
+  const rounds = 3000;
+  return {
+    command: "node",
+    args: [script("compute.mjs"), String(STEPS), String(rounds)],
+    midway: reached(25),
+    verify(subject) {
+      const own = states(STEPS, rounds);
+      const other = states(STEPS, rounds, 2n);
+      const keys = createHash("sha256");
+      for (const step of range(STEPS)) {
+        keys.update(pbkdf2Sync(`step ${step}`, "salt", 500, 16, "sha256"));
+      }
+      const steps = own.map((state, i) => `step ${i} ${state} ${other[i]}`);
+      expectOutput(subject, text([...steps, `keys ${keys.digest("hex")}`, "done"]));
+      assert.equal(file(subject, "stream.txt"), text(own.map((state, i) => `line ${i} ${state}`)));
+    },
+  };
+}
+
+function bash(): Program {
+  const steps = 40;
+  return {
+    command: "bash",
+    args: [script("children.sh"), String(steps)],
+    midway: reached(8),
+    code: 7,
+    verify(subject) {
+      const lines = range(steps).map((i) =>
+        `step ${i} ${i * i} x ${i},y ${i} ${1275 * i} ${i % 5} ${i % 3 + 10} here ${i} ${i + 1}`
+      );
+      expectOutput(subject, text([...lines, "done"]));
+      assert.equal(file(subject, "log.txt"), text(range(steps).map((i) => `background ${i}`)));
+    },
+  };
+}
+
+function perl(): Program {
+  const rounds = 5000;
+  return {
+    command: "perl",
+    args: [script("partner.pl"), String(STEPS), String(rounds)],
+    midway: reached(25),
+    verify(subject) {
+      let state = 1;
+      const parent: string[] = [];
+      const child: string[] = [];
+      for (const step of range(STEPS)) {
+        child.push(`child ${step} ${state = advance(state, rounds)}`);
+        parent.push(`step ${step} ${state = advance(state, rounds)}`);
+      }
+      expectOutput(subject, text([...parent, "child 5", "done"]));
+      assert.equal(file(subject, "child.txt"), text(child));
+    },
+  };
+}
+
+function awk(): Program {
+  const lines = 60_000;
+  const rounds = 200;
+  return {
+    command: "awk",
+    args: ["-v", `rounds=${rounds}`, "-f", script("sums.awk"), "numbers.txt"],
+    prepare: (cwd) => Deno.writeTextFile(`${cwd}/numbers.txt`, text(range(lines).map(String))),
+    midway: reached(10),
+    verify(subject) {
+      let state = 1;
+      const expected: string[] = [];
+      for (const line of range(lines)) {
+        state = advance(state + line, rounds);
+        if ((line + 1) % 1000 === 0) expected.push(`step ${(line + 1) / 1000 - 1} ${state}`);
+      }
+      expectOutput(subject, text([...expected, "done"]));
+    },
+  };
+}
+
+/** sort with little memory: several threads, and files of its own in mid-merge. */
+function sort(): Program {
+  const count = 400_000;
+  return {
+    command: "sort",
+    args: ["--parallel=2", "-S", "2M", "-T", ".", "-o", "sorted.txt", "shuffled.txt"],
+    prepare: (cwd) => Deno.writeTextFile(`${cwd}/shuffled.txt`, text(shuffledLines(count))),
+    midway: (subject) => readSoFar(subject, "shuffled.txt") > 3_000_000,
+    verify(subject) {
+      expectOutput(subject, "");
+      const left = [...Deno.readDirSync(subject.cwd)].map(({ name }) => name).sort();
+      assert.deepEqual(left, ["go", "shuffled.txt", "sorted.txt"]);
+      // assert.equal() of so much text would take minutes to tell the difference.
+      assert.ok(file(subject, "sorted.txt") === text(shuffledLines(count).sort()), "wrong order");
+    },
+  };
+}
+
+/** A pipeline that is always full. */
+function gzip(): Program {
+  const count = 300_000;
+  const expected = () => createHash("sha256").update(text(shuffledLines(count))).digest("hex");
+  return {
+    command: "bash",
+    args: [
+      "-c",
+      "set -o pipefail; dd if=shuffled.txt bs=999 status=none | gzip -9 | tee packed.gz | " +
+      "gzip -dc | sha256sum; echo ${PIPESTATUS[@]}",
+    ],
+    prepare: (cwd) => Deno.writeTextFile(`${cwd}/shuffled.txt`, text(shuffledLines(count))),
+    midway: (subject) => readSoFar(subject, "shuffled.txt") > 1_000_000,
+    verify: (subject) => expectOutput(subject, `${expected()}  -\n0 0 0 0 0\n`),
+  };
+}
+
+const PROGRAMS: Readonly<Record<string, () => Program>> = {
+  "a Python script": python,
+  "a Node script": node,
+  "a bash script with children": bash,
+  "perl with a child": perl,
+  "awk in a file": awk,
+  "sort of a file": sort,
+  "a full pipeline": gzip,
+};
+
+for (const [name, program] of Object.entries(PROGRAMS)) {
+  Deno.test(`${name} comes to the right end after checkpoint and restore`, async () => {
+    await killAndRestore(program());
+  });
+  Deno.test(`${name} comes to the right end when it is left running, and from its images`, async () => {
+    await leaveRunningAndRestore(program());
+  });
+}
