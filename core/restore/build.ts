@@ -12,7 +12,7 @@ import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { mappingKind, readMaps, readStat } from "../linux/procfs/mod.ts";
-import { SIG, signalBit } from "../linux/signals.ts";
+import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { STAGES } from "../plugin.ts";
