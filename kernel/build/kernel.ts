@@ -16,8 +16,8 @@ import { exists, hashOf, lastLines, run, spawn, tryRun } from "../command.ts";
 import { BUILD_PACKAGES, ensurePackages, packageVersion, SOURCE_PACKAGE } from "../packages.ts";
 import { FRAGMENT, KERNEL_CACHE, PATCHES_DIR } from "../paths.ts";
 import type { Progress } from "../progress.ts";
-import { configDifferences, parseConfig } from "./config.ts";
 import { type Patch, readSeries, switchTree, type Variant, VARIANTS } from "./series.ts";
+import { configure, make, OBJECTS, PRISTINE, REPRODUCIBLE, TREE, withTree } from "./tree.ts";
 
 /** The selftests of dispatch: the kernel's own one, and those that the series adds. */
 export const SELFTESTS = ["sud_test", "sud_query_test", "sud_ptrace_test"] as const;
@@ -33,24 +33,11 @@ export interface BuiltKernel {
   readonly selftests: string;
 }
 
-/** Changed by hand whenever the steps below change in a way that changes the result. */
-const RECIPE = "1";
+/** The modules that say how a kernel is made: an input like any other. */
+const RECIPE = ["kernel.ts", "tree.ts", "series.ts"].map((name) => new URL(name, import.meta.url));
 
 /** Lines that `make` writes in a whole build; only for telling how far it is. */
 const WHOLE_BUILD_LINES = 1950;
-
-const WORK = join(KERNEL_CACHE, "work");
-const TREE = join(WORK, SOURCE_PACKAGE);
-const OBJECTS = join(WORK, "objects");
-const PRISTINE = join(WORK, "pristine");
-
-/** The same result on every machine and every day: none of this must get into the kernel. */
-const REPRODUCIBLE = {
-  KBUILD_BUILD_TIMESTAMP: "Thu Jan  1 00:00:00 UTC 1970",
-  KBUILD_BUILD_USER: "stasis",
-  KBUILD_BUILD_HOST: "stasis",
-  LC_ALL: "C",
-};
 
 /**
  * Sees to it that kernels are built.
@@ -67,7 +54,7 @@ export async function ensureKernels(
   const series = await readSeries(PATCHES_DIR);
   const fragment = await Deno.readTextFile(FRAGMENT);
   const base = [
-    RECIPE,
+    ...await Promise.all(RECIPE.map((module) => Deno.readTextFile(module))),
     fragment,
     await packageVersion(SOURCE_PACKAGE),
     await compilerVersion(progress),
@@ -82,7 +69,9 @@ export async function ensureKernels(
       config: join(directory, "config"),
       selftests: join(directory, "selftests"),
     };
-    if (!await exists(directory)) await build(progress, kernel, directory, series, fragment);
+    if (!await exists(directory)) {
+      await withTree(progress, () => build(progress, kernel, directory, series, fragment));
+    }
     kernels.set(variant, kernel);
   }
   return kernels;
@@ -95,23 +84,14 @@ async function build(
   series: readonly Patch[],
   fragment: string,
 ): Promise<void> {
-  await Deno.mkdir(WORK, { recursive: true });
-  // Another run may be at it; the tree is not for two.
-  using lock = await Deno.open(join(WORK, "lock"), { create: true, write: true });
-  await progress.step("wait for other builds", () => lock.lock(true));
+  // Another run may have built it while this one waited.
   if (await exists(directory)) return;
-
   const { variant } = kernel;
-  await progress.step(
-    "look for packages",
-    () => ensurePackages(BUILD_PACKAGES, (text) => progress.say(text)),
-  );
-  await unpack(progress);
   await progress.step(`${variant}: switch the source tree`, async () => {
     const changed = await switchTree(TREE, PRISTINE, variant, series);
     progress.say(`${changed} files rewritten`);
   });
-  await progress.step(`${variant}: configure`, () => configure(fragment));
+  await progress.step(`${variant}: configure`, () => configure(OBJECTS, fragment));
   await progress.step(`${variant}: make vmlinux`, (update) => makeVmlinux(update));
 
   const unfinished = `${directory}.unfinished`;
@@ -124,52 +104,6 @@ async function build(
   await Deno.copyFile(join(OBJECTS, "vmlinux"), join(unfinished, "vmlinux"));
   await Deno.copyFile(join(OBJECTS, ".config"), join(unfinished, "config"));
   await Deno.rename(unfinished, directory);
-}
-
-/** Unpacks the source, unless the tree is that of the installed version already. */
-async function unpack(progress: Progress): Promise<void> {
-  const stamp = join(WORK, "source-version");
-  const version = await packageVersion(SOURCE_PACKAGE);
-  if (await exists(stamp) && await Deno.readTextFile(stamp) === version) return;
-  await progress.step(`unpack ${SOURCE_PACKAGE} ${version}`, async () => {
-    for (const old of [stamp, TREE, PRISTINE, OBJECTS]) {
-      if (await exists(old)) await Deno.remove(old, { recursive: true });
-    }
-    await run(["tar", "-C", WORK, "-xJf", `/usr/src/${SOURCE_PACKAGE}.tar.xz`]);
-    await Deno.writeTextFile(stamp, version);
-  });
-}
-
-async function configure(fragment: string): Promise<void> {
-  await Deno.mkdir(OBJECTS, { recursive: true });
-  const scratch = await Deno.makeTempDir({ prefix: "stasis-config-" });
-  const config = join(OBJECTS, ".config");
-  try {
-    const piece = join(scratch, "fragment");
-    await Deno.writeTextFile(piece, fragment);
-    await make("tinyconfig");
-    await run(["scripts/kconfig/merge_config.sh", "-m", "-O", OBJECTS, config, piece], {
-      cwd: TREE,
-    });
-    await make("olddefconfig");
-  } finally {
-    await Deno.remove(scratch, { recursive: true });
-  }
-  const lost = configDifferences(
-    parseConfig(fragment),
-    parseConfig(await Deno.readTextFile(config)),
-  );
-  if (lost.length > 0) {
-    throw new StasisError(
-      "internal",
-      `kernel/vm.config asks for what this kernel cannot have: ${lost.join("; ")}`,
-      { hint: "a dependency is missing, or the symbol has another name in this version" },
-    );
-  }
-}
-
-function make(...targets: string[]): Promise<string> {
-  return run(["make", "-s", `O=${OBJECTS}`, ...targets], { cwd: TREE, env: REPRODUCIBLE });
 }
 
 async function makeVmlinux(update: (detail: string) => void): Promise<void> {
@@ -204,7 +138,7 @@ async function makeVmlinux(update: (detail: string) => void): Promise<void> {
 
 /** Static, so that the VM needs nothing for them; against the headers that this kernel exports. */
 async function buildSelftests(directory: string): Promise<void> {
-  await make("headers");
+  await make(OBJECTS, "headers");
   const source = join(TREE, "tools/testing/selftests/syscall_user_dispatch");
   for (const name of SELFTESTS) {
     const file = join(source, `${name}.c`);
