@@ -40,6 +40,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   restart_wait4: [[]],
   robust_list: [[]],
   rseq: [[]],
+  rseq_section: [[]],
   sig_altstack: [[], ["autodisarm"]],
   sig_handlers: [[]],
   sig_masks: [["4"]],

@@ -13,6 +13,7 @@ const SUBJECTS = [
   "restart_wait4",
   "robust_list",
   "rseq",
+  "rseq_section",
   "threads_many",
   "tls_bases",
 ];
