@@ -1,0 +1,131 @@
+/** The examples do what they say: they are plugins and scripts as users write them. */
+
+import assert from "@std/assert";
+import tun from "../../examples/device_plugin.ts";
+import { remapPath, replaceDescriptor, replaceEnvironment } from "../../examples/edit_plan.ts";
+import { checkpoint, planRestore, restore, type StasisError } from "../../mod.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { Subject } from "../harness/subject.ts";
+import { ImageHome } from "./round_trip.ts";
+
+const INTERFACE = "stasis-test0";
+/** IFF_TUN | IFF_NO_PI. */
+const OPEN_TUN = `
+use Fcntl;
+sysopen(my $tun, "/dev/net/tun", O_RDWR) or die "open: $!";
+ioctl($tun, 0x400454ca, my $set = pack("Z16 S x22", "${INTERFACE}", 0x1001)) or die "TUNSETIFF: $!";
+socket(my $socket, 2, 2, 0) or die "socket: $!";
+ioctl($socket, 0x8914, my $up = pack("Z16 S x22", "${INTERFACE}", 1)) or die "SIOCSIFFLAGS: $!";
+close $socket;
+$| = 1;
+for (my $round = 0;; $round++) {
+  my $get = pack("x40");
+  my $name = ioctl($tun, 0x800454d2, $get) ? unpack("Z16", $get) : "error $!";
+  print "round $round $name\\n";
+  select(undef, undef, undef, 0.02);
+}
+`;
+
+function hasInterface(): boolean {
+  try {
+    Deno.statSync(`/sys/class/net/${INTERFACE}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function rounds(subject: Subject): string[] {
+  return subject.output().trimEnd().split("\n");
+}
+
+async function moreRounds(subject: Subject): Promise<void> {
+  const before = rounds(subject).length;
+  await waitUntil(
+    () => rounds(subject).length > before + 2,
+    () => `more rounds: ${subject.output()}${subject.errors()}`,
+  );
+}
+
+Deno.test("device_plugin saves a network interface that the core refuses", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.spawn("/usr/bin/perl", { args: ["-e", OPEN_TUN] });
+  await moreRounds(subject);
+
+  await assert.rejects(checkpoint(subject.pid, images), (error: StasisError) => {
+    assert.equal(error.code, "unsupported");
+    assert.match(error.problems.map(({ what }) => what).join("\n"), /\/dev\/net\/tun/);
+    return true;
+  });
+
+  await checkpoint(subject.pid, { directory: images.directory, plugins: [tun] });
+  await waitUntil(() => !hasInterface(), "the interface to go with its process");
+  await assert.rejects(planRestore(images.directory), /tun/, "the images need the plugin");
+
+  const tree = await restore(images.directory, { plugins: [tun] });
+  await moreRounds(subject);
+  const numbers = rounds(subject).map((line) => /^round (\d+) stasis-test0$/.exec(line)?.[1]);
+  assert.deepEqual(numbers, numbers.map((_, index) => String(index)));
+  assert.equal(
+    parseInt(Deno.readTextFileSync(`/sys/class/net/${INTERFACE}/flags`)) & 1,
+    1,
+    "it is up",
+  );
+  tree.kill(9);
+  assert.deepEqual(await tree.wait(), { signal: 9 });
+});
+
+Deno.test("edit_plan moves a path, replaces an environment value and a descriptor", async () => {
+  using images = new ImageHome();
+  const home = await Deno.makeTempDir({ prefix: "stasis-examples-" });
+  try {
+    await Deno.mkdir(`${home}/old`);
+    const script = `
+      open(my $in, "<", "${home}/old/input") or die; my $line = <$in>;
+      open(my $out, ">>", "${home}/old/output") or die; select($out); $| = 1;
+      sub greeting { my $all = do { local (@ARGV, $/) = "/proc/self/environ"; <> };
+                     $all =~ /(?:^|\\0)GREETING=([^\\0]*)/ ? $1 : "none" }
+      for (my $round = 0;; $round++) {
+        print "round $round ", greeting(), "\\n";
+        select(undef, undef, undef, 0.02);
+      }`;
+    await Deno.writeTextFile(`${home}/old/input`, "hello\n");
+    await using subject = await Subject.spawn("/usr/bin/perl", {
+      args: ["-e", script],
+      env: { GREETING: "good morning" },
+    });
+    const lines = (path: string) => {
+      try {
+        return Deno.readTextFileSync(path).trimEnd().split("\n");
+      } catch {
+        return [];
+      }
+    };
+    await waitUntil(() => lines(`${home}/old/output`).length > 2, () => subject.errors());
+    const fd = [...Deno.readDirSync(`/proc/${subject.pid}/fd`)]
+      .find(({ name }) => Deno.readLinkSync(`/proc/${subject.pid}/fd/${name}`).endsWith("/output"));
+    await checkpoint(subject.pid, images);
+    const before = lines(`${home}/old/output`);
+    assert.match(before.at(-1)!, /^round \d+ good morning$/);
+
+    const plan = await planRestore(images.directory);
+    await Deno.rename(`${home}/old`, `${home}/new`);
+    assert.ok(remapPath(plan, `${home}/old`, `${home}/new`) >= 2);
+    replaceEnvironment(plan, plan.pid, "GREETING", "good night");
+    assert.throws(() => replaceEnvironment(plan, plan.pid, "GREETING", "x".repeat(13)), RangeError);
+    assert.throws(() => replaceEnvironment(plan, plan.pid, "MISSING", ""), RangeError);
+    replaceDescriptor(plan, plan.pid, Number(fd!.name), `${home}/elsewhere`);
+
+    const tree = await restore(plan);
+    await waitUntil(() => lines(`${home}/elsewhere`).length > 2, () => subject.errors());
+    tree.kill(9);
+    await tree.wait();
+    assert.deepEqual(lines(`${home}/new/output`), before, "the old file got no more");
+    const first = before.length;
+    lines(`${home}/elsewhere`).slice(0, 2).forEach((line, index) => {
+      assert.equal(line, `round ${first + index} good night`);
+    });
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+});
