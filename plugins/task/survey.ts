@@ -45,12 +45,16 @@ export function surveyTasks({ tasks, problem, frozen }: SurveyContext): void {
     const { pid } = task;
     const report = (tid: number | undefined, names: string[]): void => {
       if (names.length === 0) return;
-      const which = names.length === 1 ? "namespace" : "namespaces";
+      const others = names.length === 1 ? "another namespace" : "other namespaces";
       problem({
         pid,
         tid,
-        what: `its ${which} ${names.join(", ")} are not those of this tool`,
-        hint: "run the tool inside of them, for example with nsenter",
+        what: `it is in ${others} than ${tid === undefined ? "this tool" : "its process"}: ${
+          names.join(", ")
+        }`,
+        hint: tid === undefined
+          ? "run the tool inside of them, for example with nsenter"
+          : undefined,
       });
     };
     try {

@@ -1,5 +1,8 @@
+import { equal, match } from "@std/assert";
+import { checkpoint, restore } from "../../mod.ts";
+import { readLimits, readStatus } from "../../core/linux/procfs/mod.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
-import { bringsBack, leavesAlone } from "./round_trip.ts";
+import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (const name of ["task_attrs", "task_chroot"]) {
   for (const args of VARIANTS[name] ?? []) {
@@ -8,4 +11,120 @@ for (const name of ["task_attrs", "task_chroot"]) {
     Deno.test(`${title}: a checkpoint that lets it run changes nothing`, () =>
       leavesAlone(name, { args }));
   }
+}
+
+const proc = (file: string) => (pid: number) => Deno.readTextFileSync(`/proc/${pid}/${file}`);
+
+async function told(command: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await new Deno.Command(command, { args: [...args], stderr: "null" }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+/** Attributes, how a shell sets them before it becomes `sleep`, how they are seen, and whether CRIU has an image for them. */
+const ATTRIBUTES: readonly {
+  name: string;
+  setUp: string;
+  look: (pid: number) => unknown;
+  own: boolean;
+}[] = [
+  {
+    name: "affinity",
+    setUp: "taskset -pc 0 $$",
+    look: (pid) => String(readStatus(pid).cpusAllowed),
+    own: true,
+  },
+  {
+    name: "core dump filter",
+    setUp: "echo 0x7f >/proc/$$/coredump_filter",
+    look: proc("coredump_filter"),
+    own: true,
+  },
+  {
+    name: "timer slack",
+    setUp: "echo 123456 >/proc/$$/timerslack_ns",
+    look: proc("timerslack_ns"),
+    own: true,
+  },
+  {
+    name: "I/O priority",
+    setUp: "ionice -c 3 -p $$",
+    look: (pid) => told("ionice", ["-p", String(pid)]),
+    own: true,
+  },
+  {
+    name: "deadlines",
+    setUp:
+      "chrt -d --sched-runtime 1000000 --sched-deadline 5000000 --sched-period 10000000 -p 0 $$",
+    look: (pid) => told("chrt", ["-p", String(pid)]),
+    own: true,
+  },
+  {
+    name: "real-time priority",
+    setUp: "chrt -r -p 10 $$",
+    look: (pid) => told("chrt", ["-p", String(pid)]),
+    own: false,
+  },
+  {
+    name: "OOM score",
+    setUp: "echo 500 >/proc/$$/oom_score_adj",
+    look: proc("oom_score_adj"),
+    own: false,
+  },
+  {
+    name: "limits, directory and umask",
+    setUp: "ulimit -n 100; ulimit -c 5; ulimit -t 1000; cd /tmp; umask 077",
+    look: (pid) => {
+      const limits = readLimits(pid).map(({ soft, hard }) => `${soft}/${hard}`);
+      return [...limits, Deno.readLinkSync(`/proc/${pid}/cwd`), readStatus(pid).umask].join();
+    },
+    own: false,
+  },
+];
+
+for (const { name, setUp, look, own } of ATTRIBUTES) {
+  Deno.test(`${name}: a program has it after a restore`, async () => {
+    using images = new ImageHome();
+    await using plain = await startSleeper("true");
+    await using subject = await startSleeper(setUp);
+    const before = await look(subject.pid);
+    // Otherwise the set-up did nothing, and nothing is tested.
+    equal(before === await look(plain.pid), false, `every process has ${before}`);
+    await checkpoint(subject.pid, images);
+    const names = [...Deno.readDirSync(images.directory)].map((file) => file.name);
+    equal(names.includes("task.img"), own);
+    const tree = await restore(images.directory);
+    try {
+      equal(await look(subject.pid), before);
+    } finally {
+      tree.kill(9);
+      await tree.wait();
+    }
+  });
+}
+
+const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
+  [
+    "a deleted working directory",
+    'rmdir "$PWD"',
+    /^its working directory "\S+ \(deleted\)" cannot be reached/,
+  ],
+  [
+    "another namespace",
+    "exec unshare -u sleep 1000",
+    /^it is in another namespace than this tool: host name$/,
+  ],
+  [
+    "other namespaces",
+    "exec unshare -i -n sleep 1000",
+    /^it is in other namespaces than this tool: IPC, network$/,
+  ],
+];
+
+for (const [name, setUp, what] of REFUSED) {
+  Deno.test(`${name}: the program is refused, and does not notice`, async () => {
+    await using subject = await startSleeper(setUp);
+    const found = (await problemsOf(subject.pid)).filter(({ plugin }) => plugin === "task");
+    equal(found.length, 1);
+    match(found[0]?.what ?? "", what);
+  });
 }
