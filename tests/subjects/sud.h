@@ -220,11 +220,15 @@ static inline int sud_read_config(pid_t tid, struct sud_config *config)
 	if (child < 0)
 		die("fork");
 	if (child == 0) {
-		int status;
+		int status = 0;
 		answer.error = 0;
-		if (ptrace(PTRACE_SEIZE, tid, 0, 0) || ptrace(PTRACE_INTERRUPT, tid, 0, 0) ||
-		    waitpid(tid, &status, __WALL) != tid ||
-		    ptrace(GET_SUD_CONFIG, tid, sizeof(answer.config), &answer.config))
+		if (ptrace(PTRACE_SEIZE, tid, 0, 0) || ptrace(PTRACE_INTERRUPT, tid, 0, 0))
+			answer.error = errno;
+		/* A thread about to take a signal must have it: a tracer that goes away drops it. */
+		while (answer.error == 0 && waitpid(tid, &status, __WALL) == tid &&
+		       status >> 16 != PTRACE_EVENT_STOP)
+			ptrace(PTRACE_CONT, tid, 0, WSTOPSIG(status));
+		if (answer.error == 0 && ptrace(GET_SUD_CONFIG, tid, sizeof(answer.config), &answer.config))
 			answer.error = errno;
 		_exit(write(ends[1], &answer, sizeof(answer)) != sizeof(answer));
 	}
