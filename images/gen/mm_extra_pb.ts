@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mm_extra.proto.
  */
 export const file_mm_extra: GenFile = /*@__PURE__*/
-  fileDesc("Cg5tbV9leHRyYS5wcm90byJcCg5tbV9leHRyYV9lbnRyeRIYCgR2bWFzGAEgAygLMgoudm1hX2V4dHJhEgwKBG1kd2UYAiABKA0SEwoLbG9ja19mdXR1cmUYAyABKAgSDQoFbWVyZ2UYBCABKAgiTwoJdm1hX2V4dHJhEg0KBXN0YXJ0GAEgAigEEgwKBG5hbWUYAiABKAkSFQoNbG9ja19vbl9mYXVsdBgDIAEoCBIOCgZzZWFsZWQYBCABKAg");
+  fileDesc("Cg5tbV9leHRyYS5wcm90byJ3Cg5tbV9leHRyYV9lbnRyeRIYCgR2bWFzGAEgAygLMgoudm1hX2V4dHJhEgwKBG1kd2UYAiABKA0SEwoLbG9ja19mdXR1cmUYAyABKAgSDQoFbWVyZ2UYBCABKAgSGQoRdGhwX2Rpc2FibGVfZmxhZ3MYBSABKA0iTwoJdm1hX2V4dHJhEg0KBXN0YXJ0GAEgAigEEgwKBG5hbWUYAiABKAkSFQoNbG9ja19vbl9mYXVsdBgDIAEoCBIOCgZzZWFsZWQYBCABKAg");
 
 /**
  * @generated from message mm_extra_entry
@@ -44,6 +44,13 @@ export type mm_extra_entry = Message<"mm_extra_entry"> & {
    * @generated from field: optional bool merge = 4;
    */
   merge: boolean;
+
+  /**
+   * The flags of prctl(PR_SET_THP_DISABLE), where it has any (6.18 and later).
+   *
+   * @generated from field: optional uint32 thp_disable_flags = 5;
+   */
+  thpDisableFlags: number;
 };
 
 /**

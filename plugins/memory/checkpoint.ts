@@ -34,7 +34,12 @@ interface Told {
   readonly dumpable: number;
   readonly thpDisabled: boolean;
   /** What `mm-extra-PID.img` has of it. */
-  readonly extra: { mdwe?: number; lockFuture?: boolean; merge?: boolean };
+  readonly extra: {
+    readonly mdwe?: number;
+    readonly lockFuture?: boolean;
+    readonly merge?: boolean;
+    readonly thpDisableFlags?: number;
+  };
 }
 
 /** Makes the hooks for one checkpoint. */
@@ -76,6 +81,8 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
             mdwe: reply.result(mdwe) > 0n ? Number(reply.result(mdwe)) : undefined,
             merge: reply.result(merge) > 0n || undefined,
             lockFuture: isLocked(reply) || undefined,
+            // The result is the flags, with bit 0 for "disabled".
+            thpDisableFlags: reply.result(thp) > 1n ? Number(reply.result(thp)) & ~1 : undefined,
           },
         });
       };

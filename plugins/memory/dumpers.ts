@@ -36,29 +36,36 @@ const KERNEL_STATUS: Partial<Record<MappingKind, number>> = {
   vsyscall: VMA_AREA_VSYSCALL | VMA_ANON_PRIVATE,
 };
 
+/** A mapping's addresses, for people. */
+function rangeOf(vma: Vma): string {
+  return `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+}
+
 /** What no kind of mapping may have, with the reason. */
 export function surveyFlags(vma: Vma): SurveyProblem {
-  const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
   if (["um", "uw", "ui"].some((code) => vma.flags.has(code))) {
     return {
-      what: `its mapping ${range} is registered with a userfaultfd, which cannot be saved`,
+      what: `its mapping ${rangeOf(vma)} is registered with a userfaultfd, which cannot be saved`,
       hint: "have the program unregister it first",
     };
   }
   if (vma.flags.has("ss")) {
     return {
-      what: `its mapping ${range} is a shadow stack, which cannot be saved yet`,
+      what: `its mapping ${rangeOf(vma)} is a shadow stack, which cannot be saved yet`,
       hint: "start it without user shadow stacks (GLIBC_TUNABLES=glibc.cpu.x86_shstk=off)",
     };
   }
   if (vma.flags.has("sf")) {
-    return { what: `its mapping ${range} was made with MAP_SYNC, which cannot be saved yet` };
+    return {
+      what: `its mapping ${rangeOf(vma)} was made with MAP_SYNC, which cannot be saved yet`,
+    };
   }
   // Memory that may only be executed has a key of the kernel's own choice.
   if ((vma.protectionKey ?? 0) !== 0 && vma.prot !== PROT_EXEC) {
     return {
-      what:
-        `its mapping ${range} has protection key ${vma.protectionKey}, which cannot be saved yet`,
+      what: `its mapping ${
+        rangeOf(vma)
+      } has protection key ${vma.protectionKey}, which cannot be saved yet`,
       hint: "have the program use mprotect instead of pkey_mprotect",
     };
   }
@@ -193,34 +200,37 @@ function isUnusual(vma: Vma): boolean {
 
 /** Kinds of memory that cannot be saved, each with the reason. */
 function refusal(vma: Vma): SurveyProblem {
-  const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
   const kind = mappingKind(vma);
   if (kind === "sysv-shm") {
     return {
-      what: `its mapping ${range} is System V shared memory, which cannot be saved yet`,
+      what: `its mapping ${rangeOf(vma)} is System V shared memory, which cannot be saved yet`,
       hint: "have the program detach it (shmdt) first",
     };
   }
   if (isHuge(vma)) {
     return {
-      what: `its mapping ${range} is of reserved huge pages (hugetlb), which cannot be saved yet`,
+      what: `its mapping ${
+        rangeOf(vma)
+      } is of reserved huge pages (hugetlb), which cannot be saved yet`,
       hint: "let the program use transparent huge pages (madvise) instead",
     };
   }
   if (vma.deleted && vma.name === "/[aio]") {
     return {
-      what: `its mapping ${range} is a ring of io_setup, which cannot be saved yet`,
+      what: `its mapping ${rangeOf(vma)} is a ring of io_setup, which cannot be saved yet`,
       hint: "have the program end its asynchronous I/O (io_destroy) first",
     };
   }
   if (vma.deleted && vma.name === "/secretmem") {
     return {
-      what: `its mapping ${range} is secret memory (memfd_secret), which nobody else may read`,
+      what: `its mapping ${
+        rangeOf(vma)
+      } is secret memory (memfd_secret), which nobody else may read`,
       hint: "have the program give it up first",
     };
   }
   if (kind === "shared-anonymous" && !vma.shared) {
-    return { what: `its mapping ${range} is a private copy of shared anonymous memory` };
+    return { what: `its mapping ${rangeOf(vma)} is a private copy of shared anonymous memory` };
   }
   return undefined;
 }

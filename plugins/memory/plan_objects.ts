@@ -78,7 +78,12 @@ export class ObjectPlans {
     const [first] = tree.tasks;
     if (first === undefined) return;
     this.#window = first.parkedVdso + WINDOW_DISTANCE;
-    for (const [shmid, size] of this.#sizes) this.#planOne(tree, shmid, pageAlign(size), undefined);
+    for (const [shmid, size] of this.#sizes) {
+      // What no task maps any more may still hold pages, and mremap(2) may map them again.
+      const last = this.#runs(shmid).runs.at(-1);
+      const end = last === undefined ? 0n : last.start + last.size;
+      this.#planOne(tree, shmid, end > size ? end : pageAlign(size), undefined);
+    }
     for (const entry of this.#inodes.values()) {
       this.#planOne(tree, BigInt(entry.shmid), entry.size, entry);
     }
@@ -120,15 +125,20 @@ export class ObjectPlans {
     this.#planned.set(shmid, { shmid, size, memfd, service });
   }
 
-  #fill(tree: TreePlanner, shmid: bigint): void {
+  /** The saved pages of an object, and the file that has them. */
+  #runs(shmid: bigint): { readonly runs: readonly SavedRun[]; readonly pages: string } {
     const { images } = this.#session;
-    if (!images.has(SHMEM_PAGEMAP, shmid)) return;
+    if (!images.has(SHMEM_PAGEMAP, shmid)) return { runs: [], pages: "" };
     const pagemap = images.readPagemap(SHMEM_PAGEMAP, shmid);
-    const runs = savedRuns(pagemap, images.pathOf(SHMEM_PAGEMAP, shmid))
-      .map((run) => ({ ...run, start: run.start + this.#window }));
+    const runs = savedRuns(pagemap, images.pathOf(SHMEM_PAGEMAP, shmid));
+    return { runs, pages: images.pathOf(PAGES, pagemap.pagesId) };
+  }
+
+  #fill(tree: TreePlanner, shmid: bigint): void {
+    const { runs, pages } = this.#runs(shmid);
     if (runs.length === 0) return;
-    const pages = tree.serviceFile(images.pathOf(PAGES, pagemap.pagesId), O_RDONLY);
-    addReads(tree.seed, pages, runs);
+    const shifted = runs.map((run) => ({ ...run, start: run.start + this.#window }));
+    addReads(tree.seed, tree.serviceFile(pages, O_RDONLY), shifted);
   }
 
   /**

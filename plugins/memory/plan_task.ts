@@ -56,7 +56,8 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
   planEmpty(program, task, context.machine);
   planVdso(program, task, mm, context.machine);
   // Inherited from the tool: set in any case. It comes first, so that the contents get pages of its kind.
-  program.call("prctl", PR.SET_THP_DISABLE, mm.thpDisabled === true ? 1 : 0, 0, 0, 0);
+  const thpFlags = memory.extra?.thpDisableFlags ?? 0;
+  program.call("prctl", PR.SET_THP_DISABLE, mm.thpDisabled === true ? 1 : 0, thpFlags, 0, 0);
 
   const runs = withoutHoles(memory.runs, mm.vmas.filter(isLeftAlone));
   const contents = new ContentFinder(runs);

@@ -78,9 +78,12 @@ export function describeVma(
   };
 }
 
+/** How the kernel shows a name of prctl(PR_SET_VMA_ANON_NAME). */
+const NAME = /^\[(?:anon|anon_shmem):(.*)\]$/s;
+
 /** What a mapping has that `vma_entry` cannot say; undefined for most. */
 export function extraOf(vma: Vma): MessageInitShape<typeof vma_extraSchema> | undefined {
-  const name = /^\[(?:anon|anon_shmem):(.*)\]$/s.exec(vma.name)?.[1];
+  const name = vma.name.startsWith("[anon") ? NAME.exec(vma.name)?.[1] : undefined;
   const lockOnFault = vma.flags.has("lf") || undefined;
   const sealed = vma.flags.has("sl") || undefined;
   if (name === undefined && !lockOnFault && !sealed) return undefined;

@@ -55,12 +55,19 @@ int main(void)
 	char *drop = mmap(NULL, 2 * PAGE, rw, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
 	if (drop != MAP_FAILED)
 		fill_pages(drop, 2 * PAGE, 5);
+	char *tail = map(NULL, 8 * PAGE, rw, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	fill_pages(tail, 8 * PAGE, 7);
+	munmap(tail + 5 * PAGE, 3 * PAGE);
+	if (prctl(PR_SET_THP_DISABLE, 1, 2, 0, 0)) /* except where advised: 6.18 */
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	int thp = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
 	bool mdwe = prctl(PR_SET_MDWE, 1, 0, 0, 0) == 0;
 	struct mapping before;
 	mapping_of(named, &before);
 	fact("names", "%d", names);
 	fact("seals", "%d", seals);
 	fact("mdwe", "%d", mdwe);
+	fact("thp", "%d", thp);
 	ready();
 	wait_for_term();
 
@@ -69,6 +76,8 @@ int main(void)
 	check_pages("shared contents", shared, 4 * PAGE, 2);
 	check_pages("memfd contents", mem, 4 * PAGE, 3);
 	check_pages("sealed contents", sealed, 2 * PAGE, 4);
+	check_pages("the rest of a shared mapping", tail, 5 * PAGE, 7);
+	check_equal("no huge pages", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), thp);
 	if (names)
 		check_name("private name", named, before.path);
 	if (shared_names) {
