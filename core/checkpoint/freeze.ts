@@ -9,6 +9,7 @@ import { peekSiginfo, PTRACE_O } from "../linux/ptrace.ts";
 import { mappingKind, readChildren, readStat, readStatus, readTasks } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { type CodeRegion, RemoteTask } from "../remote/remote_task.ts";
+import { letGo } from "../remote/let_go.ts";
 import { Tracee } from "../remote/tracee.ts";
 import { Task } from "./task.ts";
 
@@ -56,6 +57,11 @@ export function freezeTree(root: number, undo: DisposableStack): StoppedTree {
       }
     }
   }
+  if (!stopped.has(root)) {
+    throw new StasisError("no-such-task", `task ${root} ended while it was being frozen`, {
+      pid: root,
+    });
+  }
   const processes = [...stopped].map(([pid, tracees]): StoppedProcess => {
     const leader = tracees.get(pid);
     if (leader === undefined) {
@@ -79,23 +85,34 @@ function freezeProcess(
   undo: DisposableStack,
   isRoot: boolean,
 ): boolean {
+  // Threads that were asked to stop and have not been taken yet: a failure must not leave them behind.
+  const asked = new Set<number>();
+  undo.defer(() => asked.forEach(letGo));
   let any = false;
-  for (;;) {
+  for (let vanished = false;;) {
     const fresh: number[] = [];
     for (const tid of threadsOf(pid, isRoot)) {
       if (tracees.has(tid)) continue;
       try {
-        if (Tracee.begin(tid, OPTIONS)) fresh.push(tid);
+        if (Tracee.begin(tid, OPTIONS)) {
+          fresh.push(tid);
+          asked.add(tid);
+        } else vanished = true;
       } catch (error) {
         // A thread that has ended cannot be seized, and need not be.
         if (!isZombie(pid, tid)) throw explainRefusal(error, pid, tid);
       }
     }
-    if (fresh.length === 0) return any;
+    if (fresh.length > 0) any = true;
     for (const tid of fresh) {
-      const tracee = Tracee.finish(tid, pid, OPTIONS, STOP_TIMEOUT);
-      if (tracee === undefined) continue;
-      any = true;
+      // One that ends the others waits until they have been reaped here.
+      const reap = () => tracees.forEach((tracee) => tracee.isThere());
+      const tracee = Tracee.finish(tid, pid, OPTIONS, STOP_TIMEOUT, reap);
+      asked.delete(tid);
+      if (tracee === undefined) {
+        vanished = true;
+        continue;
+      }
       tracees.set(tid, tracee);
       undo.defer(() => tracee.release());
       if (tracee.registers.isCompat) {
@@ -105,6 +122,27 @@ function freezeProcess(
         });
       }
     }
+    if (fresh.length > 0) continue;
+    if (vanished || tracees.size > 1) forgetEnded(pid, tracees);
+    return any;
+  }
+}
+
+/**
+ * Forgets threads that were stopped and then ended by another one that was not yet.
+ *
+ * @throws {StasisError} `no-such-task` where it was by execve(2): another program has the leader's id now
+ */
+function forgetEnded(pid: number, tracees: Map<number, Tracee>): void {
+  for (const [tid, tracee] of tracees) {
+    if (tracee.isThere()) continue;
+    tracees.delete(tid);
+    if (tid !== pid || isZombie(pid)) continue;
+    throw new StasisError(
+      "no-such-task",
+      `task ${pid} executed another program while it was being frozen`,
+      { pid, hint: "try again" },
+    );
   }
 }
 

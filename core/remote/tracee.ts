@@ -13,7 +13,6 @@ import { StasisError } from "../errors.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import {
-  detach,
   getRegisters,
   getSignalMask,
   getStopSiginfo,
@@ -32,6 +31,7 @@ import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { letGo } from "./let_go.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 
 /** Signals whose default is to stop the process; an event-stop with one of them is a group-stop. */
@@ -74,6 +74,8 @@ export class Tracee {
   #settled = true;
   /** Whether a program was started in it whose end has not been awaited. */
   #running = false;
+  /** Whether it has ended, or another thread has taken its id by execve(2). */
+  #lost = false;
   #stolen: Siginfo[] = [];
 
   private constructor(tid: number, pid: number, groupStop: number, options: bigint) {
@@ -115,14 +117,16 @@ export class Tracee {
    *
    * @param options the options that it was seized with, or has from the tracee that made it
    * @param timeout in milliseconds; a thread in uninterruptible sleep cannot be stopped
+   * @param meanwhile is called again and again while it has not stopped
    * @returns undefined if it ended meanwhile
-   * @throws {StasisError} `unsupported` if it did not stop in time; it is not traced any more then
+   * @throws {StasisError} `unsupported` if it did not stop in time; it is traced still, see `letGo()`
    */
   static finish(
     tid: number,
     pid: number,
     options: bigint,
     timeout = 10_000,
+    meanwhile: () => void = () => {},
   ): Tracee | undefined {
     const deadline = performance.now() + timeout;
     for (let spins = 0;; spins++) {
@@ -131,15 +135,20 @@ export class Tracee {
         case "none":
           if (performance.now() > deadline) throw cannotStop(tid, pid);
           // It stops within microseconds as a rule; one that does not is not worth a busy processor.
-          if (spins > 50) Atomics.wait(sleeper, 0, 0, 0.2);
+          if (spins > 50) {
+            meanwhile();
+            Atomics.wait(sleeper, 0, 0, 0.2);
+          }
           continue;
         case "event-stop":
-          return new Tracee(
-            tid,
-            pid,
-            STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0,
-            options,
-          );
+          try {
+            const groupStop = STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0;
+            return new Tracee(tid, pid, groupStop, options);
+          } catch (error) {
+            // It was killed in this very moment: its end is the next thing to be told.
+            if (error instanceof StasisError && error.code === "no-such-task") continue;
+            throw error;
+          }
         case "signal":
           // It was about to take a signal: let it, its handler's frame is state as any other.
           resume(tid, stop.signal);
@@ -151,6 +160,29 @@ export class Tracee {
         default:
           resume(tid);
       }
+    }
+  }
+
+  /**
+   * Whether this is still the thread that was stopped. A thread that was not stopped yet can end all others
+   * by exit_group(2) or execve(2); in execve it takes the leader's id, too, and then waits for the tracer to
+   * reap those that it ended, which this does.
+   */
+  isThere(): boolean {
+    if (this.#lost) return false;
+    // Nothing is told twice of one that still stands where it stood.
+    this.#lost = waitForStop(this.tid, false).kind !== "none" || !this.#standsStill();
+    return !this.#lost;
+  }
+
+  #standsStill(): boolean {
+    try {
+      const now = getRegisters(this.tid);
+      return now.get("ip") === this.registers.get("ip") &&
+        now.get("sp") === this.registers.get("sp");
+    } catch (error) {
+      if (error instanceof StasisError && error.code === "no-such-task") return false;
+      throw error;
     }
   }
 
@@ -407,6 +439,7 @@ export class Tracee {
    */
   release(): void {
     try {
+      if (this.#lost) return;
       this.quiesce();
       this.settle();
       setRegisters(this.tid, this.registers);
@@ -415,7 +448,7 @@ export class Tracee {
     } catch (error) {
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     } finally {
-      detach(this.tid);
+      letGo(this.tid);
     }
   }
 
@@ -438,8 +471,6 @@ export class Tracee {
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 function cannotStop(tid: number, pid: number): StasisError {
-  // A running thread cannot be detached from: the trap that was asked for is all that stays behind, and
-  // it is gone as soon as this process ends.
   return new StasisError("unsupported", `thread ${tid} of task ${pid} does not stop`, {
     pid,
     hint:
