@@ -6,7 +6,8 @@
  */
 import { type Problem, StasisError } from "../errors.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import { PF_KTHREAD, readChildren, readStatus } from "../linux/procfs/mod.ts";
+import { KCMP, kcmp } from "../linux/kcmp.ts";
+import { PF_KTHREAD, readChildren, readStat, readStatus } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
 import { findClaims } from "./claims.ts";
 import { Task } from "./task.ts";
@@ -144,6 +145,7 @@ export async function survey(
     }
   }
   const root = tasks[0] as Task;
+  if (!frozen) problems.push(...findVforks(live));
   for (const { plugin, hooks } of plugins) {
     if (hooks.survey === undefined) continue;
     const run = hooks.survey.bind(hooks);
@@ -178,6 +180,48 @@ function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
       what: `it is traced already, by task ${tracerPid} (${nameOf(tracerPid)})`,
       hint: "end the debugger, strace or other tracer first",
     });
+  }
+}
+
+/**
+ * Threads that wait in vfork(2) for a child to execute a program or to end. They sleep uninterruptibly, so
+ * they cannot be stopped, and nothing could put them into that wait again.
+ */
+function findVforks(tasks: readonly Task[]): Problem[] {
+  const problems: Problem[] = [];
+  const byPid = new Map(tasks.map((task) => [task.pid, task]));
+  for (const { pid, stat: { ppid, comm } } of tasks) {
+    const parent = byPid.get(ppid);
+    if (parent === undefined || !sharesMemory(pid, ppid)) continue;
+    const waiting = parent.threads.find((tid) => stateOf(ppid, tid) === "D");
+    if (waiting === undefined) continue;
+    problems.push({
+      pid: ppid,
+      tid: waiting,
+      plugin: "core",
+      what:
+        `it waits in vfork(2) for its child ${pid} (${comm}), and cannot be stopped until that ` +
+        "executes a program or ends",
+      hint: "try again when the child has done so",
+    });
+  }
+  return problems;
+}
+
+function sharesMemory(pid: number, other: number): boolean {
+  try {
+    return kcmp(pid, other, KCMP.VM) === 0;
+  } catch {
+    // One of them is gone, or may not be looked at: the freeze will tell.
+    return false;
+  }
+}
+
+function stateOf(pid: number, tid: number): string | undefined {
+  try {
+    return readStat(pid, tid).state;
+  } catch {
+    return undefined;
   }
 }
 
