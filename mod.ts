@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import type { EventListener } from "./core/events.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
@@ -20,6 +21,7 @@ import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
 import { ImageDirectory } from "./images/mod.ts";
 import { DEFAULT_PLUGINS } from "./plugins/default.ts";
+import { chooseBackend } from "./plugins/sud/backend.ts";
 
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
 export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./core/errors.ts";
@@ -98,6 +100,18 @@ export async function restore(
 ): Promise<RestoredTree> {
   const plan = source instanceof RestorePlan ? source : await planRestore(source, settings);
   return await runPlan(plan, common(settings));
+}
+
+/** What {@link check} tells. */
+export interface CheckReport extends MachineReport {
+  /** The back end of Syscall User Dispatch on this kernel. */
+  readonly sudBackend: "ptrace" | "series" | "none";
+}
+
+/** Tells what this kernel and this user can do, feature by feature. */
+export function check(settings: Pick<Settings, "plugins"> = {}): CheckReport {
+  const { plugins } = common(settings);
+  return { ...checkMachine(plugins), sudBackend: chooseBackend().name };
 }
 
 /**

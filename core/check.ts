@@ -1,0 +1,117 @@
+/**
+ * What this kernel and this user can do, tried out where it can be tried.
+ *
+ * @module
+ */
+import { isErrno } from "./linux/errno.ts";
+import { KCMP, kcmp } from "./linux/kcmp.ts";
+import { syscall } from "./linux/libc_ffi.ts";
+import { openPidfd, takeDescriptor } from "./linux/pidfd.ts";
+import { mappingKind, readMaps, readPidMax, readStatus } from "./linux/procfs/mod.ts";
+import { SYSCALLS } from "./linux/x86_64/syscalls.ts";
+import type { Feature, Plugin } from "./plugin.ts";
+import { SyscallProgram } from "./remote/program.ts";
+import { RemoteTask } from "./remote/remote_task.ts";
+import { addClone } from "./restore/clone.ts";
+import { endSeed, startSeed } from "./restore/seed.ts";
+
+/** What {@link checkMachine} tells of a machine. */
+export interface CheckReport {
+  /** The kernel's release. */
+  readonly kernel: string;
+  /** Feature by feature, the core's first. */
+  readonly features: readonly (Feature & { readonly plugin: string })[];
+}
+
+/** Capabilities that matter, by bit (`include/uapi/linux/capability.h`). */
+const CAPABILITIES: readonly (readonly [bit: bigint, name: string, note: string])[] = [
+  [19n, "CAP_SYS_PTRACE", "targets of other users"],
+  [21n, "CAP_SYS_ADMIN", "restoring with the same pids, mapped files, suspending seccomp"],
+  [24n, "CAP_SYS_RESOURCE", "raising hard limits and pipe sizes of restored tasks"],
+  [6n, "CAP_SETGID", "restoring groups"],
+  [7n, "CAP_SETUID", "restoring user ids"],
+];
+
+/** Looks at this machine. Creates a process and lets it go again; changes nothing. */
+export function checkMachine(plugins: readonly Plugin[]): CheckReport {
+  const features = [
+    ...coreFeatures().map((feature) => ({ ...feature, plugin: "core" })),
+    ...plugins.flatMap((plugin) =>
+      (plugin.check?.() ?? []).map((feature) => ({ ...feature, plugin: plugin.name }))
+    ),
+  ];
+  return { kernel: Deno.osRelease(), features };
+}
+
+function coreFeatures(): Feature[] {
+  return [
+    attempt("kcmp", "finding descriptors and memory that tasks share", () => {
+      kcmp(Deno.pid, Deno.pid, KCMP.FILE, 0, 0);
+    }),
+    attempt("pidfd_getfd", "looking at a target's descriptors (Linux 5.6)", () => {
+      using pidfd = openPidfd(Deno.pid);
+      using _ = takeDescriptor(pidfd, Deno.pid, 0);
+    }),
+    ...seedFeatures(),
+    ...capabilityFeatures(),
+  ];
+}
+
+function attempt(name: string, note: string, probe: () => void): Feature {
+  try {
+    probe();
+    return { name, available: true, required: true, note };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { name, available: false, required: true, note: `${note}: ${why}` };
+  }
+}
+
+/** Makes a seed, runs a program in it, and has it make a task with a pid of our choice. */
+function seedFeatures(): Feature[] {
+  const remote = "system calls in a traced task";
+  const setTid = "clone3 with set_tid";
+  const setTidNote = "restoring with the same pids (Linux 5.5, CAP_CHECKPOINT_RESTORE)";
+  let seed: ReturnType<typeof startSeed>;
+  try {
+    seed = startSeed();
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return [{ name: remote, available: false, required: true, note: why }];
+  }
+  try {
+    const vdso = readMaps(seed.pid).filter((mapping) => mappingKind(mapping) === "vdso");
+    using task = new RemoteTask(seed, [], vdso, { pid: seed.pid, tid: (tid) => tid });
+    return [
+      attempt(remote, "everything", () => void task.call("getpid")),
+      attempt(setTid, setTidNote, () => {
+        const pid = freePid();
+        const birth = new SyscallProgram("a task with a chosen pid");
+        addClone(birth, pid, 0n);
+        task.run(birth);
+        endSeed(pid);
+        task.tryCall("wait4", pid, 0, 0x40000000, 0);
+      }),
+    ];
+  } finally {
+    endSeed(seed.pid);
+  }
+}
+
+/** A pid that nobody has, from the far end: the near ones are given out next. */
+function freePid(): number {
+  for (let pid = readPidMax() - 1; pid > 300; pid--) {
+    if (isErrno(syscall(SYSCALLS.kill, pid, 0))) return pid;
+  }
+  throw new Error("every pid is taken");
+}
+
+function capabilityFeatures(): Feature[] {
+  const { effective } = readStatus(Deno.pid).caps;
+  return CAPABILITIES.map(([bit, name, note]) => ({
+    name,
+    available: (effective & (1n << bit)) !== 0n,
+    required: false,
+    note,
+  }));
+}
