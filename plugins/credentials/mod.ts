@@ -25,8 +25,9 @@ import { MM } from "../../images/kinds/memory.ts";
 import { present } from "../../images/present.ts";
 import { splitWords } from "../../images/words.ts";
 import { StasisError } from "../../core/errors.ts";
+import { readTaskText } from "../../core/linux/procfs/read.ts";
 import { signalName } from "../../core/linux/signals.ts";
-import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
+import { parseStatus, readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
   type Collected,
@@ -39,7 +40,7 @@ import {
   type TaskPlanner,
   type ThreadPlanner,
 } from "../../core/plugin.ts";
-import type { SyscallProgram } from "../../core/remote/program.ts";
+import { type Call, SyscallProgram } from "../../core/remote/program.ts";
 import { credentialProblem, type OwnCredentials, planCredentials } from "./plan.ts";
 
 /** prctl(2), from `include/uapi/linux/prctl.h`. */
@@ -61,8 +62,25 @@ export const credentials: Plugin = definePlugin({
 /* ------------------------------------------------------------------ checkpoint */
 
 function dumpCredentials(): CheckpointHooks {
-  return { survey, collectThread };
+  /** Nearly always all threads have the credentials of the one before: those are parsed once. */
+  const seen = new Map<string, TaskStatus>();
+  const statusOf = (pid: number, tid: number): TaskStatus => {
+    const text = readTaskText(pid, "status", tid);
+    const key = CREDENTIAL_LINES.map((pattern) => pattern.exec(text)?.[0]).join("");
+    const known = seen.get(key);
+    if (known !== undefined) return known;
+    const status = parseStatus(text);
+    seen.set(key, status);
+    return status;
+  };
+  return {
+    survey,
+    collectThread: (thread, program) => collectThread(thread, program, statusOf),
+  };
 }
+
+/** The lines of a `status` file that {@link encodeCredentials} looks at. */
+const CREDENTIAL_LINES = [/^Uid:.*\nGid:.*\n/m, /^Groups:.*\n/m, /^Cap[^]*^NoNewPrivs:.*\n/m];
 
 function survey({ tasks, problem }: SurveyContext): void {
   const own = securityLabel("self");
@@ -87,9 +105,13 @@ function securityLabel(who: string): string {
   }
 }
 
-function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
+function collectThread(
+  thread: FrozenThread,
+  program: SyscallProgram,
+  statusOf: (pid: number, tid: number) => TaskStatus,
+): Collected {
   const { tid, task, core: { threadCore } } = thread;
-  const status = tid === task.pid ? task.proc.status : readStatus(task.pid, tid);
+  const status = statusOf(task.pid, tid);
   const securebits = program.call("prctl", PR.GET_SECUREBITS, 0, 0, 0, 0);
   const signal = program.output(4, "pdeath_sig");
   program.call("prctl", PR.GET_PDEATHSIG, signal, 0, 0, 0);
@@ -127,9 +149,10 @@ export function encodeCredentials(status: TaskStatus, secbits: number) {
 
 function restoreCredentials(session: RestoreSession): RestoreHooks {
   const own: OwnCredentials = readStatus(Deno.pid);
+  const planned = new PlannedCredentials(own);
   return {
     planTask: (task) => planDumpable(task, session),
-    planThread: (thread) => planThread(thread, session, own),
+    planThread: (thread) => planThread(thread, session, planned),
   };
 }
 
@@ -141,21 +164,46 @@ function credentialsOf(thread: ThreadPlanner, session: RestoreSession): creds_en
   return session.images.has(CREDS, pid) ? session.images.read(CREDS, pid) : undefined;
 }
 
-function planThread(thread: ThreadPlanner, session: RestoreSession, own: OwnCredentials): void {
+/** Plans by what is asked for: the threads of a process nearly always have the same credentials. */
+class PlannedCredentials {
+  readonly #calls = new Map<string, readonly Call[]>();
+
+  constructor(readonly own: OwnCredentials) {}
+
+  /** Adds the calls for these credentials. */
+  add(program: SyscallProgram, creds: creds_entry): void {
+    const key = JSON.stringify(creds);
+    let calls = this.#calls.get(key);
+    if (calls === undefined) {
+      const fresh = new SyscallProgram("credentials");
+      planCredentials(fresh, creds, this.own);
+      calls = fresh.calls;
+      this.#calls.set(key, calls);
+    }
+    // Copies: scripts may edit the calls of one thread.
+    program.calls.push(...calls.map((call) => ({ ...call })));
+  }
+}
+
+function planThread(
+  thread: ThreadPlanner,
+  session: RestoreSession,
+  planned: PlannedCredentials,
+): void {
   const { tid, task: { pid } } = thread;
   const creds = credentialsOf(thread, session);
   if (creds === undefined) {
     throw new StasisError("bad-image", `the images have no credentials of thread ${tid}`, { pid });
   }
   refuseLabel(creds, pid);
-  const reason = credentialProblem(creds, own);
+  const reason = credentialProblem(creds, planned.own);
   if (reason !== undefined) {
     throw new StasisError("no-privilege", `thread ${tid} of task ${pid}: ${reason}`, {
       pid,
       hint: "restore with the privileges that the program had",
     });
   }
-  planCredentials(thread.program("credentials"), creds, own);
+  planned.add(thread.program("credentials"), creds);
   planDeathSignal(thread, session);
 }
 

@@ -26,7 +26,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../core/errors.ts";
 import { remoteAddress } from "../../core/linux/address.ts";
 import { isErrno } from "../../core/linux/errno.ts";
-import { ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
+import { addressOf, ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
 import {
   getRegisterSet,
@@ -312,6 +312,9 @@ function planThread(thread: ThreadPlanner): void {
   }
 }
 
+/** How large the xsave area is here: what the kernel wants to be given, exactly. */
+let xstateSize: number | undefined;
+
 function armThread({ pid, tid, tracee, core }: ArmContext): void {
   const info = core.threadInfo;
   if (info?.gpregs === undefined) return;
@@ -320,27 +323,31 @@ function armThread({ pid, tid, tracee, core }: ArmContext): void {
   }
   if (info.fpregs !== undefined) {
     const layout = xstateLayout();
-    const { byteLength } = getRegisterSet(tid, NT.X86_XSTATE, XSTATE_LIMIT);
-    setRegisterSet(tid, NT.X86_XSTATE, decodeXstate(info.fpregs, layout, byteLength));
+    xstateSize ??= getRegisterSet(tid, NT.X86_XSTATE, XSTATE_LIMIT).byteLength;
+    setRegisterSet(tid, NT.X86_XSTATE, decodeXstate(info.fpregs, layout, xstateSize));
   }
   const image = decodeRegisters(info.gpregs);
-  using memory = new ProcessMemory(pid);
-  tracee.registers = liveRegisters(image, codeAt(memory, image.get("ip")));
+  tracee.registers = liveRegisters(image, codeAt(pid, image.get("ip")));
   const rseq = core.threadCore?.rseqEntry;
   if (rseq?.rseqCsPointer !== undefined && rseq.rseqCsPointer !== 0n) {
+    using memory = new ProcessMemory(pid);
     const bytes = new Uint8Array(new BigUint64Array([rseq.rseqCsPointer]).buffer);
     memory.write(remoteAddress(rseq.rseqAbiPointer + BigInt(RSEQ_CS_OFFSET)), bytes);
   }
 }
 
-function codeAt(memory: ProcessMemory, ip: bigint): Uint8Array | undefined {
-  try {
-    return memory.read(remoteAddress(ip), 2);
-  } catch (error) {
-    // An instruction pointer outside of all memory: the thread will find out itself.
-    if (error instanceof StasisError && error.code !== "internal") return undefined;
-    throw error;
-  }
+const codeBuffer = new Uint8Array(2);
+const localVector = new BigUint64Array([addressOf(codeBuffer), 2n]);
+
+/**
+ * The two bytes at an instruction pointer, through process_vm_readv(2), which needs nothing to be opened.
+ *
+ * @returns undefined where they cannot be read: the thread will find out itself
+ */
+function codeAt(pid: number, ip: bigint): Uint8Array | undefined {
+  const vector = new BigUint64Array([ip, 2n]);
+  const count = syscall(SYSCALLS.process_vm_readv, pid, localVector, 1, vector, 1, 0);
+  return count === 2n ? codeBuffer : undefined;
 }
 
 function writeTls(pid: number, tid: number, entry: number, bytes: Uint8Array): void {

@@ -44,6 +44,14 @@ const FIELDS = [
   { component: COMPONENT.pkru, field: "pkru", words: 2, bytes: 4 },
 ] as const;
 
+/** The fields of components that are in their initial state. */
+const INITIAL = Object.fromEntries(
+  FIELDS.map(({ field, words, bytes }) => [
+    field,
+    bytes === 4 ? Array<number>(words).fill(0) : Array<bigint>(words).fill(0n),
+  ]),
+);
+
 /** Components that an image has room for. */
 const KNOWN = FIELDS.reduce((bits, { component }) => bits | 1n << BigInt(component), 3n);
 
@@ -87,9 +95,14 @@ export function encodeXstate(
   for (const { component, field, words, bytes } of FIELDS) {
     const place = layout.get(component);
     if (place === undefined || place.offset + words * bytes > area.byteLength) continue;
-    xsave[field] = bytes === 4
-      ? words32(area, place.offset, words)
-      : words64(area, place.offset, words);
+    if ((xfeatures >> BigInt(component) & 1n) === 0n) {
+      // In its initial state: all zeros, which the kernel gives too.
+      xsave[field] = INITIAL[field];
+    } else {
+      xsave[field] = bytes === 4
+        ? words32(area, place.offset, words)
+        : words64(area, place.offset, words);
+    }
   }
   return {
     ...fpregs,
@@ -173,12 +186,12 @@ export function decodeXstate(
   return area;
 }
 
+/** Numbers of 4 bytes; a copy, since the area need not lie at a multiple of 4. */
 function words32(area: Uint8Array, offset: number, count: number): number[] {
-  const view = new DataView(area.buffer, area.byteOffset, area.byteLength);
-  return Array.from({ length: count }, (_, index) => view.getUint32(offset + index * 4, true));
+  return Array.from(new Uint32Array(area.slice(offset, offset + count * 4).buffer));
 }
 
+/** Numbers of 8 bytes. */
 function words64(area: Uint8Array, offset: number, count: number): bigint[] {
-  const view = new DataView(area.buffer, area.byteOffset, area.byteLength);
-  return Array.from({ length: count }, (_, index) => view.getBigUint64(offset + index * 8, true));
+  return Array.from(new BigUint64Array(area.slice(offset, offset + count * 8).buffer));
 }

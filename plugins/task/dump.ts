@@ -74,7 +74,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     program.call("sched_getattr", 0, attributes, schedAttr.size, 0);
     const priority = program.call("getpriority", PRIO_PROCESS, 0);
     const mask = program.output(MASK_SIZE, "cpu mask");
-    program.call("sched_getaffinity", 0, MASK_SIZE, mask);
+    const maskSize = program.call("sched_getaffinity", 0, MASK_SIZE, mask);
     const slack = program.call("prctl", PR.GET_TIMERSLACK, 0, 0, 0, 0);
     const io = program.try("ioprio_get", IOPRIO_WHO_PROCESS, 0);
     const speculation = SPECULATIONS.map((which) => ({
@@ -94,7 +94,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       }
       const ioPriority = Number(reply.result(io));
       const timerSlack = reply.result(slack);
-      const cpus = cpusOf(reply.output(mask));
+      const cpus = cpusOf(reply.output(mask).subarray(0, Number(reply.result(maskSize))));
       addExtra(thread, {
         comm: comm.bytes,
         personality: personality === personalities.get(task.pid) ? undefined : personality,

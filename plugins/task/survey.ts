@@ -9,6 +9,7 @@ import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import {
   NAMESPACE_NAMES,
   type Namespaces,
+  parseNamespaceLink,
   readNamespaces,
   readTaskLink,
 } from "../../core/linux/procfs/mod.ts";
@@ -38,6 +39,19 @@ export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[]
   ).map((name) => WHAT[name] ?? name);
 }
 
+/**
+ * The namespaces that a thread may leave by itself, unshare(2) and setns(2): not those of users and of
+ * time, and that of mounts only with a working directory of its own, which is asked for apart.
+ */
+function threadNamespaces(pid: number, tid: number): Namespaces {
+  const namespaces: Partial<Record<keyof Namespaces, bigint>> = {};
+  for (const name of ["cgroup", "ipc", "net", "pid_for_children", "uts"] as const) {
+    const text = readTaskLink(pid, `ns/${name}`, tid);
+    if (text !== undefined) namespaces[name] = parseNamespaceLink(text).inode;
+  }
+  return namespaces;
+}
+
 /** The survey of this plugin. */
 export function surveyTasks({ tasks, problem, frozen }: SurveyContext): void {
   const own = readNamespaces(Deno.pid);
@@ -63,7 +77,7 @@ export function surveyTasks({ tasks, problem, frozen }: SurveyContext): void {
       // A thread may have left its process's namespaces by itself; rare enough to look once.
       if (frozen) {
         for (const tid of task.threads.slice(1)) {
-          report(tid, foreignNamespaces(leader, readNamespaces(pid, tid)));
+          report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
           surveySharing(pid, tid, problem);
         }
       }

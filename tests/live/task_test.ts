@@ -102,6 +102,12 @@ for (const { name, setUp, look, own } of ATTRIBUTES) {
   });
 }
 
+/** Waits until the program has been loaded and sleeps: it has its name before. */
+async function sleeps(pid: number): Promise<void> {
+  const isThere = () => proc("syscall")(pid).startsWith(`${SYSCALLS.clock_nanosleep} `);
+  await waitUntil(isThere, () => `task ${pid} to sleep`);
+}
+
 const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
   [
     "a deleted working directory",
@@ -123,6 +129,7 @@ const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
 for (const [name, setUp, what] of REFUSED) {
   Deno.test(`${name}: the program is refused, and does not notice`, async () => {
     await using subject = await startSleeper(setUp);
+    await sleeps(subject.pid);
     const found = (await problemsOf(subject.pid)).filter(({ plugin }) => plugin === "task");
     equal(found.length, 1);
     match(found[0]?.what ?? "", what);
