@@ -128,7 +128,7 @@ export function mappingDumpers(
     {
       kind: "a file",
       claims: (vma, task) => isFile(vma) && !files.of(vma, task).isDevice,
-      survey: (vma, task) => surveyFlags(vma) ?? files.of(vma, task).problem,
+      survey: (vma, task) => surveyFlags(vma) ?? files.problemOf(vma, task),
       dump(vma, task) {
         const { size, mode } = files.of(vma, task.proc);
         return describeVma(vma, {

@@ -26,10 +26,22 @@ const DEV_ZERO = 0x105;
 /** Looks at mapped files; each once, until {@link MappedFiles.forget}. */
 export class MappedFiles {
   readonly #known = new Map<string, MappedFile>();
+  readonly #told = new Set<string>();
 
   /** Forgets everything: the target has run since. */
   forget(): void {
     this.#known.clear();
+    this.#told.clear();
+  }
+
+  /** Why the file of a mapping cannot be saved: once for each file of a task, however often it is mapped. */
+  problemOf(vma: Vma, task: Task): MappedFile["problem"] {
+    const { problem } = this.of(vma, task);
+    if (problem === undefined) return undefined;
+    const key = `${task.pid} ${problem.what}`;
+    if (this.#told.has(key)) return undefined;
+    this.#told.add(key);
+    return problem;
   }
 
   /** Looks at the file of a mapping. */
@@ -49,18 +61,17 @@ export function mapFilesPath(pid: number, vma: Pick<Vma, "start" | "end">): stri
 
 function look(vma: Vma, task: Task): MappedFile {
   const { name, deleted } = vma;
-  const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
   let info: Deno.FileInfo;
   try {
     info = Deno.statSync(name);
   } catch (error) {
     const problem = deleted
       ? {
-        what: `its mapping ${range} is of ${name}, which was deleted`,
+        what: `it has ${name} mapped, a file that was deleted`,
         hint: "restart the program if the file was replaced by an update",
       }
       : {
-        what: `its mapping ${range} is of ${name}, which this process cannot find (${
+        what: `it has ${name} mapped, which cannot be found from here (${
           errnoOf(error) ?? String(error)
         })`,
         hint: "run in the mount namespace of the process",
@@ -76,7 +87,7 @@ function look(vma: Vma, task: Task): MappedFile {
       mode,
       isDevice: false,
       problem: {
-        what: `its mapping ${range} is of a file that was ${name}; another one has that path now`,
+        what: `it has a file mapped that was ${name}; another one has that path now`,
         hint: "restart the program if the file was replaced by an update",
       },
     };

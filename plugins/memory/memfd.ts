@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { F, O, SETFL_MASK } from "../../core/linux/fcntl.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { DescriptorDumper, DescriptorPlanner } from "../../core/plugin.ts";
 import { fd_types } from "../../images/gen/fdinfo_pb.ts";
@@ -57,16 +58,27 @@ export function memfdDumper(shared: SharedObjects): DescriptorDumper {
   };
 }
 
-/** Restores memfds: every task inherits the object from the seed, and opens it anew. */
+/** Restores memfds: every task inherits the object from the seed, as a descriptor to use or to open anew. */
 export function memfdPlanner(objects: ObjectPlans): DescriptorPlanner {
+  /** Objects whose first description has an owner already. */
+  const taken = new Set<number>();
   return {
     kind: "memfd",
     restores: ({ type }) => type === fd_types.MEMFD,
     plan({ file, program }) {
       const memfd = file.memfd!;
       const object = objects.memfd(memfd.inodeId);
+      // What memfd_create gave does not count as open for writing, and any that is opened later does: with
+      // such a one around, execveat(2) of it fails with ETXTBSY. So the first that can write is that one.
+      const first = (memfd.flags & O.ACCMODE) === O.RDWR && !taken.has(memfd.inodeId);
+      if (first) taken.add(memfd.inodeId);
       const path = `/proc/self/fd/${object.service}`;
-      const fd = program.call("openat", AT_FDCWD, path, memfd.flags, 0);
+      const fd = first
+        ? object.service
+        : program.call("openat", AT_FDCWD, path, memfd.flags & ~O.ASYNC, 0);
+      if (first && (memfd.flags & SETFL_MASK) !== 0) {
+        program.call("fcntl", fd, F.SETFL, memfd.flags & SETFL_MASK);
+      }
       if (memfd.pos !== 0n) program.expect(memfd.pos, "lseek", fd, memfd.pos, 0);
       return fd;
     },

@@ -131,7 +131,7 @@ Deno.test("checkpoint() says what memory it cannot save, and why", async () => {
   });
   await subject.waitReady();
   const problems = await problemsOf(subject.pid);
-  for (const part of ["System V", "gone, which was deleted", "io_setup"]) {
+  for (const part of ["System V", "gone mapped, a file that was deleted", "io_setup"]) {
     const found = problems.find(({ plugin, what }) => plugin === "memory" && what.includes(part));
     assert.ok(found, `${part} is not among ${JSON.stringify(problems)}`);
     equal(typeof found?.hint, "string", part);
