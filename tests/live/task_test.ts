@@ -1,3 +1,5 @@
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { waitUntil } from "../harness/processes.ts";
 import { equal, match } from "@std/assert";
 import { checkpoint, restore } from "../../mod.ts";
 import { readLimits, readStatus } from "../../core/linux/procfs/mod.ts";
