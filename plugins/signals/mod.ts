@@ -15,8 +15,7 @@
  * process. Everything is blocked meanwhile, so nothing is delivered, and even ignored signals are queued, as
  * they were. Those of POSIX timers are sent by the timers themselves (see the plugin "timers"). Before that, SIGCHLD is taken from the queue: zombies of the restored tree have died again.
  *
- * Processes that share their handlers without sharing memory (CLONE_SIGHAND needs CLONE_VM; they share
- * both) have them set once, by the first.
+ * Processes that share their handlers (CLONE_SIGHAND, which needs CLONE_VM) have them set once, by the first.
  *
  * @module
  */
