@@ -5,6 +5,7 @@
  * @module
  */
 import type { core_entry } from "../../images/gen/core_pb.ts";
+import { present } from "../../images/present.ts";
 import { StasisError } from "../errors.ts";
 import { breathe, runHook } from "../hooks.ts";
 import { offsetAddress, PAGE_SIZE, pageAlign } from "../linux/address.ts";
@@ -96,7 +97,8 @@ export class BuiltTree implements Disposable {
         const thread = plan?.thread(tid);
         if (thread === undefined) continue;
         const { core } = thread;
-        tracee.signalMask = core.threadCore?.blkSigset ?? core.tc?.blkSigset ?? 0n;
+        // CRIU has a leader's mask in the task's part alone.
+        tracee.signalMask = present(core.threadCore, "blkSigset") ?? core.tc?.blkSigset ?? 0n;
         for (const { plugin, hooks } of this.#plan.plugins) {
           runHook(plugin, () => hooks.armThread?.({ pid: remote.pid, tid, tracee, core }));
         }
