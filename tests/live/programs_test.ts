@@ -6,9 +6,19 @@
 import assert from "@std/assert";
 import { createHash, pbkdf2Sync } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { processTree } from "../harness/processes.ts";
+import { SUD } from "../../images/kinds/sud.ts";
+import { checkpoint, openImages, type StasisError } from "../../mod.ts";
+import { buildProgram } from "../harness/build.ts";
+import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
 import type { Subject } from "../harness/subject.ts";
-import { killAndRestore, leaveRunningAndRestore, type Program } from "../programs/scenario.ts";
+import { readSavedByte } from "../programs/saved_memory.ts";
+import { Images } from "../programs/images.ts";
+import {
+  killAndRestore,
+  leaveRunningAndRestore,
+  type Program,
+  start,
+} from "../programs/scenario.ts";
 
 const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
@@ -201,7 +211,53 @@ function gzip(): Program {
   };
 }
 
+/**
+ * A real user of Syscall User Dispatch. Each worker switches it on, makes a call that is dispatched, looks at
+ * what it got, and switches it off again, over and over. Where dispatch is off in between, Linux answers with
+ * ENOSYS, for which the worker gives up without calling it a failure. What matters is to catch it before the
+ * call; three times, because the call may just have been made.
+ */
+function stressNg(): Program {
+  const seconds = 5;
+  let caught = 0;
+  return {
+    command: "stress-ng",
+    args: ["--usersyscall", "2", "-t", String(seconds), "--verify", "--metrics"],
+    midway: (subject) => (processTree(subject.pid)[2] ?? 0) > 0 && hasRun(subject, 0.1),
+    isCaught(directory) {
+      if (blockedThreads(directory) > 0) caught++;
+      return caught >= 3;
+    },
+    verify(subject) {
+      const told = subject.output() + subject.errors();
+      assert.match(told, /successful run completed/);
+      assert.doesNotMatch(told, /fail|skip|ENOSYS/i);
+      const [, operations, time] = / usersyscall +(\d+) +([\d.]+) /.exec(told)!.map(Number);
+      assert.ok(operations! > 1000, `${operations} operations`);
+      assert.ok(time! >= seconds - 0.5, `they ran for ${time} seconds`);
+    },
+  };
+}
+
+/** How many threads had dispatch on at the checkpoint and a selector that said so. */
+function blockedThreads(directory: string): number {
+  const images = openImages(directory);
+  if (!images.has(SUD, null)) return 0;
+  const BLOCK = 1;
+  return images.readList(SUD, null)
+    .filter(({ pid, selector }) => readSavedByte(images, pid, selector) === BLOCK).length;
+}
+
+/** Whether each child has used so many seconds of processor time. */
+function hasRun(subject: Subject, seconds: number): boolean {
+  return processTree(subject.pid).slice(1).every((pid) => {
+    const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).split(") ")[1]!.split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100 > seconds;
+  });
+}
+
 const PROGRAMS: Readonly<Record<string, () => Program>> = {
+  "stress-ng --usersyscall": stressNg,
   "a Python script": python,
   "a Node script": node,
   "a bash script with children": bash,
@@ -211,6 +267,16 @@ const PROGRAMS: Readonly<Record<string, () => Program>> = {
   "a full pipeline": gzip,
 };
 
+/** Deno itself: a compiler at work while the program runs, and many threads. */
+function deno(): Program {
+  return {
+    ...node(),
+    command: Deno.execPath(),
+    args: ["run", "-A", "--no-check", "--no-config", ...node().args],
+    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+  };
+}
+
 for (const [name, program] of Object.entries(PROGRAMS)) {
   Deno.test(`${name} comes to the right end after checkpoint and restore`, async () => {
     await killAndRestore(program());
@@ -219,3 +285,39 @@ for (const [name, program] of Object.entries(PROGRAMS)) {
     await leaveRunningAndRestore(program());
   });
 }
+
+Deno.test("a bash script with children stands ten checkpoints in a row, each in other commands", async () => {
+  await killAndRestore(bash(), 10);
+});
+
+Deno.test("stress-ng --usersyscall notices when a worker loses its dispatch", async () => {
+  const harness = new URL("../harness/lose_dispatch.c", import.meta.url);
+  const robber = await buildProgram(fileURLToPath(harness));
+  const program = stressNg();
+  await using subject = await start(program);
+  const worker = processTree(subject.pid).at(-1)!;
+  // Most of the time dispatch is off anyway.
+  await waitUntil(() => {
+    new Deno.Command(robber, { args: [String(worker)] }).outputSync();
+    return !isAlive(worker);
+  }, "the worker to give up");
+  await waitUntil(() => !subject.alive, "stress-ng to end");
+  assert.throws(() => program.verify(subject), assert.AssertionError);
+});
+
+// Sockets and file locks are not saved yet: then all of them are named, and Deno must not notice anything.
+Deno.test("Deno is refused for its sockets and locks, and comes to the right end", async () => {
+  await using images = await Images.create();
+  const program = deno();
+  await using subject = await start(program);
+  await assert.rejects(
+    checkpoint(subject.pid, { directory: images.next() }),
+    (error: StasisError) => {
+      assert.equal(error.code, "unsupported");
+      for (const { what } of error.problems) assert.match(what, /socket:|lock/);
+      return true;
+    },
+  );
+  await waitUntil(() => !subject.alive, "Deno to end", 60_000);
+  await program.verify(subject);
+});

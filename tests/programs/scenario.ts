@@ -1,0 +1,149 @@
+/**
+ * What is done to a real program that is checkpointed in the middle of its work: the same for all of them.
+ *
+ * @module
+ */
+import assert from "@std/assert";
+import { dirname } from "node:path";
+import { checkpoint, type Ending, restore, type RestoredTree } from "../../mod.ts";
+import { Subject } from "../harness/subject.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { FileBackup } from "./file_backup.ts";
+import { Images } from "./images.ts";
+
+/** How long a program may take for what it still has to do; it takes two seconds where nothing else runs. */
+const PATIENCE_MS = 60_000;
+
+/** How many checkpoints are made at most to catch it in the state that matters. */
+const ATTEMPTS = 60;
+
+/** A program that comes to an end by itself and whose own output tells whether all went well. */
+export interface Program {
+  /** A command on the PATH, or the path of a program. */
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Makes its input in its working directory. */
+  prepare?(cwd: string): Promise<void>;
+  /** Whether it has come to the middle of its work. */
+  midway(subject: Subject): boolean;
+  /**
+   * Whether these images caught it in the state that matters. Otherwise another checkpoint is made. Any
+   * images do if absent.
+   */
+  isCaught?(directory: string): boolean;
+  /** Looks at what it has written when it has ended, and throws where that is wrong. */
+  verify(subject: Subject): void | Promise<void>;
+  /** Its exit code. 0 if absent. */
+  readonly code?: number;
+}
+
+/**
+ * Checkpoints a program, which kills it, restores it, and has it come to its end.
+ *
+ * @param times how often, each time a little later
+ */
+export async function killAndRestore(program: Program, times = 1): Promise<void> {
+  await using images = await Images.create();
+  await using subject = await start(program);
+  let tree: RestoredTree | undefined;
+  let caught = program.isCaught === undefined;
+  for (let time = 0; time < times || !caught; time++) {
+    assert.ok(time < ATTEMPTS, "it was never caught in the state that matters");
+    if (time > 0) await pause(20 + 13 * time % 100);
+    const directory = images.next();
+    await checkpoint(subject.pid, { directory });
+    assert.ok(!subject.alive, "it still runs after a checkpoint that should kill it");
+    const output = subject.output();
+    tree = await restore(directory);
+    assert.equal(tree.pid, subject.pid);
+    assert.ok(subject.output().startsWith(output), "it lost some of its output");
+    caught ||= program.isCaught!(directory);
+  }
+  await expectEnd(program, tree!);
+  await program.verify(subject);
+}
+
+/**
+ * Checkpoints a program that goes on to its end; then, with its files as they were, restores it, and has it
+ * come to its end once more.
+ */
+export async function leaveRunningAndRestore(program: Program): Promise<void> {
+  await using images = await Images.create();
+  await using subject = await start(program);
+  let directory: string;
+  let files: FileBackup;
+  let time = 0;
+  do {
+    assert.ok(time++ < ATTEMPTS, "it was never caught in the state that matters");
+    directory = images.next();
+    files = new FileBackup(dirname(subject.stdout), images.next());
+    await checkpoint(subject.pid, { directory, leaveRunning: true, plugins: [files.plugin] });
+    assert.ok(subject.alive, "it is gone after a checkpoint that should leave it running");
+  } while (program.isCaught?.(directory) === false);
+  await waitUntil(
+    () => !subject.alive,
+    () => `the original to end:\n${subject.output().slice(-1000)}${subject.errors()}`,
+    PATIENCE_MS,
+  );
+  await subject.waitGone();
+  await program.verify(subject);
+
+  files.putBack();
+  await expectEnd(program, await restore(directory));
+  await program.verify(subject);
+}
+
+/** Starts a program and waits until it is in the middle of its work. */
+export async function start(program: Program): Promise<Subject> {
+  const subject = await Subject.spawn("/bin/sh", {
+    // It waits for its input, which is made in its own directory.
+    args: [
+      "-c",
+      'until [ -e go ]; do sleep 0.01; done; exec "$@"',
+      "sh",
+      program.command,
+      ...program.args,
+    ],
+    env: program.env,
+  });
+  try {
+    await program.prepare?.(subject.cwd);
+    await Deno.writeTextFile(`${subject.cwd}/go`, "");
+    await waitUntil(
+      () => {
+        if (!subject.alive) throw new Error(`it died:\n${subject.output()}${subject.errors()}`);
+        return program.midway(subject);
+      },
+      () => `it to come to the middle of its work:\n${subject.output()}${subject.errors()}`,
+      PATIENCE_MS,
+    );
+    return subject;
+  } catch (error) {
+    await subject[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function expectEnd(program: Program, tree: RestoredTree): Promise<void> {
+  assert.deepEqual(await ending(tree), { code: program.code ?? 0 });
+}
+
+/** How a restored tree ends. @throws Error where it does not in good time */
+export async function ending(tree: RestoredTree): Promise<Ending> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new Error("it does not come to its end after the restore")),
+    PATIENCE_MS,
+  );
+  try {
+    return await Promise.race([tree.wait(), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
