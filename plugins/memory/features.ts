@@ -50,11 +50,16 @@ function scans(categories: number): boolean {
   }) ?? false;
 }
 
-let guardScan: boolean | undefined;
+let pagemapScan: boolean | undefined;
 
-/** Whether PAGEMAP_SCAN exists and finds guard regions (6.16 and later). */
-export function hasGuardScan(): boolean {
-  return guardScan ??= scans(PageIs.PRESENT | PageIs.GUARD);
+/** Whether this kernel has PAGEMAP_SCAN (6.7 and later): then empty memory costs no time. */
+export function hasPagemapScan(): boolean {
+  return pagemapScan ??= scans(PageIs.PRESENT);
+}
+
+/** Whether PAGEMAP_SCAN finds guard regions (6.16 and later). */
+function hasGuardScan(): boolean {
+  return scans(PageIs.PRESENT | PageIs.GUARD);
 }
 
 function canOpenMapFiles(): boolean {
@@ -95,7 +100,7 @@ export function memoryFeatures(): Feature[] {
   return [
     {
       name: "PAGEMAP_SCAN",
-      available: scans(PageIs.PRESENT),
+      available: hasPagemapScan(),
       required: false,
       note: "finds pages quickly; without it /proc/PID/pagemap is read page by page",
     },

@@ -16,7 +16,7 @@ import {
 import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
 import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { PE_PRESENT } from "../../images/mod.ts";
-import { hasGuardScan } from "./features.ts";
+import { hasPagemapScan } from "./features.ts";
 import { copyRuns, dataRuns } from "./object_pages.ts";
 import {
   appendRun,
@@ -43,13 +43,13 @@ export interface TaskPages {
 
 /** Finds the pages of a task that hold something. */
 export function findPages(task: FrozenTask): TaskPages {
-  const guardsKnown = hasGuardScan();
+  const scansFast = hasPagemapScan();
   const scanned = task.proc.vmas.filter((vma) => {
     const kind = mappingKind(vma);
     if (kind === "vsyscall" || kind === "vvar" || kind === "vvar_vclock") return false;
     if (kind === "vdso" || kind === "kernel") return false;
     // Without PAGEMAP_SCAN a scan costs time for each page of an empty mapping too.
-    if (guardsKnown) return true;
+    if (scansFast) return true;
     return !vma.shared && (vma.rss > 0 || vma.swap > 0);
   });
   using file = openPath(`/proc/${task.pid}/pagemap`, O_RDONLY);

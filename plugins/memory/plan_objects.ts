@@ -12,6 +12,7 @@ import type { SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { iovecs } from "./runs.ts";
+import { checkPagesFile } from "./validate.ts";
 import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
 
 const O_RDONLY = 0, O_RDWR = 2;
@@ -131,7 +132,9 @@ export class ObjectPlans {
     if (!images.has(SHMEM_PAGEMAP, shmid)) return { runs: [], pages: "" };
     const pagemap = images.readPagemap(SHMEM_PAGEMAP, shmid);
     const runs = savedRuns(pagemap, images.pathOf(SHMEM_PAGEMAP, shmid));
-    return { runs, pages: images.pathOf(PAGES, pagemap.pagesId) };
+    const pages = images.pathOf(PAGES, pagemap.pagesId);
+    checkPagesFile(pages, runs);
+    return { runs, pages };
   }
 
   #fill(tree: TreePlanner, shmid: bigint): void {

@@ -12,6 +12,7 @@ import { ObjectPlans } from "./plan_objects.ts";
 import { planMemory, type TaskMemory } from "./plan_task.ts";
 import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";
 import { type SavedRun, savedRuns } from "./saved_pages.ts";
+import { checkMappings, checkPagesFile } from "./validate.ts";
 import { isVdsoCode, isVdsoPart, ownVdso, vdsoDifference, vdsoParts } from "./vdso.ts";
 
 const O_RDONLY = 0;
@@ -89,6 +90,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
 
 function load({ images }: RestoreSession, pid: number): Loaded {
   const mm = images.read(MM, pid);
+  checkMappings(mm, images.pathOf(MM, pid));
   const extra = images.has(MM_EXTRA, pid) ? images.read(MM_EXTRA, pid) : undefined;
   let runs: SavedRun[] = [];
   let pagesPath: string | undefined;
@@ -96,6 +98,7 @@ function load({ images }: RestoreSession, pid: number): Loaded {
     const pagemap = images.readPagemap(PAGEMAP, pid);
     runs = savedRuns(pagemap, images.pathOf(PAGEMAP, pid));
     if (runs.length > 0) pagesPath = images.pathOf(PAGES, pagemap.pagesId);
+    if (pagesPath !== undefined) checkPagesFile(pagesPath, runs);
   }
   return { mm, extra, runs, pagesPath };
 }

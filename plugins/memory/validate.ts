@@ -1,0 +1,62 @@
+/**
+ * Checks of memory images before anything is built from them: they may be damaged, or hostile.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { PAGE_SIZE, TASK_SIZE } from "../../core/linux/address.ts";
+import { errnoOf } from "../../core/linux/procfs/mod.ts";
+import { VMA_AREA_GUARD, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
+import type { mm_entry } from "../../images/gen/mm_pb.ts";
+import type { SavedRun } from "./saved_pages.ts";
+
+/**
+ * Checks that mappings are ascending ranges of whole pages in user space.
+ *
+ * @param file the image's name
+ * @throws {StasisError} `bad-image`
+ */
+export function checkMappings(mm: Pick<mm_entry, "vmas">, file: string): void {
+  let end = 0n;
+  for (const vma of mm.vmas) {
+    if ((vma.status & VMA_AREA_VSYSCALL) !== 0) continue;
+    const wrong = vma.start % PAGE_SIZE !== 0n || vma.end % PAGE_SIZE !== 0n ||
+      vma.end <= vma.start || vma.end > TASK_SIZE;
+    const isGuard = (vma.status & VMA_AREA_GUARD) !== 0;
+    if (wrong || (!isGuard && vma.start < end)) {
+      const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+      throw new StasisError("bad-image", `${file} has an impossible mapping, ${range}`, {
+        hint: "the image was changed or written by something else: make the checkpoint again",
+      });
+    }
+    if (!isGuard) end = vma.end;
+  }
+}
+
+/**
+ * Checks that a pages file has all the pages that a pagemap says.
+ *
+ * @param path the pages file
+ * @throws {StasisError} `bad-image`
+ */
+export function checkPagesFile(path: string, runs: readonly SavedRun[]): void {
+  const last = runs.at(-1);
+  if (last === undefined) return;
+  const needed = last.offset + last.size;
+  let size: bigint;
+  try {
+    size = BigInt(Deno.statSync(path).size);
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    throw new StasisError("bad-image", `${path} cannot be read: ${errno ?? String(cause)}`, {
+      errno,
+      cause,
+    });
+  }
+  if (size >= needed) return;
+  throw new StasisError(
+    "bad-image",
+    `${path} is cut: it has ${size} bytes, and ${needed} bytes of pages should be there`,
+    { hint: "make the checkpoint again" },
+  );
+}

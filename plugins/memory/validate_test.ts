@@ -1,0 +1,62 @@
+import { create } from "@bufbuild/protobuf";
+import { doesNotThrow, throws } from "@std/assert";
+import { VMA_AREA_GUARD, VMA_AREA_REGULAR, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
+import { mm_entrySchema } from "../../images/gen/mm_pb.ts";
+import { checkMappings, checkPagesFile } from "./validate.ts";
+
+const vma = (start: bigint, end: bigint, status: number = VMA_AREA_REGULAR) => ({
+  start,
+  end,
+  status,
+  pgoff: 0n,
+  shmid: 0n,
+  prot: 3,
+  flags: 0x22,
+  fd: -1n,
+});
+const mm = (...vmas: ReturnType<typeof vma>[]) => create(mm_entrySchema, { vmas });
+
+Deno.test("checkMappings() takes what a process can have", () => {
+  doesNotThrow(() =>
+    checkMappings(
+      mm(
+        vma(0x1000n, 0x3000n),
+        vma(0x3000n, 0x4000n),
+        vma(0xffffffffff600000n, 0xffffffffff601000n, VMA_AREA_VSYSCALL),
+        vma(0x2000n, 0x3000n, VMA_AREA_GUARD),
+      ),
+      "mm-7.img",
+    )
+  );
+});
+
+Deno.test("checkMappings() refuses ranges that no process can have, and names the image", () => {
+  for (
+    const vmas of [
+      [vma(0x1001n, 0x3000n)],
+      [vma(0x1000n, 0x3001n)],
+      [vma(0x3000n, 0x3000n)],
+      [vma(0x3000n, 0x1000n)],
+      [vma(0x1000n, 0x3000n), vma(0x2000n, 0x4000n)],
+      [vma(0x7ffffffff000n, 0x800000000000n)],
+      [vma(0x1000n, 0x1800n, VMA_AREA_GUARD)],
+    ]
+  ) {
+    throws(() => checkMappings(mm(...vmas), "mm-7.img"), { code: "bad-image" });
+    throws(() => checkMappings(mm(...vmas), "mm-7.img"), /mm-7\.img/);
+  }
+});
+
+Deno.test("checkPagesFile() refuses a file that is cut or missing", () => {
+  const path = Deno.makeTempFileSync({ prefix: "stasis-pages-" });
+  try {
+    Deno.writeFileSync(path, new Uint8Array(8191));
+    const run = (pages: bigint) => [{ start: 0x1000n, size: pages * 4096n, offset: 0n }];
+    doesNotThrow(() => checkPagesFile(path, run(1n)));
+    doesNotThrow(() => checkPagesFile(path, []));
+    throws(() => checkPagesFile(path, run(2n)), { code: "bad-image" });
+    throws(() => checkPagesFile(`${path}.none`, run(1n)), { code: "bad-image" });
+  } finally {
+    Deno.removeSync(path);
+  }
+});
