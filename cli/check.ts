@@ -4,23 +4,14 @@
  * @module
  */
 import type { Command } from "@commander-js/extra-typings";
-import type { Feature } from "../core/plugin.ts";
 import { EXIT_STATUS } from "../core/errors.ts";
+import type { CheckReport } from "../mod.ts";
 import { examplesHelp, STATUS_POINTER } from "./help.ts";
 import { toJson } from "./json.ts";
 import { collect, loadPlugins } from "./options.ts";
 import type { SetStatus } from "./program.ts";
 import { hasColour, paint } from "./ui/colour.ts";
 import { table } from "./ui/table.ts";
-
-/** What {@link check} tells of a machine. */
-interface CheckReport {
-  /** The kernel's release. */
-  readonly kernel: string;
-  readonly features: readonly (Feature & { readonly plugin: string })[];
-  /** The back end of Syscall User Dispatch: `ptrace`, `series` or `none`. */
-  readonly sudBackend: string;
-}
 
 /** Whether a machine can do what Stasis needs. */
 export function isUsable(report: CheckReport): boolean {

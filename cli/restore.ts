@@ -80,8 +80,12 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
       const { planRestore, restore } = await import("../mod.ts");
 
       const controller = new AbortController();
-      const cancel = () => controller.abort();
-      using _cancelling = listen(["SIGINT", "SIGTERM"], cancel);
+      let tree: RestoredTree | undefined;
+      // Until the tree runs a signal cancels the restore; from then on it is the tree's.
+      using _listening = listen((number) => {
+        if (tree === undefined) controller.abort();
+        else tree.kill(number);
+      });
       using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
       const settings = { plugins, signal: controller.signal, onEvent: progress.listener };
       const plan = await planRestore(directory, { ...settings, options: operation });
@@ -90,7 +94,7 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
         console.log(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
         return;
       }
-      const tree = await restore(plan, settings);
+      tree = await restore(plan, settings);
       progress[Symbol.dispose]();
       const { pid, pids } = tree;
       if (options.detach) {
@@ -101,26 +105,19 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
         );
         return;
       }
-      const ending = await waitFor(tree);
+      const ending = await tree.wait();
       if (options.json) console.log(toJson({ pid, pids, ending }));
       setStatus(statusOf(ending));
     });
 }
 
-/** Waits for the end of a tree's root and hands on signals meanwhile. */
-async function waitFor(tree: RestoredTree): Promise<Ending> {
+function listen(listener: (signal: number) => void): Disposable {
   using stack = new DisposableStack();
   for (const [name, number] of Object.entries(HANDED_ON)) {
-    stack.use(listen([name as keyof typeof HANDED_ON], () => tree.kill(number)));
+    const signal = name as keyof typeof HANDED_ON;
+    const handler = () => listener(number);
+    Deno.addSignalListener(signal, handler);
+    stack.defer(() => Deno.removeSignalListener(signal, handler));
   }
-  return await tree.wait();
-}
-
-function listen(signals: readonly Deno.Signal[], listener: () => void): Disposable {
-  for (const signal of signals) Deno.addSignalListener(signal, listener);
-  return {
-    [Symbol.dispose]() {
-      for (const signal of signals) Deno.removeSignalListener(signal, listener);
-    },
-  };
+  return stack.move();
 }
