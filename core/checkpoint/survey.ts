@@ -19,7 +19,16 @@ import { Task } from "./task.ts";
  */
 export function findTree(root: number): Task[] {
   const first = new Task(root);
-  checkRoot(first);
+  try {
+    checkRoot(first);
+  } catch (error) {
+    if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
+    throw new StasisError(error.code, error.message, {
+      pid: root,
+      hint: "it has ended, or its id is one of another pid namespace: ps shows those of this one",
+      cause: error,
+    });
+  }
   const tasks = [first];
   const seen = new Set([root]);
   for (const task of tasks) {
