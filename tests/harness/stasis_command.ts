@@ -1,0 +1,45 @@
+/**
+ * The command line, run as a user would run it.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
+
+/** Takes every capability from root: what is left may read its own files, and trace nobody. */
+const WITHOUT_PRIVILEGE = [
+  "setpriv",
+  ...["--bounding-set", "-all", "--inh-caps", "-all", "--ambient-caps", "-all", "--"],
+];
+
+/** What a run of the command gave. */
+export interface CommandOutcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs `stasis ARGS`.
+ *
+ * @param privileged whether with the capabilities of this process, or with none
+ */
+export async function stasis(
+  args: readonly string[],
+  { privileged = true }: { readonly privileged?: boolean } = {},
+): Promise<CommandOutcome> {
+  const [command, ...rest] = [
+    ...privileged ? [] : WITHOUT_PRIVILEGE,
+    ...[Deno.execPath(), "run", "-A", "--no-check", "--config", CONFIG, MAIN],
+    ...args,
+  ];
+  const { code, stdout, stderr } = await new Deno.Command(command as string, {
+    args: rest,
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { status: code, stdout: text(stdout), stderr: text(stderr) };
+}

@@ -1,0 +1,250 @@
+/**
+ * What cannot be checkpointed is refused with a clear sentence, a hint, a stable code and its exit status, and
+ * is not touched: it runs on as it was.
+ */
+
+import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { EXIT_STATUS } from "../../core/errors.ts";
+import { checkpoint, type ErrorCode, type StasisError } from "../../mod.ts";
+import { buildProgram } from "../harness/build.ts";
+import { allPids, readProcess } from "../harness/processes.ts";
+import { stasis } from "../harness/stasis_command.ts";
+import { Subject, type SubjectOptions } from "../harness/subject.ts";
+import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+
+/** Starts a program of this folder. */
+async function start(
+  name: string,
+  args: readonly string[] = [],
+  options: SubjectOptions = {},
+): Promise<Subject> {
+  const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
+  return await Subject.run(await buildProgram(source, options.flags), { ...options, args });
+}
+
+/** What a refusal says: its code, all that people read of it, and what to do. */
+interface Refusal {
+  readonly code: ErrorCode;
+  readonly says: RegExp;
+  readonly hint: RegExp;
+}
+
+function assertSays(error: StasisError, { code, says, hint }: Refusal): void {
+  assert.equal(error.code, code, error.message);
+  const sentences = [error.message, ...error.problems.map(({ what }) => what)].join("\n");
+  assert.match(sentences, says);
+  assert.doesNotMatch(sentences, /\.$/m, "a sentence without a full stop");
+  const hints = [error.hint, ...error.problems.map((problem) => problem.hint)].join("\n");
+  assert.match(hints, hint);
+}
+
+/** The API and the command line both refuse to checkpoint `pid`, and say so. */
+async function refuses(pid: number, refusal: Refusal): Promise<void> {
+  using room = new ImageRoom();
+  const directory = room.fresh();
+  assertSays(await failureOf(checkpoint(pid, { directory })), refusal);
+  room.assertAbsent(directory);
+  const outcome = await stasis(["checkpoint", String(pid), "-D", directory]);
+  assert.equal(outcome.status, EXIT_STATUS[refusal.code], outcome.stderr);
+  assert.match(outcome.stderr, refusal.says);
+  assert.match(outcome.stderr, refusal.hint);
+  assert.doesNotMatch(outcome.stderr, /^ +at /m, "a stack trace is nothing for users");
+  assert.equal(outcome.stdout, "");
+  room.assertAbsent(directory);
+}
+
+Deno.test("checkpoint refuses a pid that nobody has", async () => {
+  let pid = 4_000_000;
+  while (readProcess(pid) !== null) pid--;
+  await refuses(pid, {
+    code: "no-such-task",
+    says: new RegExp(`there is no process ${pid}`),
+    hint: /pid namespace/,
+  });
+});
+
+Deno.test("checkpoint refuses a zombie", async () => {
+  await using subject = await start("zombie");
+  const before = witness(subject.pid);
+  await refuses(Number(subject.fact("zombie")), {
+    code: "unsupported",
+    says: new RegExp(`is a zombie: it has ended and waits for its parent ${subject.pid}`),
+    hint: /nothing left to save/,
+  });
+  assertUnharmed(before);
+  await subject.expectPass();
+});
+
+Deno.test("checkpoint refuses a kernel thread", async (t) => {
+  const pid = allPids().find((pid) => readProcess(pid)?.ppid === 2);
+  const name = pid === undefined ? "NOT RUN: no kernel thread can be seen here" : "a kernel thread";
+  await t.step({
+    name,
+    ignore: pid === undefined,
+    fn: () =>
+      refuses(pid as number, {
+        code: "unsupported",
+        says: /is a kernel thread/,
+        hint: /only user space can be checkpointed/,
+      }),
+  });
+});
+
+Deno.test("checkpoint refuses the tool itself, and a tree that it is in", async () => {
+  using room = new ImageRoom();
+  const itself = await failureOf(checkpoint(Deno.pid, { directory: room.fresh() }));
+  assertSays(itself, {
+    code: "unsupported",
+    says: /is this tool itself/,
+    hint: /name the process/,
+  });
+  await refuses(readProcess(Deno.pid)?.ppid ?? 1, {
+    code: "unsupported",
+    says: /its tree has this tool/,
+    hint: /from outside the tree/,
+  });
+});
+
+Deno.test("checkpoint refuses a thread's id and names its process", async () => {
+  await using subject = await Subject.start("sud_threads", { args: ["2"] });
+  const threads = [...Deno.readDirSync(`/proc/${subject.pid}/task`)].map(({ name }) => +name);
+  const tid = threads.find((tid) => tid !== subject.pid) as number;
+  const before = witness(subject.pid);
+  await refuses(tid, {
+    code: "unsupported",
+    says: new RegExp(`${tid} is a thread of process ${subject.pid}`),
+    hint: new RegExp(`checkpoint ${subject.pid}`),
+  });
+  assertUnharmed(before, [/\/status\/SigBlk$/]);
+  await subject.expectPass();
+});
+
+for (const which of ["leader", "thread"]) {
+  Deno.test(`checkpoint refuses a process whose ${which} is traced already`, async () => {
+    await using subject = await start("tracer", [which]);
+    const [traced, tid] = [Number(subject.fact("traced")), subject.fact("tid")];
+    // What is traced cannot be looked at by ptrace: the snapshot alone has to tell.
+    const before = witness(subject.pid, { dispatch: false });
+    assert.equal(before.snapshot.get(`${traced}/thread/${tid}/status/TracerPid`), `${subject.pid}`);
+    await refuses(traced, {
+      code: "unsupported",
+      says: new RegExp(`traced already, by task ${subject.pid}`),
+      hint: /end the debugger, strace or other tracer first/,
+    });
+    assertUnharmed(before);
+    await subject.expectPass();
+  });
+}
+
+Deno.test("checkpoint refuses 32-bit programs by their executable", async (t) => {
+  const missing = await cannotBuild32();
+  await t.step({
+    name: missing === "" ? "a 32-bit program" : `NOT RUN, cc -m32 does not work: ${missing}`,
+    ignore: missing !== "",
+    fn: async () => {
+      await using subject = await start("compat", [], { flags: ["-m32"] });
+      const before = witness(subject.pid, { dispatch: false });
+      await refuses(subject.pid, {
+        code: "unsupported",
+        says: /it is a 32-bit \(compat\) program/,
+        hint: /only 64-bit x86-64 programs/,
+      });
+      assertUnharmed(before);
+      await subject.expectPass();
+    },
+  });
+});
+
+Deno.test("checkpoint refuses a 64-bit program that runs 32-bit code", async () => {
+  await using subject = await start("compat_code");
+  const before = witness(subject.pid);
+  await refuses(subject.pid, {
+    code: "unsupported",
+    says: /runs 32-bit code/,
+    hint: /only 64-bit x86-64 programs/,
+  });
+  assertUnharmed(before);
+  await subject.expectPass();
+});
+
+for (const which of ["", "thread"]) {
+  Deno.test(`checkpoint refuses a process that waits in vfork${which && " in a thread"}`, async () => {
+    using room = new ImageRoom();
+    const end = `${room.path}/end`;
+    await using subject = await start("vfork", which === "" ? [end] : [end, which]);
+    const before = witness(subject.pid, { dispatch: false });
+    const begin = performance.now();
+    await refuses(subject.pid, {
+      code: "unsupported",
+      says: new RegExp(`waits in vfork\\(2\\) for its child ${subject.fact("child")}`),
+      hint: /try again/,
+    });
+    assert.ok(performance.now() - begin < 5_000, "in bounded time");
+    assertUnharmed(before);
+    Deno.writeTextFileSync(end, "");
+    await subject.expectPass();
+  });
+}
+
+Deno.test("checkpoint and restore without privilege are refused as such", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("sud_block");
+  const before = witness(subject.pid);
+  const directory = room.fresh();
+  const refused = await stasis(["checkpoint", String(subject.pid), "-D", directory], {
+    privileged: false,
+  });
+  assert.equal(refused.status, EXIT_STATUS["no-privilege"], refused.stderr);
+  assert.match(refused.stderr, /\((EACCES|EPERM)\)|: (EACCES|EPERM)/);
+  assert.match(refused.stderr, /^hint: .*(CAP_SYS_PTRACE|root)/m);
+  assertUnharmed(before, [/\/status\/SigBlk$/]);
+  room.assertAbsent(directory);
+
+  await checkpoint(subject.pid, { directory });
+  await subject.waitGone();
+  const restored = await stasis(["restore", directory], { privileged: false });
+  assert.equal(restored.status, EXIT_STATUS["no-privilege"], restored.stderr);
+  assert.match(restored.stderr, /^hint: restore with the privileges that the program had/m);
+  assert.equal(readProcess(subject.pid), null);
+});
+
+Deno.test("checkpoint refuses a directory that is taken, or that cannot be made", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("sud_block");
+  const before = witness(subject.pid);
+  const full = `${room.path}/full`;
+  Deno.mkdirSync(full);
+  Deno.writeTextFileSync(`${full}/mine`, "mine");
+  const file = `${full}/mine`;
+  const cases: readonly [string, Refusal][] = [
+    [full, { code: "exists", says: /exists and is not empty/, hint: /does not exist yet/ }],
+    [file, { code: "exists", says: /exists and is not a directory/, hint: /does not exist yet/ }],
+    [`${room.path}/no/where`, { code: "io", says: /ENOENT/, hint: /./ }],
+    [`${file}/below`, { code: "io", says: /ENOTDIR/, hint: /./ }],
+    // Nobody can make a directory in there, not even root.
+    ["/proc/images", { code: "io", says: /ENOENT|EACCES|EPERM/, hint: /./ }],
+    ["/proc", { code: "exists", says: /exists and is not empty/, hint: /does not exist yet/ }],
+  ];
+  for (const [directory, refusal] of cases) {
+    assertSays(await failureOf(checkpoint(subject.pid, { directory })), refusal);
+    const outcome = await stasis(["checkpoint", String(subject.pid), "-D", directory]);
+    assert.equal(outcome.status, EXIT_STATUS[refusal.code], outcome.stderr);
+    assert.match(outcome.stderr, refusal.says);
+  }
+  assert.equal(Deno.readTextFileSync(file), "mine");
+  assert.deepEqual([...Deno.readDirSync(room.path)].map(({ name }) => name), ["full"]);
+  assertUnharmed(before, [/\/status\/SigBlk$/]);
+  await subject.expectPass();
+});
+
+/** @returns why 32-bit programs cannot be built here; nothing if they can */
+async function cannotBuild32(): Promise<string> {
+  try {
+    const source = fileURLToPath(new URL("programs/compat.c", import.meta.url));
+    await buildProgram(source, ["-m32"]);
+    return "";
+  } catch (error) {
+    return `${(error as Error).message.split("\n")[1]} (Debian's package is gcc-multilib)`;
+  }
+}
