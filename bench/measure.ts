@@ -1,0 +1,52 @@
+/**
+ * Measures a checkpoint that kills and the restore from it.
+ *
+ * @module
+ */
+
+import { checkpoint, restore } from "../mod.ts";
+import type { Subject } from "../tests/harness/subject.ts";
+
+/** The times of one round, in milliseconds. */
+export interface Times {
+  readonly checkpoint: number;
+  /** For how long the program stood still, of the checkpoint. */
+  readonly frozen: number;
+  readonly restore: number;
+}
+
+/**
+ * One round: away and back again. The pids are free before the restore is timed.
+ *
+ * @param directory where the images go; deleted afterwards
+ */
+export async function measureRound(program: Subject, directory: string): Promise<Times> {
+  try {
+    const saved = await checkpoint(program.pid, { directory });
+    await program.waitGone();
+    const begin = performance.now();
+    const tree = await restore(directory);
+    const restored = performance.now() - begin;
+    tree.kill(9);
+    await tree.wait();
+    return { checkpoint: saved.totalMs, frozen: saved.frozenMs, restore: restored };
+  } finally {
+    await Deno.remove(directory, { recursive: true }).catch(() => {});
+  }
+}
+
+/** The middle one of some numbers. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** The medians of some rounds. */
+export function medianTimes(rounds: readonly Times[]): Times {
+  return {
+    checkpoint: median(rounds.map((round) => round.checkpoint)),
+    frozen: median(rounds.map((round) => round.frozen)),
+    restore: median(rounds.map((round) => round.restore)),
+  };
+}

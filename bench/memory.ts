@@ -1,0 +1,78 @@
+/**
+ * Memory: how fast it goes out and comes back, against the plain write and read of as many bytes to and from the
+ * same place in the same run, in turns.
+ *
+ * @module
+ */
+
+import { table } from "../cli/ui/table.ts";
+import { Subject } from "../tests/harness/subject.ts";
+import { measureRound, median } from "./measure.ts";
+
+const CHUNK = 1 << 20;
+
+/** Writes a new file and puts it on the disk, as a checkpoint does. @returns milliseconds */
+function plainWrite(path: string, bytes: number): number {
+  const chunk = new Uint8Array(CHUNK).fill(0xa5);
+  const begin = performance.now();
+  using file = Deno.openSync(path, { write: true, createNew: true });
+  for (let left = bytes; left > 0; left -= CHUNK) {
+    for (let at = 0; at < CHUNK;) at += file.writeSync(chunk.subarray(at));
+  }
+  file.syncSync();
+  return performance.now() - begin;
+}
+
+/** Reads a file into memory that nobody has touched yet, as a restore does. @returns milliseconds */
+function plainRead(path: string, bytes: number): number {
+  using file = Deno.openSync(path);
+  const begin = performance.now();
+  const memory = new Uint8Array(bytes);
+  for (let at = 0; at < bytes;) at += file.readSync(memory.subarray(at, at + CHUNK)) ?? bytes;
+  return performance.now() - begin;
+}
+
+/**
+ * Measures so many MiB.
+ *
+ * @param home a directory for images and files
+ * @returns the lines of a table
+ */
+export async function memoryTable(home: string, mib: number, rounds: number): Promise<string[]> {
+  const bytes = mib * CHUNK;
+  const times = { write: [], checkpoint: [], frozen: [], read: [], restore: [] } as Record<
+    "write" | "checkpoint" | "frozen" | "read" | "restore",
+    number[]
+  >;
+  for (let round = 0; round < rounds; round++) {
+    const path = `${home}/plain`;
+    times.write.push(plainWrite(path, bytes));
+    times.read.push(plainRead(path, bytes));
+    await Deno.remove(path);
+    await using program = await Subject.start("mem_anon", {
+      args: [String(mib)],
+      timeoutMs: 120_000,
+    });
+    const { checkpoint, frozen, restore } = await measureRound(program, `${home}/images`);
+    times.checkpoint.push(checkpoint);
+    times.frozen.push(frozen);
+    times.restore.push(restore);
+  }
+  const row = (name: string, values: number[], base: number[]) => {
+    const time = median(values);
+    return [
+      name,
+      time.toFixed(0),
+      (bytes / 1e6 / time).toFixed(2),
+      (median(base) / time).toFixed(2),
+    ];
+  };
+  return table([
+    ["", "ms", "GB/s", "of the plain one"],
+    row("plain write", times.write, times.write),
+    row("checkpoint", times.checkpoint, times.write),
+    row("of it frozen", times.frozen, times.write),
+    row("plain read", times.read, times.read),
+    row("restore", times.restore, times.read),
+  ], ["left", "right", "right", "right"]);
+}
