@@ -178,7 +178,7 @@ function awk(): Program {
 
 /** sort with little memory: several threads, and files of its own in mid-merge. */
 function sort(): Program {
-  const count = 400_000;
+  const count = 600_000;
   return {
     command: "sort",
     args: ["--parallel=2", "-S", "2M", "-T", ".", "-o", "sorted.txt", "shuffled.txt"],

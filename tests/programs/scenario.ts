@@ -41,9 +41,9 @@ export interface Program {
 /**
  * Checkpoints a program, which kills it, restores it, and has it come to its end.
  *
- * @param times how often, each time a little later
+ * @param times how often, each time at another moment
  */
-export async function killAndRestore(program: Program, times = 1): Promise<void> {
+export async function killAndRestore(program: Program, times = 3): Promise<void> {
   await using images = await Images.create();
   await using subject = await start(program);
   let tree: RestoredTree | undefined;
