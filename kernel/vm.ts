@@ -15,7 +15,7 @@ import { parseArgs } from "node:util";
 import { StasisError } from "../core/errors.ts";
 import { type Variant, VARIANTS } from "./build/series.ts";
 import { ensureKernels } from "./build/kernel.ts";
-import { ensurePackages, PEER_PACKAGES, VM_PACKAGES } from "./packages.ts";
+import { ensurePackages, VM_PACKAGES } from "./packages.ts";
 import { Progress } from "./progress.ts";
 import { runInVm, TIMED_OUT, type VmOptions } from "./vm/run.ts";
 
@@ -81,7 +81,7 @@ if (import.meta.main) {
   try {
     const { kernel: variant, ...options } = parseCommandLine(Deno.args);
     const progress = new Progress();
-    await ensurePackages([...VM_PACKAGES, ...PEER_PACKAGES], (text) => progress.say(text));
+    await ensurePackages(VM_PACKAGES, (text) => progress.say(text));
     const kernel = (await ensureKernels(progress, [variant])).get(variant)!;
     const { status } = await runInVm({ ...options, kernel, output: "inherit" });
     if (status === TIMED_OUT) console.error("the time is up");
