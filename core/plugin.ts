@@ -140,6 +140,8 @@ export interface OperationOptions {
   readonly ignoreFileChange?: boolean;
   /** At restore: paths of images to paths of this machine. */
   readonly remap?: Readonly<Record<string, string>>;
+  /** At a checkpoint: deleted files of at most so many bytes are saved with the images; 1 MiB if absent. */
+  readonly ghostLimit?: bigint;
   /** Let the tree run on after the checkpoint. */
   readonly leaveRunning?: boolean;
   /** At restore: this process, the parent of the restored root, ends before the tree does. */
@@ -288,9 +290,17 @@ export interface FileTable {
    * @param path from the root of this process
    * @param flags `O_*` for opening it at restore
    * @param size in bytes, to be compared at restore; absent for what has none (directories)
+   * @param behind of a deleted file: a path below /proc that leads to it (`core/checkpoint/whereabouts.ts`)
    * @returns the id
    */
-  path(path: string, flags: number, size?: bigint, mode?: number): number;
+  path(path: string, flags: number, size?: bigint, mode?: number, behind?: string): number;
+  /**
+   * Says that the file of an entry was deleted, and saves it with its contents.
+   *
+   * @param id the id of a regular file entry, whose name is the path that the file had
+   * @param behind a path below /proc that leads to it (`core/checkpoint/whereabouts.ts`)
+   */
+  ghost(id: number, behind: string): void;
 }
 
 /** Saves one kind of open file description. */

@@ -7,7 +7,8 @@ import type { file_entry } from "../../images/gen/fdinfo_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../errors.ts";
-import type { RestoredFiles } from "../plugin.ts";
+import type { RestoredFiles, TreePlanner } from "../plugin.ts";
+import { Ghosts } from "./ghosts.ts";
 
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
@@ -19,9 +20,14 @@ const O_NOCTTY = 0o400;
 export function restoredFiles(
   images: ImageDirectory,
   remap: Readonly<Record<string, string>>,
-): RestoredFiles & { readonly all: ReadonlyMap<number, file_entry> } {
+): RestoredFiles & {
+  readonly all: ReadonlyMap<number, file_entry>;
+  /** Adds the making of deleted files to the seed's program. Before it none of them can be opened. */
+  planGhosts(tree: TreePlanner): void;
+} {
   const entries = images.has(FILES, null) ? images.readList(FILES, null) : [];
   const all = new Map(entries.map((entry) => [entry.id, entry]));
+  const ghosts = new Ghosts(images);
   const get = (id: number): file_entry => {
     const entry = all.get(id);
     if (entry === undefined) {
@@ -44,9 +50,11 @@ export function restoredFiles(
     all,
     get,
     pathOf,
+    planGhosts: (tree) => ghosts.plan(tree, regular),
     open(program, id, flags = regular(id).flags) {
       const kept = (flags & ~ONCE) | O_CLOEXEC | O_NOCTTY;
-      return program.call("openat", AT_FDCWD, pathOf(id), kept, 0);
+      const ghost = ghosts.open(program, id, kept);
+      return ghost ?? program.call("openat", AT_FDCWD, pathOf(id), kept, 0);
     },
   };
 }

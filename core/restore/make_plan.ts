@@ -122,6 +122,7 @@ function planAll(
     }
     plan.tasks.push(task);
   }
+  files.planGhosts(plan);
   return complete(plan, tasks, cores);
 }
 

@@ -9,7 +9,10 @@
  * `fs/open.c`), but images may come from elsewhere. Files of /proc/PID of the tree open like any other:
  * by then the tasks exist, and have their pids.
  *
- * Refused at the checkpoint: deleted files, paths that lead elsewhere, locks and leases. Refused at restore,
+ * Deleted files are saved with their contents and made anew (`core/checkpoint/ghosts.ts`,
+ * `core/restore/ghosts.ts`). One that has another name in the same directory is saved by that name.
+ *
+ * Refused at the checkpoint: paths that lead elsewhere, locks and leases. Refused at restore,
  * all at once and before anything is built: files that are gone, of another type or another size. A log
  * that is only appended to may grow meanwhile, so its size is not saved (as in CRIU).
  *
@@ -22,10 +25,11 @@ import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument } from "../../core/remote/program.ts";
 import { fd_types } from "../../images/gen/fdinfo_pb.ts";
 import type { reg_file_entry } from "../../images/gen/regfile_pb.ts";
-import { FILES, REMAP_FPATH } from "../../images/kinds/files.ts";
+import { remap_type } from "../../images/gen/remap-file-path_pb.ts";
+import { FILES, GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { checkFiles } from "./load.ts";
-import { lockProblem, pathProblem } from "./survey.ts";
+import { located, lockProblem, pathProblem } from "./survey.ts";
 
 const SEEK_SET = 0;
 /** CRIU's position of what has none. */
@@ -35,17 +39,19 @@ const NO_POSITION = 0xffff_ffff_ffff_ffffn;
 export const files: Plugin = definePlugin({
   name: "files",
   description: "open regular files, directories and simple devices",
-  images: [FILES],
+  images: [FILES, REMAP_FPATH, GHOST_FILE],
   checkpoint: (session) => ({
     descriptors: [{
       kind: "file",
       claims: (descriptor) =>
         isPlainFile(descriptor) && !isNamedExternal(session.options, descriptor),
-      survey: (descriptor) => lockProblem(descriptor) ?? pathProblem(descriptor),
+      survey: (descriptor) => lockProblem(descriptor) ?? pathProblem(descriptor, session.options),
       dump({ descriptor, id, fown }) {
-        const { info, link, identity } = descriptor;
+        const { info, identity } = descriptor;
+        const { path, behind } = located(descriptor, session.options);
+        if (behind !== undefined) session.files.ghost(id, behind);
         const flags = info.flags & ~O.CLOEXEC;
-        const sized = (identity.mode & S_IFMT) === S_IFREG && !isLog(flags);
+        const sized = behind === undefined && (identity.mode & S_IFMT) === S_IFREG && !isLog(flags);
         return {
           type: fd_types.REG,
           reg: {
@@ -53,7 +59,7 @@ export const files: Plugin = definePlugin({
             flags,
             pos: info.pos,
             fown,
-            name: link.text,
+            name: path,
             mode: identity.mode,
             size: sized ? BigInt(identity.size) : undefined,
           },
@@ -66,11 +72,17 @@ export const files: Plugin = definePlugin({
       const { images, options } = session;
       if (!images.has(FILES, null)) return;
       const entries = images.readList(FILES, null);
-      checkFiles(entries.flatMap(({ reg }) => reg === undefined ? [] : [reg]), context, options);
-      if (images.has(REMAP_FPATH, null) && images.readList(REMAP_FPATH, null).length > 0) {
+      const remaps = images.has(REMAP_FPATH, null) ? images.readList(REMAP_FPATH, null) : [];
+      // Deleted files are not looked for: they are made anew.
+      const ghosts = new Set(remaps.map(({ origId }) => origId));
+      const named = entries.flatMap(({ id, reg }) =>
+        reg === undefined || ghosts.has(id) ? [] : [reg]
+      );
+      checkFiles(named, context, options);
+      if (remaps.some(({ remapType }) => remapType !== remap_type.GHOST)) {
         context.problem({
-          what: "the images have files that were deleted or had another name (remap-fpath.img)",
-          hint: "such files cannot be restored yet",
+          what: "the images have files under names that CRIU made for them, or of ended tasks",
+          hint: "such files (remap-fpath.img: LINKED, PROCFS) cannot be restored yet",
         });
       }
     },

@@ -1,23 +1,39 @@
 /**
- * Whether an open file can be opened again by its path.
+ * Whether an open file can be opened again by its path, or saved itself.
  *
  * @module
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import type { Problem } from "../../core/errors.ts";
+import { findFile, type Lost, type Whereabouts } from "../../core/checkpoint/whereabouts.ts";
+import { type Problem, StasisError } from "../../core/errors.ts";
 import type { FileLock } from "../../core/linux/procfs/mod.ts";
-import { S_IFDIR, S_IFLNK, S_IFMT } from "./kinds.ts";
+import type { OperationOptions } from "../../core/plugin.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 
-/**
- * Says why a file with a path cannot be opened again by it.
- *
- * The text of the link alone does not tell: a name may really end in " (deleted)", another file may have
- * taken the name, or a mount may hide it. What stat(2) says of the path and of the descriptor does.
- */
-export function pathProblem(descriptor: Descriptor): Finding | undefined {
-  const { link, identity, fd } = descriptor;
+/** Where the file of a descriptor is to be found at restore. */
+export function locate(descriptor: Descriptor, options: OperationOptions): Whereabouts | Lost {
+  const { pid, fd, link, identity } = descriptor;
+  return findFile(`/proc/${pid}/fd/${fd}`, link.text, `its descriptor ${fd}`, options, identity);
+}
+
+/** Where the file of a descriptor that the survey found is. */
+export function located(descriptor: Descriptor, options: OperationOptions): Whereabouts {
+  // Most names tell by themselves.
+  if (!descriptor.link.deleted) return { path: descriptor.link.text };
+  const found = locate(descriptor, options);
+  if ("path" in found) return found;
+  throw new StasisError("internal", `${found.problem.what}, since the survey`, {
+    pid: descriptor.pid,
+  });
+}
+
+/** Says why a file with a path cannot be opened again by it, nor saved itself. */
+export function pathProblem(
+  descriptor: Descriptor,
+  options: OperationOptions,
+): Finding | undefined {
+  const { link, fd } = descriptor;
   const what = `descriptor ${fd}`;
   if (!link.text.startsWith("/")) {
     return {
@@ -32,48 +48,8 @@ export function pathProblem(descriptor: Descriptor): Finding | undefined {
       hint: "threads are restored after files: close it before the checkpoint",
     };
   }
-  const found = statPath(link.text, identity.mode);
-  if (found !== undefined && isSame(found, descriptor)) return undefined;
-  if (identity.links === 0 || link.deleted && (identity.mode & S_IFMT) === S_IFDIR) {
-    return {
-      what: `its ${what} is a deleted file, ${link.path}, whose contents no path leads to`,
-      hint: "deleted files cannot be saved yet: close it before the checkpoint",
-    };
-  }
-  if (found === undefined) {
-    return {
-      what: link.deleted
-        ? `its ${what} is a file whose name ${link.path} was deleted while other names remain`
-        : `its ${what} is ${link.text}, which does not exist any more`,
-      hint: "give the file its name back (ln), or close it before the checkpoint",
-    };
-  }
-  return {
-    what: `its ${what} is ${link.text}, but that path leads to another file now`,
-    hint: "it was replaced or something is mounted over it: undo that, or close the descriptor",
-  };
-}
-
-function statPath(path: string, mode: number): Deno.FileInfo | undefined {
-  try {
-    return (mode & S_IFMT) === S_IFLNK ? Deno.lstatSync(path) : Deno.statSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-function isSame(found: Deno.FileInfo, { identity }: Descriptor): boolean {
-  if (found.dev !== identity.dev) return false;
-  if (found.ino === identity.ino) return true;
-  // Inodes of /proc/PID come and go with their cache entries (proc_pid_make_inode() of fs/proc/base.c).
-  return found.dev === procDevice() &&
-    ((found.mode ?? 0) & S_IFMT) === (identity.mode & S_IFMT);
-}
-
-let proc: number | undefined;
-
-function procDevice(): number {
-  return proc ??= Deno.statSync("/proc").dev;
+  const found = locate(descriptor, options);
+  return "problem" in found ? found.problem : undefined;
 }
 
 /** Says that a file has locks or leases, which its path does not bring back. */

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Whereabouts } from "../../core/checkpoint/whereabouts.ts";
 import type { DescriptorDump, DescriptorPlan, FileTable } from "../../core/plugin.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
@@ -16,18 +17,24 @@ import { type Contents, planContents } from "./pipe.ts";
 /** S_IFIFO (inode(7)). */
 export const S_IFIFO = 0o010000;
 
-/** Describes an open fifo. @param pipeId what all descriptions of this fifo have in common */
+/**
+ * Describes an open fifo.
+ *
+ * @param pipeId what all descriptions of this fifo have in common
+ */
 export function fifoImage(
   files: FileTable,
   { descriptor, id, fown }: DescriptorDump,
   pipeId: number,
+  { path, behind }: Whereabouts,
 ) {
-  const { info, link, identity } = descriptor;
+  const { info, identity } = descriptor;
   const flags = info.flags & ~O.CLOEXEC;
   const regfId = files.add((id) => ({
     type: fd_types.REG,
-    reg: { id, flags, pos: 0n, fown, name: link.text, mode: identity.mode },
+    reg: { id, flags, pos: 0n, fown, name: path, mode: identity.mode },
   }));
+  if (behind !== undefined) files.ghost(regfId, behind);
   return { type: fd_types.FIFO, fifo: { id, pipeId, regfId } };
 }
 

@@ -34,7 +34,7 @@ import { fd_types, type file_entry } from "../../images/gen/fdinfo_pb.ts";
 import type { pipe_entry } from "../../images/gen/pipe_pb.ts";
 import { FIFO_DATA, FILES, PIPES_DATA } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
-import { pathProblem } from "../files/survey.ts";
+import { located, pathProblem } from "../files/survey.ts";
 import { loadContents, saveContents } from "./contents.ts";
 import { fifoImage, planFifo, S_IFIFO } from "./fifo.ts";
 import { type Contents, planPipe } from "./pipe.ts";
@@ -80,7 +80,7 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
         (descriptor.info.flags & O.PATH) === 0 && mine(descriptor),
       survey(descriptor) {
         const [pid] = holders.of(descriptor);
-        if (pid === undefined) return pathProblem(descriptor);
+        if (pid === undefined) return pathProblem(descriptor, options);
         return {
           what: `its descriptor ${descriptor.fd} is the fifo ${descriptor.link.text}, which ` +
             `task ${pid} outside of the tree has open too`,
@@ -90,7 +90,7 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
       dump(context) {
         const pipeId = context.descriptor.identity.ino >>> 0;
         saveOnce(FIFO_DATA, pipeId, context.fd);
-        return fifoImage(files, context, pipeId);
+        return fifoImage(files, context, pipeId, located(context.descriptor, options));
       },
     }],
   };

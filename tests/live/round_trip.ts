@@ -90,9 +90,13 @@ export async function startSleeper(setUp: string): Promise<Subject> {
   }
 }
 
-/** Waits until a shell has become `sleep`. */
+/** Waits until a shell has become `sleep`, and that has loaded its libraries and sleeps. */
 export async function becomesSleep(pid: number): Promise<void> {
-  await waitUntil(() => readProcess(pid)?.comm === "sleep", () => `task ${pid} to sleep`);
+  const sleeps = () => /^(35|230) /.test(Deno.readTextFileSync(`/proc/${pid}/syscall`));
+  await waitUntil(
+    () => readProcess(pid)?.comm === "sleep" && sleeps(),
+    () => `task ${pid} to sleep`,
+  );
 }
 
 /** What a checkpoint finds that it cannot save; the target must not notice. */

@@ -1,0 +1,166 @@
+/**
+ * Where a file that the tree refers to is to be found at restore: by its path, by another name that it has,
+ * or nowhere, since it was deleted.
+ *
+ * The text of a link of /proc alone does not tell: a name may really end in " (deleted)", another file may
+ * have taken the name, or a mount may hide it. What stat(2) says of the path and of the link does.
+ *
+ * @module
+ */
+import type { Problem } from "../errors.ts";
+import type { OperationOptions } from "../plugin.ts";
+
+type Finding = Omit<Problem, "plugin" | "pid">;
+
+/** Where a file is. */
+export interface Whereabouts {
+  /** The path to open at restore, from the root of this process. Of a deleted file the one that it had. */
+  readonly path: string;
+  /** Set if it was deleted: the path below /proc that leads to it. */
+  readonly behind?: string;
+}
+
+/** What stat(2) says of the file that is looked for. */
+export interface FileFacts {
+  readonly dev: number;
+  readonly ino: number | null;
+  readonly mode: number | null;
+  /** 0: it has no name any more. */
+  readonly links: number | null;
+}
+
+/** A file that is nowhere, with the reason. */
+export interface Lost {
+  /** Whether it was deleted, and cannot be saved with the images for another reason. */
+  readonly deleted: boolean;
+  readonly problem: Finding;
+}
+
+/** Bytes up to which a deleted file is saved if the user does not say (as in CRIU). */
+export const GHOST_LIMIT: bigint = 1n << 20n;
+/** The contents go through the memory of this process at the checkpoint. */
+const GHOST_MAXIMUM = 1n << 29n;
+
+const DELETED = " (deleted)";
+const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
+const S_IFSOCK = 0o140000;
+
+/**
+ * Looks for a file.
+ *
+ * @param behind a path below /proc that leads to it: `fd/N`, `map_files/...`, `cwd`, `exe`, `root`
+ * @param text what readlink(2) says of that path
+ * @param what it is, for messages: `its descriptor 5`
+ * @param meant what stat(2) says of `behind`, if the caller knows
+ * @throws what `Deno.statSync` throws of `behind`
+ */
+export function findFile(
+  behind: string,
+  text: string,
+  what: string,
+  options: OperationOptions,
+  meant: FileFacts = factsOf(Deno.statSync(behind)),
+): Whereabouts | Lost {
+  const found = lookAt(text, meant);
+  if (found !== undefined && isSame(found, meant)) return { path: text };
+  if (!text.endsWith(DELETED)) return lost(text, what, found !== undefined);
+  const path = text.slice(0, -DELETED.length);
+  // Some file systems leave a deleted directory its links.
+  if (meant.links === 0 || typeOf(meant) === S_IFDIR) {
+    const problem = ghostProblem(behind, `${what} is a deleted file, ${path},`, options);
+    return problem === undefined ? { path, behind } : { deleted: true, problem };
+  }
+  const other = otherName(path, meant);
+  if (other !== undefined) return { path: other };
+  return {
+    deleted: true,
+    problem: {
+      what: `${what} is a file whose name ${path} was deleted while it has other names elsewhere`,
+      hint: "give the file its name back (ln), or close it before the checkpoint",
+    },
+  };
+}
+
+function lost(path: string, what: string, replaced: boolean): Lost {
+  const problem = replaced
+    ? {
+      what: `${what} is ${path}, but that path leads to another file now`,
+      hint: "it was replaced or something is mounted over it: undo that, or close it",
+    }
+    : {
+      what: `${what} is ${path}, which does not exist any more`,
+      hint: "give the file its name back (ln), or close it before the checkpoint",
+    };
+  return { deleted: false, problem };
+}
+
+/** Why a deleted file cannot be saved with its contents. */
+function ghostProblem(
+  behind: string,
+  what: string,
+  { ghostLimit = GHOST_LIMIT }: OperationOptions,
+): Finding | undefined {
+  const { mode, dev, size, blocks } = Deno.statSync(behind);
+  const type = typeOf({ mode });
+  if (dev === procDevice()) {
+    return {
+      what: `${what} which was of a task that has ended, and cannot be saved`,
+      hint: "close it before the checkpoint, or change the directory",
+    };
+  }
+  if (type === S_IFSOCK) return { what: `${what} which cannot be saved: it is a socket` };
+  if (type !== S_IFREG) return undefined;
+  // Holes are not saved; the last block may not be full.
+  const used = Math.min(size, (blocks ?? 0) * 512);
+  if (BigInt(used) > GHOST_MAXIMUM) {
+    return { what: `${what} of ${used} bytes, more than can be saved`, hint: "close it first" };
+  }
+  if (BigInt(used) <= ghostLimit) return undefined;
+  return {
+    what: `${what} of ${used} bytes, more than the limit of ${ghostLimit}`,
+    hint: `raise the limit (--ghost-limit ${used}), or close it before the checkpoint`,
+  };
+}
+
+function factsOf({ dev, ino, mode, nlink }: Deno.FileInfo): FileFacts {
+  return { dev, ino, mode, links: nlink };
+}
+
+function typeOf({ mode }: { readonly mode: number | null }): number {
+  return (mode ?? 0) & S_IFMT;
+}
+
+function lookAt(path: string, meant: { readonly mode: number | null }): FileFacts | undefined {
+  try {
+    return factsOf(typeOf(meant) === S_IFLNK ? Deno.lstatSync(path) : Deno.statSync(path));
+  } catch {
+    return undefined;
+  }
+}
+
+function isSame(found: FileFacts, meant: FileFacts): boolean {
+  if (found.dev !== meant.dev) return false;
+  if (found.ino === meant.ino) return true;
+  // Inodes of /proc/PID come and go with their cache entries (proc_pid_make_inode() of fs/proc/base.c).
+  return found.dev === procDevice() && typeOf(found) === typeOf(meant);
+}
+
+let proc: number | undefined;
+
+function procDevice(): number {
+  return proc ??= Deno.statSync("/proc").dev;
+}
+
+/** Another name of a file in the directory where it had the one that was deleted. */
+function otherName(path: string, meant: FileFacts): string | undefined {
+  const directory = path.slice(0, path.lastIndexOf("/") + 1);
+  try {
+    for (const { name } of Deno.readDirSync(directory)) {
+      const found = lookAt(directory + name, { mode: S_IFLNK });
+      if (found?.dev === meant.dev && found.ino === meant.ino) return directory + name;
+    }
+  } catch {
+    // The directory is gone too, or not to be read.
+  }
+  return undefined;
+}

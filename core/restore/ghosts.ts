@@ -1,0 +1,327 @@
+/**
+ * Deleted files at restore. The seed makes each anew under the name that it had, keeps hold of it by a
+ * descriptor that every task inherits, and deletes it again at once, before anything is written to it: so
+ * nothing is left behind whatever happens later. Whoever needs the file opens it through that descriptor.
+ *
+ * The descriptor that is kept is of O_PATH: one for writing would forbid to execute the file. It is opened
+ * by each name that the file had, since what the kernel tells of an open file's path is the name by which it
+ * was opened. What cannot be opened through /proc (O_NOFOLLOW, O_PATH of a symbolic link) is opened by name
+ * here, and so is the file of open(O_TMPFILE), which has none and may be given one later.
+ *
+ * @module
+ */
+import type { ghost_file_entry } from "../../images/gen/ghost-file_pb.ts";
+import type { reg_file_entry } from "../../images/gen/regfile_pb.ts";
+import { remap_type } from "../../images/gen/remap-file-path_pb.ts";
+import { decodeGhostChunks } from "../../images/ghost_chunks.ts";
+import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
+import { joinMicroseconds } from "../../images/time.ts";
+import { StasisError } from "../errors.ts";
+import { AT_FDCWD, O } from "../linux/fcntl.ts";
+import { defineStruct } from "../linux/struct.ts";
+import type { TreePlanner } from "../plugin.ts";
+import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
+
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
+const S_IFIFO = 0o010000;
+/** At most so much by one sendfile(2), which moves less than 2 GiB. */
+const STEP = 1n << 30n;
+
+/** Two of `struct timespec`: times of access and of modification. */
+const Times = defineStruct("timespec[2]", 32, {
+  access: [0, "i64"],
+  accessNs: [8, "i64"],
+  change: [16, "i64"],
+  changeNs: [24, "i64"],
+});
+
+/** A stretch of contents: where in the file, and where in the image. */
+interface Stretch {
+  readonly offset: bigint;
+  readonly source: bigint;
+  readonly size: bigint;
+}
+
+/** A deleted file and the entries that mean it. */
+interface Ghost {
+  readonly id: number;
+  readonly file: ghost_file_entry;
+  readonly stretches: readonly Stretch[];
+  readonly users: readonly reg_file_entry[];
+}
+
+/** How the tasks get at an entry's file. */
+interface Handle {
+  readonly service: number;
+  /** The entry's own description, or one to open the file through. */
+  readonly own: boolean;
+}
+
+/** The ids of the entries of `files.img` that mean deleted files, each with the id of the ghost. */
+export function ghostIds(images: ImageDirectory): ReadonlyMap<number, number> {
+  const ids = new Map<number, number>();
+  if (!images.has(REMAP_FPATH, null)) return ids;
+  for (const { origId, remapId, remapType } of images.readList(REMAP_FPATH, null)) {
+    if (remapType === remap_type.GHOST) ids.set(origId, remapId);
+  }
+  return ids;
+}
+
+/** The deleted files of a tree. */
+export class Ghosts {
+  readonly #images: ImageDirectory;
+  readonly #handles = new Map<number, Handle>();
+
+  constructor(images: ImageDirectory) {
+    this.#images = images;
+  }
+
+  /**
+   * Adds the making of all ghosts to the seed's program.
+   *
+   * @param entryOf a regular file entry by its id
+   * @throws {StasisError} `conflict` where a file cannot be made; `bad-image`
+   */
+  plan(tree: TreePlanner, entryOf: (id: number) => reg_file_entry): void {
+    const users = Map.groupBy(ghostIds(this.#images), ([, ghost]) => ghost);
+    for (const [id, entries] of users) {
+      const { file, stretches } = readGhost(this.#images, id);
+      const ghost = { id, file, stretches, users: entries.map(([user]) => entryOf(user)) };
+      const temporary = ghost.users.find(({ flags }) => (flags & O.TMPFILE) !== 0);
+      if (temporary === undefined) this.#planNamed(tree, ghost);
+      else this.#planTemporary(tree, ghost, temporary);
+    }
+  }
+
+  /** Adds the call that opens an entry's file if that is a ghost. @returns undefined if it is none */
+  open(program: SyscallProgram, id: number, flags: number): CallResult | undefined {
+    const handle = this.#handles.get(id);
+    if (handle === undefined) return undefined;
+    if (handle.own) return program.call("fcntl", handle.service, F_DUPFD_CLOEXEC, 0);
+    const through = flags & ~(O.NOFOLLOW | O.TMPFILE);
+    return program.call("openat", AT_FDCWD, `/proc/self/fd/${handle.service}`, through, 0);
+  }
+
+  #planNamed(tree: TreePlanner, ghost: Ghost): void {
+    const { seed } = tree;
+    const { file, users } = ghost;
+    const names = new Map<string, string>();
+    for (const { id } of users) {
+      const path = tree.files.pathOf(id);
+      if (!names.has(path)) names.set(path, freeName(path, ghost.id));
+    }
+    const paths = [...names.values()];
+    const missing = new Set(paths.flatMap(missingParents));
+    for (const directory of missing) seed.call("mkdirat", AT_FDCWD, directory, 0o700);
+    const [first] = paths as [string];
+    const writable = planMake(seed, first, file);
+    for (const path of paths.slice(1)) seed.call("linkat", AT_FDCWD, first, AT_FDCWD, path, 0);
+    if (writable === undefined) planProperties(seed, AT_FDCWD, first, file);
+    const kept: [fd: CallResult, service: number][] = [];
+    for (const [path, name] of names) {
+      const hold = (flags: number): number => {
+        const service = tree.service();
+        kept.push([seed.call("openat", AT_FDCWD, name, flags | O.NOFOLLOW, 0), service]);
+        return service;
+      };
+      const through = hold(O.PATH);
+      for (const { id, flags } of users) {
+        if (tree.files.pathOf(id) !== path) continue;
+        const own = isOwn(flags, file.mode);
+        this.#handles.set(id, { service: own ? hold(ownFlags(flags)) : through, own });
+      }
+    }
+    const isDirectory = (file.mode & S_IFMT) === S_IFDIR;
+    for (const path of paths) {
+      if (isDirectory) seed.call("rmdir", path);
+      else seed.call("unlink", path);
+    }
+    for (const directory of [...missing].reverse()) seed.call("rmdir", directory);
+    for (const [fd, service] of kept) tree.keep(fd, service);
+    if (writable === undefined) return;
+    this.#planContents(tree, writable, ghost);
+    planProperties(seed, writable, undefined, file);
+    seed.call("close", writable);
+  }
+
+  /** The file of open(O_TMPFILE): its maker's own description is the one that makes it. */
+  #planTemporary(tree: TreePlanner, ghost: Ghost, maker: reg_file_entry): void {
+    const { seed } = tree;
+    const path = tree.files.pathOf(maker.id);
+    const directory = path.slice(0, path.lastIndexOf("/")) || "/";
+    const missing = missingParents(path);
+    for (const one of missing) seed.call("mkdirat", AT_FDCWD, one, 0o700);
+    // sendfile(2) does not append; the flag is set in the task.
+    const flags = maker.flags & ~(O.APPEND | O.ASYNC | O.DIRECT);
+    const fd = seed.call("openat", AT_FDCWD, directory, flags | O.TMPFILE | O.DIRECTORY, 0o600);
+    for (const one of missing.reverse()) seed.call("rmdir", one);
+    const service = tree.service();
+    this.#planContents(tree, fd, ghost);
+    seed.call("lseek", fd, 0, 0);
+    planProperties(seed, fd, undefined, ghost.file);
+    tree.keep(fd, service);
+    for (const { id } of ghost.users) this.#handles.set(id, { service, own: id === maker.id });
+  }
+
+  #planContents(tree: TreePlanner, fd: Argument, { id, file, stretches }: Ghost): void {
+    const { seed } = tree;
+    const last = stretches.at(-1);
+    const size = file.size || (last === undefined ? 0n : last.offset + last.size);
+    if (size > 0n) seed.call("ftruncate", fd, size);
+    if (last === undefined) return;
+    const source = tree.serviceFile(this.#images.pathOf(GHOST_FILE, id), O.RDONLY);
+    for (const { offset, source: from, size } of stretches) {
+      seed.call("lseek", fd, offset, 0);
+      for (let done = 0n; done < size;) {
+        const part = size - done < STEP ? size - done : STEP;
+        const position = seed.data(word(from + done), "offset");
+        seed.expect(part, "sendfile", fd, source, position, part);
+        done += part;
+      }
+    }
+  }
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+
+function word(value: bigint): Uint8Array {
+  return new Uint8Array(BigInt64Array.of(value).buffer);
+}
+
+/** Whether only a description that was opened by name, and not through /proc, is like this one. */
+function isOwn(flags: number, mode: number): boolean {
+  if ((flags & O.PATH) !== 0) return true;
+  // A fifo is opened in a certain order, by the task.
+  return (flags & O.NOFOLLOW) !== 0 && (mode & S_IFMT) !== S_IFIFO;
+}
+
+function ownFlags(flags: number): number {
+  return flags & ~(O.CREAT | O.EXCL | O.TRUNC | O.ASYNC) | O.NOCTTY;
+}
+
+/** Adds the call that makes the file. @returns a descriptor to write to, of a regular file */
+function planMake(
+  seed: SyscallProgram,
+  path: string,
+  { mode, rdev, symlnkTarget }: ghost_file_entry,
+): CallResult | undefined {
+  switch (mode & S_IFMT) {
+    case S_IFREG: {
+      const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
+      return seed.call("openat", AT_FDCWD, path, flags, 0o600);
+    }
+    case S_IFDIR:
+      seed.call("mkdirat", AT_FDCWD, path, 0o700);
+      return undefined;
+    case S_IFLNK:
+      seed.call("symlinkat", symlnkTarget, AT_FDCWD, path);
+      return undefined;
+    default:
+      seed.call("mknodat", AT_FDCWD, path, mode & S_IFMT | 0o600, rdev);
+      return undefined;
+  }
+}
+
+/** Adds calls that set owner, mode and times, by descriptor or by path. A change of owner takes set-user-id bits. */
+function planProperties(
+  seed: SyscallProgram,
+  at: Argument,
+  path: string | undefined,
+  { uid, gid, mode, atim, mtim }: ghost_file_entry,
+): void {
+  const permissions = mode & 0o7777;
+  if (path === undefined) {
+    seed.call("fchown", at, uid, gid);
+    seed.call("fchmod", at, permissions);
+  } else {
+    seed.call("fchownat", at, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+    // Symbolic links have no mode of their own.
+    if ((mode & S_IFMT) !== S_IFLNK) seed.call("fchmodat", at, path, permissions);
+  }
+  if (atim === undefined || mtim === undefined) return;
+  const access = joinMicroseconds(atim.tvSec, atim.tvUsec);
+  const change = joinMicroseconds(mtim.tvSec, mtim.tvUsec);
+  const SECOND = 1_000_000_000n;
+  const times = Times.make({
+    access: access / SECOND,
+    accessNs: access % SECOND,
+    change: change / SECOND,
+    changeNs: change % SECOND,
+  });
+  const flags = path === undefined ? 0 : AT_SYMLINK_NOFOLLOW;
+  seed.call("utimensat", at, path ?? 0, seed.data(times, "times"), flags);
+}
+
+/** Reads a ghost and finds out where its contents lie in its image. */
+function readGhost(
+  images: ImageDirectory,
+  id: number,
+): { readonly file: ghost_file_entry; readonly stretches: readonly Stretch[] } {
+  const { message: file, extra } = images.readEntry(GHOST_FILE, id);
+  if (extra === undefined || extra.length === 0) return { file, stretches: [] };
+  const path = images.pathOf(GHOST_FILE, id);
+  // What follows the message goes to the end of the image.
+  const begin = Deno.statSync(path).size - extra.length;
+  const at = (data: Uint8Array): bigint => BigInt(begin + data.byteOffset - extra.byteOffset);
+  const chunks = file.chunks ? decodeGhostChunks(extra) : [{ offset: 0n, data: extra }];
+  if (chunks === undefined) {
+    throw new StasisError("bad-image", `the contents in ${path} are damaged`);
+  }
+  const stretches = chunks.map(({ offset, data }) => ({
+    offset,
+    source: at(data),
+    size: BigInt(data.length),
+  }));
+  return { file, stretches };
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** The path itself, or one beside it if somebody has that by now. */
+export function freeName(
+  path: string,
+  id: number,
+  taken: (path: string) => boolean = exists,
+): string {
+  let name = path;
+  for (let attempt = 0; taken(name); attempt++) {
+    name = `${path}.stasis-${id}${attempt === 0 ? "" : `-${attempt}`}`;
+  }
+  return name;
+}
+
+/** The directories above a path that do not exist, outermost first. @throws {StasisError} `conflict` */
+function missingParents(path: string): string[] {
+  const missing: string[] = [];
+  for (let at = parentOf(path); at !== "/"; at = parentOf(at)) {
+    try {
+      if (Deno.statSync(at).isDirectory) break;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) {
+        throw new StasisError("conflict", `the deleted file ${path} cannot be made: ${error}`);
+      }
+      missing.unshift(at);
+      continue;
+    }
+    throw new StasisError("conflict", `the deleted file ${path} was in a directory ${at}`, {
+      hint: "something else has that path now: move it away",
+    });
+  }
+  return missing;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
