@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { findFile } from "../../core/checkpoint/whereabouts.ts";
 import { StasisError } from "../../core/errors.ts";
 import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { MAP, PR, PROT } from "../../core/linux/mman.ts";
@@ -11,6 +12,7 @@ import type {
   CheckpointHooks,
   CheckpointSession,
   FrozenTask,
+  OperationOptions,
   SurveyContext,
 } from "../../core/plugin.ts";
 import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
@@ -26,7 +28,6 @@ import { SharedObjects } from "./shared_objects.ts";
 import { extraOf, type VmaImage } from "./vma_image.ts";
 
 const O_RDONLY = 0;
-const DELETED = " (deleted)";
 
 /** What only the task itself can tell. */
 interface Told {
@@ -44,7 +45,7 @@ interface Told {
 
 /** Makes the hooks for one checkpoint. */
 export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
-  const files = new MappedFiles();
+  const files = new MappedFiles(session.options);
   const shared = new SharedObjects(session);
   const told = new Map<number, Told>();
   const found = new Map<number, TaskPages>();
@@ -61,7 +62,7 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
 
     survey(tree) {
       files.forget();
-      for (const { pid } of tree.tasks) surveyExecutable(pid, tree);
+      for (const { pid } of tree.tasks) surveyExecutable(pid, tree, session.options);
     },
 
     collectTask(task, program) {
@@ -149,47 +150,30 @@ function guardImage(start: bigint, size: bigint): VmaImage {
   };
 }
 
-function surveyExecutable(pid: number, tree: SurveyContext): void {
+function surveyExecutable(pid: number, tree: SurveyContext, options: OperationOptions): void {
   const link = readTaskLink(pid, "exe");
   if (link === undefined) return;
-  if (link.endsWith(DELETED) && !exists(link)) {
-    tree.problem({
-      pid,
-      what: `its executable ${link.slice(0, -DELETED.length)} was deleted`,
-      hint: "restart the program if the file was replaced by an update",
-    });
-  } else if (!isSameFile(`/proc/${pid}/exe`, link)) {
-    tree.problem({
-      pid,
-      what: `its executable ${link} is another file by now, or not to be found from here`,
-      hint: "run in the mount namespace of the process, or restart it if the file was replaced",
-    });
-  }
-}
-
-function exists(path: string): boolean {
   try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isSameFile(a: string, b: string): boolean {
-  try {
-    const first = Deno.statSync(a), second = Deno.statSync(b);
-    return first.dev === second.dev && first.ino === second.ino;
-  } catch {
-    return false;
+    const found = findFile(`/proc/${pid}/exe`, link, "its executable", options);
+    if ("problem" in found) tree.problem({ pid, ...found.problem });
+  } catch (error) {
+    // A task of a running tree may end at any moment.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
 function saveExecutable(pid: number, session: CheckpointSession): number {
-  const path = readTaskLink(pid, "exe");
-  if (path === undefined) {
+  const link = readTaskLink(pid, "exe");
+  if (link === undefined) {
     throw new StasisError("unsupported", `task ${pid} has no executable`, { pid });
   }
-  const { size, mode } = Deno.statSync(path);
-  return session.files.path(path, O_RDONLY, BigInt(size), mode ?? undefined);
+  const exe = `/proc/${pid}/exe`;
+  const found = findFile(exe, link, "its executable", session.options);
+  if ("problem" in found) {
+    throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
+  }
+  const { path, behind } = found;
+  const { size, mode } = Deno.statSync(exe);
+  const known = behind === undefined ? BigInt(size) : undefined;
+  return session.files.path(path, O_RDONLY, known, mode ?? undefined, behind);
 }

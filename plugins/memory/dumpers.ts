@@ -130,11 +130,11 @@ export function mappingDumpers(
       claims: (vma, task) => isFile(vma) && !files.of(vma, task).isDevice,
       survey: (vma, task) => surveyFlags(vma) ?? files.problemOf(vma, task),
       dump(vma, task) {
-        const { size, mode } = files.of(vma, task.proc);
+        const { path, size, mode, behind } = files.of(vma, task.proc);
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | (vma.shared ? VMA_FILE_SHARED : VMA_FILE_PRIVATE),
           anonymous: false,
-          shmid: BigInt(session.files.path(vma.name, O_RDONLY, size, mode)),
+          shmid: BigInt(session.files.path(path, O_RDONLY, size, mode, behind)),
           fdflags: writableFile(vma) ? O_RDWR : O_RDONLY,
         });
       },

@@ -1,14 +1,20 @@
 /**
- * Whether a mapped file can be opened again by its path.
+ * Whether a mapped file can be opened again by its path, or saved itself.
  *
  * @module
  */
 import type { Task } from "../../core/checkpoint/task.ts";
+import { findFile } from "../../core/checkpoint/whereabouts.ts";
 import type { Problem } from "../../core/errors.ts";
 import { errnoOf, type Vma } from "../../core/linux/procfs/mod.ts";
+import type { OperationOptions } from "../../core/plugin.ts";
 
 /** What a mapped file is. */
 export interface MappedFile {
+  /** Its path at restore. */
+  readonly path: string;
+  /** Of a deleted file that is saved itself: where `/proc` leads to it. */
+  readonly behind?: string;
   /** In bytes; absent for what has none. */
   readonly size?: bigint;
   /** `st_mode`. */
@@ -27,6 +33,11 @@ const DEV_ZERO = 0x105;
 export class MappedFiles {
   readonly #known = new Map<string, MappedFile>();
   readonly #told = new Set<string>();
+  readonly #options: OperationOptions;
+
+  constructor(options: OperationOptions) {
+    this.#options = options;
+  }
 
   /** Forgets everything: the target has run since. */
   forget(): void {
@@ -49,7 +60,7 @@ export class MappedFiles {
     const { dev, inode, name, deleted } = vma;
     const key = `${dev.major}:${dev.minor}:${inode}:${deleted ? 1 : 0}:${name}`;
     let file = this.#known.get(key);
-    if (file === undefined) this.#known.set(key, file = look(vma, task));
+    if (file === undefined) this.#known.set(key, file = look(vma, task, this.#options));
     return file;
   }
 }
@@ -59,32 +70,25 @@ export function mapFilesPath(pid: number, vma: Pick<Vma, "start" | "end">): stri
   return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
 }
 
-function look(vma: Vma, task: Task): MappedFile {
+function look(vma: Vma, task: Task, options: OperationOptions): MappedFile {
   const { name, deleted } = vma;
+  if (deleted) return lookBehind(vma, task, options);
   let info: Deno.FileInfo;
   try {
     info = Deno.statSync(name);
   } catch (error) {
-    const problem = deleted
-      ? {
-        what: `it has ${name} mapped, a file that was deleted`,
-        hint: "restart the program if the file was replaced by an update",
-      }
-      : {
-        what: `it has ${name} mapped, which cannot be found from here (${
-          errnoOf(error) ?? String(error)
-        })`,
-        hint: "run in the mount namespace of the process",
-      };
-    return { mode: 0, isDevice: false, problem };
+    const problem = {
+      what: `it has ${name} mapped, which cannot be found from here (${
+        errnoOf(error) ?? String(error)
+      })`,
+      hint: "run in the mount namespace of the process",
+    };
+    return { path: name, mode: 0, isDevice: false, problem };
   }
-  const mode = info.mode ?? 0;
-  const type = mode & S_IFMT;
-  const isZero = type === S_IFCHR && info.rdev === DEV_ZERO;
-  const isDevice = type !== S_IFREG && !isZero;
   if (!isSame(info, vma, task)) {
     return {
-      mode,
+      path: name,
+      mode: info.mode ?? 0,
       isDevice: false,
       problem: {
         what: `it has a file mapped that was ${name}; another one has that path now`,
@@ -92,6 +96,37 @@ function look(vma: Vma, task: Task): MappedFile {
       },
     };
   }
+  return { path: name, ...describe(info) };
+}
+
+/** Looks at what was deleted, or has a name that ends as if it were. */
+function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile {
+  const { name } = vma;
+  const behind = mapFilesPath(task.pid, vma);
+  try {
+    const text = Deno.readLinkSync(behind);
+    const found = findFile(behind, text, "a file that it has mapped", options);
+    if ("problem" in found) {
+      return { path: name, mode: 0, isDevice: false, problem: found.problem };
+    }
+    const { size, ...rest } = describe(Deno.statSync(behind));
+    return found.behind === undefined ? { ...found, ...rest, size } : { ...found, ...rest };
+  } catch (error) {
+    const problem = {
+      what: `it has a deleted file mapped, ${name}, which cannot be looked at (${
+        errnoOf(error) ?? String(error)
+      })`,
+      hint: "run as root, or with CAP_CHECKPOINT_RESTORE",
+    };
+    return { path: name, mode: 0, isDevice: false, problem };
+  }
+}
+
+function describe(info: Deno.FileInfo): Pick<MappedFile, "mode" | "isDevice" | "size"> {
+  const mode = info.mode ?? 0;
+  const type = mode & S_IFMT;
+  const isZero = type === S_IFCHR && info.rdev === DEV_ZERO;
+  const isDevice = type !== S_IFREG && !isZero;
   return { mode, isDevice, size: type === S_IFREG ? BigInt(info.size) : undefined };
 }
 

@@ -6,6 +6,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { task_extra_entrySchema } from "../../images/gen/task_pb.ts";
 import { FS } from "../../images/kinds/files.ts";
+import { findFile } from "../../core/checkpoint/whereabouts.ts";
+import { StasisError } from "../../core/errors.ts";
 import {
   readCoredumpFilter,
   readLimits,
@@ -141,13 +143,18 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   }
 
   function directory(pid: number, link: "cwd" | "root"): number {
-    const path = readTaskLink(pid, link) ?? "/";
-    const { mode } = Deno.statSync(`/proc/${pid}/${link}`);
-    return session.files.path(path, 0, undefined, mode ?? undefined);
+    const directory = `/proc/${pid}/${link}`;
+    const text = readTaskLink(pid, link) ?? "/";
+    const found = findFile(directory, text, `its ${link}`, session.options);
+    if ("problem" in found) {
+      throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
+    }
+    const { mode } = Deno.statSync(directory);
+    return session.files.path(found.path, 0, undefined, mode ?? undefined, found.behind);
   }
 
   return {
-    survey: surveyTasks,
+    survey: (tree) => surveyTasks(tree, session.options),
     collectTask,
     collectThread,
     dumpTask,

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { findFile } from "../../core/checkpoint/whereabouts.ts";
 import { StasisError } from "../../core/errors.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import {
@@ -13,7 +14,7 @@ import {
   readNamespaces,
   readTaskLink,
 } from "../../core/linux/procfs/mod.ts";
-import type { SurveyContext } from "../../core/plugin.ts";
+import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
 
 /** Names of namespaces for people. */
 const WHAT: Readonly<Record<string, string>> = {
@@ -53,7 +54,10 @@ function threadNamespaces(pid: number, tid: number): Namespaces {
 }
 
 /** The survey of this plugin. */
-export function surveyTasks({ tasks, problem, frozen }: SurveyContext): void {
+export function surveyTasks(
+  { tasks, problem, frozen }: SurveyContext,
+  options: OperationOptions,
+): void {
   const own = readNamespaces(Deno.pid);
   for (const task of tasks) {
     const { pid } = task;
@@ -81,8 +85,8 @@ export function surveyTasks({ tasks, problem, frozen }: SurveyContext): void {
           surveySharing(pid, tid, problem);
         }
       }
-      surveyPath(pid, "cwd", "working directory", problem);
-      surveyPath(pid, "root", "root directory", problem);
+      surveyPath(pid, "cwd", "working directory", problem, options);
+      surveyPath(pid, "root", "root directory", problem, options);
       if ((task.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER) {
         problem({ pid, what: "it is an I/O flusher (PR_SET_IO_FLUSHER), which cannot be saved" });
       }
@@ -105,25 +109,21 @@ function surveySharing(pid: number, tid: number, problem: SurveyContext["problem
   }
 }
 
-/** Whether the path that the kernel tells leads to the directory that it means. */
+/** Whether a directory is where the kernel tells that it is, or was deleted and can be made anew. */
 function surveyPath(
   pid: number,
   link: "cwd" | "root",
   what: string,
   problem: SurveyContext["problem"],
+  options: OperationOptions,
 ): void {
   const path = readTaskLink(pid, link);
   if (path === undefined) return;
   try {
-    const meant = Deno.statSync(`/proc/${pid}/${link}`);
-    const found = Deno.statSync(path);
-    if (meant.dev === found.dev && meant.ino === found.ino) return;
-  } catch {
-    // Not there, or not to be looked at.
+    const found = findFile(`/proc/${pid}/${link}`, path, `its ${what}`, options);
+    if ("problem" in found) problem({ pid, ...found.problem });
+  } catch (error) {
+    // A task of a running tree may end at any moment.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  problem({
-    pid,
-    what: `its ${what} "${path}" cannot be reached by that path any more`,
-    hint: "it has been deleted, or is covered by a mount",
-  });
 }
