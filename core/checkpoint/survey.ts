@@ -90,12 +90,13 @@ function checkRoot(task: Task): void {
   }
 }
 
-/** How often a survey of a running tree is begun anew because tasks ended under it. */
+/** How often a running tree is looked at until two looks in a row agree. */
 const ATTEMPTS = 10;
 
 /**
- * Lets the core and all plugins look at a running tree, of which tasks may end meanwhile. Where they keep
- * doing so, only the survey of the frozen tree decides.
+ * Lets the core and all plugins look at a running tree. What they read belongs to different moments: tasks
+ * end meanwhile, a descriptor is closed and its number is that of another file. So a problem counts when it
+ * is seen twice in a row, and where no two looks agree, the survey of the frozen tree decides.
  *
  * @throws {StasisError} `unsupported` with all problems, if there are any
  */
@@ -103,14 +104,30 @@ export async function surveyRunning(
   root: number,
   plugins: readonly Hooked<CheckpointHooks>[],
 ): Promise<void> {
+  let last: StasisError | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     try {
       return await survey(findTree(root), plugins, false);
     } catch (error) {
-      if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
-      if (error.pid === root || !exists(root)) throw error;
+      if (!(error instanceof StasisError) || !mayPass(error) || !exists(root)) throw error;
+      const both = error.problems.filter((problem) => last?.problems.some(isSame(problem)));
+      if (both.length > 0) throw refuse(new Task(root), both);
+      if (error.code === "syscall" && error.message === last?.message) throw error;
+      last = error;
     }
   }
+}
+
+/** Whether the next look may find nothing wrong any more. What is wrong with the root itself stays. */
+function mayPass({ code, problems }: StasisError): boolean {
+  return code === "no-such-task" || code === "syscall" ||
+    (code === "unsupported" && problems.length > 0);
+}
+
+function isSame(one: Problem): (other: Problem) => boolean {
+  return (other) =>
+    one.pid === other.pid && one.tid === other.tid && one.plugin === other.plugin &&
+    one.what === other.what;
 }
 
 function exists(pid: number): boolean {

@@ -1,0 +1,87 @@
+/** What a survey sees of a running tree may be gone, or have become another thing, a moment later. */
+import assert from "@std/assert";
+import { surveyRunning } from "../../core/checkpoint/survey.ts";
+import { type CheckpointHooks, definePlugin, StasisError, type SurveyContext } from "../../mod.ts";
+import { Subject } from "../harness/subject.ts";
+
+/** A plugin that claims all there is, and says what it is told to at each look. */
+function surveyor(looks: readonly ((context: SurveyContext) => void)[]) {
+  let count = 0;
+  const claimed = {
+    kind: "all",
+    claims: () => true,
+    dump: () => {
+      throw new Error("nothing is dumped here");
+    },
+  };
+  const hooks: CheckpointHooks = {
+    survey(context) {
+      looks[Math.min(count++, looks.length - 1)]!(context);
+    },
+    descriptors: [claimed],
+    mappings: [claimed],
+  };
+  const plugin = definePlugin({ name: "surveyor", description: "looks" });
+  return { hooked: [{ plugin, hooks }], count: () => count };
+}
+
+const says = (...whats: string[]) => (context: SurveyContext) => {
+  for (const what of whats) context.problem({ pid: context.root.pid, what });
+};
+const fails = (code: "syscall" | "no-such-task", message: string) => (context: SurveyContext) => {
+  throw new StasisError(code, message, { pid: context.root.pid });
+};
+
+async function withSleep(body: (pid: number) => Promise<void>): Promise<void> {
+  await using subject = await Subject.spawn("bash", { args: ["-c", "echo ready; exec sleep 100"] });
+  await subject.waitReady();
+  await body(subject.pid);
+}
+
+Deno.test("surveyRunning() forgets a problem that the next look does not find", async () => {
+  await withSleep(async (pid) => {
+    const { hooked, count } = surveyor([says("one"), says("two"), says()]);
+    await surveyRunning(pid, hooked);
+    assert.equal(count(), 3);
+  });
+});
+
+Deno.test("surveyRunning() refuses for the problems that it finds twice, and names no others", async () => {
+  await withSleep(async (pid) => {
+    const { hooked } = surveyor([says("passing", "lasting"), says("lasting", "new")]);
+    await assert.rejects(surveyRunning(pid, hooked), (error: StasisError) => {
+      assert.equal(error.code, "unsupported");
+      assert.deepEqual(error.problems.map(({ what }) => what), ["lasting"]);
+      return true;
+    });
+  });
+});
+
+Deno.test("surveyRunning() looks again where something went while it was looked at", async () => {
+  await withSleep(async (pid) => {
+    const { hooked, count } = surveyor([
+      fails("no-such-task", "descriptor 3 is gone"),
+      fails("syscall", "kcmp: EBADF"),
+      says(),
+    ]);
+    await surveyRunning(pid, hooked);
+    assert.equal(count(), 3);
+  });
+});
+
+Deno.test("surveyRunning() passes on a failure that comes again", async () => {
+  await withSleep(async (pid) => {
+    const { hooked, count } = surveyor([fails("syscall", "kcmp: EPERM")]);
+    await assert.rejects(surveyRunning(pid, hooked), /kcmp: EPERM/);
+    assert.equal(count(), 2);
+  });
+});
+
+Deno.test("surveyRunning() leaves a tree in which no two looks agree to the frozen survey", async () => {
+  await withSleep(async (pid) => {
+    let look = 0;
+    const { hooked, count } = surveyor([(context) => says(`problem ${look++}`)(context)]);
+    await surveyRunning(pid, hooked);
+    assert.equal(count(), 10);
+  });
+});
