@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { exists } from "../command.ts";
 import { REPOSITORY } from "../paths.ts";
 import { TIMED_OUT } from "../vm/run.ts";
-import { inVm } from "./kernels.ts";
+import { inVm, kernel } from "./kernels.ts";
 
 const shell = (script: string) => ["sh", "-c", script];
 
@@ -102,4 +102,29 @@ Deno.test("Debian's criu runs inside and finds what it needs", async () => {
   const { stdout, stderr, status } = await inVm("series", ["criu", "check"]);
   match(stdout + stderr, /Looks good/);
   strictEqual(status, 0);
+});
+
+Deno.test("deno task vm appends to a file that others write to", async () => {
+  await kernel("series");
+  const file = await Deno.makeTempFile({ prefix: "stasis-vm-output-" });
+  try {
+    const vm = `"${Deno.execPath()}" run -A kernel/vm.ts sh -c 'echo inside; echo complaint >&2'`;
+    const { success } = await new Deno.Command("sh", {
+      args: ["-c", `{ echo before; ${vm}; echo after; } >"$1" 2>&1`, "sh", file],
+      cwd: REPOSITORY,
+    }).output();
+    strictEqual(success, true);
+    const lines = (await Deno.readTextFile(file)).trim().split("\n");
+    strictEqual(
+      [lines[0], ...lines.slice(1, 3).sort(), ...lines.slice(3)].join(),
+      [
+        "before",
+        "complaint",
+        "inside",
+        "after",
+      ].join(),
+    );
+  } finally {
+    await Deno.remove(file);
+  }
 });

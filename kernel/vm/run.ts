@@ -32,7 +32,7 @@ export interface VmOptions {
   readonly memory?: number;
   /** 2 if absent. */
   readonly processors?: number;
-  /** `inherit` passes the command's output on as it comes; `piped` (the default) collects it. */
+  /** `inherit` passes the command's output on as it comes; `piped` (the default) collects it as text. */
   readonly output?: "inherit" | "piped";
   /** Found out by a probe if absent. */
   readonly accelerator?: Accelerator;
@@ -126,34 +126,47 @@ async function runQemu(args: readonly string[], timeout: number, output: "inheri
   const command = new Deno.Command("timeout", {
     args: [...bound, "qemu-system-x86_64", ...args],
     stdin: "null",
-    stdout: output,
-    stderr: output,
+    // Never inherited: QEMU opens its outputs anew, and in a file that others write to as well it would
+    // have a position of its own and write over what they wrote.
+    stdout: "piped",
+    stderr: "piped",
   });
   const child = spawn(command, "timeout");
   let timedOut = false;
-  let interrupted: Deno.Signal | undefined;
+  let interrupted: string | undefined;
   const timer = setTimeout(() => {
     timedOut = true;
     kill(child);
   }, timeout * 1000);
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
   const onSignal = signals.map((signal) => () => {
-    interrupted = signal;
+    interrupted = `stopped by ${signal}`;
     kill(child);
   });
+  const passOn = async (from: ReadableStream<Uint8Array>, to: WritableStream<Uint8Array>) => {
+    try {
+      await from.pipeTo(to, { preventClose: true });
+    } catch {
+      interrupted ??= "stopped, for nobody reads its output any more";
+      kill(child);
+    }
+  };
   signals.forEach((signal, index) => Deno.addSignalListener(signal, onSignal[index]!));
   try {
-    const ended = output === "piped" ? await child.output() : undefined;
-    await child.status;
-    if (interrupted) {
-      throw new StasisError("cancelled", `the VM was stopped by ${interrupted}`);
+    let [stdout, stderr] = ["", ""];
+    if (output === "inherit") {
+      await Promise.all([
+        passOn(child.stdout, Deno.stdout.writable),
+        passOn(child.stderr, Deno.stderr.writable),
+      ]);
+    } else {
+      const ended = await child.output();
+      const decoder = new TextDecoder();
+      [stdout, stderr] = [decoder.decode(ended.stdout), decoder.decode(ended.stderr)];
     }
-    const decoder = new TextDecoder();
-    return {
-      timedOut,
-      stdout: ended ? decoder.decode(ended.stdout) : "",
-      stderr: ended ? decoder.decode(ended.stderr) : "",
-    };
+    await child.status;
+    if (interrupted) throw new StasisError("cancelled", `the VM was ${interrupted}`);
+    return { timedOut, stdout, stderr };
   } finally {
     clearTimeout(timer);
     signals.forEach((signal, index) => Deno.removeSignalListener(signal, onSignal[index]!));
