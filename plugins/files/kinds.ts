@@ -6,6 +6,7 @@
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { decodeUserDevice } from "../../images/device.ts";
+import { isSharedMemory } from "../memory/memfd.ts";
 
 /** The type bits of a mode (`include/uapi/linux/stat.h`). */
 export const S_IFMT = 0o170000;
@@ -33,7 +34,7 @@ export function isStatelessDevice(rdev: number, flags: number): boolean {
 
 /** Whether a descriptor is a plain file's: regular, a directory, a stateless device, or O_PATH of anything. */
 export function isPlainFile(descriptor: Descriptor): boolean {
-  if (descriptor.link.kind !== "path") return false;
+  if (descriptor.link.kind !== "path" || isSharedMemory(descriptor)) return false;
   const { flags } = descriptor.info;
   if ((flags & O.PATH) !== 0) return true;
   switch (descriptor.fileType) {

@@ -156,10 +156,15 @@ export function mappingDumpers(
     },
     {
       kind: "a memfd",
-      claims: (vma, task) => !isHuge(vma) && kindOf(vma, task).kind === "memfd",
+      claims(vma, task) {
+        if (isHuge(vma)) return false;
+        const { kind } = kindOf(vma, task);
+        // A private mapping of shared anonymous memory, by a descriptor that leads to it.
+        return kind === "memfd" || kind === "shared-anonymous" && !vma.shared;
+      },
       survey: surveyFlags,
       dump(vma, task) {
-        const name = kindOf(vma, task.proc).name.slice("/memfd:".length);
+        const name = kindOf(vma, task.proc).name.replace(/^\/memfd:/, "");
         const id = shared.memfdFile(vma.inode, name, mapFilesPath(task.pid, vma));
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | VMA_AREA_MEMFD |
@@ -228,9 +233,6 @@ function refusal(vma: Vma): SurveyProblem {
       } is secret memory (memfd_secret), which nobody else may read`,
       hint: "have the program give it up first",
     };
-  }
-  if (kind === "shared-anonymous" && !vma.shared) {
-    return { what: `its mapping ${rangeOf(vma)} is a private copy of shared anonymous memory` };
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * Memfds as descriptors: `files.img` has the open file, `memfd.img` the object behind it.
+ * Memfds, and what is alike, as descriptors: `files.img` has the open file, `memfd.img` the object behind it.
  *
  * @module
  */
@@ -18,6 +18,14 @@ function procPath({ pid, fd }: Descriptor): string {
   return `/proc/${pid}/fd/${fd}`;
 }
 
+/** What the kernel calls the file behind shared anonymous memory (shmem_zero_setup() of `mm/shmem.c`). */
+export const SHARED_MEMORY_NAME = "/dev/zero";
+
+/** Whether a descriptor is of shared anonymous memory: somebody opened it through /proc/PID/map_files. */
+export function isSharedMemory({ link, fileType }: Descriptor): boolean {
+  return link.text === `${SHARED_MEMORY_NAME} (deleted)` && fileType === 0o100000; // S_IFREG
+}
+
 /** Memfds of huge pages lie on hugetlbfs, whose block size is that of its pages. */
 function isHuge(descriptor: Descriptor): boolean {
   try {
@@ -32,7 +40,7 @@ function isHuge(descriptor: Descriptor): boolean {
 export function memfdDumper(shared: SharedObjects): DescriptorDumper {
   return {
     kind: "memfd",
-    claims: ({ link }) => link.kind === "memfd",
+    claims: (descriptor) => descriptor.link.kind === "memfd" || isSharedMemory(descriptor),
     survey(descriptor) {
       if (!isHuge(descriptor)) return undefined;
       return {

@@ -5,12 +5,13 @@
  * @module
  */
 import { StasisError } from "../../core/errors.ts";
-import { pageAlign } from "../../core/linux/address.ts";
-import { F_ADD_SEALS, MAP, MFD, PROT } from "../../core/linux/mman.ts";
+import { PAGE_SIZE, pageAlign } from "../../core/linux/address.ts";
+import { F_ADD_SEALS, F_SEAL_SEAL, MAP, MFD, PROT } from "../../core/linux/mman.ts";
 import type { RestoreSession, TreePlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
+import { SHARED_MEMORY_NAME } from "./memfd.ts";
 import { iovecs } from "./runs.ts";
 import { checkPagesFile } from "./validate.ts";
 import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
@@ -79,15 +80,31 @@ export class ObjectPlans {
     const [first] = tree.tasks;
     if (first === undefined) return;
     this.#window = first.parkedVdso + WINDOW_DISTANCE;
+    const open = new Set(
+      [...this.#inodes.values()].filter(isAnonymous).map(({ shmid }) => BigInt(shmid)),
+    );
     for (const [shmid, size] of this.#sizes) {
+      // Where it is open too, the entry knows how large it is.
+      if (open.has(shmid)) continue;
       // What no task maps any more may still hold pages, and mremap(2) may map them again.
       const last = this.#runs(shmid).runs.at(-1);
       const end = last === undefined ? 0n : last.start + last.size;
       this.#planOne(tree, shmid, end > size ? end : pageAlign(size), undefined);
     }
     for (const entry of this.#inodes.values()) {
-      this.#planOne(tree, BigInt(entry.shmid), entry.size, entry);
+      const shmid = BigInt(entry.shmid);
+      if (!isAnonymous(entry)) this.#planOne(tree, shmid, entry.size, entry);
+      else this.#planOpen(tree, shmid, entry);
     }
+  }
+
+  /** Shared anonymous memory that is open as a file too, which may have any size then. */
+  #planOpen(tree: TreePlanner, shmid: bigint, entry: memfd_inode_entry): void {
+    const { size, uid, gid, mode = 0 } = entry;
+    const { service } = this.#planOne(tree, shmid, pageAlign(size) || PAGE_SIZE, undefined);
+    if (size % PAGE_SIZE !== 0n || size === 0n) tree.seed.call("ftruncate", service, size);
+    if (uid !== 0 || gid !== 0) tree.seed.call("fchown", service, uid, gid);
+    if (mode !== 0) tree.seed.call("fchmod", service, mode & 0o7777);
   }
 
   #planOne(
@@ -95,7 +112,7 @@ export class ObjectPlans {
     shmid: bigint,
     size: bigint,
     memfd: memfd_inode_entry | undefined,
-  ): void {
+  ): PlannedObject {
     const { seed } = tree;
     const service = tree.service();
     const window = this.#window;
@@ -123,7 +140,9 @@ export class ObjectPlans {
       this.#fill(tree, shmid);
       seed.call("munmap", window, length);
     }
-    this.#planned.set(shmid, { shmid, size, memfd, service });
+    const object = { shmid, size, memfd, service };
+    this.#planned.set(shmid, object);
+    return object;
   }
 
   /** The saved pages of an object, and the file that has them. */
@@ -155,6 +174,14 @@ export class ObjectPlans {
       program.call("fcntl", service, F_ADD_SEALS, memfd.seals);
     }
   }
+}
+
+/**
+ * Whether an entry is shared anonymous memory. Only the name tells, and that it cannot be sealed: a memfd
+ * that has the same of both would only get another name in /proc.
+ */
+function isAnonymous({ name, seals }: memfd_inode_entry): boolean {
+  return name === SHARED_MEMORY_NAME && seals === F_SEAL_SEAL;
 }
 
 /** Adds the reads of runs from a pages file. */
