@@ -80,11 +80,11 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
       const { planRestore, restore } = await import("../mod.ts");
 
       const controller = new AbortController();
-      let tree: RestoredTree | undefined;
+      const running: { tree?: RestoredTree } = {};
       // Until the tree runs a signal cancels the restore; from then on it is the tree's.
       using _listening = listen((number) => {
-        if (tree === undefined) controller.abort();
-        else tree.kill(number);
+        if (running.tree === undefined) controller.abort();
+        else running.tree.kill(number);
       });
       using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
       const settings = { plugins, signal: controller.signal, onEvent: progress.listener };
@@ -94,7 +94,7 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
         console.log(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
         return;
       }
-      tree = await restore(plan, settings);
+      const tree = running.tree = await restore(plan, settings);
       progress[Symbol.dispose]();
       const { pid, pids } = tree;
       if (options.detach) {

@@ -10,9 +10,17 @@ export type TestStep = "unit" | "live" | "vm";
 /** Directories that hold no sources of ours. */
 const IGNORED = new Set(["node_modules", "gen"]);
 
+/**
+ * The tests that boot a VM. Their names do not end with `_test.ts`, so that a plain `deno test` does not start
+ * them by accident.
+ */
+const VM_DIRECTORY = "kernel/live/";
+/** What makes a file there one of tests and not what they share. */
+const HAS_TESTS = /^\s*Deno\.test\(/m;
+
 /** The step that a test file belongs to, by its path from the checkout. */
 export function stepOf(file: string): TestStep {
-  if (file.startsWith("tests/vm/")) return "vm";
+  if (file.startsWith(VM_DIRECTORY)) return "vm";
   return file.startsWith("tests/") ? "live" : "unit";
 }
 
@@ -22,8 +30,10 @@ export function stepOf(file: string): TestStep {
  * @param root the checkout, ending with a slash
  */
 export async function testFiles(root: string, step: TestStep): Promise<string[]> {
-  const files = await walk(root, "");
-  return files.filter((path) => path.endsWith("_test.ts") && stepOf(path) === step).sort();
+  const files = (await walk(root, "")).filter((path) => stepOf(path) === step).sort();
+  if (step !== "vm") return files.filter((path) => path.endsWith("_test.ts"));
+  const texts = await Promise.all(files.map((path) => Deno.readTextFile(root + path)));
+  return files.filter((path, index) => path.endsWith(".ts") && HAS_TESTS.test(texts[index]!));
 }
 
 /** Every file of ours, as paths from the checkout. */
