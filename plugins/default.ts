@@ -14,6 +14,7 @@ import { eventfd } from "./eventfd/mod.ts";
 import { external } from "./external/mod.ts";
 import { files } from "./files/mod.ts";
 import { memory } from "./memory/mod.ts";
+import { namespaces } from "./namespaces/mod.ts";
 import { pipes } from "./pipes/mod.ts";
 import { registers } from "./registers/mod.ts";
 import { signalfd } from "./signalfd/mod.ts";
@@ -35,6 +36,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   timerfd,
   signalfd,
   epoll,
+  namespaces,
   signals,
   timers,
   task,
