@@ -1,0 +1,97 @@
+import { deepEqual, equal, rejects } from "@std/assert";
+import { checkpoint, planRestore, restore } from "../../mod.ts";
+import { Subject } from "../harness/subject.ts";
+import { becomesSleep, bringsBack, ImageHome, leavesAlone, startSleeper } from "./round_trip.ts";
+
+/** A name that another file has taken, one of two names that is left, and what has no name but a number. */
+const RENAMED = [/\/fd\/\d+$/];
+
+Deno.test("ghosts: it is what it was after a restore", () =>
+  bringsBack("ghosts", { ignore: RENAMED }));
+Deno.test("ghosts: a checkpoint that lets it run changes nothing", () => leavesAlone("ghosts"));
+
+/** What is in a directory. */
+function names(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+}
+
+Deno.test("a restore makes deleted files where they were, and leaves nothing there", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper(
+    "mkdir -p a/b; exec 5<a/b 6>a/b/file 7>here; echo 1 >&6; echo 2 >&7; cd a/b; rm -r ../../a ../../here",
+  );
+  const links = () => [5, 6, 7].map((fd) => Deno.readLinkSync(`/proc/${subject.pid}/fd/${fd}`));
+  const before = links();
+  await checkpoint(subject.pid, images);
+  deepEqual(names(subject.cwd), []);
+  const tree = await restore(images.directory);
+  deepEqual(names(subject.cwd), []);
+  deepEqual(links(), before);
+  equal(Deno.readLinkSync(`/proc/${subject.pid}/cwd`), `${subject.cwd}/a/b (deleted)`);
+  equal(Deno.readTextFileSync(`/proc/${subject.pid}/fd/6`), "1\n");
+  // Once more: what was made anew is a deleted file like any other.
+  using again = new ImageHome();
+  await checkpoint(subject.pid, again);
+  await tree.wait();
+  const second = await restore(again.directory);
+  deepEqual(links(), before);
+  equal(Deno.readTextFileSync(`/proc/${subject.pid}/fd/7`), "2\n");
+  second.kill(9);
+  await second.wait();
+});
+
+Deno.test("a restore that fails later leaves no deleted file behind", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper("mkdir a; exec 5>a/file; rm -r a");
+  await checkpoint(subject.pid, images);
+  const plan = await planRestore(images.directory);
+  deepEqual(names(subject.cwd), []);
+  plan.task(subject.pid).program("open").call("close", 54321);
+  await rejects(() => restore(plan), { code: "syscall" });
+  deepEqual(names(subject.cwd), []);
+});
+
+Deno.test("a program whose executable was deleted comes back with it", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.spawn("/bin/bash", {
+    args: ["-c", "cp -p /bin/sleep ./sleep; exec ./sleep 1000"],
+  });
+  await becomesSleep(subject.pid);
+  const program = Deno.readFileSync(`${subject.cwd}/sleep`);
+  Deno.removeSync(`${subject.cwd}/sleep`);
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  deepEqual(Deno.readFileSync(`/proc/${subject.pid}/exe`), program);
+  equal(Deno.readLinkSync(`/proc/${subject.pid}/exe`), `${subject.cwd}/sleep (deleted)`);
+  deepEqual(names(subject.cwd), []);
+  tree.kill(9);
+  await tree.wait();
+});
+
+Deno.test("a deleted file of any size is saved if the user says so", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper(
+    "exec 5>large; rm large; head -c 3000000 /dev/urandom >&5",
+  );
+  const path = `/proc/${subject.pid}/fd/5`;
+  const before = Deno.readFileSync(path);
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    options: { ghostLimit: 3_000_000n },
+  });
+  const tree = await restore(images.directory);
+  deepEqual(Deno.readFileSync(path), before);
+  tree.kill(9);
+  await tree.wait();
+});
+
+Deno.test("a file whose name was deleted is saved by another name in the same directory", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper("echo text >a; exec 5<a; ln a b; rm a");
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/5`), `${subject.cwd}/b`);
+  deepEqual(names(subject.cwd), ["b"]);
+  tree.kill(9);
+  await tree.wait();
+});
