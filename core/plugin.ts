@@ -35,22 +35,21 @@
  */
 import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type {
-  core_entry_march,
-  core_entrySchema,
-  task_core_entrySchema,
-  thread_core_entrySchema,
-} from "../images/gen/core_pb.ts";
-import type { thread_info_x86Schema } from "../images/gen/core-x86_pb.ts";
-import type {
   fd_types,
   fdinfo_entry,
   file_entry,
   file_entrySchema,
-} from "../images/gen/fdinfo_pb.ts";
-import type { fown_entrySchema } from "../images/gen/fown_pb.ts";
-import type { mm_entry } from "../images/gen/mm_pb.ts";
-import type { pstree_entry } from "../images/gen/pstree_pb.ts";
-import type { vma_entry, vma_entrySchema } from "../images/gen/vma_pb.ts";
+} from "../images/gen/descriptors_pb.ts";
+import type { fown_entrySchema } from "../images/gen/file_owner_pb.ts";
+import type { mm_entry, vma_entry, vma_entrySchema } from "../images/gen/memory_pb.ts";
+import type { thread_info_x86Schema } from "../images/gen/registers_x86_pb.ts";
+import type {
+  core_entry_march,
+  core_entrySchema,
+  task_core_entrySchema,
+  thread_core_entrySchema,
+} from "../images/gen/thread_pb.ts";
+import type { pstree_entry } from "../images/gen/tree_pb.ts";
 import type { ImageDirectory, ImageKind, ImageWriter, RawImageKind } from "../images/mod.ts";
 import type { Descriptor, Task } from "./checkpoint/task.ts";
 import type { Problem } from "./errors.ts";

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { fd_types } from "../images/gen/fdinfo_pb.ts";
+import { fd_types } from "../images/gen/descriptors_pb.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,

@@ -10,7 +10,7 @@ import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protob
 import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { StasisError } from "../core/errors.ts";
 import { type ExtraFormat, headMagics, type ImageKind } from "./kind.ts";
-import { IMG_COMMON_MAGIC, IMG_SERVICE_MAGIC, magicName } from "./magic.ts";
+import { IMG_COMMON_MAGIC, magicName } from "./magic.ts";
 import { missingRequired } from "./required.ts";
 import { findText } from "./text.ts";
 
@@ -18,7 +18,7 @@ import { findText } from "./text.ts";
 export interface ImageEntry<Schema extends DescMessage = DescMessage> {
   /** The message. */
   readonly message: MessageShape<Schema>;
-  /** The bytes behind it without their padding; present where the kind has such. */
+  /** The bytes behind it; present where the kind has such. */
   readonly extra?: Uint8Array;
 }
 
@@ -36,7 +36,7 @@ export function encodeHead(kind: ImageKind): Uint8Array {
 }
 
 /**
- * One frame: size, message, extra, padding.
+ * One frame: size, message, extra.
  *
  * @param kind What the frame is for.
  * @param message The message, or a plain object with its fields.
@@ -62,10 +62,7 @@ export function encodeEntry<Schema extends DescMessage>(
       `The ${data.length} bytes to follow a ${kind.schema.typeName} are not what the message announces`,
     );
   }
-  const frame = new Uint8Array(bytes.length + padded(data.length, kind.extra.align));
-  frame.set(bytes);
-  frame.set(data, bytes.length);
-  return frame;
+  return concat([bytes, data]);
 }
 
 /**
@@ -268,7 +265,7 @@ export class FrameReader {
     return message;
   }
 
-  /** Reads what follows a message, and its padding. */
+  /** Reads what follows a message. */
   extra<Schema extends DescMessage>(
     format: ExtraFormat<MessageShape<Schema>>,
     schema: Schema,
@@ -283,15 +280,14 @@ export class FrameReader {
         `what follows the ${schema.typeName} does not have the form that it announces`,
       );
     }
-    const whole = padded(length, format.align);
-    if (whole > rest.length) {
+    if (length > rest.length) {
       throw badImage(
         this.#file,
         this.offset,
-        `${whole} bytes should follow the ${schema.typeName}, but ${rest.length} are left`,
+        `${length} bytes should follow the ${schema.typeName}, but ${rest.length} are left`,
       );
     }
-    this.offset += whole;
+    this.offset += length;
     return rest.subarray(0, length);
   }
 }
@@ -300,20 +296,12 @@ function sameBytes(a: Uint8Array, b: Uint8Array, start: number, end: number): bo
   return a.length === end - start && a.every((byte, i) => byte === b[start + i]);
 }
 
-function padded(length: number, align: number): number {
-  return Math.ceil(length / align) * align;
-}
-
 function article(name: string): string {
   return /^[AEIOU]/.test(name) ? "an" : "a";
 }
 
 function describeMagic(magic: number): string {
-  const name = magic === IMG_COMMON_MAGIC
-    ? "common to all images"
-    : magic === IMG_SERVICE_MAGIC
-    ? "of service images"
-    : magicName(magic);
+  const name = magic === IMG_COMMON_MAGIC ? "common to all images" : magicName(magic);
   return `0x${magic.toString(16).padStart(8, "0")}${name === undefined ? "" : ` (${name})`}`;
 }
 

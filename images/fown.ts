@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { fown_entry } from "./gen/fown_pb.ts";
+import type { fown_entry } from "./gen/file_owner_pb.ts";
 
 /** The fields of a `fown_entry`: `pidType` is F_OWNER_TID 0, F_OWNER_PID 1 or F_OWNER_PGRP 2 (fcntl(2)). */
 export type FileOwner = Pick<fown_entry, "uid" | "euid" | "signum" | "pidType" | "pid">;

@@ -7,7 +7,7 @@
 
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { concat, encodeMessage } from "./codec.ts";
-import { ghost_chunk_entrySchema, type ghost_file_entry } from "./gen/ghost-file_pb.ts";
+import { ghost_chunk_entrySchema, type ghost_file_entry } from "./gen/ghost_pb.ts";
 import { missingRequired } from "./required.ts";
 
 /** A stretch of a deleted file that is no hole. */

@@ -1,7 +1,7 @@
 import { deepEqual, equal } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
 import { decodeGhostChunks, encodeGhostChunks, ghostLength } from "./ghost_chunks.ts";
-import { ghost_file_entrySchema } from "./gen/ghost-file_pb.ts";
+import { ghost_file_entrySchema } from "./gen/ghost_pb.ts";
 
 const CHUNKS = [
   { offset: 0n, data: new Uint8Array([1, 2, 3]) },

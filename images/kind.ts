@@ -6,7 +6,7 @@
  * export const SUD = defineImageKind({
  *   name: "SUD",
  *   file: "sud.img",
- *   magic: 0x53554421,
+ *   magic: 0x31445553,
  *   schema: sud_entrySchema,
  *   list: true,
  * });
@@ -17,15 +17,14 @@
 
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StasisError } from "../core/errors.ts";
-import { IMG_COMMON_MAGIC, IMG_SERVICE_MAGIC } from "./magic.ts";
+import { IMG_COMMON_MAGIC } from "./magic.ts";
 
-/** What tells files of one kind apart: a number, a 64-bit number, a word, or nothing where there is one file. */
-export type ImageId = number | bigint | string | null;
+/** What tells files of one kind apart: a number, a 64-bit number, or nothing where there is one file. */
+export type ImageId = number | bigint | null;
 
-/** The type of the id that a file name template asks for: `%u` and `%x` a number, `%lu` a bigint, `%s` a word. */
+/** The type of the id that a file name template asks for: `%u` and `%x` a number, `%lu` a bigint. */
 export type IdOf<File extends string> = File extends `${string}%lu${string}` ? bigint
   : File extends `${string}%${"u" | "x"}${string}` ? number
-  : File extends `${string}%s${string}` ? string
   : null;
 
 /** The bytes which follow a message and that are no message of this kind. */
@@ -35,11 +34,9 @@ export interface ExtraFormat<Message> {
    *
    * @param message The message before them.
    * @param rest Everything in the file behind the message; shorter than the result where the file is cut.
-   * @returns Their number without padding, or undefined where `rest` does not have the form.
+   * @returns Their number, or undefined where `rest` does not have the form.
    */
   length(message: Message, rest: Uint8Array): number | undefined;
-  /** The extra is padded with zeros to a multiple of this many bytes. */
-  readonly align: number;
 }
 
 /** A kind of image file: framed messages of one schema. */
@@ -50,12 +47,12 @@ export interface ImageKind<
 > {
   /** The name that `crit` shows, upper case. */
   readonly name: string;
-  /** The file name, with `%u`, `%x`, `%lu` or `%s` in place of the id. */
+  /** The file name, with `%u`, `%x` or `%lu` in place of the id. */
   readonly file: string;
   /** The type magic; {@link headMagics} has what stands before it. */
   readonly magic: number;
-  /** What stands before the type magic: the common magic, the service magic, or nothing (the inventory). */
-  readonly prefix: "common" | "service" | "none";
+  /** What stands before the type magic: the common magic, or nothing (the inventory). */
+  readonly prefix: "common" | "none";
   /** The messages. */
   readonly schema: Schema;
   /** Whether the file holds any number of messages, or exactly one. */
@@ -86,12 +83,12 @@ export interface ImageKindInit<
 > {
   /** The name of the kind, upper case. */
   readonly name: string;
-  /** The file name, with at most one of `%u`, `%x`, `%lu` and `%s`. */
+  /** The file name, with at most one of `%u`, `%x` and `%lu`. */
   readonly file: File;
   /** The type magic, a u32 that no other kind has. */
   readonly magic: number;
   /** What stands before the type magic; `"common"` where absent. */
-  readonly prefix?: "common" | "service" | "none";
+  readonly prefix?: "common" | "none";
   /** The generated schema of the messages. */
   readonly schema: Schema;
   /** Whether the file holds any number of messages; false where absent. */
@@ -132,7 +129,7 @@ export function defineRawImageKind<const File extends string>(
 }
 
 function checkFileName(name: string, file: string): void {
-  if (!/^[\w.-]+(%(u|x|lu|s)[\w.-]*)?$/.test(file)) {
+  if (!/^[\w.-]+(%(u|x|lu)[\w.-]*)?$/.test(file)) {
     throw new StasisError("internal", `Image kind ${name} has the impossible file name "${file}"`);
   }
 }
@@ -142,8 +139,6 @@ export function headMagics(kind: ImageKind): number[] {
   switch (kind.prefix) {
     case "none":
       return [kind.magic];
-    case "service":
-      return [IMG_SERVICE_MAGIC, kind.magic];
     case "common":
       return [IMG_COMMON_MAGIC, kind.magic];
   }
@@ -158,7 +153,7 @@ export function imageFileName<Id extends ImageId>(
   kind: ImageKind<DescMessage, Id> | RawImageKind<Id>,
   id: NoInfer<Id>,
 ): string {
-  const placeholder = /%(lu|u|x|s)/.exec(kind.file);
+  const placeholder = /%(lu|u|x)/.exec(kind.file);
   const value = idText(placeholder?.[1], id);
   if (value === undefined) {
     throw new StasisError("internal", `${String(id)} is no id for an image of kind ${kind.name}`);
@@ -176,10 +171,8 @@ function idText(placeholder: string | undefined, id: ImageId): string | undefine
       return typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= 0xffffffff
         ? id.toString(placeholder === "x" ? 16 : 10)
         : undefined;
-    case "lu":
-      return typeof id === "bigint" && id >= 0n && id < 1n << 64n ? id.toString() : undefined;
     default:
-      return typeof id === "string" && /^[\w.-]+$/.test(id) ? id : undefined;
+      return typeof id === "bigint" && id >= 0n && id < 1n << 64n ? id.toString() : undefined;
   }
 }
 
@@ -193,7 +186,7 @@ export function imageIdOf<Id extends ImageId>(
   kind: ImageKind<DescMessage, Id> | RawImageKind<Id>,
   fileName: string,
 ): Id | undefined {
-  const placeholder = /%(lu|u|x|s)/.exec(kind.file);
+  const placeholder = /%(lu|u|x)/.exec(kind.file);
   if (placeholder === null) return fileName === kind.file ? null as Id : undefined;
   const before = kind.file.slice(0, placeholder.index);
   const after = kind.file.slice(placeholder.index + placeholder[0].length);
@@ -209,9 +202,7 @@ function parseId(placeholder: string | undefined, text: string): ImageId | undef
       return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
     case "x":
       return /^[0-9a-f]{1,8}$/.test(text) ? parseInt(text, 16) : undefined;
-    case "lu":
-      return /^\d{1,20}$/.test(text) ? BigInt(text) : undefined;
     default:
-      return text;
+      return /^\d{1,20}$/.test(text) ? BigInt(text) : undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { equal } from "@std/assert";
-import { fs_entrySchema } from "./gen/fs_pb.ts";
+import { fs_entrySchema } from "./gen/paths_pb.ts";
 import { present } from "./present.ts";
 
 Deno.test("present() tells a field that is not in the image from one that is 0", () => {

@@ -5,7 +5,6 @@ import { NO_OWNER } from "./fown.ts";
 import { CORE, IMAGES_VERSION, INVENTORY, PSTREE } from "./kinds/core.ts";
 import { FILES, PIPES_DATA } from "./kinds/files.ts";
 import { PAGEMAP, PAGES } from "./kinds/memory.ts";
-import { STATS } from "./kinds/stats.ts";
 import { ImageWriter } from "./writer.ts";
 
 const INVENTORY_ENTRY = { imgVersion: IMAGES_VERSION, fdinfoPerId: true };
@@ -180,7 +179,7 @@ Deno.test("ImageWriter refuses to write an image twice, and after the end", asyn
     message: "The image pstree.img was written twice",
   });
   await writer.commit(INVENTORY_ENTRY);
-  throws(() => writer.write(STATS, "dump", {}), {
+  throws(() => writer.writeList(FILES, null, []), {
     code: "internal",
     message: `The image directory ${dir.path}/images is finished already`,
   });

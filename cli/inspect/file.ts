@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fd_types, type file_entry } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 
 /** What a descriptor leads to. */
 export interface FileText {
@@ -39,7 +39,7 @@ export function describeFile(type: fd_types, file: file_entry | undefined): File
 }
 
 function words(file: file_entry): string {
-  const { reg, pipe, fifo, efd, epfd, sgfd, tfd, tty, memfd, usk, isk, pidfd, nsf } = file;
+  const { reg, pipe, fifo, efd, epfd, sgfd, tfd, tty, memfd, nsf } = file;
   if (reg !== undefined) {
     const path = reg.name.startsWith("/") ? reg.name : `/${reg.name}`;
     if (reg.flags & O_PATH) return `${path}  O_PATH`;
@@ -56,9 +56,6 @@ function words(file: file_entry): string {
   if (tfd !== undefined) return timer(tfd);
   if (tty !== undefined) return `terminal ${tty.ttyInfoId}  ${access(tty.flags)}`;
   if (memfd !== undefined) return `memfd ${memfd.inodeId}  ${access(memfd.flags)} at ${memfd.pos}`;
-  if (usk !== undefined) return `socket ${usk.ino}, peer ${usk.peer}`;
-  if (isk !== undefined) return `port ${isk.srcPort} to ${isk.dstPort}`;
-  if (pidfd !== undefined) return `of ${pidfd.nspid}`;
   if (nsf !== undefined) return `namespace ${nsf.nsId}`;
   return "";
 }

@@ -1,7 +1,7 @@
 import assert from "@std/assert";
 import { TASK_ALIVE, TASK_DEAD, VMA_ANON_PRIVATE, VMA_FILE_PRIVATE } from "../../images/flags.ts";
-import { core_entry_march } from "../../images/gen/core_pb.ts";
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { CORE, IDS, IMAGES_VERSION, PSTREE } from "../../images/kinds/core.ts";
 import { FDINFO, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import type { vma_entry } from "../../images/gen/memory_pb.ts";
 import {
   VMA_AREA_HEAP,
   VMA_AREA_STACK,

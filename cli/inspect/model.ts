@@ -4,10 +4,11 @@
  *
  * @module
  */
-import type { core_entry, task_kobj_ids_entry } from "../../images/gen/core_pb.ts";
-import type { file_entry } from "../../images/gen/fdinfo_pb.ts";
+import type { file_entry } from "../../images/gen/descriptors_pb.ts";
+import type { vma_entry } from "../../images/gen/memory_pb.ts";
+import type { core_entry } from "../../images/gen/thread_pb.ts";
+import type { task_kobj_ids_entry } from "../../images/gen/tree_pb.ts";
 import type { sud_entry } from "../../images/gen/sud_pb.ts";
-import type { vma_entry } from "../../images/gen/vma_pb.ts";
 import { TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
 import { FDINFO, FILES } from "../../images/kinds/files.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { fdinfo_entrySchema } from "../../images/gen/fdinfo_pb.ts";
-import type { fown_entrySchema } from "../../images/gen/fown_pb.ts";
+import type { fdinfo_entrySchema } from "../../images/gen/descriptors_pb.ts";
+import type { fown_entrySchema } from "../../images/gen/file_owner_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import { type Hooked, runHook } from "../hooks.ts";

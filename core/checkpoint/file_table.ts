@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";

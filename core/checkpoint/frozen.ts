@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { core_entry_march } from "../../images/gen/core_pb.ts";
+import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { TASK_ALIVE, TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { KCMP } from "../linux/kcmp.ts";
 import type { CoreImage, FrozenTask, FrozenThread } from "../plugin.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { remap_type } from "../../images/gen/remap-file-path_pb.ts";
+import { remap_type } from "../../images/gen/paths_pb.ts";
 import { encodeGhostChunks, type GhostChunk } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { core_entry } from "../../images/gen/core_pb.ts";
+import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { present } from "../../images/present.ts";
 import { StasisError } from "../errors.ts";
 import { breathe, runHook } from "../hooks.ts";

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { fdinfo_entry, file_entry } from "../../images/gen/fdinfo_pb.ts";
+import type { fdinfo_entry, file_entry } from "../../images/gen/descriptors_pb.ts";
 import { IDS } from "../../images/kinds/core.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { file_entry } from "../../images/gen/fdinfo_pb.ts";
+import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../errors.ts";

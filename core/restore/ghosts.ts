@@ -10,9 +10,8 @@
  *
  * @module
  */
-import type { ghost_file_entry } from "../../images/gen/ghost-file_pb.ts";
-import type { reg_file_entry } from "../../images/gen/regfile_pb.ts";
-import { remap_type } from "../../images/gen/remap-file-path_pb.ts";
+import type { ghost_file_entry } from "../../images/gen/ghost_pb.ts";
+import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
 import { decodeGhostChunks } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type core_entry, core_entry_march } from "../../images/gen/core_pb.ts";
-import type { pstree_entry } from "../../images/gen/pstree_pb.ts";
+import { type core_entry, core_entry_march } from "../../images/gen/thread_pb.ts";
+import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import { TASK_DEAD } from "../../images/flags.ts";
 import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
 import { ImageDirectory } from "../../images/mod.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { mm_entry } from "../../images/gen/mm_pb.ts";
-import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { StasisError } from "../errors.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import type { MappingPlanner, RestoreHooks } from "../plugin.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { file_entry } from "../../images/gen/fdinfo_pb.ts";
+import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import { type FileOwner, isUnowned } from "../../images/fown.ts";
 import { F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { defineStruct } from "../linux/struct.ts";

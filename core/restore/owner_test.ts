@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
-import { fd_types, type file_entry, file_entrySchema } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types, type file_entry, file_entrySchema } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { O } from "../linux/fcntl.ts";
 import type { RestoredFiles } from "../plugin.ts";

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { core_entry } from "../../images/gen/core_pb.ts";
-import type { pstree_entry } from "../../images/gen/pstree_pb.ts";
+import type { core_entry } from "../../images/gen/thread_pb.ts";
+import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../errors.ts";
 import type { Hooked } from "../hooks.ts";

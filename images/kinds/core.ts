@@ -4,9 +4,9 @@
  * @module
  */
 
-import { core_entrySchema, task_kobj_ids_entrySchema } from "../gen/core_pb.ts";
+import { core_entrySchema } from "../gen/thread_pb.ts";
+import { pstree_entrySchema, task_kobj_ids_entrySchema } from "../gen/tree_pb.ts";
 import { inventory_entrySchema } from "../gen/inventory_pb.ts";
-import { pstree_entrySchema } from "../gen/pstree_pb.ts";
 import { defineImageKind } from "../kind.ts";
 import { MAGICS } from "../magic.ts";
 

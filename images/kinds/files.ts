@@ -1,16 +1,14 @@
 /**
- * The images of descriptors, open files and what is in pipes and terminals.
+ * The images of descriptors, open files and what is in pipes.
  *
  * @module
  */
 
-import { fdinfo_entrySchema, file_entrySchema } from "../gen/fdinfo_pb.ts";
-import { file_lock_entrySchema } from "../gen/file-lock_pb.ts";
-import { fs_entrySchema } from "../gen/fs_pb.ts";
-import { ghost_file_entrySchema } from "../gen/ghost-file_pb.ts";
-import { pipe_data_entrySchema } from "../gen/pipe-data_pb.ts";
-import { remap_file_path_entrySchema } from "../gen/remap-file-path_pb.ts";
-import { tty_data_entrySchema, tty_info_entrySchema } from "../gen/tty_pb.ts";
+import { fdinfo_entrySchema, file_entrySchema } from "../gen/descriptors_pb.ts";
+import { ghost_file_entrySchema } from "../gen/ghost_pb.ts";
+import { fs_entrySchema, remap_file_path_entrySchema } from "../gen/paths_pb.ts";
+import { pipe_data_entrySchema } from "../gen/pipes_pb.ts";
+import { tty_info_entrySchema } from "../gen/terminals_pb.ts";
 import { ghostLength } from "../ghost_chunks.ts";
 import { defineImageKind } from "../kind.ts";
 import { MAGICS } from "../magic.ts";
@@ -56,10 +54,10 @@ export const GHOST_FILE = defineImageKind({
   file: "ghost-file-%x.img",
   magic: MAGICS.GHOST_FILE,
   schema: ghost_file_entrySchema,
-  extra: { length: ghostLength, align: 1 },
+  extra: { length: ghostLength },
 });
 
-const PIPE_BYTES = { length: (pipe: { readonly bytes: number }) => pipe.bytes, align: 1 };
+const PIPE_BYTES = { length: (pipe: { readonly bytes: number }) => pipe.bytes };
 
 /** What was in the pipes. */
 export const PIPES_DATA = defineImageKind({
@@ -87,23 +85,5 @@ export const TTY_INFO = defineImageKind({
   file: "tty-info.img",
   magic: MAGICS.TTY_INFO,
   schema: tty_info_entrySchema,
-  list: true,
-});
-
-/** What was in the terminals' queues. */
-export const TTY_DATA = defineImageKind({
-  name: "TTY_DATA",
-  file: "tty-data.img",
-  magic: MAGICS.TTY_DATA,
-  schema: tty_data_entrySchema,
-  list: true,
-});
-
-/** File locks and leases. */
-export const FILE_LOCKS = defineImageKind({
-  name: "FILE_LOCKS",
-  file: "filelocks.img",
-  magic: MAGICS.FILE_LOCKS,
-  schema: file_lock_entrySchema,
   list: true,
 });

@@ -5,8 +5,8 @@
  */
 
 import { memfd_inode_entrySchema } from "../gen/memfd_pb.ts";
-import { mm_entrySchema } from "../gen/mm_pb.ts";
-import { pagemap_entrySchema, pagemap_headSchema } from "../gen/pagemap_pb.ts";
+import { mm_entrySchema } from "../gen/memory_pb.ts";
+import { pagemap_entrySchema, pagemap_headSchema } from "../gen/pages_pb.ts";
 import { defineImageKind, defineRawImageKind } from "../kind.ts";
 import { MAGICS } from "../magic.ts";
 

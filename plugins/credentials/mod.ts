@@ -19,8 +19,8 @@
  *
  * @module
  */
-import type { creds_entry } from "../../images/gen/creds_pb.ts";
-import { CREDS } from "../../images/kinds/legacy.ts";
+import type { creds_entry } from "../../images/gen/credentials_pb.ts";
+import { CREDS } from "../../images/kinds/credentials.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { present } from "../../images/present.ts";
 import { splitWords } from "../../images/words.ts";

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import type { creds_entry } from "../../images/gen/creds_pb.ts";
+import type { creds_entry } from "../../images/gen/credentials_pb.ts";
 import { joinWords } from "../../images/words.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import type { TaskStatus } from "../../core/linux/procfs/mod.ts";

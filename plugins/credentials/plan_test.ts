@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal, match, ok } from "@std/assert";
-import { creds_entrySchema } from "../../images/gen/creds_pb.ts";
+import { creds_entrySchema } from "../../images/gen/credentials_pb.ts";
 import { splitWords } from "../../images/words.ts";
 import { SyscallProgram } from "../../core/remote/program.ts";
 import { capabilitiesOf, capabilityData, capabilityNames } from "./capability.ts";

@@ -5,7 +5,7 @@
  */
 import { defineStruct } from "../../core/linux/struct.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
-import type { eventpoll_tfd_entry } from "../../images/gen/eventpoll_pb.ts";
+import type { eventpoll_tfd_entry } from "../../images/gen/event_files_pb.ts";
 
 /** Operations of epoll_ctl(2) (`include/uapi/linux/eventpoll.h`). */
 export const EPOLL_CTL_ADD = 1;

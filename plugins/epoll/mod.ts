@@ -23,8 +23,8 @@ import { O } from "../../core/linux/fcntl.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
-import type { eventpoll_file_entry, eventpoll_tfd_entry } from "../../images/gen/eventpoll_pb.ts";
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import type { eventpoll_file_entry, eventpoll_tfd_entry } from "../../images/gen/event_files_pb.ts";
 import { EPOLL_CTL_ADD, EpollEvent, hasFired, planFired } from "./fired.ts";
 import { targetImage, targetsOf } from "./targets.ts";
 

@@ -16,8 +16,8 @@ import { isNamedExternal } from "../../core/checkpoint/outside.ts";
 import { O, probeSemaphore } from "../../core/linux/fcntl.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
-import type { eventfd_file_entry } from "../../images/gen/eventfd_pb.ts";
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import type { eventfd_file_entry } from "../../images/gen/event_files_pb.ts";
 
 /** EFD_SEMAPHORE (`include/uapi/linux/eventfd.h`). */
 const EFD_SEMAPHORE = 1;

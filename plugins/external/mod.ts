@@ -34,8 +34,8 @@ import {
   type RestoreSession,
 } from "../../core/plugin.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
-import { TtyType } from "../../images/gen/tty_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import { TtyType } from "../../images/gen/terminals_pb.ts";
 import { EXTERNAL } from "../../images/kinds/external.ts";
 import { FILES, TTY_INFO } from "../../images/kinds/files.ts";
 import { lookAtOwn, type OwnFile } from "./own.ts";

@@ -5,9 +5,9 @@
  * @module
  */
 import type { OperationOptions } from "../../core/plugin.ts";
+import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { external_entry } from "../../images/gen/external_pb.ts";
-import { fd_types, type file_entry } from "../../images/gen/fdinfo_pb.ts";
-import type { tty_info_entry } from "../../images/gen/tty_pb.ts";
+import type { tty_info_entry } from "../../images/gen/terminals_pb.ts";
 import { EXTERNAL } from "../../images/kinds/external.ts";
 import { FDINFO, TTY_INFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";

@@ -5,7 +5,7 @@
  */
 import { isFieldSet } from "@bufbuild/protobuf";
 import type { LoadContext, OperationOptions } from "../../core/plugin.ts";
-import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/regfile_pb.ts";
+import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
 import { S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
 
 /** An absent size reads as 0, which is one too. */

@@ -2,8 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
 import type { OperationOptions } from "../../core/plugin.ts";
 import { NO_OWNER } from "../../images/fown.ts";
-import { pstree_entrySchema } from "../../images/gen/pstree_pb.ts";
-import { reg_file_entrySchema } from "../../images/gen/regfile_pb.ts";
+import { reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
+import { pstree_entrySchema } from "../../images/gen/tree_pb.ts";
 import { checkFiles, type Found } from "./load.ts";
 
 const REGULAR = 0o100644;

@@ -6,7 +6,7 @@
 import { F, O, SETFL_MASK } from "../../core/linux/fcntl.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { DescriptorDumper, DescriptorPlanner } from "../../core/plugin.ts";
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { SharedObjects } from "./shared_objects.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 

@@ -8,7 +8,7 @@ import type { AuxEntry, TaskStat } from "../../core/linux/procfs/mod.ts";
 import { PR } from "../../core/linux/mman.ts";
 import { prctlMmMap } from "../../core/linux/mm_map.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import type { mm_entry } from "../../images/gen/mm_pb.ts";
+import type { mm_entry } from "../../images/gen/memory_pb.ts";
 
 /** The bounds, from `/proc/PID/stat`. */
 export function mmBounds(stat: TaskStat) {

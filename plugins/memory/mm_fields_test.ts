@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
 import { prctlMmMap } from "../../core/linux/mm_map.ts";
 import { type ScratchData, SyscallProgram } from "../../core/remote/program.ts";
-import { mm_entrySchema } from "../../images/gen/mm_pb.ts";
+import { mm_entrySchema } from "../../images/gen/memory_pb.ts";
 import { auxvBytes, planMmFields, savedAuxv } from "./mm_fields.ts";
 
 Deno.test("savedAuxv() ends with AT_NULL, and auxvBytes() ends there too", () => {

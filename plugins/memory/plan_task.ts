@@ -9,8 +9,7 @@ import { MADV, MAP, MCL_FUTURE, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../co
 import type { Machine, MappingPlanner, TaskPlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { VMA_AREA_GUARD } from "../../images/flags.ts";
-import type { mm_entry } from "../../images/gen/mm_pb.ts";
-import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import type { mm_extra_entry, vma_extra } from "../../images/gen/mm_extra_pb.ts";
 import { planMmFields } from "./mm_fields.ts";
 import { addReads } from "./plan_objects.ts";

@@ -12,10 +12,8 @@ import {
   VMA_AREA_VVAR,
   VMA_FILE_PRIVATE,
 } from "../../images/flags.ts";
-import { mm_entrySchema } from "../../images/gen/mm_pb.ts";
+import { mm_entrySchema, type vma_entry, vma_entrySchema } from "../../images/gen/memory_pb.ts";
 import { mm_extra_entrySchema } from "../../images/gen/mm_extra_pb.ts";
-import { vma_entrySchema } from "../../images/gen/vma_pb.ts";
-import type { vma_entry } from "../../images/gen/vma_pb.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { planMemory, type TaskMemory } from "./plan_task.ts";
 import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";

@@ -21,7 +21,7 @@ import {
   VMA_FILE_PRIVATE,
   VMA_FILE_SHARED,
 } from "../../images/flags.ts";
-import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import type { vma_entry } from "../../images/gen/memory_pb.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 import { isVdsoPart } from "./vdso.ts";
 

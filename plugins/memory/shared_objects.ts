@@ -11,7 +11,7 @@ import { F_GET_SEALS, F_SEAL_SEAL } from "../../core/linux/mman.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { CheckpointSession } from "../../core/plugin.ts";
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { MEMFD_INODE } from "../../images/kinds/memory.ts";
 

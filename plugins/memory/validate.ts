@@ -7,7 +7,7 @@ import { StasisError } from "../../core/errors.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../../core/linux/address.ts";
 import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import { VMA_AREA_GUARD, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
-import type { mm_entry } from "../../images/gen/mm_pb.ts";
+import type { mm_entry } from "../../images/gen/memory_pb.ts";
 import type { SavedRun } from "./saved_pages.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { doesNotThrow, throws } from "@std/assert";
 import { VMA_AREA_GUARD, VMA_AREA_REGULAR, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
-import { mm_entrySchema } from "../../images/gen/mm_pb.ts";
+import { mm_entrySchema } from "../../images/gen/memory_pb.ts";
 import { checkMappings, checkPagesFile } from "./validate.ts";
 
 const vma = (start: bigint, end: bigint, status: number = VMA_AREA_REGULAR) => ({

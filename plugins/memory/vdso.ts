@@ -10,7 +10,7 @@ import { ProcessMemory } from "../../core/linux/memory.ts";
 import { mappingKind, readMaps } from "../../core/linux/procfs/mod.ts";
 import type { Machine } from "../../core/plugin.ts";
 import { VMA_AREA_VDSO, VMA_AREA_VVAR } from "../../images/flags.ts";
-import type { vma_entry } from "../../images/gen/vma_pb.ts";
+import type { vma_entry } from "../../images/gen/memory_pb.ts";
 
 /** Whether a mapping of the images is one of the vDSO's. */
 export function isVdsoPart({ status }: Pick<vma_entry, "status">): boolean {

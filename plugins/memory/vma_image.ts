@@ -6,8 +6,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { MADV, MAP } from "../../core/linux/mman.ts";
 import type { Vma } from "../../core/linux/procfs/mod.ts";
+import type { vma_entrySchema } from "../../images/gen/memory_pb.ts";
 import type { vma_extraSchema } from "../../images/gen/mm_extra_pb.ts";
-import type { vma_entrySchema } from "../../images/gen/vma_pb.ts";
 
 /** A mapping as the image has it. */
 export type VmaImage = MessageInitShape<typeof vma_entrySchema>;

@@ -11,7 +11,7 @@ import type { DescriptorDump, DescriptorPlan, FileTable } from "../../core/plugi
 import { O } from "../../core/linux/fcntl.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument } from "../../core/remote/program.ts";
-import { fd_types, type file_entry } from "../../images/gen/fdinfo_pb.ts";
+import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { type Contents, planContents } from "./pipe.ts";
 
 /** S_IFIFO (inode(7)). */

@@ -30,8 +30,8 @@ import {
   type TaskPlanner,
 } from "../../core/plugin.ts";
 import type { Argument } from "../../core/remote/program.ts";
-import { fd_types, type file_entry } from "../../images/gen/fdinfo_pb.ts";
-import type { pipe_entry } from "../../images/gen/pipe_pb.ts";
+import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
+import type { pipe_entry } from "../../images/gen/pipes_pb.ts";
 import { FIFO_DATA, FILES, PIPES_DATA } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { located, pathProblem } from "../files/survey.ts";

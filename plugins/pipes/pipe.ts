@@ -6,7 +6,7 @@
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
-import type { pipe_entry } from "../../images/gen/pipe_pb.ts";
+import type { pipe_entry } from "../../images/gen/pipes_pb.ts";
 
 /** What was in a pipe or fifo. */
 export interface Contents {

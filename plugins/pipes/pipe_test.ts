@@ -3,7 +3,7 @@ import { deepEqual, equal } from "@std/assert";
 import { O } from "../../core/linux/fcntl.ts";
 import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
 import { NO_OWNER } from "../../images/fown.ts";
-import { pipe_entrySchema } from "../../images/gen/pipe_pb.ts";
+import { pipe_entrySchema } from "../../images/gen/pipes_pb.ts";
 import { type Contents, planPipe } from "./pipe.ts";
 
 const end = (id: number, flags: number) =>

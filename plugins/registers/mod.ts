@@ -20,8 +20,8 @@
  *
  * @module
  */
-import type { rseq_entrySchema } from "../../images/gen/rseq_pb.ts";
-import { type user_x86_regs_entry, user_x86_regs_mode } from "../../images/gen/core-x86_pb.ts";
+import { type user_x86_regs_entry, user_x86_regs_mode } from "../../images/gen/registers_x86_pb.ts";
+import type { rseq_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../core/errors.ts";
 import { remoteAddress } from "../../core/linux/address.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { user_desc_t, user_desc_tSchema } from "../../images/gen/core-x86_pb.ts";
+import type { user_desc_t, user_desc_tSchema } from "../../images/gen/registers_x86_pb.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 
 /** `struct user_desc`. */

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
-import { user_desc_tSchema } from "../../images/gen/core-x86_pb.ts";
+import { user_desc_tSchema } from "../../images/gen/registers_x86_pb.ts";
 import { decodeUserDesc, emptyTls, encodeUserDesc, isEmptyTls, userDesc } from "./tls.ts";
 
 Deno.test("decodeUserDesc() gives back every bit that encodeUserDesc() got", () => {

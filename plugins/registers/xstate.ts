@@ -11,7 +11,7 @@ import { defineStruct } from "../../core/linux/struct.ts";
 import type {
   user_x86_fpregs_entry,
   user_x86_fpregs_entrySchema,
-} from "../../images/gen/core-x86_pb.ts";
+} from "../../images/gen/registers_x86_pb.ts";
 import { COMPONENT, type XstateLayout } from "./layout.ts";
 
 /** The fixed words at the head of the legacy area. */

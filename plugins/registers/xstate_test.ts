@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal, match, throws } from "@std/assert";
-import { user_x86_fpregs_entrySchema } from "../../images/gen/core-x86_pb.ts";
+import { user_x86_fpregs_entrySchema } from "../../images/gen/registers_x86_pb.ts";
 import type { XstateLayout } from "./layout.ts";
 import { decodeXstate, encodeXstate, xstateProblem } from "./xstate.ts";
 

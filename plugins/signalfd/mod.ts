@@ -13,8 +13,8 @@ import { isNamedExternal } from "../../core/checkpoint/outside.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
-import { fd_types } from "../../images/gen/fdinfo_pb.ts";
-import type { signalfd_entry } from "../../images/gen/signalfd_pb.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import type { signalfd_entry } from "../../images/gen/event_files_pb.ts";
 
 /** The size of the kernel's signal set in bytes. */
 const SIGSET_SIZE = 8;

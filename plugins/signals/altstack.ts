@@ -5,7 +5,7 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { thread_sas_entry, thread_sas_entrySchema } from "../../images/gen/core_pb.ts";
+import type { thread_sas_entry, thread_sas_entrySchema } from "../../images/gen/signals_pb.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 
 /** `stack_t`. */

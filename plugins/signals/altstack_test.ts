@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
-import { thread_sas_entrySchema } from "../../images/gen/core_pb.ts";
+import { thread_sas_entrySchema } from "../../images/gen/signals_pb.ts";
 import { decodeAltstack, encodeAltstack, stackT } from "./altstack.ts";
 
 const SS_ONSTACK = 1, SS_DISABLE = 2, SS_AUTODISARM = 0x80000000;

@@ -19,7 +19,7 @@
  *
  * @module
  */
-import type { signal_queue_entry } from "../../images/gen/siginfo_pb.ts";
+import type { signal_queue_entry } from "../../images/gen/signals_pb.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
 import { peekSiginfo } from "../../core/linux/ptrace.ts";
 import { SIG, signalBit } from "../../core/linux/signals.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { sa_entry, sa_entrySchema } from "../../images/gen/sa_pb.ts";
+import type { sa_entry, sa_entrySchema } from "../../images/gen/signals_pb.ts";
 import { SIG, SIGNAL_COUNT } from "../../core/linux/signals.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
-import { sa_entrySchema } from "../../images/gen/sa_pb.ts";
+import { sa_entrySchema } from "../../images/gen/signals_pb.ts";
 import {
   decodeSigaction,
   encodeSigaction,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { rlimit_entry } from "../../images/gen/rlimit_pb.ts";
+import type { rlimit_entry } from "../../images/gen/thread_pb.ts";
 import type { ResourceLimit } from "../../core/linux/procfs/mod.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 

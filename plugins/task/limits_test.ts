@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual } from "@std/assert";
-import { task_rlimits_entrySchema } from "../../images/gen/core_pb.ts";
+import { task_rlimits_entrySchema } from "../../images/gen/thread_pb.ts";
 import { readLimits, RLIM_INFINITY } from "../../core/linux/procfs/mod.ts";
 import { decodeLimit, encodeLimits, limitsOutOfReach } from "./limits.ts";
 

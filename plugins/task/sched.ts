@@ -5,7 +5,7 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { thread_core_entry } from "../../images/gen/core_pb.ts";
+import type { thread_core_entry } from "../../images/gen/thread_pb.ts";
 import type { task_sched_entry, task_sched_entrySchema } from "../../images/gen/task_pb.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
-import { thread_core_entrySchema } from "../../images/gen/core_pb.ts";
+import { thread_core_entrySchema } from "../../images/gen/thread_pb.ts";
 import { task_sched_entrySchema } from "../../images/gen/task_pb.ts";
 import {
   decodeSched,

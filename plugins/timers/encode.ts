@@ -10,7 +10,7 @@ import type {
   itimer_entrySchema,
   posix_timer_entry,
   posix_timer_entrySchema,
-} from "../../images/gen/timer_pb.ts";
+} from "../../images/gen/timers_pb.ts";
 import type { PosixTimer } from "../../core/linux/procfs/mod.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
-import { itimer_entrySchema, posix_timer_entrySchema } from "../../images/gen/timer_pb.ts";
+import { itimer_entrySchema, posix_timer_entrySchema } from "../../images/gen/timers_pb.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
 import {
   decodeItimer,

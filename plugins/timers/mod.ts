@@ -21,7 +21,7 @@
  *
  * @module
  */
-import type { posix_timer_entry } from "../../images/gen/timer_pb.ts";
+import type { posix_timer_entry } from "../../images/gen/timers_pb.ts";
 import { StasisError } from "../../core/errors.ts";
 import { prctl } from "../../core/linux/libc_ffi.ts";
 import { readTimers } from "../../core/linux/procfs/mod.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { posix_timer_entry } from "../../images/gen/timer_pb.ts";
+import type { posix_timer_entry } from "../../images/gen/timers_pb.ts";
 import type { Siginfo } from "../../core/linux/siginfo.ts";
 
 /** `si_code` of a signal that a POSIX timer sent (`include/uapi/asm-generic/siginfo.h`). */

@@ -1,0 +1,43 @@
+/**
+ * Test support: every kind of image under `kinds/`. Plugins have kinds of their own beside these.
+ *
+ * @module
+ */
+
+import type { ImageKind } from "./kind.ts";
+import * as core from "./kinds/core.ts";
+import { CREDS } from "./kinds/credentials.ts";
+import { EXTERNAL } from "./kinds/external.ts";
+import * as files from "./kinds/files.ts";
+import * as memory from "./kinds/memory.ts";
+import { MM_EXTRA } from "./kinds/mm_extra.ts";
+import { SECCOMP } from "./kinds/seccomp.ts";
+import { SUD } from "./kinds/sud.ts";
+
+/** Kinds that CRIU has too. */
+export const CRIU_KINDS: readonly ImageKind[] = [
+  core.INVENTORY,
+  core.PSTREE,
+  core.CORE,
+  core.IDS,
+  CREDS,
+  memory.MM,
+  memory.PAGEMAP,
+  memory.SHMEM_PAGEMAP,
+  memory.MEMFD_INODE,
+  files.FDINFO,
+  files.FILES,
+  files.FS,
+  files.REMAP_FPATH,
+  files.GHOST_FILE,
+  files.PIPES_DATA,
+  files.FIFO_DATA,
+  files.TTY_INFO,
+  SECCOMP,
+];
+
+/** Kinds that only Stasis has. */
+export const OWN_KINDS: readonly ImageKind[] = [SUD, MM_EXTRA, EXTERNAL];
+
+/** All of them. */
+export const IMAGE_KINDS: readonly ImageKind[] = [...CRIU_KINDS, ...OWN_KINDS];
