@@ -48,19 +48,19 @@ export function isNamedExternal(options: OperationOptions, descriptor: Descripto
     external.some((name) => name.startsWith("tty[") && name === resourceName(descriptor));
 }
 
-/** Whether a pipe or fifo: what two processes may have an end each of. */
-function isPipe(descriptor: Descriptor): boolean {
-  return descriptor.link.kind === "pipe" ||
-    descriptor.link.kind === "path" && descriptor.fileType === FIFO;
+/** Whether a pipe, fifo or deleted file: what two processes may share, and no path leads to later. */
+function isShared(descriptor: Descriptor): boolean {
+  const { kind, deleted } = descriptor.link;
+  return kind === "pipe" || kind === "path" && (deleted || descriptor.fileType === FIFO);
 }
 
-/** Knows which pipes and fifos of a tree are also open outside of it. */
+/** Knows which pipes, fifos and deleted files of a tree are also open outside of it. */
 export class OutsideHolders {
   /** The processes outside that hold each, by the text of the descriptor's link. */
   readonly #holders = new Map<string, readonly number[]>();
 
   /**
-   * Looks at the tree, and at all other processes if it has pipes that were not known yet: so the frozen
+   * Looks at the tree, and at all other processes if it has some that were not known yet: so the frozen
    * tree need not wait for a second look.
    */
   look(tasks: readonly Task[]): void {
@@ -68,7 +68,7 @@ export class OutsideHolders {
     for (const task of tasks) {
       for (const descriptor of task.descriptors) {
         const { text } = descriptor.link;
-        if (!this.#holders.has(text) && isPipe(descriptor)) unknown.set(text, []);
+        if (!this.#holders.has(text) && isShared(descriptor)) unknown.set(text, []);
       }
     }
     if (unknown.size === 0) return;
@@ -83,7 +83,7 @@ export class OutsideHolders {
     for (const [text, pids] of unknown) this.#holders.set(text, pids);
   }
 
-  /** The processes outside of the tree that have this pipe or fifo open; none for anything else. */
+  /** The processes outside of the tree that have this open; none for what is neither of these. */
   of(descriptor: Descriptor): readonly number[] {
     return this.#holders.get(descriptor.link.text) ?? [];
   }

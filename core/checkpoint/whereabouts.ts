@@ -8,6 +8,9 @@
  * @module
  */
 import type { Problem } from "../errors.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
+import { cString, syscall } from "../linux/libc_ffi.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { OperationOptions } from "../plugin.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
@@ -29,10 +32,8 @@ export interface FileFacts {
   readonly links: number | null;
 }
 
-/** A file that is nowhere, with the reason. */
+/** A file that is nowhere, and cannot be saved itself. */
 export interface Lost {
-  /** Whether it was deleted, and cannot be saved with the images for another reason. */
-  readonly deleted: boolean;
   readonly problem: Finding;
 }
 
@@ -67,13 +68,12 @@ export function findFile(
   const path = text.slice(0, -DELETED.length);
   // Some file systems leave a deleted directory its links.
   if (meant.links === 0 || typeOf(meant) === S_IFDIR) {
-    const problem = ghostProblem(behind, `${what} is a deleted file, ${path},`, options);
-    return problem === undefined ? { path, behind } : { deleted: true, problem };
+    const problem = ghostProblem(behind, path, `${what} is a deleted file, ${path},`, options);
+    return problem === undefined ? { path, behind } : { problem };
   }
   const other = otherName(path, meant);
   if (other !== undefined) return { path: other };
   return {
-    deleted: true,
     problem: {
       what: `${what} is a file whose name ${path} was deleted while it has other names elsewhere`,
       hint: "give the file its name back (ln), or close it before the checkpoint",
@@ -91,12 +91,13 @@ function lost(path: string, what: string, replaced: boolean): Lost {
       what: `${what} is ${path}, which does not exist any more`,
       hint: "give the file its name back (ln), or close it before the checkpoint",
     };
-  return { deleted: false, problem };
+  return { problem };
 }
 
 /** Why a deleted file cannot be saved with its contents. */
 function ghostProblem(
   behind: string,
+  path: string,
   what: string,
   { ghostLimit = GHOST_LIMIT }: OperationOptions,
 ): Finding | undefined {
@@ -106,6 +107,19 @@ function ghostProblem(
     return {
       what: `${what} which was of a task that has ended, and cannot be saved`,
       hint: "close it before the checkpoint, or change the directory",
+    };
+  }
+  if (fileSystemOf(behind) !== fileSystemOf(existingParent(path))) {
+    return {
+      what: `${what} of a file system that is not there any more`,
+      hint: "mount it again at its place, or close the file before the checkpoint",
+    };
+  }
+  const attributes = extendedAttributes(behind);
+  if (attributes.length > 0) {
+    return {
+      what: `${what} with extended attributes, which cannot be saved: ${attributes.join(", ")}`,
+      hint: "remove them (setfattr -x, setfacl -b), or close it before the checkpoint",
     };
   }
   if (type === S_IFSOCK) return { what: `${what} which cannot be saved: it is a socket` };
@@ -120,6 +134,32 @@ function ghostProblem(
     what: `${what} of ${used} bytes, more than the limit of ${ghostLimit}`,
     hint: `raise the limit (--ghost-limit ${used}), or close it before the checkpoint`,
   };
+}
+
+/** What tells a file system from others: `f_type` and `f_fsid` of statfs(2). */
+function fileSystemOf(path: string): string {
+  const bytes = new BigUint64Array(15); // struct statfs: 120 bytes
+  const result = syscall(SYSCALLS.statfs, cString(path), bytes);
+  return isErrno(result) ? errnoName(-result) : `${bytes[0]} ${bytes[7]}`;
+}
+
+/** The nearest directory above a path that exists. */
+function existingParent(path: string): string {
+  for (let at = path;;) {
+    at = at.slice(0, at.lastIndexOf("/")) || "/";
+    if (at === "/" || lookAt(at, { mode: 0 }) !== undefined) return at;
+  }
+}
+
+/** Those that a program sets; labels of security modules come by themselves. */
+function extendedAttributes(behind: string): string[] {
+  const bytes = new Uint8Array(1 << 16);
+  const length = syscall(SYSCALLS.listxattr, cString(behind), bytes, bytes.byteLength);
+  if (isErrno(length)) return [];
+  const names = new TextDecoder().decode(bytes.subarray(0, Number(length))).split("\0");
+  return names.filter((name) =>
+    name !== "" && (!name.startsWith("security.") || name === "security.capability")
+  );
 }
 
 function factsOf({ dev, ino, mode, nlink }: Deno.FileInfo): FileFacts {

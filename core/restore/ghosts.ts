@@ -17,7 +17,7 @@ import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { joinMicroseconds } from "../../images/time.ts";
 import { StasisError } from "../errors.ts";
-import { AT_FDCWD, O } from "../linux/fcntl.ts";
+import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
@@ -98,7 +98,7 @@ export class Ghosts {
   open(program: SyscallProgram, id: number, flags: number): CallResult | undefined {
     const handle = this.#handles.get(id);
     if (handle === undefined) return undefined;
-    if (handle.own) return program.call("fcntl", handle.service, F_DUPFD_CLOEXEC, 0);
+    if (handle.own) return program.call("fcntl", handle.service, F.DUPFD_CLOEXEC, 0);
     const through = flags & ~(O.NOFOLLOW | O.TMPFILE);
     return program.call("openat", AT_FDCWD, `/proc/self/fd/${handle.service}`, through, 0);
   }
@@ -152,7 +152,7 @@ export class Ghosts {
     const directory = path.slice(0, path.lastIndexOf("/")) || "/";
     const missing = missingParents(path);
     for (const one of missing) seed.call("mkdirat", AT_FDCWD, one, 0o700);
-    // sendfile(2) does not append; the flag is set in the task.
+    // sendfile(2) does not append.
     const flags = maker.flags & ~(O.APPEND | O.ASYNC | O.DIRECT);
     const fd = seed.call("openat", AT_FDCWD, directory, flags | O.TMPFILE | O.DIRECTORY, 0o600);
     for (const one of missing.reverse()) seed.call("rmdir", one);
@@ -160,6 +160,9 @@ export class Ghosts {
     this.#planContents(tree, fd, ghost);
     seed.call("lseek", fd, 0, 0);
     planProperties(seed, fd, undefined, ghost.file);
+    if ((maker.flags & (O.APPEND | O.DIRECT)) !== 0) {
+      seed.call("fcntl", fd, F.SETFL, maker.flags & SETFL_MASK & ~O.ASYNC);
+    }
     tree.keep(fd, service);
     for (const { id } of ghost.users) this.#handles.set(id, { service, own: id === maker.id });
   }
@@ -182,8 +185,6 @@ export class Ghosts {
     }
   }
 }
-
-const F_DUPFD_CLOEXEC = 1030;
 
 function word(value: bigint): Uint8Array {
   return new Uint8Array(BigInt64Array.of(value).buffer);

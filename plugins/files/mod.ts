@@ -18,7 +18,7 @@
  *
  * @module
  */
-import { isNamedExternal } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { definePlugin, type DescriptorPlan, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
@@ -40,6 +40,7 @@ export const files: Plugin = definePlugin({
   description: "open regular files, directories and simple devices",
   images: [FILES, REMAP_FPATH, GHOST_FILE],
   checkpoint: (session) => ({
+    survey: ({ tasks }) => outsideHolders(session.writer).look(tasks),
     descriptors: [{
       kind: "file",
       claims: (descriptor) =>
@@ -48,7 +49,15 @@ export const files: Plugin = definePlugin({
       dump({ descriptor, id, fown }) {
         const { info, identity } = descriptor;
         const { path, behind } = located(descriptor, session.options);
-        if (behind !== undefined) session.files.ghost(id, behind);
+        if (behind !== undefined) {
+          session.files.ghost(id, behind);
+          const [pid] = outsideHolders(session.writer).of(descriptor);
+          if (pid !== undefined) {
+            session.note(
+              `task ${pid} has the deleted file ${path} open too, and will not share it`,
+            );
+          }
+        }
         const flags = info.flags & ~O.CLOEXEC;
         const sized = behind === undefined && (identity.mode & S_IFMT) === S_IFREG && !isLog(flags);
         return {

@@ -31,6 +31,16 @@ const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
     "sleep 100 & exec 5</proc/$!; kill $!; wait",
     /descriptor 5 is a deleted file, \/proc\/\d+, which was of a task that has ended/,
   ],
+  [
+    "a deleted file with extended attributes",
+    `exec 5>f; python3 -c 'import os; os.setxattr("f", "user.a", b"1")'; rm f`,
+    /descriptor 5 is a deleted file, \S+\/f, with extended attributes, .*: user\.a$/,
+  ],
+  [
+    "a deleted file of a file system that was unmounted",
+    "mkdir m; mount -t tmpfs none m; exec 5>m/f; rm m/f; umount -l m",
+    /descriptor 5 is a deleted file, \/f, of a file system that is not there any more/,
+  ],
   ["a lock", "exec 5>locked; flock 5", /descriptor 5 \(\S+\/locked\) has a write lock \(flock\)/],
 ];
 

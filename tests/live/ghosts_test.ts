@@ -95,3 +95,19 @@ Deno.test("a file whose name was deleted is saved by another name in the same di
   tree.kill(9);
   await tree.wait();
 });
+
+Deno.test("whoever shares a deleted file with others is told that it will not any more", async () => {
+  using images = new ImageHome();
+  await using outside = await startSleeper("exec 5>log; rm log");
+  await using subject = await startSleeper(`exec 6>/proc/${outside.pid}/fd/5`);
+  const notes: string[] = [];
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    onEvent: (event) => {
+      if (event.kind === "note") notes.push(event.text);
+    },
+  });
+  deepEqual(notes, [
+    `task ${outside.pid} has the deleted file ${outside.cwd}/log open too, and will not share it`,
+  ]);
+});

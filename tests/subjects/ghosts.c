@@ -99,7 +99,7 @@ int main(void)
 	must(link("kept", "other"), "link");
 	must(unlink("kept"), "unlink");
 
-	int tmpfile = must_open(".", O_RDWR | O_TMPFILE);
+	int tmpfile = must_open(".", O_RDWR | O_TMPFILE | O_APPEND);
 	put(tmpfile, 6);
 
 	/* A directory, a file in it, both gone; a child works in it. */
@@ -221,7 +221,7 @@ int main(void)
 
 	check_content("tmpfile", tmpfile, 0, 6);
 	check_equal("tmpfile_pos", lseek(tmpfile, 0, SEEK_CUR), CHUNK);
-	check_equal("tmpfile_flags", fcntl(tmpfile, F_GETFL) & O_TMPFILE, O_TMPFILE);
+	check_equal("tmpfile_flags", fcntl(tmpfile, F_GETFL) & (O_TMPFILE | O_APPEND), O_TMPFILE | O_APPEND);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", tmpfile);
 	check(linkat(AT_FDCWD, path, AT_FDCWD, "linked", AT_SYMLINK_FOLLOW) == 0, "tmpfile_link", "errno %d", errno);
 	unlink("linked");
