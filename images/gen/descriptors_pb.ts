@@ -73,7 +73,7 @@ export const fdinfo_entrySchema: GenMessage<fdinfo_entry> = /*@__PURE__*/
 
 /**
  * An open file description, in files.img. Also paths stand here that something else refers to: programs, mapped
- * files, working directories. Exactly one member beside `type` and `id` is there; members of CRIU's that are
+ * files, working directories. One member beside `type` and `id` is there; members of CRIU's that are
  * missing here (sockets, inotify and others) survive as unknown ones, and such a file is refused at restore.
  *
  * @generated from message file_entry
@@ -94,77 +94,77 @@ export type file_entry = Message<"file_entry"> & {
   id: number;
 
   /**
-   * Plugin "files".
+   * A file, directory or device by its path. Plugin "files".
    *
    * @generated from field: optional reg_file_entry reg = 3;
    */
   reg?: reg_file_entry | undefined;
 
   /**
-   * Plugin "namespaces".
+   * A namespace. Plugin "namespaces".
    *
    * @generated from field: optional ns_file_entry nsf = 5;
    */
   nsf?: ns_file_entry | undefined;
 
   /**
-   * Plugin "eventfd".
+   * A counter. Plugin "eventfd".
    *
    * @generated from field: optional eventfd_file_entry efd = 8;
    */
   efd?: eventfd_file_entry | undefined;
 
   /**
-   * Plugin "epoll".
+   * An epoll instance. Plugin "epoll".
    *
    * @generated from field: optional eventpoll_file_entry epfd = 9;
    */
   epfd?: eventpoll_file_entry | undefined;
 
   /**
-   * Plugin "signalfd".
+   * A reader of signals. Plugin "signalfd".
    *
    * @generated from field: optional signalfd_entry sgfd = 10;
    */
   sgfd?: signalfd_entry | undefined;
 
   /**
-   * Plugin "timerfd".
+   * A timer. Plugin "timerfd".
    *
    * @generated from field: optional timerfd_entry tfd = 12;
    */
   tfd?: timerfd_entry | undefined;
 
   /**
-   * Plugin "external".
+   * Something that is provided from outside. Plugin "external".
    *
    * @generated from field: optional ext_file_entry ext = 15;
    */
   ext?: ext_file_entry | undefined;
 
   /**
-   * Plugin "pipes".
+   * A fifo. Plugin "pipes".
    *
    * @generated from field: optional fifo_entry fifo = 17;
    */
   fifo?: fifo_entry | undefined;
 
   /**
-   * Plugin "pipes"; plugin "external" where somebody else holds the other end.
+   * An end of a pipe. Plugin "pipes", or "external" where somebody else holds the other end.
    *
    * @generated from field: optional pipe_entry pipe = 18;
    */
   pipe?: pipe_entry | undefined;
 
   /**
-   * Plugin "external".
+   * A terminal. Plugin "external".
    *
    * @generated from field: optional tty_file_entry tty = 19;
    */
   tty?: tty_file_entry | undefined;
 
   /**
-   * Plugin "memory".
+   * A memfd. Plugin "memory".
    *
    * @generated from field: optional memfd_file_entry memfd = 20;
    */

@@ -86,7 +86,7 @@ export type ghost_file_entry = Message<"ghost_file_entry"> & {
   ino: bigint;
 
   /**
-   * Of a device node: which device, as stat(2) writes it (encodeUserDevice()).
+   * Of a device node: which device (`st_rdev` of stat(2)).
    *
    * @generated from field: optional uint32 rdev = 6;
    */

@@ -152,7 +152,7 @@ export type remap_file_path_entry = Message<"remap_file_path_entry"> & {
   remapId: number;
 
   /**
-   * Absent: see there.
+   * What `remap_id` is. Absent: see there.
    *
    * @generated from field: optional remap_type remap_type = 3;
    */

@@ -74,7 +74,7 @@ export type tty_info_entry = Message<"tty_info_entry"> & {
   pgrp: number;
 
   /**
-   * Which device, as stat(2) writes it (`st_rdev`); with `dev` the name by which CRIU's users provide it.
+   * Which device (`st_rdev` of stat(2)); with `dev` the name by which CRIU's users provide it.
    *
    * @generated from field: required uint32 rdev = 8;
    */

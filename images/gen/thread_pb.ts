@@ -63,7 +63,7 @@ export const rlimit_entrySchema: GenMessage<rlimit_entry> = /*@__PURE__*/
  */
 export type task_rlimits_entry = Message<"task_rlimits_entry"> & {
   /**
-   * The limits.
+   * A limit for each resource.
    *
    * @generated from field: repeated rlimit_entry rlimits = 1;
    */
@@ -155,7 +155,7 @@ export type task_core_entry = Message<"task_core_entry"> & {
   loginuid: number;
 
   /**
-   * -1000 to 1000: /proc/PID/oom_score_adj. Plugin "task".
+   * How soon it is killed where memory is short, -1000 to 1000: /proc/PID/oom_score_adj. Plugin "task".
    *
    * @generated from field: optional int32 oom_score_adj = 14;
    */
@@ -385,21 +385,21 @@ export type core_entry = Message<"core_entry"> & {
   threadInfo?: thread_info_x86 | undefined;
 
   /**
-   * Of the process, in the image of its leader.
+   * What belongs to the process, in the image of its leader.
    *
    * @generated from field: optional task_core_entry tc = 3;
    */
   tc?: task_core_entry | undefined;
 
   /**
-   * What is in ids-PID.img otherwise.
+   * In images of CRIU that have no ids-PID.img: what would be in it.
    *
    * @generated from field: optional task_kobj_ids_entry ids = 4;
    */
   ids?: task_kobj_ids_entry | undefined;
 
   /**
-   * Of the thread. A zombie has none.
+   * What belongs to the thread. A zombie has none.
    *
    * @generated from field: optional thread_core_entry thread_core = 5;
    */
@@ -496,7 +496,7 @@ export const core_entry_marchSchema: GenEnum<core_entry_march> = /*@__PURE__*/
  */
 export enum seccomp_mode {
   /**
-   * No.
+   * Nothing watches it.
    *
    * @generated from enum value: disabled = 0;
    */
