@@ -8,7 +8,7 @@ import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
 import { StasisError } from "../core/errors.ts";
 import { examplesHelp, STATUS_POINTER } from "./help.ts";
 import { toJson } from "./json.ts";
-import { collect, either, loadPlugins, parsePid } from "./options.ts";
+import { collect, either, loadPlugins, parsePid, parseSize } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { Progress } from "./ui/progress.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
@@ -47,6 +47,7 @@ export function addCheckpoint(program: Command): void {
     .option("-D, --images-dir <dir>", "where the images go: a new directory (default: stasis-PID)")
     .option("-R, --leave-running", "let the tree run on")
     .option("--external <resource>", "something that restore will provide; repeatable", collect)
+    .option("--ghost-limit <size>", "save deleted files up to this size, as 8M (default: 1M)")
     .option("--plugin <file>", "a TypeScript module with a plugin; repeatable", collect)
     .option("--json", "print the result as JSON")
     .option("-v, --verbose", "tell what is done, with times")
@@ -91,7 +92,12 @@ export function addCheckpoint(program: Command): void {
           plugins,
           signal: controller.signal,
           onEvent: progress.listener,
-          options: { external: options.external ?? [] },
+          options: {
+            external: options.external ?? [],
+            ghostLimit: options.ghostLimit === undefined
+              ? undefined
+              : parseSize(options.ghostLimit),
+          },
         });
         progress[Symbol.dispose]();
         console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));

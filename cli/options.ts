@@ -45,6 +45,20 @@ export function parseInheritFds(values: readonly string[]): Record<string, numbe
   return found;
 }
 
+const UNITS: Readonly<Record<string, bigint>> = {
+  "": 1n,
+  K: 1n << 10n,
+  M: 1n << 20n,
+  G: 1n << 30n,
+};
+
+/** Reads a size, as `512K` or `3M`, in bytes. @throws {StasisError} `usage` */
+export function parseSize(text: string): bigint {
+  const match = /^(\d{1,15})([KMG]?)$/.exec(text);
+  if (match === null) throw usage(`"${text}" is no size`, "write bytes, or 512K, 3M, 1G");
+  return BigInt(match[1]!) * UNITS[match[2]!]!;
+}
+
 /** Reads `FROM=TO`, absolute paths both. @throws {StasisError} `usage` */
 export function parseRemaps(values: readonly string[]): Record<string, string> {
   const found: Record<string, string> = {};

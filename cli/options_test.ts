@@ -1,6 +1,13 @@
 import assert from "@std/assert";
 import { StasisError } from "../core/errors.ts";
-import { either, loadPlugins, parseInheritFds, parsePid, parseRemaps } from "./options.ts";
+import {
+  either,
+  loadPlugins,
+  parseInheritFds,
+  parsePid,
+  parseRemaps,
+  parseSize,
+} from "./options.ts";
 
 const usage = (error: unknown) => error instanceof StasisError && error.code === "usage";
 
@@ -52,5 +59,15 @@ Deno.test("loadPlugins() takes one plugin or a list, and names a file that has n
     await assert.rejects(load("missing"), usage);
   } finally {
     await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("parseSize() reads bytes and binary units, and refuses the rest", () => {
+  assert.equal(parseSize("4097"), 4097n);
+  assert.equal(parseSize("512K"), 524288n);
+  assert.equal(parseSize("8M"), 8388608n);
+  assert.equal(parseSize("2G"), 2147483648n);
+  for (const wrong of ["", "M", "-1", "1.5M", "8m", "1T"]) {
+    assert.throws(() => parseSize(wrong), usage, wrong);
   }
 });
