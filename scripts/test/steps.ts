@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Count, countRun, parseSkips, type Run, SKIPS } from "./count.ts";
+import { type Count, countRun, parseSkips, type Run, SKIPS, sum } from "./count.ts";
 import { chooseFiles, filesWithExamples, testFiles, type TestStep } from "./files.ts";
 import { parseJunit } from "./junit.ts";
 import { Surroundings } from "./leftovers.ts";
@@ -31,8 +31,15 @@ const COMMANDS: Readonly<Record<"fmt" | "lint" | "types", readonly string[]>> = 
   types: ["check", "."],
 };
 
-/** A run of `deno test` that takes longer than this hangs. */
-const TIME_LIMIT_MS = 45 * 60_000;
+/** What takes longer than this hangs, and is killed. A VM test may have to build kernels first. */
+const TIME_LIMIT_MS: Readonly<Record<Step, number>> = {
+  fmt: 5 * 60_000,
+  lint: 5 * 60_000,
+  types: 10 * 60_000,
+  unit: 10 * 60_000,
+  live: 10 * 60_000,
+  vm: 60 * 60_000,
+};
 
 /**
  * Makes a step. What its programs print goes to the terminal as it comes.
@@ -43,9 +50,8 @@ const TIME_LIMIT_MS = 45 * 60_000;
  */
 export async function runStep(root: string, step: Step, words: readonly string[]): Promise<Count> {
   if (step === "fmt" || step === "lint" || step === "types") {
-    const { success, code } = await deno(root, COMMANDS[step], {});
-    const line = `deno ${COMMANDS[step].join(" ")} exited with ${code}`;
-    return success ? single([]) : single([line]);
+    const end = await deno(root, COMMANDS[step], {}, TIME_LIMIT_MS[step]);
+    return single(end.success ? [] : [`deno ${COMMANDS[step].join(" ")} ${trouble(end)}`]);
   }
   if (step !== "unit" && Deno.uid() !== 0) {
     return single([`${TITLES[step]} need root: run the command as root (with sudo, for example)`]);
@@ -61,9 +67,23 @@ function single(failures: readonly string[]): Count {
 async function runTests(root: string, step: TestStep, words: readonly string[]): Promise<Count> {
   const all = [...await testFiles(root, step), ...await filesWithExamples(root, step)];
   const { files, filter } = chooseFiles(all, words);
-  if (files.length === 0) {
-    return { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
+  // Each file by itself where processes are involved: if one hangs or crashes, the others still count, and what
+  // is left behind has a name.
+  const groups = step === "unit" ? [files] : files.map((file) => [file]);
+  const counts: Count[] = [];
+  for (const group of groups) {
+    if (group.length > 0) counts.push(await runFiles(root, step, group, filter));
   }
+  return sum(counts);
+}
+
+/** One run of `deno test`. */
+async function runFiles(
+  root: string,
+  step: TestStep,
+  files: readonly string[],
+  filter: string | undefined,
+): Promise<Count> {
   await using surroundings = await Surroundings.create(root);
   const reports = await Deno.makeTempDir({ prefix: "stasis-report-" });
   try {
@@ -79,27 +99,34 @@ async function runTests(root: string, step: TestStep, words: readonly string[]):
     if (step === "unit") args.push("--parallel");
     if (filter !== undefined) args.push(`--filter=${filter}`);
     const env = { ...surroundings.env, [SKIPS]: `${reports}/skips` };
-    const end = await deno(root, [...args, ...files], env);
-    const run: Run = {
+    const end = await deno(root, [...args, ...files], env, TIME_LIMIT_MS[step]);
+    const count = countRun({
       cases: await cases(`${reports}/junit.xml`),
       skips: parseSkips(await textOf(`${reports}/skips`)),
-      files: files.filter((file) => file.endsWith("_test.ts")),
+      files: files.filter((file) => file.endsWith("_test.ts") || step === "vm"),
       filtered: filter !== undefined,
-      trouble: end.success ? undefined : trouble(end),
-    };
-    return withLeftovers(countRun(run), await surroundings.leftovers());
+      trouble: end.success ? undefined : `${trouble(end)}: ${files.join(" ")}`,
+    });
+    return withLeftovers(count, files, await surroundings.leftovers());
   } finally {
     await Deno.remove(reports, { recursive: true });
   }
 }
 
 /** Leaving something behind fails the step, whatever its tests say. */
-function withLeftovers(count: Count, leftovers: readonly string[]): Count {
+function withLeftovers(
+  count: Count,
+  files: readonly string[],
+  leftovers: readonly string[],
+): Count {
   if (leftovers.length === 0) return count;
   return {
     ...count,
     failed: count.failed + 1,
-    failures: [...count.failures, ...leftovers.map((line) => `left behind: ${line}`)],
+    failures: [
+      ...count.failures,
+      `${files.length === 1 ? files[0] : "a test"} left behind: ${leftovers.join("; ")}`,
+    ],
   };
 }
 
@@ -125,6 +152,7 @@ async function deno(
   root: string,
   args: readonly string[],
   env: Record<string, string>,
+  limit: number,
 ): Promise<Deno.CommandStatus> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args],
@@ -133,7 +161,7 @@ async function deno(
     stdin: "null",
   })
     .spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), TIME_LIMIT_MS);
+  const timer = setTimeout(() => child.kill("SIGKILL"), limit);
   try {
     return await child.status;
   } finally {

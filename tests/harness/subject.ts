@@ -15,6 +15,9 @@ import { isAlive, processesWithEnv, processTree, readProcess, waitUntil } from "
 /** Carries a value of its own into every process of a subject's tree. */
 const MARK = "STASIS_TEST_SUBJECT";
 
+/** The test run's own mark (scripts/test/leftovers.ts), by which it finds what tests leave behind. */
+const RUN_MARK = "STASIS_TEST_RUN";
+
 /**
  * Closes what was inherited beyond the standard streams (a test runner may have left anything open) and
  * opens the files. exec keeps the pid, and `detached` has made it a session leader.
@@ -116,6 +119,7 @@ export class Subject implements AsyncDisposable {
         PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         HOME: "/root",
         LANG: "C.UTF-8",
+        [RUN_MARK]: Deno.env.get(RUN_MARK) ?? "",
         ...options.env,
         [MARK]: mark,
       },
