@@ -1,5 +1,176 @@
-import { equal } from "@std/assert";
-import { freeName } from "./ghosts.ts";
+import { deepEqual, equal, rejects } from "@std/assert";
+import { create } from "@bufbuild/protobuf";
+import { NO_OWNER } from "../../images/fown.ts";
+import {
+  type reg_file_entry,
+  reg_file_entrySchema,
+  remap_type,
+} from "../../images/gen/paths_pb.ts";
+import { encodeGhostChunks } from "../../images/ghost_chunks.ts";
+import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
+import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
+import { O } from "../linux/fcntl.ts";
+import type { TreePlanner } from "../plugin.ts";
+import { type Argument, CallResult, ScratchData, SyscallProgram } from "../remote/program.ts";
+import { freeName, Ghosts } from "./ghosts.ts";
+
+const DATA = new TextEncoder().encode("contents");
+
+/** A ghost, and how each entry that means it is open. */
+interface Case {
+  readonly mode: number;
+  readonly users: readonly { readonly name: string; readonly flags: number }[];
+  readonly chunks?: boolean;
+}
+
+function show(argument: Argument): string {
+  if (argument instanceof CallResult) return `=${argument.index}`;
+  if (!(argument instanceof ScratchData)) return String(argument);
+  return argument.note === "offset"
+    ? `[${new DataView(argument.bytes.buffer).getBigInt64(0, true)}]`
+    : `{${argument.note}}`;
+}
+
+function lines(program: SyscallProgram): string[] {
+  return program.calls.map(({ name, args }) => `${name}(${args.map(show).join(", ")})`);
+}
+
+/** Plans a ghost in an empty directory, which stands for "/d" in what is compared. */
+async function planned({ mode, users, chunks = true }: Case) {
+  const home = Deno.makeTempDirSync({ prefix: "stasis-ghosts-" });
+  try {
+    await using writer = ImageWriter.create(`${home}/images`);
+    const entries = new Map<number, reg_file_entry>();
+    users.forEach(({ name, flags }, index) => {
+      const id = index + 1;
+      const entry = { id, flags, pos: 0n, fown: NO_OWNER, name: `${home}/${name}`, mode };
+      entries.set(id, create(reg_file_entrySchema, entry));
+      writer.append(REMAP_FPATH, null, { origId: id, remapId: 9, remapType: remap_type.GHOST });
+    });
+    const regular = (mode & 0o170000) === 0o100000;
+    const extra = chunks ? encodeGhostChunks([{ offset: 4096n, data: DATA }]) : DATA;
+    const size = chunks ? 8192n : undefined;
+    const ghost = regular ? { uid: 1, gid: 2, mode, chunks, size } : { uid: 1, gid: 2, mode };
+    if (regular) writer.write(GHOST_FILE, 9, ghost, extra);
+    else writer.write(GHOST_FILE, 9, ghost);
+    await writer.commit({ imgVersion: 2 });
+
+    const images = ImageDirectory.open(`${home}/images`);
+    const ghosts = new Ghosts(images);
+    const seed = new SyscallProgram("seed");
+    let service = 100;
+    const tree = {
+      seed,
+      tasks: [],
+      files: { pathOf: (id: number) => entries.get(id)?.name },
+      service: () => service++,
+      keep: (fd: Argument, number: number) => void seed.call("dup3", fd, number, 0),
+      serviceFile: () => 99,
+    };
+    ghosts.plan(tree as unknown as TreePlanner, (id) => entries.get(id) as reg_file_entry);
+    const task = new SyscallProgram("open");
+    for (const [id, { flags }] of entries) ghosts.open(task, id, flags);
+    const image = new TextDecoder("latin1").decode(Deno.readFileSync(images.pathOf(GHOST_FILE, 9)));
+    return {
+      seed: lines(seed).map((line) => line.replaceAll(home, "/d")),
+      task: lines(task),
+      dataAt: image.indexOf("contents"),
+    };
+  } finally {
+    Deno.removeSync(home, { recursive: true });
+  }
+}
+
+Deno.test("Ghosts deletes a file before it is filled, and leaves nothing that can be written to", async () => {
+  const { seed, task, dataAt } = await planned({
+    mode: 0o104755,
+    users: [{ name: "f", flags: O.RDWR }, { name: "g", flags: O.RDONLY }],
+  });
+  const make = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
+  const hold = O.PATH | O.NOFOLLOW;
+  deepEqual(seed, [
+    `openat(-100, /d/f, ${make}, 384)`,
+    "linkat(-100, /d/f, -100, /d/g, 0)",
+    `openat(-100, /d/f, ${hold}, 0)`,
+    `openat(-100, /d/g, ${hold}, 0)`,
+    "unlink(/d/f)",
+    "unlink(/d/g)",
+    "dup3(=2, 100, 0)",
+    "dup3(=3, 101, 0)",
+    "ftruncate(=0, 8192)",
+    "lseek(=0, 4096, 0)",
+    `sendfile(=0, 99, [${dataAt}], 8)`,
+    "fchown(=0, 1, 2)",
+    `fchmod(=0, ${0o4755})`,
+    "close(=0)",
+  ]);
+  deepEqual(task, [
+    "openat(-100, /proc/self/fd/100, 2, 0)",
+    "openat(-100, /proc/self/fd/101, 0, 0)",
+  ]);
+});
+
+Deno.test("Ghosts reads contents that are not in chunks, as old images have them", async () => {
+  const { seed, dataAt } = await planned({
+    mode: 0o100600,
+    users: [{ name: "f", flags: O.RDONLY }],
+    chunks: false,
+  });
+  deepEqual(seed.filter((line) => /^(ftruncate|lseek|sendfile)/.test(line)), [
+    "ftruncate(=0, 8)",
+    "lseek(=0, 0, 0)",
+    `sendfile(=0, 99, [${dataAt}], 8)`,
+  ]);
+});
+
+Deno.test("Ghosts makes missing directories around a deleted one, and takes them away", async () => {
+  const { seed } = await planned({
+    mode: 0o040750,
+    users: [{ name: "a/b/c", flags: O.DIRECTORY }],
+  });
+  deepEqual(seed, [
+    "mkdirat(-100, /d/a, 448)",
+    "mkdirat(-100, /d/a/b, 448)",
+    "mkdirat(-100, /d/a/b/c, 448)",
+    "fchownat(-100, /d/a/b/c, 1, 2, 256)",
+    `fchmodat(-100, /d/a/b/c, ${0o750})`,
+    `openat(-100, /d/a/b/c, ${O.PATH | O.NOFOLLOW}, 0)`,
+    "rmdir(/d/a/b/c)",
+    "rmdir(/d/a/b)",
+    "rmdir(/d/a)",
+    "dup3(=5, 100, 0)",
+  ]);
+});
+
+Deno.test("Ghosts opens by name what cannot be opened through /proc, and hands on that", async () => {
+  const flags = O.RDONLY | O.NOFOLLOW;
+  const { seed, task } = await planned({ mode: 0o100600, users: [{ name: "f", flags }] });
+  const own = seed.findIndex((line) => line === `openat(-100, /d/f, ${flags | O.NOCTTY}, 0)`);
+  equal(own > 0, true, seed.join("\n"));
+  equal(seed.includes(`dup3(=${own}, 101, 0)`), true);
+  deepEqual(task, ["fcntl(101, 1030, 0)"]);
+});
+
+Deno.test("Ghosts makes the file of O_TMPFILE without a name, with its maker's flags", async () => {
+  const flags = O.RDWR | O.TMPFILE | O.DIRECTORY | O.APPEND;
+  const { seed, task } = await planned({
+    mode: 0o100600,
+    users: [{ name: "#12", flags }, { name: "#12", flags: O.RDONLY }],
+  });
+  equal(seed[0], `openat(-100, /d, ${flags & ~O.APPEND}, 384)`);
+  equal(seed.some((line) => line.startsWith("unlink")), false);
+  // O_APPEND comes after the contents.
+  const append = seed.indexOf(`fcntl(=0, 4, ${O.APPEND})`);
+  equal(append > seed.findIndex((line) => line.startsWith("sendfile")), true);
+  deepEqual(task, ["fcntl(100, 1030, 0)", "openat(-100, /proc/self/fd/100, 0, 0)"]);
+});
+
+Deno.test("Ghosts refuses a file whose directory is something else now", async () => {
+  await rejects(
+    () => planned({ mode: 0o100600, users: [{ name: "images/inventory.img/f", flags: 0 }] }),
+    { code: "conflict" },
+  );
+});
 
 Deno.test("freeName() takes the path itself where nobody has it", () => {
   equal(freeName("/a/b", 3, () => false), "/a/b");
