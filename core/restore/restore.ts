@@ -16,7 +16,7 @@ import type { RestorePlan } from "./plan.ts";
 
 const WNOHANG = 1;
 
-/** How a restored root ended. */
+/** How a restored root ended. Neither is there if somebody else in this process reaped it: that can be done once. */
 export interface Ending {
   /** Its exit code, if it exited. */
   readonly code?: number;
@@ -53,28 +53,40 @@ export class RestoredTree {
  * kernel hands the stops of a tracee to whichever thread of its tracer waits (do_wait() of kernel/exit.c).
  */
 async function waitForEnd(pid: number): Promise<Ending> {
-  const gone = () =>
-    new StasisError("no-such-task", `task ${pid} is no child of this process any more`, { pid });
+  // Only this process can reap its child, so one that is gone has ended.
+  if (!isChild(pid)) return {};
   try {
     using pidfd = openPidfd(pid);
     while (!await pollInBackground(pidfd.fd));
   } catch (error) {
-    if (error instanceof StasisError && error.code === "no-such-task") throw gone();
+    if (error instanceof StasisError && error.code === "no-such-task") return {};
     throw error;
   }
   const ended = wait4(pid, WNOHANG);
-  if (ended.pid !== pid) throw gone();
+  if (ended.pid !== pid) return {};
   const stop = decodeStatus(ended.status);
   return stop.kind === "killed"
     ? { signal: stop.signal }
     : { code: stop.kind === "exited" ? stop.code : 0 };
 }
 
+function isChild(pid: number): boolean {
+  try {
+    return readStat(pid).ppid === Deno.pid;
+  } catch {
+    return false;
+  }
+}
+
 /** How long a restore waits for pids that are about to be free, in milliseconds. */
 const PID_TIMEOUT = 5_000;
 
-/** After that time it reaps the zombies of this process itself, in milliseconds: nobody else seems to. */
-const REAP_AFTER = 200;
+/**
+ * After so many turns of the event loop it reaps the zombies of this process itself: nobody else seems to. It is
+ * not a time, for on a slow machine whoever started the child here would come too late, and then wait for the
+ * next process of that pid: Deno (tokio) asks again by pid, and would reap what is restored.
+ */
+const REAP_AFTER_TURNS = 20;
 
 /** Runs a plan. @throws {StasisError} nothing is left of the tree then */
 export async function runPlan(
@@ -105,11 +117,10 @@ async function awaitPids(plan: RestorePlan, signal: AbortSignal): Promise<void> 
   ];
   const begin = performance.now();
   for (const pid of wanted) {
-    while (exists(pid)) {
-      const waited = performance.now() - begin;
-      if (!isEnding(pid) || waited > PID_TIMEOUT) throw pidTaken(pid);
+    for (let turns = 0; exists(pid); turns++) {
+      if (!isEnding(pid) || performance.now() - begin > PID_TIMEOUT) throw pidTaken(pid);
       // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
-      if (waited > REAP_AFTER) wait4(pid, WNOHANG);
+      if (turns > REAP_AFTER_TURNS) wait4(pid, WNOHANG);
       await new Promise((resolve) => setTimeout(resolve, 10));
       await breathe(signal);
     }
