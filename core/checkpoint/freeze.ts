@@ -5,11 +5,13 @@
  * @module
  */
 import { StasisError } from "../errors.ts";
+import { syscall } from "../linux/libc_ffi.ts";
 import { peekSiginfo, PTRACE_O } from "../linux/ptrace.ts";
 import { mappingKind, readChildren, readStat, readStatus, readTasks } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type CodeRegion, RemoteTask } from "../remote/remote_task.ts";
-import { letGo } from "../remote/let_go.ts";
+import { letGo, reapIfEnded } from "../remote/let_go.ts";
 import { Tracee } from "../remote/tracee.ts";
 import { Task } from "./task.ts";
 
@@ -91,26 +93,44 @@ function freezeProcess(
   let any = false;
   for (let vanished = false;;) {
     const fresh: number[] = [];
+    // A listing lacks what a thread that has just ended made before, and may break off at such a one
+    // (next_tid() of fs/proc/base.c).
+    let complete = true;
     for (const tid of threadsOf(pid, isRoot)) {
       if (tracees.has(tid)) continue;
       try {
         if (Tracee.begin(tid, OPTIONS)) {
           fresh.push(tid);
           asked.add(tid);
-        } else vanished = true;
+        } else {
+          vanished = true;
+          complete = false;
+        }
       } catch (error) {
+        if (isOurs(pid, tid)) {
+          // Another thread, seized already, has taken this id by execve(2).
+          fresh.push(tid);
+          asked.add(tid);
+          continue;
+        }
         // A thread that has ended cannot be seized, and need not be.
         if (!isZombie(pid, tid)) throw explainRefusal(error, pid, tid);
+        if (tid !== pid) complete = false;
       }
     }
     if (fresh.length > 0) any = true;
     for (const tid of fresh) {
       // One that ends the others waits until they have been reaped here.
-      const reap = () => tracees.forEach((tracee) => tracee.isThere());
+      const reap = () => {
+        for (const tracee of tracees.values()) tracee.isThere();
+        for (const other of asked) if (other !== tid) reapIfEnded(other);
+      };
       const tracee = Tracee.finish(tid, pid, OPTIONS, STOP_TIMEOUT, reap);
       asked.delete(tid);
       if (tracee === undefined) {
         vanished = true;
+        // It has ended, or goes on under the leader's id and is traced still (execve(2)).
+        if (tid !== pid) asked.add(pid);
         continue;
       }
       tracees.set(tid, tracee);
@@ -122,7 +142,7 @@ function freezeProcess(
         });
       }
     }
-    if (fresh.length > 0) continue;
+    if (fresh.length > 0 || !complete) continue;
     if (vanished || tracees.size > 1) forgetEnded(pid, tracees);
     return any;
   }
@@ -151,6 +171,16 @@ function threadsOf(pid: number, isRoot: boolean): readonly number[] {
     return readTasks(pid);
   } catch (error) {
     if (error instanceof StasisError && error.code === "no-such-task" && !isRoot) return [];
+    throw error;
+  }
+}
+
+/** Whether this very thread of the tool traces it: `TracerPid` is the id of a thread. */
+function isOurs(pid: number, tid: number): boolean {
+  try {
+    return readStatus(pid, tid).tracerPid === Number(syscall(SYSCALLS.gettid));
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "no-such-task") return false;
     throw error;
   }
 }

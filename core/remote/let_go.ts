@@ -8,8 +8,10 @@
  *
  * @module
  */
-import { readStat } from "../linux/procfs/mod.ts";
+import { syscall } from "../linux/libc_ffi.ts";
+import { readStat, readStatus } from "../linux/procfs/mod.ts";
 import { detach, waitForStop } from "../linux/ptrace.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 
 const INTERVAL = 20; // milliseconds
 const stragglers = new Set<number>();
@@ -32,6 +34,25 @@ function lookAfter(): void {
   timer = undefined;
 }
 
+/** P_PID; WNOHANG | WEXITED | WNOWAIT | __WALL (waitid(2)). */
+const P_PID = 1;
+const LOOK = 0x1 | 0x4 | 0x01000000 | 0x40000000;
+/** si_code: CLD_EXITED, CLD_KILLED and CLD_DUMPED tell of an end, higher ones of a stop. */
+const CLD_DUMPED = 3;
+
+/**
+ * Reaps a traced thread if it has ended, and leaves its stops alone. In execve(2) a thread waits until all
+ * others have been reaped, which for traced ones is the tracer's to do.
+ */
+export function reapIfEnded(tid: number): void {
+  const info = new Int32Array(32);
+  // Stops of tracees are told whatever is asked for, and would be used up: so this only looks.
+  const result = syscall(SYSCALLS.waitid, P_PID, tid, new Uint8Array(info.buffer), LOOK, 0);
+  const [signal, , code] = info as unknown as [number, number, number];
+  if (result !== 0n || signal === 0 || code > CLD_DUMPED || isDeadChild(tid)) return;
+  waitForStop(tid, false);
+}
+
 /** @returns whether the thread is not traced any more */
 function tryToEnd(tid: number): boolean {
   // How a child of this process ended is for whoever started it here.
@@ -47,7 +68,8 @@ function tryToEnd(tid: number): boolean {
 function isDeadChild(tid: number): boolean {
   try {
     const { state, ppid } = readStat(tid);
-    return state === "Z" && ppid === Deno.pid;
+    // Threads have no parent that would reap them: only a whole process has.
+    return state === "Z" && ppid === Deno.pid && readStatus(tid).tgid === tid;
   } catch {
     return false;
   }

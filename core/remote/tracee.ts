@@ -454,7 +454,8 @@ export class Tracee {
 
   /**
    * Sends an intercepted signal again. Sent from here it can carry the original siginfo only if that is one
-   * a process may send to another (SI_QUEUE and the like); the rest goes out as a plain tgkill(2).
+   * a process may send to another (SI_QUEUE and the like); the rest goes out as a plain kill(2) or tgkill(2), of which this
+   * process is the sender.
    */
   #giveBack(info: Siginfo): void {
     const sent = syscall(
@@ -464,7 +465,10 @@ export class Tracee {
       info.signal,
       info.bytes,
     );
-    if (isErrno(sent)) syscall(SYSCALLS.tgkill, this.pid, this.tid, info.signal);
+    if (!isErrno(sent)) return;
+    // SI_USER (0) is what kill(2) sends, and to the whole process; SI_TKILL goes to one thread.
+    if (info.code === 0) syscall(SYSCALLS.kill, this.pid, info.signal);
+    else syscall(SYSCALLS.tgkill, this.pid, this.tid, info.signal);
   }
 }
 
