@@ -6,7 +6,14 @@
 import { type core_entry, core_entry_march } from "../../images/gen/thread_pb.ts";
 import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import { TASK_DEAD } from "../../images/flags.ts";
-import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
+import {
+  CORE,
+  IDS,
+  IMAGES_VERSION,
+  IMAGES_VERSION_PLUGINS,
+  INVENTORY,
+  PSTREE,
+} from "../../images/kinds/core.ts";
 import { ImageDirectory } from "../../images/mod.ts";
 import { type Problem, StasisError } from "../errors.ts";
 import type { EventListener } from "../events.ts";
@@ -36,8 +43,18 @@ export interface PlanRequest {
   readonly listener: EventListener;
 }
 
+/** Versions of images that can be restored. Version 1 has another framing, which no CRIU has written since 2014. */
+const KNOWN_VERSIONS: ReadonlySet<number> = new Set([IMAGES_VERSION, IMAGES_VERSION_PLUGINS]);
+
 /** Service descriptors begin here at the lowest, so that the standard streams are never among them. */
 const LOWEST_SERVICE = 64;
+
+/**
+ * Numbers between those of the tasks and the service descriptors that stay free, for what is opened only
+ * for a moment: open(2) gives the lowest free number, and that must not be one which is meant for a
+ * certain service descriptor.
+ */
+const SPARE = 256;
 
 /** Loads and plans. @throws {StasisError} with all problems at once; nothing has been created then */
 export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
@@ -45,7 +62,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   listener({ kind: "phase", phase: "load" });
   const images = ImageDirectory.open(request.directory);
   const plugins = orderPlugins(request.plugins);
-  checkPlugins(images, plugins);
+  checkInventory(images, plugins);
   const { tasks, cores } = readTree(images);
   const machine = readMachine();
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
@@ -112,7 +129,7 @@ function planAll(
     births,
     hole,
     plugins: hooked,
-    firstService: highest + 1,
+    firstService: highest + 1 + SPARE,
   });
   for (const entry of live) {
     const core = cores.get(entry.pid) as core_entry;
@@ -154,9 +171,18 @@ function planThreads(task: PlannedTask): void {
   for (const { tid } of task.threads.slice(1)) addClone(task.program("threads"), tid, flags);
 }
 
-function checkPlugins(images: ImageDirectory, plugins: readonly Plugin[]): void {
+/** Whether these images are of a version that is known, and all plugins are here that they need. */
+function checkInventory(images: ImageDirectory, plugins: readonly Plugin[]): void {
+  const { imgVersion, pluginsEntry } = images.read(INVENTORY, null);
+  if (!KNOWN_VERSIONS.has(imgVersion)) {
+    throw new StasisError(
+      "unsupported",
+      `the images in ${images.path} are of version ${imgVersion}, which is not known here`,
+      { hint: "a newer version of what made them may read them" },
+    );
+  }
   const known = new Set(plugins.map(({ name }) => name));
-  const needed = images.read(INVENTORY, null).pluginsEntry?.plugins ?? [];
+  const needed = pluginsEntry?.plugins ?? [];
   const missing = needed.filter((name) => !known.has(name));
   if (missing.length === 0) return;
   throw new StasisError(

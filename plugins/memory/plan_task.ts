@@ -54,6 +54,7 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
   const mapped = mm.vmas.filter(isMapped);
   planEmpty(program, task, context.machine);
   planVdso(program, task, mm, context.machine);
+  openExecutable(program, task, mm, context.exeFd);
   // Inherited from the tool: set in any case. It comes first, so that the contents get pages of its kind.
   const thpFlags = memory.extra?.thpDisableFlags ?? 0;
   program.call("prctl", PR.SET_THP_DISABLE, mm.thpDisabled === true ? 1 : 0, thpFlags, 0, 0);
@@ -68,7 +69,8 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
     context.plannerOf(vma, mm).plan(vma, task, writable);
     for (const advice of EARLY_ADVICE) advise(program, vma, advice);
   }
-  planExecutable(program, task, mm, context.exeFd);
+  planMmFields(program, mm, context.exeFd);
+  program.call("close", context.exeFd);
   planContents(task, memory, runs);
   planProperties(task, memory, extras, mapped, filled);
 }
@@ -109,7 +111,8 @@ function planVdso(
   }
 }
 
-function planExecutable(
+/** Opens the executable under the number by which PR_SET_MM_MAP will name it, while few others are open. */
+function openExecutable(
   program: SyscallProgram,
   task: TaskPlanner,
   mm: mm_entry,
@@ -119,8 +122,6 @@ function planExecutable(
   const opened = task.files.open(program, mm.exeFileId, O_RDONLY);
   program.call("dup3", opened, exeFd, O_CLOEXEC);
   program.call("close", opened);
-  planMmFields(program, mm, exeFd);
-  program.call("close", exeFd);
 }
 
 function planContents(task: TaskPlanner, { pages }: TaskMemory, runs: readonly SavedRun[]): void {
