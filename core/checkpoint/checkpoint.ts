@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { IMAGES_VERSION } from "../../images/kinds/core.ts";
+import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.ts";
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../events.ts";
 import {
@@ -186,7 +186,7 @@ function inventory(tree: FrozenTree, required: ReadonlySet<string>) {
   const root = tree.tasks[0] as FrozenTask;
   const uptime = Deno.readTextFileSync("/proc/uptime").split(" ")[0] ?? "0";
   return {
-    imgVersion: IMAGES_VERSION,
+    imgVersion: required.size > 0 ? IMAGES_VERSION_PLUGINS : IMAGES_VERSION,
     fdinfoPerId: true,
     nsPerId: true,
     rootIds: { vmId: 0, filesId: 0, fsId: 0, sighandId: 0, ...namespaceIds(root.pid) },

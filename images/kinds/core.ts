@@ -13,6 +13,14 @@ import { MAGICS } from "../magic.ts";
 /** `img_version` of the inventory for images whose files begin with the common magic (CRTOOLS_IMAGES_V1_1). */
 export const IMAGES_VERSION = 2;
 
+/**
+ * `img_version` where the images hold state that would be lost without one of the plugins in `plugins_entry`. CRIU
+ * reads that list from 4.1 on; an older one would restore a program without it and say nothing. A version that
+ * it does not know every CRIU refuses. The format is that of {@link IMAGES_VERSION}; CRIU's own versions count up
+ * from 1.
+ */
+export const IMAGES_VERSION_PLUGINS = 1002;
+
 /** What the directory holds; written last. */
 export const INVENTORY = defineImageKind({
   name: "INVENTORY",
