@@ -47,7 +47,7 @@ export const plugins_entrySchema: GenMessage<plugins_entry> = /*@__PURE__*/
  */
 export type inventory_entry = Message<"inventory_entry"> & {
   /**
-   * 2 (IMAGES_VERSION): every other image begins with the common magic.
+   * IMAGES_VERSION* of kinds/core.ts. From 2 on every other image begins with the common magic.
    *
    * @generated from field: required uint32 img_version = 1;
    */
