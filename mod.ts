@@ -28,7 +28,14 @@ export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./core/e
 export type { EventListener, Phase, StasisEvent } from "./core/events.ts";
 export * from "./core/plugin.ts";
 export type { PlannedTask, PlannedThread, RestorePlan } from "./core/restore/plan.ts";
+export {
+  type Argument,
+  type Call,
+  type ProgramReply,
+  SyscallProgram,
+} from "./core/remote/program.ts";
 export type { Ending, RestoredTree } from "./core/restore/restore.ts";
+export { fd_types } from "./images/gen/descriptors_pb.ts";
 export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";
 export { DEFAULT_PLUGINS } from "./plugins/default.ts";
 
