@@ -8,12 +8,12 @@
  *
  * @module
  */
-import { fd_types } from "../images/gen/descriptors_pb.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
   definePlugin,
   defineRawImageKind,
+  fd_types,
   type RestoreHooks,
   type RestoreSession,
 } from "../mod.ts";
