@@ -17,7 +17,7 @@ import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharm
 const TARGETS: readonly { name: string; args: readonly string[]; ignore?: RegExp[] }[] = [
   // Threads that are in and out of SIGSYS handlers, so their masks come and go.
   { name: "sud_threads", args: ["4"], ignore: [/\/status\/SigBlk$/] },
-  { name: "restart_futex", args: ["timeout"] },
+  { name: "restart_futex", args: ["forever"] },
   { name: "sig_pending", args: [] },
   { name: "mem_memfd", args: [] },
   { name: "tree_many", args: ["6"] },
