@@ -88,6 +88,11 @@ export class Ghosts {
     for (const [id, entries] of users) {
       const { file, stretches } = readGhost(this.#images, id);
       const ghost = { id, file, stretches, users: entries.map(([user]) => entryOf(user)) };
+      for (const { id: user } of ghost.users) {
+        if (tree.files.pathOf(user).startsWith("/")) continue;
+        const { path } = this.#images;
+        throw new StasisError("bad-image", `the deleted file ${user} of ${path} had no full path`);
+      }
       const temporary = ghost.users.find(({ flags }) => (flags & O.TMPFILE) !== 0);
       if (temporary === undefined) this.#planNamed(tree, ghost);
       else this.#planTemporary(tree, ghost, temporary);

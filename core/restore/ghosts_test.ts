@@ -21,6 +21,8 @@ interface Case {
   readonly mode: number;
   readonly users: readonly { readonly name: string; readonly flags: number }[];
   readonly chunks?: boolean;
+  /** Names are as they stand. */
+  readonly relative?: boolean;
 }
 
 function show(argument: Argument): string {
@@ -35,15 +37,22 @@ function lines(program: SyscallProgram): string[] {
   return program.calls.map(({ name, args }) => `${name}(${args.map(show).join(", ")})`);
 }
 
-/** Plans a ghost in an empty directory, which stands for "/d" in what is compared. */
-async function planned({ mode, users, chunks = true }: Case) {
+/** Plans a ghost whose names are below an empty directory, which stands for "/d" in what is compared. */
+async function planned({ mode, users, chunks = true, relative = false }: Case) {
   const home = Deno.makeTempDirSync({ prefix: "stasis-ghosts-" });
   try {
     await using writer = ImageWriter.create(`${home}/images`);
     const entries = new Map<number, reg_file_entry>();
     users.forEach(({ name, flags }, index) => {
       const id = index + 1;
-      const entry = { id, flags, pos: 0n, fown: NO_OWNER, name: `${home}/${name}`, mode };
+      const entry = {
+        id,
+        flags,
+        pos: 0n,
+        fown: NO_OWNER,
+        name: relative ? name : `${home}/${name}`,
+        mode,
+      };
       entries.set(id, create(reg_file_entrySchema, entry));
       writer.append(REMAP_FPATH, null, { origId: id, remapId: 9, remapType: remap_type.GHOST });
     });
@@ -181,4 +190,9 @@ Deno.test("freeName() finds a name beside one that is taken, and beside that", (
   equal(freeName("/a/b", 3, (path) => taken.has(path)), "/a/b.stasis-3");
   taken.add("/a/b.stasis-3");
   equal(freeName("/a/b", 3, (path) => taken.has(path)), "/a/b.stasis-3-1");
+});
+
+Deno.test("Ghosts refuses a path that would depend on where the tool runs", async () => {
+  const users = [{ name: "f", flags: O.RDONLY }];
+  await rejects(() => planned({ mode: 0o100600, users, relative: true }), { code: "bad-image" });
 });
