@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/**
+ * `stasis check` in each kernel names the back end that this kernel has.
+ *
+ * @module
+ */
+
+import { deepStrictEqual, match, strictEqual } from "@std/assert";
+import { type Variant, VARIANTS } from "../build/series.ts";
+import { inVm } from "./kernels.ts";
+
+/** What `check --json` says of a kernel. */
+interface Report {
+  readonly kernel: string;
+  readonly features: readonly {
+    readonly name: string;
+    readonly available: boolean;
+    readonly required: boolean;
+    readonly plugin: string;
+  }[];
+}
+
+/** What it says of Syscall User Dispatch. */
+const DISPATCH: Readonly<Record<Variant, readonly (readonly [string, boolean])[]>> = {
+  series: [
+    ["Syscall User Dispatch: back end series", true],
+    ["inclusive mode of Syscall User Dispatch", false],
+  ],
+  plain: [
+    ["Syscall User Dispatch: back end none", false],
+    ["inclusive mode of Syscall User Dispatch", false],
+  ],
+};
+
+for (const variant of VARIANTS) {
+  Deno.test(`stasis check names the back end of the ${variant} kernel`, async () => {
+    const { status, stdout, stderr } = await inVm(
+      variant,
+      ["deno", "run", "-A", "--no-check", "cli/main.ts", "check", "--json"],
+    );
+    strictEqual(status, 0, stderr);
+    const { kernel, features } = JSON.parse(stdout) as Report;
+    match(kernel, /^6\.1\./);
+    deepStrictEqual(
+      features.filter(({ plugin }) => plugin === "sud")
+        .map(({ name, available }) => [name, available]),
+      DISPATCH[variant],
+    );
+    deepStrictEqual(features.filter(({ required, available }) => required && !available), []);
+  });
+}
