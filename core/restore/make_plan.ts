@@ -61,6 +61,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const { listener, signal, options } = request;
   listener({ kind: "phase", phase: "load" });
   const images = ImageDirectory.open(request.directory);
+  images.verify();
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
   const { tasks, cores } = readTree(images);
@@ -222,6 +223,8 @@ function readTree(images: ImageDirectory) {
         throw new StasisError("bad-image", `${images.path}/core-${tid}.img has no task state`);
       }
       cores.set(tid, core);
+      // CRIU 3.17 lists what it finds in memory as the threads of a dead task.
+      if (isDead(cores, entry.pid)) break;
     }
   }
   return { tasks, cores };
