@@ -30,7 +30,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_protnone_guard: [[], ["guard"]],
   mem_seals: [[]],
   mem_shared_anon_fork: [["2"], ["8"]],
-  pipes: [[]],
+  pipes: [[], ["stream"]],
   regs_xstate: [[]],
   restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"]],
   restart_nanosleep: [["plain"], ["rem"], ["abs"]],

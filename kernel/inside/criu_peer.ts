@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/**
+ * Runs in the VM: Debian's CRIU restores what Stasis has dumped and the other way round. What came of it
+ * is for the subject to say.
+ *
+ * @module
+ */
+
+import { rejects, strictEqual } from "@std/assert";
+import { checkpoint, restore } from "../../mod.ts";
+import { processTree, readProcess, waitUntil } from "../../tests/harness/processes.ts";
+import { Subject } from "../../tests/harness/subject.ts";
+import { variantName } from "../../tests/harness/variants.ts";
+
+/** Programs without dispatch, and with nothing else that CRIU 3.17 cannot do. */
+const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
+  ["mem_anon"],
+  ["mem_cow"],
+  ["threads_many", "100"],
+  ["pipes", "stream"],
+  ["tree_many", "30"],
+  ["mem_shared_anon_fork", "2"],
+  ["files_regular"],
+  ["sig_handlers"],
+  ["sig_pending"],
+  ["restart_nanosleep", "plain"],
+  ["epoll"],
+];
+
+/** A directory for images that goes with its scope. */
+function imageHome() {
+  const home = Deno.makeTempDirSync({ prefix: "stasis-peer-" });
+  return {
+    directory: `${home}/images`,
+    [Symbol.dispose]: () => Deno.removeSync(home, { recursive: true }),
+  };
+}
+
+/** Runs criu; its log tells what went wrong. */
+async function criu(action: "dump" | "restore", directory: string, ...args: string[]) {
+  const { success } = await new Deno.Command("criu", {
+    args: [
+      ...[action, "--images-dir", directory, "--work-dir", directory],
+      ...["-v4", "--log-file", `${action}.log`, "--manage-cgroups=ignore", ...args],
+    ],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output();
+  if (success) return;
+  const log = Deno.readTextFileSync(`${directory}/${action}.log`);
+  const errors = log.split("\n").filter((line) => line.includes("Error"));
+  throw new Error(`criu ${action} failed:\n${errors.join("\n")}`);
+}
+
+/** A shell with children that have ended, and that it waits for when it is told to go on. */
+const ZOMBIES = `
+  (exit 9) & first=$!
+  sh -c 'kill -TERM $$' & second=$!
+  mkfifo never; exec 3<>never
+  while [ ! -e go ]; do read -rt 0.05 -u 3; done
+  wait $first; echo "first $?"
+  wait $second; echo "second $?"
+`;
+
+for (const [name, ...args] of SUBJECTS) {
+  Deno.test(`CRIU restores what Stasis dumped: ${variantName(name, args)}`, async () => {
+    using home = imageHome();
+    await using subject = await Subject.start(name, { args });
+    strictEqual(subject.unsupported, null);
+    await checkpoint(subject.pid, home);
+    await subject.waitGone();
+    await criu("restore", home.directory, "--restore-detached");
+    await subject.expectPass();
+  });
+
+  Deno.test(`Stasis restores what CRIU dumped: ${variantName(name, args)}`, async () => {
+    using home = imageHome();
+    await using subject = await Subject.start(name, { args });
+    strictEqual(subject.unsupported, null);
+    Deno.mkdirSync(home.directory);
+    await criu("dump", home.directory, "--tree", `${subject.pid}`);
+    await subject.waitGone();
+    const tree = await restore(home.directory);
+    await subject.expectPass();
+    await tree.wait();
+  });
+}
+
+Deno.test("CRIU refuses what Stasis dumped of a program with dispatch", async () => {
+  using home = imageHome();
+  await using subject = await Subject.start("sud_threads", { args: ["4"] });
+  await checkpoint(subject.pid, home);
+  await subject.waitGone();
+  await rejects(
+    () => criu("restore", home.directory, "--restore-detached"),
+    /Not supported images version 1002/,
+  );
+  strictEqual(subject.alive, false);
+  // The images are whole all the same.
+  const tree = await restore(home.directory);
+  await subject.expectPass();
+  await tree.wait();
+});
+
+Deno.test("Stasis restores a tree with dead children that CRIU dumped", async () => {
+  using home = imageHome();
+  await using shell = await Subject.spawn("/bin/bash", { args: ["-c", ZOMBIES] });
+  await waitUntil(() => zombiesOf(shell.pid) === 2, "both children to end");
+  Deno.mkdirSync(home.directory);
+  await criu("dump", home.directory, "--tree", `${shell.pid}`);
+  await shell.waitGone();
+  const tree = await restore(home.directory);
+  strictEqual(zombiesOf(shell.pid), 2);
+  Deno.writeTextFileSync(`${shell.cwd}/go`, "");
+  strictEqual((await tree.wait()).code, 0);
+  strictEqual(shell.output(), "first 9\nsecond 143\n");
+});
+
+function zombiesOf(pid: number): number {
+  return processTree(pid).filter((child) => readProcess(child)?.state === "Z").length;
+}
