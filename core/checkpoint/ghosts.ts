@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
 import { remap_type } from "../../images/gen/paths_pb.ts";
 import { encodeGhostChunks, type GhostChunk } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
@@ -71,7 +72,7 @@ export class GhostWriter {
       uid,
       gid,
       mode,
-      dev: Number(BigInt.asUintN(32, dev)),
+      dev: encodeKernelDevice(decodeUserDevice(Number(dev))),
       ino,
       rdev: type === S_IFCHR || type === S_IFBLK ? Number(BigInt.asUintN(32, rdev)) : undefined,
       atim: time(atime, atimeNs),

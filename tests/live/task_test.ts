@@ -112,9 +112,9 @@ async function sleeps(pid: number): Promise<void> {
 
 const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
   [
-    "a deleted working directory",
-    'rmdir "$PWD"',
-    /^its working directory "\S+ \(deleted\)" cannot be reached/,
+    "a working directory of a task that has ended",
+    "sleep 100 & cd /proc/$!; kill $!; wait",
+    /^its working directory is a deleted file, \/proc\/\d+, which was of a task that has ended/,
   ],
   [
     "another namespace",
