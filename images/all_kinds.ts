@@ -12,6 +12,7 @@ import * as files from "./kinds/files.ts";
 import * as memory from "./kinds/memory.ts";
 import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
+import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
 
 /** Kinds that CRIU has too. */
@@ -37,7 +38,7 @@ export const CRIU_KINDS: readonly ImageKind[] = [
 ];
 
 /** Kinds that only Stasis has. */
-export const OWN_KINDS: readonly ImageKind[] = [SUD, MM_EXTRA, EXTERNAL];
+export const OWN_KINDS: readonly ImageKind[] = [SUD, MM_EXTRA, EXTERNAL, MANIFEST];
 
 /** All of them. */
 export const IMAGE_KINDS: readonly ImageKind[] = [...CRIU_KINDS, ...OWN_KINDS];

@@ -8,6 +8,7 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StasisError } from "../core/errors.ts";
 import { type DecodedImage, decodeImage, type ImageEntry } from "./codec.ts";
 import { ioError } from "./io_error.ts";
+import { MANIFEST } from "./kinds/manifest.ts";
 import {
   imageFileName,
   type ImageId,
@@ -70,6 +71,41 @@ export class ImageDirectory {
       );
     }
     return new ImageDirectory(absolute, names);
+  }
+
+  /**
+   * Compares the files with the manifest, if there is one: CRIU's directories have none.
+   *
+   * @throws {StasisError} `bad-image` naming the first file that is missing or has another size
+   */
+  verify(): void {
+    if (!this.has(MANIFEST, null)) return;
+    const entries = this.readList(MANIFEST, null);
+    if (entries.length === 0) {
+      throw new StasisError("bad-image", `${this.path}/manifest.img names no image`, {
+        hint: "the directory is damaged: make the checkpoint again",
+      });
+    }
+    for (const { name, size } of entries) {
+      let now: number | undefined;
+      try {
+        now = Deno.statSync(`${this.path}/${name}`).size;
+      } catch (cause) {
+        if (!(cause instanceof Deno.errors.NotFound)) throw ioError(`look at ${name}`, cause);
+      }
+      if (now !== undefined && BigInt(now) === size) continue;
+      throw new StasisError(
+        "bad-image",
+        now === undefined
+          ? `The image ${name} is missing from ${this.path}`
+          : `The image ${name} in ${this.path} has ${now} bytes, but was written with ${size}`,
+        {
+          hint:
+            "the directory is damaged: make the checkpoint again; if you have edited images on " +
+            "purpose, delete manifest.img",
+        },
+      );
+    }
   }
 
   /** The names of all files, sorted. */

@@ -1,8 +1,10 @@
 import { deepEqual, equal, ok, throws } from "@std/assert";
+import { create } from "@bufbuild/protobuf";
 import { encodeImage } from "./codec.ts";
 import { ImageDirectory } from "./directory.ts";
 import { CORE, INVENTORY, PSTREE } from "./kinds/core.ts";
 import { FILES } from "./kinds/files.ts";
+import { MANIFEST } from "./kinds/manifest.ts";
 import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "./kinds/memory.ts";
 import { sampleEntry } from "./sample_messages.ts";
 
@@ -105,4 +107,37 @@ Deno.test("ImageDirectory.read() decodes a file once", () => {
   deepEqual(first, entries[0]!.message);
   Deno.removeSync(`${dir.path}/pstree.img`);
   equal(images.readList(PSTREE, null)[0], first);
+});
+
+Deno.test("ImageDirectory.verify() names an image that is missing or was cut", () => {
+  const manifest = encodeImage(MANIFEST, {
+    entries: [{ message: create(MANIFEST.schema, { name: "pstree.img", size: 3n }) }],
+  });
+  const inventory = EMPTY;
+  using whole = scratch({
+    "inventory.img": inventory,
+    "manifest.img": manifest,
+    "pstree.img": new Uint8Array(3),
+  });
+  ImageDirectory.open(whole.path).verify();
+  Deno.writeFileSync(`${whole.path}/pstree.img`, new Uint8Array(2));
+  throws(() => ImageDirectory.open(whole.path).verify(), {
+    code: "bad-image",
+    message: `The image pstree.img in ${whole.path} has 2 bytes, but was written with 3`,
+  });
+  Deno.removeSync(`${whole.path}/pstree.img`);
+  throws(() => ImageDirectory.open(whole.path).verify(), {
+    code: "bad-image",
+    message: `The image pstree.img is missing from ${whole.path}`,
+  });
+});
+
+Deno.test("ImageDirectory.verify() believes a directory without a manifest, and none of an empty one", () => {
+  using criu = scratch({ "inventory.img": EMPTY });
+  ImageDirectory.open(criu.path).verify();
+  using cut = scratch({
+    "inventory.img": EMPTY,
+    "manifest.img": encodeImage(MANIFEST, { entries: [] }),
+  });
+  throws(() => ImageDirectory.open(cut.path).verify(), { code: "bad-image" });
 });

@@ -12,6 +12,7 @@ import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
 import { errnoOf, ioError } from "./io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
 import { INVENTORY } from "./kinds/core.ts";
+import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
 import { absolutePath, lastName, parentPath } from "./path.ts";
 
@@ -198,6 +199,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       list.file.close();
       this.#lists.delete(name); // so that a failure of the next one does not close this one again
     }
+    this.writeList(MANIFEST, null, this.#manifest());
     this.#writeFile(imageFileName(INVENTORY, null), [
       encodeHead(INVENTORY),
       encodeMessage(INVENTORY.name, INVENTORY.schema, create(INVENTORY.schema, inventory)),
@@ -215,6 +217,18 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     }
     this.#done = true;
     syncPath(parentPath(this.target));
+  }
+
+  /** Every file with its size. */
+  #manifest(): { name: string; size: bigint }[] {
+    try {
+      return [...Deno.readDirSync(this.path)].map(({ name }) => ({
+        name,
+        size: BigInt(Deno.statSync(`${this.path}/${name}`).size),
+      })).sort((a, b) => a.name < b.name ? -1 : 1);
+    } catch (cause) {
+      throw ioError(`list ${this.path}`, cause);
+    }
   }
 
   /** Deletes what was written, unless it was committed. */

@@ -42,6 +42,7 @@ Deno.test("ImageWriter.commit() makes a directory that ImageDirectory reads", as
   deepEqual(images.fileNames, [
     "files.img",
     "inventory.img",
+    "manifest.img",
     "pagemap-1.img",
     "pages-7.img",
     "pipes-data.img",
@@ -99,7 +100,7 @@ Deno.test("ImageWriter.commit() syncs with everything written, and before the na
   });
   writer.append(FILES, null, { type: 1, id: 5 });
   await writer.commit(INVENTORY_ENTRY);
-  deepEqual(seen, [["files.img", "inventory.img"]]);
+  deepEqual(seen, [["files.img", "inventory.img", "manifest.img"]]);
 });
 
 Deno.test("ImageWriter.commit() that fails gives no name, and nothing is left", async () => {
@@ -123,7 +124,7 @@ Deno.test("ImageWriter takes the place of an empty directory", async () => {
   Deno.mkdirSync(target);
   await using writer = ImageWriter.create(target);
   await writer.commit(INVENTORY_ENTRY);
-  deepEqual(names(target), ["inventory.img"]);
+  deepEqual(names(target), ["inventory.img", "manifest.img"]);
   deepEqual(names(dir.path), ["images"]);
 });
 

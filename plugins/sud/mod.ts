@@ -15,6 +15,7 @@
  *
  * @module
  */
+import { INVENTORY } from "../../images/kinds/core.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import type { CheckpointHooks, Feature, Plugin, RestoreHooks } from "../../core/plugin.ts";
 import { definePlugin } from "../../core/plugin.ts";
@@ -93,6 +94,13 @@ export const sud: Plugin = definePlugin({
     const backend = chooseBackend();
     return {
       load({ problem }) {
+        const needed = images.read(INVENTORY, null).pluginsEntry?.plugins ?? [];
+        if (configs.size === 0 && needed.includes("sud")) {
+          problem({
+            what: "the inventory says that there is Syscall User Dispatch, but sud.img has none",
+            hint: "the directory is damaged: make the checkpoint again",
+          });
+        }
         if (configs.size === 0) return;
         if (!backend.usable) {
           problem({

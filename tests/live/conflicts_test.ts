@@ -68,15 +68,6 @@ Deno.test("restore refuses what is no image directory", async () => {
   await fails(`${room.path}/file`, "bad-image", /is not a directory/);
 });
 
-/**
- * Nothing in the format says how many entries a list has, so one cut exactly between two is as good as whole;
- * and CRIU leaves out lists that would be empty.
- */
-const LISTS = /^(fdinfo|sud)\b/;
-
-/** Images whose absence is not noticed yet: each is a step that is ignored, so that it is not forgotten. */
-const UNNOTICED = /^(fdinfo|fs|ids|pagemap|sud)\b/;
-
 Deno.test("restore refuses every image that is cut short, or another's", async () => {
   using room = new ImageRoom();
   const whole = room.fresh();
@@ -91,9 +82,9 @@ Deno.test("restore refuses every image that is cut short, or another's", async (
     const damages: [what: string, bytes: Uint8Array][] = [
       ["cut by a byte", bytes.slice(0, -1)],
       ["cut in the middle", bytes.slice(0, bytes.length >> 1)],
+      ["cut behind the magic", bytes.slice(0, 8)],
       ["empty", new Uint8Array()],
     ];
-    if (!LISTS.test(name)) damages.push(["cut behind the magic", bytes.slice(0, 8)]);
     if (!name.startsWith("pages-")) {
       const magic = bytes.slice();
       magic[4]! ^= 0xff;
@@ -126,14 +117,12 @@ Deno.test("restore refuses images of which one is missing, and names it", async 
   await using subject = await Subject.start("sud_threads", { args: ["2"] });
   await takeAway(subject, whole);
   for (const name of openImages(whole).fileNames) {
-    await t.step({
-      name: UNNOTICED.test(name) ? `NOT RUN, is not noticed yet: ${name}` : name,
-      ignore: UNNOTICED.test(name),
-      fn: async () => {
-        const damaged = await copyOf(whole, room.fresh());
-        Deno.removeSync(`${damaged}/${name}`);
-        await fails(damaged, "bad-image", new RegExp(name.replace(".", "\\.")), subject.pid);
-      },
+    // Without a manifest the directory is as CRIU's are; who deletes it wants that.
+    if (name === "manifest.img") continue;
+    await t.step(name, async () => {
+      const damaged = await copyOf(whole, room.fresh());
+      Deno.removeSync(`${damaged}/${name}`);
+      await fails(damaged, "bad-image", new RegExp(name.replace(".", "\\.")), subject.pid);
     });
   }
 });

@@ -9,7 +9,7 @@ import { Subject } from "../harness/subject.ts";
 import { ImageHome } from "./round_trip.ts";
 
 /** Images of our own plugins, and those without frames, which crit does not know. */
-const NOT_CRIU = /^(sud|external|task|mm-extra|memory)[\w-]*\.img$|^pages-\d+\.img$/;
+const NOT_CRIU = /^(sud|external|task|mm-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
 
 const hasCrit = (() => {
   try {
@@ -47,6 +47,7 @@ for (
     ["files_regular"],
     ["pipes"],
     ["fifo"],
+    ["ghosts"],
     ["epoll"],
     ["timer_posix"],
     ["sig_pending"],
