@@ -8,7 +8,6 @@
 
 import { rejects, strictEqual } from "@std/assert";
 import { checkpoint, restore } from "../../mod.ts";
-import { processTree, readProcess, waitUntil } from "../../tests/harness/processes.ts";
 import { Subject } from "../../tests/harness/subject.ts";
 import { variantName } from "../../tests/harness/variants.ts";
 
@@ -19,6 +18,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["threads_many", "100"],
   ["pipes", "stream"],
   ["tree_many", "30"],
+  ["zombies"],
   ["mem_shared_anon_fork", "2"],
   ["files_regular"],
   ["sig_handlers"],
@@ -52,16 +52,6 @@ async function criu(action: "dump" | "restore", directory: string, ...args: stri
   const errors = log.split("\n").filter((line) => line.includes("Error"));
   throw new Error(`criu ${action} failed:\n${errors.join("\n")}`);
 }
-
-/** A shell with children that have ended, and that it waits for when it is told to go on. */
-const ZOMBIES = `
-  (exit 9) & first=$!
-  sh -c 'kill -TERM $$' & second=$!
-  mkfifo never; exec 3<>never
-  while [ ! -e go ]; do read -rt 0.05 -u 3; done
-  wait $first; echo "first $?"
-  wait $second; echo "second $?"
-`;
 
 for (const [name, ...args] of SUBJECTS) {
   Deno.test(`CRIU restores what Stasis dumped: ${variantName(name, args)}`, async () => {
@@ -102,21 +92,3 @@ Deno.test("CRIU refuses what Stasis dumped of a program with dispatch", async ()
   await subject.expectPass();
   await tree.wait();
 });
-
-Deno.test("Stasis restores a tree with dead children that CRIU dumped", async () => {
-  using home = imageHome();
-  await using shell = await Subject.spawn("/bin/bash", { args: ["-c", ZOMBIES] });
-  await waitUntil(() => zombiesOf(shell.pid) === 2, "both children to end");
-  Deno.mkdirSync(home.directory);
-  await criu("dump", home.directory, "--tree", `${shell.pid}`);
-  await shell.waitGone();
-  const tree = await restore(home.directory);
-  strictEqual(zombiesOf(shell.pid), 2);
-  Deno.writeTextFileSync(`${shell.cwd}/go`, "");
-  strictEqual((await tree.wait()).code, 0);
-  strictEqual(shell.output(), "first 9\nsecond 143\n");
-});
-
-function zombiesOf(pid: number): number {
-  return processTree(pid).filter((child) => readProcess(child)?.state === "Z").length;
-}

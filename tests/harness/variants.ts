@@ -67,6 +67,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   tls_bases: [[]],
   tree_many: [["30"], ["20", "1"]],
   tree_sessions: [[]],
+  zombies: [[]],
 };
 
 /** A variant as a test is named after it: `sud_block busy`. */

@@ -1,0 +1,36 @@
+/*
+ * Children that have ended and were not waited for: one exited, one was killed. At SIGTERM their parent
+ * waits for them.
+ */
+#include "subject.h"
+
+static void check_end(const char *name, pid_t pid, int want)
+{
+	int status = -1;
+	pid_t got = waitpid(pid, &status, 0);
+
+	check(got == pid && status == want, name, "waitpid(%d) gives %d, status %#x", pid, got, status);
+}
+
+int main(void)
+{
+	siginfo_t info;
+
+	subject_init();
+	pid_t exited = fork_child();
+	if (exited == 0)
+		_exit(9);
+	pid_t killed = fork_child();
+	if (killed == 0) {
+		signal(SIGTERM, SIG_DFL);
+		raise(SIGTERM);
+		_exit(0);
+	}
+	if (waitid(P_PID, exited, &info, WEXITED | WNOWAIT) || waitid(P_PID, killed, &info, WEXITED | WNOWAIT))
+		die("waitid");
+	ready();
+	wait_for_term();
+	check_end("exited", exited, 9 << 8);
+	check_end("killed", killed, SIGTERM);
+	finish();
+}
