@@ -44,6 +44,12 @@ export const TEST_TOOLS: readonly Tool[] = [
     debian: ["stress-ng"],
     why: "is checkpointed: it uses Syscall User Dispatch",
   },
+  {
+    name: "32-bit C compiler and library",
+    files: ["/usr/include/x86_64-linux-gnu/gnu/stubs-32.h", "/usr/lib32/libc.so.6"],
+    debian: ["gcc-multilib"],
+    why: "builds a 32-bit program, which must be refused",
+  },
   { name: "crit", files: ["crit"], debian: ["criu"], why: "decodes the images, as a witness" },
   {
     name: "git",
