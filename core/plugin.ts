@@ -364,8 +364,12 @@ export const STAGES = [
   "task",
   /** State of each thread. */
   "thread",
-  /** Privilege is needed no more: service descriptors are closed. */
+  /** Descriptors are needed no more: service descriptors are closed. */
   "close",
+  /** Seccomp filters that all threads of a task have: the leader gives them to all. Needs privilege still. */
+  "seccomp_all",
+  /** Seccomp of each thread beyond that. It is suspended until the thread runs. */
+  "seccomp",
   /** Credentials. */
   "credentials",
   /** What a change of credentials resets: dumpable, pdeath_sig. */

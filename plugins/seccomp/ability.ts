@@ -1,0 +1,68 @@
+/**
+ * Whether this process may suspend and read the seccomp of others.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
+import { PTRACE_O } from "../../core/linux/ptrace.ts";
+import type { Tracee } from "../../core/remote/tracee.ts";
+import { PRIVILEGE_HINT } from "./kernel.ts";
+
+const CAP_SYS_ADMIN = 1n << 21n;
+
+/**
+ * Why the kernel will not let this process suspend seccomp.
+ *
+ * @param own the tool's own status
+ * @param uidMap its `/proc/self/uid_map`
+ * @returns half a sentence; undefined if it will
+ */
+export function inability(
+  own: Pick<TaskStatus, "seccomp" | "caps">,
+  uidMap: string,
+): string | undefined {
+  if ((own.seccomp ?? 0) !== 0) return "this tool is under seccomp itself";
+  if ((own.caps.effective & CAP_SYS_ADMIN) === 0n) return "this tool has no CAP_SYS_ADMIN";
+  // The kernel asks for the capability in the initial user namespace, which maps every id to itself.
+  if (!/^\s*0\s+0\s+4294967295\s*$/.test(uidMap)) {
+    return "this tool is in a user namespace, and its CAP_SYS_ADMIN counts in there alone";
+  }
+  return undefined;
+}
+
+/** {@link inability} of this process. */
+export function ownInability(): string | undefined {
+  return inability(readStatus(Deno.pid), Deno.readTextFileSync("/proc/self/uid_map"));
+}
+
+/**
+ * Suspends the seccomp of a stopped thread, until that is removed or the tracing ends.
+ *
+ * @param needed whether the thread has or will have any; a refusal does not matter where it has not
+ * @returns whether it is suspended
+ * @throws {StasisError} `no-privilege`, or `kernel-too-old`
+ */
+export function suspend(tracee: Tracee, needed: () => boolean): boolean {
+  const result = tracee.addOptions(PTRACE_O.SUSPEND_SECCOMP);
+  if (!isErrno(result)) return true;
+  if (!needed()) return false;
+  const errno = errnoName(-result);
+  const { pid, tid } = tracee;
+  const what = `the seccomp of thread ${tid} of task ${pid} cannot be suspended: ${errno}`;
+  if (errno === "ESRCH") throw new StasisError("no-such-task", what, { pid, errno });
+  if (errno === "EPERM") {
+    const why = ownInability();
+    throw new StasisError("no-privilege", why === undefined ? what : `${what}: ${why}`, {
+      pid,
+      errno,
+      hint: PRIVILEGE_HINT,
+    });
+  }
+  throw new StasisError("kernel-too-old", what, {
+    pid,
+    errno,
+    hint: "it takes a kernel with CONFIG_CHECKPOINT_RESTORE and CONFIG_SECCOMP",
+  });
+}

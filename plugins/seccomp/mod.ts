@@ -1,0 +1,276 @@
+/**
+ * Seccomp: strict mode, and the chain of filters of every thread.
+ *
+ * | state | read by | image | brought back by |
+ * |---|---|---|---|
+ * | filters, each with LOG | PTRACE_SECCOMP_GET_FILTER, _GET_METADATA | `seccomp.img`, `thread_core.seccomp_filter` | seccomp(SECCOMP_SET_MODE_FILTER) |
+ * | SPEC_ALLOW | its effect, see `speculation.ts` | the same | the same |
+ * | strict mode | injected prctl(PR_GET_SECCOMP) | `thread_core.seccomp_mode` | prctl(PR_SET_SECCOMP) |
+ *
+ * no_new_privs is the credentials plugin's. The images are CRIU's (`chain.ts`), and CRIU restores them.
+ *
+ * Both in a target and in a task that is being built PTRACE_O_SUSPEND_SECCOMP is on for as long as calls are
+ * injected, so a filter may forbid any of them. That decides the order: filters are installed *before*
+ * the credentials, as this takes CAP_SYS_ADMIN or no_new_privs, which the thread may have had when it installed
+ * them and has no more; suspended, they do not matter to the calls that follow. In a target seccomp is suspended
+ * before SUD (one of whose ways tries a call), and so is in force again after it.
+ *
+ * ## What is rebuilt how
+ *
+ * The kernel does not tell which threads share a filter, only what each thread's filters are. Sharing
+ * shows in memory use, and in one thing more: SECCOMP_FILTER_FLAG_TSYNC works if the filters of all other
+ * threads of the process are among the caller's own, the very same objects. So the filters that the chains
+ * of all threads of a process begin with are installed once, by the leader with TSYNC, and what a thread has
+ * beyond them by itself: whatever TSYNC made, and whatever the leader had installed before it made its threads,
+ * can be synchronised again. Threads that have filters in common which others of the process do not have
+ * get filters of their own each; a later TSYNC among those fails where it would not have. Filters inherited
+ * across fork(2) are installed in every process anew: processes cannot be synchronised, so none can tell.
+ *
+ * ## If the tool is killed
+ *
+ * The suspension is a ptrace option, and the kernel forgets a tracee's options when its tracer ends, however
+ * that ends (`exit_ptrace()`, `__ptrace_unlink()`). No instruction of the target's own code runs before: until
+ * then its threads stand still or run injected calls. So unlike SUD under its ptrace back end, where
+ * being suspended means being off, no PTRACE_O_EXITKILL is needed: threads in which nothing was injected at
+ * that moment run on with their filters in force, and one in the middle of an injected program has the rest
+ * of that filtered and then dies of its last instruction, an invalid one. A tree that is being restored dies
+ * with the tool in any case.
+ *
+ * @module
+ */
+import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { StasisError } from "../../core/errors.ts";
+import { readStatus } from "../../core/linux/procfs/mod.ts";
+import { PTRACE_O } from "../../core/linux/ptrace.ts";
+import {
+  type CheckpointHooks,
+  type CheckpointSession,
+  definePlugin,
+  type Feature,
+  type FrozenTree,
+  type Plugin,
+  type RestoreHooks,
+  type RestoreSession,
+  type StoppedThread,
+  type SurveyContext,
+  type TaskPlanner,
+} from "../../core/plugin.ts";
+import { SECCOMP } from "../../images/kinds/seccomp.ts";
+import { present } from "../../images/present.ts";
+import { ownInability, suspend } from "./ability.ts";
+import { decodeFilter, notifies } from "./bpf.ts";
+import {
+  ChainWriter,
+  type Filter,
+  FILTER_FLAG,
+  type FilterImage,
+  FilterPool,
+  readTask,
+  SECCOMP_MODE,
+  type ThreadSeccomp,
+} from "./chain.ts";
+import { PRIVILEGE_HINT, readFilters } from "./kernel.ts";
+import { planThreads } from "./plan.ts";
+import { withoutRestart } from "./restart.ts";
+import { isAllowedSpeculation } from "./speculation.ts";
+
+/** prctl(PR_GET_SECCOMP). */
+const PR_GET_SECCOMP = 21;
+
+/** The plugin. */
+export const seccomp: Plugin = definePlugin({
+  name: "seccomp",
+  description: "seccomp's strict mode and filters of every thread",
+  images: [SECCOMP],
+  before: ["sud", "credentials"],
+  check: checkFeatures,
+  checkpoint: dumpSeccomp,
+  restore: restoreSeccomp,
+});
+
+function checkFeatures(): readonly Feature[] {
+  const own = readStatus(Deno.pid);
+  const why = ownInability();
+  return [
+    {
+      name: "seccomp filters",
+      available: own.seccomp !== undefined,
+      required: false,
+      note: "strict mode and filters of targets are saved where the kernel has them",
+    },
+    {
+      name: "PTRACE_O_SUSPEND_SECCOMP and PTRACE_SECCOMP_GET_FILTER",
+      available: why === undefined,
+      required: false,
+      note: why === undefined
+        ? "targets under seccomp"
+        : `targets under seccomp cannot be saved: ${why}`,
+    },
+  ];
+}
+
+/* ------------------------------------------------------------------ checkpoint */
+
+function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
+  const pool = new FilterPool();
+  const chains = new Map<number, Filter[]>();
+  const strict = new Set<number>();
+  const notifying = new Set<Filter>();
+
+  function freezeThread({ tid, tracee }: StoppedThread, undo: DisposableStack): void {
+    const { pid } = tracee;
+    if (!suspend(tracee, () => (readStatus(pid, tid).seccomp ?? 0) !== 0)) return;
+    undo.defer(() => tracee.removeOptions(PTRACE_O.SUSPEND_SECCOMP));
+    const filters = readFilters(tid, pool);
+    if (filters.length === 0) return;
+    const instructions = filters.map(decoded);
+    filters.forEach((filter, index) => {
+      if (notifies(instructions[index] as ReturnType<typeof decoded>)) notifying.add(filter);
+    });
+    const flags = isAllowedSpeculation(pid, tid) ? FILTER_FLAG.SPEC_ALLOW : 0;
+    chains.set(tid, filters.map((one) => pool.intern(one.bytes, one.flags | flags)));
+    tracee.registers = withoutRestart(tracee.registers, instructions) ?? tracee.registers;
+  }
+
+  const programs = new Map<Filter, ReturnType<typeof decodeFilter>>();
+  function decoded(filter: Filter): ReturnType<typeof decodeFilter> {
+    let program = programs.get(filter);
+    if (program === undefined) programs.set(filter, program = decodeFilter(filter.bytes));
+    return program;
+  }
+
+  function surveyFrozen({ tasks, problem }: SurveyContext): void {
+    for (const { pid, threads } of tasks) {
+      const tid = threads.find((tid) => chains.get(tid)?.some((one) => notifying.has(one)));
+      if (tid === undefined) continue;
+      problem({
+        pid,
+        tid,
+        what:
+          "a seccomp filter of it hands calls to a supervisor (SECCOMP_RET_USER_NOTIF), whose listener cannot be rebuilt",
+        hint: "checkpoint it without such a supervisor, or the program inside on its own",
+      });
+    }
+  }
+
+  function dumpTree({ tasks }: FrozenTree): void {
+    const images = new ChainWriter();
+    let any = false;
+    for (const { threads } of tasks) {
+      const cores = images.addTask(threads.map(({ tid }): ThreadSeccomp => {
+        const chain = chains.get(tid);
+        if (chain !== undefined) return { mode: "filter", chain };
+        return { mode: strict.has(tid) ? "strict" : "off" };
+      }));
+      threads.forEach(({ core }, index) => Object.assign(core.threadCore, cores[index]));
+      any ||= cores.some(({ seccompMode }) => seccompMode !== undefined);
+    }
+    if (any) writer.write(SECCOMP, null, { seccompFilters: images.filters });
+  }
+
+  return {
+    survey(context) {
+      if (context.frozen) surveyFrozen(context);
+      else surveyRunning(context);
+    },
+    freezeThread,
+    collectThread({ tid }, program) {
+      if (chains.has(tid)) return;
+      const mode = program.try("prctl", PR_GET_SECCOMP, 0, 0, 0, 0);
+      return (reply) => {
+        if (reply.result(mode) === BigInt(SECCOMP_MODE.STRICT)) strict.add(tid);
+      };
+    },
+    dumpTree,
+    descriptors: [{
+      kind: "seccomp listener",
+      claims: ({ link }) => link.kind === "anon-inode" && link.path === "seccomp notify",
+      survey: refuseListener,
+      dump({ descriptor }) {
+        throw new StasisError("unsupported", refuseListener(descriptor).what, {
+          pid: descriptor.pid,
+        });
+      },
+    }],
+  };
+}
+
+function refuseListener({ fd }: Descriptor) {
+  return {
+    what:
+      `descriptor ${fd} listens to the calls of a seccomp filter (SECCOMP_FILTER_FLAG_NEW_LISTENER), which cannot be rebuilt`,
+    hint: "end the supervisor, or checkpoint a part of the tree without it and what it supervises",
+  };
+}
+
+/** Where seccomp cannot be suspended, what has any is found before it is stopped. */
+function surveyRunning({ tasks, problem }: SurveyContext): void {
+  const why = ownInability();
+  if (why === undefined) return;
+  for (const { pid, threads } of tasks) {
+    const tid = threads.find((tid) => (readStatus(pid, tid).seccomp ?? 0) !== 0);
+    if (tid === undefined) continue;
+    problem({
+      pid,
+      tid,
+      what: `it is under seccomp, which cannot be suspended: ${why}`,
+      hint: PRIVILEGE_HINT,
+    });
+  }
+}
+
+/* --------------------------------------------------------------------- restore */
+
+function restoreSeccomp({ images, note }: RestoreSession): RestoreHooks {
+  const pool = new FilterPool();
+  const filters: FilterImage[] = [];
+  let suspended = false;
+
+  function planTask(task: TaskPlanner): void {
+    const { pid, threads } = task;
+    const cores = threads.map(({ core: { threadCore } }) => ({
+      seccompMode: present(threadCore, "seccompMode"),
+      seccompFilter: present(threadCore, "seccompFilter"),
+    }));
+    let states: ThreadSeccomp[];
+    try {
+      states = readTask(cores, filters, pool);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new StasisError("bad-image", `the seccomp of task ${pid}: ${error.message}`, { pid });
+    }
+    if (states.every(({ mode }) => mode === "off")) return;
+    suspended = true;
+    planThreads(threads.map((thread, index) => ({
+      state: states[index] as ThreadSeccomp,
+      program: (stage) => thread.program(stage),
+    })));
+  }
+
+  return {
+    load({ problem }) {
+      const why = ownInability();
+      if (!images.has(SECCOMP, null)) {
+        if ((readStatus(Deno.pid).seccomp ?? 0) !== 0) {
+          note("This tool is under seccomp itself: what it restores will be under it, too");
+        }
+        return;
+      }
+      for (const image of images.read(SECCOMP, null).seccompFilters) {
+        const prev = present(image, "prev");
+        filters.push({ filter: image.filter, flags: present(image, "flags"), prev });
+      }
+      // CRIU writes an empty image where no task has any filter.
+      if (filters.length === 0 || why === undefined) return;
+      problem({
+        what: `it has seccomp filters, which cannot be rebuilt: ${why}`,
+        hint: PRIVILEGE_HINT,
+      });
+    },
+    planTask,
+    bornThread({ tracee }) {
+      // All of them: a filter with TSYNC comes to threads which have none by their own image.
+      if (suspended) suspend(tracee, () => true);
+    },
+  };
+}
