@@ -2,8 +2,8 @@
  * The plugins that come with Stasis, in the order in which their hooks run. The core imports none of
  * them: whoever starts an operation hands it a list, and this is the default.
  *
- * Registers come first: they are taken before anything is changed in a thread. Then SUD, which must be
- * suspended before anything is injected.
+ * Registers come first: they are taken before anything is changed in a thread. Then seccomp and SUD, which must
+ * be suspended before anything is injected.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import { memory } from "./memory/mod.ts";
 import { namespaces } from "./namespaces/mod.ts";
 import { pipes } from "./pipes/mod.ts";
 import { registers } from "./registers/mod.ts";
+import { seccomp } from "./seccomp/mod.ts";
 import { signalfd } from "./signalfd/mod.ts";
 import { signals } from "./signals/mod.ts";
 import { sud } from "./sud/mod.ts";
@@ -27,6 +28,7 @@ import { timers } from "./timers/mod.ts";
 /** The built-in plugins. */
 export const DEFAULT_PLUGINS: readonly Plugin[] = [
   registers,
+  seccomp,
   sud,
   memory,
   files,
