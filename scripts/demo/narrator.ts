@@ -26,8 +26,18 @@ export function wrap(text: string, columns: number): string[] {
 
 /** Prints what happens. Each part says how many seconds have passed since the start. */
 export class Narrator {
-  readonly #start = performance.now();
+  readonly #start: number;
   readonly #colour = hasColour(Deno.stdout);
+
+  /** @param elapsed seconds since the start, where the story has begun elsewhere */
+  constructor(elapsed = 0) {
+    this.#start = performance.now() - elapsed * 1000;
+  }
+
+  /** Seconds since the start. */
+  get elapsed(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
 
   /** Begins a part. */
   heading(text: string): void {
@@ -36,7 +46,7 @@ export class Narrator {
 
   /** Says what happens. */
   say(text: string): void {
-    const time = `${((performance.now() - this.#start) / 1000).toFixed(2)} s`.padStart(8);
+    const time = `${this.elapsed.toFixed(2)} s`.padStart(8);
     const [first, ...rest] = wrap(text, WIDTH - 10);
     console.log(`${paint("dim", time, this.#colour)}  ${first}`);
     for (const line of rest) console.log(`${" ".repeat(10)}${line}`);
