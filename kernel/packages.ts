@@ -93,6 +93,15 @@ export async function ensurePackages(
 export async function packageVersion(name: string): Promise<string> {
   const installed = await tryRun(["dpkg-query", "-W", "-f", "${Version}", name]);
   if (installed) return installed;
+  const candidate = await candidateVersion(name);
+  if (candidate !== undefined) return candidate;
+  // The lists of a fresh machine are empty.
+  if (Deno.uid() === 0) await tryRun(["apt-get", "update"]);
+  return await candidateVersion(name) ?? "unknown";
+}
+
+async function candidateVersion(name: string): Promise<string | undefined> {
   const policy = await tryRun(["apt-cache", "policy", name]) ?? "";
-  return /Candidate: (\S+)/.exec(policy)?.[1] ?? "unknown";
+  const version = /Candidate: (\S+)/.exec(policy)?.[1];
+  return version === "(none)" ? undefined : version;
 }

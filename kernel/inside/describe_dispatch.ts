@@ -46,9 +46,15 @@ function describe(images: ImageDirectory): string[] {
       const entry = entries.find((entry) => entry.tid === tid);
       if (entry === undefined) continue;
       const { mode, selector, offset, len } = entry;
+      // It ends with the vDSO if that comes last; where it lies is for the kernel to decide.
+      const covered = vmas.filter(({ start, end }) => offset <= start && end <= offset + len)
+        .map(({ shmid }) => paths.get(shmid)?.split("/").at(-1));
+      const files = [...new Set(covered)].filter((path) => path !== undefined).sort();
+      const range = len === 0n
+        ? "empty"
+        : `from ${place(offset, tid)}, with ${files.join(" and ")}`;
       lines.push(
-        `thread ${index}: mode ${mode}, selector ${place(selector, tid)}, ` +
-          `range ${place(offset, tid)}, ${len} bytes`,
+        `thread ${index}: mode ${mode}, selector ${place(selector, tid)}, range ${range}`,
       );
     }
   }
