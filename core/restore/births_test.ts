@@ -17,7 +17,7 @@ function simulate(tasks: readonly TreeTask[], outer = { pgid: -1, sid: -1 }) {
   now.set(root.pid, { ppid: 0, ...outer, reaper: false });
   const act = (pid: number, action: BirthAction): void => {
     const self = now.get(pid);
-    assert.ok(self, `task ${pid} acts before it is born`);
+    if (self === undefined) throw new Error(`task ${pid} acts before it is born`);
     if (action.kind === "clone") {
       assert.ok(!now.has(action.pid), `task ${action.pid} is born twice`);
       const ppid = action.sibling ? self.ppid : pid;
