@@ -1,0 +1,216 @@
+/**
+ * The plugin contract: the hooks of a checkpoint, and what they work on. When each is called stands in
+ * `plugin.ts`.
+ *
+ * @module
+ */
+import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { fd_types, file_entrySchema } from "../../images/gen/descriptors_pb.ts";
+import type { fown_entrySchema } from "../../images/gen/file_owner_pb.ts";
+import type { vma_entrySchema } from "../../images/gen/memory_pb.ts";
+import type { thread_info_x86Schema } from "../../images/gen/registers_x86_pb.ts";
+import type {
+  core_entry_march,
+  task_core_entrySchema,
+  thread_core_entrySchema,
+} from "../../images/gen/thread_pb.ts";
+import type { ImageWriter } from "../../images/mod.ts";
+import type { Descriptor, Task } from "../checkpoint/task.ts";
+import type { Problem } from "../errors.ts";
+import type { Vma } from "../linux/procfs/mod.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import type { ProgramReply, SyscallProgram } from "../remote/program.ts";
+import type { RemoteTask } from "../remote/remote_task.ts";
+import type { Tracee } from "../remote/tracee.ts";
+import type { Session } from "./session.ts";
+
+type Awaitable<T> = T | Promise<T>;
+
+/** One checkpoint. */
+export interface CheckpointSession extends Session {
+  /** Where the images go. */
+  readonly writer: ImageWriter;
+  /** The open file descriptions and paths of the images (`files.img`). */
+  readonly files: FileTable;
+  /** Says that the images need this plugin: its name goes into the inventory. */
+  requirePlugin(): void;
+  /** The dumper that claims a mapping. @throws {StasisError} if none does, or two do */
+  mappingDumper(vma: Vma, task: Task): MappingDumper;
+}
+
+/** A plugin's part of one checkpoint. Every hook is optional. */
+export interface CheckpointHooks {
+  /** Looks for what cannot be saved and reports it. Must not disturb the target. */
+  survey?(tree: SurveyContext): Awaitable<void>;
+  /** Makes a thread safe to inject calls into; what it changes it puts on the undo stack. */
+  freezeThread?(thread: StoppedThread, undo: DisposableStack): void;
+  /** Adds calls to the program that the leader of each task runs. */
+  collectTask?(task: FrozenTask, program: SyscallProgram): Collected | void;
+  /** Adds calls to the program that each thread (leaders too) runs. */
+  collectThread?(thread: FrozenThread, program: SyscallProgram): Collected | void;
+  /** Writes what a task has. Not called for zombies. */
+  dumpTask?(task: FrozenTask): Awaitable<void>;
+  /** Writes what the tree has, after all tasks. */
+  dumpTree?(tree: FrozenTree): Awaitable<void>;
+  /** Writes memory contents. */
+  pages?(tree: FrozenTree): Awaitable<void>;
+  /** The kinds of open file description that this plugin saves. */
+  readonly descriptors?: readonly DescriptorDumper[];
+  /** The kinds of mapping that this plugin saves. */
+  readonly mappings?: readonly MappingDumper[];
+}
+
+/** Takes the results of the calls that a collect hook added. */
+export type Collected = (reply: ProgramReply) => void;
+
+/** What a survey sees. */
+export interface SurveyContext {
+  /** All tasks of the tree, parents before children, zombies included. */
+  readonly tasks: readonly Task[];
+  /** The root of the tree. */
+  readonly root: Task;
+  /** Whether the tasks stand still by now. */
+  readonly frozen: boolean;
+  /** Reports something that cannot be saved. */
+  problem(problem: Omit<Problem, "plugin">): void;
+}
+
+/** A message as a plain object that may be changed until it is written. */
+export type MessageDraft<Schema extends DescMessage> = Exclude<
+  MessageInitShape<Schema>,
+  MessageShape<Schema>
+>;
+
+/** The core image of a thread while it is put together: every plugin sets the fields that it knows. */
+export interface CoreImage {
+  mtype: core_entry_march;
+  /** Registers. */
+  threadInfo?: MessageDraft<typeof thread_info_x86Schema>;
+  /** What belongs to the whole task; only the leader's image has it. */
+  tc?: MessageDraft<typeof task_core_entrySchema>;
+  /** What belongs to the thread. */
+  threadCore: MessageDraft<typeof thread_core_entrySchema>;
+}
+
+/** A thread that stands still, before anything may be injected into its task. */
+export interface StoppedThread {
+  readonly tid: number;
+  /** Registers, signal mask and own pending signals; hooks may adjust the registers. */
+  readonly tracee: Tracee;
+  /** What `/proc` says of its task now. */
+  readonly proc: Task;
+  /** The signals that wait for the whole task. */
+  readonly sharedPending: readonly Siginfo[];
+}
+
+/** A thread that stands still and is safe to inject into. */
+export interface FrozenThread {
+  readonly tid: number;
+  readonly task: FrozenTask;
+  /** Registers, signal mask and own pending signals at the freeze. */
+  readonly tracee: Tracee;
+  /** Its core image. */
+  readonly core: CoreImage;
+}
+
+/** A task (thread group) that stands still. */
+export interface FrozenTask {
+  readonly pid: number;
+  /** What `/proc` says now. */
+  readonly proc: Task;
+  /** Runs calls in it. Zombies have none: they are in {@link FrozenTree.zombies}. */
+  readonly remote: RemoteTask;
+  readonly leader: FrozenThread;
+  /** All threads, the leader first. */
+  readonly threads: readonly FrozenThread[];
+  /** The signals that waited for the whole task at the freeze. */
+  readonly sharedPending: readonly Siginfo[];
+  /** The first task of the tree with which it shares its descriptor table (itself if with none). */
+  readonly filesOwner: number;
+  /** The same of its memory. */
+  readonly memoryOwner: number;
+  /** The same of its signal handlers. */
+  readonly handlersOwner: number;
+  /** The same of its cwd, root and umask. */
+  readonly fsOwner: number;
+}
+
+/** A tree that stands still. */
+export interface FrozenTree {
+  /** The live tasks, parents before children. */
+  readonly tasks: readonly FrozenTask[];
+  /** Tasks that have ended and were not reaped. */
+  readonly zombies: readonly Task[];
+}
+
+/** What a dumper writes about an open file description: everything but the id, which the core gives. */
+export type FileImage =
+  & Omit<MessageInitShape<typeof file_entrySchema>, "id" | "$typeName" | "type">
+  & {
+    type: fd_types;
+  };
+
+/** The open file descriptions and paths of the images being written. */
+export interface FileTable {
+  /**
+   * Adds an entry to `files.img`.
+   *
+   * @param make makes the entry, told its id
+   * @returns the id
+   */
+  add(make: (id: number) => FileImage): number;
+  /**
+   * A path, as executables, mapped files, working directories and roots need one: a regular file entry
+   * without position. Equal arguments have one entry.
+   *
+   * @param path from the root of this process
+   * @param flags `O_*` for opening it at restore
+   * @param size in bytes, to be compared at restore; absent for what has none (directories)
+   * @param behind of a deleted file: a path below /proc that leads to it (`core/checkpoint/whereabouts.ts`)
+   * @returns the id
+   */
+  path(path: string, flags: number, size?: bigint, mode?: number, behind?: string): number;
+  /**
+   * Says that the file of an entry was deleted, and saves it with its contents.
+   *
+   * @param id the id of a regular file entry, whose name is the path that the file had
+   * @param behind a path below /proc that leads to it (`core/checkpoint/whereabouts.ts`)
+   */
+  ghost(id: number, behind: string): void;
+}
+
+/** Saves one kind of open file description. */
+export interface DescriptorDumper {
+  /** What it is, for messages: `pipe`, `eventfd`. */
+  readonly kind: string;
+  /** Whether this descriptor is of that kind. Exactly one dumper of all plugins may say so. */
+  claims(descriptor: Descriptor, task: Task): boolean;
+  /** Says why this one cannot be saved, if it cannot. */
+  survey?(descriptor: Descriptor, task: Task): Omit<Problem, "plugin" | "pid"> | undefined;
+  /** Writes it; called once for each open file description. */
+  dump(context: DescriptorDump): FileImage;
+}
+
+/** What a descriptor dumper works on. */
+export interface DescriptorDump {
+  readonly descriptor: Descriptor;
+  readonly task: FrozenTask;
+  /** The id of the description in the images. */
+  readonly id: number;
+  /** Its owner (F_SETOWN, F_SETSIG), as most images have it. */
+  readonly fown: MessageInitShape<typeof fown_entrySchema>;
+  /** The same open file description here, through pidfd_getfd(2); closed when the dump hook returns. */
+  readonly fd: number;
+}
+
+/** Saves one kind of mapping. */
+export interface MappingDumper {
+  /** What it is, for messages. */
+  readonly kind: string;
+  /** Whether this mapping is of that kind. Exactly one dumper of all plugins may say so. */
+  claims(vma: Vma, task: Task): boolean;
+  /** Says why this one cannot be saved, if it cannot. */
+  survey?(vma: Vma, task: Task): Omit<Problem, "plugin" | "pid"> | undefined;
+  /** Describes it for `mm-PID.img`. */
+  dump(vma: Vma, task: FrozenTask): MessageInitShape<typeof vma_entrySchema>;
+}

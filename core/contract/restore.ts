@@ -1,0 +1,246 @@
+/**
+ * The plugin contract: the stages and hooks of a restore, and what they work on. When each is called
+ * stands in `plugin.ts`.
+ *
+ * @module
+ */
+import type { MessageShape } from "@bufbuild/protobuf";
+import type { fdinfo_entry, file_entry } from "../../images/gen/descriptors_pb.ts";
+import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
+import type { core_entrySchema } from "../../images/gen/thread_pb.ts";
+import type { pstree_entry } from "../../images/gen/tree_pb.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
+import type { Problem } from "../errors.ts";
+import type { RemoteAddress } from "../linux/address.ts";
+import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
+import type { Tracee } from "../remote/tracee.ts";
+import type { Session } from "./session.ts";
+
+type Awaitable<T> = T | Promise<T>;
+
+/**
+ * The stages of building, in order. In each stage the programs of all tasks run at the same time, and no
+ * task begins a stage before all have ended the one before. In `seed` only the seed process runs, before
+ * the tree exists: every task inherits what is made there.
+ */
+export const STAGES = [
+  /** In the seed: what all tasks inherit (shared memory). */
+  "seed",
+  /** Open file descriptions are created, each in its home task. */
+  "open",
+  /** Descriptors get their numbers; tasks fetch the descriptions of others. */
+  "share",
+  /** What refers to descriptors by number: epoll targets, owners. */
+  "connect",
+  /** The address space. */
+  "memory",
+  /** Memory contents. */
+  "contents",
+  /** Threads are born. */
+  "threads",
+  /** State of the whole task: handlers, timers, limits, names. */
+  "task",
+  /** State of each thread. */
+  "thread",
+  /** Descriptors are needed no more: service descriptors are closed. */
+  "close",
+  /** Seccomp filters that all threads of a task have: the leader gives them to all. Needs privilege still. */
+  "seccomp_all",
+  /** Seccomp of each thread beyond that. It is suspended until the thread runs. */
+  "seccomp",
+  /** Credentials. */
+  "credentials",
+  /** What a change of credentials resets: dumpable, pdeath_sig. */
+  "late",
+  /** Pending signals; every signal is blocked until the thread runs. */
+  "signals",
+] as const;
+
+/** A stage of building. */
+export type Stage = typeof STAGES[number];
+
+/** One restore. */
+export interface RestoreSession extends Session {
+  /** The images. */
+  readonly images: ImageDirectory;
+  /** The machine that the tree is restored on. */
+  readonly machine: Machine;
+  /** The planner that restores a mapping. @throws {StasisError} if none does, or two do */
+  mappingPlanner(vma: vma_entry, mm: mm_entry): MappingPlanner;
+}
+
+/** Facts of this machine that a plan depends on; read in the load phase. */
+export interface Machine {
+  /** The kernel's release, as uname(2) gives it. */
+  readonly release: string;
+  /** The mappings of the vDSO and its data in a fresh process, lowest first, relative to the first. */
+  readonly vdso: readonly VdsoPart[];
+}
+
+/** One of the kernel's mappings around the vDSO. */
+export interface VdsoPart {
+  /** `[vvar]`, `[vvar_vclock]`, `[vdso]`. */
+  readonly name: string;
+  /** Distance from the first part, in bytes. */
+  readonly offset: bigint;
+  /** In bytes. */
+  readonly size: bigint;
+}
+
+/** A plugin's part of one restore. Every hook is optional. */
+export interface RestoreHooks {
+  /** Validates the images of this plugin and what they need on this machine. */
+  load?(context: LoadContext): Awaitable<void>;
+  /** The address ranges that a task will have mapped, so that the scratch memory keeps clear of them. */
+  occupies?(pid: number): Iterable<{ readonly start: bigint; readonly end: bigint }>;
+  /** Plans what belongs to the whole tree (the seed stage). */
+  planTree?(tree: TreePlanner): void;
+  /** Plans a task. Not called for zombies. */
+  planTask?(task: TaskPlanner): void;
+  /** Plans a thread (leaders too), after its task. */
+  planThread?(thread: ThreadPlanner): void;
+  /** The kinds of open file description that this plugin restores. */
+  readonly descriptors?: readonly DescriptorPlanner[];
+  /** The kinds of mapping that this plugin restores. */
+  readonly mappings?: readonly MappingPlanner[];
+  /** Prepares a thread that has just been born, before calls are injected into it (other than its birth's). */
+  bornThread?(thread: ArmContext): void;
+  /** Sets the very last state of a thread by ptrace. Nothing is injected any more after it. */
+  armThread?(thread: ArmContext): void;
+}
+
+/** What a load hook works on. */
+export interface LoadContext {
+  /** The tasks of the images, parents before children. */
+  readonly tasks: readonly pstree_entry[];
+  /** Reports something that cannot be restored. */
+  problem(problem: Omit<Problem, "plugin">): void;
+}
+
+/** A file of the images. */
+export interface RestoredFiles {
+  /** An entry of `files.img`. @throws {StasisError} `bad-image` if there is none */
+  get(id: number): file_entry;
+  /**
+   * Adds calls that open a regular file entry.
+   *
+   * @param flags `O_*` instead of the entry's
+   * @returns the call whose result is the descriptor
+   */
+  open(program: SyscallProgram, id: number, flags?: number): CallResult;
+  /** The path of a regular file entry on this machine, after the user's remapping. */
+  pathOf(id: number): string;
+}
+
+/** Plans the tree. */
+export interface TreePlanner {
+  readonly tasks: readonly TaskPlanner[];
+  /** The program of the seed. */
+  readonly seed: SyscallProgram;
+  readonly files: RestoredFiles;
+  /**
+   * A descriptor number that every task inherits from the seed and that is closed in the close stage.
+   * Fill it in the seed's program: {@link keep}.
+   */
+  service(): number;
+  /** Adds calls to the seed's program that move a descriptor to a service number. */
+  keep(fd: Argument, number: number): void;
+  /** A file of this machine, opened by this process and handed to the seed. @returns its service number */
+  serviceFile(path: string, flags: number): number;
+  /** A descriptor of this process, handed to the seed. @returns its service number */
+  serviceDescriptor(descriptor: number): number;
+}
+
+/** Plans a task. */
+export interface TaskPlanner {
+  readonly pid: number;
+  readonly entry: pstree_entry;
+  /** The core image of the leader. */
+  readonly core: MessageShape<typeof core_entrySchema>;
+  /** The program of its leader for a stage; add calls to it. */
+  program(stage: Stage): SyscallProgram;
+  readonly threads: readonly ThreadPlanner[];
+  readonly tree: TreePlanner;
+  readonly files: RestoredFiles;
+  /** Where the vDSO's parts lie until they are moved to their place, as {@link Machine.vdso}. */
+  readonly parkedVdso: RemoteAddress;
+  /** Where the scratch memory lies; everything else is unmapped. It ends before the parked vDSO. */
+  readonly scratch: { readonly start: RemoteAddress; readonly end: RemoteAddress };
+  /** The first task with which it shares its descriptor table, memory, handlers, fs; itself if with none. */
+  readonly filesOwner: number;
+  readonly memoryOwner: number;
+  readonly handlersOwner: number;
+  readonly fsOwner: number;
+}
+
+/** Plans a thread. */
+export interface ThreadPlanner {
+  readonly tid: number;
+  readonly task: TaskPlanner;
+  /** The thread's core image. */
+  readonly core: MessageShape<typeof core_entrySchema>;
+  /** The program of this thread for a stage from "thread" on. */
+  program(stage: Stage): SyscallProgram;
+}
+
+/** Restores one kind of open file description. */
+export interface DescriptorPlanner {
+  /** What it is, for messages. */
+  readonly kind: string;
+  /** The entries of `files.img` that it restores. */
+  restores(file: file_entry): boolean;
+  /**
+   * Where the description is created, if not in the first task that has it: the seed, or the task in which
+   * its other end was.
+   */
+  home?(file: file_entry, proposed: TaskPlanner): TaskPlanner | "seed";
+  /** Adds calls that create it, and returns the descriptor; the core moves it to its place and closes that one. */
+  plan(context: DescriptorPlan): Argument;
+  /** Adds calls to the connect stage, when every task has all its descriptors. */
+  connect?(context: DescriptorConnect): void;
+}
+
+/** What a descriptor planner works on. */
+export interface DescriptorPlan {
+  readonly file: file_entry;
+  /** The task in which it is created; undefined for the seed. */
+  readonly home: TaskPlanner | undefined;
+  /** The program to add to. */
+  readonly program: SyscallProgram;
+  readonly tree: TreePlanner;
+}
+
+/** What a connect hook works on. */
+export interface DescriptorConnect {
+  readonly file: file_entry;
+  /** The program to add to. */
+  readonly program: SyscallProgram;
+  /** The task that runs it, and its descriptors. */
+  readonly home: TaskPlanner;
+  /** A number by which the description can be used now. */
+  readonly fd: number;
+  /** The descriptors of that task: number to id of the description. */
+  readonly descriptors: ReadonlyMap<number, fdinfo_entry>;
+}
+
+/** Restores one kind of mapping. */
+export interface MappingPlanner {
+  /** What it is, for messages. */
+  readonly kind: string;
+  /** The mappings that it restores. */
+  restores(vma: vma_entry, mm: mm_entry): boolean;
+  /**
+   * Adds calls to the memory stage that map it.
+   *
+   * @param writable whether contents will be written to it before it gets its own protection
+   */
+  plan(vma: vma_entry, task: TaskPlanner, writable: boolean): void;
+}
+
+/** A thread that is complete but for what comes last. */
+export interface ArmContext {
+  readonly pid: number;
+  readonly tid: number;
+  readonly tracee: Tracee;
+  readonly core: MessageShape<typeof core_entrySchema>;
+}

@@ -1,0 +1,37 @@
+/**
+ * The plugin contract: what both directions give to their plugins.
+ *
+ * @module
+ */
+
+/** What both directions give to their plugins. */
+export interface Session {
+  /** Cancels the operation; hooks with long work look at it. */
+  readonly signal: AbortSignal;
+  /** Options of the user, by name, as `--external`, `--inherit-fd` and the like. */
+  readonly options: OperationOptions;
+  /** Tells the user something: one sentence. */
+  note(text: string): void;
+  /** Tells details, for `-v`. */
+  detail(text: string): void;
+  /** Tells how far long work is, in bytes. */
+  progress(what: string, done: bigint, total: bigint): void;
+}
+
+/** Options that plugins look at. */
+export interface OperationOptions {
+  /** Descriptors outside the tree: at restore, the resource's name (`pipe:[123]`, `tty:/dev/pts/1`) to a descriptor of this process. */
+  readonly inheritFds?: Readonly<Record<string, number>>;
+  /** Names of resources that are not to be saved but provided at restore. */
+  readonly external?: readonly string[];
+  /** At restore: files whose size has changed since the checkpoint are no problem. */
+  readonly ignoreFileChange?: boolean;
+  /** At restore: paths of images to paths of this machine. */
+  readonly remap?: Readonly<Record<string, string>>;
+  /** At a checkpoint: deleted files of at most so many bytes are saved with the images; 1 MiB if absent. */
+  readonly ghostLimit?: bigint;
+  /** Let the tree run on after the checkpoint. */
+  readonly leaveRunning?: boolean;
+  /** At restore: this process, the parent of the restored root, ends before the tree does. */
+  readonly detached?: boolean;
+}
