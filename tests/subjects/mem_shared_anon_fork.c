@@ -49,7 +49,9 @@ int main(int argc, char **argv)
 			check_perms("child: permissions", pages + 13 * PAGE, "r--s");
 		child_finish();
 	}
-	sleep_ms(30);
+	for (int i = 1; i <= n; i++)
+		while (!s->by[i])
+			sleep_ms(1);
 	ready();
 	while (!term_requested)
 		work(s, 0);
