@@ -63,7 +63,8 @@ int main(void)
 	    pthread_create(&threads[1], NULL, sleeper, NULL))
 		die("pthread_create");
 	pthread_sigmask(SIG_UNBLOCK, &term, NULL);
-	sleep_ms(30);
+	while (!switched || !sleeping.issued)
+		sleep_ms(1);
 	ready();
 	while (!term_requested) {
 		sud_issue_next(&count);
