@@ -1,0 +1,145 @@
+/**
+ * Seccomp: every answer of a filter, chains, trees, threads and strict mode come back, and a checkpoint that
+ * lets the program run leaves it alone; the same together with Syscall User Dispatch.
+ */
+import assert from "@std/assert";
+import { SECCOMP } from "../../images/kinds/seccomp.ts";
+import { checkpoint, openImages, restore } from "../../mod.ts";
+import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/backend.ts";
+import { ownInability } from "../../plugins/seccomp/ability.ts";
+import { SUBJECTS_DIR } from "../harness/build.ts";
+import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
+import { Subject } from "../harness/subject.ts";
+import { variantName, VARIANTS } from "../harness/variants.ts";
+import { bringsBack, ImageHome, leavesAlone } from "./round_trip.ts";
+
+const unable = ownInability();
+const MANY_MS = 60_000;
+
+for (const [name, variants] of Object.entries(VARIANTS)) {
+  if (!name.startsWith("seccomp_")) continue;
+  for (const args of variants) {
+    const options = { args, timeoutMs: MANY_MS };
+    Deno.test({
+      name: `${variantName(name, args)}: survives`,
+      ignore: unable !== undefined,
+      fn: () => bringsBack(name, options),
+    });
+    Deno.test({
+      name: `${variantName(name, args)}: is left alone`,
+      ignore: unable !== undefined,
+      fn: () => leavesAlone(name, options),
+    });
+  }
+}
+
+/** `Seccomp:` and `Seccomp_filters:` of every thread of a process. */
+function seccompOf(pid: number): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
+    found.set(name, [...status.matchAll(/^Seccomp.*$/gm)].join(" "));
+  }
+  return found;
+}
+
+Deno.test({
+  name: "Seccomp and Seccomp_filters of every thread are what they were",
+  ignore: unable !== undefined,
+  async fn() {
+    for (const mode of ["tsync", "grown", "own", "strict"]) {
+      using images = new ImageHome();
+      await using subject = await Subject.start("seccomp_threads", { args: [mode, "6"] });
+      const before = seccompOf(subject.pid);
+      assert.ok([...before.values()].some((line) => !line.includes("Seccomp:\t0")));
+      await checkpoint(subject.pid, images);
+      const tree = await restore(images.directory);
+      assert.deepEqual(seccompOf(subject.pid), before);
+      await subject.expectPass();
+      await tree.wait();
+    }
+  },
+});
+
+Deno.test({
+  name: "seccomp.img has each chain once, as CRIU has it",
+  ignore: unable !== undefined,
+  async fn() {
+    using images = new ImageHome();
+    await using subject = await Subject.start("seccomp_threads", { args: ["tsync", "50"] });
+    await checkpoint(subject.pid, images);
+    const { seccompFilters } = openImages(images.directory).read(SECCOMP, null);
+    assert.equal(seccompFilters.length, 2);
+    // The one installed first stands last, and leads to the one installed after it.
+    assert.deepEqual(seccompFilters.map(({ flags }) => flags), [1, 1]);
+    assert.equal(seccompFilters[1]?.prev, 0);
+  },
+});
+
+/* ---------------------------------------------------------------- with dispatch */
+
+const backend = chooseBackend();
+/** SIGSYS is blocked while its handler runs, and may be on its way. */
+const RUNNING = [/\/status\/(SigBlk|SigPnd|SigQ)$/];
+const SANDBOX = ["-include", `${SUBJECTS_DIR}/sandbox.h`];
+const ORDERS = [
+  { order: "dispatch, then the filter", flags: SANDBOX },
+  { order: "the filter, then dispatch", flags: [...SANDBOX, "-DSANDBOX_EARLY"] },
+];
+
+for (const [name, variants] of Object.entries(VARIANTS)) {
+  if (!name.startsWith("sud_")) continue;
+  for (const args of variants) {
+    for (const { order, flags } of ORDERS) {
+      if (needs(name, flags)) continue;
+      const ignore = unable !== undefined || !backend.usable ||
+        (name === "sud_inclusive" && !hasInclusiveMode());
+      const title = `${variantName(name, args)} under seccomp (${order}, back end ${backend.name})`;
+      Deno.test({
+        name: `${title}: survives`,
+        ignore,
+        fn: () => survives(name, { args, flags }),
+      });
+      Deno.test({
+        name: `${title}: is left alone`,
+        ignore,
+        fn: () => isLeftAlone(name, { args, flags }),
+      });
+    }
+  }
+}
+
+/** Whether a subject itself has to make a call that the filter forbids. */
+function needs(name: string, flags: readonly string[]): boolean {
+  return flags === SANDBOX
+    // The C library's calls are dispatched as well, and so is the one that installs the filter; prctl(2) turns
+    // dispatch off and on again.
+    ? name === "sud_empty_range" || name === "sud_leave"
+    // It queues signals with a siginfo of its own, by rt_tgsigqueueinfo(2).
+    : name === "sud_pending";
+}
+
+interface Sandboxed {
+  readonly args: readonly string[];
+  readonly flags: readonly string[];
+}
+
+async function survives(name: string, options: Sandboxed): Promise<void> {
+  using images = new ImageHome();
+  await using subject = await Subject.start(name, options);
+  const filters = seccompOf(subject.pid);
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  assert.deepEqual(seccompOf(subject.pid), filters);
+  await subject.expectPass();
+  await tree.wait();
+}
+
+async function isLeftAlone(name: string, options: Sandboxed): Promise<void> {
+  using images = new ImageHome();
+  await using subject = await Subject.start(name, options);
+  const before = takeSnapshot(subject.pid);
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  assert.deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: RUNNING }), []);
+  await subject.expectPass();
+}
