@@ -195,18 +195,34 @@ export class Tracee {
    * @returns what it made of it; undefined if the thread did not come to wait in any that is known
    */
   whereItWaits<T>(recognise: (place: string) => T | undefined): T | undefined {
-    resume(this.tid);
     const deadline = performance.now() + WAIT_LIMIT;
     let found: T | undefined;
-    while (found === undefined && performance.now() < deadline) {
-      const place = waitingIn(this.pid, this.tid);
-      if (place !== undefined) found = recognise(place);
-    }
-    interrupt(this.tid);
+    let asked = false;
+    let inside = false;
+    // With the call's entry and exit as stops, and none of them left but towards the next stop, the
+    // thread never gets to run code of its own: it could make threads and children that nobody stops.
+    const stopSoon = (): void => {
+      interrupt(this.tid);
+      asked = true;
+    };
+    resumeToSyscall(this.tid);
     for (;;) {
-      const stop = waitForStop(this.tid);
+      const stop = waitForStop(this.tid, asked);
+      if (stop.kind === "none") {
+        const place = waitingIn(this.pid, this.tid);
+        if (place !== undefined) found = recognise(place);
+        if (found !== undefined || performance.now() > deadline) stopSoon();
+        continue;
+      }
       if (stop.kind === "event-stop" || stop.kind === "absent") break;
       if (stop.kind === "exited" || stop.kind === "killed") break;
+      if (stop.kind === "syscall" && !inside && !asked) {
+        inside = true;
+        resumeToSyscall(this.tid);
+        continue;
+      }
+      // Any stop takes back what was asked for before it (ptrace_stop() of kernel/signal.c).
+      stopSoon();
       resume(this.tid, stop.kind === "signal" ? stop.signal : 0);
     }
     this.registers = getRegisters(this.tid);
@@ -379,18 +395,35 @@ export class Tracee {
    */
   beginGroupStop(signal: number, sharedPending: readonly Siginfo[]): void {
     const end = this.endSignal(sharedPending);
-    syscall(SYSCALLS.tgkill, this.pid, this.tid, SIG.STOP);
     // SIGSTOP cannot be blocked, so it arrives; what is delivered in its place must not be blocked either.
     setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end) & ~signalBit(signal));
-    resume(this.tid);
-    for (;;) {
-      const stop = waitForStop(this.tid);
-      if (stop.kind === "event-stop" && STOP_SIGNALS.includes(stop.signal)) break;
-      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return;
-      resume(this.tid, stop.kind === "signal" && stop.signal === SIG.STOP ? signal : 0);
+    // In an orphaned process group the kernel heeds SIGSTOP alone (get_signal() of kernel/signal.c).
+    for (const deliver of [signal, SIG.STOP]) {
+      if (this.#stopBy(deliver)) break;
     }
     this.#settled = true;
     setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end));
+  }
+
+  /** @returns whether the delivery of this signal stopped the process, or the thread is gone */
+  #stopBy(signal: number): boolean {
+    syscall(SYSCALLS.tgkill, this.pid, this.tid, SIG.STOP);
+    resume(this.tid);
+    for (let delivered = false;;) {
+      const stop = waitForStop(this.tid);
+      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return true;
+      if (stop.kind === "event-stop") {
+        if (STOP_SIGNALS.includes(stop.signal)) return true;
+        if (delivered) return false;
+      }
+      const arrived = stop.kind === "signal" && stop.signal === SIG.STOP;
+      if (arrived) {
+        delivered = true;
+        // A signal that stops nothing must not let the thread run on.
+        interrupt(this.tid);
+      }
+      resume(this.tid, arrived ? signal : 0);
+    }
   }
 
   /** Takes part in the group-stop that another thread of the process began. */
