@@ -172,6 +172,7 @@ export async function survey(
   }
   const root = tasks[0] as Task;
   if (!frozen) problems.push(...findVforks(live));
+  if (!plugins.some(({ plugin }) => plugin.name === SECCOMP)) problems.push(...findFilters(live));
   for (const { plugin, hooks } of plugins) {
     if (hooks.survey === undefined) continue;
     const run = hooks.survey.bind(hooks);
@@ -206,6 +207,37 @@ function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
       what: `it is traced already, by task ${tracerPid} (${nameOf(tracerPid)})`,
       hint: "end the debugger, strace or other tracer first",
     });
+  }
+}
+
+/** The name of the plugin that saves seccomp filters, and suspends them while calls are injected. */
+const SECCOMP = "seccomp";
+
+/** Threads whose calls are filtered, where no plugin sees to that: a filter may kill for an injected call. */
+function findFilters(tasks: readonly Task[]): Problem[] {
+  const problems: Problem[] = [];
+  for (const task of tasks) {
+    const { pid } = task;
+    const tid = task.threads.find((tid) => isFiltered(task, tid));
+    if (tid === undefined) continue;
+    problems.push({
+      pid,
+      tid,
+      plugin: "core",
+      what: "its system calls are filtered (seccomp), and no plugin saves that",
+      hint: "its filters would be lost, and may kill it for a call that is made in it",
+    });
+  }
+  return problems;
+}
+
+function isFiltered(task: Task, tid: number): boolean {
+  try {
+    const { seccomp = 0 } = tid === task.pid ? task.status : readStatus(task.pid, tid);
+    return seccomp !== 0;
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "no-such-task") return false;
+    throw error;
   }
 }
 

@@ -1,0 +1,77 @@
+/** The corners of standing still: what a freeze must not miss, and what must not run on. */
+import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { freezeTree, type StoppedTree } from "../../core/checkpoint/freeze.ts";
+import { findTree, survey } from "../../core/checkpoint/survey.ts";
+import { SIG } from "../../core/linux/signals.ts";
+import type { Tracee } from "../../core/remote/tracee.ts";
+import type { StasisError } from "../../mod.ts";
+import { buildProgram } from "../harness/build.ts";
+import { readProcess, waitUntil } from "../harness/processes.ts";
+import { Subject } from "../harness/subject.ts";
+
+async function start(name: string): Promise<Subject> {
+  const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
+  return await Subject.run(await buildProgram(source));
+}
+
+function freeze(pid: number, undo: DisposableStack): { tree: StoppedTree; leader: Tracee } {
+  const tree = freezeTree(pid, undo);
+  return { tree, leader: tree.processes[0]?.tracees[0] as Tracee };
+}
+
+Deno.test("freezeTree() misses no thread where each makes another and ends", async () => {
+  await using subject = await start("relay");
+  for (let round = 0; round < 100; round++) {
+    using undo = new DisposableStack();
+    const { tree } = freeze(subject.pid, undo);
+    const known = new Set(tree.processes.flatMap(({ tracees }) => tracees.map(({ tid }) => tid)));
+    const there = [...Deno.readDirSync(`/proc/${subject.pid}/task`)].map(({ name }) => +name);
+    assert.deepEqual(there.filter((tid) => !known.has(tid)), [], `round ${round}`);
+  }
+  await subject.expectPass();
+});
+
+Deno.test("Tracee.beginGroupStop() stops a process of an orphaned group, which SIGTSTP does not", async () => {
+  // A subject leads its session, so its group is orphaned.
+  await using subject = await Subject.spawn("sleep", { args: ["100"] });
+  await waitUntil(() => readProcess(subject.pid)?.comm === "sleep", () => "sleep to begin");
+  {
+    using undo = new DisposableStack();
+    freeze(subject.pid, undo).leader.beginGroupStop(SIG.TSTP, []);
+  }
+  await waitUntil(() => readProcess(subject.pid)?.state === "T", () => "the process to be stopped");
+});
+
+Deno.test("Tracee.whereItWaits() does not let a thread run on when its call ends", async () => {
+  await using subject = await start("one_sleep");
+  // The freeze interrupts the sleep, which goes on as restart_syscall(2).
+  {
+    using undo = new DisposableStack();
+    freeze(subject.pid, undo);
+  }
+  {
+    using undo = new DisposableStack();
+    const { leader } = freeze(subject.pid, undo);
+    let looks = 0;
+    while (BigInt.asIntN(64, leader.registers.get("ax")) === -516n) {
+      leader.whereItWaits(() => undefined);
+      assert.ok(++looks < 100);
+    }
+    assert.ok(looks > 0, "it was never in its call");
+    assert.equal(subject.facts.get("over"), undefined);
+  }
+  await waitUntil(() => subject.facts.get("over") === "1", () => "the sleep to end");
+  await subject.expectPass();
+});
+
+Deno.test("survey() refuses filtered calls, of any thread, where no plugin sees to them", async () => {
+  await using subject = await start("filtered");
+  await assert.rejects(survey(findTree(subject.pid), [], true), (error: StasisError) => {
+    const [problem] = error.problems.filter(({ what }) => what.includes("seccomp"));
+    assert.equal(problem?.pid, subject.pid);
+    assert.notEqual(problem?.tid, subject.pid);
+    return true;
+  });
+  await subject.expectPass();
+});
