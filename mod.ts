@@ -15,6 +15,7 @@
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import type { EventListener } from "./core/events.ts";
+import { withoutSuppressed } from "./core/errors.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
 import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
@@ -74,14 +75,25 @@ function common(settings: Settings) {
  * @returns what was saved, and how long the tree stood still
  * @throws {StasisError} the tree then runs on as it was, and no directory is left
  */
-export function checkpoint(pid: number, settings: CheckpointSettings): Promise<CheckpointResult> {
+export async function checkpoint(
+  pid: number,
+  settings: CheckpointSettings,
+): Promise<CheckpointResult> {
   const { directory, leaveRunning, options } = settings;
-  return runCheckpoint({
+  return await reportOne(runCheckpoint({
     ...common(settings),
     pid,
     directory,
     options: { ...options, leaveRunning: leaveRunning ?? options?.leaveRunning },
-  });
+  }));
+}
+
+async function reportOne<T>(operation: Promise<T>): Promise<T> {
+  try {
+    return await operation;
+  } catch (error) {
+    throw withoutSuppressed(error);
+  }
 }
 
 /**
@@ -106,7 +118,7 @@ export async function restore(
   settings: Settings = {},
 ): Promise<RestoredTree> {
   const plan = source instanceof RestorePlan ? source : await planRestore(source, settings);
-  return await runPlan(plan, common(settings));
+  return await reportOne(runPlan(plan, common(settings)));
 }
 
 /** What {@link check} tells. */
