@@ -76,8 +76,8 @@ export function dumpDescriptors(
 
 /**
  * The description of a descriptor among those known, or a new one. kcmp(2) decides, but only between
- * descriptors that look the same: two of one description have the same link, flags and position, since
- * the tree stands still. The known ones of each look are kept in kcmp's order, so a search takes
+ * descriptors that look the same. Flags and position do not count: somebody outside who has the description
+ * too may change them between two looks. The known ones of each look are kept in kcmp's order, so a search takes
  * logarithmically many calls.
  */
 function find(
@@ -86,7 +86,7 @@ function find(
   make: () => Description,
 ): Description {
   const { link, info } = descriptor;
-  const key = `${link.text}\0${info.flags & ~O_CLOEXEC} ${info.pos} ${info.mountId} ${info.ino}`;
+  const key = `${link.text}\0${info.mountId} ${info.ino}`;
   let alike = known.get(key);
   if (alike === undefined) known.set(key, alike = []);
   let low = 0;
