@@ -18,7 +18,7 @@ import { decodeConfig, SUD_MODE, type SudConfig, sudConfig } from "./config.ts";
 export function getConfig(tid: number): SudConfig {
   const bytes = new Uint8Array(sudConfig.size);
   const request = PTRACE.GET_SYSCALL_USER_DISPATCH_CONFIG;
-  must(ptraceData(request, BigInt(tid), BigInt(bytes.length), bytes), "GET", tid);
+  must(ptraceData(request, BigInt(tid), BigInt(bytes.length), bytes), describe("GET"), tid);
   return decodeConfig(sudConfig.read(bytes));
 }
 
@@ -26,15 +26,19 @@ export function getConfig(tid: number): SudConfig {
 export function setConfig(tid: number, config: SudConfig): void {
   const bytes = sudConfig.make(config);
   const request = PTRACE.SET_SYSCALL_USER_DISPATCH_CONFIG;
-  must(ptraceData(request, BigInt(tid), BigInt(bytes.length), bytes), "SET", tid);
+  must(ptraceData(request, BigInt(tid), BigInt(bytes.length), bytes), describe("SET"), tid);
 }
 
-function must(result: bigint, verb: string, tid: number): void {
+function describe(verb: string): string {
+  return `ptrace(PTRACE_${verb}_SYSCALL_USER_DISPATCH_CONFIG)`;
+}
+
+function must(result: bigint, call: string, tid: number): void {
   if (!isErrno(result)) return;
   const errno = errnoName(-result);
   throw new StasisError(
     errno === "ESRCH" ? "no-such-task" : "syscall",
-    `ptrace(PTRACE_${verb}_SYSCALL_USER_DISPATCH_CONFIG) of thread ${tid} failed: ${errno}`,
+    `${call} of thread ${tid} failed: ${errno}`,
     { pid: tid, errno },
   );
 }
@@ -49,7 +53,7 @@ export const ptraceBackend: SudBackend = {
   suspend({ tid, tracee }, undo) {
     const config = getConfig(tid);
     if (config.mode === SUD_MODE.OFF) return undefined;
-    tracee.addOptions(PTRACE_O.EXITKILL);
+    must(tracee.addOptions(PTRACE_O.EXITKILL), "ptrace(PTRACE_SETOPTIONS)", tid);
     undo.defer(() => tracee.removeOptions(PTRACE_O.EXITKILL));
     setConfig(tid, OFF);
     undo.defer(() => {
