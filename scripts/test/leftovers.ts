@@ -9,6 +9,9 @@
 /** The name of the mark. Whoever clears the environment of what it starts has to hand this on. */
 export const MARK = "STASIS_TEST_RUN";
 
+/** What is built is kept in the checkout, out of git's sight, so that it is built once. */
+const CACHE = ".cache";
+
 /** What a run of tests is given, and what it must leave as it was. */
 export class Surroundings implements AsyncDisposable {
   /** The value of {@link MARK}. */
@@ -48,7 +51,7 @@ export class Surroundings implements AsyncDisposable {
       ...processes.map(({ pid, text }) => `process ${pid} still runs: ${text}`),
       ...this.#mounts().map((mount) => `still mounted: ${mount}`),
       ...[...names(this.directory)].map((name) => `temporary file: ${this.directory}/${name}`),
-      ...[...names(this.#checkout)].filter((name) => !this.#before.has(name))
+      ...[...names(this.#checkout)].filter((name) => !this.#before.has(name) && name !== CACHE)
         .map((name) => `new in the checkout: ${name}`),
     ];
   }

@@ -15,6 +15,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   files_corners: [[]],
   files_regular: [[]],
   files_shared_between: [[]],
+  ghosts: [[]],
   mem_anon: [[], ["32"]],
   mem_brk: [[]],
   mem_cow: [[]],
