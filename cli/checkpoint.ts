@@ -33,6 +33,9 @@ export function describeCheckpoint(result: CheckpointResult, leftRunning: boolea
   return lines.join("\n");
 }
 
+/** What cancels a checkpoint: nothing that a person or a closed terminal sends may end the tool in its middle. */
+const CANCELLED_BY = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const;
+
 /** Adds the command. */
 export function addCheckpoint(program: Command): void {
   program.command("checkpoint")
@@ -81,8 +84,7 @@ export function addCheckpoint(program: Command): void {
 
       const controller = new AbortController();
       const cancel = () => controller.abort();
-      Deno.addSignalListener("SIGINT", cancel);
-      Deno.addSignalListener("SIGTERM", cancel);
+      for (const name of CANCELLED_BY) Deno.addSignalListener(name, cancel);
       try {
         const leaveRunning = options.leaveRunning ?? false;
         using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
@@ -102,8 +104,7 @@ export function addCheckpoint(program: Command): void {
         progress[Symbol.dispose]();
         console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
       } finally {
-        Deno.removeSignalListener("SIGINT", cancel);
-        Deno.removeSignalListener("SIGTERM", cancel);
+        for (const name of CANCELLED_BY) Deno.removeSignalListener(name, cancel);
       }
     });
 }

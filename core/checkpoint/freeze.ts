@@ -77,6 +77,18 @@ export function freezeTree(root: number, undo: DisposableStack): StoppedTree {
       sharedPending: peekSiginfo(pid, true),
     };
   });
+  for (const { proc } of processes) {
+    // A task that ended between two looks may have left its pid to a stranger.
+    if (proc.pid === root || stopped.has(proc.stat.ppid)) continue;
+    throw new StasisError(
+      "no-such-task",
+      `task ${proc.pid} left the tree while it was being frozen`,
+      {
+        pid: proc.pid,
+        hint: "try again",
+      },
+    );
+  }
   return { processes, zombies: [...zombies].map((pid) => new Task(pid)) };
 }
 

@@ -438,7 +438,17 @@ export class Tracee {
     for (;;) {
       const stop = waitForStop(this.tid);
       if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return;
-      resume(this.tid, stop.kind === "signal" && stop.signal === signal ? signal : 0);
+      const ours = stop.kind === "signal" && stop.signal === signal;
+      if (stop.kind === "signal" && !ours && isFault(stop.signal, getStopSiginfo(this.tid).code)) {
+        throw new StasisError(
+          "bad-image",
+          `the image of dead task ${this.pid} says that ${
+            signalName(signal)
+          } killed it, which kills nobody`,
+          { pid: this.pid },
+        );
+      }
+      resume(this.tid, ours ? signal : 0);
     }
   }
 
@@ -465,10 +475,9 @@ export class Tracee {
   }
 
   /**
-   * Lets the thread run on with its registers and signal mask. Never throws: a thread that is gone needs
-   * nothing.
+   * Lets the thread run on with its registers and signal mask. A thread that is gone needs nothing.
    *
-   * @returns the errno names of what failed other than by the thread's end
+   * @throws {StasisError} if its registers or mask cannot be set; it is let go all the same
    */
   release(): void {
     try {
@@ -477,12 +486,23 @@ export class Tracee {
       this.settle();
       setRegisters(this.tid, this.registers);
       setSignalMask(this.tid, this.signalMask);
-      for (const info of this.takeStolen()) this.#giveBack(info);
+      const stolen = this.takeStolen();
+      // Had the stop signal come after the SIGCONT, it would have thrown that out of the queue: it came
+      // before, and the SIGCONT has undone it.
+      const goesOn = stolen.length > 0 && this.#waitsToContinue();
+      for (const info of stolen) {
+        if (!(goesOn && STOP_SIGNALS.includes(info.signal))) this.#giveBack(info);
+      }
     } catch (error) {
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     } finally {
       letGo(this.tid);
     }
+  }
+
+  #waitsToContinue(): boolean {
+    return [...peekSiginfo(this.tid, false), ...peekSiginfo(this.tid, true)]
+      .some((info) => info.signal === SIG.CONT);
   }
 
   /**

@@ -141,7 +141,13 @@ export class BuiltTree implements Disposable {
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
       addClone(birth, plan.pid, CLONE.PARENT);
       runBirth(remote, birth);
-      this.#takeBorn(plan.pid);
+      try {
+        this.#takeBorn(plan.pid);
+      } catch (error) {
+        // A child of this process that is in no list yet.
+        endSeed(plan.pid);
+        throw error;
+      }
     } finally {
       endSeed(tracee.pid);
     }
