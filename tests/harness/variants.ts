@@ -43,6 +43,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   rseq: [[]],
   rseq_section: [[]],
   seccomp_chain: [["1"], ["2"], ["30"], ["1", "4096"], ["7", "4096"]],
+  seccomp_guard: [["4"]],
   seccomp_restart: [["nanosleep"], ["poll"], ["futex"]],
   seccomp_strict: [[]],
   seccomp_threads: [["tsync", "50"], ["grown", "10"], ["own", "10"], ["strict", "4"]],

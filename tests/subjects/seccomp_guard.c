@@ -1,0 +1,39 @@
+/*
+ * Threads that make a forbidden call all the time, and say LEAKED as soon as one is let through. argv[1]: how many.
+ */
+#include "seccomp.h"
+
+#include <pthread.h>
+
+static volatile long calls;
+
+static void *guard(void *unused)
+{
+	(void)unused;
+	while (!term_requested) {
+		errno = 0;
+		if (syscall(SYS_getpgrp) != -1 || errno != EDOM)
+			say("LEAKED");
+		calls++;
+	}
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	int threads = atoi(arg(argc, argv, 1, "2"));
+	pthread_t ids[16];
+	if (threads > (int)COUNT(ids))
+		die("too many threads");
+	subject_init();
+	forbid(SYS_getpgrp, EDOM, 0);
+	for (int i = 0; i < threads; i++)
+		if (pthread_create(&ids[i], NULL, guard, NULL))
+			die("pthread_create");
+	ready();
+	guard(NULL);
+	for (int i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	check(calls > 0, "calls", "none was made");
+	finish();
+}
