@@ -58,7 +58,7 @@ import {
 import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import { present } from "../../images/present.ts";
 import { ownInability, suspend } from "./ability.ts";
-import { decodeFilter, notifies } from "./bpf.ts";
+import { decodeFilter, type Instruction, notifies } from "./bpf.ts";
 import {
   ChainWriter,
   type Filter,
@@ -115,7 +115,6 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
   const pool = new FilterPool();
   const chains = new Map<number, Filter[]>();
   const strict = new Set<number>();
-  const notifying = new Set<Filter>();
 
   function freezeThread({ tid, tracee }: StoppedThread, undo: DisposableStack): void {
     const { pid } = tracee;
@@ -124,16 +123,21 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
     const filters = readFilters(tid, pool);
     if (filters.length === 0) return;
     const instructions = filters.map(decoded);
-    filters.forEach((filter, index) => {
-      if (notifies(instructions[index] as ReturnType<typeof decoded>)) notifying.add(filter);
-    });
-    const flags = isAllowedSpeculation(pid, tid) ? FILTER_FLAG.SPEC_ALLOW : 0;
-    chains.set(tid, filters.map((one) => pool.intern(one.bytes, one.flags | flags)));
+    const allowed = isAllowedSpeculation(pid, tid);
+    const marked = ({ bytes, flags }: Filter) => pool.intern(bytes, flags | FILTER_FLAG.SPEC_ALLOW);
+    chains.set(tid, allowed ? filters.map(marked) : filters);
     tracee.registers = withoutRestart(tracee.registers, instructions) ?? tracee.registers;
   }
 
-  const programs = new Map<Filter, ReturnType<typeof decodeFilter>>();
-  function decoded(filter: Filter): ReturnType<typeof decodeFilter> {
+  const asking = new Map<Filter, boolean>();
+  function asksSupervisor(filter: Filter): boolean {
+    let known = asking.get(filter);
+    if (known === undefined) asking.set(filter, known = notifies(decoded(filter)));
+    return known;
+  }
+
+  const programs = new Map<Filter, Instruction[]>();
+  function decoded(filter: Filter): Instruction[] {
     let program = programs.get(filter);
     if (program === undefined) programs.set(filter, program = decodeFilter(filter.bytes));
     return program;
@@ -141,7 +145,7 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
 
   function surveyFrozen({ tasks, problem }: SurveyContext): void {
     for (const { pid, threads } of tasks) {
-      const tid = threads.find((tid) => chains.get(tid)?.some((one) => notifying.has(one)));
+      const tid = threads.find((tid) => chains.get(tid)?.some(asksSupervisor));
       if (tid === undefined) continue;
       problem({
         pid,

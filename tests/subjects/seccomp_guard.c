@@ -6,10 +6,12 @@
 #include <pthread.h>
 
 static volatile long calls;
+static volatile int started;
 
 static void *guard(void *unused)
 {
 	(void)unused;
+	__atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
 	while (!term_requested) {
 		errno = 0;
 		if (syscall(SYS_getpgrp) != -1 || errno != EDOM)
@@ -30,6 +32,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < threads; i++)
 		if (pthread_create(&ids[i], NULL, guard, NULL))
 			die("pthread_create");
+	while (started < threads)
+		sleep_ms(1);
 	ready();
 	guard(NULL);
 	for (int i = 0; i < threads; i++)

@@ -1,6 +1,7 @@
 /*
  * Threads: argv[1] is how their filters come about, argv[2] how many there are.
  *   tsync    the leader gives all threads two filters
+ *   large    as tsync, with 4096 instructions each
  *   grown    the leader has one before it makes them; every second one has one more of its own
  *   own      the leader has none; every second thread has one of its own, all different in what they forbid
  *   strict   as own, but the others are in strict mode
@@ -12,9 +13,22 @@
 
 #define MOST 256
 static const char *mode;
+static int synced;
 static pthread_barrier_t barrier;
 static volatile int go, count, bad, synchronised;
 static volatile int finished;
+
+/* A filter of the most instructions that the kernel takes. */
+static void forbid_at_length(int nr, int error)
+{
+	static struct sock_filter code[BPF_MAXINSNS];
+	struct sock_filter head[] = { LOAD_NR, ON(nr, SECCOMP_RET_ERRNO | error) };
+	memcpy(code, head, sizeof(head));
+	for (size_t at = COUNT(head); at < COUNT(code) - 1; at++)
+		code[at] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, at);
+	code[COUNT(code) - 1] = (struct sock_filter)ALLOW_REST;
+	install(SECCOMP_FILTER_FLAG_TSYNC, code, COUNT(code));
+}
 
 static int errno_of(int nr)
 {
@@ -24,7 +38,7 @@ static int errno_of(int nr)
 
 static int wanted(int index, int probe)
 {
-	if (!strcmp(mode, "tsync"))
+	if (synced)
 		return probe < 2 ? 50 + probe : 0;
 	if (!strcmp(mode, "grown") && probe == 0)
 		return 50;
@@ -47,7 +61,7 @@ static void *thread(void *argument)
 {
 	int index = (long)argument;
 	int strict = !strcmp(mode, "strict") && index % 2 == 0;
-	if (strcmp(mode, "tsync") && index % 2)
+	if (!synced && index % 2)
 		forbid(PROBES[1 + index % 5], 60 + index % 40, 0);
 	pthread_barrier_wait(&barrier);
 	if (strict) {
@@ -75,6 +89,7 @@ static void *thread(void *argument)
 int main(int argc, char **argv)
 {
 	mode = arg(argc, argv, 1, "tsync");
+	synced = !strcmp(mode, "tsync") || !strcmp(mode, "large");
 	int threads = atoi(arg(argc, argv, 2, "4"));
 	pthread_t ids[MOST];
 	if (threads > MOST)
@@ -86,9 +101,11 @@ int main(int argc, char **argv)
 	for (long i = 0; i < threads; i++)
 		if (pthread_create(&ids[i], NULL, thread, (void *)i))
 			die("pthread_create");
-	if (!strcmp(mode, "tsync"))
-		for (int i = 0; i < 2; i++)
+	for (int i = 0; synced && i < 2; i++)
+		if (strcmp(mode, "large"))
 			forbid(PROBES[i], 50 + i, SECCOMP_FILTER_FLAG_TSYNC);
+		else
+			forbid_at_length(PROBES[i], 50 + i);
 	pthread_barrier_wait(&barrier);
 	while (count < threads)
 		sleep_ms(5);
@@ -99,7 +116,7 @@ int main(int argc, char **argv)
 	while (finished < threads)
 		sleep_ms(5);
 	check_equal("verdicts", bad, 0);
-	if (!strcmp(mode, "tsync")) {
+	if (synced) {
 		struct sock_filter code[] = { LOAD_NR, ON(SYS_getsid, SECCOMP_RET_ERRNO | EXDEV),
 					      ALLOW_REST };
 		long result = try_seccomp(SECCOMP_FILTER_FLAG_TSYNC, code, COUNT(code));
