@@ -16,6 +16,7 @@ import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
 import { describeFile } from "./file.ts";
+import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
 
 /** A whole image directory. */
@@ -27,6 +28,8 @@ export interface InspectedImages {
   readonly plugins: readonly string[];
   /** The processes, parents before children. */
   readonly tasks: readonly TaskInfo[];
+  /** The seccomp filters, each once; absent where no thread has any. */
+  readonly filters?: readonly FilterInfo[];
   /** The files of the directory. */
   readonly images: readonly { readonly name: string; readonly size: bigint }[];
   /** The sum of their sizes in bytes. */
@@ -72,6 +75,8 @@ export interface ThreadInfo {
   readonly gid?: number;
   /** Seccomp's mode, where one is on. */
   readonly seccomp?: "strict" | "filter";
+  /** Its filters by their position among all, the one installed first at the beginning. */
+  readonly filters?: readonly number[];
   /** Syscall User Dispatch; null where it is off. */
   readonly sud: SudInfo | null;
 }
@@ -122,6 +127,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
   if (images.has(SUD, null)) {
     for (const sud of images.readList(SUD, null)) suds.set(sud.tid, sud);
   }
+  const filters = new FilterInspector(images);
   const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
   const tasks = images.readList(PSTREE, null).map((entry): TaskInfo => {
     const { pid, ppid, pgid, sid } = entry;
@@ -129,6 +135,8 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     const isZombie = core.tc?.taskState === TASK_DEAD;
     const ids = images.has(IDS, pid) ? images.read(IDS, pid) : core.ids;
     const tids = isZombie ? [] : [pid, ...entry.threads.filter((tid) => tid !== pid)];
+    const cores = tids.map((tid) => tid === pid ? core : images.read(CORE, tid));
+    const seccomp = filters.task(cores);
     return {
       pid,
       ppid,
@@ -137,7 +145,9 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
       comm: core.tc?.comm ?? "?",
       state: isZombie ? "zombie" : core.tc?.taskState === TASK_STOPPED ? "stopped" : "alive",
       exitStatus: isZombie ? core.tc?.exitCode : undefined,
-      threads: tids.map((tid) => thread(tid, tid === pid ? core : images.read(CORE, tid), suds)),
+      threads: tids.map((tid, index) =>
+        thread(tid, cores[index] as core_entry, suds, seccomp[index] as SeccompInfo)
+      ),
       ...sharing(pid, isZombie ? undefined : ids, owners),
       ...memory(images, pid, files),
       descriptors: isZombie ? [] : descriptors(images, ids, files),
@@ -152,6 +162,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     version: inventory.imgVersion,
     plugins: inventory.pluginsEntry?.plugins ?? [],
     tasks,
+    filters: filters.filters.length > 0 ? filters.filters : undefined,
     images: sizes,
     size: sizes.reduce((sum, { size }) => sum + size, 0n),
   };
@@ -161,9 +172,10 @@ function thread(
   tid: number,
   core: core_entry,
   suds: ReadonlyMap<number, sud_entry>,
+  seccomp: SeccompInfo,
 ): ThreadInfo {
   const registers = core.threadInfo?.gpregs;
-  const { creds, seccompMode, comm } = core.threadCore ?? {};
+  const { creds, comm } = core.threadCore ?? {};
   const sud = suds.get(tid);
   return {
     tid,
@@ -172,7 +184,7 @@ function thread(
     sp: registers === undefined ? undefined : hex(registers.sp),
     uid: creds?.uid,
     gid: creds?.gid,
-    seccomp: seccompMode === 1 ? "strict" : seccompMode === 2 ? "filter" : undefined,
+    ...seccomp,
     sud: sud === undefined ? null : {
       mode: sud.mode === 2 ? "inclusive" : "exclusive",
       selector: sud.selector === 0n ? null : hex(sud.selector),

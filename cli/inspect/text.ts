@@ -33,6 +33,12 @@ export function describeImages(images: InspectedImages, options: TextOptions): s
     lines.push("", title(`${task.pid} ${task.comm}`));
     lines.push(...describeTask(task, options).map((line) => line === "" ? "" : `  ${line}`));
   }
+  images.filters?.forEach((filter, index) => {
+    const flags = filter.flags === "" ? "" : `, ${filter.flags}`;
+    const count = plural(filter.instructions, "instruction");
+    lines.push("", `${title(`seccomp filter ${index}`)}: ${count}${flags}`);
+    if (verbose) lines.push(...filter.code.map((line) => `  ${line}`));
+  });
   if (verbose) {
     lines.push("", title("images"));
     const rows = images.images.map(({ name, size }) => [`  ${name}`, formatBytes(size)]);
@@ -103,12 +109,12 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
 
 function threadRows(threads: readonly ThreadInfo[], verbose: boolean): string[] {
   return table(
-    threads.map(({ tid, comm, uid, sud, seccomp, ip, sp }) => [
+    threads.map(({ tid, comm, uid, sud, seccomp, filters = [], ip, sp }) => [
       String(tid),
       comm ?? "",
       uid === undefined ? "" : `uid ${uid}`,
       describeSud(sud),
-      seccomp === undefined ? "" : `seccomp ${seccomp}`,
+      seccomp === undefined ? "" : `seccomp ${[seccomp, ...filters].join(" ")}`,
       verbose && ip !== undefined ? `ip ${ip} sp ${sp}` : "",
     ]),
     ["right"],
