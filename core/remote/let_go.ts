@@ -27,6 +27,11 @@ export function letGo(tid: number): void {
   timer = started;
 }
 
+/** How many threads are still waited for. */
+export function stragglerCount(): number {
+  return stragglers.size;
+}
+
 function lookAfter(): void {
   for (const tid of stragglers) if (tryToEnd(tid)) stragglers.delete(tid);
   if (stragglers.size > 0) return;

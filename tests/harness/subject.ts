@@ -9,6 +9,7 @@
  */
 
 import { basename, join } from "node:path";
+import { stragglerCount } from "../../core/remote/let_go.ts";
 import { buildSubject } from "./build.ts";
 import { isAlive, processesWithEnv, processTree, readProcess, waitUntil } from "./processes.ts";
 
@@ -276,6 +277,8 @@ export class Subject implements AsyncDisposable {
     await this.kill();
     // A checkpoint in this process may have reaped it first (ECHILD).
     await this.#child.status.catch(() => {});
+    // Threads that ended under a freeze are let go of by a timer, which the test runner takes for a leak.
+    await waitUntil(() => stragglerCount() === 0, () => "all threads to be let go");
     await Deno.remove(this.#files, { recursive: true }).catch(() => {});
   }
 
