@@ -92,6 +92,51 @@ Deno.test({
   },
 });
 
+/** Puts a command under a filter that allows everything: prctl(PR_SET_NO_NEW_PRIVS), seccomp(2). */
+const UNDER_SECCOMP = `
+  syscall(157, 38, 1, 0, 0, 0);
+  my $code = pack("S C C L", 6, 0, 0, 0x7fff0000);
+  syscall(317, 1, 0, pack("S x6 P", 1, $code)) == 0 or die;
+  exec @ARGV or die;`;
+
+Deno.test({
+  name: "a tool that may not suspend seccomp refuses such programs, says why, and saves others",
+  ignore: unable !== undefined,
+  async fn() {
+    const main = new URL("../../cli/main.ts", import.meta.url).pathname;
+    const tool = [Deno.execPath(), "run", "-A", "--no-check", main, "checkpoint"];
+    for (
+      const [launcher, reason] of [
+        [["setpriv", "--bounding-set=-sys_admin"], /under seccomp.*no CAP_SYS_ADMIN/],
+        [["perl", "-e", UNDER_SECCOMP], /under seccomp.*this tool is under seccomp itself/],
+      ] as const
+    ) {
+      const run = async (pid: number, directory: string) => {
+        const [command, ...args] = [
+          ...launcher,
+          ...tool,
+          String(pid),
+          "-R",
+          "-D",
+          directory,
+        ];
+        const { code, stderr } = await new Deno.Command(command, { args, stdin: "null" }).output();
+        return { code, said: new TextDecoder().decode(stderr) };
+      };
+      using images = new ImageHome();
+      await using sandboxed = await Subject.start("seccomp_chain", { args: ["2"] });
+      const refused = await run(sandboxed.pid, images.directory);
+      assert.equal(refused.code, 4, refused.said);
+      assert.match(refused.said.replaceAll(/\s+/g, " "), reason);
+      await sandboxed.expectPass();
+      await using plain = await Subject.start("sig_handlers");
+      const saved = await run(plain.pid, images.directory);
+      assert.equal(saved.code, 0, saved.said);
+      await plain.expectPass();
+    }
+  },
+});
+
 /* ---------------------------------------------------------------- with dispatch */
 
 const backend = chooseBackend();
