@@ -328,7 +328,7 @@ export type thread_core_entry = Message<"thread_core_entry"> & {
   seccompMode: seccomp_mode;
 
   /**
-   * With mode `filter`: which one of seccomp.img it installed last, counted from 0.
+   * With mode `filter`: which one of seccomp.img it installed first, counted from 0.
    *
    * @generated from field: optional uint32 seccomp_filter = 12;
    */
