@@ -11,14 +11,16 @@ import { measureRound, median } from "./measure.ts";
 
 const CHUNK = 1 << 20;
 
-/** Writes a new file and puts it on the disk, as a checkpoint does. @returns milliseconds */
-function plainWrite(path: string, bytes: number): number {
-  const chunk = new Uint8Array(CHUNK).fill(0xa5);
+/**
+ * Writes a new file and puts it on the disk, as a checkpoint does. All bytes come from memory: one chunk written
+ * over and over would come from the processor's cache.
+ *
+ * @returns milliseconds
+ */
+function plainWrite(path: string, memory: Uint8Array): number {
   const begin = performance.now();
   using file = Deno.openSync(path, { write: true, createNew: true });
-  for (let left = bytes; left > 0; left -= CHUNK) {
-    for (let at = 0; at < CHUNK;) at += file.writeSync(chunk.subarray(at));
-  }
+  for (let at = 0; at < memory.length;) at += file.writeSync(memory.subarray(at, at + CHUNK));
   file.syncSync();
   return performance.now() - begin;
 }
@@ -44,9 +46,10 @@ export async function memoryTable(home: string, mib: number, rounds: number): Pr
     "write" | "checkpoint" | "frozen" | "read" | "restore",
     number[]
   >;
+  const source = new Uint8Array(bytes).fill(0xa5);
   for (let round = 0; round < rounds; round++) {
     const path = `${home}/plain`;
-    times.write.push(plainWrite(path, bytes));
+    times.write.push(plainWrite(path, source));
     times.read.push(plainRead(path, bytes));
     await Deno.remove(path);
     await using program = await Subject.start("mem_anon", {
