@@ -3,6 +3,7 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { buildProgram, buildSubject } from "./build.ts";
+import { skip } from "./skip.ts";
 import { Subject } from "./subject.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -47,17 +48,13 @@ const ROBBED: readonly [name: string, args: readonly string[], thread: number | 
 ];
 
 for (const [name, args, thread] of ROBBED) {
-  Deno.test(`${[name, ...args].join(" ")} notices when a thread loses its dispatch`, async () => {
+  Deno.test(`${[name, ...args].join(" ")} notices when a thread loses its dispatch`, async (t) => {
     const program = await (name === "emulator" ? buildEmulator() : buildSubject(name));
     await using subject = await Subject.run(program, { args });
-    if (subject.unsupported !== null) {
-      console.log(`${name}: unsupported here: ${subject.unsupported}`);
-      return;
-    }
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
     const tid = thread === "main" ? subject.pid : otherThreads(subject.pid)[thread]!;
     if (!await loseDispatch(tid)) {
-      console.log(`${name}: this kernel cannot switch the dispatch of another task off`);
-      return;
+      return skip(t, "this kernel cannot switch the dispatch of another task off");
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
     const verdict = await subject.verdict();

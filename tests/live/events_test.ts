@@ -3,7 +3,7 @@ import { bringsBack, leavesAlone } from "./round_trip.ts";
 for (const name of ["eventfd", "timerfd", "epoll", "signalfd"]) {
   // The time that is left of a timer, and how often it expired, changes by itself.
   const ignore = name === "timerfd" ? [/\/fdinfo\/\d+\/(it_value|ticks)$/] : [];
-  Deno.test(`${name}: it is what it was after a restore`, () => bringsBack(name, { ignore }));
-  Deno.test(`${name}: a checkpoint that lets it run changes nothing`, () =>
-    leavesAlone(name, { ignore }));
+  Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name, { ignore }));
+  Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) =>
+    leavesAlone(t, name, { ignore }));
 }

@@ -3,16 +3,16 @@ import { checkpoint, planRestore, restore, type StasisError } from "../../mod.ts
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (const name of ["files_regular", "files_shared_between"]) {
-  Deno.test(`${name}: it is what it was after a restore`, () => bringsBack(name));
-  Deno.test(`${name}: a checkpoint that lets it run changes nothing`, () => leavesAlone(name));
+  Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
+  Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
 
 // The numbers by which an epoll instance knows its members become those that they have now, as in CRIU.
 const CORNERS = { ignore: [/\/fdinfo\/\d+\/tfd$/] };
-Deno.test("files_corners: it is what it was after a restore", () =>
-  bringsBack("files_corners", CORNERS));
-Deno.test("files_corners: a checkpoint that lets it run changes nothing", () =>
-  leavesAlone("files_corners"));
+Deno.test("files_corners: it is what it was after a restore", (t) =>
+  bringsBack(t, "files_corners", CORNERS));
+Deno.test("files_corners: a checkpoint that lets it run changes nothing", (t) =>
+  leavesAlone(t, "files_corners"));
 
 /** Set-ups of a shell that cannot be saved, and what is said of descriptor 5. */
 const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [

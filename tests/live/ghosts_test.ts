@@ -6,9 +6,9 @@ import { becomesSleep, bringsBack, ImageHome, leavesAlone, startSleeper } from "
 /** A name that another file has taken, one of two names that is left, and what has no name but a number. */
 const RENAMED = [/\/fd\/\d+$/];
 
-Deno.test("ghosts: it is what it was after a restore", () =>
-  bringsBack("ghosts", { ignore: RENAMED }));
-Deno.test("ghosts: a checkpoint that lets it run changes nothing", () => leavesAlone("ghosts"));
+Deno.test("ghosts: it is what it was after a restore", (t) =>
+  bringsBack(t, "ghosts", { ignore: RENAMED }));
+Deno.test("ghosts: a checkpoint that lets it run changes nothing", (t) => leavesAlone(t, "ghosts"));
 
 /** What is in a directory. */
 function names(directory: string): string[] {

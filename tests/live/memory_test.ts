@@ -21,10 +21,10 @@ const IGNORED: Readonly<Record<string, readonly RegExp[]>> = {
 for (const { name, args } of allVariants("mem_")) {
   const title = variantName(name, args);
   const ignore = IGNORED[name];
-  Deno.test(`${title}: it is what it was after a restore`, () =>
-    bringsBack(name, { args, ignore }));
-  Deno.test(`${title}: a checkpoint that lets it run changes nothing`, () =>
-    leavesAlone(name, { args }));
+  Deno.test(`${title}: it is what it was after a restore`, (t) =>
+    bringsBack(t, name, { args, ignore }));
+  Deno.test(`${title}: a checkpoint that lets it run changes nothing`, (t) =>
+    leavesAlone(t, name, { args }));
 }
 
 /** The mappings of a process: range, permissions, and flags. */

@@ -2,8 +2,8 @@ import { equal, match } from "@std/assert";
 import { bringsBack, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (const name of ["pipes", "fifo"]) {
-  Deno.test(`${name}: it is what it was after a restore`, () => bringsBack(name));
-  Deno.test(`${name}: a checkpoint that lets it run changes nothing`, () => leavesAlone(name));
+  Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
+  Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
 
 Deno.test("a fifo that a process outside has open is refused, and named", async () => {

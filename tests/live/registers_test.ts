@@ -27,8 +27,8 @@ for (const name of SUBJECTS) {
   for (const args of VARIANTS[name] ?? []) {
     const title = variantName(name, args);
     const options = { args, ignore: IGNORED[title] };
-    Deno.test(`${title}: it is what it was after a restore`, () => bringsBack(name, options));
-    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, () =>
-      leavesAlone(name, options));
+    Deno.test(`${title}: it is what it was after a restore`, (t) => bringsBack(t, name, options));
+    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, (t) =>
+      leavesAlone(t, name, options));
   }
 }

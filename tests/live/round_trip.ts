@@ -13,6 +13,7 @@ import {
 } from "../../mod.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { diffSnapshots, type Snapshot, takeSnapshot } from "../harness/snapshot.ts";
+import { skip } from "../harness/skip.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
 
 /** A fresh directory for images that goes with its scope. */
@@ -54,10 +55,14 @@ export interface TripOptions extends SubjectOptions {
  * Checkpoints a subject, which kills it, restores it, compares what is seen of it from outside, and has it
  * judge itself.
  */
-export async function bringsBack(name: string, options: TripOptions = {}): Promise<void> {
+export async function bringsBack(
+  test: Deno.TestContext,
+  name: string,
+  options: TripOptions = {},
+): Promise<void> {
   using images = new ImageHome();
   await using subject = await Subject.start(name, options);
-  if (subject.unsupported !== null) return;
+  if (subject.unsupported !== null) return skip(test, subject.unsupported);
   const before = await settled(subject.pid);
   await checkpoint(subject.pid, images);
   const tree = await restore(images.directory);
@@ -68,10 +73,14 @@ export async function bringsBack(name: string, options: TripOptions = {}): Promi
 }
 
 /** Checkpoints a subject that runs on, and sees to it that it has not changed and does not notice. */
-export async function leavesAlone(name: string, options: TripOptions = {}): Promise<void> {
+export async function leavesAlone(
+  test: Deno.TestContext,
+  name: string,
+  options: TripOptions = {},
+): Promise<void> {
   using images = new ImageHome();
   await using subject = await Subject.start(name, options);
-  if (subject.unsupported !== null) return;
+  if (subject.unsupported !== null) return skip(test, subject.unsupported);
   const before = await settled(subject.pid);
   await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
   deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: options.ignore }), []);

@@ -24,12 +24,12 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
     Deno.test({
       name: `${variantName(name, args)}: survives`,
       ignore: unable !== undefined,
-      fn: () => bringsBack(name, options),
+      fn: (t) => bringsBack(t, name, options),
     });
     Deno.test({
       name: `${variantName(name, args)}: is left alone`,
       ignore: unable !== undefined,
-      fn: () => leavesAlone(name, options),
+      fn: (t) => leavesAlone(t, name, options),
     });
   }
 }

@@ -9,9 +9,9 @@ import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./
 for (const name of ["task_attrs", "task_chroot"]) {
   for (const args of VARIANTS[name] ?? []) {
     const title = variantName(name, args);
-    Deno.test(`${title}: it is what it was after a restore`, () => bringsBack(name, { args }));
-    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, () =>
-      leavesAlone(name, { args }));
+    Deno.test(`${title}: it is what it was after a restore`, (t) => bringsBack(t, name, { args }));
+    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, (t) =>
+      leavesAlone(t, name, { args }));
   }
 }
 

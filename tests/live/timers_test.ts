@@ -7,9 +7,9 @@ const ignore = [/status\/ShdPnd/, /status\/SigPnd/];
 for (const name of ["timer_itimer", "timer_posix"]) {
   for (const args of VARIANTS[name] ?? []) {
     const title = variantName(name, args);
-    Deno.test(`${title}: it is what it was after a restore`, () =>
-      bringsBack(name, { args, ignore }));
-    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, () =>
-      leavesAlone(name, { args, ignore }));
+    Deno.test(`${title}: it is what it was after a restore`, (t) =>
+      bringsBack(t, name, { args, ignore }));
+    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, (t) =>
+      leavesAlone(t, name, { args, ignore }));
   }
 }
