@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Phase } from "../core/events.ts";
 import { checkpoint, restore } from "../mod.ts";
 import type { Subject } from "../tests/harness/subject.ts";
 
@@ -12,6 +13,8 @@ export interface Times {
   readonly checkpoint: number;
   /** For how long the program stood still, of the checkpoint. */
   readonly frozen: number;
+  /** How long the pages phase took, of the checkpoint. */
+  readonly pages: number;
   readonly restore: number;
 }
 
@@ -22,14 +25,21 @@ export interface Times {
  */
 export async function measureRound(program: Subject, directory: string): Promise<Times> {
   try {
-    const saved = await checkpoint(program.pid, { directory });
+    const begins = new Map<Phase, number>();
+    const saved = await checkpoint(program.pid, {
+      directory,
+      onEvent(event) {
+        if (event.kind === "phase") begins.set(event.phase, performance.now());
+      },
+    });
+    const pages = begins.get("commit")! - begins.get("pages")!;
     await program.waitGone();
     const begin = performance.now();
     const tree = await restore(directory);
     const restored = performance.now() - begin;
     tree.kill(9);
     await tree.wait();
-    return { checkpoint: saved.totalMs, frozen: saved.frozenMs, restore: restored };
+    return { checkpoint: saved.totalMs, frozen: saved.frozenMs, pages, restore: restored };
   } finally {
     await Deno.remove(directory, { recursive: true }).catch(() => {});
   }
@@ -47,6 +57,7 @@ export function medianTimes(rounds: readonly Times[]): Times {
   return {
     checkpoint: median(rounds.map((round) => round.checkpoint)),
     frozen: median(rounds.map((round) => round.frozen)),
+    pages: median(rounds.map((round) => round.pages)),
     restore: median(rounds.map((round) => round.restore)),
   };
 }

@@ -127,5 +127,6 @@ export function makeSession(
     note: (text) => listener({ kind: "note", plugin: plugin.name, text }),
     detail: (text) => listener({ kind: "detail", plugin: plugin.name, text }),
     progress: (what, done, total) => listener({ kind: "progress", what, done, total }),
+    breathe: () => breathe(signal),
   };
 }

@@ -16,6 +16,13 @@ export interface Session {
   detail(text: string): void;
   /** Tells how far long work is, in bytes. */
   progress(what: string, done: bigint, total: bigint): void;
+  /**
+   * To be awaited between the steps of long work: lets timers, signals and other events have their turn, where
+   * the last one is long enough ago.
+   *
+   * @throws {StasisError} `cancelled` where the user cancelled
+   */
+  breathe(): Promise<void>;
 }
 
 /** Options that plugins look at. */

@@ -285,6 +285,11 @@ export class StartedRuns {
     this.#images = images;
   }
 
+  /** Waits for all of them, whatever comes of it: for clearing up after another error. */
+  settle(): void {
+    for (const { run } of this.#images) run.thread.quiesce();
+  }
+
   /** Waits for all of them and reads their results. @throws {StasisError} `syscall` if a required call failed */
   finish(): ProgramReply[] {
     for (const { run } of this.#images) run.thread.awaitEnd(run.program.purpose);

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
 import { pageAlign } from "../../core/linux/address.ts";
 import { addressOf, ioctl, pread } from "../../core/linux/libc_ffi.ts";
 import {
@@ -97,12 +96,6 @@ function regionsByVma(
   return byVma;
 }
 
-/** Lets other events run, and ends where the user cancelled. */
-async function breathe(session: CheckpointSession): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  if (session.signal.aborted) throw new StasisError("cancelled", "cancelled");
-}
-
 /** Writes the pages of all tasks and objects. */
 export async function writePages(
   session: CheckpointSession,
@@ -135,12 +128,17 @@ export async function writePages(
       writers.push(stack.use(new TaskWriter(task.remote, file, path, direct, indirect)));
     }
     session.progress("memory", done, total);
+    for (const writer of writers) writer.start();
     for (let active = writers; active.length > 0;) {
-      runChunk(active);
+      for (const writer of active) {
+        writer.finish();
+        // The next chunk is under way while this process does something else.
+        writer.start();
+      }
       done = writers.reduce((sum, { written }) => sum + written, 0n);
       session.progress("memory", done, total);
       active = active.filter((writer) => !writer.done);
-      if (active.length > 0) await breathe(session);
+      await session.breathe();
     }
   }
   for (const { shmid, path } of shared.all) {
@@ -163,33 +161,9 @@ export async function writePages(
     await copyRuns(source.fd, path, file.fd, target, runs, (bytes) => {
       done += bytes;
       session.progress("shared memory", done, total);
-      return breathe(session);
+      return session.breathe();
     });
   }
-}
-
-/** One chunk of every task, all at the same time. */
-function runChunk(writers: readonly TaskWriter[]): void {
-  const started: TaskWriter[] = [];
-  const errors: unknown[] = [];
-  for (const writer of writers) {
-    try {
-      writer.start();
-      started.push(writer);
-    } catch (error) {
-      errors.push(error);
-      break;
-    }
-  }
-  // What was begun must end before anything is undone.
-  for (const writer of started) {
-    try {
-      writer.finish();
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw errors[0];
 }
 
 /** Cuts a task's runs into what it can write itself and what it cannot. */

@@ -70,10 +70,10 @@ export class TaskWriter implements Disposable {
 
   /** Whether everything is written. */
   get done(): boolean {
-    return this.#direct.length === 0 && this.#indirect.length === 0;
+    return this.#started === undefined && this.#direct.length === 0 && this.#indirect.length === 0;
   }
 
-  /** Begins the next chunk; {@link finish} ends it. */
+  /** Begins the next chunk that the task can write itself, if there is one; {@link finish} ends it. */
   start(): void {
     if (this.#lent === undefined || this.#direct.length === 0) return;
     const program = new SyscallProgram(`writing the memory of task ${this.#remote.pid}`);
@@ -150,9 +150,11 @@ export class TaskWriter implements Disposable {
     }
   }
 
-  /** Closes the file, in the task too. */
+  /** Closes the file, in the task too. A chunk that is under way ends first. */
   [Symbol.dispose](): void {
     try {
+      // What became of it does not matter any more.
+      this.#started?.runs.settle();
       this.#lent?.[Symbol.dispose]();
     } finally {
       this.#file[Symbol.dispose]();
