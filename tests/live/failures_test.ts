@@ -238,6 +238,30 @@ Deno.test("checkpoint() leaves the target unharmed when the disk fills up, where
   await subject.expectPass();
 });
 
+Deno.test("checkpoint() leaves a tree unharmed when the disk fills up while all its tasks write", async (t) => {
+  using room = new ImageRoom();
+  // Two tasks of two pieces each: one fails in its first or second piece while one of the other is under way.
+  await using subject = await Subject.run("/usr/bin/perl", {
+    args: [
+      "-e",
+      `$memory = "a" x (100 << 20); fork; $| = 1; print "ready\n"; sleep 1000 while 1;`,
+    ],
+  });
+  await withSmallDisk(room.path, t, async (disk) => {
+    for (const mib of [20, 80, 140, 190]) {
+      disk.limit(`size=${mib}m`);
+      const before = witness(subject.pid);
+      const error = await failureOf(
+        checkpoint(subject.pid, { directory: `${disk.path}/images`, leaveRunning: true }),
+      );
+      assertUnharmed(before);
+      assert.deepEqual([...Deno.readDirSync(disk.path)], [], `${mib} MiB`);
+      assert.equal(error.errno, "ENOSPC", error.message);
+      assert.match(error.message, /pages-[12]\.img/);
+    }
+  });
+});
+
 Deno.test("checkpoint() leaves the target unharmed when its images cannot be committed", async () => {
   using room = new ImageRoom();
   await using subject = await Subject.start("sud_block");
