@@ -36,8 +36,8 @@ export interface Run {
   readonly skips: readonly Skip[];
   /** The files that were to run, as Deno was told them. */
   readonly files: readonly string[];
-  /** Whether only some tests of the files were wanted. */
-  readonly filtered: boolean;
+  /** Which tests of the files were wanted, as `deno test --filter` takes it; all if undefined. */
+  readonly filter: string | undefined;
   /** How it ended: `exited with 1`, `was killed`; undefined if well. */
   readonly trouble: string | undefined;
 }
@@ -58,13 +58,15 @@ export function countRun(run: Run): Count {
   for (const one of cases) {
     const reason = reasons.get(one.name);
     if (one.outcome === "skipped") {
+      // The report does not tell what was ignored from what nobody asked for.
+      if (run.filter !== undefined && !isWanted(one.name, run.filter)) continue;
       skips.push(`${one.file}: ${one.name}: ${reason ?? "ignored in the source"}`);
     } else if (one.outcome === "passed") {
       if (reason === undefined) passed++;
       else skips.push(`${one.file}: ${one.name}: ${reason}`);
     }
   }
-  if (run.cases !== undefined && !run.filtered) {
+  if (run.cases !== undefined && run.filter === undefined) {
     const seen = new Set(cases.map((one) => plain(one.file)));
     for (const file of run.files) {
       if (!seen.has(plain(file))) failures.push(`${file}: none of its tests was run`);
@@ -74,6 +76,12 @@ export function countRun(run: Run): Count {
     failures.push(`deno test ${run.trouble}`);
   }
   return { passed, failed: failures.length, skipped: skips.length, failures, skips };
+}
+
+/** Whether `deno test --filter` takes a test: part of its name, or a regular expression between slashes. */
+function isWanted(name: string, filter: string): boolean {
+  const pattern = /^\/(.*)\/$/s.exec(filter)?.[1];
+  return pattern === undefined ? name.includes(filter) : new RegExp(pattern).test(name);
 }
 
 function plain(file: string): string {

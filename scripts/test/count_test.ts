@@ -13,7 +13,7 @@ const RUN: Run = {
   cases: [test("good", "passed"), test("needs hardware", "passed"), test("off", "skipped")],
   skips: parseSkips('{"name":"needs hardware","reason":"no such device"}\n'),
   files: ["a_test.ts"],
-  filtered: false,
+  filter: undefined,
   trouble: undefined,
 };
 
@@ -33,8 +33,18 @@ Deno.test("countRun() counts what a test skips by itself as skipped, with its re
 Deno.test("countRun() counts files that Deno leaves out of its report as failed", () => {
   const run = { ...RUN, files: ["a_test.ts", "b_test.ts"], trouble: "exited with 1" };
   assert.deepEqual(countRun(run).failures, ["b_test.ts: none of its tests was run"]);
-  assert.deepEqual(countRun({ ...run, filtered: true }).failures, ["deno test exited with 1"]);
+  assert.deepEqual(countRun({ ...run, filter: "b" }).failures, ["deno test exited with 1"]);
   assert.equal(countRun({ ...RUN, cases: undefined, trouble: "was killed" }).failed, 1);
+});
+
+Deno.test("countRun() does not count as skipped what nobody asked for", () => {
+  for (const filter of ["off", "/^of+$/"]) {
+    assert.deepEqual(countRun({ ...RUN, filter }).skips.length, 2, filter);
+  }
+  for (const filter of ["good", "/^ff/"]) {
+    const count = countRun({ ...RUN, filter });
+    assert.deepEqual(count.skips, ["./a_test.ts: needs hardware: no such device"], filter);
+  }
 });
 
 Deno.test("countRun() keeps a test failed that has also skipped something", () => {

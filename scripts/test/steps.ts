@@ -109,7 +109,7 @@ async function runFiles(
       cases: await cases(`${reports}/junit.xml`),
       skips: parseSkips(await textOf(`${reports}/skips`)),
       files: files.filter((file) => file.endsWith("_test.ts") || step === "vm"),
-      filtered: filter !== undefined,
+      filter,
       trouble: end.success ? undefined : `${trouble(end)}: ${files.join(" ")}`,
     });
     return withLeftovers(count, files, await surroundings.leftovers());
