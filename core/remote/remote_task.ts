@@ -17,11 +17,13 @@ import {
 } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { ProcessMemory } from "../linux/memory.ts";
+import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { formatArgument } from "../linux/strace.ts";
 import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
 import { SYSCALL_INSTRUCTION } from "../linux/x86_64/registers.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
+import { noRoom } from "./no_room.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
 import type { Tracee } from "./tracee.ts";
 
@@ -233,14 +235,30 @@ export class RemoteTask implements Disposable {
     const size = ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
     const flags = MAP_PRIVATE | MAP_ANONYMOUS;
     // Never writable and executable at once: PR_SET_MDWE and SELinux's execmem forbid that.
-    const address = remoteAddress(
-      this.call("mmap", 0, size, PROT_READ | PROT_EXEC, flags, -1, 0),
-    );
-    const scratch = { address, size };
-    this.#scratch = scratch;
-    this.call("mprotect", address + PAGE_SIZE, size - PAGE_SIZE, PROT_READ | PROT_WRITE);
+    const mapped = this.tryCall("mmap", 0, size, PROT_READ | PROT_EXEC, flags, -1, 0);
+    if (isErrno(mapped)) throw this.#noRoom(size, mapped);
+    const address = remoteAddress(mapped);
+    const rest = size - PAGE_SIZE;
+    const split = this.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
+    if (isErrno(split)) {
+      this.call("munmap", address, size);
+      throw this.#noRoom(size, split);
+    }
+    const scratch = this.#scratch = { address, size };
     this.memory.write(address, PROGRAM_CODE);
     return scratch;
+  }
+
+  #noRoom(wanted: bigint, result: bigint): StasisError {
+    const { memory } = readStatus(this.pid);
+    return noRoom(this.pid, wanted, errnoName(-result), {
+      size: BigInt(memory?.size ?? 0),
+      data: BigInt(memory?.data ?? 0),
+      // The page of vsyscalls is in the list and is no mapping of the task's own.
+      mappings: readMaps(this.pid).filter((one) => mappingKind(one) !== "vsyscall").length,
+      maxMappings: Number(Deno.readTextFileSync("/proc/sys/vm/max_map_count")),
+      limits: readLimits(this.pid),
+    });
   }
 
   /** Unmaps the scratch memory that was taken, if any was. */

@@ -248,3 +248,39 @@ async function cannotBuild32(): Promise<string> {
     return `${(error as Error).message.split("\n")[1]} (Debian's package is gcc-multilib)`;
   }
 }
+
+/** Programs at one of their limits, so that nothing can be mapped in them any more. */
+const FULL: Readonly<Record<string, { readonly script: string; readonly says: RegExp }>> = {
+  "address space": {
+    script: "resource.setrlimit(resource.RLIMIT_AS, (1, 1))",
+    says: /cannot have the \d+ KiB of memory .*RLIMIT_AS, 0 KiB/,
+  },
+  data: {
+    script: "resource.setrlimit(resource.RLIMIT_DATA, (1, 1))",
+    says: /cannot have the \d+ KiB of memory .*RLIMIT_DATA, 0 KiB/,
+  },
+  mappings: {
+    // Neighbours that differ in their protection are not merged.
+    script: `
+mmap = ctypes.CDLL(None).mmap
+mmap.restype = ctypes.c_ssize_t
+count = 0
+while mmap(None, ctypes.c_size_t(4096), 1 + (count & 1), 0x22, -1, ctypes.c_long(0)) != -1:
+    count += 1`,
+    says: /it has \d+ of the \d+ mappings that a process may have \(vm\.max_map_count\)/,
+  },
+};
+
+for (const [what, { script, says }] of Object.entries(FULL)) {
+  Deno.test(`checkpoint refuses a program at its limit of ${what}, and leaves it as it was`, async () => {
+    await using subject = await Subject.run("/usr/bin/python3", {
+      args: [
+        "-c",
+        `import ctypes, resource, time\nctypes.CDLL(None)\n${script}\nprint("ready", flush=True)\ntime.sleep(1000)`,
+      ],
+    });
+    const before = witness(subject.pid);
+    await refuses(subject.pid, { code: "unsupported", says, hint: /raise that limit/ });
+    assertUnharmed(before);
+  });
+}
