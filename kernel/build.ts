@@ -2,13 +2,13 @@
 /**
  * `deno task kernel:build`: builds the test kernels that are not in the cache yet.
  *
- *     deno task kernel:build [series|plain]
+ *     deno task kernel:build [plain|series|no-cr]
  *
  * @module
  */
 
 import { StasisError } from "../core/errors.ts";
-import { type Variant, VARIANTS } from "./build/series.ts";
+import { type Variant, VARIANTS } from "./build/variants.ts";
 import { ensureKernels } from "./build/kernel.ts";
 import { formatTimings, Progress } from "./progress.ts";
 

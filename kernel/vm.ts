@@ -2,7 +2,7 @@
 /**
  * `deno task vm -- COMMAND [ARGUMENT...]`: runs a command in a VM with a kernel of ours.
  *
- *     deno task vm -- [--kernel series|plain] [--timeout SECONDS] [--memory MIB] [--share DIR] COMMAND ...
+ *     deno task vm -- [--kernel plain|series|no-cr] [--timeout SECONDS] [--memory MIB] [--share DIR] COMMAND ...
  *
  * The repository is at the same path as outside and is the working directory; what is written there is
  * forgotten. `--share` mounts a directory of the host as /share, where things persist. The command's
@@ -13,14 +13,14 @@
 
 import { parseArgs } from "node:util";
 import { StasisError } from "../core/errors.ts";
-import { type Variant, VARIANTS } from "./build/series.ts";
+import { type Variant, VARIANTS } from "./build/variants.ts";
 import { ensureKernels } from "./build/kernel.ts";
 import { ensurePackages, VM_PACKAGES } from "./packages.ts";
 import { Progress } from "./progress.ts";
 import { runInVm, TIMED_OUT, type VmOptions } from "./vm/run.ts";
 
 const USAGE =
-  `usage: deno task vm -- [--kernel series|plain] [--timeout SECONDS] [--memory MIB] [--share DIR] COMMAND ...`;
+  `usage: deno task vm -- [--kernel plain|series|no-cr] [--timeout SECONDS] [--memory MIB] [--share DIR] COMMAND ...`;
 
 /** What the command line asks for. */
 export interface VmCommandLine extends Pick<VmOptions, "argv" | "timeout" | "memory" | "share"> {

@@ -16,11 +16,8 @@ export interface Patch {
   readonly text: string;
 }
 
-/** Which source a kernel is built from: the distribution's with our series, or as it is. */
-export type Variant = "series" | "plain";
-
-/** Both, in the order of building. */
-export const VARIANTS: readonly Variant[] = ["plain", "series"];
+/** The source that a kernel is built from: the distribution's as it is, or with our series. */
+export type Source = "plain" | "series";
 
 /** Reads the patches of a directory in the order of their names. */
 export async function readSeries(directory: string): Promise<Patch[]> {
@@ -49,7 +46,7 @@ export function touchedFiles(series: readonly Patch[]): string[] {
 }
 
 /**
- * Makes a tree be of a variant.
+ * Makes a tree be one of the two sources.
  *
  * @param tree the unpacked source
  * @param pristine where this keeps the original of each file that it has ever changed
@@ -59,7 +56,7 @@ export function touchedFiles(series: readonly Patch[]): string[] {
 export async function switchTree(
   tree: string,
   pristine: string,
-  variant: Variant,
+  source: Source,
   series: readonly Patch[],
 ): Promise<number> {
   await rememberOriginals(tree, pristine, touchedFiles(series));
@@ -67,7 +64,7 @@ export async function switchTree(
   try {
     const known = await filesBelow(pristine);
     for (const file of known) await copy(join(pristine, file), join(scratch, file));
-    if (variant === "series") {
+    if (source === "series") {
       for (const { text } of series) {
         await run(["patch", "-d", scratch, "-p1", "-F0", "-s", "-f"], {
           stdin: new TextEncoder().encode(text),

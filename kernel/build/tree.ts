@@ -22,8 +22,10 @@ export const TREE = join(WORK, SOURCE_PACKAGE);
 /** The originals of the files that the series touches. */
 export const PRISTINE = join(WORK, "pristine");
 
-/** Where the kernels are built. */
-export const OBJECTS = join(WORK, "objects");
+/** A directory of objects, by its name. */
+export function objectsDirectory(name: string): string {
+  return join(WORK, name);
+}
 
 /** The same result on every machine and every day: none of this must get into the kernel. */
 export const REPRODUCIBLE = {

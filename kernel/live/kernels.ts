@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Variant } from "../build/series.ts";
+import type { Variant } from "../build/variants.ts";
 import { type BuiltKernel, ensureKernels } from "../build/kernel.ts";
 import { ensurePackages, PEER_PACKAGES, VM_PACKAGES } from "../packages.ts";
 import { formatTimings, Progress } from "../progress.ts";

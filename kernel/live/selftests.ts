@@ -11,16 +11,22 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../../tests/harness/build.ts";
 import type { SELFTESTS } from "../build/kernel.ts";
-import { type Variant, VARIANTS } from "../build/series.ts";
+import { type Variant, VARIANTS } from "../build/variants.ts";
 import { type Expectation, parseTap, tapProblems } from "../vm/tap.ts";
 import { inVm, kernel } from "./kernels.ts";
 
-/** What must pass. One test of sud_ptrace_test is for kernels without CONFIG_CHECKPOINT_RESTORE. */
+/**
+ * What must pass. One test of sud_ptrace_test is for kernels without CONFIG_CHECKPOINT_RESTORE (that the option
+ * is refused), all others are for those with it.
+ */
 const EXPECTED: readonly (readonly [Variant, typeof SELFTESTS[number], Expectation])[] = [
   ["plain", "sud_test", { pass: 6, skip: 0 }],
   ["series", "sud_test", { pass: 6, skip: 0 }],
   ["series", "sud_query_test", { pass: 14, skip: 0 }],
   ["series", "sud_ptrace_test", { pass: 25, skip: 1 }],
+  ["no-cr", "sud_test", { pass: 6, skip: 0 }],
+  ["no-cr", "sud_query_test", { pass: 14, skip: 0 }],
+  ["no-cr", "sud_ptrace_test", { pass: 1, skip: 25 }],
 ];
 
 for (const [variant, name, expected] of EXPECTED) {
@@ -36,11 +42,18 @@ for (const [variant, name, expected] of EXPECTED) {
 /** What `probe.c` prints. */
 const ANSWERS: Readonly<Record<Variant, Readonly<Record<string, string>>>> = {
   series: { seize: "0", attach: "0", setoptions: "0", getter: "0", status: "present" },
+  "no-cr": {
+    seize: "EINVAL",
+    attach: "0",
+    setoptions: "EINVAL",
+    getter: "0",
+    status: "present",
+  },
   plain: { seize: "EIO", attach: "0", setoptions: "EINVAL", getter: "EINVAL", status: "absent" },
 };
 
 for (const variant of VARIANTS) {
-  Deno.test(`the ${variant} kernel ${variant === "series" ? "has" : "refuses"} all features`, async () => {
+  Deno.test(`the ${variant} kernel answers as it should to the three features`, async () => {
     const source = fileURLToPath(new URL("../vm/probe.c", import.meta.url));
     await using share = await directoryWith("probe", await buildProgram(source, ["-static"]));
     const { stdout } = await inVm(variant, ["/share/probe"], { share: share.path });

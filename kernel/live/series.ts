@@ -9,10 +9,11 @@
 import { deepStrictEqual, strictEqual } from "@std/assert";
 import { dirname, join } from "node:path";
 import { readSeries, switchTree, touchedFiles } from "../build/series.ts";
-import { configure, make, PRISTINE, TREE, withTree } from "../build/tree.ts";
+import { configure, make, objectsDirectory, PRISTINE, TREE, withTree } from "../build/tree.ts";
+import { INGREDIENTS } from "../build/variants.ts";
 import { exists, run } from "../command.ts";
 import { ensurePackages } from "../packages.ts";
-import { FRAGMENT, KERNEL_CACHE, PATCHES_DIR } from "../paths.ts";
+import { FRAGMENT, PATCHES_DIR } from "../paths.ts";
 import { Progress } from "../progress.ts";
 
 const series = await readSeries(PATCHES_DIR);
@@ -78,14 +79,10 @@ Deno.test("the list of compiled objects is complete", () => {
   deepStrictEqual(sources.map((file) => file.replace(/c$/, "o")), COMPILED);
 });
 
-/** Soft-dirty tracking depends on it, so it goes as well. */
-const WITHOUT = "# CONFIG_CHECKPOINT_RESTORE is not set\n# CONFIG_MEM_SOFT_DIRTY is not set\n";
-
-for (const option of ["y", "n"]) {
+for (const [variant, option] of [["series", "y"], ["no-cr", "n"]] as const) {
   Deno.test(`every step compiles with CONFIG_CHECKPOINT_RESTORE=${option}`, async () => {
-    const objects = join(KERNEL_CACHE, "work", `objects-step-${option}`);
-    const fragment = await Deno.readTextFile(FRAGMENT) +
-      (option === "n" ? WITHOUT : "");
+    const objects = objectsDirectory(`objects-step-${option}`);
+    const fragment = await Deno.readTextFile(FRAGMENT) + INGREDIENTS[variant].config;
     await withTree(progress, async () => {
       await configure(objects, fragment);
       for (let step = 1; step <= series.length; step++) {

@@ -9,7 +9,6 @@
 import { ok, strictEqual } from "@std/assert";
 import { join } from "node:path";
 import { buildSubject, subjectNames } from "../../tests/harness/build.ts";
-import { type Variant, VARIANTS } from "../build/series.ts";
 import { exists } from "../command.ts";
 import { REPOSITORY } from "../paths.ts";
 import { inVm } from "./kernels.ts";
@@ -17,9 +16,9 @@ import { inVm } from "./kernels.ts";
 const files = await liveTests();
 
 /** How many tests have to pass. Without a back end there is only the refusal to be tested. */
-const AT_LEAST: Readonly<Record<Variant, number>> = { series: 40, plain: 1 };
+const AT_LEAST = { series: 40, plain: 1 } as const;
 
-for (const variant of VARIANTS) {
+for (const variant of ["plain", "series"] as const) {
   Deno.test({
     name: files.length > 0
       ? `the live tests of dispatch pass on the ${variant} kernel`

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
 import type { StoppedThread } from "../../core/plugin.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
@@ -44,7 +46,15 @@ const INCLUSIVE_MODE = [6, 17] as const;
 /** The back end of this kernel. */
 export function chooseBackend(): SudBackend {
   if (kernelAtLeast(readKernelRelease(), ...PTRACE_REQUESTS)) return ptraceBackend;
-  return readStatus(Deno.pid).syscallUserDispatch === undefined ? noBackend : seriesBackend;
+  const hasSeries = readStatus(Deno.pid).syscallUserDispatch !== undefined;
+  return hasSeries && hasCheckpointRestore() ? seriesBackend : noBackend;
+}
+
+const PR_GET_TID_ADDRESS = 40;
+
+/** Whether the kernel has CONFIG_CHECKPOINT_RESTORE, as a prctl tells that depends on it (kernel/sys.c). */
+function hasCheckpointRestore(): boolean {
+  return syscall(SYSCALLS.prctl, PR_GET_TID_ADDRESS, new Uint8Array(8), 0, 0, 0) === 0n;
 }
 
 /** Whether this kernel knows the inclusive mode. */
