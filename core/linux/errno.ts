@@ -68,6 +68,7 @@ export const Errno = {
   EROFS: 30,
   ENOSYS: 38,
   ENODATA: 61,
+  ENOPROTOOPT: 92,
   EOPNOTSUPP: 95,
   EDQUOT: 122,
   /** Restart unless a handler without SA_RESTART runs. */

@@ -1,9 +1,11 @@
 /**
- * Sending descriptors over a Unix socket: sendmsg(2) with SCM_RIGHTS, unix(7). The structures are described
- * here for both ends: the other one is a target, where the kernel's layout is the same.
+ * Messages of sockets: sending descriptors over a Unix socket (sendmsg(2) with SCM_RIGHTS, unix(7)), and looking
+ * at what waits in one (recvmsg(2) with MSG_PEEK). The structures are described here for both ends: the other one
+ * is a target, where the kernel's layout is the same.
  *
  * @module
  */
+import { isErrno } from "./errno.ts";
 import { addressOf, syscall } from "./libc_ffi.ts";
 import { defineStruct } from "./struct.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
@@ -40,6 +42,12 @@ export const SCM_RIGHTS = 1;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 /** For sendmsg(2) and recvmsg(2): fail with EAGAIN instead of waiting. */
 export const MSG_DONTWAIT = 0x40;
+/** For recvmsg(2): leave the message where it is. */
+const MSG_PEEK = 2;
+/** For recvmsg(2): return the true length; set where the message was longer than the buffer. */
+const MSG_TRUNC = 0x20;
+/** Set where there were more control messages than the buffer holds. */
+const MSG_CTRUNC = 8;
 /** For sendmsg(2): no SIGPIPE. */
 export const MSG_NOSIGNAL = 0x4000;
 
@@ -64,4 +72,67 @@ export function sendFd(socket: number, fd: number): bigint {
   iovec.write(bytes, { base: base + BigInt(byteAt), len: 1n }, iovAt);
   cmsgDescriptor.write(bytes, { len: 20n, level: SOL_SOCKET, type: SCM_RIGHTS, fd }, controlAt);
   return syscall(SYSCALLS.sendmsg, socket, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/** A message that waits in a socket. */
+export interface PeekedMessage {
+  /** The true length of what is left of it, or the negative errno; EAGAIN: nothing waits. */
+  readonly result: bigint;
+  /** Its bytes, as many as were asked for. */
+  readonly bytes: Uint8Array;
+  /** The address of the sender as the kernel gave it (struct sockaddr); empty: it has none. */
+  readonly name: Uint8Array;
+  /** The control messages, one behind the other. Descriptors among them are open here, and closed by exec. */
+  readonly control: Uint8Array;
+  /** There were more control messages than fit: descriptors that this process had no room for. */
+  readonly controlCut: boolean;
+}
+
+/** sizeof(struct sockaddr_storage). */
+const NAME_ROOM = 128;
+/** Room for 253 descriptors (SCM_MAX_FD), credentials, a pidfd, a time stamp and a label. */
+const CONTROL_ROOM = 8192;
+/** Where the parts of {@link peekMessage}'s memory lie. */
+const IOVEC_AT = msghdr.size, NAME_AT = IOVEC_AT + iovec.size, CONTROL_AT = NAME_AT + NAME_ROOM;
+const BYTES_AT = CONTROL_AT + CONTROL_ROOM;
+/** Bytes of a message that fit into the memory that is kept; for longer ones some is made. */
+export const USUAL_MESSAGE = 1 << 16;
+let kept: Uint8Array<ArrayBuffer> | undefined;
+
+/**
+ * Looks at the message that waits in a socket, or with SO_PEEK_OFF at a later one, and leaves it there.
+ *
+ * @param room how many of its bytes to read; of a stream no more than wait, since whoever reads past the end gets
+ * (and clears) an error that may wait there (unix_stream_read_generic() of `net/unix/af_unix.c`)
+ */
+export function peekMessage(socket: number, room: number): PeekedMessage {
+  // All in one piece, as in sendFd().
+  const memory = room <= USUAL_MESSAGE
+    ? kept ??= new Uint8Array(BYTES_AT + USUAL_MESSAGE)
+    : new Uint8Array(BYTES_AT + room);
+  const base = addressOf(memory);
+  msghdr.write(memory, {
+    name: base + BigInt(NAME_AT),
+    nameLen: NAME_ROOM,
+    iov: base + BigInt(IOVEC_AT),
+    iovLen: 1n,
+    control: base + BigInt(CONTROL_AT),
+    controlLen: BigInt(CONTROL_ROOM),
+    flags: 0,
+  });
+  iovec.write(memory, { base: base + BigInt(BYTES_AT), len: BigInt(room) }, IOVEC_AT);
+  const how = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+  const result = syscall(SYSCALLS.recvmsg, socket, memory, how);
+  const nothing = new Uint8Array(0);
+  if (isErrno(result)) {
+    return { result, bytes: nothing, name: nothing, control: nothing, controlCut: false };
+  }
+  const { nameLen, controlLen, flags } = msghdr.read(memory);
+  return {
+    result,
+    bytes: memory.slice(BYTES_AT, BYTES_AT + Math.min(Number(result), room)),
+    name: memory.slice(NAME_AT, NAME_AT + Math.min(nameLen, NAME_ROOM)),
+    control: memory.slice(CONTROL_AT, CONTROL_AT + Number(controlLen)),
+    controlCut: (flags & MSG_CTRUNC) !== 0,
+  };
 }

@@ -144,15 +144,64 @@ const archOption = choice({
   0x1004: "ARCH_GET_GS",
 });
 
+const family = choice({ 1: "AF_UNIX", 2: "AF_INET", 10: "AF_INET6", 16: "AF_NETLINK" });
+const SOCKET_TYPES: Readonly<Record<string, string>> = {
+  1: "SOCK_STREAM",
+  2: "SOCK_DGRAM",
+  3: "SOCK_RAW",
+  5: "SOCK_SEQPACKET",
+};
+const socketFlags = flags("", { SOCK_NONBLOCK: 0o4000n, SOCK_CLOEXEC: 0o2000000n });
+/** The type is a number in the lowest four bits (SOCK_TYPE_MASK). */
+const socketType: Formatter = (value) => {
+  const more = socketFlags(value & ~0xfn);
+  const type = SOCKET_TYPES[(value & 0xfn).toString()] ?? number(value & 0xfn);
+  return more === "" ? type : `${type}|${more}`;
+};
+const shutdownHow = choice({ 0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR" });
+const messageFlags = flags("0", {
+  MSG_OOB: 1n,
+  MSG_PEEK: 2n,
+  MSG_DONTWAIT: 0x40n,
+  MSG_NOSIGNAL: 0x4000n,
+  MSG_CMSG_CLOEXEC: 0x40000000n,
+});
+const optionLevel = choice({ 1: "SOL_SOCKET" });
+const socketOption = choice({
+  2: "SO_REUSEADDR",
+  5: "SO_DONTROUTE",
+  6: "SO_BROADCAST",
+  7: "SO_SNDBUF",
+  8: "SO_RCVBUF",
+  9: "SO_KEEPALIVE",
+  10: "SO_OOBINLINE",
+  12: "SO_PRIORITY",
+  13: "SO_LINGER",
+  16: "SO_PASSCRED",
+  18: "SO_RCVLOWAT",
+  20: "SO_RCVTIMEO",
+  21: "SO_SNDTIMEO",
+  29: "SO_TIMESTAMP",
+  32: "SO_SNDBUFFORCE",
+  33: "SO_RCVBUFFORCE",
+  34: "SO_PASSSEC",
+  36: "SO_MARK",
+  42: "SO_PEEK_OFF",
+  72: "SO_BUF_LOCK",
+});
+
 /** How the arguments of the calls that Stasis makes are printed, in order. */
 const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
+  accept4: [int, address, address, socketFlags],
   arch_prctl: [archOption, address],
+  bind: [int, address, number],
   brk: [address],
   capset: [address, address],
   chdir: [address],
   clone3: [address, number],
   close: [int],
   close_range: [int, int, hex],
+  connect: [int, address, number],
   dup2: [int, int],
   dup3: [int, int, openNames],
   epoll_create1: [openNames],
@@ -164,6 +213,7 @@ const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
   fallocate: [int, hex, number, number],
   ftruncate: [int, number],
   kill: [int, signal],
+  listen: [int, int],
   lseek: [int, number, whence],
   madvise: [address, number, madvice],
   memfd_create: [address, hex],
@@ -189,11 +239,20 @@ const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
   rt_sigprocmask: [how, address, address, number],
   rt_sigqueueinfo: [int, signal, address],
   rt_tgsigqueueinfo: [int, int, signal, address],
+  sendmsg: [int, address, messageFlags],
+  sendto: [int, address, number, messageFlags, address, number],
   set_robust_list: [address, number],
   set_tid_address: [address],
   setitimer: [timer, address, address],
+  setgroups: [number, address],
   setpgid: [int, int],
+  setresgid: [int, int, int],
+  setresuid: [int, int, int],
+  setsockopt: [int, optionLevel, socketOption, address, number],
+  shutdown: [int, shutdownHow],
   sigaltstack: [address, address],
+  socket: [family, socketType, number],
+  socketpair: [family, socketType, number, address],
   timer_create: [number, address, address],
   timer_settime: [int, hex, address, address],
   timerfd_create: [number, openNames],

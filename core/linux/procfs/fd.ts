@@ -5,6 +5,9 @@
  * @module
  */
 
+import { isErrno } from "../errno.ts";
+import { cString, syscall } from "../libc_ffi.ts";
+import { SYSCALLS } from "../x86_64/syscalls.ts";
 import { errnoOf, readTaskNumbers, taskError, taskExists, taskPath } from "./read.ts";
 
 /**
@@ -105,6 +108,22 @@ export function statFd(pid: number, fd: number, tid?: number): FdIdentity | unde
     size: info.size,
     links: info.nlink ?? 0,
   };
+}
+
+/**
+ * Which protocol a socket speaks, as the kernel calls it: `UNIX`, `UNIX-STREAM`, `TCP`, `TCPv6`, `NETLINK`. It is
+ * an extended attribute of every socket (sockfs_xattr_get() of `net/socket.c`).
+ *
+ * @returns undefined if the descriptor is closed (meanwhile) or is no socket
+ */
+export function readSocketProtocol(pid: number, fd: number): string | undefined {
+  const path = cString(`${taskPath(pid)}/fd/${fd}`);
+  const bytes = new Uint8Array(64);
+  const name = cString("system.sockprotoname");
+  const length = syscall(SYSCALLS.getxattr, path, name, bytes, bytes.byteLength);
+  if (isErrno(length)) return undefined;
+  // The length counts the zero at the end.
+  return new TextDecoder().decode(bytes.subarray(0, Number(length))).replace(/\0+$/, "");
 }
 
 function ifOpen<T>(

@@ -1,0 +1,159 @@
+/**
+ * Options of sockets and whether something waits in them: getsockopt(2), setsockopt(2) and poll(2) of a
+ * descriptor of this process, mostly a duplicate of a target's.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { Errno, errnoName, isErrno } from "./errno.ts";
+import { addressOf, syscall } from "./libc_ffi.ts";
+import { SOL_SOCKET } from "./socket_ffi.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+/** Options of SOL_SOCKET (`include/uapi/asm-generic/socket.h`). Never SO_ERROR: to read it clears it. */
+export const SO = {
+  REUSEADDR: 2,
+  DONTROUTE: 5,
+  BROADCAST: 6,
+  SNDBUF: 7,
+  RCVBUF: 8,
+  KEEPALIVE: 9,
+  OOBINLINE: 10,
+  NO_CHECK: 11,
+  PRIORITY: 12,
+  LINGER: 13,
+  REUSEPORT: 15,
+  PASSCRED: 16,
+  PEERCRED: 17,
+  RCVLOWAT: 18,
+  RCVTIMEO: 20,
+  SNDTIMEO: 21,
+  BINDTODEVICE: 25,
+  /** As getsockopt(2) has it: SO_GET_FILTER. */
+  ATTACH_FILTER: 26,
+  TIMESTAMP: 29,
+  /** SO_SNDBUF past the system's limit; takes CAP_NET_ADMIN. */
+  SNDBUFFORCE: 32,
+  RCVBUFFORCE: 33,
+  PASSSEC: 34,
+  TIMESTAMPNS: 35,
+  MARK: 36,
+  RXQ_OVFL: 40,
+  PEEK_OFF: 42,
+  PEERGROUPS: 59,
+  TIMESTAMP_NEW: 63,
+  TIMESTAMPNS_NEW: 64,
+  /** 5.14. */
+  BUF_LOCK: 72,
+  /** 6.5. */
+  PASSPIDFD: 76,
+  /** 6.16; on unless it is switched off. */
+  PASSRIGHTS: 83,
+} as const;
+
+/** Room for the value of most options behind its length; the same for every call, so that its address is known. */
+const scratch = new Uint8Array(64);
+const scratchView = new DataView(scratch.buffer);
+const LENGTH_AT = 0, VALUE_AT = 8;
+const scratchAddress = addressOf(scratch);
+
+/**
+ * Reads an option.
+ *
+ * @param size how many bytes it has at most
+ * @returns its bytes; undefined where this kernel or this kind of socket does not have it
+ * @throws {StasisError} `syscall`
+ */
+export function readOption(
+  fd: number,
+  name: number,
+  size: number,
+): Uint8Array<ArrayBuffer> | undefined {
+  if (VALUE_AT + size <= scratch.byteLength) {
+    const length = readScratch(fd, name, size);
+    return length === undefined ? undefined : scratch.slice(VALUE_AT, VALUE_AT + length);
+  }
+  const bytes = new Uint8Array(size);
+  const length = new Uint32Array([size]);
+  const lengthBytes = new Uint8Array(length.buffer);
+  const result = syscall(SYSCALLS.getsockopt, fd, SOL_SOCKET, name, bytes, lengthBytes);
+  return exists(result, fd, name) ? bytes.subarray(0, length[0]) : undefined;
+}
+
+/** Reads an option that is a number; undefined where this kernel does not have it. */
+export function readNumber(fd: number, name: number): number | undefined {
+  return readScratch(fd, name, 4) === undefined ? undefined : scratchView.getInt32(VALUE_AT, true);
+}
+
+/** Reads an option into the scratch memory. @returns its length */
+function readScratch(fd: number, name: number, size: number): number | undefined {
+  scratchView.setUint32(LENGTH_AT, size, true);
+  scratchView.setBigUint64(VALUE_AT, 0n, true);
+  const value = scratchAddress + BigInt(VALUE_AT);
+  const result = syscall(SYSCALLS.getsockopt, fd, SOL_SOCKET, name, value, scratchAddress);
+  return exists(result, fd, name) ? scratchView.getUint32(LENGTH_AT, true) : undefined;
+}
+
+/** Whether there is such an option. @throws {StasisError} `syscall` where it is not that */
+function exists(result: bigint, fd: number, name: number): boolean {
+  if (!isErrno(result)) return true;
+  const errno = Number(-result);
+  if (errno === Errno.ENOPROTOOPT || errno === Errno.EOPNOTSUPP || errno === Errno.ENODATA) {
+    return false;
+  }
+  throw failure(result, `getsockopt(${fd}, SOL_SOCKET, ${name})`);
+}
+
+/** The largest size of a buffer that setsockopt(2) does not cut down to what the kernel can count: it doubles it. */
+export const LARGEST_BUFFER = 0x3fffffff;
+
+/** Sets an option that is a number. @returns 0, or the negative errno */
+export function tryNumber(fd: number, name: number, value: number): bigint {
+  const bytes = new Uint8Array(new Int32Array([value]).buffer);
+  for (;;) {
+    const result = syscall(SYSCALLS.setsockopt, fd, SOL_SOCKET, name, bytes, bytes.byteLength);
+    // Setting SO_PEEK_OFF can be interrupted (unix_set_peek_off()).
+    if (result !== -BigInt(Errno.EINTR)) return result;
+  }
+}
+
+/** Sets an option that is a number. @throws {StasisError} `syscall` */
+export function setNumber(fd: number, name: number, value: number): void {
+  const result = tryNumber(fd, name, value);
+  if (isErrno(result)) throw failure(result, `setsockopt(${fd}, SOL_SOCKET, ${name}, ${value})`);
+}
+
+/**
+ * How many instructions a classic filter has that is attached (SO_ATTACH_FILTER); 0: none.
+ *
+ * @returns undefined if one is attached that cannot be read (eBPF; sk_get_filter() of `net/core/filter.c`)
+ */
+export function filterLength(fd: number): number | undefined {
+  // With no room the number is all that comes.
+  const length = new Uint8Array(4);
+  const none = new Uint8Array(1);
+  const result = syscall(SYSCALLS.getsockopt, fd, SOL_SOCKET, SO.ATTACH_FILTER, none, length);
+  return isErrno(result) ? undefined : new DataView(length.buffer).getUint32(0, true);
+}
+
+/** What poll(2) tells (`include/uapi/asm-generic/poll.h`). */
+export const POLL = { IN: 1, PRI: 2, ERR: 8 } as const;
+
+/** Asks what is ready at this moment. @returns bits of POLL and others */
+export function pollNow(fd: number): number {
+  // struct pollfd: int fd; short events, revents.
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(0, fd, true);
+  view.setInt16(4, POLL.IN | POLL.PRI, true);
+  let result: bigint;
+  // A signal to this process is no answer.
+  do result = syscall(SYSCALLS.poll, bytes, 1, 0); while (result === -BigInt(Errno.EINTR));
+  if (isErrno(result)) throw failure(result, `poll(${fd})`);
+  return view.getInt16(6, true);
+}
+
+function failure(result: bigint, what: string): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("syscall", `${what} failed: ${errno}`, { errno });
+}
