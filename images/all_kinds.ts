@@ -14,6 +14,7 @@ import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
+import { UNIX_EXTRA } from "./kinds/unix_extra.ts";
 
 /** Kinds that CRIU has too. */
 export const CRIU_KINDS: readonly ImageKind[] = [
@@ -33,12 +34,13 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   files.GHOST_FILE,
   files.PIPES_DATA,
   files.FIFO_DATA,
+  files.SK_QUEUES,
   files.TTY_INFO,
   SECCOMP,
 ];
 
 /** Kinds that only Stasis has. */
-export const OWN_KINDS: readonly ImageKind[] = [SUD, MM_EXTRA, EXTERNAL, MANIFEST];
+export const OWN_KINDS: readonly ImageKind[] = [SUD, MM_EXTRA, UNIX_EXTRA, EXTERNAL, MANIFEST];
 
 /** All of them. */
 export const IMAGE_KINDS: readonly ImageKind[] = [...CRIU_KINDS, ...OWN_KINDS];

@@ -42,6 +42,7 @@ const NEWER_THAN_3_17 = new Set([
 const EXTRAS: Readonly<Record<string, unknown>> = {
   PIPES_DATA: "aGVsbG8=\n",
   FIFO_DATA: "aGVsbG8=\n",
+  SK_QUEUES: "aGVsbG8=\n",
   GHOST_FILE: "aGVsbG9oZWxsbw==\n",
 };
 
@@ -76,6 +77,8 @@ function expected(
       }
       if (typeof value === "bigint") return Number(value); // the samples are below 2^53
       if (!(value instanceof Uint8Array)) return value;
+      // Names of sockets are shown as text.
+      if (field.name === "name") return new TextDecoder().decode(value);
       // Bytes are shown in base64 with a line end.
       return `${value.toBase64()}\n`;
     };

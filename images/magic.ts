@@ -27,6 +27,7 @@ export const MAGICS = {
   SECCOMP: 0x64413049,
   FILES: 0x56303138,
   MEMFD_INODE: 0x48453499,
+  SK_QUEUES: 0x56264026,
 } as const;
 
 const NAMES: ReadonlyMap<number, string> = new Map(

@@ -58,6 +58,7 @@ const TEXT = new TextEncoder().encode("hello");
 const EXTRAS: Readonly<Record<string, readonly [Readonly<Record<string, unknown>>, Uint8Array]>> = {
   PIPES_DATA: [{ bytes: 5 }, TEXT],
   FIFO_DATA: [{ bytes: 5 }, TEXT],
+  SK_QUEUES: [{ length: 5 }, TEXT],
   GHOST_FILE: [{ chunks: false }, concat([TEXT, TEXT])],
 };
 

@@ -19,6 +19,8 @@ import type { reg_file_entry } from "./paths_pb.ts";
 import { file_paths } from "./paths_pb.ts";
 import type { fifo_entry, pipe_entry } from "./pipes_pb.ts";
 import { file_pipes } from "./pipes_pb.ts";
+import type { unix_sk_entry } from "./sockets_pb.ts";
+import { file_sockets } from "./sockets_pb.ts";
 import type { tty_file_entry } from "./terminals_pb.ts";
 import { file_terminals } from "./terminals_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -27,7 +29,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file descriptors.proto.
  */
 export const file_descriptors: GenFile = /*@__PURE__*/
-  fileDesc("ChFkZXNjcmlwdG9ycy5wcm90byJOCgxmZGluZm9fZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SFwoEdHlwZRgDIAIoDjIJLmZkX3R5cGVzEgoKAmZkGAQgAigNIoMDCgpmaWxlX2VudHJ5EhcKBHR5cGUYASACKA4yCS5mZF90eXBlcxIKCgJpZBgCIAIoDRIcCgNyZWcYAyABKAsyDy5yZWdfZmlsZV9lbnRyeRIbCgNuc2YYBSABKAsyDi5uc19maWxlX2VudHJ5EiAKA2VmZBgIIAEoCzITLmV2ZW50ZmRfZmlsZV9lbnRyeRIjCgRlcGZkGAkgASgLMhUuZXZlbnRwb2xsX2ZpbGVfZW50cnkSHQoEc2dmZBgKIAEoCzIPLnNpZ25hbGZkX2VudHJ5EhsKA3RmZBgMIAEoCzIOLnRpbWVyZmRfZW50cnkSHAoDZXh0GA8gASgLMg8uZXh0X2ZpbGVfZW50cnkSGQoEZmlmbxgRIAEoCzILLmZpZm9fZW50cnkSGQoEcGlwZRgSIAEoCzILLnBpcGVfZW50cnkSHAoDdHR5GBMgASgLMg8udHR5X2ZpbGVfZW50cnkSIAoFbWVtZmQYFCABKAsyES5tZW1mZF9maWxlX2VudHJ5Kp8CCghmZF90eXBlcxIHCgNVTkQQABIHCgNSRUcQARIICgRQSVBFEAISCAoERklGTxADEgoKBklORVRTSxAEEgoKBlVOSVhTSxAFEgsKB0VWRU5URkQQBhINCglFVkVOVFBPTEwQBxILCgdJTk9USUZZEAgSDAoIU0lHTkFMRkQQCRIMCghQQUNLRVRTSxAKEgcKA1RUWRALEgwKCEZBTk9USUZZEAwSDQoJTkVUTElOS1NLEA0SBgoCTlMQDhIICgRUVU5GEA8SBwoDRVhUEBASCwoHVElNRVJGRBAREgkKBU1FTUZEEBISCgoGQlBGTUFQEBMSCQoFUElERkQQFBINCgdDVExfVFRZEP7/AxIRCgtBVVRPRlNfUElQRRD//wM", [file_event_files, file_external, file_memfd, file_namespaces, file_paths, file_pipes, file_terminals]);
+  fileDesc("ChFkZXNjcmlwdG9ycy5wcm90byJOCgxmZGluZm9fZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SFwoEdHlwZRgDIAIoDjIJLmZkX3R5cGVzEgoKAmZkGAQgAigNIqADCgpmaWxlX2VudHJ5EhcKBHR5cGUYASACKA4yCS5mZF90eXBlcxIKCgJpZBgCIAIoDRIcCgNyZWcYAyABKAsyDy5yZWdfZmlsZV9lbnRyeRIbCgNuc2YYBSABKAsyDi5uc19maWxlX2VudHJ5EiAKA2VmZBgIIAEoCzITLmV2ZW50ZmRfZmlsZV9lbnRyeRIjCgRlcGZkGAkgASgLMhUuZXZlbnRwb2xsX2ZpbGVfZW50cnkSHQoEc2dmZBgKIAEoCzIPLnNpZ25hbGZkX2VudHJ5EhsKA3RmZBgMIAEoCzIOLnRpbWVyZmRfZW50cnkSHAoDZXh0GA8gASgLMg8uZXh0X2ZpbGVfZW50cnkSGwoDdXNrGBAgASgLMg4udW5peF9za19lbnRyeRIZCgRmaWZvGBEgASgLMgsuZmlmb19lbnRyeRIZCgRwaXBlGBIgASgLMgsucGlwZV9lbnRyeRIcCgN0dHkYEyABKAsyDy50dHlfZmlsZV9lbnRyeRIgCgVtZW1mZBgUIAEoCzIRLm1lbWZkX2ZpbGVfZW50cnkqnwIKCGZkX3R5cGVzEgcKA1VORBAAEgcKA1JFRxABEggKBFBJUEUQAhIICgRGSUZPEAMSCgoGSU5FVFNLEAQSCgoGVU5JWFNLEAUSCwoHRVZFTlRGRBAGEg0KCUVWRU5UUE9MTBAHEgsKB0lOT1RJRlkQCBIMCghTSUdOQUxGRBAJEgwKCFBBQ0tFVFNLEAoSBwoDVFRZEAsSDAoIRkFOT1RJRlkQDBINCglORVRMSU5LU0sQDRIGCgJOUxAOEggKBFRVTkYQDxIHCgNFWFQQEBILCgdUSU1FUkZEEBESCQoFTUVNRkQQEhIKCgZCUEZNQVAQExIJCgVQSURGRBAUEg0KB0NUTF9UVFkQ/v8DEhEKC0FVVE9GU19QSVBFEP//Aw", [file_event_files, file_external, file_memfd, file_namespaces, file_paths, file_pipes, file_sockets, file_terminals]);
 
 /**
  * A descriptor, in fdinfo-ID.img; ID is the table's `task_kobj_ids_entry.files_id`.
@@ -74,7 +76,7 @@ export const fdinfo_entrySchema: GenMessage<fdinfo_entry> = /*@__PURE__*/
 /**
  * An open file description, in files.img. Also paths stand here that something else refers to: programs, mapped
  * files, working directories. One member beside `type` and `id` is there; members of CRIU's that are
- * missing here (sockets, inotify and others) survive as unknown ones, and such a file is refused at restore.
+ * missing here (other sockets, inotify and others) survive as unknown ones, and such a file is refused at restore.
  *
  * @generated from message file_entry
  */
@@ -141,6 +143,13 @@ export type file_entry = Message<"file_entry"> & {
    * @generated from field: optional ext_file_entry ext = 15;
    */
   ext?: ext_file_entry | undefined;
+
+  /**
+   * A unix socket. Plugin "unix".
+   *
+   * @generated from field: optional unix_sk_entry usk = 16;
+   */
+  usk?: unix_sk_entry | undefined;
 
   /**
    * A fifo. Plugin "pipes".
@@ -221,7 +230,7 @@ export enum fd_types {
   INETSK = 4,
 
   /**
-   * A unix(7) socket.
+   * A unix(7) socket: `usk`.
    *
    * @generated from enum value: UNIXSK = 5;
    */

@@ -8,6 +8,7 @@ import { fdinfo_entrySchema, file_entrySchema } from "../gen/descriptors_pb.ts";
 import { ghost_file_entrySchema } from "../gen/ghost_pb.ts";
 import { fs_entrySchema, remap_file_path_entrySchema } from "../gen/paths_pb.ts";
 import { pipe_data_entrySchema } from "../gen/pipes_pb.ts";
+import { sk_packet_entrySchema } from "../gen/sockets_pb.ts";
 import { tty_info_entrySchema } from "../gen/terminals_pb.ts";
 import { ghostLength } from "../ghost_chunks.ts";
 import { defineImageKind } from "../kind.ts";
@@ -77,6 +78,16 @@ export const FIFO_DATA = defineImageKind({
   schema: pipe_data_entrySchema,
   list: true,
   extra: PIPE_BYTES,
+});
+
+/** What waits in sockets to be received: one entry a message, the bytes as its extra. */
+export const SK_QUEUES = defineImageKind({
+  name: "SK_QUEUES",
+  file: "sk-queues.img",
+  magic: MAGICS.SK_QUEUES,
+  schema: sk_packet_entrySchema,
+  list: true,
+  extra: { length: ({ length }: { readonly length: number }) => length },
 });
 
 /** The terminals. */
