@@ -5,7 +5,7 @@
  */
 import { type Problem, StasisError } from "../errors.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import { mappingKind, type Vma } from "../linux/procfs/mod.ts";
+import { mappingKind, readSocketProtocol, type Vma } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, DescriptorDumper, MappingDumper, Plugin } from "../plugin.ts";
 import type { Descriptor, Task } from "./task.ts";
 
@@ -64,7 +64,7 @@ export function findClaims(
   const problems: Problem[] = [];
   const { pid } = task;
   for (const descriptor of task.descriptors) {
-    const what = `descriptor ${descriptor.fd} (${descriptor.link.text})`;
+    const what = (): string => `descriptor ${descriptor.fd} (${describe(descriptor)})`;
     judge(
       descriptorClaims(descriptor, task, plugins),
       what,
@@ -75,7 +75,7 @@ export function findClaims(
   }
   for (const vma of task.vmas) {
     const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
-    const what = `mapping ${range} (${vma.name || mappingKind(vma)})`;
+    const what = (): string => `mapping ${range} (${vma.name || mappingKind(vma)})`;
     judge(
       mappingClaims(vma, task, plugins),
       what,
@@ -87,9 +87,15 @@ export function findClaims(
   return problems;
 }
 
+/** What a descriptor leads to; of a socket also which protocol it speaks. */
+function describe({ pid, fd, link: { kind, text } }: Descriptor): string {
+  const protocol = kind === "socket" ? readSocketProtocol(pid, fd) : undefined;
+  return protocol === undefined ? text : `${text}, ${protocol}`;
+}
+
 function judge<Dumper>(
   claims: readonly Claim<Dumper>[],
-  what: string,
+  what: () => string,
   pid: number,
   problems: Problem[],
   survey: (dumper: Dumper) => Omit<Problem, "plugin" | "pid"> | undefined,
@@ -99,14 +105,14 @@ function judge<Dumper>(
     problems.push({
       pid,
       plugin: "core",
-      what: `no plugin saves its ${what}`,
+      what: `no plugin saves its ${what()}`,
       hint: "close it first, or write a plugin that claims it (docs/plugins.md)",
     });
   } else if (second !== undefined) {
     problems.push({
       pid,
       plugin: "core",
-      what: `its ${what} is claimed by two plugins: ${names(claims)}`,
+      what: `its ${what()} is claimed by two plugins: ${names(claims)}`,
       hint: "leave one of them out",
     });
   } else {

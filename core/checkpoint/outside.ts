@@ -48,13 +48,14 @@ export function isNamedExternal(options: OperationOptions, descriptor: Descripto
     external.some((name) => name.startsWith("tty[") && name === resourceName(descriptor));
 }
 
-/** Whether a pipe, fifo or deleted file: what two processes may share, and no path leads to later. */
+/** Whether a pipe, socket, fifo or deleted file: what two processes may share, and no path leads to later. */
 function isShared(descriptor: Descriptor): boolean {
   const { kind, deleted } = descriptor.link;
-  return kind === "pipe" || kind === "path" && (deleted || descriptor.fileType === FIFO);
+  return kind === "pipe" || kind === "socket" ||
+    kind === "path" && (deleted || descriptor.fileType === FIFO);
 }
 
-/** Knows which pipes, fifos and deleted files of a tree are also open outside of it. */
+/** Knows which pipes, sockets, fifos and deleted files of a tree are also open outside of it. */
 export class OutsideHolders {
   /** The processes outside that hold each, by the text of the descriptor's link. */
   readonly #holders = new Map<string, readonly number[]>();
@@ -62,9 +63,12 @@ export class OutsideHolders {
   /**
    * Looks at the tree, and at all other processes if it has some that were not known yet: so the frozen
    * tree need not wait for a second look.
+   *
+   * @param more texts of links to look for as well: what the tree is connected to
    */
-  look(tasks: readonly Task[]): void {
+  look(tasks: readonly Task[], more: Iterable<string> = []): void {
     const unknown = new Map<string, number[]>();
+    for (const text of more) if (!this.#holders.has(text)) unknown.set(text, []);
     for (const task of tasks) {
       for (const descriptor of task.descriptors) {
         const { text } = descriptor.link;
@@ -85,7 +89,12 @@ export class OutsideHolders {
 
   /** The processes outside of the tree that have this open; none for what is neither of these. */
   of(descriptor: Descriptor): readonly number[] {
-    return this.#holders.get(descriptor.link.text) ?? [];
+    return this.behind(descriptor.link.text);
+  }
+
+  /** The same by the text of the link, of what {@link look} was told to look for. */
+  behind(text: string): readonly number[] {
+    return this.#holders.get(text) ?? [];
   }
 }
 
