@@ -24,6 +24,7 @@ import { sud } from "./sud/mod.ts";
 import { task } from "./task/mod.ts";
 import { timerfd } from "./timerfd/mod.ts";
 import { timers } from "./timers/mod.ts";
+import { unix } from "./unix/mod.ts";
 
 /** The built-in plugins. */
 export const DEFAULT_PLUGINS: readonly Plugin[] = [
@@ -33,6 +34,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   memory,
   files,
   pipes,
+  unix,
   external,
   eventfd,
   timerfd,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { nameText } from "../../plugins/unix/name.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 
 /** What a descriptor leads to. */
@@ -39,7 +40,7 @@ export function describeFile(type: fd_types, file: file_entry | undefined): File
 }
 
 function words(file: file_entry): string {
-  const { reg, pipe, fifo, efd, epfd, sgfd, tfd, tty, memfd, nsf } = file;
+  const { reg, pipe, fifo, usk, efd, epfd, sgfd, tfd, tty, memfd, nsf } = file;
   if (reg !== undefined) {
     const path = reg.name.startsWith("/") ? reg.name : `/${reg.name}`;
     if (reg.flags & O_PATH) return `${path}  O_PATH`;
@@ -48,6 +49,7 @@ function words(file: file_entry): string {
   }
   if (pipe !== undefined) return `pipe ${pipe.pipeId}  ${access(pipe.flags)}`;
   if (fifo !== undefined) return `fifo ${fifo.pipeId}`;
+  if (usk !== undefined) return socket(usk);
   if (efd !== undefined) return `counter ${efd.counter}`;
   if (epfd !== undefined) {
     return `watches ${epfd.tfd.map(({ tfd }) => tfd).join(", ") || "nothing"}`;
@@ -62,6 +64,23 @@ function words(file: file_entry): string {
 
 function access(flags: number): string {
   return ACCESS[flags & 3]!;
+}
+
+/** SOCK_* (include/linux/net.h), and what a socket's state says (include/net/tcp_states.h). */
+const SOCKET_TYPES: Readonly<Record<number, string>> = { 1: "stream", 2: "dgram", 5: "seqpacket" };
+const TCP_ESTABLISHED = 1, TCP_LISTEN = 10;
+const SHUT = ["", "receiving", "sending", "both directions"];
+
+function socket(usk: NonNullable<file_entry["usk"]>): string {
+  const parts = [`socket:[${usk.ino}] ${SOCKET_TYPES[usk.type] ?? `type ${usk.type}`}`];
+  if (usk.name.byteLength > 0) parts.push(nameText(usk.name));
+  if (usk.state === TCP_LISTEN) parts.push("listens");
+  else if (usk.peer !== 0) parts.push(`to socket:[${usk.peer}]`);
+  else parts.push(usk.state === TCP_ESTABLISHED ? "its peer is closed" : "not connected");
+  if (usk.shutdown !== undefined && usk.shutdown !== 0) {
+    parts.push(`${SHUT[usk.shutdown]} shut down`);
+  }
+  return parts.join("  ");
 }
 
 function timer(tfd: NonNullable<file_entry["tfd"]>): string {

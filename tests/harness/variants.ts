@@ -79,6 +79,8 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   tls_bases: [[]],
   tree_many: [["30"], ["20", "1"]],
   tree_sessions: [[]],
+  unix_options: [[]],
+  unix_pairs: [["stream"], ["dgram"], ["seqpacket"]],
   zombies: [[]],
 };
 

@@ -9,7 +9,7 @@ import { Subject } from "../harness/subject.ts";
 import { ImageHome } from "./round_trip.ts";
 
 /** Images of our own plugins, and those without frames, which crit does not know. */
-const NOT_CRIU = /^(sud|external|task|mm-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
+const NOT_CRIU = /^(sud|external|task|mm-extra|unix-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
 
 const hasCrit = (() => {
   try {
@@ -55,6 +55,8 @@ for (
     ["mem_shared_anon_fork", "2"],
     ["mem_memfd"],
     ["tree_sessions"],
+    ["unix_pairs", "seqpacket"],
+    ["unix_options"],
   ] as const
 ) {
   Deno.test({

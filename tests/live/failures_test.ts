@@ -21,6 +21,7 @@ const TARGETS: readonly { name: string; args: readonly string[]; ignore?: RegExp
   { name: "sig_pending", args: [] },
   { name: "mem_memfd", args: [] },
   { name: "tree_many", args: ["6"] },
+  { name: "unix_pairs", args: ["stream"] },
 ];
 
 /** Runs a checkpoint that must fail, and sees to it that the subject has not noticed. */

@@ -1,0 +1,73 @@
+/**
+ * Who made the other end of a connection: SO_PEERCRED and SO_PEERGROUPS. The kernel keeps that at socketpair(2),
+ * connect(2) and listen(2), from the task that calls (init_peercred() of `net/unix/af_unix.c`).
+ *
+ * So sockets are made by the task whose process id is wanted, if it is in the tree, and with its effective user
+ * and group for the moment of the call. What it gets in the end is set later, with its credentials.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { errnoName } from "../../core/linux/errno.ts";
+import { readOption, SO } from "../../core/linux/socket_options.ts";
+import { ucred } from "../../core/linux/control_message.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { StasisError } from "../../core/errors.ts";
+import type { unix_peer_entry, unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
+
+const UNCHANGED = -1;
+const PR_SET_DUMPABLE = 4;
+
+/** Room for few groups, and for as many as there can be (NGROUPS_MAX). */
+const GROUP_ROOM = [256, 65536];
+
+/** Reads who made the other end; undefined where the socket has none. */
+export function readPeer(
+  fd: number,
+): MessageInitShape<typeof unix_peer_entrySchema> | undefined {
+  const bytes = readOption(fd, SO.PEERCRED, ucred.size);
+  if (bytes === undefined || bytes.byteLength < ucred.size) return undefined;
+  const { pid, uid, gid } = ucred.read(bytes);
+  // Without a peer the ids are -1 (cred_to_ucred() of `net/core/sock.c`).
+  if (uid === 0xffffffff) return undefined;
+  return { pid, uid, gid, groups: readGroups(fd) };
+}
+
+function readGroups(fd: number): number[] {
+  for (const room of GROUP_ROOM) {
+    try {
+      const bytes = readOption(fd, SO.PEERGROUPS, room * 4) ?? new Uint8Array(0);
+      return [...new Uint32Array(bytes.buffer, 0, bytes.byteLength >> 2)];
+    } catch (error) {
+      if (!(error instanceof StasisError && error.errno === errnoName(ERANGE))) throw error;
+    }
+  }
+  return [];
+}
+
+const ERANGE = 34;
+
+/**
+ * Adds calls as somebody else: between those that take on the effective user, group and groups of a peer, and
+ * those that go back to user 0. Its real and saved ids stay 0, which gets the capabilities back.
+ *
+ * @param peer nobody: the calls are added as they are
+ */
+export function planAs<Result>(
+  program: SyscallProgram,
+  peer: unix_peer_entry | undefined,
+  calls: () => Result,
+): Result {
+  if (peer === undefined) return calls();
+  const { uid, gid, groups } = peer;
+  const list = new Uint8Array(new Uint32Array(groups).buffer);
+  program.call("setgroups", groups.length, groups.length === 0 ? 0 : list);
+  if (gid !== 0) program.call("setresgid", UNCHANGED, gid, UNCHANGED);
+  if (uid !== 0) program.call("setresuid", UNCHANGED, uid, UNCHANGED);
+  const result = calls();
+  if (uid !== 0) program.call("setresuid", UNCHANGED, 0, UNCHANGED);
+  if (gid !== 0) program.call("setresgid", UNCHANGED, 0, UNCHANGED);
+  // A change of effective ids clears it (commit_creds()), and /proc/self would belong to others.
+  if (uid !== 0 || gid !== 0) program.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0);
+  return result;
+}

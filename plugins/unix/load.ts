@@ -1,0 +1,55 @@
+/**
+ * The sockets of an image directory.
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import type { file_entry } from "../../images/gen/descriptors_pb.ts";
+import type { unix_extra_entry, unix_sk_entry } from "../../images/gen/sockets_pb.ts";
+import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";
+import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
+import type { Message, SavedSocket } from "./group.ts";
+import { isUnknown } from "./queue.ts";
+
+/**
+ * Reads all sockets that are to be restored.
+ *
+ * @param isMine which of the open files
+ * @throws {StasisError} `bad-image`, and `unsupported` of what waits with descriptors beside it
+ */
+export function loadSockets(
+  images: ImageDirectory,
+  isMine: (file: file_entry) => boolean,
+): SavedSocket[] {
+  if (!images.has(FILES, null)) return [];
+  const files = images.readList(FILES, null).filter(isMine);
+  if (files.length === 0) return [];
+  const queues = new Map<number, Message[]>();
+  if (images.has(SK_QUEUES, null)) {
+    for (const { message, extra } of images.readEntries(SK_QUEUES, null)) {
+      const { idFor, scm } = message;
+      if (scm.length > 0) {
+        throw new StasisError(
+          "unsupported",
+          `a message for file ${idFor} in ${images.path} comes with descriptors, which cannot be restored yet`,
+        );
+      }
+      const queue = queues.get(idFor) ?? [];
+      queue.push({ bytes: extra ?? new Uint8Array(0) });
+      queues.set(idFor, queue);
+    }
+  }
+  const extras = new Map<number, unix_extra_entry>();
+  if (images.has(UNIX_EXTRA, null)) {
+    for (const extra of images.readList(UNIX_EXTRA, null)) extras.set(extra.id, extra);
+  }
+  return files.map(({ id, usk }) => {
+    const extra = extras.get(id);
+    const queue = (queues.get(id) ?? []).map((message, index) => {
+      const sender = extra?.senders[index];
+      return sender === undefined || isUnknown(sender) ? message : { ...message, sender };
+    });
+    return { entry: usk as unix_sk_entry, extra, queue };
+  });
+}

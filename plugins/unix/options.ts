@@ -1,0 +1,169 @@
+/**
+ * Options of sockets: read from a duplicate, and set again by calls of a program.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { SOL_SOCKET } from "../../core/linux/socket_ffi.ts";
+import {
+  filterLength,
+  LARGEST_BUFFER,
+  readNumber,
+  readOption,
+  SO,
+} from "../../core/linux/socket_options.ts";
+import { defineStruct } from "../../core/linux/struct.ts";
+import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
+import { present } from "../../images/present.ts";
+import type {
+  sk_opts_entry,
+  sk_opts_entrySchema,
+  socket_option_entry,
+} from "../../images/gen/sockets_pb.ts";
+
+/** struct timeval. */
+const timeval = defineStruct("timeval", 16, { sec: [0, "i64"], usec: [8, "i64"] });
+/** struct linger. */
+const linger = defineStruct("linger", 8, { on: [0, "i32"], seconds: [4, "i32"] });
+
+/** Options with a number that CRIU's image has no field for, with their defaults. */
+const MORE: readonly (readonly [name: number, otherwise: number])[] = [
+  [SO.TIMESTAMP, 0],
+  [SO.TIMESTAMPNS, 0],
+  [SO.TIMESTAMP_NEW, 0],
+  [SO.TIMESTAMPNS_NEW, 0],
+  [SO.RXQ_OVFL, 0],
+  [SO.PEEK_OFF, -1],
+  [SO.PASSPIDFD, 0],
+  [SO.PASSRIGHTS, 1],
+];
+
+/** A number of an image's option: {@link socket_option_entry} as a plain object. */
+export type MoreOption = Pick<socket_option_entry, "name" | "value">;
+
+/** The options of a socket. */
+export interface SocketOptions {
+  readonly opts: MessageInitShape<typeof sk_opts_entrySchema>;
+  /** Those that have no field in there and are not at their default. */
+  readonly more: readonly MoreOption[];
+}
+
+/** Why the options of a socket cannot be saved. */
+export function optionProblem(fd: number): string | undefined {
+  if (filterLength(fd) !== 0) return "has a filter attached (SO_ATTACH_FILTER)";
+  const device = readOption(fd, SO.BINDTODEVICE, 16) ?? new Uint8Array(0);
+  if (device.byteLength > 0) return "is bound to a network interface (SO_BINDTODEVICE)";
+  return undefined;
+}
+
+/** Reads the options of a socket. */
+export function readOptions(fd: number): SocketOptions {
+  const number = (name: number): number => readNumber(fd, name) ?? 0;
+  const flag = (name: number): boolean => number(name) !== 0;
+  const send = timeval.read(readOption(fd, SO.SNDTIMEO, timeval.size) ?? timeval.make({}));
+  const receive = timeval.read(readOption(fd, SO.RCVTIMEO, timeval.size) ?? timeval.make({}));
+  const lingers = linger.read(readOption(fd, SO.LINGER, linger.size) ?? linger.make({}));
+  const more: MoreOption[] = [];
+  for (const [name, otherwise] of MORE) {
+    const value = readNumber(fd, name) ?? otherwise;
+    if (value !== otherwise) more.push({ name, value });
+  }
+  const opts = {
+    soSndbuf: number(SO.SNDBUF),
+    soRcvbuf: number(SO.RCVBUF),
+    soSndTmoSec: send.sec,
+    soSndTmoUsec: send.usec,
+    soRcvTmoSec: receive.sec,
+    soRcvTmoUsec: receive.usec,
+    reuseaddr: flag(SO.REUSEADDR),
+    soPriority: number(SO.PRIORITY),
+    soRcvlowat: number(SO.RCVLOWAT),
+    soMark: number(SO.MARK) >>> 0 || undefined,
+    soPasscred: flag(SO.PASSCRED),
+    soPasssec: flag(SO.PASSSEC),
+    soDontroute: flag(SO.DONTROUTE),
+    soNoCheck: flag(SO.NO_CHECK),
+    soReuseport: flag(SO.REUSEPORT),
+    soBroadcast: flag(SO.BROADCAST),
+    soKeepalive: flag(SO.KEEPALIVE),
+    soOobinline: number(SO.OOBINLINE),
+    soLinger: lingers.on === 0 ? undefined : lingers.seconds,
+    soBufLock: readNumber(fd, SO.BUF_LOCK),
+  };
+  return { opts, more };
+}
+
+/** What this process may do with sizes of buffers. */
+export interface BufferLimits {
+  /** May go past the system's limits: CAP_NET_ADMIN. */
+  readonly force: boolean;
+  /** The largest that setsockopt(2) takes otherwise, in bytes: net.core.wmem_max and rmem_max. */
+  readonly send: number;
+  readonly receive: number;
+}
+
+/** Adds the call that sets an option to a number. */
+export function planNumber(
+  program: SyscallProgram,
+  fd: Argument,
+  name: number,
+  value: number,
+): void {
+  const bytes = new Uint8Array(new Int32Array([value]).buffer);
+  program.call("setsockopt", fd, SOL_SOCKET, name, program.data(bytes, `${value}`), 4);
+}
+
+/** Adds a call that makes a socket take as much to send as can be, for filling the queue of its peer. */
+export function planRoom(program: SyscallProgram, fd: Argument, { force }: BufferLimits): void {
+  planNumber(program, fd, force ? SO.SNDBUFFORCE : SO.SNDBUF, LARGEST_BUFFER);
+}
+
+/**
+ * Adds the calls that give a new socket its options. Those at their default are left out, but sizes of buffers
+ * never: what the default is depends on the machine, and {@link planRoom} has changed it.
+ */
+export function planOptions(
+  program: SyscallProgram,
+  fd: Argument,
+  opts: sk_opts_entry,
+  more: readonly MoreOption[],
+  { force }: BufferLimits,
+): void {
+  const set = (name: number, value: number, otherwise = 0): void => {
+    if (value !== otherwise) planNumber(program, fd, name, value);
+  };
+  const structure = (name: number, bytes: Uint8Array, note: string): void => {
+    program.call("setsockopt", fd, SOL_SOCKET, name, program.data(bytes, note), bytes.byteLength);
+  };
+  planNumber(program, fd, force ? SO.SNDBUFFORCE : SO.SNDBUF, opts.soSndbuf >>> 1);
+  planNumber(program, fd, force ? SO.RCVBUFFORCE : SO.RCVBUF, opts.soRcvbuf >>> 1);
+  const lock = present(opts, "soBufLock");
+  if (lock !== undefined) planNumber(program, fd, SO.BUF_LOCK, lock);
+  set(SO.REUSEADDR, Number(opts.reuseaddr));
+  set(SO.PRIORITY, opts.soPriority);
+  set(SO.RCVLOWAT, opts.soRcvlowat || 1, 1);
+  set(SO.MARK, opts.soMark);
+  set(SO.PASSCRED, Number(opts.soPasscred));
+  set(SO.PASSSEC, Number(opts.soPasssec));
+  set(SO.DONTROUTE, Number(opts.soDontroute));
+  set(SO.NO_CHECK, Number(opts.soNoCheck));
+  set(SO.REUSEPORT, Number(opts.soReuseport));
+  set(SO.BROADCAST, Number(opts.soBroadcast));
+  set(SO.KEEPALIVE, Number(opts.soKeepalive));
+  set(SO.OOBINLINE, opts.soOobinline);
+  const seconds = present(opts, "soLinger");
+  if (seconds !== undefined) {
+    structure(SO.LINGER, linger.make({ on: 1, seconds }), `${seconds} s`);
+  }
+  for (
+    const [name, sec, usec] of [
+      [SO.SNDTIMEO, opts.soSndTmoSec, opts.soSndTmoUsec],
+      [SO.RCVTIMEO, opts.soRcvTmoSec, opts.soRcvTmoUsec],
+    ] as const
+  ) {
+    if (sec !== 0n || usec !== 0n) {
+      structure(name, timeval.make({ sec, usec }), `${sec} s ${usec} us`);
+    }
+  }
+  for (const { name, value } of more) planNumber(program, fd, name, value);
+}

@@ -1,0 +1,162 @@
+/**
+ * What waits in a socket to be received, read without taking it out.
+ *
+ * Of a stream all bytes are there at one look. Messages have to be looked at one by one, with SO_PEEK_OFF
+ * saying where the next one begins; it is put back afterwards. Two rules of the kernel make this delicate
+ * (`net/unix/af_unix.c`, `net/core/datagram.c`): whoever reads past the end of a stream, and whoever reads a
+ * message at all, gets and clears an error that waits in the socket (sock_error()). So a stream is never read
+ * past its end, and messages behind an error are left alone ({@link queueProblem}).
+ *
+ * @module
+ */
+import { StasisError } from "../../core/errors.ts";
+import { parseControl, receivedDescriptors, SCM, ucred } from "../../core/linux/control_message.ts";
+import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
+import { bytesWaiting } from "../../core/linux/fcntl.ts";
+import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { type PeekedMessage, peekMessage, USUAL_MESSAGE } from "../../core/linux/socket_ffi.ts";
+import { POLL, readNumber, setNumber, SO } from "../../core/linux/socket_options.ts";
+import { SHUTDOWN, SOCK, type UnixSocket } from "../../core/linux/unix_diag.ts";
+
+/** Who sent a message. */
+export interface Sender {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What SCM_CREDENTIALS says of a message whose sender was not taken down: the overflow ids (`kernel/sys.c`). */
+const OVERFLOW_ID = 65534;
+
+/** Whether nobody took down who sent a message: it came before anybody asked for that. */
+export function isUnknown({ pid, uid, gid }: Sender): boolean {
+  return pid === 0 && uid === OVERFLOW_ID && gid === OVERFLOW_ID;
+}
+
+/** A message that waits; of a stream a piece. */
+export interface QueuedMessage {
+  readonly bytes: Uint8Array;
+  /** The name of the socket that sent it; empty: it has none. */
+  readonly from: Uint8Array;
+  /** How many descriptors come with it, at least. */
+  readonly descriptors: number;
+  /** Who sent it, where the receiver asks for that (SO_PASSCRED). */
+  readonly sender?: Sender;
+}
+
+/**
+ * Why the queue cannot be read.
+ *
+ * @param ready what poll(2) says
+ */
+export function queueProblem({ type, shutdown }: UnixSocket, ready: number): string | undefined {
+  if ((ready & POLL.PRI) !== 0) return "has urgent data (MSG_OOB) waiting";
+  if ((ready & POLL.ERR) === 0) return undefined;
+  // A stream whose peer has closed without reading everything; so does SOCK_SEQPACKET.
+  if (type !== SOCK.DGRAM && shutdown === SHUTDOWN.BOTH) return undefined;
+  return "has an error waiting that the program has not seen yet";
+}
+
+/**
+ * Reads what waits in a socket.
+ *
+ * @param fd a duplicate of its descriptor; nobody else may receive meanwhile
+ * @param ready what poll(2) says
+ * @returns undefined if an error waits in front of it
+ * @throws {StasisError} `syscall`
+ */
+export function peekQueue(
+  fd: number,
+  { type, shutdown }: UnixSocket,
+  ready: number,
+): QueuedMessage[] | undefined {
+  const total = bytesWaiting(fd);
+  if (type === SOCK.STREAM) return total === 0 ? [] : peekStream(fd, total);
+  if ((ready & POLL.ERR) !== 0) return total === 0 ? [] : undefined;
+  if ((ready & POLL.IN) === 0) return [];
+  using _offset = keepPeekOffset(fd);
+  // At its end a connection that is shut down gives empty messages without end.
+  const ends = type === SOCK.SEQPACKET && (shutdown & SHUTDOWN.RECEIVE) !== 0;
+  return peekMessages(fd, ends ? total : undefined);
+}
+
+function peekStream(fd: number, total: number): QueuedMessage[] {
+  if (readNumber(fd, SO.PEEK_OFF) === -1) {
+    const whole = look(fd, total);
+    if (whole !== undefined && whole.bytes.byteLength === total) return [whole];
+  }
+  // It comes in pieces where the sender changes, or where descriptors come with it.
+  using _offset = keepPeekOffset(fd);
+  const pieces: QueuedMessage[] = [];
+  for (let seen = 0; seen < total;) {
+    setNumber(fd, SO.PEEK_OFF, seen);
+    const piece = look(fd, total - seen);
+    if (piece === undefined || piece.bytes.byteLength === 0) throw changed(seen, total);
+    pieces.push(piece);
+    seen += piece.bytes.byteLength;
+  }
+  return pieces;
+}
+
+/** @param total how many bytes there are, where only that tells the end */
+function peekMessages(fd: number, total: number | undefined): QueuedMessage[] {
+  const messages: QueuedMessage[] = [];
+  let seen = 0;
+  while (total === undefined || seen < total) {
+    setNumber(fd, SO.PEEK_OFF, seen);
+    let message = look(fd, USUAL_MESSAGE);
+    if (message === undefined) break;
+    if (message.length > USUAL_MESSAGE) {
+      setNumber(fd, SO.PEEK_OFF, seen);
+      message = look(fd, message.length) ?? message;
+      if (message.bytes.byteLength < message.length) throw changed(seen, message.length);
+    }
+    messages.push(message);
+    seen += message.bytes.byteLength;
+  }
+  return messages;
+}
+
+/** @returns undefined if nothing waits */
+function look(fd: number, room: number): QueuedMessage & { readonly length: number } | undefined {
+  const peeked = peekMessage(fd, room);
+  const { result } = peeked;
+  if (result === -BigInt(Errno.EAGAIN)) return undefined;
+  if (isErrno(result)) {
+    const errno = errnoName(-result);
+    throw new StasisError("syscall", `looking at the queue of a socket failed: ${errno}`, {
+      errno,
+    });
+  }
+  return { ...describe(peeked), length: Number(result) };
+}
+
+function describe({ bytes, name, control, controlCut }: PeekedMessage): QueuedMessage {
+  const messages = parseControl(control);
+  for (const received of receivedDescriptors(messages)) {
+    new OwnedDescriptor(received)[Symbol.dispose]();
+  }
+  const rights = receivedDescriptors(messages.filter(({ type }) => type === SCM.RIGHTS));
+  const credentials = messages.find(({ type }) => type === SCM.CREDENTIALS);
+  return {
+    bytes,
+    // Behind the family, 2 bytes.
+    from: name.slice(2),
+    descriptors: Math.max(rights.length, controlCut ? 1 : 0),
+    sender: credentials === undefined ? undefined : ucred.read(credentials.data),
+  };
+}
+
+/** Puts SO_PEEK_OFF back at the end of the scope. */
+function keepPeekOffset(fd: number): Disposable {
+  const offset = readNumber(fd, SO.PEEK_OFF) ?? -1;
+  return { [Symbol.dispose]: () => setNumber(fd, SO.PEEK_OFF, offset) };
+}
+
+function changed(seen: number, total: number): StasisError {
+  return new StasisError(
+    "syscall",
+    `the queue of a socket has changed: ${seen} of ${total} bytes were there`,
+    { hint: "somebody outside of the tree receives from it" },
+  );
+}

@@ -1,0 +1,140 @@
+import { deepEqual, equal, ok } from "@std/assert";
+import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { AF_UNIX, sendFd, SOCK_CLOEXEC } from "../../core/linux/socket_ffi.ts";
+import { POLL, pollNow, readNumber, setNumber, SO } from "../../core/linux/socket_options.ts";
+import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { isUnknown, peekQueue, queueProblem } from "./queue.ts";
+
+/** A connected pair of this process. */
+function makePair(type: number): [OwnedDescriptor, OwnedDescriptor] {
+  const ends = new Int32Array(2);
+  const bytes = new Uint8Array(ends.buffer);
+  equal(syscall(SYSCALLS.socketpair, AF_UNIX, type | SOCK_CLOEXEC, 0, bytes), 0n);
+  return [new OwnedDescriptor(ends[0] as number), new OwnedDescriptor(ends[1] as number)];
+}
+
+function send(fd: number, length: number, flags = 0): void {
+  const bytes = Uint8Array.from({ length: Math.max(length, 1) }, (_, at) => at * 7 + length);
+  equal(syscall(SYSCALLS.sendto, fd, bytes, length, flags, 0, 0), BigInt(length));
+}
+
+function socket(type: number, shutdown = 0): UnixSocket {
+  const name = new Uint8Array(0);
+  const more = { name, waiting: [], receiveQueue: 0, sendQueue: 0 };
+  return { ino: 1, type, state: STATE.ESTABLISHED, shutdown, ...more };
+}
+
+/** The lengths of what waits. */
+function lengths(fd: number, type: number, shutdown = 0): number[] | undefined {
+  return peekQueue(fd, socket(type, shutdown), pollNow(fd))?.map(({ bytes }) => bytes.byteLength);
+}
+
+for (const type of [SOCK.DGRAM, SOCK.SEQPACKET]) {
+  Deno.test(`peekQueue() finds every message of type ${type}, however often, where it is`, () => {
+    const [a, b] = makePair(type);
+    using _a = a;
+    using _b = b;
+    deepEqual(lengths(b.fd, type), []);
+    for (const length of [1, 100_000, 3, 70_000]) send(a.fd, length);
+    for (let time = 0; time < 3; time++) deepEqual(lengths(b.fd, type), [1, 100_000, 3, 70_000]);
+    const [, long] = peekQueue(b.fd, socket(type), pollNow(b.fd)) ?? [];
+    ok(long?.bytes.every((byte, at) => byte === (at * 7 + 100_000 & 255)));
+    equal(readNumber(b.fd, SO.PEEK_OFF), -1);
+    setNumber(b.fd, SO.PEEK_OFF, 2);
+    deepEqual(lengths(b.fd, type), [1, 100_000, 3, 70_000]);
+    equal(readNumber(b.fd, SO.PEEK_OFF), 2);
+  });
+
+  Deno.test(`peekQueue() finds an empty message of type ${type}`, () => {
+    const [a, b] = makePair(type);
+    using _a = a;
+    using _b = b;
+    for (const length of [0, 5, 0, 6]) send(a.fd, length);
+    deepEqual(lengths(b.fd, type), [0, 5, 0, 6]);
+  });
+}
+
+Deno.test("peekQueue() comes to the end of a SOCK_SEQPACKET that is shut down", () => {
+  const [a, b] = makePair(SOCK.SEQPACKET);
+  using _a = a;
+  using _b = b;
+  for (const length of [0, 5, 6]) send(a.fd, length);
+  equal(syscall(SYSCALLS.shutdown, a.fd, 1), 0n);
+  deepEqual(lengths(b.fd, SOCK.SEQPACKET, SHUTDOWN.RECEIVE), [0, 5, 6]);
+});
+
+Deno.test("peekQueue() reads a stream whole, and leaves SO_PEEK_OFF alone", () => {
+  const [a, b] = makePair(SOCK.STREAM);
+  using _a = a;
+  using _b = b;
+  for (const length of [3, 90_000, 4]) send(a.fd, length);
+  deepEqual(lengths(b.fd, SOCK.STREAM), [90_007]);
+  setNumber(b.fd, SO.PEEK_OFF, 10);
+  deepEqual(lengths(b.fd, SOCK.STREAM), [90_007]);
+  equal(readNumber(b.fd, SO.PEEK_OFF), 10);
+});
+
+Deno.test("peekQueue() leaves the error that waits behind a stream", () => {
+  const [a, b] = makePair(SOCK.STREAM);
+  using _b = b;
+  send(b.fd, 1);
+  send(a.fd, 20);
+  a[Symbol.dispose]();
+  const ready = pollNow(b.fd);
+  equal(ready & POLL.ERR, POLL.ERR);
+  equal(queueProblem(socket(SOCK.STREAM, SHUTDOWN.BOTH), ready), undefined);
+  deepEqual(lengths(b.fd, SOCK.STREAM, SHUTDOWN.BOTH), [20]);
+  equal(pollNow(b.fd) & POLL.ERR, POLL.ERR, "the error is still there");
+});
+
+Deno.test("peekQueue() leaves messages alone that are behind an error", () => {
+  const [a, b] = makePair(SOCK.SEQPACKET);
+  using _b = b;
+  send(b.fd, 1);
+  send(a.fd, 20);
+  a[Symbol.dispose]();
+  equal(lengths(b.fd, SOCK.SEQPACKET, SHUTDOWN.BOTH), undefined);
+  equal(pollNow(b.fd) & POLL.ERR, POLL.ERR, "the error is still there");
+});
+
+Deno.test("peekQueue() says which messages come with descriptors, and keeps none of them", () => {
+  for (const type of [SOCK.STREAM, SOCK.DGRAM, SOCK.SEQPACKET]) {
+    const [a, b] = makePair(type);
+    using _a = a;
+    using _b = b;
+    send(a.fd, 4);
+    equal(sendFd(a.fd, 0), 1n);
+    send(a.fd, 5);
+    const before = [...Deno.readDirSync("/proc/self/fd")].length;
+    const found = peekQueue(b.fd, socket(type), pollNow(b.fd)) ?? [];
+    equal([...Deno.readDirSync("/proc/self/fd")].length, before);
+    deepEqual(
+      found.map(({ descriptors }) => descriptors),
+      type === SOCK.STREAM ? [1, 0] : [0, 1, 0],
+    );
+  }
+});
+
+Deno.test("peekQueue() says who sent a message, if the socket asks for it", () => {
+  const [a, b] = makePair(SOCK.DGRAM);
+  using _a = a;
+  using _b = b;
+  send(a.fd, 1);
+  setNumber(b.fd, SO.PASSCRED, 1);
+  send(a.fd, 2);
+  const [before, after] = peekQueue(b.fd, socket(SOCK.DGRAM), pollNow(b.fd)) ?? [];
+  ok(before?.sender !== undefined && isUnknown(before.sender));
+  equal(after?.sender?.pid, Deno.pid);
+  equal(after?.sender?.uid, Deno.uid());
+});
+
+Deno.test("queueProblem() names urgent data", () => {
+  const [a, b] = makePair(SOCK.STREAM);
+  using _a = a;
+  using _b = b;
+  const MSG_OOB = 1;
+  if (syscall(SYSCALLS.sendto, a.fd, new Uint8Array(1), 1, MSG_OOB, 0, 0) !== 1n) return;
+  equal(queueProblem(socket(SOCK.STREAM), pollNow(b.fd)), "has urgent data (MSG_OOB) waiting");
+});

@@ -1,0 +1,86 @@
+/**
+ * What a socket has beside what the kernel tells of all sockets: options, peer, queue. Read through a duplicate of
+ * its descriptor while its tasks stand still.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { POLL, pollNow } from "../../core/linux/socket_options.ts";
+import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import type { unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
+import { readPeer } from "./identity.ts";
+import { optionProblem, readOptions, type SocketOptions } from "./options.ts";
+import { isUnknown, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
+
+/** What is read of a socket. */
+export interface SocketState {
+  /** Why it cannot be saved: "has a filter attached". */
+  readonly problem?: string;
+  /** What to do about it. */
+  readonly hint?: string;
+  readonly options: SocketOptions;
+  /** Who made the other end. */
+  readonly peer: MessageInitShape<typeof unix_peer_entrySchema> | undefined;
+  /** The peer closed without having read everything: ECONNRESET waits. */
+  readonly reset: boolean;
+  /** What waits to be received, oldest first. */
+  readonly queue: readonly QueuedMessage[];
+}
+
+/** What to do about something that waits in a queue. */
+export const LATER = "try again when the program has received it";
+
+/**
+ * Reads a socket.
+ *
+ * @param fd a duplicate of its descriptor
+ * @param pids the tasks of the tree
+ */
+export function readState(
+  fd: number,
+  socket: UnixSocket,
+  pids: ReadonlySet<number>,
+): SocketState {
+  const options = readOptions(fd);
+  const peer = readPeer(fd);
+  const ready = pollNow(fd);
+  const reset = (ready & POLL.ERR) !== 0 && socket.type !== SOCK.DGRAM &&
+    socket.shutdown === SHUTDOWN.BOTH;
+  const state = { options, peer, reset, queue: [] };
+  const option = optionProblem(fd);
+  if (option !== undefined) {
+    return { ...state, problem: option, hint: "take it away before the checkpoint" };
+  }
+  if (socket.state === STATE.LISTEN) return state;
+  const problem = queueProblem(socket, ready);
+  if (problem !== undefined) return { ...state, problem, hint: LATER };
+  const queue = peekQueue(fd, socket, ready);
+  if (queue === undefined) {
+    const problem = "has messages behind an error (ECONNRESET), which nobody can read without it";
+    return { ...state, problem, hint: LATER };
+  }
+  return { ...state, queue, ...messageProblem(queue, pids) };
+}
+
+function messageProblem(
+  queue: readonly QueuedMessage[],
+  pids: ReadonlySet<number>,
+): Pick<SocketState, "problem" | "hint"> {
+  if (queue.some(({ descriptors }) => descriptors > 0)) {
+    const problem = "has descriptors of open files waiting in its queue (SCM_RIGHTS)";
+    return { problem, hint: LATER };
+  }
+  if (queue.some(({ from }) => from.byteLength > 0)) {
+    return { problem: "has messages in its queue from a socket with a name", hint: LATER };
+  }
+  const stranger = queue.find(({ sender }) =>
+    sender !== undefined && !isUnknown(sender) && !pids.has(sender.pid)
+  );
+  if (stranger !== undefined) {
+    const problem =
+      `has a message in its queue from task ${stranger.sender?.pid}, which is not in the ` +
+      "tree, and asks for the sender (SO_PASSCRED)";
+    return { problem, hint: LATER };
+  }
+  return {};
+}

@@ -1,0 +1,173 @@
+/**
+ * Unix sockets: whatever waits in them, whoever has which end, comes back; a checkpoint that lets the program run
+ * leaves all of it in place; and what cannot be saved is refused with the reason.
+ */
+import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";
+import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts";
+import { ownInability } from "../../plugins/seccomp/ability.ts";
+import { chooseBackend } from "../../plugins/sud/backend.ts";
+import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
+import { skip } from "../harness/skip.ts";
+import { Subject } from "../harness/subject.ts";
+import { variantName, VARIANTS } from "../harness/variants.ts";
+import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
+
+for (const [name, variants] of Object.entries(VARIANTS)) {
+  if (!name.startsWith("unix_")) continue;
+  for (const args of variants) {
+    const title = variantName(name, args);
+    Deno.test(`${title}: it is what it was after a restore`, (t) => bringsBack(t, name, { args }));
+    Deno.test(
+      `${title}: a checkpoint that lets it run changes nothing`,
+      (t) => leavesAlone(t, name, { args }),
+    );
+  }
+}
+
+for (const kind of ["stream", "seqpacket"]) {
+  Deno.test({
+    name: `unix_pairs ${kind} under Syscall User Dispatch and seccomp`,
+    ignore: ownInability() !== undefined || !chooseBackend().usable,
+    async fn(t) {
+      const flags = ["-include", `${SUBJECTS_DIR}/confined.h`];
+      // SIGSYS comes and goes.
+      const ignore = [/\/status\/(SigBlk|SigPnd|SigQ)$/];
+      await bringsBack(t, "unix_pairs", { args: [kind], flags, ignore });
+      await leavesAlone(t, "unix_pairs", { args: [kind], flags, ignore });
+    },
+  });
+}
+
+Deno.test("what is sent after a checkpoint that lets the program run is not in its images", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("unix_pairs", { args: ["seqpacket"] });
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  await subject.expectPass();
+  await subject.waitGone();
+  // Everything was received meanwhile, and is there once more.
+  const said = subject.output().length;
+  const tree = await restore(images.directory);
+  tree.kill(15);
+  await tree.wait();
+  const again = subject.output().slice(said);
+  assert.match(again, /^verdict PASS$/m, again);
+});
+
+Deno.test("the images have each message by itself, and streams whole", async () => {
+  for (const [kind, lengths] of [["dgram", [100, 200, 0, 300]], ["stream", [600]]] as const) {
+    using images = new ImageHome();
+    await using subject = await Subject.start("unix_pairs", { args: [kind] });
+    await checkpoint(subject.pid, images);
+    const saved = openImages(images.directory);
+    const messages = [...saved.readEntries(SK_QUEUES, null)];
+    const first = messages.find(({ message }) => message.length === lengths[0])?.message.idFor;
+    const found = messages.filter(({ message }) => message.idFor === first);
+    assert.deepEqual(found.map(({ message }) => message.length), lengths);
+    const ends = saved.readList(FILES, null).flatMap(({ usk }) => usk ?? []);
+    for (const { ino, peer } of ends) {
+      if (peer === 0) continue;
+      assert.equal(ends.find((other) => other.ino === peer)?.peer, ino, `peer of socket:[${ino}]`);
+    }
+  }
+});
+
+const PROGRAMS = fileURLToPath(new URL("./programs", import.meta.url));
+
+/** Starts `unix_refused` in one of its modes. */
+async function startRefused(...args: string[]): Promise<Subject> {
+  const flags = ["-I", SUBJECTS_DIR];
+  return await Subject.run(await buildProgram(`${PROGRAMS}/unix_refused.c`, flags), { args });
+}
+
+for (
+  const [mode, reason] of [
+    ["rights", /SCM_RIGHTS/],
+    ["urgent", /urgent data/],
+    ["error", /messages behind an error/],
+    ["filter", /filter attached/],
+  ] as const
+) {
+  Deno.test(`a socket with ${mode} is refused with the reason, and left alone`, async (t) => {
+    await using subject = await startRefused(mode);
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    for (let time = 0; time < 2; time++) {
+      const problems = await problemsOf(subject.pid);
+      assert.equal(problems.length, 1, problems.map(({ what }) => what).join("\n"));
+      assert.equal(problems[0]?.plugin, "unix");
+      assert.match(problems[0]?.what ?? "", reason);
+      assert.ok(problems[0]?.hint !== undefined);
+    }
+    await subject.expectPass();
+  });
+}
+
+Deno.test("an empty message that a checkpoint has looked at is not lost by the next one", async () => {
+  await using subject = await startRefused("empty");
+  using images = new ImageHome();
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  const lengths = openImages(images.directory).readList(SK_QUEUES, null).map(({ length }) =>
+    length
+  );
+  assert.deepEqual(lengths.sort(), [0, 100, 5, 6]);
+  const problems = await problemsOf(subject.pid);
+  assert.match(problems[0]?.what ?? "", /an empty message/);
+  assert.equal(problems.length, 1);
+  await subject.expectPass();
+});
+
+Deno.test("a socket whose other end is outside is refused, or given anew if the user names it", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "stasis-unix-" });
+  const path = `${directory}/socket`;
+  try {
+    using listener = Deno.listen({ transport: "unix", path });
+    const accepting = listener.accept();
+    await using subject = await startRefused("outside", path);
+    using _connection = await accepting;
+    const problems = await problemsOf(subject.pid);
+    assert.equal(problems.length, 1);
+    const [{ what, hint }] = problems as [typeof problems[0]];
+    assert.match(
+      what,
+      new RegExp(`whose other end \\(${path}\\) is outside of the tree: task ${Deno.pid} has it`),
+    );
+    const socket = /socket:\[\d+\]/.exec(what)?.[0] ?? "";
+    assert.match(hint ?? "", /--external/);
+
+    using images = new ImageHome();
+    await checkpoint(subject.pid, {
+      directory: images.directory,
+      options: { external: [socket] },
+    });
+    await assert.rejects(
+      restore(images.directory),
+      (error: StasisError) => error.problems.some(({ what }) => what.includes(socket)),
+    );
+    // A new connection of this process stands in for it.
+    const before = sockets();
+    using _mine = await Deno.connect({ transport: "unix", path });
+    const [fd] = [...sockets().difference(before)];
+    if (fd === undefined) throw new Error("the connection has no descriptor");
+    using accepted = await listener.accept();
+    const tree = await restore(images.directory, { options: { inheritFds: { [socket]: fd } } });
+    await accepted.write(new TextEncoder().encode("hello"));
+    await subject.expectPass();
+    await tree.wait();
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+/** The descriptors of this process that are sockets. */
+function sockets(): Set<number> {
+  const found = new Set<number>();
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    try {
+      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith("socket:")) found.add(Number(name));
+    } catch {
+      // The one by which the directory itself was read.
+    }
+  }
+  return found;
+}
