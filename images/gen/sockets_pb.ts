@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sockets.proto.
  */
 export const file_sockets: GenFile = /*@__PURE__*/
-  fileDesc("Cg1zb2NrZXRzLnByb3RvIuIDCg1za19vcHRzX2VudHJ5EhEKCXNvX3NuZGJ1ZhgBIAIoDRIRCglzb19yY3ZidWYYAiACKA0SFgoOc29fc25kX3Rtb19zZWMYAyACKAQSFwoPc29fc25kX3Rtb191c2VjGAQgAigEEhYKDnNvX3Jjdl90bW9fc2VjGAUgAigEEhcKD3NvX3Jjdl90bW9fdXNlYxgGIAIoBBIRCglyZXVzZWFkZHIYByABKAgSEwoLc29fcHJpb3JpdHkYCCABKA0SEwoLc29fcmN2bG93YXQYCSABKA0SDwoHc29fbWFyaxgKIAEoDRITCgtzb19wYXNzY3JlZBgLIAEoCBISCgpzb19wYXNzc2VjGAwgASgIEhQKDHNvX2RvbnRyb3V0ZRgNIAEoCBITCgtzb19ub19jaGVjaxgOIAEoCBIUCgxzb19ib3VuZF9kZXYYDyABKAkSEQoJc29fZmlsdGVyGBAgAygGEhQKDHNvX3JldXNlcG9ydBgRIAEoCBIUCgxzb19icm9hZGNhc3QYEiABKAgSFAoMc29fa2VlcGFsaXZlGBMgASgIEhQKDHNvX29vYmlubGluZRgXIAEoDRIRCglzb19saW5nZXIYGCABKA0SEwoLc29fYnVmX2xvY2sYGSABKA0iOgoQZmlsZV9wZXJtc19lbnRyeRIMCgRtb2RlGAEgAigNEgsKA3VpZBgCIAIoDRILCgNnaWQYAyACKA0i1wIKDXVuaXhfc2tfZW50cnkSCgoCaWQYASACKA0SCwoDaW5vGAIgAigNEgwKBHR5cGUYAyACKA0SDQoFc3RhdGUYBCACKA0SDQoFZmxhZ3MYBSACKA0SDgoGdWZsYWdzGAYgAigNEg8KB2JhY2tsb2cYByACKA0SDAoEcGVlchgIIAIoDRIZCgRmb3duGAkgAigLMgsuZm93bl9lbnRyeRIcCgRvcHRzGAogAigLMg4uc2tfb3B0c19lbnRyeRIMCgRuYW1lGAsgAigMEh4KCHNodXRkb3duGAwgASgOMgwuc2tfc2h1dGRvd24SJQoKZmlsZV9wZXJtcxgNIAEoCzIRLmZpbGVfcGVybXNfZW50cnkSEAoIbmFtZV9kaXIYDiABKAkSDwoHZGVsZXRlZBgPIAEoCBINCgVuc19pZBgQIAEoDRISCgZtbnRfaWQYESABKBE6Ai0xIikKCXNjbV9lbnRyeRIMCgR0eXBlGAEgAigNEg4KBnJpZ2h0cxgCIAMoDSJKCg9za19wYWNrZXRfZW50cnkSDgoGaWRfZm9yGAEgAigNEg4KBmxlbmd0aBgCIAIoDRIXCgNzY20YBCADKAsyCi5zY21fZW50cnkiSAoPdW5peF9wZWVyX2VudHJ5EgsKA3BpZBgBIAIoDRILCgN1aWQYAiACKA0SCwoDZ2lkGAMgAigNEg4KBmdyb3VwcxgEIAMoDSI6ChF1bml4X3NlbmRlcl9lbnRyeRILCgNwaWQYASACKA0SCwoDdWlkGAIgAigNEgsKA2dpZBgDIAIoDSIyChNzb2NrZXRfb3B0aW9uX2VudHJ5EgwKBG5hbWUYASACKA0SDQoFdmFsdWUYAiACKBEimQEKEHVuaXhfZXh0cmFfZW50cnkSCgoCaWQYASACKA0SHgoEcGVlchgCIAEoCzIQLnVuaXhfcGVlcl9lbnRyeRINCgVyZXNldBgDIAEoCBIlCgdvcHRpb25zGAQgAygLMhQuc29ja2V0X29wdGlvbl9lbnRyeRIjCgdzZW5kZXJzGAUgAygLMhIudW5peF9zZW5kZXJfZW50cnkqNgoLc2tfc2h1dGRvd24SCAoETk9ORRAAEggKBFJFQUQQARIJCgVXUklURRACEggKBEJPVEgQAw", [file_file_owner]);
+  fileDesc("Cg1zb2NrZXRzLnByb3RvIuIDCg1za19vcHRzX2VudHJ5EhEKCXNvX3NuZGJ1ZhgBIAIoDRIRCglzb19yY3ZidWYYAiACKA0SFgoOc29fc25kX3Rtb19zZWMYAyACKAQSFwoPc29fc25kX3Rtb191c2VjGAQgAigEEhYKDnNvX3Jjdl90bW9fc2VjGAUgAigEEhcKD3NvX3Jjdl90bW9fdXNlYxgGIAIoBBIRCglyZXVzZWFkZHIYByABKAgSEwoLc29fcHJpb3JpdHkYCCABKA0SEwoLc29fcmN2bG93YXQYCSABKA0SDwoHc29fbWFyaxgKIAEoDRITCgtzb19wYXNzY3JlZBgLIAEoCBISCgpzb19wYXNzc2VjGAwgASgIEhQKDHNvX2RvbnRyb3V0ZRgNIAEoCBITCgtzb19ub19jaGVjaxgOIAEoCBIUCgxzb19ib3VuZF9kZXYYDyABKAkSEQoJc29fZmlsdGVyGBAgAygGEhQKDHNvX3JldXNlcG9ydBgRIAEoCBIUCgxzb19icm9hZGNhc3QYEiABKAgSFAoMc29fa2VlcGFsaXZlGBMgASgIEhQKDHNvX29vYmlubGluZRgXIAEoDRIRCglzb19saW5nZXIYGCABKA0SEwoLc29fYnVmX2xvY2sYGSABKA0iOgoQZmlsZV9wZXJtc19lbnRyeRIMCgRtb2RlGAEgAigNEgsKA3VpZBgCIAIoDRILCgNnaWQYAyACKA0i1wIKDXVuaXhfc2tfZW50cnkSCgoCaWQYASACKA0SCwoDaW5vGAIgAigNEgwKBHR5cGUYAyACKA0SDQoFc3RhdGUYBCACKA0SDQoFZmxhZ3MYBSACKA0SDgoGdWZsYWdzGAYgAigNEg8KB2JhY2tsb2cYByACKA0SDAoEcGVlchgIIAIoDRIZCgRmb3duGAkgAigLMgsuZm93bl9lbnRyeRIcCgRvcHRzGAogAigLMg4uc2tfb3B0c19lbnRyeRIMCgRuYW1lGAsgAigMEh4KCHNodXRkb3duGAwgASgOMgwuc2tfc2h1dGRvd24SJQoKZmlsZV9wZXJtcxgNIAEoCzIRLmZpbGVfcGVybXNfZW50cnkSEAoIbmFtZV9kaXIYDiABKAkSDwoHZGVsZXRlZBgPIAEoCBINCgVuc19pZBgQIAEoDRISCgZtbnRfaWQYESABKBE6Ai0xIikKCXNjbV9lbnRyeRIMCgR0eXBlGAEgAigNEg4KBnJpZ2h0cxgCIAMoDSJKCg9za19wYWNrZXRfZW50cnkSDgoGaWRfZm9yGAEgAigNEg4KBmxlbmd0aBgCIAIoDRIXCgNzY20YBCADKAsyCi5zY21fZW50cnkiSAoPdW5peF9wZWVyX2VudHJ5EgsKA3BpZBgBIAIoDRILCgN1aWQYAiACKA0SCwoDZ2lkGAMgAigNEg4KBmdyb3VwcxgEIAMoDSI6ChF1bml4X3NlbmRlcl9lbnRyeRILCgNwaWQYASACKA0SCwoDdWlkGAIgAigNEgsKA2dpZBgDIAIoDSJGChJ1bml4X21lc3NhZ2VfZW50cnkSIgoGc2VuZGVyGAEgASgLMhIudW5peF9zZW5kZXJfZW50cnkSDAoEZnJvbRgCIAEoDCIyChNzb2NrZXRfb3B0aW9uX2VudHJ5EgwKBG5hbWUYASACKA0SDQoFdmFsdWUYAiACKBEi3wEKEHVuaXhfZXh0cmFfZW50cnkSCgoCaWQYASACKA0SHgoEcGVlchgCIAEoCzIQLnVuaXhfcGVlcl9lbnRyeRINCgVyZXNldBgDIAEoCBIlCgdvcHRpb25zGAQgAygLMhQuc29ja2V0X29wdGlvbl9lbnRyeRIlCghtZXNzYWdlcxgFIAMoCzITLnVuaXhfbWVzc2FnZV9lbnRyeRIjCgljb25uZWN0b3IYBiABKAsyEC51bml4X3BlZXJfZW50cnkSDQoFcGxhY2UYByABKA0SDgoGb3JwaGFuGAggASgIKjYKC3NrX3NodXRkb3duEggKBE5PTkUQABIICgRSRUFEEAESCQoFV1JJVEUQAhIICgRCT1RIEAM", [file_file_owner]);
 
 /**
  * Options of a socket: socket(7). Absent ones have their default.
@@ -240,7 +240,8 @@ export type unix_sk_entry = Message<"unix_sk_entry"> & {
   type: number;
 
   /**
-   * TCP_ESTABLISHED 1: it has or had a peer; TCP_CLOSE 7: it has none; TCP_LISTEN 10.
+   * TCP_ESTABLISHED 1: it has or had a peer, or (SOCK_DGRAM) was somebody's; TCP_CLOSE 7: it has none;
+   * TCP_LISTEN 10.
    *
    * @generated from field: required uint32 state = 4;
    */
@@ -268,7 +269,8 @@ export type unix_sk_entry = Message<"unix_sk_entry"> & {
   backlog: number;
 
   /**
-   * The inode of the one that it is connected to; 0: none, or one that is closed.
+   * The inode of the one that it is connected to; 0: none, or one that is closed. Of a connection that waits to be
+   * accepted: the listening one.
    *
    * @generated from field: required uint32 peer = 8;
    */
@@ -481,6 +483,34 @@ export const unix_sender_entrySchema: GenMessage<unix_sender_entry> = /*@__PURE_
   messageDesc(file_sockets, 6);
 
 /**
+ * What a message has beyond its bytes.
+ *
+ * @generated from message unix_message_entry
+ */
+export type unix_message_entry = Message<"unix_message_entry"> & {
+  /**
+   * Who sent it, where the receiver asks for that (SO_PASSCRED).
+   *
+   * @generated from field: optional unix_sender_entry sender = 1;
+   */
+  sender?: unix_sender_entry | undefined;
+
+  /**
+   * The name of the socket that sent it; absent: it has none.
+   *
+   * @generated from field: optional bytes from = 2;
+   */
+  from: Uint8Array;
+};
+
+/**
+ * Describes the message unix_message_entry.
+ * Use `create(unix_message_entrySchema)` to create a new message.
+ */
+export const unix_message_entrySchema: GenMessage<unix_message_entry> = /*@__PURE__*/
+  messageDesc(file_sockets, 7);
+
+/**
  * An option with a number as its value.
  *
  * @generated from message socket_option_entry
@@ -504,7 +534,7 @@ export type socket_option_entry = Message<"socket_option_entry"> & {
  * Use `create(socket_option_entrySchema)` to create a new message.
  */
 export const socket_option_entrySchema: GenMessage<socket_option_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 7);
+  messageDesc(file_sockets, 8);
 
 /**
  * What a socket has beyond `unix_sk_entry`, in unix-extra.img. CRIU has no such image.
@@ -541,11 +571,33 @@ export type unix_extra_entry = Message<"unix_extra_entry"> & {
   options: socket_option_entry[];
 
   /**
-   * Who sent what waits, where the receiver asks for that (SO_PASSCRED): one for each message of sk-queues.img.
+   * Of what waits: one for each message of sk-queues.img, or none at all.
    *
-   * @generated from field: repeated unix_sender_entry senders = 5;
+   * @generated from field: repeated unix_message_entry messages = 5;
    */
-  senders: unix_sender_entry[];
+  messages: unix_message_entry[];
+
+  /**
+   * Of a connection that waits to be accepted: who has connected, as its peer will see.
+   *
+   * @generated from field: optional unix_peer_entry connector = 6;
+   */
+  connector?: unix_peer_entry | undefined;
+
+  /**
+   * Of such a connection: how many wait before it.
+   *
+   * @generated from field: optional uint32 place = 7;
+   */
+  place: number;
+
+  /**
+   * A SOCK_DGRAM socket whose peer is closed: sending fails with ECONNREFUSED once. Absent: it has none, or a living
+   * one.
+   *
+   * @generated from field: optional bool orphan = 8;
+   */
+  orphan: boolean;
 };
 
 /**
@@ -553,7 +605,7 @@ export type unix_extra_entry = Message<"unix_extra_entry"> & {
  * Use `create(unix_extra_entrySchema)` to create a new message.
  */
 export const unix_extra_entrySchema: GenMessage<unix_extra_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 8);
+  messageDesc(file_sockets, 9);
 
 /**
  * Which directions are shut down: shutdown(2).

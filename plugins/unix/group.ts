@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { STATE } from "../../core/linux/unix_diag.ts";
+import { SOCK, STATE } from "../../core/linux/unix_diag.ts";
 import type { unix_extra_entry, unix_sk_entry } from "../../images/gen/sockets_pb.ts";
+import { nameKey } from "./name.ts";
 import type { Sender } from "./queue.ts";
 
 /** A message that is to wait in a socket. */
@@ -12,6 +13,8 @@ export interface Message {
   readonly bytes: Uint8Array;
   /** Who sent it, where that is known. */
   readonly sender?: Sender;
+  /** The name of the socket that sent it; absent or empty: it has none. */
+  readonly from?: Uint8Array;
 }
 
 /** A socket of the images. */
@@ -22,14 +25,37 @@ export interface SavedSocket {
   readonly queue: readonly Message[];
 }
 
-/** Sockets that are made together. */
+/** Two ends of a connection that a listening socket accepted. */
+export interface Connection {
+  /** The end that was accepted: it has the listening socket's name. */
+  readonly server: SavedSocket;
+  /** The end that connected; absent: it is closed. */
+  readonly client?: SavedSocket;
+}
+
+/** Sockets that are made together, in one task. */
 export type Group =
   /** Connected to each other. */
   | { readonly kind: "pair"; readonly sockets: readonly [SavedSocket, SavedSocket] }
   /** Its peer is closed. */
   | { readonly kind: "widow"; readonly sockets: readonly [SavedSocket] }
   /** Never connected. */
-  | { readonly kind: "single"; readonly sockets: readonly [SavedSocket] };
+  | { readonly kind: "single"; readonly sockets: readonly [SavedSocket] }
+  /** A connection that waits to be accepted by another group's socket. */
+  | {
+    readonly kind: "waiting";
+    readonly sockets: readonly [SavedSocket];
+    readonly listener: SavedSocket;
+  }
+  /** All connections that one socket accepted, and itself unless it is closed. */
+  | {
+    readonly kind: "service";
+    readonly sockets: readonly SavedSocket[];
+    readonly listener?: SavedSocket;
+    readonly connections: readonly Connection[];
+  }
+  /** SOCK_DGRAM sockets that send to each other in any way. */
+  | { readonly kind: "datagrams"; readonly sockets: readonly SavedSocket[] };
 
 /** One that belongs to no group that can be made: why. */
 export interface Misfit {
@@ -42,30 +68,133 @@ export interface Misfit {
 export function groupSockets(
   sockets: readonly SavedSocket[],
 ): { readonly groups: Group[]; readonly misfits: Misfit[] } {
-  const byInode = new Map(sockets.map((socket) => [socket.entry.ino, socket]));
-  const groups: Group[] = [];
-  const misfits: Misfit[] = [];
-  const done = new Set<SavedSocket>();
-  for (const socket of sockets) {
-    if (done.has(socket)) continue;
-    done.add(socket);
-    const { peer, ino, state, name, uflags } = socket.entry;
-    const misfit = (why: string): void => void misfits.push({ socket, why });
-    if (uflags !== 0) misfit("it was connected to something outside of the tree");
-    else if (state === STATE.LISTEN) misfit("it listens, which cannot be restored yet");
-    else if (name.byteLength > 0) misfit("it has a name, which cannot be restored yet");
-    else if (peer === 0) {
-      groups.push({ kind: state === STATE.ESTABLISHED ? "widow" : "single", sockets: [socket] });
+  const grouper = new Grouper(sockets);
+  for (const socket of sockets) grouper.add(socket);
+  return grouper.finish();
+}
+
+/** A service while its connections are found. */
+interface Service {
+  listener?: SavedSocket;
+  readonly connections: Connection[];
+}
+
+class Grouper {
+  readonly #byInode: ReadonlyMap<number, SavedSocket>;
+  readonly #groups: Group[] = [];
+  readonly #misfits: Misfit[] = [];
+  readonly #services = new Map<string, Service>();
+  readonly #listening: ReadonlySet<string>;
+  readonly #datagrams: SavedSocket[] = [];
+  readonly #done = new Set<SavedSocket>();
+
+  constructor(sockets: readonly SavedSocket[]) {
+    this.#byInode = new Map(sockets.map((socket) => [socket.entry.ino, socket]));
+    this.#listening = new Set(
+      sockets.filter(({ entry }) => entry.state === STATE.LISTEN).map(serviceKey),
+    );
+  }
+
+  add(socket: SavedSocket): void {
+    if (this.#done.has(socket)) return;
+    this.#done.add(socket);
+    const { uflags, state, peer, type, name } = socket.entry;
+    if (uflags !== 0) {
+      return this.#misfit(socket, "it was connected to something outside of the tree");
+    }
+    const other = this.#byInode.get(peer);
+    if (peer !== 0 && other === undefined) {
+      return this.#misfit(socket, "its peer is not in the images");
+    }
+    if (type === SOCK.DGRAM) return this.#addDatagram(socket, other);
+    if (state === STATE.LISTEN) {
+      this.#service(socket).listener = socket;
+    } else if (state !== STATE.ESTABLISHED) {
+      this.#groups.push({ kind: "single", sockets: [socket] });
+    } else if (other === undefined) {
+      if (name.byteLength === 0) this.#groups.push({ kind: "widow", sockets: [socket] });
+      else this.#service(socket).connections.push({ server: socket });
+    } else if (other.entry.state === STATE.LISTEN) {
+      this.#groups.push({ kind: "waiting", sockets: [socket], listener: other });
+    } else if (other === socket || other.entry.peer !== socket.entry.ino) {
+      this.#misfit(socket, "its peer is connected to another one");
     } else {
-      const other = byInode.get(peer);
-      if (other === undefined) misfit("its peer is not in the images");
-      else if (other === socket || other.entry.peer !== ino) {
-        misfit("its peer is connected to another one, which cannot be restored yet");
-      } else {
-        done.add(other);
-        groups.push({ kind: "pair", sockets: [socket, other] });
-      }
+      this.#done.add(other);
+      this.#connect(socket, other);
     }
   }
-  return { groups, misfits };
+
+  finish(): { readonly groups: Group[]; readonly misfits: Misfit[] } {
+    for (const { listener, connections } of this.#services.values()) {
+      const ends = connections.flatMap(({ server, client }) =>
+        client ? [server, client] : [server]
+      );
+      const sockets = listener === undefined ? ends : [listener, ...ends];
+      this.#groups.push({ kind: "service", sockets, listener, connections });
+    }
+    if (this.#datagrams.length > 0) {
+      this.#groups.push({ kind: "datagrams", sockets: this.#datagrams });
+    }
+    return { groups: this.#groups, misfits: this.#misfits };
+  }
+
+  #addDatagram(socket: SavedSocket, other: SavedSocket | undefined): void {
+    const { ino } = socket.entry;
+    const plain = isPlain(socket);
+    if (plain && other === undefined && !this.#isReached(ino)) {
+      const widow = socket.extra?.orphan === true;
+      if (widow || socket.queue.length === 0) {
+        this.#groups.push({ kind: widow ? "widow" : "single", sockets: [socket] });
+        return;
+      }
+    }
+    const mutual = other !== undefined && other !== socket && other.entry.peer === ino;
+    if (mutual && plain && isPlain(other) && !this.#isReached(ino, other.entry.ino)) {
+      this.#done.add(other);
+      this.#groups.push({ kind: "pair", sockets: [socket, other] });
+      return;
+    }
+    this.#datagrams.push(socket);
+  }
+
+  /** Whether anybody but these two sends to one of them. */
+  #isReached(ino: number, partner = ino): boolean {
+    return [...this.#byInode.values()].some(({ entry }) =>
+      entry.ino !== ino && entry.ino !== partner && (entry.peer === ino || entry.peer === partner)
+    );
+  }
+
+  /** The end with the name of a listening socket was accepted by it; or else the one that has a name at all. */
+  #connect(one: SavedSocket, other: SavedSocket): void {
+    if (one.entry.name.byteLength === 0 && other.entry.name.byteLength === 0) {
+      this.#groups.push({ kind: "pair", sockets: [one, other] });
+      return;
+    }
+    const ends = [one, other];
+    const server = ends.find((end) => this.#listening.has(serviceKey(end))) ??
+      ends.find(({ entry }) => entry.name.byteLength > 0) as SavedSocket;
+    const client = server === one ? other : one;
+    this.#service(server).connections.push({ server, client });
+  }
+
+  #service(socket: SavedSocket): Service {
+    const key = serviceKey(socket);
+    let service = this.#services.get(key);
+    if (service === undefined) this.#services.set(key, service = { connections: [] });
+    return service;
+  }
+
+  #misfit(socket: SavedSocket, why: string): void {
+    this.#misfits.push({ socket, why });
+  }
+}
+
+/** Whether neither it nor the senders of its messages have a name. */
+function isPlain({ entry, queue }: SavedSocket): boolean {
+  return entry.name.byteLength === 0 && queue.every(({ from }) => !from?.byteLength);
+}
+
+/** What a listening socket and those that it accepted have in common. */
+function serviceKey({ entry: { type, name, nameDir, deleted } }: SavedSocket): string {
+  return `${type} ${nameDir ?? ""} ${deleted === true} ${nameKey(name)}`;
 }

@@ -1,5 +1,5 @@
 import { deepEqual, equal, match } from "@std/assert";
-import { SHUTDOWN, STATE } from "../../core/linux/unix_diag.ts";
+import { SHUTDOWN, SOCK, STATE } from "../../core/linux/unix_diag.ts";
 import { groupSockets } from "./group.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 
@@ -28,4 +28,52 @@ Deno.test("groupSockets() says why a socket cannot be made", () => {
   match(why([1, { peer: 1 }]), /another one/);
   match(why([1, { peer: 2 }], [2, { state: STATE.CLOSE }]), /another one/);
   match(why([1, { uflags: 1 }]), /outside of the tree/);
+});
+
+const NAME = new TextEncoder().encode("\0name");
+const PATH = new TextEncoder().encode("/run/x\0");
+
+/** Kinds and inodes. */
+const shape = (...sockets: Parameters<typeof sampleSocket>[]) =>
+  groupSockets(sockets.map((one) => sampleSocket(...one))).groups
+    .map(({ kind, sockets }) => [kind, ...sockets.map(({ entry }) => entry.ino)]);
+
+Deno.test("groupSockets() puts what was accepted to the socket that listens, server first", () => {
+  const { groups } = groupSockets([
+    sampleSocket(1, { peer: 2, name: NAME }),
+    sampleSocket(2, { peer: 1, name: PATH }),
+    sampleSocket(3, { state: STATE.LISTEN, name: PATH }),
+    sampleSocket(4, { name: PATH, shutdown: SHUTDOWN.BOTH }),
+    sampleSocket(5, { peer: 3 }),
+    sampleSocket(6, { state: STATE.LISTEN, name: PATH, deleted: true }),
+  ]);
+  deepEqual(groups.map(({ kind, sockets }) => [kind, ...sockets.map(({ entry }) => entry.ino)]), [
+    ["waiting", 5],
+    ["service", 3, 2, 1, 4],
+    ["service", 6],
+  ]);
+  const [, service] = groups;
+  equal(service?.kind === "service" && service.connections[0]?.client?.entry.ino, 1);
+});
+
+Deno.test("groupSockets() makes a service of connections whose listening socket is closed", () => {
+  deepEqual(shape([1, { peer: 2, name: NAME }], [2, { peer: 1 }], [3, { name: NAME }]), [
+    ["service", 1, 2, 3],
+  ]);
+});
+
+Deno.test("groupSockets() keeps datagram sockets together that others send to", () => {
+  const type = SOCK.DGRAM;
+  const queue = [{ bytes: new Uint8Array(1) }];
+  deepEqual(shape([1, { type, peer: 2 }], [2, { type, peer: 1 }]), [["pair", 1, 2]]);
+  deepEqual(shape([1, { type, peer: 2 }], [2, { type, peer: 1 }], [3, { type, peer: 1 }]), [
+    ["datagrams", 1, 2, 3],
+  ]);
+  deepEqual(shape([1, { type }, { orphan: true }], [2, { type, state: STATE.CLOSE }]), [
+    ["widow", 1],
+    ["single", 2],
+  ]);
+  deepEqual(shape([1, { type, name: NAME }], [2, { type }, undefined, queue]), [
+    ["datagrams", 1, 2],
+  ]);
 });

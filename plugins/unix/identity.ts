@@ -16,7 +16,9 @@ import { StasisError } from "../../core/errors.ts";
 import type { unix_peer_entry, unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
 
 const UNCHANGED = -1;
-const PR_SET_DUMPABLE = 4;
+const PR_SET_DUMPABLE = 4, PR_SET_SECUREBITS = 28;
+/** `1 << SECURE_NO_SETUID_FIXUP` (`include/uapi/linux/securebits.h`): leaving user 0 takes no capabilities. */
+const SECBIT_NO_SETUID_FIXUP = 4;
 
 /** Room for few groups, and for as many as there can be (NGROUPS_MAX). */
 const GROUP_ROOM = [256, 65536];
@@ -49,7 +51,8 @@ const ERANGE = 34;
 
 /**
  * Adds calls as somebody else: between those that take on the effective user, group and groups of a peer, and
- * those that go back to user 0. Its real and saved ids stay 0, which gets the capabilities back.
+ * those that go back to user 0. The capabilities stay, so that a path can be used which that user cannot reach (any
+ * more). The securebits that see to it are set anew with the credentials.
  *
  * @param peer nobody: the calls are added as they are
  */
@@ -62,6 +65,9 @@ export function planAs<Result>(
   const { uid, gid, groups } = peer;
   const list = new Uint8Array(new Uint32Array(groups).buffer);
   program.call("setgroups", groups.length, groups.length === 0 ? 0 : list);
+  if (uid !== 0) {
+    program.call("prctl", PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+  }
   if (gid !== 0) program.call("setresgid", UNCHANGED, gid, UNCHANGED);
   if (uid !== 0) program.call("setresuid", UNCHANGED, uid, UNCHANGED);
   const result = calls();

@@ -46,9 +46,13 @@ export function loadSockets(
   }
   return files.map(({ id, usk }) => {
     const extra = extras.get(id);
-    const queue = (queues.get(id) ?? []).map((message, index) => {
-      const sender = extra?.senders[index];
-      return sender === undefined || isUnknown(sender) ? message : { ...message, sender };
+    const queue = (queues.get(id) ?? []).map(({ bytes }, index): Message => {
+      const { sender, from } = extra?.messages[index] ?? {};
+      return {
+        bytes,
+        from,
+        sender: sender === undefined || isUnknown(sender) ? undefined : sender,
+      };
     });
     return { entry: usk as unix_sk_entry, extra, queue };
   });

@@ -3,17 +3,40 @@
  *
  * @module
  */
+import { AF_UNIX } from "../../core/linux/socket_ffi.ts";
 
 /** A name as ss(8) and others show it: abstract ones begin with `@`; bytes that are no text are escaped. */
 export function nameText(name: Uint8Array): string {
   if (name.byteLength === 0) return "(none)";
-  const abstract = name[0] === 0;
-  let text = abstract ? "@" : "";
-  // The kernel ends a path with a zero, which belongs to the name (unix_mkname_bsd()).
-  const end = !abstract && name.at(-1) === 0 ? -1 : undefined;
-  for (const byte of name.subarray(abstract ? 1 : 0, end)) {
+  let text = name[0] === 0 ? "@" : "";
+  for (const byte of name[0] === 0 ? name.subarray(1) : withoutEnd(name)) {
     const plain = byte > 0x20 && byte < 0x7f && byte !== 0x5c;
     text += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`;
   }
   return text;
+}
+
+/** The path of a name; undefined if it is abstract, or none. @throws {TypeError} if it is no UTF-8 */
+export function pathOf(name: Uint8Array): string | undefined {
+  if (name.byteLength === 0 || name[0] === 0) return undefined;
+  return new TextDecoder("utf-8", { fatal: true }).decode(withoutEnd(name));
+}
+
+/** A path up to the zero that may end it: the kernel adds one (unix_mkname_bsd() of `net/unix/af_unix.c`). */
+function withoutEnd(name: Uint8Array): Uint8Array {
+  const end = name.indexOf(0);
+  return end < 0 ? name : name.subarray(0, end);
+}
+
+/** The address of a name, struct sockaddr_un. */
+export function sockaddr(name: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(2 + name.byteLength);
+  bytes[0] = AF_UNIX;
+  bytes.set(name, 2);
+  return bytes;
+}
+
+/** A name as the key of a map. */
+export function nameKey(name: Uint8Array): string {
+  return name[0] === 0 ? name.toHex() : withoutEnd(name).toHex();
 }

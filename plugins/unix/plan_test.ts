@@ -3,15 +3,18 @@ import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { SHUTDOWN, SOCK, STATE } from "../../core/linux/unix_diag.ts";
 import type { Group } from "./group.ts";
-import { planGroup } from "./plan.ts";
+import { planGroup, planWaiting } from "./plan.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 
-const LIMITS = { force: true, send: 212992, receive: 212992 };
+const MEANS = {
+  limits: { force: true, send: 212992, receive: 212992 },
+  service: () => 90,
+};
 
 /** The calls of a group, without those that only set what a socket has anyway. */
 function callsOf(group: Group): string[] {
   const program = new SyscallProgram("test");
-  const made = planGroup(program, group, LIMITS);
+  const made = planGroup(program, group, MEANS);
   deepEqual([...made.keys()], group.sockets.map(({ entry }) => entry.id));
   return program.calls.map((call) => formatCall(call)).filter((text) =>
     !/SO_(SND|RCV)BUF/.test(text)
@@ -55,8 +58,9 @@ Deno.test("planGroup() closes a peer that was closed when it has sent", () => {
 Deno.test("planGroup() makes a pair as who made it before, and gets root's ids back", () => {
   const peer = { pid: 5, uid: 1000, gid: 100, groups: [7] };
   const pair = [sampleSocket(1, { peer: 2 }, { peer }), sampleSocket(2, { peer: 1 })] as const;
-  deepEqual(callsOf({ kind: "pair", sockets: pair }).slice(0, 7), [
+  deepEqual(callsOf({ kind: "pair", sockets: pair }).slice(0, 8), [
     "setgroups(1, {4 bytes})",
+    "prctl(PR_SET_SECUREBITS, 0x4, 0, 0, 0)",
     "setresgid(-1, 100, -1)",
     "setresuid(-1, 1000, -1)",
     "socketpair(AF_UNIX, SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0, [ends])",
@@ -79,5 +83,83 @@ Deno.test("planGroup() makes a socket without a peer", () => {
   deepEqual(callsOf({ kind: "single", sockets: [sampleSocket(1, { state: STATE.CLOSE })] }), [
     "socket(AF_UNIX, SOCK_STREAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0)",
     "fcntl($0, F_SETFL, 0)",
+  ]);
+});
+
+const PATH = new TextEncoder().encode("/run/x\0");
+
+Deno.test("planGroup() connects through the socket that listens, as who was connected", () => {
+  const peer = { pid: 5, uid: 0, gid: 0, groups: [] };
+  const listener = sampleSocket(1, {
+    state: STATE.LISTEN,
+    name: PATH,
+    backlog: 3,
+    flags: O.NONBLOCK,
+    filePerms: { $typeName: "file_perms_entry", mode: 0o140640, uid: 7, gid: 8 },
+  });
+  const server = sampleSocket(2, { peer: 3, name: PATH, flags: O.NONBLOCK }, { peer }, [
+    message(4),
+  ]);
+  const client = sampleSocket(3, { peer: 2, flags: O.NONBLOCK });
+  const group: Group = {
+    kind: "service",
+    sockets: [listener, server, client],
+    listener,
+    connections: [{ server, client }],
+  };
+  const program = new SyscallProgram("test");
+  equal(planGroup(program, group, MEANS).size, 3);
+  const calls = program.calls.map((call) => formatCall(call)).filter((text) =>
+    !/SO_|^socket/.test(text)
+  );
+  deepEqual(calls, [
+    'unlink("/run/x")',
+    "umask(00)",
+    "fchmod($0, 416)",
+    "bind($0, {/run/x}, 9)",
+    "fchmod($0, 511)",
+    "umask($2)",
+    'lchown("/run/x", 7, 8)',
+    "listen($0, 3)",
+    "setgroups(0, NULL)",
+    "connect($9, {/run/x}, 9)",
+    "accept4($0, NULL, NULL, SOCK_NONBLOCK|SOCK_CLOEXEC)",
+    "sendto($9, {4 bytes}, 4, MSG_DONTWAIT|MSG_NOSIGNAL, NULL, 0)",
+  ]);
+});
+
+Deno.test("planGroup() gives a deleted name where nobody sees it", () => {
+  const socket = sampleSocket(1, {
+    state: STATE.CLOSE,
+    name: new TextEncoder().encode("/a//b/x\0"),
+    deleted: true,
+    flags: O.NONBLOCK,
+  });
+  const calls = callsOf({ kind: "single", sockets: [socket] });
+  const made = calls.slice(calls.findIndex((text) => text.startsWith("mkdirat")), -3);
+  deepEqual(made, [
+    'mkdirat($4, "a", 493)',
+    'mkdirat($4, "a/b", 493)',
+    "fchdir($4)",
+    'chroot(".")',
+    "bind($0, {/a//b/x}, 10)",
+    "fchdir($1)",
+    'chroot(".")',
+    'openat($4, "a/b/x", O_CLOEXEC|O_PATH, 00)',
+    "dup3($13, 90, O_CLOEXEC)",
+    'unlinkat($4, "a/b/x", 0)',
+  ]);
+});
+
+Deno.test("planWaiting() connects as who waited, to a deleted file through its descriptor", () => {
+  const listener = sampleSocket(1, { state: STATE.LISTEN, name: PATH, deleted: true });
+  const connector = { pid: 5, uid: 1000, gid: 0, groups: [] };
+  const socket = sampleSocket(2, { peer: 1, flags: O.NONBLOCK }, { connector });
+  const program = new SyscallProgram("test");
+  planWaiting(program, 77, { kind: "waiting", sockets: [socket], listener }, MEANS);
+  deepEqual(program.calls.map((call) => formatCall(call)).slice(2, 5), [
+    "setresuid(-1, 1000, -1)",
+    "connect(77, {/proc/self/fd/90}, 18)",
+    "setresuid(-1, 0, -1)",
   ]);
 });

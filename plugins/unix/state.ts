@@ -10,6 +10,7 @@ import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_di
 import type { unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
 import { readPeer } from "./identity.ts";
 import { optionProblem, readOptions, type SocketOptions } from "./options.ts";
+import { findPlace, type SocketPlace } from "./place.ts";
 import { isUnknown, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
 
 /** What is read of a socket. */
@@ -19,6 +20,8 @@ export interface SocketState {
   /** What to do about it. */
   readonly hint?: string;
   readonly options: SocketOptions;
+  /** The file behind its name. */
+  readonly place: SocketPlace;
   /** Who made the other end. */
   readonly peer: MessageInitShape<typeof unix_peer_entrySchema> | undefined;
   /** The peer closed without having read everything: ECONNRESET waits. */
@@ -46,7 +49,11 @@ export function readState(
   const ready = pollNow(fd);
   const reset = (ready & POLL.ERR) !== 0 && socket.type !== SOCK.DGRAM &&
     socket.shutdown === SHUTDOWN.BOTH;
-  const state = { options, peer, reset, queue: [] };
+  const place = findPlace(fd, socket.name);
+  const state = { options, place, peer, reset, queue: [] };
+  if (place.problem !== undefined) {
+    return { ...state, problem: place.problem, hint: "close it before the checkpoint" };
+  }
   const option = optionProblem(fd);
   if (option !== undefined) {
     return { ...state, problem: option, hint: "take it away before the checkpoint" };
@@ -69,9 +76,6 @@ function messageProblem(
   if (queue.some(({ descriptors }) => descriptors > 0)) {
     const problem = "has descriptors of open files waiting in its queue (SCM_RIGHTS)";
     return { problem, hint: LATER };
-  }
-  if (queue.some(({ from }) => from.byteLength > 0)) {
-    return { problem: "has messages in its queue from a socket with a name", hint: LATER };
   }
   const stranger = queue.find(({ sender }) =>
     sender !== undefined && !isUnknown(sender) && !pids.has(sender.pid)

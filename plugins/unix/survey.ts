@@ -5,7 +5,7 @@
  */
 import type { Problem } from "../../core/errors.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
-import { nameText } from "./name.ts";
+import { nameKey, nameText } from "./name.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 
@@ -15,8 +15,19 @@ export interface Surroundings {
   readonly sockets: ReadonlyMap<number, UnixSocket>;
   /** The inodes of those that the tree has and that are saved. */
   readonly inside: ReadonlySet<number>;
+  /** Of each that waits to be accepted: the inode of the listening one. */
+  readonly waiting: ReadonlyMap<number, number>;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
+}
+
+/** Of each socket that waits to be accepted: the inode of the listening one. */
+export function findWaiting(sockets: ReadonlyMap<number, UnixSocket>): Map<number, number> {
+  const waiting = new Map<number, number>();
+  for (const { ino, waiting: clients } of sockets.values()) {
+    for (const client of clients) if (client !== 0) waiting.set(client, ino);
+  }
+  return waiting;
 }
 
 /** One descriptor of a socket. */
@@ -30,59 +41,87 @@ export interface SocketDescriptor {
 /** Says why a socket cannot be saved; undefined if it can. */
 export function socketProblem(
   { fd, ino, inFlight }: SocketDescriptor,
-  { sockets, inside, holders }: Surroundings,
+  surroundings: Surroundings,
 ): Finding | undefined {
-  const what = `its descriptor ${fd} (socket:[${ino}])`;
+  const { sockets, holders } = surroundings;
+  const what = `its descriptor ${fd} (socket:[${ino}]) is a unix socket`;
   const external =
-    `name it with --external 'socket:[${ino}]', and at restore what stands in for it ` +
-    "with --inherit-fd";
+    `name it with --external 'socket:[${ino}]', and at restore what stands in for it with --inherit-fd`;
   const socket = sockets.get(ino);
   if (socket === undefined) {
     return {
-      what: `${what} is a unix socket of another network namespace`,
+      what: `${what} of another network namespace`,
       hint: `close it before the checkpoint, or ${external}`,
     };
   }
   const [holder] = holders(ino);
   if (holder !== undefined) {
     return {
-      what: `${what} is a unix socket that task ${holder} outside of the tree has open too`,
+      what: `${what} that task ${holder} outside of the tree has open too`,
       hint: `checkpoint both together, or ${external}`,
     };
   }
   if (inFlight > 0) {
     return {
-      what:
-        `${what} is a unix socket with descriptors of open files waiting in its queue (SCM_RIGHTS)`,
+      what: `${what} with descriptors of open files waiting in its queue (SCM_RIGHTS)`,
       hint: "they cannot be saved yet: try again when the program has received them",
     };
   }
-  if (socket.state === STATE.LISTEN || socket.name.byteLength > 0) {
+  const found = socket.state === STATE.LISTEN
+    ? listenProblem(socket, surroundings)
+    : surroundings.waiting.has(ino) || isUnaccepted(socket)
+    ? waitProblem(socket, surroundings)
+    : peerProblem(socket, external, surroundings);
+  return found === undefined ? undefined : { what: `${what} ${found.what}`, hint: found.hint };
+}
+
+const ACCEPT = "try again when the program has accepted it";
+
+/** What waits to be accepted must be connected again by somebody of the tree. */
+function listenProblem({ waiting }: UnixSocket, { inside }: Surroundings): Finding | undefined {
+  const stranger = waiting.find((client) => !inside.has(client));
+  if (stranger === undefined) return undefined;
+  return {
+    what: stranger === 0
+      ? "with a connection waiting to be accepted whose other end is closed"
+      : `with a connection waiting to be accepted from outside of the tree (socket:[${stranger}])`,
+    hint: ACCEPT,
+  };
+}
+
+/** A peer that closed has shut down both directions; one that has not accepted yet has none. */
+function isUnaccepted({ type, peer, shutdown }: UnixSocket): boolean {
+  return peer === 0 && type !== SOCK.DGRAM && shutdown !== SHUTDOWN.BOTH;
+}
+
+function waitProblem(
+  { ino, sendQueue }: UnixSocket,
+  { sockets, inside, waiting }: Surroundings,
+): Finding | undefined {
+  const listener = sockets.get(waiting.get(ino) ?? 0);
+  if (listener === undefined || !inside.has(listener.ino)) {
+    const name = listener === undefined ? "" : ` (${nameText(listener.name)})`;
     return {
-      what: `${what} is a unix socket with the name ${nameText(socket.name)}`,
-      hint:
-        `sockets with names cannot be saved yet: close it before the checkpoint, or ${external}`,
+      what: `whose connection waits to be accepted outside of the tree${name}`,
+      hint: ACCEPT,
     };
   }
-  return peerProblem(socket, what, external, { sockets, inside, holders });
+  // It lies in a socket that nobody has a descriptor of.
+  if (sendQueue > 0) {
+    return {
+      what: "that has sent something to a connection that is not accepted yet",
+      hint: ACCEPT,
+    };
+  }
+  return undefined;
 }
 
 function peerProblem(
-  socket: UnixSocket,
-  what: string,
+  { ino, type, peer = 0 }: UnixSocket,
   external: string,
   { sockets, inside, holders }: Surroundings,
 ): Finding | undefined {
-  const { ino, type, peer, shutdown } = socket;
-  if (peer === undefined) return undefined;
-  if (peer === 0) {
-    // A peer that closed has shut down both directions; one that has not accepted yet has none.
-    if (type === SOCK.DGRAM || shutdown === SHUTDOWN.BOTH) return undefined;
-    return {
-      what: `${what} is a unix socket whose connection waits to be accepted`,
-      hint: "try again when it has been",
-    };
-  }
+  if (peer === 0) return undefined;
   const other = sockets.get(peer);
   if (!inside.has(peer)) {
     const [holder] = holders(peer);
@@ -92,22 +131,52 @@ function peerProblem(
     return holder === undefined
       ? {
         what:
-          `${what} is a unix socket whose other end${name} nobody has open that can be seen: it ` +
-          "waits in a queue, or is held in another pid namespace",
+          `whose other end${name} nobody has open that can be seen: it waits in a queue, or is held in ` +
+          "another pid namespace",
         hint: external,
       }
       : {
-        what:
-          `${what} is a unix socket whose other end${name} is outside of the tree: task ${holder} has it`,
+        what: `whose other end${name} is outside of the tree: task ${holder} has it`,
         hint: `checkpoint both together, or ${external}`,
       };
   }
-  if (other?.peer !== ino) {
+  if (type !== SOCK.DGRAM && other?.peer !== ino) {
     return {
-      what:
-        `${what} is a unix socket that sends to socket:[${peer}], which does not send back to it`,
-      hint: "such sockets cannot be saved yet: close it before the checkpoint",
+      what: `that is connected to socket:[${peer}], which is connected to another one`,
+      hint: "try again",
     };
   }
   return undefined;
+}
+
+/**
+ * Why messages cannot come back from the sockets that sent them: what recvfrom(2) tells is the name of the sending
+ * socket, so that must be there, and free to send.
+ *
+ * @param names the names of the senders of what waits in it; empty ones have none
+ */
+export function senderProblem(
+  { ino, type, name, peer = 0 }: UnixSocket,
+  names: readonly Uint8Array[],
+  { sockets, inside }: Surroundings,
+): string | undefined {
+  // The other end of a connection has its name, whatever that is.
+  if (type !== SOCK.DGRAM || names.length === 0) return undefined;
+  const other = sockets.get(peer);
+  const known = new Set<string>();
+  if (other?.peer === ino && peer !== ino) known.add(nameKey(other.name));
+  else {
+    const all = [...inside].flatMap((one) => sockets.get(one) ?? []);
+    // One without a name is reached by its former partner alone.
+    const partner = name.byteLength === 0 ? all.find((one) => one.peer === ino) : undefined;
+    if (partner === undefined) known.add("");
+    for (const one of partner === undefined ? all : [partner]) known.add(nameKey(one.name));
+  }
+  const stranger = names.find((from) => !known.has(nameKey(from)));
+  return stranger === undefined
+    ? undefined
+    : `has a message in its queue from a socket with the name ${
+      nameText(stranger)
+    }, which cannot send to it ` +
+      "again";
 }

@@ -1,6 +1,6 @@
 import { equal, match, ok } from "@std/assert";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
-import { socketProblem, type Surroundings } from "./survey.ts";
+import { findWaiting, senderProblem, socketProblem, type Surroundings } from "./survey.ts";
 
 /** Sockets 1 and 2 are a pair; others as given. */
 function surroundings(
@@ -24,7 +24,7 @@ function surroundings(
     });
   }
   const holders = (ino: number) => held[ino] === undefined ? [] : [held[ino]];
-  return { sockets, inside: new Set(inside), holders };
+  return { sockets, inside: new Set(inside), waiting: findWaiting(sockets), holders };
 }
 
 const what = (all: Surroundings, inFlight = 0): string | undefined =>
@@ -58,14 +58,51 @@ Deno.test("socketProblem() says what nobody can save", () => {
     /task 55 outside of the tree has open too/,
   );
   match(what(surroundings({}), 2) ?? "", /SCM_RIGHTS/);
-  match(what(surroundings({ 1: { peer: 0 } }, [1])) ?? "", /waits to be accepted/);
-  match(what(surroundings({ 2: { peer: 5 } })) ?? "", /does not send back/);
-  const { inside, holders } = surroundings({});
-  match(what({ sockets: new Map(), inside, holders }) ?? "", /another network namespace/);
+  match(what(surroundings({ 1: { peer: 0 } }, [1])) ?? "", /waits to be accepted outside/);
+  match(what(surroundings({ 2: { peer: 5 } })) ?? "", /connected to another one/);
+  match(what({ ...surroundings({}), sockets: new Map() }) ?? "", /another network namespace/);
 });
 
 Deno.test("socketProblem() has a hint for everything", () => {
   for (const all of [surroundings({}, [1]), surroundings({ 1: { peer: 0 } }, [1])]) {
     ok(socketProblem({ fd: 7, ino: 1, inFlight: 0 }, all)?.hint !== undefined);
   }
+});
+
+/** Socket 1 listens, and 2 waits to be accepted. */
+function service(client: Partial<UnixSocket> = {}, inside: number[] = [1, 2]): Surroundings {
+  const listening = { state: STATE.LISTEN, peer: undefined, waiting: [2], receiveQueue: 1 };
+  return surroundings({ 1: listening, 2: { peer: 0, ...client } }, inside);
+}
+
+Deno.test("socketProblem() has nothing against a connection that waits within the tree", () => {
+  for (const ino of [1, 2]) equal(socketProblem({ fd: 3, ino, inFlight: 0 }, service()), undefined);
+});
+
+Deno.test("socketProblem() says which connections that wait cannot be made again", () => {
+  const of = (ino: number, all: Surroundings) =>
+    socketProblem({ fd: 3, ino, inFlight: 0 }, all)?.what ?? "";
+  match(of(2, service({ sendQueue: 768 })), /has sent something/);
+  match(of(1, service({}, [1])), /from outside of the tree \(socket:\[2\]\)/);
+  match(of(2, service({}, [2])), /waits to be accepted outside/);
+  match(of(1, surroundings({ 1: { state: STATE.LISTEN, waiting: [0] } })), /other end is closed/);
+});
+
+Deno.test("senderProblem() lets come back what the peer or a socket with that name can send", () => {
+  const name = new TextEncoder().encode("\0one");
+  const other = new TextEncoder().encode("\0two");
+  const none = new Uint8Array(0);
+  const all = (changes: Parameters<typeof surroundings>[0]) => {
+    const dgram = { type: SOCK.DGRAM };
+    const made = surroundings({ 1: { ...dgram, ...changes[1] }, 2: { ...dgram, ...changes[2] } });
+    const problem = (...names: Uint8Array[]) =>
+      senderProblem(made.sockets.get(1) as UnixSocket, names, made);
+    return problem;
+  };
+  const pair = all({ 2: { name } });
+  equal(pair(name, name), undefined);
+  match(pair(name, none) ?? "", /cannot send to it/);
+  const server = all({ 1: { name: other, peer: undefined }, 2: { name, peer: undefined } });
+  equal(server(name, none), undefined);
+  match(server(new TextEncoder().encode("\0three")) ?? "", /@three/);
 });

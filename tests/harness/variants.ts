@@ -79,8 +79,10 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   tls_bases: [[]],
   tree_many: [["30"], ["20", "1"]],
   tree_sessions: [[]],
+  unix_datagrams: [[]],
   unix_options: [[]],
   unix_pairs: [["stream"], ["dgram"], ["seqpacket"]],
+  unix_service: [["stream"], ["seqpacket"]],
   zombies: [[]],
 };
 

@@ -57,6 +57,8 @@ for (
     ["tree_sessions"],
     ["unix_pairs", "seqpacket"],
     ["unix_options"],
+    ["unix_service", "stream"],
+    ["unix_datagrams"],
   ] as const
 ) {
   Deno.test({

@@ -22,6 +22,7 @@ const TARGETS: readonly { name: string; args: readonly string[]; ignore?: RegExp
   { name: "mem_memfd", args: [] },
   { name: "tree_many", args: ["6"] },
   { name: "unix_pairs", args: ["stream"] },
+  { name: "unix_service", args: ["seqpacket"] },
 ];
 
 /** Runs a checkpoint that must fail, and sees to it that the subject has not noticed. */

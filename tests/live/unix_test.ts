@@ -87,6 +87,8 @@ for (
     ["urgent", /urgent data/],
     ["error", /messages behind an error/],
     ["filter", /filter attached/],
+    ["unread", /has sent something to a connection that is not accepted yet/],
+    ["hasty", /waiting to be accepted whose other end is closed/],
   ] as const
 ) {
   Deno.test(`a socket with ${mode} is refused with the reason, and left alone`, async (t) => {
@@ -157,6 +159,47 @@ Deno.test("a socket whose other end is outside is refused, or given anew if the 
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("a restore finds out whose names are taken, and does nothing then", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("unix_service", { args: ["stream"] });
+  await checkpoint(subject.pid, images);
+  const path = `${subject.cwd}/absolute`;
+  const refused = async (reason: RegExp) => {
+    await assert.rejects(restore(images.directory), (error: StasisError) => {
+      assert.equal(error.code, "conflict");
+      assert.equal(error.problems.length, 1, JSON.stringify(error.problems));
+      assert.match(error.problems[0]?.what ?? "", reason);
+      return true;
+    });
+  };
+  await Deno.remove(path);
+  {
+    using _other = Deno.listen({ transport: "unix", path });
+    await refused(/\/absolute of socket:.* is taken by another socket/);
+  }
+  await Deno.remove(path).catch(() => {});
+  await Deno.writeTextFile(path, "mine");
+  await refused(/\/absolute, the name of socket:.*, is another file now/);
+  assert.equal(await Deno.readTextFile(path), "mine");
+  await Deno.remove(path);
+  {
+    const bind = `use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0);
+      bind(S, pack_sockaddr_un("\\0service-${subject.pid}")) or die; $| = 1; print "x"; <STDIN>`;
+    const child = new Deno.Command("perl", { args: ["-e", bind], stdin: "piped", stdout: "piped" })
+      .spawn();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    await refused(/the name @service-\d+ of socket:.* is taken/);
+    await child.stdin.close();
+    await reader.cancel();
+    await child.status;
+  }
+  // The file that is missing by now is made anew.
+  const tree = await restore(images.directory);
+  await subject.expectPass();
+  await tree.wait();
 });
 
 /** The descriptors of this process that are sockets. */

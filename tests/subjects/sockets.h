@@ -5,6 +5,7 @@
 #include "files.h"
 
 #include <poll.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -109,6 +110,95 @@ static inline void check_peer(const char *name, int fd, struct ucred want)
 
 	check(got.pid == want.pid && got.uid == want.uid && got.gid == want.gid, name,
 	      "task %d uid %u gid %u instead of %d %u %u", got.pid, got.uid, got.gid, want.pid, want.uid, want.gid);
+}
+
+/* A name: a path, or an abstract one behind `@` that has the process's id in it. */
+struct name {
+	struct sockaddr_un addr;
+	socklen_t len;
+};
+
+static inline struct name make_name(const char *text)
+{
+	struct name name = { .addr = { .sun_family = AF_UNIX } };
+	size_t size = sizeof(name.addr.sun_path);
+
+	if (text[0] == '@') {
+		int n = snprintf(name.addr.sun_path + 1, size - 1, "%s-%d", text + 1, getpid());
+		name.len = offsetof(struct sockaddr_un, sun_path) + 1 + n;
+	} else {
+		snprintf(name.addr.sun_path, size, "%s", text);
+		name.len = offsetof(struct sockaddr_un, sun_path) + strlen(text) + 1;
+	}
+	return name;
+}
+
+static inline int new_socket(int type)
+{
+	int fd = socket(AF_UNIX, type, 0);
+
+	if (fd < 0)
+		die("socket");
+	return fd;
+}
+
+static inline void bind_to(int fd, const struct name *name)
+{
+	if (bind(fd, (const struct sockaddr *)&name->addr, name->len))
+		die("bind to %s", name->addr.sun_path + !name->addr.sun_path[0]);
+}
+
+static inline void connect_to(int fd, const struct name *name)
+{
+	if (connect(fd, (const struct sockaddr *)&name->addr, name->len))
+		die("connect to %s", name->addr.sun_path + !name->addr.sun_path[0]);
+}
+
+static inline int accept_from(int fd)
+{
+	int accepted = accept(fd, NULL, NULL);
+
+	if (accepted < 0)
+		die("accept");
+	return accepted;
+}
+
+static inline bool is_name(const struct sockaddr_un *addr, socklen_t len, const struct name *want)
+{
+	socklen_t none = sizeof(sa_family_t);
+
+	if (!want)
+		return len <= none;
+	return len == want->len && !memcmp(addr, &want->addr, len);
+}
+
+/* What getsockname(2) and getpeername(2) say; NULL for no name. */
+static inline void check_names(const char *what, int fd, const struct name *own, const struct name *peer)
+{
+	struct sockaddr_un addr = { 0 };
+	socklen_t len = sizeof(addr);
+	char with[96];
+
+	snprintf(with, sizeof(with), "%s: own name", what);
+	int result = getsockname(fd, (struct sockaddr *)&addr, &len);
+	check(result == 0 && is_name(&addr, len, own), with, "%d, %u bytes, %s", result, (unsigned)len,
+	      addr.sun_path + !addr.sun_path[0]);
+	snprintf(with, sizeof(with), "%s: peer's name", what);
+	len = sizeof(addr);
+	result = getpeername(fd, (struct sockaddr *)&addr, &len);
+	check(result == 0 && is_name(&addr, len, peer), with, "%d, %u bytes, %s", result, (unsigned)len,
+	      addr.sun_path + !addr.sun_path[0]);
+}
+
+/* A message, and the name of the socket that sent it; NULL for no name. */
+static inline void check_from(const char *what, int fd, size_t size, int seed, const struct name *from)
+{
+	struct sockaddr_un addr = { 0 };
+	socklen_t len = sizeof(addr);
+	ssize_t n = recvfrom(fd, message_bytes, sizeof(message_bytes), MSG_DONTWAIT, (struct sockaddr *)&addr, &len);
+
+	check(n == (ssize_t)size && bytes_are(message_bytes, size, seed) && is_name(&addr, len, from), what,
+	      "%zd bytes instead of %zu, from %s", n, size, addr.sun_path + !addr.sun_path[0]);
 }
 
 /* Receives one byte with the credentials of who sent it. */

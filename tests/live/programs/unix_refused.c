@@ -1,7 +1,7 @@
 /*
  * Holds unix sockets of which one cannot be saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unix_refused rights|urgent|error|filter|empty
+ * Usage: unix_refused rights|urgent|error|filter|empty|unread|hasty
  *        unix_refused outside PATH   connected to a socket of somebody else
  */
 #include "../../subjects/sockets.h"
@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 	struct ends pair = make_pair(!strcmp(what, "error") || !strcmp(what, "empty") ? SOCK_SEQPACKET : SOCK_STREAM);
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	char byte = 'b';
-	int outside = -1;
+	int outside = -1, listener = -1;
 
 	subject_init();
 	send_data(pair.b, 100, 1);
@@ -48,6 +48,17 @@ int main(int argc, char **argv)
 		send_data(pair.a, 5, 2);
 		send_data(pair.a, 0, 3);
 		send_data(pair.a, 6, 4);
+	} else if (!strcmp(what, "unread") || !strcmp(what, "hasty")) {
+		struct name queue = make_name("@refused");
+		listener = new_socket(SOCK_STREAM);
+		bind_to(listener, &queue);
+		if (listen(listener, 5))
+			die("listen");
+		int client = new_socket(SOCK_STREAM);
+		connect_to(client, &queue);
+		send_data(client, 20, 5);
+		if (!strcmp(what, "hasty"))
+			close(client);
 	} else if (!strcmp(what, "outside")) {
 		snprintf(name.sun_path, sizeof(name.sun_path), "%s", arg(argc, argv, 2, ""));
 		outside = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -74,6 +85,8 @@ int main(int argc, char **argv)
 		check_received("empty", pair.b, 0, 3);
 		check_received("last", pair.b, 6, 4);
 	}
+	if (listener >= 0)
+		check_received("what was sent before it was accepted", accept_from(listener), 20, 5);
 	if (outside >= 0)
 		check(recv(outside, data, 200, 0) == 5 && !memcmp(data, "hello", 5), "from outside", "others");
 	finish();

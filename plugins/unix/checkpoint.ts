@@ -1,0 +1,253 @@
+/**
+ * The checkpoint's hooks of the plugin `unix`.
+ *
+ * @module
+ */
+import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside.ts";
+import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
+import { type Problem, StasisError } from "../../core/errors.ts";
+import { O } from "../../core/linux/fcntl.ts";
+import { openPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
+import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
+import { readUnixSockets } from "../../core/linux/sock_diag.ts";
+import { SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import type {
+  CheckpointHooks,
+  CheckpointSession,
+  DescriptorDump,
+  FileImage,
+} from "../../core/plugin.ts";
+import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import { SK_QUEUES } from "../../images/kinds/files.ts";
+import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
+import { CostMeter, hiddenMessages } from "./hidden.ts";
+import { commonIdentity } from "./holders.ts";
+import { isUnknown } from "./queue.ts";
+import { LATER, readState, type SocketState } from "./state.ts";
+import { findWaiting, senderProblem, socketProblem, type Surroundings } from "./survey.ts";
+
+/** The sockets of the tree at one look. */
+interface Look {
+  readonly surroundings: Surroundings;
+  /** What is read of each when the tree stands still. */
+  readonly states: ReadonlyMap<number, SocketState>;
+  /** The tasks that have each. */
+  readonly holders: ReadonlyMap<number, readonly Task[]>;
+  /** Those whose problem has been told: one that many tasks have is told once. */
+  readonly told: Set<number>;
+}
+
+const NOTHING: Look = {
+  surroundings: { sockets: new Map(), inside: new Set(), waiting: new Map(), holders: () => [] },
+  states: new Map(),
+  holders: new Map(),
+  told: new Set(),
+};
+
+/** The hooks of one checkpoint. */
+export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
+  const { writer, options } = session;
+  const outside = outsideHolders(writer);
+  const protocols = new Map<string, string>();
+  let seen = NOTHING;
+
+  const isUnix = (descriptor: Descriptor): boolean => {
+    if (descriptor.link.kind !== "socket") return false;
+    const { text } = descriptor.link;
+    let protocol = protocols.get(text);
+    if (protocol === undefined) {
+      protocol = readSocketProtocol(descriptor.pid, descriptor.fd);
+      if (protocol === undefined) return false;
+      protocols.set(text, protocol);
+    }
+    return protocol.startsWith("UNIX");
+  };
+  const claims = (descriptor: Descriptor): boolean =>
+    isUnix(descriptor) && !isNamedExternal(options, descriptor);
+
+  return {
+    survey({ tasks, frozen, problem }) {
+      seen = NOTHING;
+      const descriptors = new Map<number, Descriptor>();
+      const holders = new Map<number, Task[]>();
+      for (const task of tasks) {
+        for (const descriptor of task.descriptors) {
+          if (!claims(descriptor)) continue;
+          const ino = inodeOf(descriptor);
+          const known = holders.get(ino);
+          if (known === undefined) holders.set(ino, [task]);
+          else if (known.at(-1) !== task) known.push(task);
+          if (!descriptors.has(ino)) descriptors.set(ino, descriptor);
+        }
+      }
+      if (descriptors.size === 0) return;
+      const sockets = readUnixSockets(descriptors.keys());
+      const inside = new Set(descriptors.keys());
+      const peers = [...inside].map((ino) => sockets.get(ino)?.peer ?? 0)
+        .filter((peer) => peer !== 0 && !inside.has(peer));
+      outside.look(tasks, peers.map(linkText));
+      const surroundings: Surroundings = {
+        sockets,
+        inside,
+        waiting: findWaiting(sockets),
+        holders: (ino) => outside.behind(linkText(ino)),
+      };
+      const states = frozen ? readStates(descriptors, sockets, tasks) : new Map();
+      seen = { surroundings, states, holders, told: new Set() };
+      if (missesMessages(sockets, states)) {
+        problem({
+          what:
+            "an empty message waits in one of its unix sockets that was looked at before (MSG_PEEK, or " +
+            "an earlier checkpoint), and cannot be found any more",
+          hint: LATER,
+        });
+      }
+    },
+    descriptors: [{
+      kind: "unix socket",
+      claims,
+      survey(descriptor) {
+        const ino = inodeOf(descriptor);
+        if (seen.told.has(ino)) return undefined;
+        const { fd, info } = descriptor;
+        const found = socketProblem({ fd, ino, inFlight: info.scmFds ?? 0 }, seen.surroundings) ??
+          stateProblem(fd, ino, seen);
+        if (found !== undefined) seen.told.add(ino);
+        return found;
+      },
+      dump: (context) => dumpSocket(session, context, seen),
+    }],
+  };
+}
+
+function readStates(
+  descriptors: ReadonlyMap<number, Descriptor>,
+  sockets: ReadonlyMap<number, UnixSocket>,
+  tasks: readonly Task[],
+): Map<number, SocketState> {
+  const pids = new Set(tasks.map(({ pid }) => pid));
+  const states = new Map<number, SocketState>();
+  for (const [ino, { pid, fd }] of descriptors) {
+    const socket = sockets.get(ino);
+    if (socket === undefined) continue;
+    using pidfd = openPidfd(pid);
+    using duplicate = takeDescriptor(pidfd, pid, fd);
+    states.set(ino, readState(duplicate.fd, socket, pids));
+  }
+  return states;
+}
+
+/** What only a look at the socket itself tells. */
+function stateProblem(
+  fd: number,
+  ino: number,
+  { states, surroundings, holders }: Look,
+): Omit<Problem, "plugin" | "pid"> | undefined {
+  const state = states.get(ino);
+  const socket = surroundings.sockets.get(ino);
+  if (state === undefined || socket === undefined) return undefined;
+  const what = (text: string): string =>
+    `its descriptor ${fd} (socket:[${ino}]) is a unix socket that ${text}`;
+  if (state.problem !== undefined) return { what: what(state.problem), hint: state.hint };
+  const sender = senderProblem(socket, state.queue.map(({ from }) => from), surroundings);
+  if (sender !== undefined) return { what: what(sender), hint: LATER };
+  const waits = surroundings.waiting.has(ino);
+  if (waits && commonIdentity(holders.get(ino) ?? []) === undefined) {
+    return {
+      what: what(
+        "waits to be accepted, and is held by different users: who connected it is not known",
+      ),
+      hint: "try again when the program has accepted it",
+    };
+  }
+  return undefined;
+}
+
+function dumpSocket(
+  { writer, requirePlugin }: CheckpointSession,
+  { descriptor, id, fown }: DescriptorDump,
+  { surroundings, states, holders }: Look,
+): FileImage {
+  const ino = inodeOf(descriptor);
+  const socket = surroundings.sockets.get(ino);
+  const state = states.get(ino);
+  if (socket === undefined || state === undefined) {
+    throw new StasisError("internal", `socket:[${ino}] was not looked at`);
+  }
+  for (const { bytes } of state.queue) {
+    writer.append(SK_QUEUES, null, { idFor: id, length: bytes.byteLength }, bytes);
+  }
+  const { options: { opts, more }, peer, reset, queue, place } = state;
+  // Only of datagrams: the other end of a connection has its name anyway.
+  const named = socket.type === SOCK.DGRAM && queue.some(({ from }) => from.byteLength > 0);
+  const signed = queue.some(({ sender }) => sender !== undefined && !isUnknown(sender));
+  const messages = !named && !signed ? [] : queue.map(({ sender, from }) => ({
+    sender,
+    from: named && from.byteLength > 0 ? from : undefined,
+  }));
+  // Without these a program sees a difference, even one that does not look who its peer is.
+  const orphan = socket.type === SOCK.DGRAM && socket.peer === 0;
+  const needed = reset || orphan || more.length > 0 || messages.length > 0;
+  if (needed) requirePlugin();
+  const listener = surroundings.sockets.get(surroundings.waiting.get(ino) ?? 0);
+  if (peer !== undefined || needed || listener !== undefined) {
+    writer.append(UNIX_EXTRA, null, {
+      id,
+      peer,
+      reset: reset || undefined,
+      orphan: orphan || undefined,
+      options: [...more],
+      messages,
+      connector: listener === undefined ? undefined : commonIdentity(holders.get(ino) ?? []),
+      place: listener?.waiting.indexOf(ino),
+    });
+  }
+  return {
+    type: fd_types.UNIXSK,
+    usk: {
+      id,
+      ino,
+      type: socket.type,
+      state: socket.state,
+      flags: descriptor.info.flags & ~O.CLOEXEC,
+      uflags: 0,
+      backlog: socket.state === STATE.LISTEN ? socket.sendQueue : 0,
+      peer: listener?.ino ?? socket.peer ?? 0,
+      fown,
+      opts,
+      name: socket.name,
+      shutdown: socket.shutdown,
+      filePerms: place.perms,
+      nameDir: place.directory,
+      deleted: place.deleted || undefined,
+    },
+  };
+}
+
+/** Whether some sockets of the tree hold messages that were not found. */
+function missesMessages(
+  sockets: ReadonlyMap<number, UnixSocket>,
+  states: ReadonlyMap<number, SocketState>,
+): boolean {
+  let sent = 0;
+  const lengths: number[] = [];
+  for (const [ino, { queue, problem }] of states) {
+    // What cannot be read cannot be counted.
+    if (problem !== undefined) return false;
+    const socket = sockets.get(ino);
+    if (socket === undefined || socket.type === SOCK.STREAM) continue;
+    if (socket.state !== STATE.LISTEN) sent += socket.sendQueue;
+    for (const { bytes } of queue) lengths.push(bytes.byteLength);
+  }
+  if (sent === 0) return false;
+  using meter = new CostMeter();
+  return hiddenMessages(sent, lengths, (length) => meter.costOf(length)) > 0;
+}
+
+function inodeOf({ link }: Descriptor): number {
+  return Number(link.inode ?? 0n);
+}
+
+function linkText(ino: number): string {
+  return `socket:[${ino}]`;
+}

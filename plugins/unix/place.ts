@@ -1,0 +1,86 @@
+/**
+ * The file behind the name of a socket, where that is a path.
+ *
+ * The name is what the program gave to bind(2); it may be relative, and the file may be deleted since. The kernel
+ * hands out a descriptor of the file (SIOCUNIXFILE), whose link in /proc tells where it really is.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { file_perms_entrySchema } from "../../images/gen/sockets_pb.ts";
+import { nameText, pathOf } from "./name.ts";
+
+/** SIOCPROTOPRIVATE (`include/uapi/linux/un.h`); takes CAP_NET_ADMIN. */
+const SIOCUNIXFILE = 0x89e0;
+const DELETED = " (deleted)";
+
+/** The file of a socket. */
+export interface SocketPlace {
+  /** Why it cannot be found again: "has the name x, which ...". */
+  readonly problem?: string;
+  /** The directory where a relative path begins. */
+  readonly directory?: string;
+  readonly deleted: boolean;
+  readonly perms?: MessageInitShape<typeof file_perms_entrySchema>;
+}
+
+/**
+ * Finds the file of a socket.
+ *
+ * @param fd a duplicate of its descriptor
+ * @param name its name, which is a path
+ */
+export function findPlace(fd: number, name: Uint8Array): SocketPlace {
+  const text = nameText(name);
+  const lost = (why: string): SocketPlace => ({
+    problem: `has the name ${text}, ${why}`,
+    deleted: false,
+  });
+  let path: string | undefined;
+  try {
+    path = pathOf(name);
+  } catch {
+    return lost("which is no text in UTF-8");
+  }
+  if (path === undefined) return { deleted: false };
+  const opened = syscall(SYSCALLS.ioctl, fd, SIOCUNIXFILE, 0);
+  if (isErrno(opened)) {
+    return lost(`and the kernel does not tell its file: ${errnoName(-opened)} (CAP_NET_ADMIN)`);
+  }
+  using file = new OwnedDescriptor(Number(opened));
+  const link = `/proc/self/fd/${file.fd}`;
+  const { ino, dev, mode, uid, gid } = Deno.statSync(link);
+  const perms = { mode: mode ?? 0, uid: uid ?? 0, gid: gid ?? 0 };
+  const real = Deno.readLinkSync(link);
+  const isThere = (candidate: string): boolean => {
+    try {
+      const found = Deno.lstatSync(candidate);
+      return found.ino === ino && found.dev === dev;
+    } catch {
+      return false;
+    }
+  };
+  const deleted = real.endsWith(DELETED) && !isThere(real);
+  const directory = path.startsWith("/") ? undefined : directoryOf(real, path, deleted);
+  if (!path.startsWith("/") && directory === undefined) {
+    return lost(`which does not tell where it begins: the file is ${real}`);
+  }
+  const found = directory === undefined ? path : `${directory}/${path}`;
+  if (!deleted && !isThere(found)) {
+    return lost(`which is another file now, or begins in another root directory: it is ${real}`);
+  }
+  if (deleted && path.split("/").includes("..")) return lost("which is deleted");
+  return { directory, deleted, perms };
+}
+
+/** Where a relative path begins that leads to a file; undefined if the one is not the end of the other. */
+export function directoryOf(real: string, path: string, deleted: boolean): string | undefined {
+  const whole = deleted ? real.slice(0, -DELETED.length) : real;
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  const end = `/${parts.join("/")}`;
+  return whole.endsWith(end) ? whole.slice(0, -end.length) || "/" : undefined;
+}

@@ -1,0 +1,162 @@
+/**
+ * The restore's hooks of the plugin `unix`.
+ *
+ * @module
+ */
+import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
+import type { Argument } from "../../core/remote/program.ts";
+import { StasisError } from "../../core/errors.ts";
+import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
+import { isProvided } from "../external/provided.ts";
+import { isDeleted } from "./bind.ts";
+import { hasNetAdmin } from "./features.ts";
+import { type Group, groupSockets, type SavedSocket } from "./group.ts";
+import { loadSockets } from "./load.ts";
+import type { BufferLimits } from "./options.ts";
+import { planGroup, planWaiting } from "./plan.ts";
+import type { Means } from "./socket.ts";
+import { nameProblems } from "./taken.ts";
+
+/** The hooks of one restore. */
+export function restoreUnix({ images, options }: RestoreSession): RestoreHooks {
+  const groups = new Map<number, Group>();
+  const homes = new Map<Group, TaskPlanner>();
+  const made = new Map<number, Argument>();
+  /** Numbers under which deleted files of sockets are kept open, by the id of the socket. */
+  const services = new Map<number, number>();
+  let limits: BufferLimits = { force: false, send: 0, receive: 0 };
+  const means: Means = {
+    get limits() {
+      return limits;
+    },
+    service: ({ entry }) => services.get(entry.id),
+  };
+  const isMine = (file: file_entry): boolean =>
+    file.type === fd_types.UNIXSK && file.usk !== undefined && !isProvided(file, images, options);
+  const homeOf = (group: Group, proposed: TaskPlanner): TaskPlanner => {
+    let home = homes.get(group);
+    if (home === undefined) {
+      const listener = group.kind === "waiting" && isDeleted(group.listener.entry)
+        ? groups.get(group.listener.entry.id)
+        : undefined;
+      home = listener === undefined ? chooseHome(group, proposed) : homeOf(listener, proposed);
+      homes.set(group, home);
+    }
+    return home;
+  };
+  /** Connections that wait, until those of the same task are planned in the order in which they wait. */
+  const waiting: { group: Group & { kind: "waiting" }; fd: number }[] = [];
+  return {
+    load({ problem }) {
+      const sockets = loadSockets(images, isMine);
+      if (sockets.length === 0) return;
+      limits = bufferLimits();
+      const { groups: all, misfits } = groupSockets(sockets);
+      for (const { socket: { entry }, why } of misfits) {
+        problem({
+          what: `socket:[${entry.ino}] (file ${entry.id}) cannot be restored: ${why}`,
+          hint:
+            `open something in its place and name it: --inherit-fd 'fd[N]:socket:[${entry.ino}]'`,
+        });
+      }
+      for (const one of all) {
+        for (const { entry } of one.sockets) groups.set(entry.id, one);
+      }
+      checkBuffers(sockets, limits, problem);
+      for (const one of nameProblems(sockets)) problem(one);
+    },
+    planTree(tree) {
+      for (const group of new Set(groups.values())) {
+        for (const { entry } of group.sockets) {
+          if (isDeleted(entry)) services.set(entry.id, tree.service());
+        }
+      }
+    },
+    descriptors: [{
+      kind: "unix socket",
+      restores: isMine,
+      home: (file, proposed) => homeOf(groups.get(file.id) as Group, proposed),
+      plan({ file, program }) {
+        if (!made.has(file.id)) {
+          const group = groups.get(file.id) as Group;
+          for (const [one, fd] of planGroup(program, group, means)) made.set(one, fd);
+        }
+        return made.get(file.id) as Argument;
+      },
+      connect({ file, program, home, fd }) {
+        const group = groups.get(file.id) as Group;
+        if (group.kind !== "waiting") return;
+        waiting.push({ group, fd });
+        const mine = [...groups.values()].filter((one) =>
+          one.kind === "waiting" && homes.get(one) === home
+        );
+        const ready = waiting.filter(({ group }) => mine.includes(group));
+        if (ready.length < mine.length) return;
+        const place = ({ group: { sockets: [{ extra }] } }: typeof ready[0]): number =>
+          extra?.place ?? 0;
+        ready.sort((one, other) => place(one) - place(other));
+        for (const { group, fd } of ready) planWaiting(program, fd, group, means);
+      },
+    }],
+  };
+}
+
+/**
+ * The task in which a group is made: the one that made it before, if it is in the tree and has a descriptor table of
+ * its own.
+ *
+ * @throws {StasisError} `unsupported` where names need a task with a working directory of its own, and none has
+ */
+function chooseHome(group: Group, proposed: TaskPlanner): TaskPlanner {
+  const { tasks } = proposed.tree;
+  const pid = makerOf(group);
+  const maker = tasks.find((task) => task.pid === pid && task.filesOwner === pid) ?? proposed;
+  const bound = group.sockets.some(({ entry: { name } }) => name.byteLength > 0 && name[0] !== 0);
+  if (!bound) return maker;
+  // To make a file it changes its directories and umask for a moment; nobody else may see that.
+  const isAlone = (task: TaskPlanner): boolean =>
+    task.filesOwner === task.pid &&
+    tasks.filter(({ fsOwner }) => fsOwner === task.fsOwner).length === 1;
+  const home = [maker, proposed, ...tasks].find(isAlone);
+  if (home !== undefined) return home;
+  throw new StasisError(
+    "unsupported",
+    `socket:[${
+      group.sockets[0]?.entry.ino
+    }] cannot get its name: all tasks share their working directory`,
+  );
+}
+
+/** The process that made the sockets, as their peers are told; of a service the one that listens. */
+function makerOf(group: Group): number | undefined {
+  const [first] = group.sockets;
+  if (group.kind === "waiting") return undefined;
+  if (group.kind !== "service") return first?.extra?.peer?.pid;
+  return (group.listener ?? group.connections[0]?.server)?.extra?.peer?.pid;
+}
+
+function checkBuffers(
+  sockets: readonly SavedSocket[],
+  { force, send, receive }: BufferLimits,
+  problem: LoadContext["problem"],
+): void {
+  const large = sockets.find(({ entry: { opts } }) =>
+    !force && opts !== undefined && (opts.soSndbuf > 2 * send || opts.soRcvbuf > 2 * receive)
+  );
+  if (large === undefined) return;
+  problem({
+    what: `socket:[${large.entry.ino}] has larger buffers than this user may make`,
+    hint: "raise net.core.wmem_max and net.core.rmem_max, or restore with CAP_NET_ADMIN",
+  });
+}
+
+/** What this process may do with sizes of buffers. */
+function bufferLimits(): BufferLimits {
+  const most = (name: string): number =>
+    Number(Deno.readTextFileSync(`/proc/sys/net/core/${name}`));
+  return {
+    force: hasNetAdmin(),
+    send: most("wmem_max"),
+    receive: most("rmem_max"),
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * The calls for one socket, whatever it is connected to. Pure.
+ *
+ * @module
+ */
+import { O } from "../../core/linux/fcntl.ts";
+import { AF_UNIX, SOCK_CLOEXEC } from "../../core/linux/socket_ffi.ts";
+import { SHUTDOWN } from "../../core/linux/unix_diag.ts";
+import { planStatusFlags } from "../../core/restore/owner.ts";
+import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
+import { sk_shutdown } from "../../images/gen/sockets_pb.ts";
+import type { SavedSocket } from "./group.ts";
+import { planAs } from "./identity.ts";
+import { type BufferLimits, planOptions } from "./options.ts";
+
+/** SOCK_NONBLOCK and SOCK_CLOEXEC of socket(2): nothing that is planned may wait. */
+export const NEW = O.NONBLOCK | SOCK_CLOEXEC;
+
+/** What the calls of a group depend on beside the images. */
+export interface Means {
+  readonly limits: BufferLimits;
+  /** The number under which the deleted file of a socket is kept open meanwhile. */
+  service(socket: SavedSocket): number | undefined;
+}
+
+/** The descriptors of the sockets of a group, by id. */
+export type Made = Map<number, Argument>;
+
+/** Adds the call that makes a socket like this one, with nothing of it but the type. */
+export function planSocket(program: SyscallProgram, { entry: { type } }: SavedSocket): Argument {
+  return program.call("socket", AF_UNIX, type | NEW, 0);
+}
+
+/** Adds the call that makes two sockets like this one, connected to each other. */
+export function planEnds(
+  program: SyscallProgram,
+  { entry: { type }, extra }: SavedSocket,
+): [Argument, Argument] {
+  const ends = program.output(8, "ends");
+  planAs(program, extra?.peer, () => program.call("socketpair", AF_UNIX, type | NEW, 0, ends));
+  return [ends.int(0), ends.int(4)];
+}
+
+/** SHUT_RD, SHUT_WR, SHUT_RDWR of shutdown(2) by what the image says. */
+const HOW: Readonly<Partial<Record<number, number>>> = {
+  [SHUTDOWN.RECEIVE]: 0,
+  [SHUTDOWN.SEND]: 1,
+  [SHUTDOWN.BOTH]: 2,
+};
+
+/** Adds the calls for what comes when all messages are there. */
+export function planRest(
+  program: SyscallProgram,
+  fd: Argument,
+  { entry, extra }: SavedSocket,
+  { limits }: Means,
+): void {
+  const how = HOW[entry.shutdown ?? sk_shutdown.NONE];
+  if (how !== undefined) program.call("shutdown", fd, how);
+  if (entry.opts !== undefined) {
+    planOptions(program, fd, entry.opts, extra?.options ?? [], limits);
+  }
+  planStatusFlags(program, fd, entry.flags, O.NONBLOCK);
+}

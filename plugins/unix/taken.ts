@@ -1,0 +1,90 @@
+/**
+ * Names of sockets that cannot be given again on this machine.
+ *
+ * @module
+ */
+import type { Problem } from "../../core/errors.ts";
+import { readUnixSockets } from "../../core/linux/sock_diag.ts";
+import type { UnixSocket } from "../../core/linux/unix_diag.ts";
+import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
+import { present } from "../../images/present.ts";
+import { isDeleted } from "./bind.ts";
+import type { SavedSocket } from "./group.ts";
+import { nameKey, nameText, pathOf } from "./name.ts";
+
+type Finding = Omit<Problem, "plugin">;
+
+/** Looks at every name once. */
+export function nameProblems(saved: readonly SavedSocket[]): Finding[] {
+  const named = new Map<string, SavedSocket>();
+  for (const socket of saved) {
+    const { name, nameDir } = socket.entry;
+    if (name.byteLength > 0 && !isDeleted(socket.entry)) {
+      named.set(`${nameDir} ${nameKey(name)}`, socket);
+    }
+  }
+  if (named.size === 0) return [];
+  const live = [...readUnixSockets().values()].filter(({ name }) => name.byteLength > 0);
+  return [...named.values()].flatMap((socket) => nameProblem(socket, live) ?? []);
+}
+
+function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Finding | undefined {
+  const { name } = entry;
+  const taken = (by: UnixSocket | undefined): Finding | undefined =>
+    by === undefined ? undefined : {
+      what: `the name ${
+        nameText(name)
+      } of socket:[${entry.ino}] is taken by another socket, socket:[${by.ino}]`,
+      hint: "end the program that has it (ss -xp tells which)",
+    };
+  let path: string | undefined;
+  try {
+    path = pathOf(name);
+  } catch {
+    return { what: `the name ${nameText(name)} of socket:[${entry.ino}] is no text in UTF-8` };
+  }
+  if (path === undefined) {
+    return taken(live.find((one) => nameKey(one.name) === nameKey(name)));
+  }
+  const directory = present(entry, "nameDir");
+  const whole = path.startsWith("/") ? path : `${directory ?? ""}/${path}`;
+  const parent = whole.slice(0, whole.lastIndexOf("/")) || "/";
+  if (lookAt(parent)?.isDirectory !== true) {
+    return {
+      what: `the directory ${parent} of socket ${nameText(name)} does not exist`,
+      hint: "make it again",
+    };
+  }
+  const found = lookAt(whole);
+  if (found === undefined) return undefined;
+  if (!found.isSocket) {
+    return {
+      what: `${whole}, the name of socket:[${entry.ino}], is another file now`,
+      hint: "move it out of the way",
+    };
+  }
+  // What nobody is bound to any more is left over from before.
+  return taken(live.find((one) => isBoundTo(one, found, name)));
+}
+
+/**
+ * Whether a socket is bound to a file. Some file systems tell user space another device than the kernel knows
+ * (btrfs): then the name has to be the same.
+ */
+function isBoundTo(
+  { file, name }: UnixSocket,
+  { ino, dev }: Deno.FileInfo,
+  by: Uint8Array,
+): boolean {
+  if (file === undefined || file.ino !== (ino ?? 0) >>> 0) return false;
+  const device = encodeKernelDevice(decodeUserDevice(dev));
+  return file.dev === device || nameKey(name) === nameKey(by);
+}
+
+function lookAt(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.lstatSync(path);
+  } catch {
+    return undefined;
+  }
+}
