@@ -121,6 +121,7 @@ Deno.test("unescapeOctal() undoes one byte only where it is told to", () => {
 Deno.test("parseLocks() reads holders and those that wait", () => {
   const text = "1: POSIX  ADVISORY  WRITE 7105 fe:00:402116 0 EOF\n" +
     "1: -> POSIX  ADVISORY  READ  7106 fe:00:402116 10 19\n" +
+    "1:  -> POSIX  ADVISORY  WRITE 7107 fe:00:402116 10 19\n" +
     "2: OFDLCK ADVISORY  READ  -1 00:1a:5 0 9223372036854775806\n" +
     "3: LEASE  BREAKING  READ  12 fe:00:7 0 EOF\n" +
     "4: POSIX  *NOINODE* WRITE 3 <none>:0 0 EOF\n";
@@ -142,12 +143,13 @@ Deno.test("parseLocks() reads holders and those that wait", () => {
     [
       [1, false, "POSIX", "ADVISORY", 7105, undefined],
       [1, true, "POSIX", "ADVISORY", 7106, 19n],
+      [1, true, "POSIX", "ADVISORY", 7107, 19n],
       [2, false, "OFDLCK", "ADVISORY", -1, 9223372036854775806n],
       [3, false, "LEASE", "BREAKING", 12, undefined],
       [4, false, "POSIX", "*NOINODE*", 3, undefined],
     ],
   );
-  assert.equal(locks[4]!.dev, undefined);
+  assert.equal(locks[5]!.dev, undefined);
 });
 
 Deno.test("parseSyscall() tells running, stopped and blocked threads apart", () => {

@@ -33,8 +33,9 @@ export interface FileLock {
   readonly end?: bigint;
 }
 
+/** Those that wait for one that waits itself are indented (lock_get_status() of fs/locks.c). */
 const LINE =
-  /^(\d+): (->)?\s*(\w+)\s+(\S+)\s+(READ|WRITE|UNLCK)\s+(-?\d+) (?:([0-9a-f]+):([0-9a-f]+)|<none>):(\d+) (\d+) (EOF|\d+)$/;
+  /^(\d+): *(->)?\s*(\w+)\s+(\S+)\s+(READ|WRITE|UNLCK)\s+(-?\d+) (?:([0-9a-f]+):([0-9a-f]+)|<none>):(\d+) (\d+) (EOF|\d+)$/;
 
 /** Parses one line. */
 export function parseLock(line: string): FileLock {
