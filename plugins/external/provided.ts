@@ -20,7 +20,7 @@ export function externalEntries(images: ImageDirectory): ReadonlyMap<number, ext
 
 /**
  * Whether a file of the images is to be provided: it is in `external.img`, or it is a terminal (none is
- * restored yet), or the user names its pipe (as for images of CRIU, which do not say).
+ * restored yet), or the user names its pipe or unix socket (as for images of CRIU, which do not say).
  */
 export function isProvided(
   file: file_entry,
@@ -29,7 +29,14 @@ export function isProvided(
 ): boolean {
   if (file.type === fd_types.TTY || file.type === fd_types.EXT) return true;
   if (externalEntries(images).has(file.id)) return true;
-  return file.pipe !== undefined && inheritFds[`pipe:[${file.pipe.pipeId}]`] !== undefined;
+  const name = objectName(file);
+  return name !== undefined && inheritFds[name] !== undefined;
+}
+
+/** What /proc calls a pipe or unix socket. */
+function objectName({ pipe, usk }: file_entry): string | undefined {
+  if (pipe !== undefined) return `pipe:[${pipe.pipeId}]`;
+  return usk === undefined ? undefined : `socket:[${usk.ino}]`;
 }
 
 /** The descriptor numbers of each open file description in any task, by its id, ascending. */
@@ -70,7 +77,8 @@ export function wantedFiles(
     const entry = entries.get(file.id);
     const names = entry === undefined ? [] : [entry.name];
     if (entry?.path) names.push(entry.path, `tty:${entry.path}`);
-    if (file.pipe !== undefined) names.push(`pipe:[${file.pipe.pipeId}]`);
+    const object = objectName(file);
+    if (object !== undefined) names.push(object);
     const tty = ttys.get(file.tty?.ttyInfoId ?? 0);
     if (file.tty !== undefined && tty !== undefined) {
       names.push(`tty[${tty.rdev.toString(16)}:${tty.dev.toString(16)}]`);
@@ -79,7 +87,7 @@ export function wantedFiles(
     // CRIU writes paths without their first slash.
     if (name.startsWith("/")) names.push(name.slice(1));
     for (const number of numbers.get(file.id) ?? []) names.push(`fd[${number}]`);
-    const flags = entry?.flags ?? file.pipe?.flags ?? file.tty?.flags;
+    const flags = entry?.flags ?? file.pipe?.flags ?? file.usk?.flags ?? file.tty?.flags;
     return { id: file.id, name, names: [...new Set(names)], flags };
   });
 }

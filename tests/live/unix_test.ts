@@ -161,6 +161,22 @@ Deno.test("a socket whose other end is outside is refused, or given anew if the 
   }
 });
 
+Deno.test("a restore without one end of a pair, which the user gives anew, is refused for the other", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("unix_pairs", { args: ["stream"] });
+  await checkpoint(subject.pid, images);
+  const { usk } =
+    openImages(images.directory).readList(FILES, null).find(({ usk }) =>
+      usk !== undefined && usk.peer !== 0
+    ) ?? {};
+  // Its peer cannot come back without it.
+  const inheritFds = { [`socket:[${usk?.ino}]`]: 0 };
+  await assert.rejects(
+    restore(images.directory, { options: { inheritFds } }),
+    (error: StasisError) => /its peer is not in the images/.test(error.problems[0]?.what ?? ""),
+  );
+});
+
 Deno.test("a restore finds out whose names are taken, and does nothing then", async () => {
   using images = new ImageHome();
   await using subject = await Subject.start("unix_service", { args: ["stream"] });
