@@ -99,6 +99,24 @@ function python(): Program {
   };
 }
 
+/** Three processes that talk through unix sockets. */
+function sockets(): Program {
+  const rounds = 3000;
+  return {
+    command: "/usr/bin/python3",
+    args: [script("sockets.py"), String(STEPS), String(rounds)],
+    midway: reached(25),
+    verify(subject) {
+      const expected = states(STEPS, rounds);
+      expectOutput(subject, text([...expected.map((state, i) => `step ${i} ${state}`), "done"]));
+      assert.equal(
+        file(subject, "received.txt"),
+        text(expected.map((s, i) => `received ${i} ${s}`)),
+      );
+    },
+  };
+}
+
 function node(): Program {
   const rounds = 3000;
   return {
@@ -259,6 +277,7 @@ function hasRun(subject: Subject, seconds: number): boolean {
 const PROGRAMS: Readonly<Record<string, () => Program>> = {
   "stress-ng --usersyscall": stressNg,
   "a Python script": python,
+  "Python processes that talk through sockets": sockets,
   "a Node script": node,
   "a bash script with children": bash,
   "perl with a child": perl,
