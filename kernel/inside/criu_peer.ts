@@ -25,6 +25,9 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["sig_pending"],
   ["restart_nanosleep", "plain"],
   ["epoll"],
+  ["unix_pairs", "stream", "plain"],
+  ["unix_pairs", "dgram", "plain"],
+  ["unix_pairs", "seqpacket", "plain"],
 ];
 
 /** A directory for images that goes with its scope. */

@@ -81,7 +81,10 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   tree_sessions: [[]],
   unix_datagrams: [[]],
   unix_options: [[]],
-  unix_pairs: [["stream"], ["dgram"], ["seqpacket"]],
+  unix_pairs: [["stream"], ["dgram"], ["seqpacket"], ["stream", "plain"], ["dgram", "plain"], [
+    "seqpacket",
+    "plain",
+  ]],
   unix_service: [["stream"], ["seqpacket"]],
   zombies: [[]],
 };
