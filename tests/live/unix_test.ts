@@ -12,7 +12,7 @@ import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
-import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
+import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (const [name, variants] of Object.entries(VARIANTS)) {
   if (!name.startsWith("unix_")) continue;
@@ -104,6 +104,16 @@ for (
     await subject.expectPass();
   });
 }
+
+Deno.test("a socket of a network is refused, and its protocol named", async () => {
+  await using subject = await startSleeper("exec 5<>/dev/udp/127.0.0.1/9");
+  const problems = await problemsOf(subject.pid);
+  assert.equal(problems.length, 1);
+  assert.match(
+    problems[0]?.what ?? "",
+    /^no plugin saves its descriptor 5 \(socket:\[\d+\], UDP\)$/,
+  );
+});
 
 Deno.test("an empty message that a checkpoint has looked at is not lost by the next one", async () => {
   await using subject = await startRefused("empty");
