@@ -25,13 +25,15 @@ const TIMEOUT_MS = 120_000;
 const subject = (name: string) => (size: number) =>
   Subject.start(name, { args: [String(size)], timeoutMs: TIMEOUT_MS });
 
-/** A program with so many descriptors of one file, each an open file description of its own. */
-function descriptors(size: number): Promise<Subject> {
-  const script = `
-    for (1 .. ${size}) { open(my $file, "<", "/proc/self/exe") or die; push @files, $file; }
-    $| = 1; print "ready\\n"; sleep 1000 while 1;`;
-  return Subject.run("/usr/bin/perl", { args: ["-e", script], timeoutMs: TIMEOUT_MS });
-}
+/** A program that does something so many times, and then waits. */
+const perl = (use: string, something: string) => (size: number): Promise<Subject> =>
+  Subject.run("/usr/bin/perl", {
+    args: [
+      "-e",
+      `${use} for (1 .. ${size}) { ${something} } $| = 1; print "ready\\n"; sleep 1000 while 1;`,
+    ],
+    timeoutMs: TIMEOUT_MS,
+  });
 
 /** All cases but the memory, which has its own measure. */
 export const CASES: readonly Case[] = [
@@ -61,7 +63,18 @@ export const CASES: readonly Case[] = [
     title: "open files",
     unit: "file",
     sizes: [250, 500, 1000],
-    start: descriptors,
+    // Each an open file description of its own.
+    start: perl("", `open(my $file, "<", "/proc/self/exe") or die; push @files, $file;`),
+  },
+  {
+    name: "sockets",
+    title: "pairs of sockets, with 100 bytes in each",
+    unit: "pair",
+    sizes: [100, 200, 400],
+    start: perl(
+      "use Socket;",
+      `socketpair(my $one, my $other, AF_UNIX, SOCK_STREAM, 0) or die; syswrite $one, "x" x 100; push @all, $one, $other;`,
+    ),
   },
   {
     name: "mappings",

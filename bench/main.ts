@@ -3,7 +3,7 @@
  *
  *     deno task bench [NAME...] [--rounds N] [--mib N] [--dir DIR]
  *
- * Names: small, threads, processes, descriptors, mappings, memory; all of them where none is given. Each number is
+ * Names: small, threads, processes, descriptors, sockets, mappings, memory; all of them where none is given. Each number is
  * the median of the rounds. Images go to a directory of their own in /dev/shm, or in DIR.
  *
  * @module

@@ -42,6 +42,9 @@ class Datagrams {
   readonly #sockets: readonly SavedSocket[];
   readonly #means: Means;
   readonly #byInode: ReadonlyMap<number, SavedSocket>;
+  readonly #byName: ReadonlyMap<string, SavedSocket>;
+  /** By the inode of a socket those that are connected to it. */
+  readonly #connected: ReadonlyMap<number, readonly SavedSocket[]>;
   readonly #fds = new Map<SavedSocket, Argument>();
   /** Of each that has no name or no living peer: the other end of the pair that it was made in. */
   readonly #partners = new Map<SavedSocket, Argument>();
@@ -55,6 +58,8 @@ class Datagrams {
     this.#sockets = sockets;
     this.#means = means;
     this.#byInode = new Map(sockets.map((socket) => [socket.entry.ino, socket]));
+    this.#byName = new Map(sockets.map((socket) => [nameKey(socket.entry.name), socket]));
+    this.#connected = Map.groupBy(sockets, ({ entry }) => entry.peer);
   }
 
   plan(): Made {
@@ -76,7 +81,7 @@ class Datagrams {
     const { entry: { ino, peer, name }, extra, queue } = socket;
     const other = this.#byInode.get(peer);
     if (other !== undefined && other !== socket && other.entry.peer === ino) return "pair";
-    const reached = this.#sockets.some((one) => one !== socket && one.entry.peer === ino);
+    const reached = this.#connected.get(ino)?.some((one) => one !== socket) ?? false;
     if (name.byteLength === 0 && (reached || queue.length > 0)) return "reached";
     const foreign = queue.some(({ from }) => from !== undefined && from.byteLength > 0);
     if (extra?.orphan === true && !reached && !foreign) return "widow";
@@ -98,7 +103,7 @@ class Datagrams {
     this.#fds.set(socket, one);
     const partner = course === "pair"
       ? this.#byInode.get(socket.entry.peer)
-      : this.#sockets.find((found) => found !== socket && found.entry.peer === socket.entry.ino);
+      : this.#connected.get(socket.entry.ino)?.find((found) => found !== socket);
     if (partner === undefined || course === "widow") this.#spare.push(other);
     else this.#fds.set(partner, other);
     if (course !== "pair") this.#partners.set(socket, other);
@@ -128,8 +133,7 @@ class Datagrams {
       }
       return this.#nameless;
     }
-    const key = nameKey(from);
-    const sender = this.#sockets.find(({ entry }) => nameKey(entry.name) === key) as SavedSocket;
+    const sender = this.#byName.get(nameKey(from)) as SavedSocket;
     planRoom(this.#program, this.#fd(sender), limits);
     return this.#fd(sender);
   }

@@ -81,6 +81,8 @@ interface Service {
 
 class Grouper {
   readonly #byInode: ReadonlyMap<number, SavedSocket>;
+  /** By the inode of a socket those that have it as their peer. */
+  readonly #senders: ReadonlyMap<number, readonly SavedSocket[]>;
   readonly #groups: Group[] = [];
   readonly #misfits: Misfit[] = [];
   readonly #services = new Map<string, Service>();
@@ -90,6 +92,7 @@ class Grouper {
 
   constructor(sockets: readonly SavedSocket[]) {
     this.#byInode = new Map(sockets.map((socket) => [socket.entry.ino, socket]));
+    this.#senders = Map.groupBy(sockets, ({ entry }) => entry.peer);
     this.#listening = new Set(
       sockets.filter(({ entry }) => entry.state === STATE.LISTEN).map(serviceKey),
     );
@@ -159,8 +162,8 @@ class Grouper {
 
   /** Whether anybody but these two sends to one of them. */
   #isReached(ino: number, partner = ino): boolean {
-    return [...this.#byInode.values()].some(({ entry }) =>
-      entry.ino !== ino && entry.ino !== partner && (entry.peer === ino || entry.peer === partner)
+    return [ino, partner].some((peer) =>
+      this.#senders.get(peer)?.some(({ entry }) => entry.ino !== ino && entry.ino !== partner)
     );
   }
 

@@ -44,8 +44,20 @@ export function restoreUnix({ images, options }: RestoreSession): RestoreHooks {
     }
     return home;
   };
-  /** Connections that wait, until those of the same task are planned in the order in which they wait. */
-  const waiting: { group: Group & { kind: "waiting" }; fd: number }[] = [];
+  /** Connections that wait, by the task that makes them: all are planned at once, in the order in which they wait. */
+  const waiting = new Map<TaskPlanner, { group: Group & { kind: "waiting" }; fd: number }[]>();
+  /** How many there are of each task. By then every group has its home. */
+  let counts: ReadonlyMap<TaskPlanner | undefined, number> | undefined;
+  const countWaiting = (home: TaskPlanner): number | undefined => {
+    counts ??= new Map(
+      [...Map.groupBy(
+        groups.values(),
+        (one) => one.kind === "waiting" ? homes.get(one) : undefined,
+      )]
+        .map(([home, all]) => [home, all.length]),
+    );
+    return counts.get(home);
+  };
   return {
     load({ problem }) {
       const sockets = loadSockets(images, isMine);
@@ -86,12 +98,10 @@ export function restoreUnix({ images, options }: RestoreSession): RestoreHooks {
       connect({ file, program, home, fd }) {
         const group = groups.get(file.id) as Group;
         if (group.kind !== "waiting") return;
-        waiting.push({ group, fd });
-        const mine = [...groups.values()].filter((one) =>
-          one.kind === "waiting" && homes.get(one) === home
-        );
-        const ready = waiting.filter(({ group }) => mine.includes(group));
-        if (ready.length < mine.length) return;
+        const ready = waiting.get(home) ?? [];
+        waiting.set(home, ready);
+        ready.push({ group, fd });
+        if (ready.length < (countWaiting(home) ?? 0)) return;
         const place = ({ group: { sockets: [{ extra }] } }: typeof ready[0]): number =>
           extra?.place ?? 0;
         ready.sort((one, other) => place(one) - place(other));
