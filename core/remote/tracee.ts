@@ -305,7 +305,8 @@ export class Tracee {
   /**
    * Makes a harmless call (getpid) to see whether Syscall User Dispatch turns it into a SIGSYS. SIGSYS is
    * left unblocked for it: the kernel resets the handler of a forced signal that is blocked. The signal
-   * itself is dropped.
+   * itself is dropped. Not for a thread that ignores SIGSYS, which the kernel would reset as well, or for which
+   * one waits already, which would be dropped in its place.
    */
   isDispatched(instruction: bigint, sharedPending: readonly Siginfo[]): boolean {
     const end = this.endSignal(sharedPending);

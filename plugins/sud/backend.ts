@@ -6,7 +6,7 @@
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
-import type { StoppedThread } from "../../core/plugin.ts";
+import type { StoppedThread, SurveyContext } from "../../core/plugin.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import { kernelAtLeast, readKernelRelease, readStatus } from "../../core/linux/procfs/mod.ts";
 import { noBackend } from "./none_backend.ts";
@@ -14,7 +14,7 @@ import { ptraceBackend } from "./ptrace_backend.ts";
 import { seriesBackend } from "./series_backend.ts";
 import type { SudConfig } from "./config.ts";
 
-/** A way to suspend, read and arm dispatch. */
+/** A way to suspend, read and arm dispatch, for one operation. */
 export interface SudBackend {
   /** Its name, as `stasis check` shows it. */
   readonly name: "ptrace" | "series" | "none";
@@ -22,11 +22,9 @@ export interface SudBackend {
   readonly description: string;
   /** Whether programs with dispatch can be checkpointed with it. */
   readonly usable: boolean;
-  /**
-   * Makes a thread safe to inject into, remembering what it had; `undo` brings it back.
-   *
-   * @throws {StasisError} `unsupported` if the thread has dispatch on and the kernel cannot suspend it
-   */
+  /** Reports what cannot be suspended, as far as that can be told: before the freeze and after {@link suspend}. */
+  survey?(tree: SurveyContext): void;
+  /** Makes a thread safe to inject into, remembering what it had; `undo` brings it back. */
   suspend(thread: StoppedThread, undo: DisposableStack): SudConfig | undefined;
   /** Adds calls that read the configuration, where {@link suspend} could not. */
   read?(program: SyscallProgram): (reply: ProgramReply) => SudConfig;
@@ -47,7 +45,7 @@ const INCLUSIVE_MODE = [6, 17] as const;
 export function chooseBackend(): SudBackend {
   if (kernelAtLeast(readKernelRelease(), ...PTRACE_REQUESTS)) return ptraceBackend;
   const hasSeries = readStatus(Deno.pid).syscallUserDispatch !== undefined;
-  return hasSeries && hasCheckpointRestore() ? seriesBackend : noBackend;
+  return hasSeries && hasCheckpointRestore() ? seriesBackend : noBackend();
 }
 
 const PR_GET_TID_ADDRESS = 40;

@@ -50,6 +50,9 @@ export const sud: Plugin = definePlugin({
     const backend = chooseBackend();
     const configs = new Map<number, SudConfig>();
     return {
+      survey(tree) {
+        backend.survey?.(tree);
+      },
       freezeThread(thread, undo) {
         const config = backend.suspend(thread, undo);
         if (config !== undefined) configs.set(thread.tid, config);

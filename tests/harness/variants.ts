@@ -70,6 +70,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   sud_null_selector: [[]],
   sud_pending: [["thread"], ["process"]],
   sud_threads: [["4"], ["4", "gs"], ["16"]],
+  sud_unhandled: [["default"], ["ignored"], ["pending"]],
   task_attrs: [[]],
   task_chroot: [[]],
   threads_many: [["100"]],

@@ -1,6 +1,6 @@
 /**
- * The SUD list of the design: everything that must survive a checkpoint, each with its own subject. They
- * run on every kernel with a back end.
+ * The SUD list of the design: everything that must survive a checkpoint, each with its own subject. It runs on
+ * every kernel (`kernel/live/sud_in_vm.ts`): where dispatch cannot be suspended each is refused, unharmed.
  *
  * @module
  */
@@ -8,45 +8,30 @@ import assert from "@std/assert";
 import { SUD } from "../../images/kinds/sud.ts";
 import { IMAGES_VERSION_PLUGINS, INVENTORY } from "../../images/kinds/core.ts";
 import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
-import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/backend.ts";
 import { buildProgram } from "../harness/build.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
 import { dispatchOf } from "../harness/unharmed.ts";
-import { variantName, VARIANTS } from "../harness/variants.ts";
+import { allVariants, variantName } from "../harness/variants.ts";
+import { backend, hasModeOf, isRefused, restless } from "./dispatch.ts";
 import { ImageHome } from "./round_trip.ts";
 
 const EMULATOR = new URL("../../examples/emulator/emulator.c", import.meta.url).pathname;
 
-/** SIGSYS is blocked while its handler runs, and may be on its way: these bits of a running subject come and go. */
-const RUNNING = [/\/status\/(SigBlk|SigPnd|SigQ)$/];
-
-/** A thread of sud_leave turns its dispatch on and off all the time; the kernel of the series shows it. */
-const LEAVING = /\/status\/Syscall_user_dispatch$/;
-
-const backend = chooseBackend();
-
-function ignored(name: string): boolean {
-  return !backend.usable || (name === "sud_inclusive" && !hasInclusiveMode());
-}
-
-for (const [name, variants] of Object.entries(VARIANTS)) {
-  if (!name.startsWith("sud_")) continue;
-  for (const args of variants) {
-    const title = `${variantName(name, args)} (back end ${backend.name})`;
-
-    Deno.test({
-      name: `${title}: survives`,
-      ignore: ignored(name),
-      fn: () => survives(name, args),
-    });
-
-    Deno.test({
-      name: `${title}: a checkpoint that lets it run leaves its dispatch alone`,
-      ignore: ignored(name),
-      fn: () => isLeftAlone(name, args),
-    });
+for (const { name, args } of allVariants("sud_")) {
+  const title = `${variantName(name, args)} (back end ${backend.name})`;
+  const ignore = !hasModeOf(name);
+  if (!backend.usable) {
+    const fn = () => isRefused(name, { args });
+    Deno.test({ name: `${title}: is refused, unharmed`, ignore, fn });
+    continue;
   }
+  Deno.test({ name: `${title}: survives`, ignore, fn: () => survives(name, args) });
+  Deno.test({
+    name: `${title}: a checkpoint that lets it run leaves its dispatch alone`,
+    ignore,
+    fn: () => isLeftAlone(name, args),
+  });
 }
 
 /** The threads with dispatch on. The kernel keeps the rest of a configuration whose mode is off. */
@@ -75,8 +60,7 @@ async function isLeftAlone(name: string, args: readonly string[]): Promise<void>
   const dispatch = dispatchOf(subject.pid);
   await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
   const after = takeSnapshot(subject.pid);
-  const ignore = name === "sud_leave" ? [...RUNNING, LEAVING] : RUNNING;
-  assert.deepEqual(diffSnapshots(before, after, { ignore }), []);
+  assert.deepEqual(diffSnapshots(before, after, { ignore: restless(name) }), []);
   if (name !== "sud_leave") assert.deepEqual(on(dispatchOf(subject.pid)), on(dispatch));
   await subject.expectPass();
 }
@@ -144,23 +128,5 @@ Deno.test({
     assert.equal(emulator.fact("leaked"), "0");
     assert.equal(emulator.fact("lost_or_twice"), "0");
     assert.ok(Number(emulator.fact("emulated")) > 0);
-  },
-});
-
-Deno.test({
-  name: "a target with dispatch is refused, unharmed, where the kernel cannot suspend it",
-  ignore: backend.usable,
-  async fn() {
-    for (const name of ["sud_block", "sud_allow", "sud_null_selector"]) {
-      using images = new ImageHome();
-      await using subject = await Subject.start(name);
-      const before = takeSnapshot(subject.pid);
-      await assert.rejects(
-        checkpoint(subject.pid, images),
-        (error: unknown) => error instanceof StasisError && error.code === "kernel-too-old",
-      );
-      assert.deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: RUNNING }), []);
-      await subject.expectPass();
-    }
   },
 });

@@ -1,0 +1,52 @@
+/**
+ * What the tests of Syscall User Dispatch share: the back end of the kernel that runs, and what must hold where that
+ * cannot suspend dispatch.
+ *
+ * @module
+ */
+import assert from "@std/assert";
+import { checkpoint } from "../../mod.ts";
+import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/backend.ts";
+import { seccompOf } from "../harness/seccomp_status.ts";
+import { Subject, type SubjectOptions } from "../harness/subject.ts";
+import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+
+/** The back end of this kernel. */
+export const backend = chooseBackend();
+
+/**
+ * What comes and goes in a running subject: SIGSYS is blocked while its handler runs, and may be on its way; the
+ * thread of sud_leave turns its dispatch on and off all the time, which the kernel of the series shows.
+ */
+export function restless(name: string): RegExp[] {
+  const signals = /\/status\/(SigBlk|SigPnd|SigQ)$/;
+  return name === "sud_leave" ? [signals, /\/status\/Syscall_user_dispatch$/] : [signals];
+}
+
+/** Whether this kernel has the mode of dispatch that a subject wants. */
+export function hasModeOf(name: string): boolean {
+  return name !== "sud_inclusive" || hasInclusiveMode();
+}
+
+/** Where dispatch cannot be suspended a subject that has it is refused with the reason, and does not notice. */
+export async function isRefused(name: string, options: SubjectOptions): Promise<void> {
+  using room = new ImageRoom();
+  await using subject = await Subject.start(name, options);
+  for (const leaveRunning of [false, true]) {
+    const directory = room.fresh();
+    const before = witness(subject.pid);
+    const filters = seccompOf(subject.pid);
+    const error = await failureOf(checkpoint(subject.pid, { directory, leaveRunning }));
+    assertUnharmed(before, restless(name));
+    assert.deepEqual(seccompOf(subject.pid), filters);
+    room.assertAbsent(directory);
+    assert.equal(error.code, "unsupported", error.message);
+    for (const { plugin, what, hint } of error.problems) {
+      assert.equal(plugin, "sud", what);
+      assert.match(what, /Syscall User Dispatch, which this kernel can/);
+      assert.match(hint ?? "", /boot Linux 6\.4 or later/);
+    }
+    assert.notEqual(error.problems.length, 0);
+  }
+  await subject.expectPass();
+}
