@@ -1,14 +1,12 @@
 /**
  * Seccomp: every answer of a filter, chains, trees, threads and strict mode come back, and a checkpoint that
- * lets the program run leaves it alone; the same together with Syscall User Dispatch.
+ * lets the program run leaves it alone. Together with Syscall User Dispatch: `sud_seccomp_test.ts`.
  */
 import assert from "@std/assert";
 import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import { checkpoint, openImages, restore } from "../../mod.ts";
-import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/backend.ts";
 import { ownInability } from "../../plugins/seccomp/ability.ts";
-import { SUBJECTS_DIR } from "../harness/build.ts";
-import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
+import { seccompOf } from "../harness/seccomp_status.ts";
 import { Subject } from "../harness/subject.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
@@ -32,16 +30,6 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
       fn: (t) => leavesAlone(t, name, options),
     });
   }
-}
-
-/** `Seccomp:` and `Seccomp_filters:` of every thread of a process. */
-function seccompOf(pid: number): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
-    found.set(name, [...status.matchAll(/^Seccomp.*$/gm)].join(" "));
-  }
-  return found;
 }
 
 Deno.test({
@@ -136,71 +124,3 @@ Deno.test({
     }
   },
 });
-
-/* ---------------------------------------------------------------- with dispatch */
-
-const backend = chooseBackend();
-/** SIGSYS is blocked while its handler runs, and may be on its way. */
-const RUNNING = [/\/status\/(SigBlk|SigPnd|SigQ)$/];
-const SANDBOX = ["-include", `${SUBJECTS_DIR}/sandbox.h`];
-const ORDERS = [
-  { order: "dispatch, then the filter", flags: SANDBOX },
-  { order: "the filter, then dispatch", flags: [...SANDBOX, "-DSANDBOX_EARLY"] },
-];
-
-for (const [name, variants] of Object.entries(VARIANTS)) {
-  if (!name.startsWith("sud_")) continue;
-  for (const args of variants) {
-    for (const { order, flags } of ORDERS) {
-      if (needs(variantName(name, args), flags)) continue;
-      const ignore = unable !== undefined || !backend.usable ||
-        (name === "sud_inclusive" && !hasInclusiveMode());
-      const title = `${variantName(name, args)} under seccomp (${order}, back end ${backend.name})`;
-      Deno.test({
-        name: `${title}: survives`,
-        ignore,
-        fn: () => survives(name, { args, flags }),
-      });
-      Deno.test({
-        name: `${title}: is left alone`,
-        ignore,
-        fn: () => isLeftAlone(name, { args, flags }),
-      });
-    }
-  }
-}
-
-/** Whether a subject itself has to make a call that the filter forbids. */
-function needs(name: string, flags: readonly string[]): boolean {
-  return flags === SANDBOX
-    // The C library's calls are dispatched as well, and so is the one that installs the filter; prctl(2) turns
-    // dispatch off and on again; glibc aborts where it may not unmap the stacks of many threads.
-    ? ["sud_empty_range", "sud_leave", "sud_threads 16"].includes(name)
-    // It queues signals with a siginfo of its own, by rt_tgsigqueueinfo(2).
-    : name.startsWith("sud_pending");
-}
-
-interface Sandboxed {
-  readonly args: readonly string[];
-  readonly flags: readonly string[];
-}
-
-async function survives(name: string, options: Sandboxed): Promise<void> {
-  using images = new ImageHome();
-  await using subject = await Subject.start(name, options);
-  const filters = seccompOf(subject.pid);
-  await checkpoint(subject.pid, images);
-  const tree = await restore(images.directory);
-  assert.deepEqual(seccompOf(subject.pid), filters);
-  await subject.expectPass();
-  await tree.wait();
-}
-
-async function isLeftAlone(name: string, options: Sandboxed): Promise<void> {
-  using images = new ImageHome();
-  await using subject = await Subject.start(name, options);
-  const before = takeSnapshot(subject.pid);
-  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
-  assert.deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: RUNNING }), []);
-  await subject.expectPass();
-}
