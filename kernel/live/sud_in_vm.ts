@@ -17,7 +17,7 @@ import { inVm } from "./kernels.ts";
 const files = await liveTests();
 
 /** How many tests have to pass. Without a back end each of the list is refused; with one it is tested twice. */
-const AT_LEAST = { series: 125, plain: 60 } as const;
+const AT_LEAST = { series: 135, plain: 65 } as const;
 
 for (const variant of ["plain", "series"] as const) {
   Deno.test({

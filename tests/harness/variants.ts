@@ -64,6 +64,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   sud_blocked_in_call: [["read"], ["futex"], ["nanosleep"]],
   sud_empty_range: [[]],
   sud_fork: [[]],
+  sud_guard: [["4"]],
   sud_in_handler: [[], ["alt"], ["nested"], ["alt", "nested"]],
   sud_inclusive: [[], ["null"]],
   sud_leave: [[]],

@@ -1,0 +1,80 @@
+/**
+ * A tool that is killed in the middle of a checkpoint.
+ *
+ * @module
+ */
+import assert from "@std/assert";
+import { waitUntil } from "../harness/processes.ts";
+import { ImageHome } from "./round_trip.ts";
+
+/**
+ * Where it is killed: when the first thread has been made safe to inject into and the others have not; when all have
+ * and nothing was injected yet; when programs have run in all of them; in the middle of one.
+ */
+export const PLACES = ["first thread", "all threads", "dump", "program"] as const;
+/** One of {@link PLACES}. */
+export type Place = typeof PLACES[number];
+
+/** A tool that kills itself in a hook of a plugin of its own, or has a long program injected and waits to be killed. */
+const TOOL = `
+import { checkpoint, definePlugin } from "${new URL("../../mod.ts", import.meta.url)}";
+const [pid, directory, place] = Deno.args;
+const dieAt = (here) => {
+  if (place === here) Deno.kill(Deno.pid, "SIGKILL");
+};
+const plugin = definePlugin({
+  name: "suicide",
+  description: "kills the tool",
+  after: ["seccomp", "sud"],
+  checkpoint: () => ({
+    freezeThread: () => dieAt("first thread"),
+    survey: ({ frozen }) => frozen ? dieAt("all threads") : undefined,
+    collectThread(_thread, program) {
+      if (place !== "program") return;
+      // The thread stands in the middle of an injected program when the tool dies.
+      for (let times = 0; times < 200; times++) {
+        program.try("poll", 0, 0, 5);
+        program.try("getpgrp");
+      }
+    },
+    dumpTask: () => dieAt("dump"),
+  }),
+});
+await checkpoint(Number(pid), { directory, plugins: [plugin], leaveRunning: true });
+`;
+
+/** Runs a checkpoint of a process by a tool of its own, which dies by SIGKILL in its middle. */
+export async function checkpointAndKill(pid: number, place: Place): Promise<void> {
+  using images = new ImageHome();
+  const script = Deno.makeTempFileSync({ suffix: ".ts" });
+  try {
+    Deno.writeTextFileSync(script, TOOL);
+    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const options = ["-A", "--no-check", "--config", config];
+    const tool = new Deno.Command(Deno.execPath(), {
+      args: ["run", ...options, script, String(pid), images.directory, place],
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    if (place === "program") {
+      // The program takes a second or more; then it is under way. A slow machine takes long to get there.
+      await waitUntil(() => isInProgram(pid), "the program to run", 60_000);
+      tool.kill("SIGKILL");
+    }
+    const { signal, stderr } = await tool.output();
+    assert.equal(signal, "SIGKILL", new TextDecoder().decode(stderr));
+  } finally {
+    Deno.removeSync(script);
+  }
+}
+
+/** Whether its leader is in the poll(2) of the injected program. */
+function isInProgram(pid: number): boolean {
+  try {
+    const text = Deno.readTextFileSync(`/proc/${pid}/syscall`);
+    return text.startsWith("7 ");
+  } catch {
+    return false;
+  }
+}
