@@ -8,7 +8,10 @@ import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
+import { endSeed, startSeed } from "../../core/restore/seed.ts";
 import { PRIVILEGE_HINT } from "./kernel.ts";
+
+const KERNEL_HINT = "boot a kernel with CONFIG_CHECKPOINT_RESTORE and CONFIG_SECCOMP";
 
 const CAP_SYS_ADMIN = 1n << 21n;
 
@@ -32,9 +35,42 @@ export function inability(
   return undefined;
 }
 
-/** {@link inability} of this process. */
-export function ownInability(): string | undefined {
-  return inability(readStatus(Deno.pid), Deno.readTextFileSync("/proc/self/uid_map"));
+/** What keeps this process from suspending seccomp. */
+export interface Inability {
+  /** Half a sentence. */
+  readonly why: string;
+  /** What to do about it. */
+  readonly hint: string;
+}
+
+/** What this process lacks for suspending seccomp. Costs two small files. */
+export function missingPrivilege(): Inability | undefined {
+  const why = inability(readStatus(Deno.pid), Deno.readTextFileSync("/proc/self/uid_map"));
+  return why === undefined ? undefined : { why, hint: PRIVILEGE_HINT };
+}
+
+/**
+ * What this process lacks for suspending seccomp, or else this kernel: that is tried on a process made for it, which
+ * costs some milliseconds.
+ *
+ * @returns undefined if it can
+ */
+export function ownInability(): Inability | undefined {
+  const privilege = missingPrivilege();
+  if (privilege !== undefined) return privilege;
+  let seed: Tracee | undefined;
+  try {
+    seed = startSeed();
+    const result = seed.addOptions(PTRACE_O.SUSPEND_SECCOMP);
+    if (!isErrno(result)) return undefined;
+    const errno = errnoName(-result);
+    return { why: `this kernel refuses PTRACE_O_SUSPEND_SECCOMP: ${errno}`, hint: KERNEL_HINT };
+  } catch (error) {
+    if (!(error instanceof StasisError)) throw error;
+    return { why: error.message, hint: error.hint ?? PRIVILEGE_HINT };
+  } finally {
+    if (seed !== undefined) endSeed(seed.pid);
+  }
 }
 
 /**
@@ -53,16 +89,12 @@ export function suspend(tracee: Tracee, needed: () => boolean): boolean {
   const what = `the seccomp of thread ${tid} of task ${pid} cannot be suspended: ${errno}`;
   if (errno === "ESRCH") throw new StasisError("no-such-task", what, { pid, errno });
   if (errno === "EPERM") {
-    const why = ownInability();
+    const { why, hint } = missingPrivilege() ?? { hint: PRIVILEGE_HINT };
     throw new StasisError("no-privilege", why === undefined ? what : `${what}: ${why}`, {
       pid,
       errno,
-      hint: PRIVILEGE_HINT,
+      hint,
     });
   }
-  throw new StasisError("kernel-too-old", what, {
-    pid,
-    errno,
-    hint: "it takes a kernel with CONFIG_CHECKPOINT_RESTORE and CONFIG_SECCOMP",
-  });
+  throw new StasisError("kernel-too-old", what, { pid, errno, hint: KERNEL_HINT });
 }

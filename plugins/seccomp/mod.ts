@@ -57,7 +57,7 @@ import {
 } from "../../core/plugin.ts";
 import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import { present } from "../../images/present.ts";
-import { ownInability, suspend } from "./ability.ts";
+import { missingPrivilege, ownInability, suspend } from "./ability.ts";
 import { decodeFilter, type Instruction, notifies } from "./bpf.ts";
 import {
   ChainWriter,
@@ -69,7 +69,7 @@ import {
   SECCOMP_MODE,
   type ThreadSeccomp,
 } from "./chain.ts";
-import { PRIVILEGE_HINT, readFilters } from "./kernel.ts";
+import { readFilters } from "./kernel.ts";
 import { planThreads } from "./plan.ts";
 import { withoutRestart } from "./restart.ts";
 import { isAllowedSpeculation } from "./speculation.ts";
@@ -90,7 +90,7 @@ export const seccomp: Plugin = definePlugin({
 
 function checkFeatures(): readonly Feature[] {
   const own = readStatus(Deno.pid);
-  const why = ownInability();
+  const inability = ownInability();
   return [
     {
       name: "seccomp filters",
@@ -100,11 +100,11 @@ function checkFeatures(): readonly Feature[] {
     },
     {
       name: "PTRACE_O_SUSPEND_SECCOMP and PTRACE_SECCOMP_GET_FILTER",
-      available: why === undefined,
+      available: inability === undefined,
       required: false,
-      note: why === undefined
+      note: inability === undefined
         ? "targets under seccomp"
-        : `targets under seccomp cannot be saved: ${why}`,
+        : `targets under seccomp cannot be saved: ${inability.why}`,
     },
   ];
 }
@@ -209,17 +209,27 @@ function refuseListener({ fd }: Descriptor) {
 
 /** Where seccomp cannot be suspended, what has any is found before it is stopped. */
 function surveyRunning({ tasks, problem }: SurveyContext): void {
-  const why = ownInability();
-  if (why === undefined) return;
+  let inability = missingPrivilege();
+  // Whether the kernel can is tried where that matters; filters of other threads than the first are rare.
+  if (inability === undefined && tasks.some(({ status }) => (status.seccomp ?? 0) !== 0)) {
+    inability = ownInability();
+  }
+  if (inability === undefined) return;
   for (const { pid, threads } of tasks) {
-    const tid = threads.find((tid) => (readStatus(pid, tid).seccomp ?? 0) !== 0);
+    const tid = threads.find((tid) => isUnderSeccomp(pid, tid));
     if (tid === undefined) continue;
-    problem({
-      pid,
-      tid,
-      what: `it is under seccomp, which cannot be suspended: ${why}`,
-      hint: PRIVILEGE_HINT,
-    });
+    const what = `it is under seccomp, which cannot be suspended: ${inability.why}`;
+    problem({ pid, tid, what, hint: inability.hint });
+  }
+}
+
+function isUnderSeccomp(pid: number, tid: number): boolean {
+  try {
+    return (readStatus(pid, tid).seccomp ?? 0) !== 0;
+  } catch (error) {
+    // A thread of a running tree may end at any moment.
+    if (error instanceof StasisError && error.code === "no-such-task") return false;
+    throw error;
   }
 }
 
@@ -253,7 +263,6 @@ function restoreSeccomp({ images, note }: RestoreSession): RestoreHooks {
 
   return {
     load({ problem }) {
-      const why = ownInability();
       if (!images.has(SECCOMP, null)) {
         if ((readStatus(Deno.pid).seccomp ?? 0) !== 0) {
           note("This tool is under seccomp itself: what it restores will be under it, too");
@@ -265,11 +274,11 @@ function restoreSeccomp({ images, note }: RestoreSession): RestoreHooks {
         filters.push({ filter: image.filter, flags: present(image, "flags"), prev });
       }
       // CRIU writes an empty image where no task has any filter.
-      if (filters.length === 0 || why === undefined) return;
-      problem({
-        what: `it has seccomp filters, which cannot be rebuilt: ${why}`,
-        hint: PRIVILEGE_HINT,
-      });
+      if (filters.length === 0) return;
+      const inability = ownInability();
+      if (inability === undefined) return;
+      const what = `it has seccomp filters, which cannot be rebuilt: ${inability.why}`;
+      problem({ what, hint: inability.hint });
     },
     planTask,
     bornThread({ tracee }) {

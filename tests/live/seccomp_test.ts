@@ -11,7 +11,7 @@ import { Subject } from "../harness/subject.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
 
-const unable = ownInability();
+const unable = ownInability() !== undefined;
 /** Setting 50 threads up takes its time on a busy machine. */
 const MANY_MS = 60_000;
 
@@ -21,12 +21,12 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
     const options = { args, timeoutMs: MANY_MS };
     Deno.test({
       name: `${variantName(name, args)}: survives`,
-      ignore: unable !== undefined,
+      ignore: unable,
       fn: (t) => bringsBack(t, name, options),
     });
     Deno.test({
       name: `${variantName(name, args)}: is left alone`,
-      ignore: unable !== undefined,
+      ignore: unable,
       fn: (t) => leavesAlone(t, name, options),
     });
   }
@@ -34,7 +34,7 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
 
 Deno.test({
   name: "Seccomp and Seccomp_filters of every thread are what they were",
-  ignore: unable !== undefined,
+  ignore: unable,
   async fn() {
     for (const mode of ["tsync", "grown", "own", "strict"]) {
       using images = new ImageHome();
@@ -52,7 +52,7 @@ Deno.test({
 
 Deno.test({
   name: "seccomp.img has each chain once, as CRIU has it",
-  ignore: unable !== undefined,
+  ignore: unable,
   async fn() {
     using images = new ImageHome();
     await using subject = await Subject.start("seccomp_threads", { args: ["tsync", "50"] });
@@ -67,7 +67,7 @@ Deno.test({
 
 Deno.test({
   name: "a filter with a listener, and the listener, are refused with the reason",
-  ignore: unable !== undefined,
+  ignore: unable,
   async fn() {
     for (const what of ["with", "without"]) {
       await using subject = await Subject.start("seccomp_notify", { args: [what] });
@@ -89,7 +89,7 @@ const UNDER_SECCOMP = `
 
 Deno.test({
   name: "a tool that may not suspend seccomp refuses such programs, says why, and saves others",
-  ignore: unable !== undefined,
+  ignore: unable,
   async fn() {
     const main = new URL("../../cli/main.ts", import.meta.url).pathname;
     const tool = [Deno.execPath(), "run", "-A", "--no-check", main, "checkpoint"];
