@@ -7,6 +7,7 @@ import { errnoName } from "../../core/linux/errno.ts";
 import { syscallName } from "../../core/linux/x86_64/syscalls.ts";
 import { actionOf, AUDIT_ARCH_X86_64, BPF, type Instruction, SECCOMP_RET } from "./bpf.ts";
 import { FILTER_FLAG } from "./chain.ts";
+import { type Known, knownBefore } from "./flow.ts";
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
@@ -44,23 +45,22 @@ const COMPARISONS = new Map<number, readonly [holds: string, fails: string]>([
 
 const OPERATORS = ["+", "-", "*", "/", "|", "&", "<<", ">>", "neg", "%", "^"];
 
+/** Architectures that filters of x86-64 programs ask for (`include/uapi/linux/audit.h`). */
+const ARCHITECTURES = new Map([[AUDIT_ARCH_X86_64, "x86-64"], [0x40000003, "i386"]]);
+
 /**
  * A filter in a readable notation, one line an instruction: `0003 if (A != 39) goto 0007 ; getpid`.
  *
- * Numbers of system calls are explained where the word loaded last, in the order of the listing, is the number.
+ * Numbers of system calls are explained where A is the number of a call, but for those of other architectures.
  */
 export function disassemble(filter: readonly Instruction[]): string[] {
-  let loaded: number | undefined;
-  return filter.map((one, at) => {
-    if ((one.code & 7) === BPF.LD) loaded = (one.code & 0xe0) === BPF.ABS ? one.k : undefined;
-    else if ([BPF.ALU, BPF.MISC].includes((one.code & 7) as 4 | 7)) loaded = undefined;
-    return `${line(at)} ${source(one, at, loaded)}`;
-  });
+  const known = knownBefore(filter);
+  return filter.map((one, at) => `${line(at)} ${source(one, at, known[at] as Known)}`);
 }
 
 const line = (at: number): string => String(at).padStart(4, "0");
 
-function source({ code, jt, jf, k }: Instruction, at: number, loaded?: number): string {
+function source({ code, jt, jf, k }: Instruction, at: number, known: Known): string {
   const operand = (code & BPF.X) !== 0 ? "X" : String(k);
   switch (code & 7) {
     case BPF.LD:
@@ -76,7 +76,7 @@ function source({ code, jt, jf, k }: Instruction, at: number, loaded?: number): 
       return operator === "neg" ? "A = -A" : `A ${operator}= ${operand}`;
     }
     case BPF.JMP:
-      return jumpSource(code, [at + 1 + jt, at + 1 + jf, at + 1], k, loaded);
+      return jumpSource(code, [at + 1 + jt, at + 1 + jf, at + 1], k, known);
     case BPF.RET:
       return (code & 0x18) === BPF.A ? "return A" : `return ${describeAnswer(k)}`;
     default:
@@ -101,24 +101,25 @@ function jumpSource(
   code: number,
   [yes, no, next]: readonly [number, number, number],
   k: number,
-  loaded: number | undefined,
+  known: Known,
 ): string {
   const operation = code & 0xf0;
   if (operation === BPF.JA) return `goto ${line(next + k)}`;
   const withX = (code & BPF.X) !== 0;
-  const value = withX ? "X" : loaded === 0 ? String(k) : hex(k);
+  const value = withX ? "X" : known.loaded === 0 ? String(k) : hex(k);
   const comparison = COMPARISONS.get(operation);
   const holds = comparison === undefined ? `A & ${value}` : `A ${comparison[0]} ${value}`;
   const fails = comparison === undefined ? `!(A & ${value})` : `A ${comparison[1]} ${value}`;
-  const meaning = withX ? "" : explain(loaded, k);
+  const meaning = withX ? "" : explain(known, k);
   if (yes === next) return `if (${fails}) goto ${line(no)}${meaning}`;
   if (no === next) return `if (${holds}) goto ${line(yes)}${meaning}`;
   return `if (${holds}) goto ${line(yes)}, else ${line(no)}${meaning}`;
 }
 
-function explain(loaded: number | undefined, k: number): string {
-  if (loaded === 4 && k === AUDIT_ARCH_X86_64) return " ; x86-64";
+function explain({ loaded, foreign }: Known, k: number): string {
+  const architecture = ARCHITECTURES.get(k);
+  if (loaded === 4 && architecture !== undefined) return ` ; ${architecture}`;
   // Past the table there are no names: X32_SYSCALL_BIT and such.
-  if (loaded !== 0 || k > 0xffff) return "";
+  if (loaded !== 0 || foreign || k > 0xffff) return "";
   return ` ; ${syscallName(k)}`;
 }

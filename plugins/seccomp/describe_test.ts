@@ -35,6 +35,20 @@ Deno.test("disassemble() shows loads, jumps by their targets, and answers", () =
   ]);
 });
 
+Deno.test("disassemble() gives calls of another architecture no name of x86-64", () => {
+  const lines = disassemble([
+    { code: 0x20, jt: 0, jf: 0, k: 4 },
+    { code: 0x15, jt: 1, jf: 0, k: 0x40000003 },
+    { code: 0x06, jt: 0, jf: 0, k: SECCOMP_RET.ALLOW },
+    { code: 0x20, jt: 0, jf: 0, k: 0 },
+    { code: 0x15, jt: 0, jf: 1, k: 21 },
+    { code: 0x06, jt: 0, jf: 0, k: 0x50001 },
+    { code: 0x06, jt: 0, jf: 0, k: SECCOMP_RET.ALLOW },
+  ]);
+  assert.equal(lines[1], "0001 if (A == 0x40000003) goto 0003 ; i386");
+  assert.equal(lines[4], "0004 if (A != 21) goto 0006");
+});
+
 Deno.test("describeAnswer() names every action", () => {
   for (const [name, value] of Object.entries(SECCOMP_RET)) {
     if (name !== "ERRNO") assert.equal(describeAnswer(value), name);
