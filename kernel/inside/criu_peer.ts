@@ -28,6 +28,12 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["unix_pairs", "stream", "plain"],
   ["unix_pairs", "dgram", "plain"],
   ["unix_pairs", "seqpacket", "plain"],
+  ["seccomp_chain", "30"],
+  ["seccomp_verdicts"],
+  ["seccomp_threads", "tsync", "10"],
+  ["seccomp_threads", "grown", "10"],
+  ["seccomp_threads", "strict", "4"],
+  ["seccomp_tree"],
 ];
 
 /** A directory for images that goes with its scope. */
