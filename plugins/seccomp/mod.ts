@@ -32,9 +32,10 @@
  * that ends (`exit_ptrace()`, `__ptrace_unlink()`). No instruction of the target's own code runs before: until
  * then its threads stand still or run injected calls. So unlike SUD under its ptrace back end, where
  * being suspended means being off, no PTRACE_O_EXITKILL is needed: threads in which nothing was injected at
- * that moment run on with their filters in force, and one in the middle of an injected program has the rest
- * of that filtered and then dies of its last instruction, an invalid one. A tree that is being restored dies
- * with the tool in any case.
+ * that moment run on with their filters in force. One in the middle of an injected program has the rest of that
+ * filtered and then dies of its last instruction, an invalid one; one in a single call (`Tracee.call()`) goes on
+ * behind it in the vDSO with registers that are not the target's, filtered as well, and dies of that. A tree that
+ * is being restored dies with the tool in any case.
  *
  * @module
  */

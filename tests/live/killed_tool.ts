@@ -9,13 +9,14 @@ import { ImageHome } from "./round_trip.ts";
 
 /**
  * Where it is killed: when the first thread has been made safe to inject into and the others have not; when all have
- * and nothing was injected yet; when programs have run in all of them; in the middle of one.
+ * and nothing was injected yet; when programs have run in all of them; in the middle of one; in the middle of
+ * a single call.
  */
-export const PLACES = ["first thread", "all threads", "dump", "program"] as const;
+export const PLACES = ["first thread", "all threads", "dump", "program", "call"] as const;
 /** One of {@link PLACES}. */
 export type Place = typeof PLACES[number];
 
-/** A tool that kills itself in a hook of a plugin of its own, or has a long program injected and waits to be killed. */
+/** A tool that kills itself in a hook of a plugin of its own, or has long calls injected and waits to be killed. */
 const TOOL = `
 import { checkpoint, definePlugin } from "${new URL("../../mod.ts", import.meta.url)}";
 const [pid, directory, place] = Deno.args;
@@ -37,7 +38,10 @@ const plugin = definePlugin({
         program.try("getpgrp");
       }
     },
-    dumpTask: () => dieAt("dump"),
+    dumpTask({ remote }) {
+      dieAt("dump");
+      if (place === "call") remote.tryCall("poll", 0, 0, 1000);
+    },
   }),
 });
 await checkpoint(Number(pid), { directory, plugins: [plugin], leaveRunning: true });
@@ -57,9 +61,9 @@ export async function checkpointAndKill(pid: number, place: Place): Promise<void
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    if (place === "program") {
-      // The program takes a second or more; then it is under way. A slow machine takes long to get there.
-      await waitUntil(() => isInProgram(pid), "the program to run", 60_000);
+    if (place === "program" || place === "call") {
+      // They take a second or more; then they are under way. A slow machine takes long to get there.
+      await waitUntil(() => isInPoll(pid), "the calls to be made", 60_000);
       tool.kill("SIGKILL");
     }
     const { signal, stderr } = await tool.output();
@@ -69,8 +73,8 @@ export async function checkpointAndKill(pid: number, place: Place): Promise<void
   }
 }
 
-/** Whether its leader is in the poll(2) of the injected program. */
-function isInProgram(pid: number): boolean {
+/** Whether its leader is in a poll(2), which is injected. */
+function isInPoll(pid: number): boolean {
   try {
     const text = Deno.readTextFileSync(`/proc/${pid}/syscall`);
     return text.startsWith("7 ");
