@@ -12,6 +12,8 @@ const DOCUMENTS = [
   "docs/plugins.md",
   "docs/scripting.md",
   "docs/images.md",
+  "docs/kernel.md",
+  "docs/seccomp.md",
 ];
 
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));

@@ -43,11 +43,11 @@ function parse(args: readonly string[]): { readonly steps: Step[]; readonly word
 
 async function setUp(steps: readonly Step[]): Promise<void> {
   if (Deno.uid() !== 0) return;
-  const tools = [
+  const tools = new Set([
     ...(steps.includes("live") || steps.includes("vm") ? TEST_TOOLS : []),
     ...(steps.includes("vm") ? VM_TOOLS : []),
-  ];
-  await ensureTools(tools, (text) => console.log(`setup: ${text}`));
+  ]);
+  await ensureTools([...tools], (text) => console.log(`setup: ${text}`));
 }
 
 function heading(text: string): void {

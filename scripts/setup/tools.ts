@@ -26,6 +26,13 @@ export const DEMO_TOOLS: readonly Tool[] = [
   },
 ];
 
+const QEMU: Tool = {
+  name: "QEMU",
+  files: ["qemu-system-x86_64"],
+  debian: ["qemu-system-x86"],
+  why: "boots the kernels under test, and is checkpointed: it uses seccomp",
+};
+
 /** What the live tests need. */
 export const TEST_TOOLS: readonly Tool[] = [
   ...DEMO_TOOLS,
@@ -42,7 +49,27 @@ export const TEST_TOOLS: readonly Tool[] = [
     name: "stress-ng",
     files: ["stress-ng"],
     debian: ["stress-ng"],
-    why: "is checkpointed: it uses Syscall User Dispatch",
+    why: "is checkpointed: it uses Syscall User Dispatch and seccomp",
+  },
+  { name: "man", files: ["man"], debian: ["man-db"], why: "is checkpointed: it uses seccomp" },
+  QEMU,
+  {
+    name: "bubblewrap",
+    files: ["bwrap"],
+    debian: ["bubblewrap"],
+    why: "puts programs into a sandbox",
+  },
+  {
+    name: "firejail",
+    files: ["firejail"],
+    debian: ["firejail"],
+    why: "puts programs into a sandbox",
+  },
+  {
+    name: "systemd-analyze",
+    files: ["systemd-analyze"],
+    debian: ["systemd"],
+    why: "tells which system calls a sandbox allows",
   },
   {
     name: "32-bit C compiler and library",
@@ -61,12 +88,7 @@ export const TEST_TOOLS: readonly Tool[] = [
 
 /** What booting a VM needs; `kernel/` installs what building a kernel needs beyond it. */
 export const VM_TOOLS: readonly Tool[] = [
-  {
-    name: "QEMU",
-    files: ["qemu-system-x86_64"],
-    debian: ["qemu-system-x86"],
-    why: "boots the kernels under test",
-  },
+  QEMU,
   {
     name: "static busybox",
     files: ["busybox"],

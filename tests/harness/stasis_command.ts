@@ -26,12 +26,17 @@ export interface CommandOutcome {
  * Runs `stasis ARGS`.
  *
  * @param privileged whether with the capabilities of this process, or with none
+ * @param through a command that starts it, with its arguments: `nsenter`, for example
  */
 export async function stasis(
   args: readonly string[],
-  { privileged = true }: { readonly privileged?: boolean } = {},
+  { privileged = true, through = [] }: {
+    readonly privileged?: boolean;
+    readonly through?: readonly string[];
+  } = {},
 ): Promise<CommandOutcome> {
   const [command, ...rest] = [
+    ...through,
     ...privileged ? [] : WITHOUT_PRIVILEGE,
     ...[Deno.execPath(), "run", "-A", "--no-check", "--config", CONFIG, MAIN],
     ...args,

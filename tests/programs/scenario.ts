@@ -5,7 +5,7 @@
  */
 import assert from "@std/assert";
 import { dirname } from "node:path";
-import { checkpoint, type Ending, restore, type RestoredTree } from "../../mod.ts";
+import { checkpoint, type Ending, type Plugin, restore, type RestoredTree } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { FileBackup } from "./file_backup.ts";
@@ -23,6 +23,8 @@ export interface Program {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Take part in its checkpoints and restores. */
+  readonly plugins?: readonly Plugin[];
   /** Makes its input in its working directory. */
   prepare?(cwd: string): Promise<void>;
   /** Whether it has come to the middle of its work. */
@@ -44,6 +46,7 @@ export interface Program {
  * @param times how often, each time at another moment
  */
 export async function killAndRestore(program: Program, times = 3): Promise<void> {
+  const { plugins = [] } = program;
   await using images = await Images.create();
   await using subject = await start(program);
   let tree: RestoredTree | undefined;
@@ -52,10 +55,10 @@ export async function killAndRestore(program: Program, times = 3): Promise<void>
     assert.ok(time < ATTEMPTS, "it was never caught in the state that matters");
     if (time > 0) await pause(20 + 13 * time % 100);
     const directory = images.next();
-    await checkpoint(subject.pid, { directory });
+    await checkpoint(subject.pid, { directory, plugins });
     assert.ok(!subject.alive, "it still runs after a checkpoint that should kill it");
     const output = subject.output();
-    tree = await restore(directory);
+    tree = await restore(directory, { plugins });
     assert.equal(tree.pid, subject.pid);
     assert.ok(subject.output().startsWith(output), "it lost some of its output");
     caught ||= program.isCaught!(directory);
@@ -69,6 +72,7 @@ export async function killAndRestore(program: Program, times = 3): Promise<void>
  * come to its end once more.
  */
 export async function leaveRunningAndRestore(program: Program): Promise<void> {
+  const { plugins = [] } = program;
   await using images = await Images.create();
   await using subject = await start(program);
   let directory: string;
@@ -78,7 +82,11 @@ export async function leaveRunningAndRestore(program: Program): Promise<void> {
     assert.ok(time++ < ATTEMPTS, "it was never caught in the state that matters");
     directory = images.next();
     files = new FileBackup(dirname(subject.stdout), images.next());
-    await checkpoint(subject.pid, { directory, leaveRunning: true, plugins: [files.plugin] });
+    await checkpoint(subject.pid, {
+      directory,
+      leaveRunning: true,
+      plugins: [files.plugin, ...plugins],
+    });
     assert.ok(subject.alive, "it is gone after a checkpoint that should leave it running");
   } while (program.isCaught?.(directory) === false);
   await waitUntil(
@@ -90,7 +98,7 @@ export async function leaveRunningAndRestore(program: Program): Promise<void> {
   await program.verify(subject);
 
   files.putBack();
-  await expectEnd(program, await restore(directory));
+  await expectEnd(program, await restore(directory, { plugins }));
   await program.verify(subject);
 }
 
