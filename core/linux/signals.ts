@@ -29,6 +29,9 @@ export const SIG = {
   SYS: 31,
 } as const;
 
+/** Signals whose default is to stop the process; an event-stop with one of them is a group-stop. */
+export const STOP_SIGNALS: readonly number[] = [SIG.STOP, SIG.TSTP, SIG.TTIN, SIG.TTOU];
+
 /** The name of a signal: `SIGSYS` of 31, `SIGRT2` of 34 (the kernel's first real-time signal is 32). */
 export function signalName(signal: number): string {
   const name = NAMES[signal];

@@ -10,7 +10,6 @@
  * @module
  */
 import { StasisError } from "../errors.ts";
-import { syscall } from "../linux/libc_ffi.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import {
   getRegisters,
@@ -28,14 +27,12 @@ import {
   waitForStop,
 } from "../linux/ptrace.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import { ALL_SIGNALS, SIG, signalBit, signalName } from "../linux/signals.ts";
+import { ALL_SIGNALS, SIG, signalBit, signalName, STOP_SIGNALS } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { giveBack } from "./give_back.ts";
 import { letGo } from "./let_go.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
-
-/** Signals whose default is to stop the process; an event-stop with one of them is a group-stop. */
-const STOP_SIGNALS: readonly number[] = [SIG.STOP, SIG.TSTP, SIG.TTIN, SIG.TTOU];
 
 /** Signals to end a program with: ones that are ignored by default, in the order of preference. */
 const END_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.IO, 60, 61, 62, 63];
@@ -184,51 +181,6 @@ export class Tracee {
       if (error instanceof StasisError && error.code === "no-such-task") return false;
       throw error;
     }
-  }
-
-  /**
-   * Lets the thread go back into the call that it was interrupted in, for long enough to see in which
-   * function of the kernel it waits there, and stops it again. Only for a thread in which nothing has
-   * been injected yet.
-   *
-   * @param recognise makes something of a function's name; undefined for one that it passes by
-   * @returns what it made of it; undefined if the thread did not come to wait in any that is known
-   */
-  whereItWaits<T>(recognise: (place: string) => T | undefined): T | undefined {
-    const deadline = performance.now() + WAIT_LIMIT;
-    let found: T | undefined;
-    let asked = false;
-    let inside = false;
-    // With the call's entry and exit as stops, and none of them left but towards the next stop, the
-    // thread never gets to run code of its own: it could make threads and children that nobody stops.
-    const stopSoon = (): void => {
-      interrupt(this.tid);
-      asked = true;
-    };
-    resumeToSyscall(this.tid);
-    for (;;) {
-      const stop = waitForStop(this.tid, asked);
-      if (stop.kind === "none") {
-        const place = waitingIn(this.pid, this.tid);
-        if (place !== undefined) found = recognise(place);
-        if (found !== undefined || performance.now() > deadline) stopSoon();
-        continue;
-      }
-      if (stop.kind === "event-stop" || stop.kind === "absent") break;
-      if (stop.kind === "exited" || stop.kind === "killed") break;
-      if (stop.kind === "syscall" && !inside && !asked) {
-        inside = true;
-        resumeToSyscall(this.tid);
-        continue;
-      }
-      // Any stop takes back what was asked for before it (ptrace_stop() of kernel/signal.c).
-      stopSoon();
-      resume(this.tid, stop.kind === "signal" ? stop.signal : 0);
-    }
-    this.registers = getRegisters(this.tid);
-    this.signalMask = getSignalMask(this.tid);
-    this.pending = peekSiginfo(this.tid, false);
-    return found;
   }
 
   /**
@@ -390,50 +342,6 @@ export class Tracee {
     );
   }
 
-  /**
-   * Begins a group-stop (job control) of the process as if `signal` had been sent to it; its disposition
-   * must be the default. Every other thread has to {@link joinGroupStop} for it to be complete.
-   */
-  beginGroupStop(signal: number, sharedPending: readonly Siginfo[]): void {
-    const end = this.endSignal(sharedPending);
-    // SIGSTOP cannot be blocked, so it arrives; what is delivered in its place must not be blocked either.
-    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end) & ~signalBit(signal));
-    // In an orphaned process group the kernel heeds SIGSTOP alone (get_signal() of kernel/signal.c).
-    for (const deliver of [signal, SIG.STOP]) {
-      if (this.#stopBy(deliver)) break;
-    }
-    this.#settled = true;
-    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end));
-  }
-
-  /** @returns whether the delivery of this signal stopped the process, or the thread is gone */
-  #stopBy(signal: number): boolean {
-    syscall(SYSCALLS.tgkill, this.pid, this.tid, SIG.STOP);
-    resume(this.tid);
-    for (let delivered = false;;) {
-      const stop = waitForStop(this.tid);
-      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return true;
-      if (stop.kind === "event-stop") {
-        if (STOP_SIGNALS.includes(stop.signal)) return true;
-        if (delivered) return false;
-      }
-      const arrived = stop.kind === "signal" && stop.signal === SIG.STOP;
-      if (arrived) {
-        delivered = true;
-        // A signal that stops nothing must not let the thread run on.
-        interrupt(this.tid);
-      }
-      resume(this.tid, arrived ? signal : 0);
-    }
-  }
-
-  /** Takes part in the group-stop that another thread of the process began. */
-  joinGroupStop(): void {
-    resume(this.tid);
-    waitForStop(this.tid);
-    this.#settled = true;
-  }
-
   /** Waits until a started program has ended its own task, letting it have `signal` if it sends itself one. */
   awaitDeath(signal: number): void {
     for (;;) {
@@ -468,6 +376,11 @@ export class Tracee {
     this.#settled = true;
   }
 
+  /** Says that it stands in a stop of the signal path again, after it was let run by other means than these. */
+  hasSettled(): void {
+    this.#settled = true;
+  }
+
   /** Signals that reached the thread from outside while calls ran in it. Taking them empties the list. */
   takeStolen(): Siginfo[] {
     const stolen = this.#stolen;
@@ -487,42 +400,12 @@ export class Tracee {
       this.settle();
       setRegisters(this.tid, this.registers);
       setSignalMask(this.tid, this.signalMask);
-      const stolen = this.takeStolen();
-      // Had the stop signal come after the SIGCONT, it would have thrown that out of the queue: it came
-      // before, and the SIGCONT has undone it.
-      const goesOn = stolen.length > 0 && this.#waitsToContinue();
-      for (const info of stolen) {
-        if (!(goesOn && STOP_SIGNALS.includes(info.signal))) this.#giveBack(info);
-      }
+      giveBack(this.pid, this.tid, this.takeStolen());
     } catch (error) {
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     } finally {
       letGo(this.tid);
     }
-  }
-
-  #waitsToContinue(): boolean {
-    return [...peekSiginfo(this.tid, false), ...peekSiginfo(this.tid, true)]
-      .some((info) => info.signal === SIG.CONT);
-  }
-
-  /**
-   * Sends an intercepted signal again. Sent from here it can carry the original siginfo only if that is one
-   * a process may send to another (SI_QUEUE and the like); the rest goes out as a plain kill(2) or tgkill(2), of which this
-   * process is the sender.
-   */
-  #giveBack(info: Siginfo): void {
-    const sent = syscall(
-      SYSCALLS.rt_tgsigqueueinfo,
-      this.pid,
-      this.tid,
-      info.signal,
-      info.bytes,
-    );
-    if (!isErrno(sent)) return;
-    // SI_USER (0) is what kill(2) sends, and to the whole process; SI_TKILL goes to one thread.
-    if (info.code === 0) syscall(SYSCALLS.kill, this.pid, info.signal);
-    else syscall(SYSCALLS.tgkill, this.pid, this.tid, info.signal);
   }
 }
 
@@ -534,19 +417,6 @@ function cannotStop(tid: number, pid: number): StasisError {
     hint:
       "it is in an uninterruptible sleep (state D: a vfork, a dead network file system); try later",
   });
-}
-
-/** How long {@link Tracee.whereItWaits} waits for a thread to wait, in milliseconds. */
-const WAIT_LIMIT = 20;
-
-/** The kernel function that a thread sleeps in (`/proc/PID/task/TID/wchan`); undefined while it runs. */
-function waitingIn(pid: number, tid: number): string | undefined {
-  try {
-    const place = Deno.readTextFileSync(`/proc/${pid}/task/${tid}/wchan`);
-    return place === "" || place === "0" ? undefined : place;
-  } catch {
-    return undefined;
-  }
 }
 
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */

@@ -7,6 +7,7 @@
  */
 import { TASK_STOPPED } from "../../images/flags.ts";
 import { SIG } from "../linux/signals.ts";
+import { beginGroupStop, joinGroupStop } from "../remote/job_control.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { BuiltTask } from "./build.ts";
 
@@ -20,8 +21,8 @@ export function stopTasks(tasks: readonly BuiltTask[]): void {
   for (const { pid, plan, remote, threads } of [...tasks].reverse()) {
     const tc = plan?.core.tc;
     if (plan === undefined || tc?.taskState !== TASK_STOPPED) continue;
-    remote.leader.beginGroupStop(tc.stopSigno || SIG.STOP, []);
-    for (const tracee of threads.values()) if (tracee !== remote.leader) tracee.joinGroupStop();
+    beginGroupStop(remote.leader, tc.stopSigno || SIG.STOP, []);
+    for (const tracee of threads.values()) if (tracee !== remote.leader) joinGroupStop(tracee);
     const parent = byPid.get(plan.entry.ppid);
     if (parent === undefined || tc.exitCode !== 0) continue;
     const program = new SyscallProgram(`taking the report of stopped task ${pid}`);

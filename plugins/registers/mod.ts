@@ -51,6 +51,7 @@ import {
 } from "../../core/plugin.ts";
 import type { Collected } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import { whereItWaits } from "../../core/remote/where_it_waits.ts";
 import { xstateLayout } from "./layout.ts";
 import { imageRegisters, isRestarted, liveRegisters, originalCall } from "./restart.ts";
 import { RSEQ_CS_OFFSET, rseqAction, rseqArea, rseqSection } from "./rseq.ts";
@@ -119,7 +120,7 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
     const { tid, tracee } = thread;
     if (isRestarted(tracee.registers)) {
       const { registers } = tracee;
-      originals.set(tid, tracee.whereItWaits((place) => originalCall(place, registers)));
+      originals.set(tid, whereItWaits(tracee, (place) => originalCall(place, registers)));
     }
     const registration = rseqOf(tid);
     if (registration.pointer === 0n) return;

@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import { freezeTree, type StoppedTree } from "../../core/checkpoint/freeze.ts";
 import { findTree, survey } from "../../core/checkpoint/survey.ts";
 import { SIG } from "../../core/linux/signals.ts";
+import { beginGroupStop } from "../../core/remote/job_control.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
+import { whereItWaits } from "../../core/remote/where_it_waits.ts";
 import type { StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
@@ -32,18 +34,18 @@ Deno.test("freezeTree() misses no thread where each makes another and ends", asy
   await subject.expectPass();
 });
 
-Deno.test("Tracee.beginGroupStop() stops a process of an orphaned group, which SIGTSTP does not", async () => {
+Deno.test("beginGroupStop() stops a process of an orphaned group, which SIGTSTP does not", async () => {
   // A subject leads its session, so its group is orphaned.
   await using subject = await Subject.spawn("sleep", { args: ["100"] });
   await waitUntil(() => readProcess(subject.pid)?.comm === "sleep", () => "sleep to begin");
   {
     using undo = new DisposableStack();
-    freeze(subject.pid, undo).leader.beginGroupStop(SIG.TSTP, []);
+    beginGroupStop(freeze(subject.pid, undo).leader, SIG.TSTP, []);
   }
   await waitUntil(() => readProcess(subject.pid)?.state === "T", () => "the process to be stopped");
 });
 
-Deno.test("Tracee.whereItWaits() does not let a thread run on when its call ends", async () => {
+Deno.test("whereItWaits() does not let a thread run on when its call ends", async () => {
   await using subject = await start("one_sleep");
   // The freeze interrupts the sleep, which goes on as restart_syscall(2).
   {
@@ -55,7 +57,7 @@ Deno.test("Tracee.whereItWaits() does not let a thread run on when its call ends
     const { leader } = freeze(subject.pid, undo);
     let looks = 0;
     while (BigInt.asIntN(64, leader.registers.get("ax")) === -516n) {
-      leader.whereItWaits(() => undefined);
+      whereItWaits(leader, () => undefined);
       assert.ok(++looks < 100);
     }
     assert.ok(looks > 0, "it was never in its call");

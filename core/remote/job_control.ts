@@ -1,0 +1,62 @@
+/**
+ * Job control: stopping a process that is being built as a stop signal would (a group-stop), by the
+ * delivery of that signal to one of its threads.
+ *
+ * @module
+ */
+import { syscall } from "../linux/libc_ffi.ts";
+import { interrupt, resume, setSignalMask, waitForStop } from "../linux/ptrace.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import { ALL_SIGNALS, SIG, signalBit, STOP_SIGNALS } from "../linux/signals.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import type { Tracee } from "./tracee.ts";
+
+/**
+ * Begins a group-stop of the process of `tracee` as if `signal` had been sent to it; its disposition must be
+ * the default. Every other thread has to {@link joinGroupStop} for it to be complete.
+ *
+ * @param sharedPending the signals that wait for the whole process
+ */
+export function beginGroupStop(
+  tracee: Tracee,
+  signal: number,
+  sharedPending: readonly Siginfo[],
+): void {
+  const end = tracee.endSignal(sharedPending);
+  // SIGSTOP cannot be blocked, so it arrives; what is delivered in its place must not be blocked either.
+  setSignalMask(tracee.tid, ALL_SIGNALS & ~signalBit(end) & ~signalBit(signal));
+  // In an orphaned process group the kernel heeds SIGSTOP alone (get_signal() of kernel/signal.c).
+  for (const deliver of [signal, SIG.STOP]) {
+    if (stopBy(tracee, deliver)) break;
+  }
+  tracee.hasSettled();
+  setSignalMask(tracee.tid, ALL_SIGNALS & ~signalBit(end));
+}
+
+/** @returns whether the delivery of this signal stopped the process, or the thread is gone */
+function stopBy({ pid, tid }: Tracee, signal: number): boolean {
+  syscall(SYSCALLS.tgkill, pid, tid, SIG.STOP);
+  resume(tid);
+  for (let delivered = false;;) {
+    const stop = waitForStop(tid);
+    if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return true;
+    if (stop.kind === "event-stop") {
+      if (STOP_SIGNALS.includes(stop.signal)) return true;
+      if (delivered) return false;
+    }
+    const arrived = stop.kind === "signal" && stop.signal === SIG.STOP;
+    if (arrived) {
+      delivered = true;
+      // A signal that stops nothing must not let the thread run on.
+      interrupt(tid);
+    }
+    resume(tid, arrived ? signal : 0);
+  }
+}
+
+/** Has a thread take part in the group-stop that another one of its process began. */
+export function joinGroupStop(tracee: Tracee): void {
+  resume(tracee.tid);
+  waitForStop(tracee.tid);
+  tracee.hasSettled();
+}
