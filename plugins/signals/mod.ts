@@ -22,6 +22,7 @@
 import type { signal_queue_entry } from "../../images/gen/signals_pb.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
 import { peekSiginfo } from "../../core/linux/ptrace.ts";
+import { kernelSigaction, SIGSET_SIZE } from "../../core/linux/sigaction.ts";
 import { SIG, signalBit } from "../../core/linux/signals.ts";
 import {
   type CheckpointHooks,
@@ -38,14 +39,7 @@ import { StasisError } from "../../core/errors.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { sendsItself } from "../timers/pending.ts";
 import { decodeAltstack, encodeAltstack, stackT } from "./altstack.ts";
-import {
-  decodeSigaction,
-  encodeSigaction,
-  HANDLED_SIGNALS,
-  isDefaultAction,
-  kernelSigaction,
-  SIGSET_SIZE,
-} from "./sigaction.ts";
+import { decodeSigaction, encodeSigaction, HANDLED_SIGNALS, isDefaultAction } from "./sigaction.ts";
 
 /** The plugin. */
 export const signals: Plugin = definePlugin({

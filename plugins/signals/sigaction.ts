@@ -1,24 +1,12 @@
 /**
- * Signal handlers between the kernel's form and the images'. Source: `struct kernel_sigaction` as
- * rt_sigaction(2) takes it on x86-64 (`include/linux/signal_types.h`, `struct sigaction`).
+ * Signal handlers between the kernel's form and the images'.
  *
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { sa_entry, sa_entrySchema } from "../../images/gen/signals_pb.ts";
+import { kernelSigaction } from "../../core/linux/sigaction.ts";
 import { SIG, SIGNAL_COUNT } from "../../core/linux/signals.ts";
-import { defineStruct } from "../../core/linux/struct.ts";
-
-/** `struct sigaction` of the kernel. */
-export const kernelSigaction = defineStruct("sigaction", 32, {
-  handler: [0, "u64"],
-  flags: [8, "u64"],
-  restorer: [16, "u64"],
-  mask: [24, "u64"],
-});
-
-/** The size of the kernel's signal set, which every rt_* call wants to be told. */
-export const SIGSET_SIZE = 8;
 
 /** The signals that have an entry in the image, in its order: all but those that cannot be handled. */
 export const HANDLED_SIGNALS: readonly number[] = Array.from(

@@ -1,13 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
+import { kernelSigaction } from "../../core/linux/sigaction.ts";
 import { sa_entrySchema } from "../../images/gen/signals_pb.ts";
-import {
-  decodeSigaction,
-  encodeSigaction,
-  HANDLED_SIGNALS,
-  isDefaultAction,
-  kernelSigaction,
-} from "./sigaction.ts";
+import { decodeSigaction, encodeSigaction, HANDLED_SIGNALS, isDefaultAction } from "./sigaction.ts";
 
 Deno.test("HANDLED_SIGNALS has the order of CRIU's images", () => {
   equal(HANDLED_SIGNALS.length, 62);

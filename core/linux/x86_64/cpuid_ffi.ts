@@ -5,10 +5,8 @@
  *
  * @module
  */
-import { StasisError } from "../../errors.ts";
-import { errnoName, isErrno } from "../errno.ts";
-import { addressOf, cString, pwrite, syscall } from "../libc_ffi.ts";
-import { SYSCALLS } from "./syscalls.ts";
+import { addressOf } from "../libc_ffi.ts";
+import { mapOwnCode } from "./own_code.ts";
 
 /** void cpuid(u32 leaf, u32 subleaf, u32 out[4]) in the System V calling convention. */
 // deno-fmt-ignore
@@ -38,47 +36,23 @@ const XGETBV_CODE = [
 ];
 
 const XGETBV_AT = 64;
-const PAGE = 4096;
-const PROT_READ_EXEC = 5;
-const MAP_PRIVATE = 2;
-const MFD_CLOEXEC = 1;
 const SIGNATURE = { parameters: ["u32", "u32", "buffer"], result: "void" } as const;
 
 type Code = Deno.UnsafeFnPointer<typeof SIGNATURE>;
 let loaded: { readonly cpuid: Code; readonly xgetbv: Code } | undefined;
 
-/** Maps the code, once: from a memory file, so that no page is ever writable and executable. */
+/** Maps the code, once. */
 function code(): NonNullable<typeof loaded> {
   if (loaded !== undefined) return loaded;
-  const fd = must(
-    syscall(SYSCALLS.memfd_create, cString("stasis-cpuid"), MFD_CLOEXEC),
-    "memfd_create",
-  );
-  try {
-    const bytes = new Uint8Array(PAGE);
-    bytes.set(CPUID_CODE, 0);
-    bytes.set(XGETBV_CODE, XGETBV_AT);
-    must(BigInt(pwrite(Number(fd), bytes, 0n)), "pwrite");
-    const page = must(
-      syscall(SYSCALLS.mmap, 0, PAGE, PROT_READ_EXEC, MAP_PRIVATE, fd, 0),
-      "mmap",
-    );
-    const at = (offset: number): Code => {
-      const pointer = Deno.UnsafePointer.create(page + BigInt(offset));
-      return new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<typeof SIGNATURE>, SIGNATURE);
-    };
-    return loaded = { cpuid: at(0), xgetbv: at(XGETBV_AT) };
-  } finally {
-    syscall(SYSCALLS.close, fd);
-  }
-}
-
-function must(result: bigint, what: string): bigint {
-  if (!isErrno(result)) return result;
-  const errno = errnoName(-result);
-  throw new StasisError("syscall", `the processor cannot be asked what it has: ${what}: ${errno}`, {
-    errno,
-  });
+  const bytes = new Uint8Array(XGETBV_AT + XGETBV_CODE.length);
+  bytes.set(CPUID_CODE, 0);
+  bytes.set(XGETBV_CODE, XGETBV_AT);
+  const page = mapOwnCode("cpuid", bytes);
+  const at = (offset: number): Code => {
+    const pointer = Deno.UnsafePointer.create(page + BigInt(offset));
+    return new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<typeof SIGNATURE>, SIGNATURE);
+  };
+  return loaded = { cpuid: at(0), xgetbv: at(XGETBV_AT) };
 }
 
 /** What CPUID left in the four registers. */
