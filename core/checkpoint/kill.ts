@@ -6,10 +6,10 @@
 import { StasisError } from "../errors.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { SIG } from "../linux/signals.ts";
-import { waitForStop } from "../linux/ptrace.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { FrozenTask, FrozenTree } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
+import { awaitStop } from "../remote/reap.ts";
 
 const WNOHANG = 1;
 const WALL = 0x40000000;
@@ -60,7 +60,7 @@ function kill({ pid, threads, proc }: FrozenTask): void {
       continue;
     }
     for (;;) {
-      const { kind } = waitForStop(tid);
+      const { kind } = awaitStop(tid);
       if (kind === "killed" || kind === "exited" || kind === "absent") break;
     }
   }

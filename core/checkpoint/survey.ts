@@ -6,11 +6,11 @@
  */
 import { type Problem, StasisError } from "../errors.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import { KCMP, kcmp } from "../linux/kcmp.ts";
-import { PF_KTHREAD, readChildren, readStat, readStatus } from "../linux/procfs/mod.ts";
+import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
 import { findClaims } from "./claims.ts";
-import { Task } from "./task.ts";
+import { LEADERLESS_HINT, Task } from "./task.ts";
+import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
 /**
  * The tasks of the tree below a process, parents before children, zombies included.
@@ -32,7 +32,7 @@ export function findTree(root: number): Task[] {
   const tasks = [first];
   const seen = new Set([root]);
   for (const task of tasks) {
-    for (const pid of childrenIfAlive(task.pid)) {
+    for (const pid of unlessGone(() => readChildren(task.pid), [])) {
       if (seen.has(pid)) continue;
       seen.add(pid);
       tasks.push(new Task(pid));
@@ -49,15 +49,6 @@ export function findTree(root: number): Task[] {
     );
   }
   return tasks;
-}
-
-function childrenIfAlive(pid: number): readonly number[] {
-  try {
-    return readChildren(pid);
-  } catch (error) {
-    if (error instanceof StasisError && error.code === "no-such-task") return [];
-    throw error;
-  }
 }
 
 function checkRoot(task: Task): void {
@@ -81,7 +72,7 @@ function checkRoot(task: Task): void {
       hint: "only user space can be checkpointed",
     });
   }
-  if (task.isZombie) {
+  if (task.isZombie && !task.isLeaderless) {
     throw new StasisError(
       "unsupported",
       `task ${pid} (${stat.comm}) is a zombie: it has ended and waits for its parent ${stat.ppid}`,
@@ -92,6 +83,8 @@ function checkRoot(task: Task): void {
 
 /** How often a running tree is looked at until two looks in a row agree. */
 const ATTEMPTS = 10;
+/** How long a tree that is looked at once more is left alone before, in milliseconds: what passes has passed. */
+const PAUSE = 20;
 
 /**
  * Lets the core and all plugins look at a running tree. What they read belongs to different moments: tasks
@@ -115,6 +108,7 @@ export async function surveyRunning(
       if (error.code === "syscall" && error.message === last?.message) throw error;
       last = error;
     }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
   }
 }
 
@@ -156,14 +150,7 @@ export async function survey(
         surveyTask(task, frozen, problems);
         // A 32-bit task's other state would only add noise: it cannot be saved at all.
         live.push(task);
-      } else if (task.threads.length > 1) {
-        problems.push({
-          pid: task.pid,
-          plugin: "core",
-          what: "its first thread has ended while others run",
-          hint: "such a process cannot be saved yet",
-        });
-      }
+      } else if (task.isLeaderless) problems.push(...leaderless(task));
     } catch (error) {
       // A task that ends during the survey is no problem, unless it is the root.
       const ended = error instanceof StasisError && error.code === "no-such-task";
@@ -186,6 +173,16 @@ export async function survey(
   }
   for (const task of live) problems.push(...findClaims(task, plugins));
   if (problems.length > 0) throw refuse(root, problems);
+}
+
+/**
+ * Names another thread: if that one is just executing a program, it has no such id at the next look, and the
+ * problem is not the same.
+ */
+function leaderless({ pid, threads }: Task): Problem[] {
+  const tid = threads.find((tid) => tid !== pid);
+  const what = "its first thread has ended while others run";
+  return tid === undefined ? [] : [{ pid, tid, plugin: "core", what, hint: LEADERLESS_HINT }];
 }
 
 function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
@@ -241,46 +238,18 @@ function isFiltered(task: Task, tid: number): boolean {
   }
 }
 
-/**
- * Threads that wait in vfork(2) for a child to execute a program or to end. They sleep uninterruptibly, so
- * they cannot be stopped, and nothing could put them into that wait again.
- */
+/** Threads that wait in vfork(2). */
 function findVforks(tasks: readonly Task[]): Problem[] {
   const problems: Problem[] = [];
   const byPid = new Map(tasks.map((task) => [task.pid, task]));
   for (const { pid, stat: { ppid, comm } } of tasks) {
     const parent = byPid.get(ppid);
-    if (parent === undefined || !sharesMemory(pid, ppid)) continue;
-    const waiting = parent.threads.find((tid) => stateOf(ppid, tid) === "D");
-    if (waiting === undefined) continue;
-    problems.push({
-      pid: ppid,
-      tid: waiting,
-      plugin: "core",
-      what:
-        `it waits in vfork(2) for its child ${pid} (${comm}), and cannot be stopped until that ` +
-        "executes a program or ends",
-      hint: "try again when the child has done so",
-    });
+    const tid = parent && vforkingThread(ppid, parent.threads, pid);
+    if (tid === undefined) continue;
+    const what = `it ${describeVfork(pid, comm)}`;
+    problems.push({ pid: ppid, tid, plugin: "core", what, hint: VFORK_HINT });
   }
   return problems;
-}
-
-function sharesMemory(pid: number, other: number): boolean {
-  try {
-    return kcmp(pid, other, KCMP.VM) === 0;
-  } catch {
-    // One of them is gone, or may not be looked at: the freeze will tell.
-    return false;
-  }
-}
-
-function stateOf(pid: number, tid: number): string | undefined {
-  try {
-    return readStat(pid, tid).state;
-  } catch {
-    return undefined;
-  }
 }
 
 function nameOf(pid: number): string {

@@ -55,6 +55,10 @@ export class Descriptor {
   }
 }
 
+/** What is to be done about a task whose first thread has ended while others run. */
+export const LEADERLESS_HINT =
+  "such a process cannot be saved: try again when those have ended, too";
+
 /** A task (thread group), as `/proc` shows it. */
 export class Task {
   /** The thread group id, as this process sees it. */
@@ -88,9 +92,17 @@ export class Task {
     return this.#threads;
   }
 
-  /** Whether it has ended and waits for its parent to reap it. */
+  /** Whether it has ended and waits for its parent to reap it; or {@link isLeaderless}. */
   get isZombie(): boolean {
     return this.stat.state === "Z";
+  }
+
+  /**
+   * Whether its first thread has ended while others run. It is so for a moment, too, when one of those executes
+   * a program (`de_thread()` of `fs/exec.c`); if the kernel tells of no thread at all, it has just done so.
+   */
+  get isLeaderless(): boolean {
+    return this.isZombie && this.stat.threads !== 1;
   }
 
   /** The mappings with their flags, ascending. */

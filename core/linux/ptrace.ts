@@ -39,6 +39,8 @@ export const PTRACE = {
 export const PTRACE_O = {
   /** Syscall stops are told from a real SIGTRAP by bit 7 of the signal. */
   TRACESYSGOOD: 1n << 0n,
+  /** A thread that has executed a program stops, under the id that it has then: its process's. */
+  TRACEEXEC: 1n << 4n,
   /** The tracee dies with its tracer. */
   EXITKILL: 1n << 20n,
   /** Seccomp of this thread is suspended while it is traced. */
@@ -49,6 +51,9 @@ export const PTRACE_O = {
 
 /** The event number of a group-stop, of an interrupt, and of a new tracee's first stop. */
 const PTRACE_EVENT_STOP = 128;
+
+/** The event number of the stop of a thread that has executed a program (PTRACE_O_TRACEEXEC). */
+export const PTRACE_EVENT_EXEC = 4;
 
 /** Register sets of PTRACE_GETREGSET, by their ELF note type (`include/uapi/linux/elf.h`). */
 export const NT = { X86_XSTATE: 0x202n } as const;
@@ -77,7 +82,8 @@ function must(result: bigint, request: string, tid: number): bigint {
  * Attaches without stopping (PTRACE_SEIZE).
  *
  * @param options bits of {@link PTRACE_O}
- * @returns 0, or the negative errno: what it means depends on who asks
+ * @returns 0, or the negative errno: what it means depends on who asks; EINTR where a thread of the process is
+ * in execve(2) and there are `Interruptions` (`interruptions.ts`), without which this may wait for ever
  */
 export function seize(tid: number, options: bigint): bigint {
   return ptrace(PTRACE.SEIZE, BigInt(tid), 0n, options);
@@ -91,6 +97,12 @@ export function setOptions(tid: number, options: bigint): bigint {
 /** Asks a seized thread to stop (PTRACE_INTERRUPT). @returns 0, or the negative errno */
 export function interrupt(tid: number): bigint {
   return ptrace(PTRACE.INTERRUPT, BigInt(tid), 0n, 0n);
+}
+
+/** Whether a tracee with this id stands still. One that is asked while it is stopping may tell either. */
+export function standsStill(tid: number): boolean {
+  const message = new BigUint64Array(1);
+  return !isErrno(ptraceData(PTRACE.GETEVENTMSG, BigInt(tid), 0n, message));
 }
 
 /** Lets a stopped thread run on, delivering `signal` if it is not 0. */
@@ -243,12 +255,18 @@ export function decodeStatus(status: number): Stop {
   return { kind: "signal", signal };
 }
 
-/** Waits for one tracee (wait4 with `__WALL`). With `block` false it returns "none" where nothing happened. */
-export function waitForStop(tid: number, block = true): Stop {
+/**
+ * Waits for one tracee (wait4 with `__WALL`).
+ *
+ * @param block false: return "none" where nothing happened
+ * @param goOn is called whenever one of the `Interruptions` ends a wait that takes long (`interruptions.ts`):
+ * whether to wait on, rather than to take the thread for absent
+ */
+export function waitForStop(tid: number, block = true, goOn: () => boolean = () => true): Stop {
   for (;;) {
     const { pid, status } = wait4(tid, block ? WALL : WALL | WNOHANG);
-    if (pid === -Errno.EINTR) continue;
-    if (pid === -Errno.ECHILD) return { kind: "absent" };
+    if (pid === -Errno.EINTR && goOn()) continue;
+    if (pid < 0) return { kind: "absent" };
     if (pid === 0) return { kind: "none" };
     return decodeStatus(status);
   }

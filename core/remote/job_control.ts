@@ -5,10 +5,11 @@
  * @module
  */
 import { syscall } from "../linux/libc_ffi.ts";
-import { interrupt, resume, setSignalMask, waitForStop } from "../linux/ptrace.ts";
+import { interrupt, resume, setSignalMask } from "../linux/ptrace.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit, STOP_SIGNALS } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { awaitStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 
 /**
@@ -38,7 +39,7 @@ function stopBy({ pid, tid }: Tracee, signal: number): boolean {
   syscall(SYSCALLS.tgkill, pid, tid, SIG.STOP);
   resume(tid);
   for (let delivered = false;;) {
-    const stop = waitForStop(tid);
+    const stop = awaitStop(tid);
     if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return true;
     if (stop.kind === "event-stop") {
       if (STOP_SIGNALS.includes(stop.signal)) return true;
@@ -57,6 +58,6 @@ function stopBy({ pid, tid }: Tracee, signal: number): boolean {
 /** Has a thread take part in the group-stop that another one of its process began. */
 export function joinGroupStop(tracee: Tracee): void {
   resume(tracee.tid);
-  waitForStop(tracee.tid);
+  awaitStop(tracee.tid);
   tracee.hasSettled();
 }

@@ -6,21 +6,35 @@
  * would stop some day and stay so, or stay a zombie that its own parent cannot reap. So such threads are looked
  * after from a timer that does not keep this process alive: when it ends, the kernel lets go of all.
  *
+ * A thread whose id is gone has ended, or has executed a program: then it goes on under the id of its process,
+ * and is traced still (execve(2) under ptrace, ptrace(2)). So that id is let go of, too.
+ *
  * @module
  */
-import { syscall } from "../linux/libc_ffi.ts";
-import { readStat, readStatus } from "../linux/procfs/mod.ts";
 import { detach, waitForStop } from "../linux/ptrace.ts";
-import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { pause } from "./pause.ts";
+import { isDeadChild, isTracedHere } from "./reap.ts";
 
 const INTERVAL = 20; // milliseconds
-const stragglers = new Set<number>();
+const DYING_TRIES = 20;
+const DYING_PAUSE = 0.1; // milliseconds
+/** Threads by their ids, each with that of its process. */
+const stragglers = new Map<number, number>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
-/** Ends the tracing of a thread, at once or as soon as that is possible. */
-export function letGo(tid: number): void {
-  if (detach(tid) === 0n || tryToEnd(tid)) return;
-  stragglers.add(tid);
+/**
+ * Ends the tracing of a thread, at once or as soon as that is possible.
+ *
+ * @param pid its process, all of whose threads are to be let go of
+ */
+export function letGo(tid: number, pid: number): void {
+  if (detach(tid) === 0n) return;
+  // One that is dying has done so in a moment, and another one may wait for that in execve(2).
+  for (let tries = 0; tries < DYING_TRIES; tries++) {
+    if (tryToEnd(tid, pid)) return;
+    pause(DYING_PAUSE);
+  }
+  stragglers.set(tid, pid);
   if (timer !== undefined) return;
   const started = setInterval(lookAfter, INTERVAL);
   Deno.unrefTimer(started);
@@ -33,49 +47,25 @@ export function stragglerCount(): number {
 }
 
 function lookAfter(): void {
-  for (const tid of stragglers) if (tryToEnd(tid)) stragglers.delete(tid);
+  for (const [tid, pid] of stragglers) if (tryToEnd(tid, pid)) stragglers.delete(tid);
   if (stragglers.size > 0) return;
   clearInterval(timer);
   timer = undefined;
 }
 
-/** P_PID; WNOHANG | WEXITED | WNOWAIT | __WALL (waitid(2)). */
-const P_PID = 1;
-const LOOK = 0x1 | 0x4 | 0x01000000 | 0x40000000;
-/** si_code: CLD_EXITED, CLD_KILLED and CLD_DUMPED tell of an end, higher ones of a stop. */
-const CLD_DUMPED = 3;
-
-/**
- * Reaps a traced thread if it has ended, and leaves its stops alone. In execve(2) a thread waits until all
- * others have been reaped, which for traced ones is the tracer's to do.
- */
-export function reapIfEnded(tid: number): void {
-  const info = new Int32Array(32);
-  // Stops of tracees are told whatever is asked for, and would be used up: so this only looks.
-  const result = syscall(SYSCALLS.waitid, P_PID, tid, new Uint8Array(info.buffer), LOOK, 0);
-  const [signal, , code] = info as unknown as [number, number, number];
-  if (result !== 0n || signal === 0 || code > CLD_DUMPED || isDeadChild(tid)) return;
-  waitForStop(tid, false);
-}
-
 /** @returns whether the thread is not traced any more */
-function tryToEnd(tid: number): boolean {
+function tryToEnd(tid: number, pid: number): boolean {
   // How a child of this process ended is for whoever started it here.
   if (isDeadChild(tid)) return true;
   for (;;) {
     const stop = waitForStop(tid, false);
-    if (stop.kind === "none") return false;
-    if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return true;
+    // What is not traced, but was started here, has nothing to tell either.
+    if (stop.kind === "none") return !isTracedHere(pid, tid);
+    if (stop.kind === "exited" || stop.kind === "killed") return true;
+    if (stop.kind === "absent") {
+      if (tid !== pid) letGo(pid, pid);
+      return true;
+    }
     if (detach(tid, stop.kind === "signal" ? stop.signal : 0) === 0n) return true;
-  }
-}
-
-function isDeadChild(tid: number): boolean {
-  try {
-    const { state, ppid } = readStat(tid);
-    // Threads have no parent that would reap them: only a whole process has.
-    return state === "Z" && ppid === Deno.pid && readStatus(tid).tgid === tid;
-  } catch {
-    return false;
   }
 }

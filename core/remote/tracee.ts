@@ -17,6 +17,7 @@ import {
   getStopSiginfo,
   interrupt,
   peekSiginfo,
+  PTRACE_EVENT_EXEC,
   resume,
   resumeToSyscall,
   seize,
@@ -33,6 +34,11 @@ import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { giveBack } from "./give_back.ts";
 import { letGo } from "./let_go.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
+import { pause } from "./pause.ts";
+import { awaitStop } from "./reap.ts";
+
+/** How long a thread may take to stop, in milliseconds; one in uninterruptible sleep takes longer. */
+export const STOP_TIMEOUT = 10_000;
 
 /** Signals to end a program with: ones that are ignored by default, in the order of preference. */
 const END_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.IO, 60, 61, 62, 63];
@@ -50,6 +56,22 @@ export class DispatchedError extends StasisError {
     );
   }
 }
+
+/** What {@link Tracee.look} found. */
+export type Look =
+  /** It stands still. */
+  | { readonly kind: "stopped"; readonly tracee: Tracee }
+  /**
+   * It has executed a program, in which it will stop next: the id is that of its process, whatever it was
+   * before, and all other threads are gone.
+   */
+  | { readonly kind: "executed" }
+  /** It was on its way: there may be more to see at once. */
+  | { readonly kind: "moved" }
+  /** It has not stopped yet. */
+  | { readonly kind: "none" }
+  /** There is none any more with this id. */
+  | { readonly kind: "gone" };
 
 /** A thread that this process traces and that stands still. */
 export class Tracee {
@@ -90,21 +112,13 @@ export class Tracee {
    *
    * @param options bits of PTRACE_O
    * @returns false if the thread does not exist (any more)
-   * @throws {StasisError} `no-privilege`, or `unsupported` where somebody traces it already
+   * @throws {StasisError} `no-privilege`, or where somebody traces it already
    */
   static begin(tid: number, options: bigint): boolean {
-    const seized = seize(tid, options);
+    let seized: bigint;
+    do seized = seize(tid, options); while (seized === -BigInt(Errno.EINTR));
     if (seized === -BigInt(Errno.ESRCH)) return false;
-    if (isErrno(seized)) {
-      const errno = errnoName(-seized);
-      throw new StasisError("no-privilege", `thread ${tid} cannot be traced: ${errno}`, {
-        pid: tid,
-        errno,
-        hint:
-          "another tracer (a debugger, strace) must let go of it first, and tracing needs the " +
-          "same user or CAP_SYS_PTRACE",
-      });
-    }
+    if (isErrno(seized)) throw cannotTrace(tid, seized);
     interrupt(tid);
     return true;
   }
@@ -113,74 +127,61 @@ export class Tracee {
    * Waits until a thread that was begun, or that a tracee made with CLONE_PTRACE, stands still.
    *
    * @param options the options that it was seized with, or has from the tracee that made it
-   * @param timeout in milliseconds; a thread in uninterruptible sleep cannot be stopped
-   * @param meanwhile is called again and again while it has not stopped
    * @returns undefined if it ended meanwhile
    * @throws {StasisError} `unsupported` if it did not stop in time; it is traced still, see `letGo()`
    */
-  static finish(
-    tid: number,
-    pid: number,
-    options: bigint,
-    timeout = 10_000,
-    meanwhile: () => void = () => {},
-  ): Tracee | undefined {
-    const deadline = performance.now() + timeout;
+  static finish(tid: number, pid: number, options: bigint): Tracee | undefined {
+    const deadline = performance.now() + STOP_TIMEOUT;
     for (let spins = 0;; spins++) {
-      const stop = waitForStop(tid, false);
-      switch (stop.kind) {
-        case "none":
-          if (performance.now() > deadline) throw cannotStop(tid, pid);
-          // It stops within microseconds as a rule; one that does not is not worth a busy processor.
-          if (spins > 50) {
-            meanwhile();
-            Atomics.wait(sleeper, 0, 0, 0.2);
-          }
-          continue;
-        case "event-stop":
-          try {
-            const groupStop = STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0;
-            return new Tracee(tid, pid, groupStop, options);
-          } catch (error) {
-            // It was killed in this very moment: its end is the next thing to be told.
-            if (error instanceof StasisError && error.code === "no-such-task") continue;
-            throw error;
-          }
-        case "signal":
-          // It was about to take a signal: let it, its handler's frame is state as any other.
-          resume(tid, stop.signal);
-          continue;
-        case "exited":
-        case "killed":
-        case "absent":
-          return undefined;
-        default:
-          resume(tid);
-      }
+      const look = Tracee.look(tid, pid, options);
+      if (look.kind === "stopped") return look.tracee;
+      if (look.kind === "gone") return undefined;
+      if (look.kind === "moved") continue;
+      if (performance.now() > deadline) throw cannotStop(tid, pid);
+      // It stops within microseconds as a rule; one that does not is not worth a busy processor.
+      if (spins > 50) pause(0.2);
     }
   }
 
   /**
-   * Whether this is still the thread that was stopped. A thread that was not stopped yet can end all others
-   * by exit_group(2) or execve(2); in execve it takes the leader's id, too, and then waits for the tracer to
-   * reap those that it ended, which this does.
+   * Looks whether a thread that was asked to stop has done so, and moves it on where it stopped for another
+   * reason.
+   *
+   * @param options the options that it was seized with, or has from the tracee that made it
    */
-  isThere(): boolean {
-    if (this.#lost) return false;
-    // Nothing is told twice of one that still stands where it stood.
-    this.#lost = waitForStop(this.tid, false).kind !== "none" || !this.#standsStill();
-    return !this.#lost;
-  }
-
-  #standsStill(): boolean {
+  static look(tid: number, pid: number, options: bigint): Look {
+    const stop = waitForStop(tid, false);
     try {
-      const now = getRegisters(this.tid);
-      return now.get("ip") === this.registers.get("ip") &&
-        now.get("sp") === this.registers.get("sp");
+      switch (stop.kind) {
+        case "none":
+          return { kind: "none" };
+        case "event-stop": {
+          const groupStop = STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0;
+          return { kind: "stopped", tracee: new Tracee(tid, pid, groupStop, options) };
+        }
+        case "exited":
+        case "killed":
+        case "absent":
+          return { kind: "gone" };
+        default: {
+          // Any stop takes back what was asked for before it (ptrace_stop() of kernel/signal.c).
+          interrupt(tid);
+          // A signal that it was about to take it takes: its handler's frame is state as any other.
+          resume(tid, stop.kind === "signal" ? stop.signal : 0);
+          const executed = stop.kind === "event" && stop.event === PTRACE_EVENT_EXEC;
+          return { kind: executed ? "executed" : "moved" };
+        }
+      }
     } catch (error) {
-      if (error instanceof StasisError && error.code === "no-such-task") return false;
+      // It was killed in this very moment: its end is the next thing to be told.
+      if (error instanceof StasisError && error.code === "no-such-task") return { kind: "moved" };
       throw error;
     }
+  }
+
+  /** Says that it has ended, or that another thread has taken its id by execve(2). */
+  lose(): void {
+    this.#lost = true;
   }
 
   /**
@@ -307,7 +308,7 @@ export class Tracee {
 
   #await(wanted: "syscall" | "signal", goOn: () => void, purpose: string): void {
     for (;;) {
-      const stop = waitForStop(this.tid);
+      const stop = awaitStop(this.tid);
       if (stop.kind === "signal") {
         const info = getStopSiginfo(this.tid);
         const ours = info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal;
@@ -345,7 +346,7 @@ export class Tracee {
   /** Waits until a started program has ended its own task, letting it have `signal` if it sends itself one. */
   awaitDeath(signal: number): void {
     for (;;) {
-      const stop = waitForStop(this.tid);
+      const stop = awaitStop(this.tid);
       if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return;
       const ours = stop.kind === "signal" && stop.signal === signal;
       if (stop.kind === "signal" && !ours && isFault(stop.signal, getStopSiginfo(this.tid).code)) {
@@ -367,7 +368,7 @@ export class Tracee {
     interrupt(this.tid);
     resume(this.tid);
     for (;;) {
-      const stop = waitForStop(this.tid);
+      const stop = awaitStop(this.tid);
       if (stop.kind === "event-stop" || stop.kind === "exited" || stop.kind === "killed") break;
       if (stop.kind === "absent") break;
       if (stop.kind === "signal") this.#stolen.push(getStopSiginfo(this.tid));
@@ -404,14 +405,24 @@ export class Tracee {
     } catch (error) {
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     } finally {
-      letGo(this.tid);
+      letGo(this.tid, this.pid);
     }
   }
 }
 
-const sleeper = new Int32Array(new SharedArrayBuffer(4));
+/** The error for a thread that PTRACE_SEIZE refuses. @param result what it returned */
+export function cannotTrace(tid: number, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("no-privilege", `thread ${tid} cannot be traced: ${errno}`, {
+    pid: tid,
+    errno,
+    hint: "another tracer (a debugger, strace) must let go of it first, and tracing needs the " +
+      "same user or CAP_SYS_PTRACE",
+  });
+}
 
-function cannotStop(tid: number, pid: number): StasisError {
+/** The error for a thread that does not stop in {@link STOP_TIMEOUT}. */
+export function cannotStop(tid: number, pid: number): StasisError {
   return new StasisError("unsupported", `thread ${tid} of task ${pid} does not stop`, {
     pid,
     hint:

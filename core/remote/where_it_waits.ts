@@ -12,6 +12,7 @@ import {
   resumeToSyscall,
   waitForStop,
 } from "../linux/ptrace.ts";
+import { awaitStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 
 /** How long {@link whereItWaits} waits for a thread to wait, in milliseconds. */
@@ -42,7 +43,7 @@ export function whereItWaits<T>(
   };
   resumeToSyscall(tid);
   for (;;) {
-    const stop = waitForStop(tid, asked);
+    const stop = asked ? awaitStop(tid) : waitForStop(tid, false);
     if (stop.kind === "none") {
       const place = waitingIn(pid, tid);
       if (place !== undefined) found = recognise(place);

@@ -6,6 +6,7 @@
 import { StasisError } from "../errors.ts";
 import type { EventListener } from "../events.ts";
 import { breathe } from "../hooks.ts";
+import { Interruptions } from "../linux/interruptions.ts";
 import { pollInBackground, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
@@ -95,6 +96,8 @@ export async function runPlan(
 ): Promise<RestoredTree> {
   await awaitPids(plan, signal);
   listener({ kind: "phase", phase: "build" });
+  // Somebody may kill the tree meanwhile.
+  using _ = new Interruptions();
   using tree = new BuiltTree(plan);
   await tree.build(signal);
   listener({ kind: "phase", phase: "arm" });

@@ -6,11 +6,11 @@
  */
 import { StasisError } from "../errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
-import { cString, posixSpawn, pwrite, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { cString, posixSpawn, pwrite, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SIG } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { PTRACE_O } from "../linux/ptrace.ts";
+import { PTRACE_O, waitForStop } from "../linux/ptrace.ts";
 import { Tracee } from "../remote/tracee.ts";
 
 const MFD_CLOEXEC = 1;
@@ -82,8 +82,10 @@ export function startSeed(): Tracee {
 /** Kills the seed and reaps it. */
 export function endSeed(pid: number): void {
   syscall(SYSCALLS.kill, pid, SIG.KILL);
-  while (wait4(pid, 0x40000000).pid > 0) {
+  for (;;) {
     // Stops that were still to be told of come first.
+    const { kind } = waitForStop(pid);
+    if (kind === "killed" || kind === "exited" || kind === "absent") return;
   }
 }
 

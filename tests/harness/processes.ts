@@ -13,6 +13,8 @@ export interface ProcessLine {
   readonly ppid: number;
   readonly pgrp: number;
   readonly session: number;
+  /** How many threads it has; 0 while another thread takes the place of the first one (execve). */
+  readonly threads: number;
 }
 
 /** Reads `/proc/PID/stat`; null if there is no such process. */
@@ -26,7 +28,8 @@ export function readProcess(pid: number): ProcessLine | null {
   // The name stands in parentheses and may hold any character, a parenthesis too.
   const open = text.indexOf("(");
   const close = text.lastIndexOf(")");
-  const [state, ppid, pgrp, session] = text.slice(close + 2).split(" ");
+  const fields = text.slice(close + 2).split(" ");
+  const [state, ppid, pgrp, session] = fields;
   return {
     pid,
     comm: text.slice(open + 1, close),
@@ -34,13 +37,18 @@ export function readProcess(pid: number): ProcessLine | null {
     ppid: Number(ppid),
     pgrp: Number(pgrp),
     session: Number(session),
+    threads: Number(fields[17]),
   };
 }
 
-/** Whether the process exists and runs (or could): a zombie is not alive. */
+/**
+ * Whether the process exists and runs (or could): a zombie is not alive. One whose first thread alone has ended
+ * is, and is so for a moment whenever another thread of it executes a program.
+ */
 export function isAlive(pid: number): boolean {
   const process = readProcess(pid);
-  return process !== null && process.state !== "Z" && process.state !== "X";
+  if (process === null || process.state === "X") return false;
+  return process.state !== "Z" || process.threads !== 1;
 }
 
 /** Every pid of the machine. */
@@ -76,12 +84,20 @@ export function processesWithEnv(name: string, value: string): number[] {
   const wanted = `${name}=${value}`;
   return allPids().filter((pid) => {
     try {
-      return isAlive(pid) &&
-        Deno.readTextFileSync(`/proc/${pid}/environ`).split("\0").includes(wanted);
+      return isAlive(pid) && environmentOf(pid).split("\0").includes(wanted);
     } catch {
       return false;
     }
   });
+}
+
+/** The environment by whichever thread has it still: a first thread that has ended has none. */
+function environmentOf(pid: number): string {
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const text = Deno.readTextFileSync(`/proc/${pid}/task/${name}/environ`);
+    if (text !== "") return text;
+  }
+  return "";
 }
 
 /**

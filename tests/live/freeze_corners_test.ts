@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { freezeTree, type StoppedTree } from "../../core/checkpoint/freeze.ts";
 import { findTree, survey } from "../../core/checkpoint/survey.ts";
 import { SIG } from "../../core/linux/signals.ts";
+import { stragglerCount } from "../../core/remote/let_go.ts";
 import { beginGroupStop } from "../../core/remote/job_control.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import { whereItWaits } from "../../core/remote/where_it_waits.ts";
@@ -12,9 +13,9 @@ import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 
-async function start(name: string): Promise<Subject> {
+async function start(name: string, args: readonly string[] = []): Promise<Subject> {
   const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
-  return await Subject.run(await buildProgram(source));
+  return await Subject.run(await buildProgram(source), { args });
 }
 
 function freeze(pid: number, undo: DisposableStack): { tree: StoppedTree; leader: Tracee } {
@@ -33,6 +34,52 @@ Deno.test("freezeTree() misses no thread where each makes another and ends", asy
   }
   await subject.expectPass();
 });
+
+/** A freeze that must fail, soon, and after which nothing is traced. */
+async function assertRefused(pid: number, says: RegExp, hint: RegExp): Promise<void> {
+  const begin = performance.now();
+  const refused = (error: StasisError) => {
+    assert.equal(error.code, "unsupported");
+    assert.match(error.message, says);
+    assert.match(error.hint ?? "", hint);
+    return true;
+  };
+  assert.throws(() => {
+    using undo = new DisposableStack();
+    freezeTree(pid, undo);
+  }, refused);
+  assert.ok(performance.now() - begin < 2_000);
+  await waitUntil(() => stragglerCount() === 0, "all threads to be let go");
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
+    assert.match(status, /^TracerPid:\s*0$/m);
+  }
+}
+
+Deno.test("freezeTree() refuses a process whose first thread has ended", async () => {
+  await using subject = await start("leaderless");
+  const says = new RegExp(`first thread of task ${subject.pid} has ended while others run`);
+  await assertRefused(subject.pid, says, /when those have ended, too/);
+  await subject.expectPass();
+});
+
+for (const which of ["", "thread"]) {
+  Deno.test(`freezeTree() refuses a process that waits in vfork${which && " in a thread"}, soon`, async () => {
+    const end = await Deno.makeTempFile({ prefix: "stasis-vfork-" });
+    await Deno.remove(end);
+    await using subject = await start("vfork", which === "" ? [end] : [end, which]);
+    try {
+      const says = new RegExp(`waits in vfork\\(2\\) for its child ${subject.fact("child")} `);
+      const refused = assertRefused(subject.pid, says, /when the child has done so/);
+      // A thread in vfork cannot be let go of before it stops.
+      await Deno.writeTextFile(end, "");
+      await refused;
+      await subject.expectPass();
+    } finally {
+      await Deno.remove(end);
+    }
+  });
+}
 
 Deno.test("beginGroupStop() stops a process of an orphaned group, which SIGTSTP does not", async () => {
   // A subject leads its session, so its group is orphaned.

@@ -1,13 +1,13 @@
 /**
  * What happens to a tree while it is being frozen, or stands still: signals from outside, threads and children
- * that come and go, a kill. It loses nothing, and gets nothing twice.
+ * that come and go. It loses nothing, and gets nothing twice.
  */
 
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { type CheckpointHooks, definePlugin } from "../../core/plugin.ts";
 import { checkpoint, StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
+import { actAt, MOMENTS, outsider } from "../harness/moments.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import {
@@ -21,10 +21,6 @@ import {
 async function start(name: string, args: readonly string[]): Promise<Subject> {
   const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
   return await Subject.run(await buildProgram(source), { args });
-}
-
-function plugin(hooks: CheckpointHooks) {
-  return definePlugin({ name: "outsider", description: "disturbs", checkpoint: () => hooks });
 }
 
 const SIGNALS = [
@@ -48,29 +44,8 @@ const NUMBERS: Readonly<Record<string, number>> = {
   SIGIO: 29,
 };
 
-/** Hooks of every moment at which a tree stands still, before, between and after what is run in it. */
-function atMoment(moment: string, act: () => void): CheckpointHooks {
-  switch (moment) {
-    case "before anything runs in it":
-      return { freezeThread: act };
-    case "while calls run in it":
-      return { collectThread: (_, program) => (act(), void program.try("getpid")) };
-    case "between calls":
-      return { dumpTask: act };
-    default:
-      return { pages: act };
-  }
-}
-
 for (const how of ["handle", "block", "ignore"]) {
-  for (
-    const moment of [
-      "before anything runs in it",
-      "while calls run in it",
-      "between calls",
-      "at the end",
-    ]
-  ) {
+  for (const moment of MOMENTS) {
     Deno.test(`signals sent to a frozen process that would ${how} them arrive once: ${moment}`, async () => {
       using room = new ImageRoom();
       await using subject = await start("all_signals", [how]);
@@ -79,7 +54,7 @@ for (const how of ["handle", "block", "ignore"]) {
       await checkpoint(subject.pid, {
         directory: room.fresh(),
         leaveRunning: true,
-        plugins: [plugin(atMoment(moment, send))],
+        plugins: [actAt(moment, send)],
       });
       const verdictWillTell = [/\/status\/(SigPnd|ShdPnd)$/];
       assertUnharmed(before, verdictWillTell);
@@ -114,7 +89,9 @@ Deno.test("SIGSTOP sent to a frozen process stops it afterwards, and SIGCONT let
     checkpoint(subject.pid, {
       directory: room.fresh(),
       leaveRunning: true,
-      plugins: [plugin({ dumpTask: () => signals.forEach((one) => Deno.kill(subject.pid, one)) })],
+      plugins: [
+        outsider({ dumpTask: () => signals.forEach((one) => Deno.kill(subject.pid, one)) }),
+      ],
     });
   const state = () => readProcess(subject.pid)?.state;
 
@@ -137,20 +114,14 @@ Deno.test("SIGTERM sent to a frozen process is handled when it runs on", async (
   await checkpoint(subject.pid, {
     directory: room.fresh(),
     leaveRunning: true,
-    plugins: [plugin({ dumpTask: () => Deno.kill(subject.pid, "SIGTERM") })],
+    plugins: [outsider({ dumpTask: () => Deno.kill(subject.pid, "SIGTERM") })],
   });
   await waitUntil(() => /^verdict PASS$/m.test(subject.output()), () => subject.output());
   assert.match(subject.output(), /^got 15 1 code 0$/m);
 });
 
-/** Known to fail: an execve(2) by another thread than the first, in the middle of the freeze. */
-const NOT_YET = "thread_exec";
-
-for (const what of ["threads", "forks", "exec", NOT_YET]) {
-  const name =
-    `checkpoint() of a tree in which ${what} come and go succeeds, or fails and harms nothing`;
-  const ignore = what === NOT_YET;
-  Deno.test({ name: ignore ? `NOT RUN, known to fail: ${name}` : name, ignore }, async () => {
+for (const what of ["threads", "forks", "vforks", "exits"]) {
+  Deno.test(`checkpoint() of a tree in which ${what} come and go succeeds, or fails and harms nothing`, async () => {
     using room = new ImageRoom();
     await using subject = await start("churn", [what]);
     const before = toolState();
@@ -178,44 +149,6 @@ for (const what of ["threads", "forks", "exec", NOT_YET]) {
     }
     assert.ok(saved > 0, "not one of 20 succeeded");
     await subject.expectPass();
-  });
-}
-
-for (
-  const moment of [
-    "before anything runs in it",
-    "while calls run in it",
-    "between calls",
-    "at the end",
-  ]
-) {
-  Deno.test(`checkpoint() of a process that is killed fails cleanly: ${moment}`, async () => {
-    for (let round = 0; round < 20; round++) {
-      using room = new ImageRoom();
-      await using subject = await start("churn", ["killed"]);
-      const directory = room.fresh();
-      let error: unknown;
-      try {
-        const kill = () => Deno.kill(subject.pid, "SIGKILL");
-        await checkpoint(subject.pid, {
-          directory,
-          leaveRunning: true,
-          plugins: [plugin(atMoment(moment, kill))],
-        });
-      } catch (thrown) {
-        error = thrown;
-      }
-      if (error !== undefined) {
-        if (!(error instanceof StasisError)) throw error;
-        assert.ok(
-          error.code === "no-such-task" || (error.cause as Error)?.name === "NotFound",
-          `${error.code}: ${error.message}`,
-        );
-        room.assertAbsent(directory);
-      } else assert.equal(moment, "at the end");
-      // Its parent is told: nothing of it is kept by its tracer.
-      await subject.waitGone(2_000);
-    }
   });
 }
 

@@ -1,6 +1,8 @@
 /*
- * Never stands still: threads, children or programs come and go as fast as they can, of each a bounded number
- * at a time. Usage: churn threads|forks|exec|thread_exec|killed
+ * Never stands still: threads or children come and go as fast as they can, of each a bounded number at a time.
+ * Usage: churn threads|forks|vforks|exits|killed
+ *   vforks: children execute a program while their parent waits
+ *   exits: children whose threads end them all at any time, while others are being made
  */
 #include "../../subjects/subject.h"
 
@@ -20,17 +22,47 @@ static void *make_threads(void *unused)
 	return unused;
 }
 
-static void *exec_again(void *argv)
-{
-	execv("/proc/self/exe", argv);
-	die("execv");
-}
-
 static void *wait_long(void *unused)
 {
 	for (;;)
 		pause();
 	return unused;
+}
+
+static void *end_all(void *code)
+{
+	_exit((int)(intptr_t)code);
+}
+
+/* A child that threads of it end, and how it ended. */
+static void bear_and_end(void)
+{
+	pthread_t thread;
+	int status = -1;
+	pid_t pid = fork_child();
+
+	if (pid == 0) {
+		for (int i = 0; i < 3; i++)
+			pthread_create(&thread, NULL, wait_long, NULL);
+		for (int i = 0; i < 2; i++)
+			pthread_create(&thread, NULL, end_all, (void *)(intptr_t)7);
+		wait_long(NULL);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) != 7)
+		check(false, "a child ends by itself", "status %#x", status);
+}
+
+static void vfork_true(void)
+{
+	int status = -1;
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		execl("/bin/true", "true", NULL);
+		_exit(127);
+	}
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		check(false, "a child executes its program", "status %#x", status);
 }
 
 int main(int argc, char **argv)
@@ -59,25 +91,10 @@ int main(int argc, char **argv)
 			if (pid > 0)
 				waitpid(pid, NULL, 0);
 		}
-	} else if (!strcmp(what, "exec") || !strcmp(what, "thread_exec")) {
-		/* Says `ready` once, and counts on; SIGTERM is looked at between two programs. */
-		sigset_t term, pending;
-		sigemptyset(&term);
-		sigaddset(&term, SIGTERM);
-		sigprocmask(SIG_BLOCK, &term, NULL);
-		if (argc < 3)
-			ready();
-		sigpending(&pending);
-		if (sigismember(&pending, SIGTERM) == 1)
-			finish();
-		char *next[] = { argv[0], (char *)what, "again", NULL };
-		if (!strcmp(what, "thread_exec")) {
-			for (int i = 0; i < 3; i++)
-				pthread_create(&threads[i], NULL, wait_long, NULL);
-			pthread_create(&threads[3], NULL, exec_again, next);
-			wait_long(NULL);
-		}
-		exec_again(next);
+	} else if (!strcmp(what, "vforks") || !strcmp(what, "exits")) {
+		ready();
+		while (!term_requested && !failures)
+			strcmp(what, "exits") ? vfork_true() : bear_and_end();
 	} else {
 		/* Is killed in the middle by whoever tests: a child with threads. */
 		for (int i = 0; i < 4; i++)

@@ -1,0 +1,289 @@
+/**
+ * Stopping one process while its threads go on: they make others, end, end all others, or execute a program.
+ *
+ * What the kernel does to a tracer when one of several threads executes a program (`de_thread()` of
+ * `fs/exec.c`, "execve(2) under ptrace" in ptrace(2)):
+ *
+ * 1. All other threads are killed. Those that are traced stay zombies until their tracer reaps them, and
+ *    until then the execve does not go on, nor does a PTRACE_SEIZE of any thread of the process return.
+ * 2. The first thread is a zombie for a moment, whose end is told to nobody. Then the thread that executes takes
+ *    its id, and its own is gone without a word: a tracer of both finds the one replaced and the other absent.
+ * 3. With PTRACE_O_TRACEEXEC it stops, under its new id, before the program's first instruction.
+ *
+ * So all that was known of the process's threads is dropped then, and it is stopped once more. Nothing has been
+ * read of it yet but registers, masks and signals, and no plugin has seen it: the survey of the frozen tree and
+ * all that follows see the new program alone.
+ *
+ * @module
+ */
+import { StasisError } from "../errors.ts";
+import { Errno, isErrno } from "../linux/errno.ts";
+import { readChildren, readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
+import { interrupt, PTRACE_O, seize, standsStill } from "../linux/ptrace.ts";
+import { letGo } from "../remote/let_go.ts";
+import { pause } from "../remote/pause.ts";
+import { isTracedHere } from "../remote/reap.ts";
+import { cannotStop, cannotTrace, STOP_TIMEOUT, Tracee } from "../remote/tracee.ts";
+import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
+
+const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.TRACEEXEC;
+
+/** How often a process may execute a program while it is being stopped. */
+const MOST_PROGRAMS = 20;
+/** How often a thread may refuse to be traced and not say why, before it is believed: it may just be ending. */
+const MOST_REFUSALS = 5;
+/** After how long a thread that does not stop is looked at for vfork(2), in milliseconds. */
+const VFORK_PATIENCE = 500;
+
+/** Stops the threads of one process. While it works there must be `Interruptions`. */
+export class ProcessStopper {
+  /** The process. */
+  readonly pid: number;
+  /** The threads that stand still, by their tids. */
+  readonly tracees: ReadonlyMap<number, Tracee>;
+  readonly #tracees = new Map<number, Tracee>();
+  /** Threads that were asked to stop and have not been seen to. A failure must not leave them behind. */
+  readonly #asked = new Set<number>();
+  /** How often threads refused to be traced, by tid. */
+  readonly #refusals = new Map<number, number>();
+  readonly #undo: DisposableStack;
+  #programs = 0;
+
+  /** @param undo gets the release of every thread, as soon as it is stopped */
+  constructor(pid: number, undo: DisposableStack) {
+    this.pid = pid;
+    this.tracees = this.#tracees;
+    this.#undo = undo;
+    undo.defer(() => this.#asked.forEach((tid) => letGo(tid, pid)));
+  }
+
+  /**
+   * Stops the threads that run still, until a look at all of them finds none. A process that is gone has none.
+   *
+   * @returns whether there were any
+   * @throws {StasisError} `unsupported` if it cannot be stopped; `no-privilege`
+   */
+  stop(): boolean {
+    const deadline = performance.now() + STOP_TIMEOUT;
+    let any = false;
+    for (;;) {
+      const complete = this.#seizeAll();
+      if (this.#asked.size > 0) {
+        any = true;
+        this.#awaitStops(deadline);
+      } else if (!this.#dropLost() && complete) {
+        if (this.#tracees.size > 0 || hasEnded(this.pid)) return any;
+        // The first thread is a zombie, and another one about to take its place.
+        pause(0.1);
+      }
+      if (performance.now() > deadline) throw this.#restless();
+    }
+  }
+
+  /** @returns whether all threads that are there are traced now */
+  #seizeAll(): boolean {
+    const { pid } = this;
+    // A listing lacks what a thread that has just ended made before, and may break off at such a one
+    // (next_tid() of fs/proc/base.c).
+    let complete = true;
+    for (const tid of threadsOf(pid)) {
+      if (this.#tracees.has(tid) || this.#asked.has(tid)) continue;
+      const seized = seize(tid, OPTIONS);
+      if (!isErrno(seized)) {
+        interrupt(tid);
+        this.#asked.add(tid);
+      } else if (seized === -BigInt(Errno.EINTR)) {
+        // A thread is in execve(2), and waits until those that it has ended are reaped: now. One that this
+        // process has let go of, and that was ending then, may be among them.
+        this.#dropLost();
+        this.#adoptTraced();
+        return false;
+      } else if (seized === -BigInt(Errno.ESRCH)) {
+        complete = false;
+      } else if (isTracedHere(pid, tid)) {
+        // Another thread, seized already, has taken this id by execve(2).
+        this.#asked.add(tid);
+      } else if (isZombie(pid, tid)) {
+        // A thread that has ended cannot be seized, and need not be. The first one may stay so for long.
+        if (tid !== pid) complete = false;
+      } else {
+        this.#noteRefusal(tid, seized);
+        complete = false;
+      }
+    }
+    return complete;
+  }
+
+  #adoptTraced(): void {
+    const { pid } = this;
+    for (const tid of threadsOf(pid)) {
+      if (!this.#tracees.has(tid) && isTracedHere(pid, tid)) this.#asked.add(tid);
+    }
+  }
+
+  /** A thread that ended, and whose id another one has by now, refuses, and nothing tells why any more. */
+  #noteRefusal(tid: number, result: bigint): void {
+    const count = (this.#refusals.get(tid) ?? 0) + 1;
+    this.#refusals.set(tid, count);
+    if (count > MOST_REFUSALS) throw explainRefusal(cannotTrace(tid, result), this.pid, tid);
+  }
+
+  /** Waits until every thread that was asked to stop has done so, or is gone. */
+  #awaitStops(deadline: number): void {
+    const begin = performance.now();
+    for (let idle = 0; this.#asked.size > 0;) {
+      let moved = false;
+      for (const tid of this.#asked) if (this.#look(tid)) moved = true;
+      if (moved) {
+        idle = 0;
+        continue;
+      }
+      // They stop within microseconds as a rule; one that does not is not worth a busy processor.
+      if (++idle < 50) continue;
+      this.#dropLost();
+      // Where a thread that was not seized has taken this id, there is nothing to wait for. (The kernel
+      // would say so, but of a process that this one has started itself.)
+      if (this.#asked.has(this.pid) && !isTracedHere(this.pid)) this.#asked.delete(this.pid);
+      const now = performance.now();
+      const [tid] = this.#asked;
+      if (tid !== undefined && now > deadline) throw cannotStop(tid, this.pid);
+      if (now - begin > VFORK_PATIENCE && idle % 250 === 0) this.#refuseVfork();
+      pause(0.2);
+    }
+  }
+
+  /** @returns whether there was anything new of this thread */
+  #look(tid: number): boolean {
+    const { pid } = this;
+    const look = Tracee.look(tid, pid, OPTIONS);
+    switch (look.kind) {
+      case "none":
+        return false;
+      case "moved":
+        return true;
+      case "executed":
+        this.#beginAgain();
+        return true;
+      case "gone":
+        this.#asked.delete(tid);
+        // It has ended, or goes on under the first thread's id and is traced still (execve(2)).
+        if (tid !== pid && !this.#tracees.has(pid)) this.#asked.add(pid);
+        return true;
+      case "stopped":
+        this.#asked.delete(tid);
+        this.#take(look.tracee);
+        return true;
+    }
+  }
+
+  #take(tracee: Tracee): void {
+    const { pid } = this;
+    this.#tracees.set(tracee.tid, tracee);
+    this.#undo.defer(() => tracee.release());
+    if (!tracee.registers.isCompat) return;
+    throw new StasisError("unsupported", `thread ${tracee.tid} of task ${pid} runs 32-bit code`, {
+      pid,
+      hint: "only 64-bit x86-64 programs can be checkpointed",
+    });
+  }
+
+  /** Another program runs in the process, by one thread, which has been asked to stop. */
+  #beginAgain(): void {
+    const { pid } = this;
+    for (const tracee of this.#tracees.values()) tracee.lose();
+    this.#tracees.clear();
+    this.#asked.clear();
+    this.#asked.add(pid);
+    if (++this.#programs <= MOST_PROGRAMS) return;
+    throw new StasisError("unsupported", `task ${pid} executes one program after the other`, {
+      pid,
+      hint: "it never stands still for long enough to be saved; try again",
+    });
+  }
+
+  /**
+   * Drops threads that were stopped and then ended by another one that was not yet, and so reaps them.
+   *
+   * @returns whether there were any
+   */
+  #dropLost(): boolean {
+    let any = false;
+    for (const [tid, tracee] of this.#tracees) {
+      // In this order: if it stands still only since it has executed a program, that is told afterwards.
+      const stands = standsStill(tid);
+      const look = Tracee.look(tid, this.pid, OPTIONS);
+      if (stands && look.kind === "none") continue;
+      any = true;
+      if (look.kind === "executed") {
+        this.#beginAgain();
+        return true;
+      }
+      tracee.lose();
+      this.#tracees.delete(tid);
+      if (look.kind === "stopped") this.#take(look.tracee);
+      // A first thread that is no more may be a zombie still, or another one by now.
+      else if (look.kind !== "gone") this.#asked.add(tid);
+    }
+    return any;
+  }
+
+  /** A thread in vfork stops when its child has executed a program or ended, which may take as long as it likes. */
+  #refuseVfork(): void {
+    const { pid } = this;
+    for (const { child, comm } of namedChildren(pid)) {
+      const tid = vforkingThread(pid, [...this.#asked], child);
+      if (tid === undefined) continue;
+      const what = describeVfork(child, comm);
+      throw new StasisError("unsupported", `thread ${tid} of task ${pid} ${what}`, {
+        pid,
+        hint: VFORK_HINT,
+      });
+    }
+  }
+
+  #restless(): StasisError {
+    const { pid } = this;
+    const seconds = STOP_TIMEOUT / 1000;
+    return new StasisError("unsupported", `task ${pid} could not be stopped in ${seconds} s`, {
+      pid,
+      hint: "its threads come and go faster than they can be stopped, or one is kept waiting in " +
+        "execve(2) by a file system; try again",
+    });
+  }
+}
+
+/** The threads of a process; none of one that is gone. */
+function threadsOf(pid: number): readonly number[] {
+  return unlessGone(() => readTasks(pid), []);
+}
+
+function namedChildren(pid: number): { readonly child: number; readonly comm: string }[] {
+  return unlessGone(
+    () => readChildren(pid).map((child) => ({ child, comm: readStat(child).comm })),
+    [],
+  );
+}
+
+/** Whether a process, or a thread of it, has ended and is still there; a thread that is gone has ended, too. */
+export function isZombie(pid: number, tid?: number): boolean {
+  return unlessGone(() => ["Z", "X"].includes(readStat(pid, tid).state), tid !== undefined);
+}
+
+/** Whether a process is gone, or has ended with all its threads. */
+function hasEnded(pid: number): boolean {
+  return unlessGone(() => {
+    const { state, threads } = readStat(pid);
+    return state === "Z" && threads === 1;
+  }, true);
+}
+
+/** Tells a thread that somebody else traces from one that this user may not trace. */
+function explainRefusal(error: StasisError, pid: number, tid: number): StasisError {
+  const tracerPid = unlessGone(() => readStatus(pid, tid).tracerPid, 0);
+  if (tracerPid === 0) return error;
+  return new StasisError(
+    "unsupported",
+    `thread ${tid} of task ${pid} is traced already, by task ${tracerPid}`,
+    { pid, errno: error.errno, hint: "end the debugger, strace or other tracer first" },
+  );
+}
