@@ -1,0 +1,53 @@
+/**
+ * Telling that a task was killed while it was being saved from all the ways in which that shows: a thread that
+ * cannot be asked any more, a file of `/proc` that is gone, a program that did not come to its end.
+ *
+ * @module
+ */
+import { StasisError, withoutSuppressed } from "../errors.ts";
+import { errnoOf, readStat, unlessGone } from "../linux/procfs/mod.ts";
+import { pause } from "../remote/pause.ts";
+import type { Task } from "./task.ts";
+
+/** How long a task may take from its being killed to its end, in milliseconds; it is mostly memory to be freed. */
+const DYING = 200;
+
+/**
+ * The error to report: that a task was killed, if one was, and otherwise the error itself.
+ *
+ * @param tasks the tasks that stood still, as they were then
+ */
+export function explainKilled(error: unknown, tasks: readonly Task[]): unknown {
+  const first = withoutSuppressed(error);
+  // What the user did, or the disk, has nothing to do with it.
+  if (first instanceof StasisError && ["cancelled", "io"].includes(first.code)) return error;
+  const deadline = performance.now() + (saysGone(first) ? DYING : 0);
+  let killed = tasks.find(hasDied);
+  while (killed === undefined && performance.now() < deadline) {
+    pause(1);
+    killed = tasks.find(hasDied);
+  }
+  if (killed === undefined) return error;
+  const { pid, stat: { comm } } = killed;
+  return new StasisError("no-such-task", `task ${pid} (${comm}) is gone: it was killed meanwhile`, {
+    pid,
+    hint: "a task that stands still ends by SIGKILL alone: somebody sent it, or memory ran out",
+    cause: error,
+  });
+}
+
+function hasDied({ pid }: Task): boolean {
+  return unlessGone(() => {
+    const { state, threads } = readStat(pid);
+    // It runs on by now, and may be executing a program with another thread than its first.
+    return state === "X" || (state === "Z" && threads === 1);
+  }, true);
+}
+
+/** Whether an error, or one behind it, says that something is not there (any more). */
+function saysGone(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const isTask = error instanceof StasisError && error.code === "no-such-task";
+  const errno = error instanceof StasisError ? error.errno : errnoOf(error);
+  return isTask || errno === "ESRCH" || errno === "ENOENT" || saysGone(error.cause);
+}
