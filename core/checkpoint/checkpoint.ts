@@ -15,6 +15,7 @@ import {
   runHook,
   throwIfCancelled,
 } from "../hooks.ts";
+import { Interruptions } from "../linux/interruptions.ts";
 import { syncFileSystem } from "../linux/sync.ts";
 import type {
   CheckpointHooks,
@@ -30,6 +31,7 @@ import { createFileTable } from "./file_table.ts";
 import { freezeTree, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen.ts";
 import { killTree } from "./kill.ts";
+import { explainKilled } from "./killed.ts";
 import { findTree, survey, surveyRunning } from "./survey.ts";
 import type { Task } from "./task.ts";
 
@@ -106,11 +108,16 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   const frozenAt = performance.now();
   let frozenMs = 0;
   let done: { readonly tree: FrozenTree; readonly bytes: bigint; readonly taken: number[] };
-  {
+  /** What stands still. */
+  let still: readonly Task[] = [];
+  try {
+    // Somebody may kill the tree meanwhile.
+    using _ = new Interruptions();
     using undo = new DisposableStack();
     const stopped = freezeTree(pid, undo);
+    still = stopped.processes.map(({ proc }) => proc);
     makeSafe(stopped, hooked, undo);
-    await survey(allTasks(stopped), hooked, true);
+    await survey([...still, ...stopped.zombies], hooked, true);
     const tree: FrozenTree = { tasks: openTree(stopped, undo), zombies: stopped.zombies };
 
     await enter({ kind: "phase", phase: "dump" });
@@ -126,23 +133,27 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     await enter({ kind: "phase", phase: "pages" });
     for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
     throwIfCancelled(signal);
+    const last = inventory(tree, required);
 
-    const release = (): void => {
+    // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
+    if (options.leaveRunning === true) {
       listener({ kind: "phase", phase: "release" });
       undo.dispose();
+      still = [];
       frozenMs = performance.now() - frozenAt;
-    };
-    // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
-    if (options.leaveRunning === true) release();
+    }
     await enter({ kind: "phase", phase: "commit" });
-    await writer.commit(inventory(tree, required));
+    await writer.commit(last);
     let taken: number[] = [];
     if (options.leaveRunning !== true) {
       listener({ kind: "phase", phase: "release" });
       taken = killTree(tree);
+      still = [];
       frozenMs = performance.now() - frozenAt;
     }
     done = { tree, bytes: directorySize(writer.target), taken };
+  } catch (error) {
+    throw explainKilled(error, still);
   }
   const { tree, bytes, taken } = done;
   return {
@@ -176,10 +187,6 @@ function makeSafe(
       }
     }
   }
-}
-
-function allTasks(stopped: StoppedTree): Task[] {
-  return [...stopped.processes.map(({ proc }) => proc), ...stopped.zombies];
 }
 
 function inventory(tree: FrozenTree, required: ReadonlySet<string>) {

@@ -124,7 +124,7 @@ export async function writePages(
       total += totalSize(runs.map(({ run }) => run));
       if (runs.length === 0) continue;
       const { direct, indirect } = cutByReadability(runs);
-      const file = openPath(path, O_WRONLY);
+      const file = stack.use(openPath(path, O_WRONLY));
       writers.push(stack.use(new TaskWriter(task.remote, file, path, direct, indirect)));
     }
     session.progress("memory", done, total);

@@ -36,7 +36,7 @@ export class TaskWriter implements Disposable {
   written = 0n;
 
   /**
-   * @param file the pages file, open for writing here; closed with this object
+   * @param file the pages file, open for writing here until this object is disposed of
    * @param path its name, for errors
    * @param direct what the task can read and so write itself
    * @param indirect what it cannot
@@ -150,15 +150,11 @@ export class TaskWriter implements Disposable {
     }
   }
 
-  /** Closes the file, in the task too. A chunk that is under way ends first. */
+  /** Takes the file back from the task. A chunk that is under way ends first. */
   [Symbol.dispose](): void {
-    try {
-      // What became of it does not matter any more.
-      this.#started?.runs.settle();
-      this.#lent?.[Symbol.dispose]();
-    } finally {
-      this.#file[Symbol.dispose]();
-    }
+    // What became of it does not matter any more.
+    this.#started?.runs.settle();
+    this.#lent?.[Symbol.dispose]();
   }
 }
 
