@@ -20,6 +20,7 @@ struct outcome {
 
 static struct outcome outcome;
 static long (*blocking_call)(void);
+static long blocking_number;
 
 static void *call_worker(void *unused)
 {
@@ -33,14 +34,32 @@ static void *call_worker(void *unused)
 	return unused;
 }
 
-/* Starts the thread and waits until it blocks in the call (its state is S, in that call's number). */
+/* Waits until the worker blocks in the call: its state is S, in that call's number. */
+static inline void await_blocked(void)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", outcome.tid);
+	for (int i = 0; i < 5000 && !outcome.returned; i++) {
+		FILE *file = fopen(path, "r");
+		bool there = file && fgets(text, sizeof(text), file) && strncmp(text, "running", 7) &&
+			     (atol(text) == blocking_number || atol(text) == SYS_restart_syscall);
+		if (file)
+			fclose(file);
+		if (there)
+			return;
+		sleep_ms(1);
+	}
+}
+
+/* Starts the thread and waits until it blocks in the call. */
 static inline pthread_t start_call(long (*call)(void), long nr)
 {
 	pthread_t thread;
 	sigset_t all, old;
-	char path[64], text[64];
 
 	blocking_call = call;
+	blocking_number = nr;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (pthread_create(&thread, NULL, call_worker, NULL))
@@ -48,24 +67,18 @@ static inline pthread_t start_call(long (*call)(void), long nr)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	while (!outcome.tid)
 		sleep_ms(1);
-	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", outcome.tid);
-	for (int i = 0; i < 1000; i++) {
-		FILE *file = fopen(path, "r");
-		bool there = file && fgets(text, sizeof(text), file) && atol(text) == nr &&
-			     strncmp(text, "running", 7);
-		if (file)
-			fclose(file);
-		if (there)
-			break;
-		sleep_ms(1);
-	}
+	await_blocked();
 	fact("worker", "%d", outcome.tid);
 	return thread;
 }
 
-/* The worker must still wait: nothing has happened that could end its call. */
+/*
+ * The worker must wait again: nothing has happened that could end its call. A freeze interrupts the call for a
+ * moment, as a signal does; what would wake the worker finds nobody then.
+ */
 static inline void check_blocked(void)
 {
+	await_blocked();
 	check(!outcome.returned, "still blocked", "the call returned %ld, errno %d", outcome.result,
 	      outcome.error);
 }
