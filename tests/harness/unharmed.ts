@@ -24,6 +24,12 @@ export interface Witness {
   readonly tool: ToolState;
 }
 
+/**
+ * Facts that threads change by their own work which dispatch calls to themselves: SIGSYS is blocked while its
+ * handler runs, and may be on its way.
+ */
+export const DISPATCHING: readonly RegExp[] = [/\/status\/(SigBlk|SigPnd|SigQ)$/];
+
 /** What this process holds. */
 export interface ToolState {
   /** Its descriptors: number to what they lead to. */

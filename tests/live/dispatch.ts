@@ -9,18 +9,17 @@ import { checkpoint } from "../../mod.ts";
 import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/backend.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
-import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+import { assertUnharmed, DISPATCHING, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
 
 /** The back end of this kernel. */
 export const backend = chooseBackend();
 
-/**
- * What comes and goes in a running subject: SIGSYS is blocked while its handler runs, and may be on its way; the
- * thread of sud_leave turns its dispatch on and off all the time, which the kernel of the series shows.
- */
-export function restless(name: string): RegExp[] {
-  const signals = /\/status\/(SigBlk|SigPnd|SigQ)$/;
-  return name === "sud_leave" ? [signals, /\/status\/Syscall_user_dispatch$/] : [signals];
+/** A thread of sud_leave turns its dispatch on and off all the time; the kernel of the series shows it. */
+const LEAVING = /\/status\/Syscall_user_dispatch$/;
+
+/** What comes and goes in a running subject. */
+export function restless(name: string): readonly RegExp[] {
+  return name === "sud_leave" ? [...DISPATCHING, LEAVING] : DISPATCHING;
 }
 
 /** Whether this kernel has the mode of dispatch that a subject wants. */

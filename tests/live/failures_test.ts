@@ -11,12 +11,11 @@ import { type CheckpointHooks, definePlugin, type Plugin } from "../../core/plug
 import { checkpoint, DEFAULT_PLUGINS } from "../../mod.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
 import { Subject } from "../harness/subject.ts";
-import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+import { assertUnharmed, DISPATCHING, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
 
 /** Targets with much to lose, and facts that they change by their own work. */
-const TARGETS: readonly { name: string; args: readonly string[]; ignore?: RegExp[] }[] = [
-  // Threads that are in and out of SIGSYS handlers, so their masks come and go.
-  { name: "sud_threads", args: ["4"], ignore: [/\/status\/SigBlk$/] },
+const TARGETS: readonly { name: string; args: readonly string[]; ignore?: readonly RegExp[] }[] = [
+  { name: "sud_threads", args: ["4"], ignore: DISPATCHING },
   { name: "restart_futex", args: ["forever"] },
   { name: "sig_pending", args: [] },
   { name: "mem_memfd", args: [] },
@@ -159,7 +158,7 @@ Deno.test("checkpoint() leaves a tree that it was to kill unharmed when cancelle
         onEvent: (event) => {
           if (event.kind === "phase" && event.phase === phase) controller.abort();
         },
-      }), [/\/status\/SigBlk$/]);
+      }), DISPATCHING);
     assert.equal(error.code, "cancelled", phase);
   }
   await subject.expectPass();
@@ -172,7 +171,7 @@ Deno.test("checkpoint() can be cancelled before it begins", async () => {
     subject,
     room,
     (directory) => checkpoint(subject.pid, { directory, signal: AbortSignal.abort() }),
-    [/\/status\/SigBlk$/],
+    DISPATCHING,
   );
   assert.equal(error.code, "cancelled");
   await subject.expectPass();
@@ -280,7 +279,7 @@ Deno.test("checkpoint() leaves the target unharmed when its images cannot be com
     const error = await failureOf(
       checkpoint(subject.pid, { directory, leaveRunning, plugins: [intruder] }),
     );
-    assertUnharmed(before, [/\/status\/SigBlk$/]);
+    assertUnharmed(before, DISPATCHING);
     assert.equal(error.code, "exists");
     assert.deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name), ["mine"]);
     Deno.removeSync(directory, { recursive: true });
@@ -298,7 +297,7 @@ Deno.test("checkpoint() leaves the target unharmed when its images cannot be com
       subject,
       room,
       (directory) => checkpoint(subject.pid, { directory, leaveRunning, plugins: [vandal] }),
-      [/\/status\/SigBlk$/],
+      DISPATCHING,
     );
     assert.equal(lost.code, "io", lost.message);
     assert.match(lost.message, /ENOENT/);

@@ -11,7 +11,7 @@ import { buildProgram } from "../harness/build.ts";
 import { allPids, readProcess } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
-import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+import { assertUnharmed, DISPATCHING, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
 
 /** Starts a program of this folder. */
 async function start(
@@ -116,7 +116,7 @@ Deno.test("checkpoint refuses a thread's id and names its process", async () => 
     says: new RegExp(`${tid} is a thread of process ${subject.pid}`),
     hint: new RegExp(`checkpoint ${subject.pid}`),
   });
-  assertUnharmed(before, [/\/status\/SigBlk$/]);
+  assertUnharmed(before, DISPATCHING);
   await subject.expectPass();
 });
 
@@ -210,7 +210,7 @@ Deno.test("checkpoint and restore without privilege are refused as such", async 
   assert.equal(refused.status, EXIT_STATUS["no-privilege"], refused.stderr);
   assert.match(refused.stderr, /\((EACCES|EPERM)\)|: (EACCES|EPERM)/);
   assert.match(refused.stderr, /^hint: .*(CAP_SYS_PTRACE|root)/m);
-  assertUnharmed(before, [/\/status\/SigBlk$/]);
+  assertUnharmed(before, DISPATCHING);
   room.assertAbsent(directory);
 
   await checkpoint(subject.pid, { directory });
@@ -246,7 +246,7 @@ Deno.test("checkpoint refuses a directory that is taken, or that cannot be made"
   }
   assert.equal(Deno.readTextFileSync(file), "mine");
   assert.deepEqual([...Deno.readDirSync(room.path)].map(({ name }) => name), ["full"]);
-  assertUnharmed(before, [/\/status\/SigBlk$/]);
+  assertUnharmed(before, DISPATCHING);
   await subject.expectPass();
 });
 
