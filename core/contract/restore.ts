@@ -73,6 +73,8 @@ export interface RestoreSession extends Session {
 export interface Machine {
   /** The kernel's release, as uname(2) gives it. */
   readonly release: string;
+  /** How many descriptors a task can have at most, its highest number being one less. */
+  readonly descriptorLimit: number;
   /** The mappings of the vDSO and its data in a fresh process, lowest first, relative to the first. */
   readonly vdso: readonly VdsoPart[];
 }

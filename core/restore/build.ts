@@ -33,6 +33,7 @@ const MAP_FIXED_NOREPLACE = 0x100000;
 const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
 const TASK_SIZE = 0x7ffffffff000n;
 const RLIMIT_NOFILE = 7;
+const ALL_DESCRIPTORS = 0xffffffff;
 const WALL = 0x40000000;
 
 /** A task that is being built. */
@@ -198,7 +199,7 @@ export class BuiltTree implements Disposable {
       const limit = program.output(16);
       program.call("prlimit64", 0, RLIMIT_NOFILE, 0, limit);
       const raised = program.output(16);
-      program.call("prlimit64", 0, RLIMIT_NOFILE, raiseTo(), raised);
+      program.call("prlimit64", 0, RLIMIT_NOFILE, limitOf(plan), raised);
       const pidfd = program.call("pidfd_open", Deno.pid, 0);
       for (const file of plan.serviceFiles) {
         let fd = file.descriptor;
@@ -211,7 +212,8 @@ export class BuiltTree implements Disposable {
         program.call("dup3", got, file.number, 0);
         program.call("close", got);
       }
-      program.call("close_range", 0, plan.firstService - 1, 0);
+      program.call("close_range", 0, plan.services.first - 1, 0);
+      program.call("close_range", plan.services.end, ALL_DESCRIPTORS, 0);
       remote.run(program);
     } finally {
       for (const own of opened) own[Symbol.dispose]();
@@ -364,11 +366,16 @@ export function pidTaken(pid: number): StasisError {
   });
 }
 
-/** The limit that the seed gets: as many descriptors as this process may have at most. */
-function raiseTo(): Uint8Array {
+/**
+ * The limit that the seed gets: as many descriptors as this process may have at most, and more only if that takes
+ * them and it may.
+ */
+function limitOf(plan: RestorePlan): Uint8Array {
   const limit = new BigUint64Array(2);
   syscall(SYSCALLS.prlimit64, 0, RLIMIT_NOFILE, 0, limit);
-  limit[0] = limit[1] as bigint;
+  const hard = limit[1] as bigint;
+  const needed = BigInt(plan.descriptorEnd);
+  limit[0] = limit[1] = needed > hard ? needed : hard;
   return new Uint8Array(limit.buffer);
 }
 

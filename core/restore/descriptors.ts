@@ -18,7 +18,6 @@ import type { PlannedTask, RestorePlan } from "./plan.ts";
 
 const O_CLOEXEC = 0o2000000;
 const FD_CLOEXEC = 1;
-const ALL_DESCRIPTORS = 0xffffffff;
 
 /** A description to create. */
 interface Description {
@@ -46,12 +45,12 @@ export function planDescriptors(plan: RestorePlan): void {
     if (task.filesOwner === task.pid) tables.set(task, readDescriptors(plan.images, task.pid));
   }
   const descriptions = findDescriptions(plan, tables);
-  numberThem(plan, descriptions.values());
+  const staging = numberThem(plan, descriptions.values());
   for (const description of descriptions.values()) create(plan, description);
-  for (const [task, table] of tables) share(task, table, descriptions);
+  for (const [task, table] of tables) share(task, table, descriptions, staging);
   for (const description of descriptions.values()) connect(description, tables);
   for (const task of tables.keys()) {
-    task.program("close").call("close_range", plan.firstService, ALL_DESCRIPTORS, 0);
+    task.program("close").call("close_range", plan.services.first, plan.services.end - 1, 0);
   }
 }
 
@@ -97,18 +96,30 @@ function findPlanner(plan: RestorePlan, file: file_entry, pid: number, fd: numbe
   );
 }
 
-/** Staging numbers begin behind all service numbers, and are counted in each home by itself. */
-function numberThem(plan: RestorePlan, descriptions: Iterable<Description>): void {
+/** Hands out numbers behind all service numbers, in each task by itself. */
+class Staging {
+  readonly #next = new Map<PlannedTask, number>();
+  readonly #plan: RestorePlan;
+  readonly #first: number;
+
+  constructor(plan: RestorePlan) {
+    this.#plan = plan;
+    this.#first = plan.service();
+  }
+
+  number(task: PlannedTask): number {
+    const number = this.#next.get(task) ?? this.#first;
+    this.#next.set(task, number + 1);
+    return this.#plan.asService(number);
+  }
+}
+
+function numberThem(plan: RestorePlan, descriptions: Iterable<Description>): Staging {
   const all = [...descriptions];
   for (const one of all) if (one.home === "seed") one.number = plan.service();
-  const first = plan.service();
-  const next = new Map<PlannedTask, number>();
-  for (const one of all) {
-    if (one.home === "seed") continue;
-    const number = next.get(one.home) ?? first;
-    next.set(one.home, number + 1);
-    one.number = number;
-  }
+  const staging = new Staging(plan);
+  for (const one of all) if (one.home !== "seed") one.number = staging.number(one.home);
+  return staging;
 }
 
 function create(plan: RestorePlan, { file, plugin, planner, home, number }: Description): void {
@@ -124,28 +135,30 @@ function share(
   task: PlannedTask,
   table: readonly fdinfo_entry[],
   descriptions: ReadonlyMap<number, Description>,
+  staging: Staging,
 ): void {
   const program = task.program("share");
-  const pidfds = new Map<number, CallResult>();
-  const fetched = new Map<number, CallResult>();
-  const F_DUPFD_CLOEXEC = 1030;
+  const pidfds = new Map<number, number>();
+  const fetched = new Map<number, number>();
+  /** Moves a descriptor out of the way of the numbers that the task's own ones get. */
+  const moved = (fd: CallResult): number => {
+    const number = staging.number(task);
+    program.call("dup3", fd, number, O_CLOEXEC);
+    program.call("close", fd);
+    return number;
+  };
   for (const { id, fd, flags } of table) {
     const { home, number } = descriptions.get(id) as Description;
-    let from: number | CallResult = number;
+    let from = number;
     if (home !== "seed" && home !== task) {
       let kept = fetched.get(id);
       if (kept === undefined) {
         let pidfd = pidfds.get(home.pid);
         if (pidfd === undefined) {
-          const opened = program.call("pidfd_open", home.pid, 0);
-          // Out of the way of the numbers that the task's own descriptors get.
-          pidfd = program.call("fcntl", opened, F_DUPFD_CLOEXEC, task.plan.firstService);
-          program.call("close", opened);
+          pidfd = moved(program.call("pidfd_open", home.pid, 0));
           pidfds.set(home.pid, pidfd);
         }
-        const got = program.call("pidfd_getfd", pidfd, number, 0);
-        kept = program.call("fcntl", got, F_DUPFD_CLOEXEC, task.plan.firstService);
-        program.call("close", got);
+        kept = moved(program.call("pidfd_getfd", pidfd, number, 0));
         fetched.set(id, kept);
       }
       from = kept;

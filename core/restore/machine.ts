@@ -4,7 +4,7 @@
  * @module
  */
 import { StasisError } from "../errors.ts";
-import { mappingKind, readMaps } from "../linux/procfs/mod.ts";
+import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/mod.ts";
 import type { Machine } from "../plugin.ts";
 
 /** Reads them from this process: the kernel maps the same vDSO into every one. */
@@ -18,10 +18,21 @@ export function readMachine(): Machine {
   }
   return {
     release: Deno.osRelease(),
+    descriptorLimit: descriptorLimit(),
     vdso: parts.map(({ name, start, end }) => ({
       name,
       offset: start - first.start,
       size: end - start,
     })),
   };
+}
+
+const CAP_SYS_RESOURCE = 24n;
+
+/** The hard limit of this process, which the privileged may raise up to another one of the kernel's. */
+function descriptorLimit(): number {
+  const privileged = (readStatus(Deno.pid).caps.effective >> CAP_SYS_RESOURCE & 1n) === 1n;
+  if (privileged) return Number(Deno.readTextFileSync("/proc/sys/fs/nr_open"));
+  const limit = readLimits(Deno.pid).find(({ name }) => name === "RLIMIT_NOFILE");
+  return Number(limit?.hard ?? 1024n);
 }

@@ -25,7 +25,16 @@ import { addClone, CLONE } from "./clone.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
 import { findHole, type Range } from "./layout.ts";
-import { type Owners, PlannedTask, PlannedThread, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
+import {
+  DESCRIPTOR_HINT,
+  type Owners,
+  type PlanBasis,
+  PlannedTask,
+  PlannedThread,
+  RestorePlan,
+  SCRATCH_ROOM,
+} from "./plan.ts";
+import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
 import { mappingPlanner } from "./mappings.ts";
 
@@ -45,16 +54,6 @@ export interface PlanRequest {
 
 /** Versions of images that can be restored. Version 1 has another framing, which no CRIU has written since 2014. */
 const KNOWN_VERSIONS: ReadonlySet<number> = new Set([IMAGES_VERSION, IMAGES_VERSION_PLUGINS]);
-
-/** Service descriptors begin here at the lowest, so that the standard streams are never among them. */
-const LOWEST_SERVICE = 64;
-
-/**
- * Numbers between those of the tasks and the service descriptors that stay free, for what is opened only
- * for a moment: open(2) gives the lowest free number, and that must not be one which is meant for a
- * certain service descriptor.
- */
-const SPARE = 256;
 
 /** Loads and plans. @throws {StasisError} with all problems at once; nothing has been created then */
 export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
@@ -118,10 +117,6 @@ function planAll(
   const vdsoSize = last === undefined ? 0n : last.offset + pageAlign(last.size);
   const hole = findHole(occupied, SCRATCH_ROOM + vdsoSize);
   const files = restoredFiles(images, options.remap ?? {});
-  const highest = Math.max(
-    LOWEST_SERVICE - 1,
-    ...live.map(({ pid }) => readDescriptors(images, pid).at(-1)?.fd ?? -1),
-  );
   const plan = new RestorePlan({
     images,
     machine,
@@ -130,7 +125,7 @@ function planAll(
     births,
     hole,
     plugins: hooked,
-    firstService: highest + 1 + SPARE,
+    ...findServices(images, live, machine),
   });
   for (const entry of live) {
     const core = cores.get(entry.pid) as core_entry;
@@ -142,6 +137,36 @@ function planAll(
   }
   files.planGhosts(plan);
   return complete(plan, tasks, cores);
+}
+
+/** What plugins need at the most beside the descriptors of the tasks: shared memory, pages files and the like. */
+const OTHER_SERVICES = 4096;
+
+/** @throws {StasisError} `conflict` if the tasks have numbers that nobody may have here */
+function findServices(
+  images: ImageDirectory,
+  live: readonly pstree_entry[],
+  { descriptorLimit }: Machine,
+): Pick<PlanBasis, "services" | "highestDescriptor"> {
+  const used = new Set<number>();
+  let most = 0;
+  for (const { pid } of live) {
+    const table = readDescriptors(images, pid);
+    const highest = table.at(-1)?.fd ?? 0;
+    if (highest >= descriptorLimit) {
+      const message =
+        `task ${pid} has descriptor ${highest}, and ${descriptorLimit} may be open here`;
+      throw new StasisError("conflict", message, { pid, hint: DESCRIPTOR_HINT });
+    }
+    for (const { fd } of table) used.add(fd);
+    most = Math.max(most, table.length);
+  }
+  // In the stage "share" a task has those that it made itself, and those that it got from others.
+  const wanted = 2 * most + live.length + OTHER_SERVICES;
+  return {
+    services: findServiceRange(used, descriptorLimit, wanted),
+    highestDescriptor: [...used].reduce((a, b) => Math.max(a, b), -1),
+  };
 }
 
 function complete(

@@ -23,6 +23,7 @@ import {
   type TreePlanner,
 } from "../plugin.ts";
 import type { BirthAction, BirthPlan } from "./births.ts";
+import { type NumberRange, SPARE } from "./service_numbers.ts";
 
 /** A descriptor of this process, or a path to open here, that the seed gets under a number. */
 export interface ServiceFile {
@@ -129,6 +130,10 @@ export class PlannedTask implements TaskPlanner {
 /** The room for scratch memory in every task. Only what the programs need of it is really mapped. */
 export const SCRATCH_ROOM = 1n << 30n;
 
+/** What to do where descriptors have no room. */
+export const DESCRIPTOR_HINT =
+  "raise the hard limit of open files (ulimit -Hn), and restore from there";
+
 /** What the tree planner needs beyond what it gathers. */
 export interface PlanBasis {
   readonly images: ImageDirectory;
@@ -136,8 +141,10 @@ export interface PlanBasis {
   readonly options: OperationOptions;
   readonly files: RestoredFiles;
   readonly births: BirthPlan;
-  /** The first descriptor number that no task has. */
-  readonly firstService: number;
+  /** The descriptor numbers for use while the tree is being built, none of which a task has. */
+  readonly services: NumberRange;
+  /** The highest descriptor number that a task has; -1 if none has any. */
+  readonly highestDescriptor: number;
   /** Where the scratch memory and the parked vDSO behind it fit in every task. */
   readonly hole: RemoteAddress;
   readonly plugins: readonly Hooked<RestoreHooks>[];
@@ -164,9 +171,11 @@ export class RestorePlan implements TreePlanner {
   readonly plugins: readonly Hooked<RestoreHooks>[];
   readonly scratch: { readonly start: RemoteAddress; readonly end: RemoteAddress };
   readonly parkedVdso: RemoteAddress;
-  /** Every descriptor from here on is closed in the close stage. */
-  readonly firstService: number;
+  /** The descriptor numbers that are closed in the close stage. */
+  readonly services: NumberRange;
   #nextService: number;
+  /** The highest descriptor number in use so far, by tasks or while they are being built. */
+  #highest: number;
 
   constructor(basis: PlanBasis) {
     this.images = basis.images;
@@ -175,7 +184,9 @@ export class RestorePlan implements TreePlanner {
     this.files = basis.files;
     this.births = basis.births;
     this.plugins = basis.plugins;
-    this.firstService = this.#nextService = basis.firstService;
+    this.services = basis.services;
+    this.#nextService = basis.services.first;
+    this.#highest = basis.highestDescriptor;
     this.scratch = { start: basis.hole, end: offsetAddress(basis.hole, SCRATCH_ROOM) };
     this.parkedVdso = this.scratch.end;
   }
@@ -193,7 +204,26 @@ export class RestorePlan implements TreePlanner {
   }
 
   service(): number {
-    return this.#nextService++;
+    return this.asService(this.#nextService++);
+  }
+
+  /** A number, if it is one of the service numbers. @throws {StasisError} `conflict` if there are too few of them */
+  asService(number: number): number {
+    if (number < this.services.end) {
+      this.#highest = Math.max(this.#highest, number);
+      return number;
+    }
+    const { descriptorLimit } = this.machine;
+    throw new StasisError(
+      "conflict",
+      `the descriptors of the tree leave too few numbers free to build it: ${descriptorLimit} may be open here`,
+      { hint: DESCRIPTOR_HINT },
+    );
+  }
+
+  /** How many descriptors a task must be allowed while it is being built. */
+  get descriptorEnd(): number {
+    return Math.min(this.#highest + 1 + SPARE, this.machine.descriptorLimit);
   }
 
   keep(fd: Argument, number: number): void {

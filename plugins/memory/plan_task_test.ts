@@ -21,6 +21,7 @@ import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./p
 const ANON = VMA_AREA_REGULAR | VMA_ANON_PRIVATE, FILE = VMA_AREA_REGULAR | VMA_FILE_PRIVATE;
 const machine = {
   release: "6.18",
+  descriptorLimit: 1024,
   vdso: [{ name: "[vvar]", offset: 0n, size: 0x4000n }, {
     name: "[vdso]",
     offset: 0x4000n,

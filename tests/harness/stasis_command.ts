@@ -15,6 +15,12 @@ const WITHOUT_PRIVILEGE = [
   ...["--bounding-set", "-all", "--inh-caps", "-all", "--ambient-caps", "-all", "--"],
 ];
 
+/** Allows so many open files, and not to allow oneself more. */
+function withDescriptors(limit: number): string[] {
+  const capability = ["--bounding-set", "-sys_resource", "--inh-caps", "-sys_resource", "--"];
+  return ["prlimit", `--nofile=${limit}:${limit}`, "setpriv", ...capability];
+}
+
 /** What a run of the command gave. */
 export interface CommandOutcome {
   readonly status: number;
@@ -27,17 +33,20 @@ export interface CommandOutcome {
  *
  * @param privileged whether with the capabilities of this process, or with none
  * @param through a command that starts it, with its arguments: `nsenter`, for example
+ * @param descriptors how many files it may have open, if not as many as this process
  */
 export async function stasis(
   args: readonly string[],
-  { privileged = true, through = [] }: {
+  { privileged = true, through = [], descriptors }: {
     readonly privileged?: boolean;
     readonly through?: readonly string[];
+    readonly descriptors?: number;
   } = {},
 ): Promise<CommandOutcome> {
   const [command, ...rest] = [
     ...through,
     ...privileged ? [] : WITHOUT_PRIVILEGE,
+    ...descriptors === undefined ? [] : withDescriptors(descriptors),
     ...[Deno.execPath(), "run", "-A", "--no-check", "--config", CONFIG, MAIN],
     ...args,
   ];

@@ -1,5 +1,9 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
-import { checkpoint, planRestore, restore, type StasisError } from "../../mod.ts";
+import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
+import { readLimits } from "../../core/linux/procfs/mod.ts";
+import { checkpoint, EXIT_STATUS, planRestore, restore, type StasisError } from "../../mod.ts";
+import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
+import { stasis } from "../harness/stasis_command.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (const name of ["files_regular", "files_shared_between"]) {
@@ -52,6 +56,54 @@ for (const [name, setUp, what] of REFUSED) {
     match(problems[0]?.what ?? "", what);
   });
 }
+
+/** What the descriptors of a tree lead to, by pid and number. */
+function descriptorsOf(root: number): string[] {
+  return processTree(root).flatMap((pid) =>
+    [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) =>
+      `${pid} ${name} ${Deno.readLinkSync(`/proc/${pid}/fd/${name}`)}`
+    )
+  ).sort();
+}
+
+const LIMIT_HINT = /raise the hard limit of open files/;
+
+Deno.test("a descriptor of the highest number that there can be comes back, shared as it was", async () => {
+  using images = new ImageHome();
+  const { hard } = readLimits(Deno.pid).find(({ name }) => name === "RLIMIT_NOFILE")!;
+  const last = hard - 1n;
+  const setUp = `ulimit -n ${hard}; exec ${last}>f 700>&${last}; sleep 1000 & exec 600>g 500>&600`;
+  await using subject = await startSleeper(setUp);
+  await waitUntil(() => processTree(subject.pid).length === 2, "the child to be there");
+  const before = descriptorsOf(subject.pid);
+  equal(before.filter((line) => line.includes(` ${last} `)).length, 2);
+  await checkpoint(subject.pid, images);
+  await restore(images.directory);
+  deepEqual(descriptorsOf(subject.pid), before);
+  const shared = (a: bigint, b: bigint) =>
+    kcmp(subject.pid, subject.pid, KCMP.FILE, Number(a), Number(b)) === 0;
+  equal(shared(last, 700n), true);
+  equal(shared(600n, 500n), true);
+  equal(shared(last, 600n), false);
+
+  // Where fewer may be open it cannot come back, which is said before anything is built.
+  await checkpoint(subject.pid, { ...images, directory: `${images.directory}-2` });
+  const fewer = await stasis(["restore", `${images.directory}-2`], { descriptors: 650 });
+  equal(fewer.status, EXIT_STATUS.conflict, fewer.stderr);
+  match(fewer.stderr, new RegExp(`has descriptor ${last}, and 650 may be open here`));
+  match(fewer.stderr, LIMIT_HINT);
+});
+
+Deno.test("a tree whose descriptors leave no numbers free to build it is refused before it is built", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper("exec 200>f");
+  await checkpoint(subject.pid, images);
+  const { status, stderr } = await stasis(["restore", images.directory], { descriptors: 250 });
+  equal(status, EXIT_STATUS.conflict, stderr);
+  match(stderr, /leave too few numbers free to build it: 250 may be open here/);
+  match(stderr, LIMIT_HINT);
+  equal(readProcess(subject.pid), null);
+});
 
 Deno.test("files of /proc, and a file really called x (deleted), come back", async () => {
   using images = new ImageHome();
