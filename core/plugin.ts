@@ -17,6 +17,7 @@
  * | dump | `descriptors[].dump` | once for each open file description | |
  * | dump | `dumpTask`, `dumpTree` | for each task; once | |
  * | pages | `pages` | once | |
+ * | commit | `dumpLast` | for each task; the core images are written then | |
  * | release | what `freezeThread` put on the undo stack | in reverse order | runs on |
  *
  * ## A restore calls

@@ -187,6 +187,25 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Puts what has been written so far on the disk, so that the commit has little left to do.
+   *
+   * @throws {StasisError} `io`
+   */
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    for (const list of this.#lists.values()) flush(list);
+    await this.#syncAll();
+  }
+
+  async #syncAll(): Promise<void> {
+    try {
+      await this.#sync(this.path);
+    } catch (cause) {
+      throw ioError(`write ${this.path} to the disk`, cause);
+    }
+  }
+
+  /**
    * Finishes: writes the inventory, puts everything on the disk and gives the directory its name.
    *
    * @throws {StasisError} `exists` where something has come to be at the target meanwhile, `io`. Nothing is
@@ -204,11 +223,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       encodeHead(INVENTORY),
       encodeMessage(INVENTORY.name, INVENTORY.schema, create(INVENTORY.schema, inventory)),
     ]);
-    try {
-      await this.#sync(this.path);
-    } catch (cause) {
-      throw ioError(`write ${this.path} to the disk`, cause);
-    }
+    await this.#syncAll();
     try {
       Deno.renameSync(this.path, this.target);
     } catch (cause) {

@@ -26,7 +26,7 @@ import type {
   Plugin,
 } from "../plugin.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
-import { dump, namespaceIds } from "./dump.ts";
+import { dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { freezeTree, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen.ts";
@@ -133,6 +133,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     await enter({ kind: "phase", phase: "pages" });
     for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
     throwIfCancelled(signal);
+    // A tree that is killed must not lose what comes while gigabytes go to the disk.
+    if (options.leaveRunning !== true) await writer.flush();
+    dumpLast(tree, writer, hooked);
     const last = inventory(tree, required);
 
     // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
@@ -153,7 +156,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     }
     done = { tree, bytes: directorySize(writer.target), taken };
   } catch (error) {
-    throw explainKilled(error, still);
+    throw await explainKilled(error, still);
   }
   const { tree, bytes, taken } = done;
   return {

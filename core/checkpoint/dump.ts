@@ -5,6 +5,7 @@
  * @module
  */
 import { CORE, IDS, PSTREE } from "../../images/kinds/core.ts";
+import type { ImageWriter } from "../../images/mod.ts";
 import { type Hooked, runHook, throwIfCancelled } from "../hooks.ts";
 import { readNamespaces } from "../linux/procfs/mod.ts";
 import type {
@@ -71,7 +72,7 @@ function collectThread(thread: FrozenTask["leader"], plugins: Plugins): Collecti
   return { thread: thread.tracee, program, listeners };
 }
 
-/** Writes all images but memory contents and the inventory. */
+/** Writes all images but those of threads, memory contents and the inventory. */
 export async function dump(
   tree: FrozenTree,
   session: CheckpointSession,
@@ -91,11 +92,20 @@ export async function dump(
   }
   for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.dumpTree?.(tree));
   for (const task of tree.tasks) {
-    for (const { tid, core } of task.threads) writer.write(CORE, tid, core);
     writer.write(IDS, task.pid, { ...ids(task), ...namespaceIds(task.pid) });
   }
   for (const zombie of tree.zombies) writer.write(CORE, zombie.pid, zombieCore(zombie));
   writeTree(tree, writer);
+}
+
+/** Has the plugins note what has come meanwhile, and writes the core images. */
+export function dumpLast(tree: FrozenTree, writer: ImageWriter, plugins: Plugins): void {
+  for (const task of tree.tasks) {
+    for (const { plugin, hooks } of plugins) runHook(plugin, () => hooks.dumpLast?.(task));
+  }
+  for (const { threads } of tree.tasks) {
+    for (const { tid, core } of threads) writer.write(CORE, tid, core);
+  }
 }
 
 function writeTree(tree: FrozenTree, writer: CheckpointSession["writer"]): void {

@@ -60,11 +60,7 @@ export function freezeTree(root: number, undo: DisposableStack): StoppedTree {
       }
     }
   }
-  if (!stoppers.has(root)) {
-    throw new StasisError("no-such-task", `task ${root} ended while it was being frozen`, {
-      pid: root,
-    });
-  }
+  if (!stoppers.has(root)) throw hasEnded(root);
   const processes = [...stoppers.values()].map(describe);
   for (const { proc } of processes) {
     // A task that ended between two looks may have left its pid to a stranger.
@@ -89,11 +85,13 @@ function describe({ pid, tracees }: ProcessStopper): StoppedProcess {
   }
   const others = [...tracees.values()].filter((one) => one !== leader);
   others.sort((a, b) => a.tid - b.tid);
-  return {
-    proc: new Task(pid),
-    tracees: [leader, ...others],
-    sharedPending: peekSiginfo(pid, true),
-  };
+  const sharedPending = unlessGone(() => peekSiginfo(pid, true), undefined);
+  if (sharedPending === undefined) throw hasEnded(pid);
+  return { proc: new Task(pid), tracees: [leader, ...others], sharedPending };
+}
+
+function hasEnded(pid: number): StasisError {
+  return new StasisError("no-such-task", `task ${pid} ended while it was being frozen`, { pid });
 }
 
 function restless(root: number): StasisError {

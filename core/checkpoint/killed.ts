@@ -6,7 +6,6 @@
  */
 import { StasisError, withoutSuppressed } from "../errors.ts";
 import { errnoOf, readStat, unlessGone } from "../linux/procfs/mod.ts";
-import { pause } from "../remote/pause.ts";
 import type { Task } from "./task.ts";
 
 /** How long a task may take from its being killed to its end, in milliseconds; it is mostly memory to be freed. */
@@ -17,14 +16,15 @@ const DYING = 200;
  *
  * @param tasks the tasks that stood still, as they were then
  */
-export function explainKilled(error: unknown, tasks: readonly Task[]): unknown {
+export async function explainKilled(error: unknown, tasks: readonly Task[]): Promise<unknown> {
   const first = withoutSuppressed(error);
   // What the user did, or the disk, has nothing to do with it.
   if (first instanceof StasisError && ["cancelled", "io"].includes(first.code)) return error;
   const deadline = performance.now() + (saysGone(first) ? DYING : 0);
   let killed = tasks.find(hasDied);
   while (killed === undefined && performance.now() < deadline) {
-    pause(1);
+    // Its threads may be waited for by a timer (`core/remote/let_go.ts`).
+    await new Promise((resolve) => setTimeout(resolve, 1));
     killed = tasks.find(hasDied);
   }
   if (killed === undefined) return error;

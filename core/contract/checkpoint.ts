@@ -54,6 +54,11 @@ export interface CheckpointHooks {
   dumpTree?(tree: FrozenTree): Awaitable<void>;
   /** Writes memory contents. */
   pages?(tree: FrozenTree): Awaitable<void>;
+  /**
+   * Notes in the core images what has come from outside while all else was being saved, at the last moment. No
+   * calls can be made in the task any more, and it has to be quick: whatever comes later is not in the images.
+   */
+  dumpLast?(task: FrozenTask): void;
   /** The kinds of open file description that this plugin saves. */
   readonly descriptors?: readonly DescriptorDumper[];
   /** The kinds of mapping that this plugin saves. */

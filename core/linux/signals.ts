@@ -17,6 +17,7 @@ export const SIGNAL_COUNT = 64;
 export const SIG = {
   KILL: 9,
   TRAP: 5,
+  ALRM: 14,
   CHLD: 17,
   CONT: 18,
   STOP: 19,
@@ -24,6 +25,8 @@ export const SIG = {
   TTIN: 21,
   TTOU: 22,
   URG: 23,
+  VTALRM: 26,
+  PROF: 27,
   WINCH: 28,
   IO: 29,
   SYS: 31,

@@ -382,6 +382,11 @@ export class Tracee {
     this.#settled = true;
   }
 
+  /** Signals that reached the thread from outside while calls ran in it, and that it is to be given back. */
+  get intercepted(): readonly Siginfo[] {
+    return this.#stolen;
+  }
+
   /** Signals that reached the thread from outside while calls ran in it. Taking them empties the list. */
   takeStolen(): Siginfo[] {
     const stolen = this.#stolen;

@@ -15,6 +15,9 @@
  * process. Everything is blocked meanwhile, so nothing is delivered, and even ignored signals are queued, as
  * they were. Those of POSIX timers are sent by the timers themselves (see the plugin "timers"). Before that, SIGCHLD is taken from the queue: zombies of the restored tree have died again.
  *
+ * What is sent to a process while it is being saved is saved too, up to the moment before the last images go to
+ * the disk; what comes between that and the kill, milliseconds later, is lost with the process (`late.ts`).
+ *
  * Processes that share their handlers (CLONE_SIGHAND, which needs CLONE_VM) have them set once, by the first.
  *
  * @module
@@ -39,6 +42,7 @@ import { StasisError } from "../../core/errors.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { sendsItself } from "../timers/pending.ts";
 import { decodeAltstack, encodeAltstack, stackT } from "./altstack.ts";
+import { finalQueues, type Queues } from "./late.ts";
 import { decodeSigaction, encodeSigaction, HANDLED_SIGNALS, isDefaultAction } from "./sigaction.ts";
 
 /** The plugin. */
@@ -52,19 +56,38 @@ export const signals: Plugin = definePlugin({
 /* ------------------------------------------------------------------ checkpoint */
 
 function dumpSignals(): CheckpointHooks {
-  return { collectTask, collectThread, dumpTask };
+  const waiting = new Map<number, Queues>();
+  return {
+    collectTask,
+    collectThread,
+    /**
+     * The queues as they are now that the timers have been read: one may have fired since the freeze, and will
+     * not fire again.
+     */
+    dumpTask(task) {
+      const queues = peekQueues(task);
+      waiting.set(task.pid, queues);
+      saveQueues(task, queues);
+    },
+    dumpLast(task) {
+      const saved = waiting.get(task.pid) as Queues;
+      const intercepted = task.threads.map(({ tid, tracee }) => [tid, tracee.intercepted] as const);
+      saveQueues(task, finalQueues(saved, peekQueues(task), new Map(intercepted)));
+    },
+  };
 }
 
-/**
- * The queues as they are by now: what has come since the freeze belongs to the images too. A timer may have
- * fired meanwhile, and will not fire again.
- */
-function dumpTask(task: FrozenTask): void {
-  const { tc } = task.leader.core;
-  if (tc !== undefined) tc.signalsS = encodeQueue(peekSiginfo(task.pid, true));
-  for (const { tid, core } of task.threads) {
-    core.threadCore.signalsP = encodeQueue(peekSiginfo(tid, false));
-  }
+function peekQueues({ pid, threads }: FrozenTask): Queues {
+  return {
+    shared: peekSiginfo(pid, true),
+    own: new Map(threads.map(({ tid }) => [tid, peekSiginfo(tid, false)])),
+  };
+}
+
+function saveQueues({ leader, threads }: FrozenTask, { shared, own }: Queues): void {
+  const { tc } = leader.core;
+  if (tc !== undefined) tc.signalsS = encodeQueue(shared);
+  for (const { tid, core } of threads) core.threadCore.signalsP = encodeQueue(own.get(tid) ?? []);
 }
 
 function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {

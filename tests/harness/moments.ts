@@ -11,6 +11,7 @@ export const MOMENTS = [
   "while calls run in it",
   "between calls",
   "at the end",
+  "at the last moment",
 ] as const;
 
 /** A moment. */
@@ -18,7 +19,13 @@ export type Moment = typeof MOMENTS[number];
 
 /** A plugin with these hooks. */
 export function outsider(hooks: CheckpointHooks): Plugin {
-  return definePlugin({ name: "outsider", description: "disturbs", checkpoint: () => hooks });
+  const checkpoint = () => hooks;
+  return definePlugin({
+    name: "outsider",
+    description: "disturbs",
+    before: ["signals"],
+    checkpoint,
+  });
 }
 
 /** A plugin that does something at that moment, perhaps more than once. */
@@ -32,5 +39,7 @@ export function actAt(moment: Moment, act: () => void): Plugin {
       return outsider({ dumpTask: act });
     case "at the end":
       return outsider({ pages: act });
+    case "at the last moment":
+      return outsider({ dumpLast: act });
   }
 }

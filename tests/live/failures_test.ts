@@ -66,6 +66,7 @@ const FAILING_HOOKS: Readonly<Record<string, CheckpointHooks>> = {
   dumpTask: { dumpTask: sabotage },
   dumpTree: { dumpTree: () => Promise.reject(new Sabotage()) },
   pages: { pages: sabotage },
+  dumpLast: { dumpLast: sabotage },
 };
 
 /** A plugin that runs after all others. */

@@ -5,7 +5,7 @@
 
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { checkpoint, StasisError } from "../../mod.ts";
+import { checkpoint, restore, StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { actAt, MOMENTS, outsider } from "../harness/moments.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
@@ -17,6 +17,7 @@ import {
   toolState,
   witness,
 } from "../harness/unharmed.ts";
+import { ending } from "../programs/scenario.ts";
 
 async function start(name: string, args: readonly string[]): Promise<Subject> {
   const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
@@ -44,28 +45,47 @@ const NUMBERS: Readonly<Record<string, number>> = {
   SIGIO: 29,
 };
 
+/** The process that would handle, block or ignore them has got each signal once. */
+async function expectSignals(subject: Subject, how: string): Promise<void> {
+  const { output } = await subject.expectPass();
+  const lines = output.split("\n");
+  for (const name of SIGNALS) {
+    const number = NUMBERS[name];
+    const [got, pending] = [`got ${number} 1 code 0`, `pending ${number}`];
+    assert.equal(lines.includes(got), how === "handle", `${name}: ${output}`);
+    assert.equal(lines.includes(pending), how === "block", `${name}: ${output}`);
+  }
+}
+
+function send({ pid }: Subject): void {
+  for (const name of SIGNALS) Deno.kill(pid, name as Deno.Signal);
+}
+
 for (const how of ["handle", "block", "ignore"]) {
   for (const moment of MOMENTS) {
     Deno.test(`signals sent to a frozen process that would ${how} them arrive once: ${moment}`, async () => {
       using room = new ImageRoom();
       await using subject = await start("all_signals", [how]);
       const before = witness(subject.pid);
-      const send = () => SIGNALS.forEach((name) => Deno.kill(subject.pid, name as Deno.Signal));
       await checkpoint(subject.pid, {
         directory: room.fresh(),
         leaveRunning: true,
-        plugins: [actAt(moment, send)],
+        plugins: [actAt(moment, () => send(subject))],
       });
       const verdictWillTell = [/\/status\/(SigPnd|ShdPnd)$/];
       assertUnharmed(before, verdictWillTell);
-      const { output } = await subject.expectPass();
-      for (const name of SIGNALS) {
-        const number = NUMBERS[name];
-        const [got, pending] = [`got ${number} 1 code 0`, `pending ${number}`];
-        const lines = output.split("\n");
-        assert.equal(lines.includes(got), how === "handle", `${name}: ${output}`);
-        assert.equal(lines.includes(pending), how === "block", `${name}: ${output}`);
-      }
+      await expectSignals(subject, how);
+    });
+
+    Deno.test(`signals sent to a process that is killed and would ${how} them arrive once after its restore: ${moment}`, async () => {
+      using room = new ImageRoom();
+      await using subject = await start("all_signals", [how]);
+      const directory = room.fresh();
+      const plugins = [actAt(moment, () => send(subject))];
+      await checkpoint(subject.pid, { directory, plugins });
+      const tree = await restore(directory);
+      await expectSignals(subject, how);
+      assert.deepEqual(await ending(tree), { code: 0 });
     });
   }
 
@@ -80,6 +100,14 @@ for (const how of ["handle", "block", "ignore"]) {
     const { output } = await subject.expectPass();
     assert.doesNotMatch(output, /^(got (?!15 )|pending)/m, "a signal of the tool reached it");
   });
+}
+
+/** Runs, and has taken what waited: a second SIGCONT would be one with the first that waits still. */
+async function goesOn(pid: number): Promise<void> {
+  await waitUntil(() => {
+    const running = !["T", "t"].includes(readProcess(pid)?.state ?? "T");
+    return running && /^ShdPnd:\s*0+$/m.test(status(pid));
+  }, () => `it to go on: ${status(pid)}`);
 }
 
 Deno.test("SIGSTOP sent to a frozen process stops it afterwards, and SIGCONT lets it go on", async () => {
@@ -101,11 +129,33 @@ Deno.test("SIGSTOP sent to a frozen process stops it afterwards, and SIGCONT let
   await during([]);
   await waitUntil(() => state() === "T", () => `it to stay stopped: ${state()}`, 1000);
   await during(["SIGCONT"]);
-  await waitUntil(() => state() !== "T" && state() !== "t", () => `it to go on: ${state()}`);
+  await goesOn(subject.pid);
   await during(["SIGSTOP", "SIGCONT"]);
-  await waitUntil(() => state() !== "T" && state() !== "t", () => `it to go on: ${state()}`);
+  await goesOn(subject.pid);
   const { output } = await subject.expectPass();
   assert.match(output, /^got 18 2 code 0$/m, output);
+});
+
+Deno.test("SIGSTOP sent to a process that is killed stops it when it is restored, SIGCONT lets it go on", async () => {
+  using room = new ImageRoom();
+  await using subject = await start("all_signals", ["handle"]);
+  const during = async (signals: readonly Deno.Signal[]) => {
+    const directory = room.fresh();
+    const act = () => signals.forEach((one) => Deno.kill(subject.pid, one));
+    await checkpoint(subject.pid, { directory, plugins: [outsider({ pages: act })] });
+    return await restore(directory);
+  };
+  const state = () => readProcess(subject.pid)?.state;
+
+  await during(["SIGSTOP"]);
+  await waitUntil(() => state() === "T", () => `it to stop: ${state()}`);
+  await during(["SIGCONT"]);
+  await goesOn(subject.pid);
+  const tree = await during(["SIGSTOP", "SIGCONT"]);
+  await goesOn(subject.pid);
+  const { output } = await subject.expectPass();
+  assert.match(output, /^got 18 2 code 0$/m, output);
+  assert.deepEqual(await ending(tree), { code: 0 });
 });
 
 Deno.test("SIGTERM sent to a frozen process is handled when it runs on", async () => {

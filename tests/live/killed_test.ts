@@ -4,12 +4,11 @@
  */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { checkpoint, restore, StasisError } from "../../mod.ts";
+import { checkpoint, StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { actAt, MOMENTS, outsider } from "../harness/moments.ts";
 import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
-import { ending } from "../programs/scenario.ts";
 import { assertNothingHeld, failureOf, ImageRoom, toolState } from "../harness/unharmed.ts";
 
 async function start(): Promise<Subject> {
@@ -34,10 +33,7 @@ function killLater(pid: number, ms: number): Promise<unknown> {
   return new Deno.Command("sh", { args: ["-c", script] }).spawn().status;
 }
 
-/** When everything has been saved it does not matter any more what becomes of the tree. */
-const BEFORE_THE_END = MOMENTS.filter((moment) => moment !== "at the end");
-
-for (const moment of BEFORE_THE_END) {
+for (const moment of MOMENTS) {
   Deno.test(`checkpoint() of a process that is killed says so: ${moment}`, async () => {
     for (let round = 0; round < 20; round++) {
       using room = new ImageRoom();
@@ -55,18 +51,6 @@ for (const moment of BEFORE_THE_END) {
     }
   });
 }
-
-Deno.test("checkpoint() of a process that is killed when all is saved has saved it", async () => {
-  using room = new ImageRoom();
-  await using subject = await start();
-  const directory = room.fresh();
-  const plugins = [actAt("at the end", () => Deno.kill(subject.pid, "SIGKILL"))];
-  await checkpoint(subject.pid, { directory, plugins });
-  await subject.waitGone(2_000);
-  const tree = await restore(directory);
-  await subject.expectPass();
-  assert.deepEqual(await ending(tree), { code: 0 });
-});
 
 Deno.test("checkpoint() of a process that is killed while a program runs in its first thread ends soon", async () => {
   using room = new ImageRoom();
@@ -113,7 +97,7 @@ Deno.test("checkpoint() of a process that is killed at any time succeeds before,
   assert.ok(failed > 0, "it was never killed in time");
 });
 
-for (const moment of BEFORE_THE_END) {
+for (const moment of MOMENTS) {
   Deno.test(`checkpoint() of a tree of which a child is killed harms no other: ${moment}`, async () => {
     using room = new ImageRoom();
     const script = "sleep 1000 & sleep 1001 & sleep 1002 & echo ready; wait -n; echo died; wait -n";
