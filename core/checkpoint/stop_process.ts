@@ -22,7 +22,7 @@ import { readChildren, readStat, readStatus, readTasks, unlessGone } from "../li
 import { interrupt, PTRACE_O, seize, standsStill } from "../linux/ptrace.ts";
 import { letGo } from "../remote/let_go.ts";
 import { pause } from "../remote/pause.ts";
-import { isTracedHere } from "../remote/reap.ts";
+import { isDeadChild, isTracedHere } from "../remote/reap.ts";
 import { cannotStop, cannotTrace, STOP_TIMEOUT, Tracee } from "../remote/tracee.ts";
 import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
@@ -100,6 +100,8 @@ export class ProcessStopper {
         return false;
       } else if (seized === -BigInt(Errno.ESRCH)) {
         complete = false;
+      } else if (isDeadChild(tid)) {
+        // It is traced still, until whoever started it here has reaped it.
       } else if (isTracedHere(pid, tid)) {
         // Another thread, seized already, has taken this id by execve(2).
         this.#asked.add(tid);

@@ -1,15 +1,15 @@
 /**
  * Interrupting this thread where it would wait for ever.
  *
- * Two calls of a tracer can wait for something that only the tracer itself can bring about:
+ * Some calls of a tracer can wait for something that only the tracer itself can bring about:
  *
  * - PTRACE_SEIZE waits while a thread of the same process is in execve(2) (`cred_guard_mutex`), which in turn
  *   waits until the other threads, which it has killed, are reaped: by their tracer, if they are traced
  *   already (`de_thread()` of `fs/exec.c`). The kernel begins it again after every signal.
- * - wait4(2) for the first thread of a process that was killed tells nothing until all other threads have been
+ * - wait4(2) or waitid(2) for the first thread of a process that was killed tells nothing until all other threads have been
  *   reaped (`delay_group_leader()` of `kernel/exit.c`).
  *
- * So a timer sends a signal to this thread now and then, whose handler makes these two calls return EINTR
+ * So a timer sends a signal to this thread now and then, whose handler makes these calls return EINTR
  * (`x86_64/give_up_code.ts`): whoever made them looks around, reaps what there is, and makes them again.
  * Other calls are begun again by the kernel (SA_RESTART), or, where it never does that (poll(2) and its like),
  * by Deno and V8, which are used to signals.
@@ -59,8 +59,8 @@ let users = 0;
 let timer = 0;
 
 /**
- * For as long as one of these exists, PTRACE_SEIZE and a wait4(2) with `__WALL` alone that wait longer than
- * {@link INTERRUPTION_PERIOD} return EINTR in this thread. Several may exist at a time.
+ * For as long as one of these exists, PTRACE_SEIZE and waiting for a tracee (see `x86_64/give_up_code.ts`) return
+ * EINTR in this thread where they take longer than {@link INTERRUPTION_PERIOD}. Several may exist at a time.
  *
  * @throws {StasisError} `syscall` from its constructor, if no timer can be had
  */

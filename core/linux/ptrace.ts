@@ -259,13 +259,12 @@ export function decodeStatus(status: number): Stop {
  * Waits for one tracee (wait4 with `__WALL`).
  *
  * @param block false: return "none" where nothing happened
- * @param goOn is called whenever one of the `Interruptions` ends a wait that takes long (`interruptions.ts`):
- * whether to wait on, rather than to take the thread for absent
  */
-export function waitForStop(tid: number, block = true, goOn: () => boolean = () => true): Stop {
+export function waitForStop(tid: number, block = true): Stop {
   for (;;) {
     const { pid, status } = wait4(tid, block ? WALL : WALL | WNOHANG);
-    if (pid === -Errno.EINTR && goOn()) continue;
+    // One of the `Interruptions` (`interruptions.ts`).
+    if (pid === -Errno.EINTR) continue;
     if (pid < 0) return { kind: "absent" };
     if (pid === 0) return { kind: "none" };
     return decodeStatus(status);

@@ -11,9 +11,9 @@
  *
  * @module
  */
-import { detach, waitForStop } from "../linux/ptrace.ts";
+import { detach } from "../linux/ptrace.ts";
 import { pause } from "./pause.ts";
-import { isDeadChild, isTracedHere } from "./reap.ts";
+import { isDeadChild, isTracedHere, nextStop } from "./reap.ts";
 
 const INTERVAL = 20; // milliseconds
 const DYING_TRIES = 20;
@@ -58,7 +58,7 @@ function tryToEnd(tid: number, pid: number): boolean {
   // How a child of this process ended is for whoever started it here.
   if (isDeadChild(tid)) return true;
   for (;;) {
-    const stop = waitForStop(tid, false);
+    const stop = nextStop(tid);
     // What is not traced, but was started here, has nothing to tell either.
     if (stop.kind === "none") return !isTracedHere(pid, tid);
     if (stop.kind === "exited" || stop.kind === "killed") return true;

@@ -4,9 +4,11 @@
  *
  * @module
  */
+import { Errno, isErrno } from "../linux/errno.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
 import { type Stop, waitForStop } from "../linux/ptrace.ts";
+import { LOOK_FOR_ALL } from "../linux/x86_64/give_up_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 
 /**
@@ -20,12 +22,32 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
  *   to be waited for, but is no tracee.
  */
 export function awaitStop(tid: number): Stop {
-  return waitForStop(tid, true, () => {
+  const mayCome = (): boolean => {
     const { threads, tgid, tracerPid } = unlessGone(() => readStatus(tid), NOBODY);
     if (tracerPid !== ownTid()) return false;
     if (tgid === tid && threads > 1) reapOthers(tid);
     return true;
-  });
+  };
+  for (;;) {
+    const { result } = look(tid, LOOK_FOR_ALL);
+    if (result === -BigInt(Errno.EINTR) && mayCome()) continue;
+    if (isErrno(result)) return { kind: "absent" };
+    const stop = nextStop(tid);
+    if (stop.kind !== "none") return stop;
+  }
+}
+
+/** What a tracee has done, if it has done anything; how a child of this process ended is for whoever started it here. */
+export function nextStop(tid: number): Stop {
+  const { result, signal, code, status } = look(tid, LOOK_FOR_ALL | WNOHANG);
+  if (isErrno(result)) return { kind: "absent" };
+  if (signal === 0) return { kind: "none" };
+  if (code <= CLD_DUMPED && isDeadChild(tid)) {
+    return code === CLD_EXITED
+      ? { kind: "exited", code: status }
+      : { kind: "killed", signal: status };
+  }
+  return waitForStop(tid, false);
 }
 
 const NOBODY = { threads: 0, tgid: 0, tracerPid: 0 };
@@ -41,18 +63,26 @@ function ownTid(): number {
   return Number(syscall(SYSCALLS.gettid));
 }
 
-/** P_PID; WNOHANG | WEXITED | WNOWAIT | __WALL (waitid(2)). */
+/** Of waitid(2); then WNOHANG | WEXITED | WNOWAIT | __WALL. */
+const WNOHANG = 1;
+const LOOK_FOR_END = WNOHANG | 0x4 | 0x01000000 | 0x40000000;
 const P_PID = 1;
-const LOOK = 0x1 | 0x4 | 0x01000000 | 0x40000000;
 /** si_code: CLD_EXITED, CLD_KILLED and CLD_DUMPED tell of an end, higher ones of a stop. */
-const CLD_DUMPED = 3;
+const CLD_EXITED = 1, CLD_DUMPED = 3;
+
+/** Looks at what wait(2) would tell of a thread, and leaves it there. */
+function look(tid: number, options: number) {
+  const info = new Int32Array(32);
+  const result = syscall(SYSCALLS.waitid, P_PID, tid, new Uint8Array(info.buffer), options, 0);
+  // The parts of siginfo_t that a SIGCHLD has (include/uapi/asm-generic/siginfo.h).
+  const [signal, , code, , , , status] = info as unknown as number[];
+  return { result, signal: signal as number, code: code as number, status: status as number };
+}
 
 /** Reaps a traced thread if it has ended, and leaves its stops alone. */
 function reapIfEnded(tid: number): void {
-  const info = new Int32Array(32);
   // Stops of tracees are told whatever is asked for, and would be used up: so this only looks.
-  const result = syscall(SYSCALLS.waitid, P_PID, tid, new Uint8Array(info.buffer), LOOK, 0);
-  const [signal, , code] = info as unknown as [number, number, number];
+  const { result, signal, code } = look(tid, LOOK_FOR_END);
   if (result !== 0n || signal === 0 || code > CLD_DUMPED) return;
   waitForStop(tid, false);
 }

@@ -25,7 +25,6 @@ import {
   setRegisters,
   setSignalMask,
   type Stop,
-  waitForStop,
 } from "../linux/ptrace.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit, signalName, STOP_SIGNALS } from "../linux/signals.ts";
@@ -35,7 +34,7 @@ import { giveBack } from "./give_back.ts";
 import { letGo } from "./let_go.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { pause } from "./pause.ts";
-import { awaitStop } from "./reap.ts";
+import { awaitStop, nextStop } from "./reap.ts";
 
 /** How long a thread may take to stop, in milliseconds; one in uninterruptible sleep takes longer. */
 export const STOP_TIMEOUT = 10_000;
@@ -150,7 +149,7 @@ export class Tracee {
    * @param options the options that it was seized with, or has from the tracee that made it
    */
   static look(tid: number, pid: number, options: bigint): Look {
-    const stop = waitForStop(tid, false);
+    const stop = nextStop(tid);
     try {
       switch (stop.kind) {
         case "none":

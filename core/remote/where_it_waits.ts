@@ -10,9 +10,8 @@ import {
   peekSiginfo,
   resume,
   resumeToSyscall,
-  waitForStop,
 } from "../linux/ptrace.ts";
-import { awaitStop } from "./reap.ts";
+import { awaitStop, nextStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 
 /** How long {@link whereItWaits} waits for a thread to wait, in milliseconds. */
@@ -43,7 +42,7 @@ export function whereItWaits<T>(
   };
   resumeToSyscall(tid);
   for (;;) {
-    const stop = asked ? awaitStop(tid) : waitForStop(tid, false);
+    const stop = asked ? awaitStop(tid) : nextStop(tid);
     if (stop.kind === "none") {
       const place = waitingIn(pid, tid);
       if (place !== undefined) found = recognise(place);

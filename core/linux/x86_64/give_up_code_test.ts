@@ -1,7 +1,7 @@
 import assert from "@std/assert";
 import { addressOf } from "../libc_ffi.ts";
 import { PTRACE } from "../ptrace.ts";
-import { CONTEXT, GIVE_UP_CODE, RESTORER_AT } from "./give_up_code.ts";
+import { CONTEXT, GIVE_UP_CODE, LOOK_FOR_ALL, RESTORER_AT } from "./give_up_code.ts";
 import { mapOwnCode } from "./own_code.ts";
 import { SYSCALL_INSTRUCTION } from "./registers.ts";
 import { SYSCALLS } from "./syscalls.ts";
@@ -13,7 +13,7 @@ const WNOHANG = 1;
 const page = mapOwnCode("test", GIVE_UP_CODE);
 
 /** What the handler makes of a thread that it finds at `code` with these registers. */
-function handle(code: ArrayLike<number>, { rax = 0, rdi = 0, rdx = 0 }): bigint[] {
+function handle(code: ArrayLike<number>, { rax = 0, rdi = 0, rdx = 0, r10 = 0 }): bigint[] {
   const start = Deno.UnsafePointer.create(page) as Deno.PointerObject<typeof SIGNATURE>;
   const handler = new Deno.UnsafeFnPointer(start, SIGNATURE);
   const instruction = new Uint8Array(code);
@@ -24,6 +24,7 @@ function handle(code: ArrayLike<number>, { rax = 0, rdi = 0, rdx = 0 }): bigint[
   view.setBigUint64(CONTEXT.rax, BigInt(rax), true);
   view.setBigUint64(CONTEXT.rdi, BigInt(rdi), true);
   view.setBigUint64(CONTEXT.rdx, BigInt(rdx), true);
+  view.setBigUint64(CONTEXT.r10, BigInt(r10), true);
   // The address is taken so that the buffer has left V8's heap before the code writes to it.
   addressOf(context);
   handler.call(58, null, context);
@@ -36,18 +37,25 @@ function handle(code: ArrayLike<number>, { rax = 0, rdi = 0, rdx = 0 }): bigint[
 const EINTR = -4n;
 const SEIZE = Number(PTRACE.SEIZE);
 
-Deno.test("GIVE_UP_CODE makes PTRACE_SEIZE and wait4 with __WALL return EINTR", () => {
+Deno.test("GIVE_UP_CODE makes PTRACE_SEIZE and waiting for a tracee return EINTR", () => {
   const seize = { rax: SYSCALLS.ptrace, rdi: SEIZE };
   assert.deepEqual(handle(SYSCALL_INSTRUCTION, seize), [2n, EINTR]);
   const wait = { rax: SYSCALLS.wait4, rdx: WALL };
   assert.deepEqual(handle(SYSCALL_INSTRUCTION, wait), [2n, EINTR]);
+  const look = { rax: SYSCALLS.waitid, r10: LOOK_FOR_ALL };
+  assert.deepEqual(handle(SYSCALL_INSTRUCTION, look), [2n, EINTR]);
 });
 
 Deno.test("GIVE_UP_CODE leaves everything else as it was", () => {
-  const cases: readonly [ArrayLike<number>, { rax: number; rdi?: number; rdx?: number }][] = [
+  const cases: readonly [
+    ArrayLike<number>,
+    { rax: number; rdi?: number; rdx?: number; r10?: number },
+  ][] = [
     [SYSCALL_INSTRUCTION, { rax: SYSCALLS.ptrace, rdi: Number(PTRACE.CONT) }],
     [SYSCALL_INSTRUCTION, { rax: SYSCALLS.wait4, rdx: WALL | WNOHANG }],
     [SYSCALL_INSTRUCTION, { rax: SYSCALLS.wait4 }],
+    [SYSCALL_INSTRUCTION, { rax: SYSCALLS.waitid, r10: LOOK_FOR_ALL | WNOHANG }],
+    [SYSCALL_INSTRUCTION, { rax: SYSCALLS.ptrace, r10: LOOK_FOR_ALL }],
     [SYSCALL_INSTRUCTION, { rax: SYSCALLS.futex, rdi: SEIZE, rdx: WALL }],
     // int 0x80, as behind a call that has returned already.
     [[0xcd, 0x80], { rax: SYSCALLS.ptrace, rdi: SEIZE }],
