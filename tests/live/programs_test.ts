@@ -137,8 +137,7 @@ function node(): Program {
   };
 }
 
-function bash(): Program {
-  const steps = 40;
+function bash(steps = 40): Program {
   return {
     command: "bash",
     args: [script("children.sh"), String(steps)],
@@ -306,7 +305,7 @@ for (const [name, program] of Object.entries(PROGRAMS)) {
 }
 
 Deno.test("a bash script with children stands ten checkpoints in a row, each in other commands", async () => {
-  await killAndRestore(bash(), 10);
+  await killAndRestore(bash(120), 10);
 });
 
 Deno.test("stress-ng --usersyscall notices when a worker loses its dispatch", async () => {
