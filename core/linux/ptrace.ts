@@ -199,7 +199,8 @@ export function peekSiginfo(tid: number, shared: boolean): Siginfo[] {
       const start = index * Siginfo.SIZE;
       found.push(new Siginfo(peekBuffer.slice(start, start + Siginfo.SIZE)));
     }
-    if (count < PEEK_BATCH) return found;
+    // Only nothing is the end: a signal to this process ends a batch early (ptrace_peek_siginfo(), kernel/ptrace.c).
+    if (count === 0) return found;
   }
 }
 

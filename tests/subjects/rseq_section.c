@@ -82,7 +82,8 @@ int main(void)
 	ready();
 	wait_for_term();
 	unsigned long before = commits;
-	sleep_ms(20);
+	for (int i = 0; i < 250 && commits == before; i++)
+		sleep_ms(20);
 	check(commits > before, "sequences go on", "%lu", commits);
 	check(torn == 0, "no sequence is torn", "%lu of %lu (%lu aborted)", torn, commits, aborts);
 	stop = true;
