@@ -5,7 +5,7 @@
  * @module
  */
 import { Errno, isErrno } from "../linux/errno.ts";
-import { syscall } from "../linux/libc_ffi.ts";
+import { addressOf, syscall } from "../linux/libc_ffi.ts";
 import { readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
 import { type Stop, waitForStop } from "../linux/ptrace.ts";
 import { LOOK_FOR_ALL } from "../linux/x86_64/give_up_code.ts";
@@ -70,10 +70,13 @@ const P_PID = 1;
 /** si_code: CLD_EXITED, CLD_KILLED and CLD_DUMPED tell of an end, higher ones of a stop. */
 const CLD_EXITED = 1, CLD_DUMPED = 3;
 
+const info = new Int32Array(32);
+/** Taken once: asking for it costs as much as the call. */
+const infoAddress = addressOf(new Uint8Array(info.buffer));
+
 /** Looks at what wait(2) would tell of a thread, and leaves it there. */
 function look(tid: number, options: number) {
-  const info = new Int32Array(32);
-  const result = syscall(SYSCALLS.waitid, P_PID, tid, new Uint8Array(info.buffer), options, 0);
+  const result = syscall(SYSCALLS.waitid, P_PID, tid, infoAddress, options, 0);
   // The parts of siginfo_t that a SIGCHLD has (include/uapi/asm-generic/siginfo.h).
   const [signal, , code, , , , status] = info as unknown as number[];
   return { result, signal: signal as number, code: code as number, status: status as number };
