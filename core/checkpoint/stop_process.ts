@@ -23,7 +23,8 @@ import { interrupt, PTRACE_O, seize, standsStill } from "../linux/ptrace.ts";
 import { letGo } from "../remote/let_go.ts";
 import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
-import { cannotStop, cannotTrace, STOP_TIMEOUT, Tracee } from "../remote/tracee.ts";
+import { cannotStop, cannotTrace, lookAt, STOP_TIMEOUT } from "../remote/stop_thread.ts";
+import type { Tracee } from "../remote/tracee.ts";
 import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.TRACEEXEC;
@@ -157,7 +158,7 @@ export class ProcessStopper {
   /** @returns whether there was anything new of this thread */
   #look(tid: number): boolean {
     const { pid } = this;
-    const look = Tracee.look(tid, pid, OPTIONS);
+    const look = lookAt(tid, pid, OPTIONS);
     switch (look.kind) {
       case "none":
         return false;
@@ -213,7 +214,7 @@ export class ProcessStopper {
     for (const [tid, tracee] of this.#tracees) {
       // In this order: if it stands still only since it has executed a program, that is told afterwards.
       const stands = standsStill(tid);
-      const look = Tracee.look(tid, this.pid, OPTIONS);
+      const look = lookAt(tid, this.pid, OPTIONS);
       if (stands && look.kind === "none") continue;
       any = true;
       if (look.kind === "executed") {

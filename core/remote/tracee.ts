@@ -10,34 +10,28 @@
  * @module
  */
 import { StasisError } from "../errors.ts";
-import { Errno, errnoName, isErrno } from "../linux/errno.ts";
+import { isErrno } from "../linux/errno.ts";
 import {
   getRegisters,
   getSignalMask,
   getStopSiginfo,
   interrupt,
   peekSiginfo,
-  PTRACE_EVENT_EXEC,
   resume,
   resumeToSyscall,
-  seize,
   setOptions,
   setRegisters,
   setSignalMask,
   type Stop,
 } from "../linux/ptrace.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import { ALL_SIGNALS, SIG, signalBit, signalName, STOP_SIGNALS } from "../linux/signals.ts";
+import { ALL_SIGNALS, SIG, signalBit, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { giveBack } from "./give_back.ts";
 import { letGo } from "./let_go.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
-import { pause } from "./pause.ts";
-import { awaitStop, nextStop } from "./reap.ts";
-
-/** How long a thread may take to stop, in milliseconds; one in uninterruptible sleep takes longer. */
-export const STOP_TIMEOUT = 10_000;
+import { awaitStop } from "./reap.ts";
 
 /** Signals to end a program with: ones that are ignored by default, in the order of preference. */
 const END_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.IO, 60, 61, 62, 63];
@@ -55,22 +49,6 @@ export class DispatchedError extends StasisError {
     );
   }
 }
-
-/** What {@link Tracee.look} found. */
-export type Look =
-  /** It stands still. */
-  | { readonly kind: "stopped"; readonly tracee: Tracee }
-  /**
-   * It has executed a program, in which it will stop next: the id is that of its process, whatever it was
-   * before, and all other threads are gone.
-   */
-  | { readonly kind: "executed" }
-  /** It was on its way: there may be more to see at once. */
-  | { readonly kind: "moved" }
-  /** It has not stopped yet. */
-  | { readonly kind: "none" }
-  /** There is none any more with this id. */
-  | { readonly kind: "gone" };
 
 /** A thread that this process traces and that stands still. */
 export class Tracee {
@@ -96,7 +74,14 @@ export class Tracee {
   #lost = false;
   #stolen: Siginfo[] = [];
 
-  private constructor(tid: number, pid: number, groupStop: number, options: bigint) {
+  /**
+   * Takes note of a thread that stands still (`stop_thread.ts` makes it do so).
+   *
+   * @param groupStop the signal whose group-stop it is in; 0 if none
+   * @param options the ptrace options in force
+   * @throws {StasisError} `no-such-task` if it was killed in this very moment
+   */
+  constructor(tid: number, pid: number, groupStop: number, options: bigint) {
     this.tid = tid;
     this.pid = pid;
     this.groupStop = groupStop;
@@ -104,78 +89,6 @@ export class Tracee {
     this.registers = getRegisters(tid);
     this.signalMask = getSignalMask(tid);
     this.pending = peekSiginfo(tid, false);
-  }
-
-  /**
-   * Begins to stop a thread: seizes and interrupts it, without waiting.
-   *
-   * @param options bits of PTRACE_O
-   * @returns false if the thread does not exist (any more)
-   * @throws {StasisError} `no-privilege`, or where somebody traces it already
-   */
-  static begin(tid: number, options: bigint): boolean {
-    let seized: bigint;
-    do seized = seize(tid, options); while (seized === -BigInt(Errno.EINTR));
-    if (seized === -BigInt(Errno.ESRCH)) return false;
-    if (isErrno(seized)) throw cannotTrace(tid, seized);
-    interrupt(tid);
-    return true;
-  }
-
-  /**
-   * Waits until a thread that was begun, or that a tracee made with CLONE_PTRACE, stands still.
-   *
-   * @param options the options that it was seized with, or has from the tracee that made it
-   * @returns undefined if it ended meanwhile
-   * @throws {StasisError} `unsupported` if it did not stop in time; it is traced still, see `letGo()`
-   */
-  static finish(tid: number, pid: number, options: bigint): Tracee | undefined {
-    const deadline = performance.now() + STOP_TIMEOUT;
-    for (let spins = 0;; spins++) {
-      const look = Tracee.look(tid, pid, options);
-      if (look.kind === "stopped") return look.tracee;
-      if (look.kind === "gone") return undefined;
-      if (look.kind === "moved") continue;
-      if (performance.now() > deadline) throw cannotStop(tid, pid);
-      // It stops within microseconds as a rule; one that does not is not worth a busy processor.
-      if (spins > 50) pause(0.2);
-    }
-  }
-
-  /**
-   * Looks whether a thread that was asked to stop has done so, and moves it on where it stopped for another
-   * reason.
-   *
-   * @param options the options that it was seized with, or has from the tracee that made it
-   */
-  static look(tid: number, pid: number, options: bigint): Look {
-    const stop = nextStop(tid);
-    try {
-      switch (stop.kind) {
-        case "none":
-          return { kind: "none" };
-        case "event-stop": {
-          const groupStop = STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0;
-          return { kind: "stopped", tracee: new Tracee(tid, pid, groupStop, options) };
-        }
-        case "exited":
-        case "killed":
-        case "absent":
-          return { kind: "gone" };
-        default: {
-          // Any stop takes back what was asked for before it (ptrace_stop() of kernel/signal.c).
-          interrupt(tid);
-          // A signal that it was about to take it takes: its handler's frame is state as any other.
-          resume(tid, stop.kind === "signal" ? stop.signal : 0);
-          const executed = stop.kind === "event" && stop.event === PTRACE_EVENT_EXEC;
-          return { kind: executed ? "executed" : "moved" };
-        }
-      }
-    } catch (error) {
-      // It was killed in this very moment: its end is the next thing to be told.
-      if (error instanceof StasisError && error.code === "no-such-task") return { kind: "moved" };
-      throw error;
-    }
   }
 
   /** Says that it has ended, or that another thread has taken its id by execve(2). */
@@ -412,26 +325,6 @@ export class Tracee {
       letGo(this.tid, this.pid);
     }
   }
-}
-
-/** The error for a thread that PTRACE_SEIZE refuses. @param result what it returned */
-export function cannotTrace(tid: number, result: bigint): StasisError {
-  const errno = errnoName(-result);
-  return new StasisError("no-privilege", `thread ${tid} cannot be traced: ${errno}`, {
-    pid: tid,
-    errno,
-    hint: "another tracer (a debugger, strace) must let go of it first, and tracing needs the " +
-      "same user or CAP_SYS_PTRACE",
-  });
-}
-
-/** The error for a thread that does not stop in {@link STOP_TIMEOUT}. */
-export function cannotStop(tid: number, pid: number): StasisError {
-  return new StasisError("unsupported", `thread ${tid} of task ${pid} does not stop`, {
-    pid,
-    hint:
-      "it is in an uninterruptible sleep (state D: a vfork, a dead network file system); try later",
-  });
 }
 
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */

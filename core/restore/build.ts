@@ -19,7 +19,8 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { STAGES } from "../plugin.ts";
 import { ProgramImage, SyscallProgram } from "../remote/program.ts";
 import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
-import { Tracee } from "../remote/tracee.ts";
+import { finishStop } from "../remote/stop_thread.ts";
+import type { Tracee } from "../remote/tracee.ts";
 import type { BirthAction } from "./births.ts";
 import { addBirth, addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
@@ -281,7 +282,7 @@ export class BuiltTree implements Disposable {
   }
 
   #takeBorn(pid: number): void {
-    const tracee = Tracee.finish(pid, pid, SEED_OPTIONS);
+    const tracee = finishStop(pid, pid, SEED_OPTIONS);
     if (tracee === undefined) {
       throw new StasisError("internal", `task ${pid} died at birth`, { pid });
     }
@@ -324,7 +325,7 @@ export class BuiltTree implements Disposable {
     for (const task of this.tasks) {
       const { pid, plan, threads } = task;
       for (const { tid } of plan?.threads.slice(1) ?? []) {
-        const tracee = Tracee.finish(tid, pid, SEED_OPTIONS);
+        const tracee = finishStop(tid, pid, SEED_OPTIONS);
         if (tracee === undefined) {
           throw new StasisError("internal", `thread ${tid} of task ${pid} died at birth`, { pid });
         }

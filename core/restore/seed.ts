@@ -11,7 +11,8 @@ import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SIG } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { PTRACE_O, waitForStop } from "../linux/ptrace.ts";
-import { Tracee } from "../remote/tracee.ts";
+import { beginStop, finishStop } from "../remote/stop_thread.ts";
+import type { Tracee } from "../remote/tracee.ts";
 
 const MFD_CLOEXEC = 1;
 /** Where the seed's page of code lies; it is unmapped before a task's own memory is built. */
@@ -69,8 +70,8 @@ export function startSeed(): Tracee {
   const pid = posixSpawn(`/proc/self/fd/${file.fd}`, ["stasis-seed"], [], attributes);
   if (pid < 0) throw failed("posix_spawn", BigInt(pid));
   try {
-    if (!Tracee.begin(pid, SEED_OPTIONS)) throw vanished(pid);
-    const tracee = Tracee.finish(pid, pid, SEED_OPTIONS);
+    if (!beginStop(pid, SEED_OPTIONS)) throw vanished(pid);
+    const tracee = finishStop(pid, pid, SEED_OPTIONS);
     if (tracee === undefined) throw vanished(pid);
     return tracee;
   } catch (error) {

@@ -8,7 +8,7 @@
 import assert from "@std/assert";
 import { dirname } from "node:path";
 import { detach } from "../../core/linux/ptrace.ts";
-import { Tracee } from "../../core/remote/tracee.ts";
+import { beginStop, finishStop } from "../../core/remote/stop_thread.ts";
 import { StasisError } from "../../core/errors.ts";
 import { chooseBackend } from "../../plugins/sud/backend.ts";
 import { getConfig } from "../../plugins/sud/ptrace_backend.ts";
@@ -96,8 +96,8 @@ export function dispatchOf(root: number): Map<number, string> {
     if (readProcess(pid)?.state === "Z") continue;
     for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
       const tid = Number(name);
-      if (!Tracee.begin(tid, 0n)) continue;
-      if (Tracee.finish(tid, pid, 0n) === undefined) continue;
+      if (!beginStop(tid, 0n)) continue;
+      if (finishStop(tid, pid, 0n) === undefined) continue;
       try {
         const { mode, selector, offset, len } = getConfig(tid);
         found.set(tid, `${mode} ${selector.toString(16)} ${offset.toString(16)} ${len}`);

@@ -8,7 +8,8 @@ import { freezeTree } from "../../core/checkpoint/freeze.ts";
 import { Interruptions } from "../../core/linux/interruptions.ts";
 import { PTRACE_O, seize } from "../../core/linux/ptrace.ts";
 import { readStat } from "../../core/linux/procfs/mod.ts";
-import { Tracee } from "../../core/remote/tracee.ts";
+import { beginStop, finishStop, lookAt } from "../../core/remote/stop_thread.ts";
+import type { Tracee } from "../../core/remote/tracee.ts";
 import { checkpoint, restore } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
@@ -75,8 +76,8 @@ Deno.test("freezeTree() does not wait for an execve(2) that waits for this proce
   await using subject = await start("one_exec");
   const { pid } = subject;
   const bystander = Number(subject.fact("bystander"));
-  assert.ok(Tracee.begin(bystander, 0n));
-  const tracee = Tracee.finish(bystander, pid, 0n);
+  assert.ok(beginStop(bystander, 0n));
+  const tracee = finishStop(bystander, pid, 0n);
   // The thread that executes has ended the bystander, which is a zombie for as long as this process lets it be.
   Deno.kill(pid, "SIGUSR1");
   await waitUntil(() => readStat(pid, bystander).state === "Z", "the bystander to end");
@@ -92,21 +93,21 @@ Deno.test("freezeTree() does not wait for an execve(2) that waits for this proce
   await subject.expectPass();
 });
 
-Deno.test("Tracee.look() tells that another thread has executed a program, under the id of the first", async () => {
+Deno.test("lookAt() tells that another thread has executed a program, under the id of the first", async () => {
   await using subject = await start("one_exec");
   const { pid } = subject;
   const executer = Number(subject.fact("executer"));
   const options = PTRACE_O.TRACEEXEC;
-  assert.ok(Tracee.begin(pid, options));
-  const before = Tracee.finish(pid, pid, options) as Tracee;
+  assert.ok(beginStop(pid, options));
+  const before = finishStop(pid, pid, options) as Tracee;
   assert.equal(seize(executer, options), 0n);
-  assert.deepEqual(Tracee.look(executer, pid, options), { kind: "none" });
+  assert.deepEqual(lookAt(executer, pid, options), { kind: "none" });
   Deno.kill(pid, "SIGUSR1");
-  await waitUntil(() => Tracee.look(executer, pid, options).kind === "gone", "its id to be gone");
+  await waitUntil(() => lookAt(executer, pid, options).kind === "gone", "its id to be gone");
   const looks = new Set<string>();
   let after: Tracee | undefined;
   await waitUntil(() => {
-    const look = Tracee.look(pid, pid, options);
+    const look = lookAt(pid, pid, options);
     looks.add(look.kind);
     if (look.kind === "stopped") after = look.tracee;
     return after !== undefined;
@@ -123,8 +124,8 @@ Deno.test("Tracee.look() tells that another thread has executed a program, under
 Deno.test("Tracee.release() gives up a thread whose id another one has taken by execve(2)", async () => {
   await using subject = await start("one_exec");
   const { pid } = subject;
-  assert.ok(Tracee.begin(pid, 0n));
-  const tracee = Tracee.finish(pid, pid, 0n) as Tracee;
+  assert.ok(beginStop(pid, 0n));
+  const tracee = finishStop(pid, pid, 0n) as Tracee;
   Deno.kill(pid, "SIGUSR1");
   await waitUntil(() => subject.facts.get("executed") === "1", "the program to begin");
   using _ = new Interruptions();
