@@ -1,7 +1,8 @@
 import assert from "@std/assert";
 import { Interruptions } from "../../core/linux/interruptions.ts";
 import { peekSiginfo } from "../../core/linux/ptrace.ts";
-import { Tracee } from "../../core/remote/tracee.ts";
+import { beginStop, finishStop } from "../../core/remote/stop_thread.ts";
+import type { Tracee } from "../../core/remote/tracee.ts";
 import { Subject } from "../harness/subject.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, leavesAlone } from "./round_trip.ts";
@@ -22,8 +23,8 @@ for (const name of ["sig_altstack", "sig_handlers", "sig_masks", "sig_pending", 
 Deno.test("peekSiginfo() sees the whole queue, also when signals come to this process meanwhile", async () => {
   await using subject = await Subject.start("sig_pending");
   const { pid } = subject;
-  assert.ok(Tracee.begin(pid, 0n));
-  const tracee = Tracee.finish(pid, pid, 0n) as Tracee;
+  assert.ok(beginStop(pid, 0n));
+  const tracee = finishStop(pid, pid, 0n) as Tracee;
   try {
     using _ = new Interruptions();
     const count = peekSiginfo(pid, true).length;
