@@ -5,6 +5,7 @@
  */
 import { StasisError } from "../errors.ts";
 import { syscall } from "../linux/libc_ffi.ts";
+import { waitForStop } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { FrozenTask, FrozenTree } from "../plugin.ts";
@@ -53,14 +54,15 @@ function reap(task: FrozenTask, children: readonly number[]): void {
 function kill({ pid, threads, proc }: FrozenTask): void {
   syscall(SYSCALLS.kill, pid, SIG.KILL);
   // The leader comes last: the kernel reports its end only when all other threads are gone.
-  for (const { tid } of [...threads].reverse()) {
+  for (const { tid, tracee } of [...threads].reverse()) {
+    tracee.end();
     if (tid === pid && proc.stat.ppid === Deno.pid) {
       // A child of this process: whoever started it here wants to know how it ended.
       syscall(SYSCALLS.waitid, P_PID, pid, new Uint8Array(128), EXITED_KEEP, 0);
       continue;
     }
     for (;;) {
-      const { kind } = awaitStop(tid);
+      const { kind } = tid === pid ? awaitStop(tid, pid) : waitForStop(tid);
       if (kind === "killed" || kind === "exited" || kind === "absent") break;
     }
   }

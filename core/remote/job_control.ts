@@ -39,7 +39,7 @@ function stopBy({ pid, tid }: Tracee, signal: number): boolean {
   syscall(SYSCALLS.tgkill, pid, tid, SIG.STOP);
   resume(tid);
   for (let delivered = false;;) {
-    const stop = awaitStop(tid);
+    const stop = awaitStop(tid, pid);
     if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return true;
     if (stop.kind === "event-stop") {
       if (STOP_SIGNALS.includes(stop.signal)) return true;
@@ -58,6 +58,6 @@ function stopBy({ pid, tid }: Tracee, signal: number): boolean {
 /** Has a thread take part in the group-stop that another one of its process began. */
 export function joinGroupStop(tracee: Tracee): void {
   resume(tracee.tid);
-  awaitStop(tracee.tid);
+  awaitStop(tracee.tid, tracee.pid);
   tracee.hasSettled();
 }

@@ -58,7 +58,7 @@ function tryToEnd(tid: number, pid: number): boolean {
   // How a child of this process ended is for whoever started it here.
   if (isDeadChild(tid)) return true;
   for (;;) {
-    const stop = nextStop(tid);
+    const stop = nextStop(tid, pid);
     // What is not traced, but was started here, has nothing to tell either.
     if (stop.kind === "none") return !isTracedHere(pid, tid);
     if (stop.kind === "exited" || stop.kind === "killed") return true;

@@ -20,8 +20,10 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
  *   with them, they are reaped here.
  * - A process that was started here, and whose first thread another one has replaced by execve(2), is there
  *   to be waited for, but is no tracee.
+ *
+ * @param pid its process
  */
-export function awaitStop(tid: number): Stop {
+export function awaitStop(tid: number, pid: number): Stop {
   const mayCome = (): boolean => {
     const { threads, tgid, tracerPid } = unlessGone(() => readStatus(tid), NOBODY);
     if (tracerPid !== ownTid()) return false;
@@ -29,25 +31,29 @@ export function awaitStop(tid: number): Stop {
     return true;
   };
   for (;;) {
-    const { result } = look(tid, LOOK_FOR_ALL);
-    if (result === -BigInt(Errno.EINTR) && mayCome()) continue;
-    if (isErrno(result)) return { kind: "absent" };
-    const stop = nextStop(tid);
+    const seen = look(tid, LOOK_FOR_ALL);
+    if (seen.result === -BigInt(Errno.EINTR) && mayCome()) continue;
+    const stop = take(tid, pid, seen);
     if (stop.kind !== "none") return stop;
   }
 }
 
-/** What a tracee has done, if it has done anything; how a child of this process ended is for whoever started it here. */
-export function nextStop(tid: number): Stop {
-  const { result, signal, code, status } = look(tid, LOOK_FOR_ALL | WNOHANG);
+/**
+ * What a tracee has done, if it has done anything; how a child of this process ended is for whoever started it here.
+ *
+ * @param pid its process
+ */
+export function nextStop(tid: number, pid: number): Stop {
+  return take(tid, pid, look(tid, LOOK_FOR_ALL | WNOHANG));
+}
+
+function take(tid: number, pid: number, { result, signal, code, status }: Look): Stop {
   if (isErrno(result)) return { kind: "absent" };
   if (signal === 0) return { kind: "none" };
-  if (code <= CLD_DUMPED && isDeadChild(tid)) {
-    return code === CLD_EXITED
-      ? { kind: "exited", code: status }
-      : { kind: "killed", signal: status };
-  }
-  return waitForStop(tid, false);
+  if (code > CLD_DUMPED || tid !== pid || !isDeadChild(tid)) return waitForStop(tid, false);
+  return code === CLD_EXITED
+    ? { kind: "exited", code: status }
+    : { kind: "killed", signal: status };
 }
 
 const NOBODY = { threads: 0, tgid: 0, tracerPid: 0 };
@@ -74,8 +80,16 @@ const info = new Int32Array(32);
 /** Taken once: asking for it costs as much as the call. */
 const infoAddress = addressOf(new Uint8Array(info.buffer));
 
+/** What waitid(2) tells: the call's result, and of a SIGCHLD; `signal` is 0 where there is nothing to tell. */
+interface Look {
+  readonly result: bigint;
+  readonly signal: number;
+  readonly code: number;
+  readonly status: number;
+}
+
 /** Looks at what wait(2) would tell of a thread, and leaves it there. */
-function look(tid: number, options: number) {
+function look(tid: number, options: number): Look {
   const result = syscall(SYSCALLS.waitid, P_PID, tid, infoAddress, options, 0);
   // The parts of siginfo_t that a SIGCHLD has (include/uapi/asm-generic/siginfo.h).
   const [signal, , code, , , , status] = info as unknown as number[];

@@ -74,7 +74,7 @@ export function finishStop(tid: number, pid: number, options: bigint): Tracee | 
  * @param options the options that it was seized with, or has from the tracee that made it
  */
 export function lookAt(tid: number, pid: number, options: bigint): Look {
-  const stop = nextStop(tid);
+  const stop = nextStop(tid, pid);
   try {
     switch (stop.kind) {
       case "none":

@@ -72,6 +72,7 @@ export class Tracee {
   #running = false;
   /** Whether it has ended, or another thread has taken its id by execve(2). */
   #lost = false;
+  #ended = false;
   #stolen: Siginfo[] = [];
 
   /**
@@ -94,6 +95,11 @@ export class Tracee {
   /** Says that it has ended, or that another thread has taken its id by execve(2). */
   lose(): void {
     this.#lost = true;
+  }
+
+  /** Says that it was killed and its end awaited: there is nothing to let go of. */
+  end(): void {
+    this.#ended = true;
   }
 
   /**
@@ -220,7 +226,7 @@ export class Tracee {
 
   #await(wanted: "syscall" | "signal", goOn: () => void, purpose: string): void {
     for (;;) {
-      const stop = awaitStop(this.tid);
+      const stop = awaitStop(this.tid, this.pid);
       if (stop.kind === "signal") {
         const info = getStopSiginfo(this.tid);
         const ours = info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal;
@@ -258,7 +264,7 @@ export class Tracee {
   /** Waits until a started program has ended its own task, letting it have `signal` if it sends itself one. */
   awaitDeath(signal: number): void {
     for (;;) {
-      const stop = awaitStop(this.tid);
+      const stop = awaitStop(this.tid, this.pid);
       if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return;
       const ours = stop.kind === "signal" && stop.signal === signal;
       if (stop.kind === "signal" && !ours && isFault(stop.signal, getStopSiginfo(this.tid).code)) {
@@ -280,7 +286,7 @@ export class Tracee {
     interrupt(this.tid);
     resume(this.tid);
     for (;;) {
-      const stop = awaitStop(this.tid);
+      const stop = awaitStop(this.tid, this.pid);
       if (stop.kind === "event-stop" || stop.kind === "exited" || stop.kind === "killed") break;
       if (stop.kind === "absent") break;
       if (stop.kind === "signal") this.#stolen.push(getStopSiginfo(this.tid));
@@ -312,6 +318,7 @@ export class Tracee {
    * @throws {StasisError} if its registers or mask cannot be set; it is let go all the same
    */
   release(): void {
+    if (this.#ended) return;
     try {
       if (this.#lost) return;
       this.quiesce();

@@ -42,7 +42,7 @@ export function whereItWaits<T>(
   };
   resumeToSyscall(tid);
   for (;;) {
-    const stop = asked ? awaitStop(tid) : nextStop(tid);
+    const stop = asked ? awaitStop(tid, pid) : nextStop(tid, pid);
     if (stop.kind === "none") {
       const place = waitingIn(pid, tid);
       if (place !== undefined) found = recognise(place);
