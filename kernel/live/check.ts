@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /**
- * `stasis check` in each kernel names the back end that this kernel has.
+ * `stasis check` in each kernel names the back end that this kernel has, and whether it can suspend seccomp.
  *
  * @module
  */
@@ -37,6 +37,13 @@ const DISPATCH: Readonly<Record<Variant, readonly (readonly [string, boolean])[]
   ],
 };
 
+/** Which kernels let a tracer suspend seccomp: those with CONFIG_CHECKPOINT_RESTORE. */
+const SUSPENDS_SECCOMP: Readonly<Record<Variant, boolean>> = {
+  series: true,
+  plain: true,
+  "no-cr": false,
+};
+
 /** What is required and missing, by kernel. */
 const MISSING: Readonly<Record<Variant, readonly string[]>> = {
   series: [],
@@ -58,6 +65,8 @@ for (const variant of VARIANTS) {
         .map(({ name, available }) => [name, available]),
       DISPATCH[variant],
     );
+    const suspends = features.find(({ name }) => name.includes("PTRACE_O_SUSPEND_SECCOMP"));
+    strictEqual(suspends?.available, SUSPENDS_SECCOMP[variant]);
     deepStrictEqual(
       features.filter(({ required, available }) => required && !available).map(({ name }) => name),
       MISSING[variant],
