@@ -14,19 +14,19 @@
  */
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
-import type { EventListener } from "./core/events.ts";
-import { withoutSuppressed } from "./core/errors.ts";
+import type { EventListener } from "./base/events.ts";
+import { withoutSuppressed } from "./base/errors.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
 import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
 import { ImageDirectory } from "./images/mod.ts";
 import { DEFAULT_PLUGINS } from "./plugins/default.ts";
-import { chooseBackend } from "./plugins/sud/backend.ts";
+import { chooseBackend } from "./plugins/sud/choose_backend.ts";
 
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
-export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./core/errors.ts";
-export type { EventListener, Phase, StasisEvent } from "./core/events.ts";
+export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./base/errors.ts";
+export type { EventListener, Phase, StasisEvent } from "./base/events.ts";
 export * from "./core/plugin.ts";
 export type { PlannedTask, PlannedThread, RestorePlan } from "./core/restore/plan.ts";
 export {

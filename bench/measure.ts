@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Phase } from "../core/events.ts";
+import type { Phase } from "../base/events.ts";
 import { checkpoint, restore } from "../mod.ts";
 import type { Subject } from "../tests/harness/subject.ts";
 

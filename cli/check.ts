@@ -4,12 +4,12 @@
  * @module
  */
 import type { Command } from "@commander-js/extra-typings";
-import { EXIT_STATUS } from "../core/errors.ts";
+import { EXIT_STATUS } from "../base/errors.ts";
 import type { CheckReport } from "../mod.ts";
 import { examplesHelp, STATUS_POINTER } from "./help.ts";
 import { toJson } from "./json.ts";
 import { collect, loadPlugins } from "./options.ts";
-import type { SetStatus } from "./program.ts";
+import type { SetStatus } from "./status.ts";
 import { hasColour, paint } from "./ui/colour.ts";
 import { table } from "./ui/table.ts";
 

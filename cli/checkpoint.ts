@@ -5,7 +5,7 @@
  */
 import type { Command } from "@commander-js/extra-typings";
 import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { examplesHelp, STATUS_POINTER } from "./help.ts";
 import { toJson } from "./json.ts";
 import { collect, either, loadPlugins, parsePid, parseSize } from "./options.ts";

@@ -9,17 +9,18 @@ import { examplesHelp } from "./help.ts";
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** The commands as the completion library knows them. */
-async function completionTree() {
-  const [{ default: tab }, { createProgram }] = await Promise.all([
-    import("@bomb.sh/tab/commander"),
-    import("./program.ts"),
-  ]);
-  const program = createProgram(() => {}, { completions: false });
+async function completionTree(program: Command) {
+  const { default: tab } = await import("@bomb.sh/tab/commander");
   return tab(program as unknown as Parameters<typeof tab>[0]);
 }
 
-/** Adds both commands. */
-export function addCompletions(program: Command): void {
+/**
+ * Adds both commands.
+ *
+ * @param completed makes the program whose commands and options are completed, without these two: the completion
+ * library brings its own
+ */
+export function addCompletions(program: Command, completed: () => Command): void {
   program.command("completions")
     .summary("print completions for a shell")
     .description("Prints a script that makes a shell complete the commands and options of stasis.")
@@ -33,12 +34,12 @@ export function addCompletions(program: Command): void {
       ]),
     )
     .action(async (shell) => {
-      (await completionTree()).setup("stasis", "stasis", shell);
+      (await completionTree(completed())).setup("stasis", "stasis", shell);
     });
   program.command("complete", { hidden: true })
     .argument("[words...]")
     .allowUnknownOption()
     .action(async (words) => {
-      (await completionTree()).parse(words);
+      (await completionTree(completed())).parse(words);
     });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Problem, StasisError } from "../core/errors.ts";
+import type { Problem, StasisError } from "../base/errors.ts";
 import { paint } from "./ui/colour.ts";
 
 /**

@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { describeError, errorJson } from "./error_text.ts";
 
 const ERROR = new StasisError("unsupported", "task 7 cannot be checkpointed: 2 problems", {

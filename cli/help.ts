@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ErrorCode, EXIT_STATUS } from "../core/errors.ts";
+import { type ErrorCode, EXIT_STATUS } from "../base/errors.ts";
 
 /** What the exit statuses mean, by the error that each stands for. */
 export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {

@@ -4,7 +4,7 @@
  * @module
  */
 import { pathToFileURL } from "node:url";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import type { Plugin } from "../core/plugin.ts";
 
 /** What a wrong value of an option or argument is answered with. */

@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import {
   either,
   loadPlugins,

@@ -10,11 +10,9 @@ import { addCompletions } from "./completions.ts";
 import { exitStatusHelp } from "./help.ts";
 import { addInspect } from "./inspect.ts";
 import { addRestore } from "./restore.ts";
+import type { SetStatus } from "./status.ts";
 import { paint } from "./ui/colour.ts";
 import { VERSION } from "./version.ts";
-
-/** Takes the exit status of a command that ends with another than 0 without having failed. */
-export type SetStatus = (status: number) => void;
 
 /**
  * Makes the program.
@@ -39,6 +37,8 @@ export function createProgram(setStatus: SetStatus, parts = { completions: true 
   addRestore(program, setStatus);
   addCheck(program, setStatus);
   addInspect(program);
-  if (parts.completions) addCompletions(program);
+  if (parts.completions) {
+    addCompletions(program, () => createProgram(() => {}, { completions: false }));
+  }
   return program as unknown as Command;
 }

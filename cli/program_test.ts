@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import type { Command } from "@commander-js/extra-typings";
-import { EXIT_STATUS } from "../core/errors.ts";
+import { EXIT_STATUS } from "../base/errors.ts";
 import { statusOf } from "./restore.ts";
 import { STATUS_MEANINGS } from "./help.ts";
 import { createProgram } from "./program.ts";

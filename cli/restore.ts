@@ -4,13 +4,13 @@
  * @module
  */
 import type { Command } from "@commander-js/extra-typings";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import type { OperationOptions } from "../core/plugin.ts";
 import type { Ending, RestoredTree } from "../core/restore/restore.ts";
 import { examplesHelp, STATUS_POINTER } from "./help.ts";
 import { toJson } from "./json.ts";
 import { collect, either, loadPlugins, parseInheritFds, parseRemaps } from "./options.ts";
-import type { SetStatus } from "./program.ts";
+import type { SetStatus } from "./status.ts";
 import { hasColour } from "./ui/colour.ts";
 import { Progress } from "./ui/progress.ts";
 import { plural } from "./ui/units.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { CommanderError } from "commander";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { describeError, errorJson } from "./error_text.ts";
 import { toJson } from "./json.ts";
 import { createProgram } from "./program.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { StasisError } from "./errors.ts";
-import type { EventListener } from "./events.ts";
+import { StasisError } from "../base/errors.ts";
+import type { EventListener } from "../base/events.ts";
 import type { OperationOptions, Plugin, Session } from "./plugin.ts";
 
 /** One plugin's hooks in one operation. */

@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { StasisError } from "./errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { blame, orderPlugins, runHook } from "./hooks.ts";
 import { definePlugin, type Plugin } from "./plugin.ts";
 

@@ -3,7 +3,7 @@
 import assert from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 import { STATUS_MEANINGS } from "../cli/help.ts";
-import { type ErrorCode, EXIT_STATUS } from "../core/errors.ts";
+import { type ErrorCode, EXIT_STATUS } from "../base/errors.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const DOCUMENTS = [

@@ -8,7 +8,7 @@
 
 import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { type ExtraFormat, headMagics, type ImageKind } from "./kind.ts";
 import { IMG_COMMON_MAGIC, magicName } from "./magic.ts";
 import { missingRequired } from "./required.ts";

@@ -1,6 +1,6 @@
 import { deepEqual, equal, ok, throws } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { IMAGE_KINDS } from "./all_kinds.ts";
 import { concat, decodeImage, encodeImage } from "./codec.ts";
 import { fd_types } from "./gen/descriptors_pb.ts";

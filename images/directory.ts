@@ -5,7 +5,7 @@
  */
 
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { type DecodedImage, decodeImage, type ImageEntry } from "./codec.ts";
 import { ioError } from "./io_error.ts";
 import { MANIFEST } from "./kinds/manifest.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 
 const HINTS: Readonly<Record<string, string>> = {
   ENOSPC: "make room on that file system, or name a directory on another one",

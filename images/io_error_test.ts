@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "@std/assert";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { errnoOf, ioError } from "./io_error.ts";
 
 Deno.test("ioError() names what was tried, the errno and what to do", () => {

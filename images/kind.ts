@@ -16,7 +16,7 @@
  */
 
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { IMG_COMMON_MAGIC } from "./magic.ts";
 
 /** What tells files of one kind apart: a number, a 64-bit number, or nothing where there is one file. */

@@ -7,7 +7,7 @@
  */
 
 import { badImage, FrameReader } from "./codec.ts";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { headMagics, type ImageKind } from "./kind.ts";
 
 /** The pages are in a parent image (criu/include/pagemap.h). */

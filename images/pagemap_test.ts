@@ -1,6 +1,6 @@
 import { deepEqual, equal, throws } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
-import type { StasisError } from "../core/errors.ts";
+import type { StasisError } from "../base/errors.ts";
 import { concat, decodeImage, encodeImage } from "./codec.ts";
 import { pagemap_entrySchema, pagemap_headSchema } from "./gen/pages_pb.ts";
 import { PAGEMAP } from "./kinds/memory.ts";

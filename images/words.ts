@@ -4,7 +4,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 
 /** A 64-bit set as its two words, low first (`cap_eff` and the like). */
 export function splitWords(set: bigint): [low: number, high: number] {

@@ -6,7 +6,7 @@
  */
 
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { concat, encodeEntry, encodeHead, encodeMessage } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
 import { errnoOf, ioError } from "./io_error.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { type Variant, VARIANTS } from "./build/variants.ts";
 import { ensureKernels } from "./build/kernel.ts";
 import { formatTimings, Progress } from "./progress.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 
 /** How to run a program. */
 export interface RunOptions {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { run, tryRun } from "./command.ts";
 
 /** The kernel's source. Its package names the version of the kernel, its own version the exact source. */

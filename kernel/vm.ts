@@ -12,12 +12,13 @@
  */
 
 import { parseArgs } from "node:util";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { type Variant, VARIANTS } from "./build/variants.ts";
 import { ensureKernels } from "./build/kernel.ts";
 import { ensurePackages, VM_PACKAGES } from "./packages.ts";
 import { Progress } from "./progress.ts";
-import { runInVm, TIMED_OUT, type VmOptions } from "./vm/run.ts";
+import { TIMED_OUT, type VmOptions } from "./vm/options.ts";
+import { runInVm } from "./vm/run.ts";
 
 const USAGE =
   `usage: deno task vm -- [--kernel plain|series|no-cr] [--timeout SECONDS] [--memory MIB] [--share DIR] COMMAND ...`;

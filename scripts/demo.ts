@@ -9,7 +9,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { buildProgram } from "../tests/harness/build.ts";
 import { readProgress } from "./demo/accounts.ts";
 import { EMULATOR, INTRODUCTION, leaveRunning, settle, start, stasis, work } from "./demo/acts.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { ensureKernels } from "../kernel/build/kernel.ts";
 import { Progress } from "../kernel/progress.ts";
 import { runInVm } from "../kernel/vm/run.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { ensureTools } from "./setup/ensure.ts";
 import { DEMO_TOOLS, TEST_TOOLS, type Tool, VM_TOOLS } from "./setup/tools.ts";
 

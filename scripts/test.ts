@@ -11,7 +11,7 @@
  * @module
  */
 
-import { StasisError } from "../core/errors.ts";
+import { StasisError } from "../base/errors.ts";
 import { ensureTools } from "./setup/ensure.ts";
 import { TEST_TOOLS, VM_TOOLS } from "./setup/tools.ts";
 import { type Count, sum } from "./test/count.ts";

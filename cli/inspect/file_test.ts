@@ -1,6 +1,6 @@
 import { equal } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
-import { STATE } from "../../core/linux/unix_diag.ts";
+import { STATE } from "../../core/linux/net/unix_diag.ts";
 import { fd_types, file_entrySchema } from "../../images/gen/descriptors_pb.ts";
 import { sampleSocket } from "../../plugins/unix/sample_sockets.ts";
 import { describeFile } from "./file.ts";

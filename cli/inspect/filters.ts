@@ -7,7 +7,7 @@ import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { present } from "../../images/present.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { decodeFilter } from "../../plugins/seccomp/bpf.ts";
 import {
   type Filter,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { StasisEvent } from "../../core/events.ts";
+import type { StasisEvent } from "../../base/events.ts";
 import { paint } from "./colour.ts";
 import { formatBytes } from "./units.ts";
 

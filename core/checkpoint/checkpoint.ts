@@ -6,7 +6,7 @@
  */
 import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.ts";
 import { ImageWriter } from "../../images/mod.ts";
-import type { EventListener } from "../events.ts";
+import type { EventListener } from "../../base/events.ts";
 import {
   breathe,
   type Hooked,
@@ -29,7 +29,7 @@ import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { freezeTree, type StoppedTree } from "./freeze.ts";
-import { openTree } from "./frozen.ts";
+import { openTree } from "./frozen_tree.ts";
 import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
 import { findTree, survey, surveyRunning } from "./survey.ts";

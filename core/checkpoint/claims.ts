@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Problem, StasisError } from "../errors.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { mappingKind, readSocketProtocol, type Vma } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, DescriptorDumper, MappingDumper, Plugin } from "../plugin.ts";

@@ -19,8 +19,8 @@ import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
 import type { StartedRuns } from "../remote/remote_task.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { dumpDescriptors } from "./descriptors.ts";
-import { zombieCore } from "./frozen.ts";
-import { recordStopReports } from "./stops.ts";
+import { zombieCore } from "./frozen_tree.ts";
+import { recordStopReports } from "./job_control.ts";
 
 type Plugins = readonly Hooked<CheckpointHooks>[];
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { peekSiginfo } from "../linux/ptrace.ts";
 import { mappingKind, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";

@@ -11,7 +11,7 @@ import { encodeGhostChunks, type GhostChunk } from "../../images/ghost_chunks.ts
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";
 import { splitMicroseconds } from "../../images/time.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, errnoNumber, isErrno } from "../linux/errno.ts";
 import { AT_FDCWD, O } from "../linux/fcntl.ts";
 import { cString, pread, syscall } from "../linux/libc_ffi.ts";

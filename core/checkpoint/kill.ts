@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { waitForStop } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signals.ts";

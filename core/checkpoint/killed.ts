@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError, withoutSuppressed } from "../errors.ts";
+import { StasisError, withoutSuppressed } from "../../base/errors.ts";
 import { errnoOf, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Task } from "./task.ts";
 
@@ -23,7 +23,7 @@ export async function explainKilled(error: unknown, tasks: readonly Task[]): Pro
   const deadline = performance.now() + (saysGone(first) ? DYING : 0);
   let killed = tasks.find(hasDied);
   while (killed === undefined && performance.now() < deadline) {
-    // Its threads may be waited for by a timer (`core/remote/let_go.ts`).
+    // Its threads may be waited for by a timer (`core/remote/detach.ts`).
     await new Promise((resolve) => setTimeout(resolve, 1));
     killed = tasks.find(hasDied);
   }

@@ -16,11 +16,11 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { Errno, isErrno } from "../linux/errno.ts";
 import { readChildren, readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
 import { interrupt, PTRACE_O, seize, standsStill } from "../linux/ptrace.ts";
-import { letGo } from "../remote/let_go.ts";
+import { detachThread } from "../remote/detach.ts";
 import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
 import { cannotStop, cannotTrace, lookAt, STOP_TIMEOUT } from "../remote/stop_thread.ts";
@@ -55,7 +55,7 @@ export class ProcessStopper {
     this.pid = pid;
     this.tracees = this.#tracees;
     this.#undo = undo;
-    undo.defer(() => this.#asked.forEach((tid) => letGo(tid, pid)));
+    undo.defer(() => this.#asked.forEach((tid) => detachThread(tid, pid)));
   }
 
   /**

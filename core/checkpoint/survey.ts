@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Problem, StasisError } from "../errors.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";

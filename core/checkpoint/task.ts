@@ -21,7 +21,7 @@ import {
   type TaskStatus,
   type Vma,
 } from "../linux/procfs/mod.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 
 /** One open descriptor of a task. */
 export class Descriptor {

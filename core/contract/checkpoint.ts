@@ -16,7 +16,7 @@ import type {
 } from "../../images/gen/thread_pb.ts";
 import type { ImageWriter } from "../../images/mod.ts";
 import type { Descriptor, Task } from "../checkpoint/task.ts";
-import type { Problem } from "../errors.ts";
+import type { Problem } from "../../base/errors.ts";
 import type { Vma } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import type { ProgramReply, SyscallProgram } from "../remote/program.ts";
@@ -171,7 +171,7 @@ export interface FileTable {
    * @param path from the root of this process
    * @param flags `O_*` for opening it at restore
    * @param size in bytes, to be compared at restore; absent for what has none (directories)
-   * @param behind of a deleted file: a path below /proc that leads to it (`core/checkpoint/whereabouts.ts`)
+   * @param behind of a deleted file: a path below /proc that leads to it (`core/checkpoint/file_location.ts`)
    * @returns the id
    */
   path(path: string, flags: number, size?: bigint, mode?: number, behind?: string): number;
@@ -179,7 +179,7 @@ export interface FileTable {
    * Says that the file of an entry was deleted, and saves it with its contents.
    *
    * @param id the id of a regular file entry, whose name is the path that the file had
-   * @param behind a path below /proc that leads to it (`core/checkpoint/whereabouts.ts`)
+   * @param behind a path below /proc that leads to it (`core/checkpoint/file_location.ts`)
    */
   ghost(id: number, behind: string): void;
 }

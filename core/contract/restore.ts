@@ -10,7 +10,7 @@ import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import type { core_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import type { Problem } from "../errors.ts";
+import type { Problem } from "../../base/errors.ts";
 import type { RemoteAddress } from "../linux/address.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
 import type { Tracee } from "../remote/tracee.ts";

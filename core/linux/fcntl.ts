@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { addressOf, ioctl, syscall } from "./libc_ffi.ts";
 import { OwnedDescriptor } from "./pidfd.ts";

@@ -10,13 +10,13 @@
  *   reaped (`delay_group_leader()` of `kernel/exit.c`).
  *
  * So a timer sends a signal to this thread now and then, whose handler makes these calls return EINTR
- * (`x86_64/give_up_code.ts`): whoever made them looks around, reaps what there is, and makes them again.
+ * (`x86_64/interrupt_code.ts`): whoever made them looks around, reaps what there is, and makes them again.
  * Other calls are begun again by the kernel (SA_RESTART), or, where it never does that (poll(2) and its like),
  * by Deno and V8, which are used to signals.
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { remoteAddress } from "./address.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { syscall } from "./libc_ffi.ts";
@@ -24,7 +24,7 @@ import { ProcessMemory } from "./memory.ts";
 import { kernelSigaction, SIGSET_SIZE } from "./sigaction.ts";
 import { signalBit } from "./signals.ts";
 import { defineStruct } from "./struct.ts";
-import { GIVE_UP_CODE, RESTORER_AT } from "./x86_64/give_up_code.ts";
+import { GIVE_UP_CODE, RESTORER_AT } from "./x86_64/interrupt_code.ts";
 import { mapOwnCode } from "./x86_64/own_code.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
@@ -59,7 +59,7 @@ let users = 0;
 let timer = 0;
 
 /**
- * For as long as one of these exists, PTRACE_SEIZE and waiting for a tracee (see `x86_64/give_up_code.ts`) return
+ * For as long as one of these exists, PTRACE_SEIZE and waiting for a tracee (see `x86_64/interrupt_code.ts`) return
  * EINTR in this thread where they take longer than {@link INTERRUPTION_PERIOD}. Several may exist at a time.
  *
  * @throws {StasisError} `syscall` from its constructor, if no timer can be had

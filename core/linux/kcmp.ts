@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { syscall } from "./libc_ffi.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";

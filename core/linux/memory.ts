@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { pread, pwrite, syscall } from "./libc_ffi.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { addressOf, ptrace, ptraceBoth, ptraceData, wait4 } from "./libc_ffi.ts";
 import { Errno, errnoName, isErrno } from "./errno.ts";
 import { defineStruct } from "./struct.ts";

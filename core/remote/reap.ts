@@ -8,7 +8,7 @@ import { Errno, isErrno } from "../linux/errno.ts";
 import { addressOf, syscall } from "../linux/libc_ffi.ts";
 import { readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
 import { type Stop, waitForStop } from "../linux/ptrace.ts";
-import { LOOK_FOR_ALL } from "../linux/x86_64/give_up_code.ts";
+import { LOOK_FOR_ALL } from "../linux/x86_64/interrupt_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 
 /**

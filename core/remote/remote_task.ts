@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import {
   offsetAddress,
   PAGE_SIZE,
@@ -23,7 +23,7 @@ import { formatArgument } from "../linux/strace.ts";
 import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
 import { SYSCALL_INSTRUCTION } from "../linux/x86_64/registers.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
-import { noRoom } from "./no_room.ts";
+import { noRoom } from "./scratch_limits.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
 import type { Tracee } from "./tracee.ts";
 

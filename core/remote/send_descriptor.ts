@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { isErrno } from "../linux/errno.ts";
 import { openPidfd, takeDescriptor } from "../linux/pidfd.ts";
 import {
@@ -18,7 +18,7 @@ import {
   sendFd,
   SOCK_CLOEXEC,
   SOCK_STREAM,
-} from "../linux/socket_ffi.ts";
+} from "../linux/net/socket_ffi.ts";
 import { SyscallProgram } from "./program.ts";
 import type { RemoteTask } from "./remote_task.ts";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { interrupt, PTRACE_EVENT_EXEC, resume, seize } from "../linux/ptrace.ts";
 import { STOP_SIGNALS } from "../linux/signals.ts";
@@ -52,7 +52,7 @@ export function beginStop(tid: number, options: bigint): boolean {
  *
  * @param options the options that it was seized with, or has from the tracee that made it
  * @returns undefined if it ended meanwhile
- * @throws {StasisError} `unsupported` if it did not stop in time; it is traced still, see `letGo()`
+ * @throws {StasisError} `unsupported` if it did not stop in time; it is traced still, see `detachThread()`
  */
 export function finishStop(tid: number, pid: number, options: bigint): Tracee | undefined {
   const deadline = performance.now() + STOP_TIMEOUT;

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { isErrno } from "../linux/errno.ts";
 import {
   getRegisters,
@@ -28,8 +28,8 @@ import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { giveBack } from "./give_back.ts";
-import { letGo } from "./let_go.ts";
+import { requeueSignals } from "./requeue_signals.ts";
+import { detachThread } from "./detach.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop } from "./reap.ts";
 
@@ -325,11 +325,11 @@ export class Tracee {
       this.settle();
       setRegisters(this.tid, this.registers);
       setSignalMask(this.tid, this.signalMask);
-      giveBack(this.pid, this.tid, this.takeStolen());
+      requeueSignals(this.pid, this.tid, this.takeStolen());
     } catch (error) {
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     } finally {
-      letGo(this.tid, this.pid);
+      detachThread(this.tid, this.pid);
     }
   }
 }

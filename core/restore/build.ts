@@ -6,7 +6,7 @@
  */
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { present } from "../../images/present.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { breathe, runHook } from "../hooks.ts";
 import { offsetAddress, PAGE_SIZE, pageAlign } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
@@ -22,11 +22,12 @@ import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
 import { finishStop } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import type { BirthAction } from "./births.ts";
+import type { BuiltTask } from "./built_task.ts";
 import { addBirth, addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
-import type { PlannedTask, RestorePlan } from "./plan.ts";
+import type { RestorePlan } from "./plan.ts";
 import { endSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
-import { stopTasks } from "./stops.ts";
+import { stopTasks } from "./job_control.ts";
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
@@ -36,16 +37,6 @@ const TASK_SIZE = 0x7ffffffff000n;
 const RLIMIT_NOFILE = 7;
 const ALL_DESCRIPTORS = 0xffffffff;
 const WALL = 0x40000000;
-
-/** A task that is being built. */
-export interface BuiltTask {
-  readonly pid: number;
-  readonly remote: RemoteTask;
-  /** By tid, the leader first. */
-  readonly threads: Map<number, Tracee>;
-  /** Absent for zombies and helpers. */
-  readonly plan?: PlannedTask;
-}
 
 /** A tree that is being built. Disposing of it kills everything. */
 export class BuiltTree implements Disposable {

@@ -9,7 +9,7 @@ import type { fdinfo_entry, file_entry } from "../../images/gen/descriptors_pb.t
 import { IDS } from "../../images/kinds/core.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { runHook } from "../hooks.ts";
 import type { DescriptorPlanner, Plugin } from "../plugin.ts";
 import type { CallResult } from "../remote/program.ts";

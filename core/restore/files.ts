@@ -6,7 +6,7 @@
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import type { RestoredFiles, TreePlanner } from "../plugin.ts";
 import { Ghosts } from "./ghosts.ts";
 

@@ -16,7 +16,7 @@ import { decodeGhostChunks } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { joinMicroseconds } from "../../images/time.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, pageAlign, type RemoteAddress, remoteAddress } from "../linux/address.ts";
 
 /** A range of addresses. */

@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { findHole } from "./layout.ts";
 
 const MIB = 1n << 20n;

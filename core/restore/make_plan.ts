@@ -15,8 +15,8 @@ import {
   PSTREE,
 } from "../../images/kinds/core.ts";
 import { ImageDirectory } from "../../images/mod.ts";
-import { type Problem, StasisError } from "../errors.ts";
-import type { EventListener } from "../events.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
+import type { EventListener } from "../../base/events.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";

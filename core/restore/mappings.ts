@@ -4,7 +4,7 @@
  * @module
  */
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import type { MappingPlanner, RestoreHooks } from "../plugin.ts";
 

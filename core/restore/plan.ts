@@ -7,7 +7,7 @@
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import type { Hooked } from "../hooks.ts";
 import { offsetAddress, type RemoteAddress } from "../linux/address.ts";
 import { type Argument, formatCall, ProgramImage, SyscallProgram } from "../remote/program.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
-import type { EventListener } from "../events.ts";
+import { StasisError } from "../../base/errors.ts";
+import type { EventListener } from "../../base/events.ts";
 import { breathe } from "../hooks.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { pollInBackground, syscall, wait4 } from "../linux/libc_ffi.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, posixSpawn, pwrite, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";

@@ -11,7 +11,7 @@
  */
 
 import { join } from "node:path";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { exists, hashOf, lastLines, run, spawn, tryRun } from "../command.ts";
 import { BUILD_PACKAGES, ensurePackages, packageVersion, SOURCE_PACKAGE } from "../packages.ts";
 import { FRAGMENT, KERNEL_CACHE, PATCHES_DIR } from "../paths.ts";

@@ -7,7 +7,7 @@
  */
 
 import { join } from "node:path";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { exists, run } from "../command.ts";
 import { BUILD_PACKAGES, ensurePackages, packageVersion, SOURCE_PACKAGE } from "../packages.ts";
 import { KERNEL_CACHE } from "../paths.ts";

@@ -7,7 +7,7 @@
  */
 
 import { deepStrictEqual, notDeepStrictEqual, strictEqual } from "@std/assert";
-import { chooseBackend } from "../../plugins/sud/backend.ts";
+import { chooseBackend } from "../../plugins/sud/choose_backend.ts";
 import { buildSubject } from "../../tests/harness/build.ts";
 import { run } from "../command.ts";
 import { REPOSITORY } from "../paths.ts";

@@ -6,7 +6,7 @@
  */
 
 import { deepStrictEqual, match, strictEqual } from "@std/assert";
-import { EXIT_STATUS } from "../../core/errors.ts";
+import { EXIT_STATUS } from "../../base/errors.ts";
 import { type Variant, VARIANTS } from "../build/variants.ts";
 import { inVm } from "./kernels.ts";
 

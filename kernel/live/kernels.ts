@@ -9,7 +9,8 @@ import type { Variant } from "../build/variants.ts";
 import { type BuiltKernel, ensureKernels } from "../build/kernel.ts";
 import { ensurePackages, PEER_PACKAGES, VM_PACKAGES } from "../packages.ts";
 import { formatTimings, Progress } from "../progress.ts";
-import { runInVm, type VmOptions, type VmResult } from "../vm/run.ts";
+import type { VmOptions, VmResult } from "../vm/options.ts";
+import { runInVm } from "../vm/run.ts";
 
 let kernels: Promise<Map<Variant, BuiltKernel>> | undefined;
 

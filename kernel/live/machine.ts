@@ -10,7 +10,7 @@ import { match, ok, rejects, strictEqual } from "@std/assert";
 import { join } from "node:path";
 import { exists } from "../command.ts";
 import { REPOSITORY } from "../paths.ts";
-import { TIMED_OUT } from "../vm/run.ts";
+import { TIMED_OUT } from "../vm/options.ts";
 import { inVm, kernel } from "./kernels.ts";
 
 const shell = (script: string) => ["sh", "-c", script];

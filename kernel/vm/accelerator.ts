@@ -10,7 +10,7 @@ import { join } from "node:path";
 import type { BuiltKernel } from "../build/kernel.ts";
 import { exists } from "../command.ts";
 import { VM_CACHE } from "../paths.ts";
-import type { VmOptions, VmResult } from "./run.ts";
+import type { VmOptions, VmResult } from "./options.ts";
 import type { Accelerator } from "./qemu.ts";
 
 /** A boot takes 2 s even without KVM; a KVM that needs longer than this is of no use. */

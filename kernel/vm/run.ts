@@ -7,50 +7,15 @@
  */
 
 import { join } from "node:path";
-import { StasisError } from "../../core/errors.ts";
-import type { BuiltKernel } from "../build/kernel.ts";
+import { StasisError } from "../../base/errors.ts";
 import { lastLines, spawn } from "../command.ts";
 import { REPOSITORY } from "../paths.ts";
 import { chooseAccelerator } from "./accelerator.ts";
 import { ensureImage } from "./image.ts";
 import { parseStatus, runScript, settingsScript } from "./job.ts";
 import { ensureModules } from "./modules.ts";
-import { type Accelerator, qemuArguments, type Share } from "./qemu.ts";
-
-/** What to run and in which machine. */
-export interface VmOptions {
-  readonly kernel: BuiltKernel;
-  /** The command and its arguments. */
-  readonly argv: readonly string[];
-  /** Added to the environment inside. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** A directory that is `/share` inside, writable, and so outlives the VM. */
-  readonly share?: string;
-  /** After so many seconds the VM is killed. 300 if absent. */
-  readonly timeout?: number;
-  /** In MiB. 1024 if absent. */
-  readonly memory?: number;
-  /** 2 if absent. */
-  readonly processors?: number;
-  /** `inherit` passes the command's output on as it comes; `piped` (the default) collects it as text. */
-  readonly output?: "inherit" | "piped";
-  /** Found out by a probe if absent. */
-  readonly accelerator?: Accelerator;
-}
-
-/** How a command in the VM ended. */
-export interface VmResult {
-  /** The exit status as a shell has it: 128 + N after signal N, and {@link TIMED_OUT}. */
-  readonly status: number;
-  /** Empty with `output: "inherit"`. */
-  readonly stdout: string;
-  readonly stderr: string;
-  /** From the start of QEMU to its end. */
-  readonly seconds: number;
-}
-
-/** The status when the time is up, as that of `timeout`. */
-export const TIMED_OUT = 124;
+import { TIMED_OUT, type VmOptions, type VmResult } from "./options.ts";
+import { qemuArguments, type Share } from "./qemu.ts";
 
 /** How long QEMU has between SIGTERM and SIGKILL, in seconds. */
 const GRACE = 5;

@@ -24,7 +24,7 @@ import { CREDS } from "../../images/kinds/credentials.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { present } from "../../images/present.ts";
 import { splitWords } from "../../images/words.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { readTaskText } from "../../core/linux/procfs/read.ts";
 import { signalName } from "../../core/linux/signals.ts";
 import { parseStatus, readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";

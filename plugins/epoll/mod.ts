@@ -18,7 +18,7 @@
  * @module
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { isNamedExternal } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";

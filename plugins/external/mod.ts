@@ -20,7 +20,7 @@ import {
   isTerminal,
   outsideHolders,
   resourceName,
-} from "../../core/checkpoint/outside.ts";
+} from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
 import {

@@ -3,9 +3,13 @@
  *
  * @module
  */
-import { isTerminal, type OutsideHolders, resourceName } from "../../core/checkpoint/outside.ts";
+import {
+  isTerminal,
+  type OutsideHolders,
+  resourceName,
+} from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
-import type { Problem } from "../../core/errors.ts";
+import type { Problem } from "../../base/errors.ts";
 import { decodeUserDevice } from "../../images/device.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;

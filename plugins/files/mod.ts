@@ -18,7 +18,7 @@
  *
  * @module
  */
-import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { definePlugin, type DescriptorPlan, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";

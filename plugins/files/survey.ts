@@ -4,8 +4,8 @@
  * @module
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { findFile, type Lost, type Whereabouts } from "../../core/checkpoint/whereabouts.ts";
-import { type Problem, StasisError } from "../../core/errors.ts";
+import { findFile, type Lost, type Whereabouts } from "../../core/checkpoint/file_location.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import type { FileLock } from "../../core/linux/procfs/mod.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 

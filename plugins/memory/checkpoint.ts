@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { findFile } from "../../core/checkpoint/whereabouts.ts";
-import { StasisError } from "../../core/errors.ts";
+import { findFile } from "../../core/checkpoint/file_location.ts";
+import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { MAP, PR, PROT } from "../../core/linux/mman.ts";
 import { readAuxv, readTaskLink } from "../../core/linux/procfs/mod.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Task } from "../../core/checkpoint/task.ts";
-import type { Problem } from "../../core/errors.ts";
+import type { Problem } from "../../base/errors.ts";
 import { type MappingKind, mappingKind, PROT_EXEC, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { CheckpointSession, MappingDumper } from "../../core/plugin.ts";
 import {

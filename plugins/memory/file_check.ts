@@ -4,8 +4,8 @@
  * @module
  */
 import type { Task } from "../../core/checkpoint/task.ts";
-import { findFile } from "../../core/checkpoint/whereabouts.ts";
-import type { Problem } from "../../core/errors.ts";
+import { findFile } from "../../core/checkpoint/file_location.ts";
+import type { Problem } from "../../base/errors.ts";
 import { errnoOf, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 

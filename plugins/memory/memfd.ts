@@ -7,7 +7,7 @@ import { F, O, SETFL_MASK } from "../../core/linux/fcntl.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { DescriptorDumper, DescriptorPlanner } from "../../core/plugin.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
-import type { SharedObjects } from "./shared_objects.ts";
+import { SHARED_MEMORY_NAME, type SharedObjects } from "./shared_objects.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 
 const O_CLOEXEC = 0o2000000;
@@ -17,9 +17,6 @@ const AT_FDCWD = -100;
 function procPath({ pid, fd }: Descriptor): string {
   return `/proc/${pid}/fd/${fd}`;
 }
-
-/** What the kernel calls the file behind shared anonymous memory (shmem_zero_setup() of `mm/shmem.c`). */
-export const SHARED_MEMORY_NAME = "/dev/zero";
 
 /** Whether a descriptor is of shared anonymous memory: somebody opened it through /proc/PID/map_files. */
 export function isSharedMemory({ link, fileType }: Descriptor): boolean {

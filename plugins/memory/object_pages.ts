@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, pageAlign } from "../../core/linux/address.ts";
 import { errnoName, errnoNumber, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";

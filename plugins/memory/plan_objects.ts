@@ -4,17 +4,17 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, pageAlign } from "../../core/linux/address.ts";
 import { F_ADD_SEALS, F_SEAL_SEAL, MAP, MFD, PROT } from "../../core/linux/mman.ts";
 import type { RestoreSession, TreePlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
-import { SHARED_MEMORY_NAME } from "./memfd.ts";
 import { iovecs } from "./runs.ts";
 import { checkPagesFile } from "./validate.ts";
 import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
+import { SHARED_MEMORY_NAME } from "./shared_objects.ts";
 
 const O_RDONLY = 0, O_RDWR = 2;
 const AT_FDCWD = -100;

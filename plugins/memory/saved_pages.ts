@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { type Pagemap, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
 import { MAX_IOVECS, type Run, type Transfer } from "./runs.ts";

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { F_GET_SEALS, F_SEAL_SEAL } from "../../core/linux/mman.ts";
@@ -14,6 +14,9 @@ import type { CheckpointSession } from "../../core/plugin.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { MEMFD_INODE } from "../../images/kinds/memory.ts";
+
+/** What the kernel calls the file behind shared anonymous memory (shmem_zero_setup() of `mm/shmem.c`). */
+export const SHARED_MEMORY_NAME = "/dev/zero";
 
 const O_RDWR = 2, O_CLOEXEC = 0o2000000, O_LARGEFILE = 0o100000;
 const AT_FDCWD = -100;

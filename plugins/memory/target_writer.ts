@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { remoteAddress } from "../../core/linux/address.ts";
 import { errnoName } from "../../core/linux/errno.ts";
 import { pwrite } from "../../core/linux/libc_ffi.ts";

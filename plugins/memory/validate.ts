@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../../core/linux/address.ts";
 import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import { VMA_AREA_GUARD, VMA_AREA_VSYSCALL } from "../../images/flags.ts";

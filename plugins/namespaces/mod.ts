@@ -11,7 +11,7 @@
  * @module
  */
 import { namespaceIds } from "../../core/checkpoint/dump.ts";
-import { isNamedExternal } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import { readTaskLink } from "../../core/linux/procfs/mod.ts";

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { Whereabouts } from "../../core/checkpoint/whereabouts.ts";
+import type { Whereabouts } from "../../core/checkpoint/file_location.ts";
 import type { DescriptorDump, DescriptorPlan, FileTable } from "../../core/plugin.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";

@@ -15,7 +15,7 @@
  *
  * @module
  */
-import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { readStatus } from "../../core/linux/procfs/mod.ts";

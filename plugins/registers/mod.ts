@@ -23,7 +23,7 @@
 import { type user_x86_regs_entry, user_x86_regs_mode } from "../../images/gen/registers_x86_pb.ts";
 import type { rseq_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { remoteAddress } from "../../core/linux/address.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { addressOf, ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
@@ -51,7 +51,7 @@ import {
 } from "../../core/plugin.ts";
 import type { Collected } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import { whereItWaits } from "../../core/remote/where_it_waits.ts";
+import { blockedIn } from "../../core/remote/wchan.ts";
 import { xstateLayout } from "./layout.ts";
 import { imageRegisters, isRestarted, liveRegisters, originalCall } from "./restart.ts";
 import { RSEQ_CS_OFFSET, rseqAction, rseqArea, rseqSection } from "./rseq.ts";
@@ -120,7 +120,7 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
     const { tid, tracee } = thread;
     if (isRestarted(tracee.registers)) {
       const { registers } = tracee;
-      originals.set(tid, whereItWaits(tracee, (place) => originalCall(place, registers)));
+      originals.set(tid, blockedIn(tracee, (place) => originalCall(place, registers)));
     }
     const registration = rseqOf(tid);
     if (registration.pointer === 0n) return;

@@ -6,7 +6,7 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import type {
   user_x86_fpregs_entry,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";

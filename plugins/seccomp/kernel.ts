@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { ptraceData } from "../../core/linux/libc_ffi.ts";
 import { PTRACE } from "../../core/linux/ptrace.ts";

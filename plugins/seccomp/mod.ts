@@ -40,7 +40,7 @@
  * @module
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { readStatus } from "../../core/linux/procfs/mod.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";
 import {

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { isNamedExternal } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";

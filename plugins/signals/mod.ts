@@ -38,7 +38,7 @@ import {
   type TaskPlanner,
   type ThreadPlanner,
 } from "../../core/plugin.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { sendsItself } from "../timers/pending.ts";
 import { decodeAltstack, encodeAltstack, stackT } from "./altstack.ts";

@@ -19,7 +19,7 @@ import { INVENTORY } from "../../images/kinds/core.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import type { CheckpointHooks, Feature, Plugin, RestoreHooks } from "../../core/plugin.ts";
 import { definePlugin } from "../../core/plugin.ts";
-import { chooseBackend, hasInclusiveMode } from "./backend.ts";
+import { chooseBackend, hasInclusiveMode } from "./choose_backend.ts";
 import { SUD_MODE, type SudConfig } from "./config.ts";
 
 /** The plugin. */

@@ -22,7 +22,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { mappingKind } from "../../core/linux/procfs/mod.ts";
 import { SIG, signalBit } from "../../core/linux/signals.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { ptraceData } from "../../core/linux/libc_ffi.ts";
 import { PTRACE, PTRACE_O } from "../../core/linux/ptrace.ts";

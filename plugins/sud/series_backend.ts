@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";

@@ -6,8 +6,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { task_extra_entrySchema } from "../../images/gen/task_pb.ts";
 import { FS } from "../../images/kinds/files.ts";
-import { findFile } from "../../core/checkpoint/whereabouts.ts";
-import { StasisError } from "../../core/errors.ts";
+import { findFile } from "../../core/checkpoint/file_location.ts";
+import { StasisError } from "../../base/errors.ts";
 import {
   readCoredumpFilter,
   readLimits,

@@ -6,7 +6,7 @@
 import type { task_extra_entry } from "../../images/gen/task_pb.ts";
 import { present } from "../../images/present.ts";
 import { FS } from "../../images/kinds/files.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import {
   NO_LOGINUID,
   readCoredumpFilter,

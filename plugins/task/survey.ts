@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { findFile } from "../../core/checkpoint/whereabouts.ts";
-import { StasisError } from "../../core/errors.ts";
+import { findFile } from "../../core/checkpoint/file_location.ts";
+import { StasisError } from "../../base/errors.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import {
   NAMESPACE_NAMES,

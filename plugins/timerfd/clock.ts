@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { type FdInfo, readFdInfo, type TimerFdInfo } from "../../core/linux/procfs/mod.ts";

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import { isNamedExternal } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";

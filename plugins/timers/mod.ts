@@ -22,7 +22,7 @@
  * @module
  */
 import type { posix_timer_entry } from "../../images/gen/timers_pb.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { prctl } from "../../core/linux/libc_ffi.ts";
 import { readTimers } from "../../core/linux/procfs/mod.ts";
 import {

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside.ts";
+import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
-import { type Problem, StasisError } from "../../core/errors.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { openPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
 import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
-import { readUnixSockets } from "../../core/linux/sock_diag.ts";
-import { SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
+import { SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,

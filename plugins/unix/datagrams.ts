@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { AF_UNIX } from "../../core/linux/socket_ffi.ts";
+import { AF_UNIX } from "../../core/linux/net/socket_ffi.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planAddress, planBind, planConnect } from "./bind.ts";
 import type { SavedSocket } from "./group.ts";

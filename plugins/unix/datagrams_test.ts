@@ -1,7 +1,7 @@
 import { deepEqual } from "@std/assert";
 import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { SOCK } from "../../core/linux/unix_diag.ts";
+import { SOCK } from "../../core/linux/net/unix_diag.ts";
 import { connectOrder, planDatagrams } from "./datagrams.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 

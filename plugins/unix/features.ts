@@ -4,7 +4,7 @@
  * @module
  */
 import { readStatus } from "../../core/linux/procfs/mod.ts";
-import { readUnixSockets } from "../../core/linux/sock_diag.ts";
+import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
 import type { Feature } from "../../core/plugin.ts";
 
 const CAP_NET_ADMIN = 12n;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SOCK, STATE } from "../../core/linux/unix_diag.ts";
+import { SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
 import type { unix_extra_entry, unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { nameKey } from "./name.ts";
 import type { Sender } from "./queue.ts";

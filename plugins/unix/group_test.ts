@@ -1,5 +1,5 @@
 import { deepEqual, equal, match } from "@std/assert";
-import { SHUTDOWN, SOCK, STATE } from "../../core/linux/unix_diag.ts";
+import { SHUTDOWN, SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
 import { groupSockets } from "./group.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 

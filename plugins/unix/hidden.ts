@@ -11,9 +11,9 @@
 import { isErrno } from "../../core/linux/errno.ts";
 import { ioctl, syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC } from "../../core/linux/socket_ffi.ts";
-import { LARGEST_BUFFER, SO, tryNumber } from "../../core/linux/socket_options.ts";
-import { SOCK } from "../../core/linux/unix_diag.ts";
+import { AF_UNIX, MSG_DONTWAIT, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { LARGEST_BUFFER, SO, tryNumber } from "../../core/linux/net/socket_options.ts";
+import { SOCK } from "../../core/linux/net/unix_diag.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 
 /** TIOCOUTQ of sockets: what was sent and is not received yet, as the kernel counts it. */

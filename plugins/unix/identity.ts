@@ -9,10 +9,10 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { errnoName } from "../../core/linux/errno.ts";
-import { readOption, SO } from "../../core/linux/socket_options.ts";
-import { ucred } from "../../core/linux/control_message.ts";
+import { readOption, SO } from "../../core/linux/net/socket_options.ts";
+import { ucred } from "../../core/linux/net/control_message.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import type { unix_peer_entry, unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
 
 const UNCHANGED = -1;

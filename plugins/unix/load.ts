@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { unix_extra_entry, unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";

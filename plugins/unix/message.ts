@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { cmsghdr, SCM, ucred } from "../../core/linux/control_message.ts";
+import { cmsghdr, SCM, ucred } from "../../core/linux/net/control_message.ts";
 import {
   iovec,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   msghdr,
   SOL_SOCKET,
-} from "../../core/linux/socket_ffi.ts";
+} from "../../core/linux/net/socket_ffi.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { ScratchData } from "../../core/remote/program.ts";
 import type { Message } from "./group.ts";

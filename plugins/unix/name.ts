@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AF_UNIX } from "../../core/linux/socket_ffi.ts";
+import { AF_UNIX } from "../../core/linux/net/socket_ffi.ts";
 
 /** A name as ss(8) and others show it: abstract ones begin with `@`; bytes that are no text are escaped. */
 export function nameText(name: Uint8Array): string {

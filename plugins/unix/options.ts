@@ -4,14 +4,14 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { SOL_SOCKET } from "../../core/linux/socket_ffi.ts";
+import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import {
   filterLength,
   LARGEST_BUFFER,
   readNumber,
   readOption,
   SO,
-} from "../../core/linux/socket_options.ts";
+} from "../../core/linux/net/socket_options.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { present } from "../../images/present.ts";

@@ -1,7 +1,7 @@
 import { deepEqual, equal } from "@std/assert";
 import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { SHUTDOWN, SOCK, STATE } from "../../core/linux/unix_diag.ts";
+import { SHUTDOWN, SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
 import type { Group } from "./group.ts";
 import { planGroup, planWaiting } from "./plan.ts";
 import { sampleSocket } from "./sample_sockets.ts";

@@ -9,14 +9,19 @@
  *
  * @module
  */
-import { StasisError } from "../../core/errors.ts";
-import { parseControl, receivedDescriptors, SCM, ucred } from "../../core/linux/control_message.ts";
+import { StasisError } from "../../base/errors.ts";
+import {
+  parseControl,
+  receivedDescriptors,
+  SCM,
+  ucred,
+} from "../../core/linux/net/control_message.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { type PeekedMessage, peekMessage, USUAL_MESSAGE } from "../../core/linux/socket_ffi.ts";
-import { POLL, readNumber, setNumber, SO } from "../../core/linux/socket_options.ts";
-import { SHUTDOWN, SOCK, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import { type PeekedMessage, peekMessage, USUAL_MESSAGE } from "../../core/linux/net/socket_ffi.ts";
+import { POLL, readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
+import { SHUTDOWN, SOCK, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 
 /** Who sent a message. */
 export interface Sender {

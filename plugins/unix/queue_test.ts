@@ -1,8 +1,8 @@
 import { deepEqual, equal, ok } from "@std/assert";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { AF_UNIX, sendFd, SOCK_CLOEXEC } from "../../core/linux/socket_ffi.ts";
-import { POLL, pollNow, readNumber, setNumber, SO } from "../../core/linux/socket_options.ts";
-import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import { AF_UNIX, sendFd, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { POLL, pollNow, readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
+import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { isUnknown, peekQueue, queueProblem } from "./queue.ts";

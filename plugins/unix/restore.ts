@@ -5,7 +5,7 @@
  */
 import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
 import type { Argument } from "../../core/remote/program.ts";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { isProvided } from "../external/provided.ts";
 import { isDeleted } from "./bind.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { SOCK, STATE } from "../../core/linux/unix_diag.ts";
+import { SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
 import {
   unix_extra_entrySchema,
   type unix_sk_entry,

@@ -4,8 +4,8 @@
  * @module
  */
 import { O } from "../../core/linux/fcntl.ts";
-import { AF_UNIX, SOCK_CLOEXEC } from "../../core/linux/socket_ffi.ts";
-import { SHUTDOWN } from "../../core/linux/unix_diag.ts";
+import { AF_UNIX, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { SHUTDOWN } from "../../core/linux/net/unix_diag.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { sk_shutdown } from "../../images/gen/sockets_pb.ts";

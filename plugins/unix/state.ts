@@ -5,8 +5,8 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { POLL, pollNow } from "../../core/linux/socket_options.ts";
-import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import { POLL, pollNow } from "../../core/linux/net/socket_options.ts";
+import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import type { unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
 import { readPeer } from "./identity.ts";
 import { optionProblem, readOptions, type SocketOptions } from "./options.ts";

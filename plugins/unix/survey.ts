@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Problem } from "../../core/errors.ts";
-import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import type { Problem } from "../../base/errors.ts";
+import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { nameKey, nameText } from "./name.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;

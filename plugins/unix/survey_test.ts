@@ -1,5 +1,5 @@
 import { equal, match, ok } from "@std/assert";
-import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/unix_diag.ts";
+import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { findWaiting, senderProblem, socketProblem, type Surroundings } from "./survey.ts";
 
 /** Sockets 1 and 2 are a pair; others as given. */

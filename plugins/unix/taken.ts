@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Problem } from "../../core/errors.ts";
-import { readUnixSockets } from "../../core/linux/sock_diag.ts";
-import type { UnixSocket } from "../../core/linux/unix_diag.ts";
+import type { Problem } from "../../base/errors.ts";
+import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
+import type { UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
 import { present } from "../../images/present.ts";
 import { isDeleted } from "./bind.ts";

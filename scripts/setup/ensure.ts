@@ -4,7 +4,7 @@
  * @module
  */
 
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { installCommand, missingTools, packagesOf, type Tool } from "./tools.ts";
 
 /**

@@ -9,7 +9,7 @@
  */
 
 import { basename, join } from "node:path";
-import { stragglerCount } from "../../core/remote/let_go.ts";
+import { stragglerCount } from "../../core/remote/detach.ts";
 import { buildSubject } from "./build.ts";
 import { isAlive, processesWithEnv, processTree, readProcess, waitUntil } from "./processes.ts";
 

@@ -6,7 +6,7 @@
 
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { EXIT_STATUS } from "../../core/errors.ts";
+import { EXIT_STATUS } from "../../base/errors.ts";
 import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { encodeEntry, encodeHead, encodeMessage } from "../../images/codec.ts";
 import { CORE, INVENTORY } from "../../images/kinds/core.ts";

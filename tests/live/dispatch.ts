@@ -6,7 +6,7 @@
  */
 import assert from "@std/assert";
 import { checkpoint } from "../../mod.ts";
-import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/backend.ts";
+import { chooseBackend, hasInclusiveMode } from "../../plugins/sud/choose_backend.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
 import { assertUnharmed, DISPATCHING, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";

@@ -5,8 +5,8 @@
 
 import assert from "@std/assert";
 import { runCheckpoint } from "../../core/checkpoint/checkpoint.ts";
-import { StasisError } from "../../core/errors.ts";
-import type { StasisEvent } from "../../core/events.ts";
+import { StasisError } from "../../base/errors.ts";
+import type { StasisEvent } from "../../base/events.ts";
 import { type CheckpointHooks, definePlugin, type Plugin } from "../../core/plugin.ts";
 import { checkpoint, DEFAULT_PLUGINS } from "../../mod.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";

@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url";
 import { freezeTree, type StoppedTree } from "../../core/checkpoint/freeze.ts";
 import { findTree, survey } from "../../core/checkpoint/survey.ts";
 import { SIG } from "../../core/linux/signals.ts";
-import { stragglerCount } from "../../core/remote/let_go.ts";
+import { stragglerCount } from "../../core/remote/detach.ts";
 import { beginGroupStop } from "../../core/remote/job_control.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
-import { whereItWaits } from "../../core/remote/where_it_waits.ts";
+import { blockedIn } from "../../core/remote/wchan.ts";
 import type { StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
@@ -92,7 +92,7 @@ Deno.test("beginGroupStop() stops a process of an orphaned group, which SIGTSTP 
   await waitUntil(() => readProcess(subject.pid)?.state === "T", () => "the process to be stopped");
 });
 
-Deno.test("whereItWaits() does not let a thread run on when its call ends", async () => {
+Deno.test("blockedIn() does not let a thread run on when its call ends", async () => {
   await using subject = await start("one_sleep");
   // The freeze interrupts the sleep, which goes on as restart_syscall(2).
   {
@@ -104,7 +104,7 @@ Deno.test("whereItWaits() does not let a thread run on when its call ends", asyn
     const { leader } = freeze(subject.pid, undo);
     let looks = 0;
     while (BigInt.asIntN(64, leader.registers.get("ax")) === -516n) {
-      whereItWaits(leader, () => undefined);
+      blockedIn(leader, () => undefined);
       assert.ok(++looks < 100);
     }
     assert.ok(looks > 0, "it was never in its call");

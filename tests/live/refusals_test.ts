@@ -5,7 +5,7 @@
 
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { EXIT_STATUS } from "../../core/errors.ts";
+import { EXIT_STATUS } from "../../base/errors.ts";
 import { checkpoint, type ErrorCode, type StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { allPids, readProcess } from "../harness/processes.ts";

@@ -4,7 +4,7 @@
  */
 
 import assert from "@std/assert";
-import { StasisError } from "../../core/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { definePlugin, type Plugin, type RestoreHooks, STAGES } from "../../core/plugin.ts";
 import { checkpoint, DEFAULT_PLUGINS, planRestore, restore, type StasisEvent } from "../../mod.ts";
 import { allPids, readProcess, waitUntil } from "../harness/processes.ts";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";
 import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts";
 import { ownInability } from "../../plugins/seccomp/ability.ts";
-import { chooseBackend } from "../../plugins/sud/backend.ts";
+import { chooseBackend } from "../../plugins/sud/choose_backend.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { StasisError } from "../../errors.ts";
+import { StasisError } from "../../../base/errors.ts";
 import { readTaskText } from "./read.ts";
 
 /** Nobody has logged in: the value of a loginuid that was never set. */

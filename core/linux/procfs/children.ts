@@ -6,7 +6,7 @@
  * @module
  */
 
-import { StasisError } from "../../errors.ts";
+import { StasisError } from "../../../base/errors.ts";
 import { readTaskText, taskExists } from "./read.ts";
 import { readStat } from "./stat.ts";
 import { readProcesses, readTasks } from "./tasks.ts";

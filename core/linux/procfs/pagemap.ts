@@ -6,7 +6,7 @@
  * @module
  */
 
-import { StasisError } from "../../errors.ts";
+import { StasisError } from "../../../base/errors.ts";
 import { PAGE_SIZE, type RemoteAddress, remoteAddress } from "../address.ts";
 import { Errno, errnoName } from "../errno.ts";
 import { defineStruct } from "../struct.ts";

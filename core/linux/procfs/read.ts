@@ -8,7 +8,7 @@
  * @module
  */
 
-import { StasisError } from "../../errors.ts";
+import { StasisError } from "../../../base/errors.ts";
 import { errnoName } from "../errno.ts";
 
 /** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */

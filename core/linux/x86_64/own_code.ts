@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../../errors.ts";
+import { StasisError } from "../../../base/errors.ts";
 import { errnoName, isErrno } from "../errno.ts";
 import { cString, pwrite, syscall } from "../libc_ffi.ts";
 import { SYSCALLS } from "./syscalls.ts";

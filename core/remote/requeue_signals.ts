@@ -15,7 +15,7 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
  *
  * @param pid its thread group
  */
-export function giveBack(pid: number, tid: number, signals: readonly Siginfo[]): void {
+export function requeueSignals(pid: number, tid: number, signals: readonly Siginfo[]): void {
   // Had the stop signal come after the SIGCONT, it would have thrown that out of the queue: it came
   // before, and the SIGCONT has undone it.
   const goesOn = signals.length > 0 && waitsToContinue(tid);

@@ -5,10 +5,10 @@
  *
  * @module
  */
-import { isErrno } from "./errno.ts";
-import { addressOf, syscall } from "./libc_ffi.ts";
-import { defineStruct } from "./struct.ts";
-import { SYSCALLS } from "./x86_64/syscalls.ts";
+import { isErrno } from "../errno.ts";
+import { addressOf, syscall } from "../libc_ffi.ts";
+import { defineStruct } from "../struct.ts";
+import { SYSCALLS } from "../x86_64/syscalls.ts";
 
 /** struct user_msghdr (include/linux/socket.h). */
 export const msghdr = defineStruct("msghdr", 56, {

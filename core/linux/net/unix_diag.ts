@@ -5,7 +5,7 @@
  * @module
  */
 import { NLM_F, nlmsghdr, parseAttributes } from "./netlink.ts";
-import { defineStruct } from "./struct.ts";
+import { defineStruct } from "../struct.ts";
 
 /** `include/uapi/linux/sock_diag.h`. */
 export const SOCK_DIAG_BY_FAMILY = 20;

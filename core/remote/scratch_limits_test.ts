@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { type ResourceLimit, RLIM_INFINITY } from "../linux/procfs/mod.ts";
-import { noRoom, type Room } from "./no_room.ts";
+import { noRoom, type Room } from "./scratch_limits.ts";
 
 const ROOM: Room = {
   size: 1n << 20n,

@@ -1,5 +1,5 @@
 import { deepEqual, equal, match } from "@std/assert";
-import { findFile } from "./whereabouts.ts";
+import { findFile } from "./file_location.ts";
 
 /** Runs a test in a fresh directory with a file `name` that is open. */
 function withFile(name: string, test: (path: string, behind: string) => void): void {

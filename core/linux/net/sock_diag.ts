@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
-import { Errno, errnoName, isErrno } from "./errno.ts";
-import { syscall } from "./libc_ffi.ts";
+import { StasisError } from "../../../base/errors.ts";
+import { Errno, errnoName, isErrno } from "../errno.ts";
+import { syscall } from "../libc_ffi.ts";
 import { NLMSG, parseNetlink } from "./netlink.ts";
-import { OwnedDescriptor } from "./pidfd.ts";
+import { OwnedDescriptor } from "../pidfd.ts";
 import { parseUnixSocket, unixDiagRequest, type UnixSocket } from "./unix_diag.ts";
-import { SYSCALLS } from "./x86_64/syscalls.ts";
+import { SYSCALLS } from "../x86_64/syscalls.ts";
 
 const AF_NETLINK = 16, SOCK_RAW = 3, SOCK_CLOEXEC = 0o2000000, NETLINK_SOCK_DIAG = 4;
 /** The kernel fills at most so much at once (netlink_dump() of `net/netlink/af_netlink.c`: 32 KiB). */

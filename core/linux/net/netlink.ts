@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defineStruct } from "./struct.ts";
+import { defineStruct } from "../struct.ts";
 
 /** struct nlmsghdr. */
 export const nlmsghdr = defineStruct("nlmsghdr", 16, {

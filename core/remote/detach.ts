@@ -27,7 +27,7 @@ let timer: ReturnType<typeof setInterval> | undefined;
  *
  * @param pid its process, all of whose threads are to be let go of
  */
-export function letGo(tid: number, pid: number): void {
+export function detachThread(tid: number, pid: number): void {
   if (detach(tid) === 0n) return;
   // One that is dying has done so in a moment, and another one may wait for that in execve(2).
   for (let tries = 0; tries < DYING_TRIES; tries++) {
@@ -63,7 +63,7 @@ function tryToEnd(tid: number, pid: number): boolean {
     if (stop.kind === "none") return !isTracedHere(pid, tid);
     if (stop.kind === "exited" || stop.kind === "killed") return true;
     if (stop.kind === "absent") {
-      if (tid !== pid) letGo(pid, pid);
+      if (tid !== pid) detachThread(pid, pid);
       return true;
     }
     if (detach(tid, stop.kind === "signal" ? stop.signal : 0) === 0n) return true;

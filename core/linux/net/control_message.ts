@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defineStruct } from "./struct.ts";
+import { defineStruct } from "../struct.ts";
 
 /** struct cmsghdr; the data lie behind it. */
 export const cmsghdr = defineStruct("cmsghdr", 16, {

@@ -1,7 +1,7 @@
 import assert from "@std/assert";
 import { addressOf } from "../libc_ffi.ts";
 import { PTRACE } from "../ptrace.ts";
-import { CONTEXT, GIVE_UP_CODE, LOOK_FOR_ALL, RESTORER_AT } from "./give_up_code.ts";
+import { CONTEXT, GIVE_UP_CODE, LOOK_FOR_ALL, RESTORER_AT } from "./interrupt_code.ts";
 import { mapOwnCode } from "./own_code.ts";
 import { SYSCALL_INSTRUCTION } from "./registers.ts";
 import { SYSCALLS } from "./syscalls.ts";

@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
-import { Errno, errnoName, isErrno } from "./errno.ts";
-import { addressOf, syscall } from "./libc_ffi.ts";
+import { StasisError } from "../../../base/errors.ts";
+import { Errno, errnoName, isErrno } from "../errno.ts";
+import { addressOf, syscall } from "../libc_ffi.ts";
 import { SOL_SOCKET } from "./socket_ffi.ts";
-import { SYSCALLS } from "./x86_64/syscalls.ts";
+import { SYSCALLS } from "../x86_64/syscalls.ts";
 
 /** Options of SOL_SOCKET (`include/uapi/asm-generic/socket.h`). Never SO_ERROR: to read it clears it. */
 export const SO = {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { type ResourceLimit, RLIM_INFINITY } from "../linux/procfs/mod.ts";
 
 /** What a task has and may have. */

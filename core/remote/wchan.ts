@@ -14,7 +14,7 @@ import {
 import { awaitStop, nextStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 
-/** How long {@link whereItWaits} waits for a thread to wait, in milliseconds. */
+/** How long {@link blockedIn} waits for a thread to wait, in milliseconds. */
 const WAIT_LIMIT = 20;
 
 /**
@@ -25,7 +25,7 @@ const WAIT_LIMIT = 20;
  * @param recognise makes something of a function's name; undefined for one that it passes by
  * @returns what it made of it; undefined if the thread did not come to wait in any that is known
  */
-export function whereItWaits<T>(
+export function blockedIn<T>(
   tracee: Tracee,
   recognise: (place: string) => T | undefined,
 ): T | undefined {

@@ -9,7 +9,7 @@ import { TASK_STOPPED } from "../../images/flags.ts";
 import { SIG } from "../linux/signals.ts";
 import { beginGroupStop, joinGroupStop } from "../remote/job_control.ts";
 import { SyscallProgram } from "../remote/program.ts";
-import type { BuiltTask } from "./build.ts";
+import type { BuiltTask } from "./built_task.ts";
 
 const P_PID = 1;
 /** WSTOPPED | WNOHANG. */

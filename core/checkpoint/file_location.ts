@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { Problem } from "../errors.ts";
+import type { Problem } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
