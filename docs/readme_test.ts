@@ -14,6 +14,8 @@ const DOCUMENTS = [
   "docs/images.md",
   "docs/kernel.md",
   "docs/seccomp.md",
+  "docs/sockets.md",
+  "docs/support.md",
 ];
 
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));

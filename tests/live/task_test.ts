@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { skip } from "../harness/skip.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { equal, match } from "@std/assert";
 import { checkpoint, restore } from "../../mod.ts";
@@ -22,9 +24,13 @@ async function told(command: string, args: readonly string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** Attributes, how a shell sets them before it becomes `sleep`, how they are seen, and whether CRIU has an image for them. */
+/**
+ * Attributes, how a shell sets them before it becomes `sleep`, how they are seen, and whether CRIU has an image for
+ * them; and the file that a kernel has which has the attribute.
+ */
 const ATTRIBUTES: readonly {
   name: string;
+  needs?: string;
   setUp: string;
   look: (pid: number) => unknown;
   own: boolean;
@@ -73,6 +79,13 @@ const ATTRIBUTES: readonly {
     own: false,
   },
   {
+    name: "login uid",
+    needs: "/proc/self/loginuid",
+    setUp: "echo 1234 >/proc/$$/loginuid",
+    look: proc("loginuid"),
+    own: false,
+  },
+  {
     name: "limits, directory and umask",
     setUp: "ulimit -n 100; ulimit -c 5; ulimit -t 1000; cd /tmp; umask 077",
     look: (pid) => {
@@ -83,8 +96,9 @@ const ATTRIBUTES: readonly {
   },
 ];
 
-for (const { name, setUp, look, own } of ATTRIBUTES) {
-  Deno.test(`${name}: a program has it after a restore`, async () => {
+for (const { name, needs, setUp, look, own } of ATTRIBUTES) {
+  Deno.test(`${name}: a program has it after a restore`, async (t) => {
+    if (needs !== undefined && !existsSync(needs)) return skip(t, `this kernel has no ${needs}`);
     using images = new ImageHome();
     await using plain = await startSleeper("true");
     await using subject = await startSleeper(setUp);
