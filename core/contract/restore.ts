@@ -20,8 +20,10 @@ type Awaitable<T> = T | Promise<T>;
 
 /**
  * The stages of building, in order. In each stage the programs of all tasks run at the same time, and no
- * task begins a stage before all have ended the one before. In `seed` only the seed process runs, before
- * the tree exists: every task inherits what is made there.
+ * task begins a stage before all have ended the one before. Tasks that share descriptors, directories or
+ * memory take turns within a stage, so the program of a leader may use descriptor numbers, change its
+ * directory or its umask for a moment; those of other threads must not. In `seed` only the seed process runs,
+ * before the tree exists: every task inherits what is made there.
  */
 export const STAGES = [
   /** In the seed: what all tasks inherit (shared memory). */

@@ -16,7 +16,7 @@ import { mappingKind, readMaps, readStat } from "../linux/procfs/mod.ts";
 import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { STAGES } from "../plugin.ts";
+import { type Stage, STAGES } from "../plugin.ts";
 import { ProgramImage, SyscallProgram } from "../remote/program.ts";
 import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
 import { finishStop } from "../remote/stop_thread.ts";
@@ -28,6 +28,7 @@ import { endTree } from "./end_tree.ts";
 import type { RestorePlan } from "./plan.ts";
 import { endSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
 import { stopTasks } from "./job_control.ts";
+import { takingTurns } from "./turns.ts";
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
@@ -58,18 +59,25 @@ export class BuiltTree implements Disposable {
     this.#bearRoot();
     this.#bearTree();
     await breathe(signal);
+    const groups = takingTurns(this.#plan.tasks).map((group) =>
+      group.map(({ pid }) => this.#bornTask(pid))
+    );
     for (const stage of STAGES.slice(1)) {
-      const started: StartedRuns[] = [];
-      for (const { plan, remote, threads } of this.tasks) {
-        const runs = [...plan?.threads ?? []].flatMap((thread) => {
-          const program = thread.planned(stage);
-          return program === undefined
-            ? []
-            : [{ program, thread: threads.get(thread.tid) as Tracee }];
-        });
-        if (runs.length > 0) started.push(remote.start(runs));
+      const working: { readonly runs: StartedRuns; readonly rest: BuiltTask[] }[] = [];
+      const startNext = (rest: BuiltTask[]): void => {
+        for (let task = rest.shift(); task !== undefined; task = rest.shift()) {
+          const runs = startStage(task, stage);
+          if (runs === undefined) continue;
+          working.push({ runs, rest });
+          return;
+        }
+      };
+      for (const group of groups) startNext([...group]);
+      // A list that grows while it is walked is walked to its end.
+      for (const { runs, rest } of working) {
+        runs.finish();
+        startNext(rest);
       }
-      for (const runs of started) runs.finish();
       if (stage === "threads") {
         this.#takeThreads();
         stopTasks(this.tasks);
@@ -325,6 +333,15 @@ export class BuiltTree implements Disposable {
       for (const tid of threads.keys()) if (tid !== task.pid) this.#greet(task, tid);
     }
   }
+}
+
+/** Starts what the threads of a task are to do in a stage, all at the same time; undefined if that is nothing. */
+function startStage({ plan, remote, threads }: BuiltTask, stage: Stage): StartedRuns | undefined {
+  const runs = [...plan?.threads ?? []].flatMap((thread) => {
+    const program = thread.planned(stage);
+    return program === undefined ? [] : [{ program, thread: threads.get(thread.tid) as Tracee }];
+  });
+  return runs.length === 0 ? undefined : remote.start(runs);
 }
 
 /** Runs clones and such; of an id that is taken it says by whom. */

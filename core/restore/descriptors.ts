@@ -49,8 +49,14 @@ export function planDescriptors(plan: RestorePlan): void {
   for (const description of descriptions.values()) create(plan, description);
   for (const [task, table] of tables) share(task, table, descriptions, staging);
   for (const description of descriptions.values()) connect(description, tables);
-  for (const task of tables.keys()) {
-    task.program("close").call("close_range", plan.services.first, plan.services.end - 1, 0);
+  closeServices(plan);
+}
+
+/** Has the last task of each table close the service descriptors: the others need them until then. */
+function closeServices({ tasks, services }: RestorePlan): void {
+  const last = new Map(tasks.map((task) => [task.filesOwner, task]));
+  for (const task of last.values()) {
+    task.program("close").call("close_range", services.first, services.end - 1, 0);
   }
 }
 

@@ -5,7 +5,6 @@
  */
 import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
 import type { Argument } from "../../core/remote/program.ts";
-import { StasisError } from "../../base/errors.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { isProvided } from "../external/provided.ts";
 import { isDeleted } from "./bind.ts";
@@ -113,28 +112,13 @@ export function restoreUnix({ images, options }: RestoreSession): RestoreHooks {
 
 /**
  * The task in which a group is made: the one that made it before, if it is in the tree and has a descriptor table of
- * its own.
- *
- * @throws {StasisError} `unsupported` where names need a task with a working directory of its own, and none has
+ * its own. For names it changes its directories and umask for a moment, which nobody sees: tasks that share them
+ * take turns, and get those that they are to have later.
  */
 function chooseHome(group: Group, proposed: TaskPlanner): TaskPlanner {
-  const { tasks } = proposed.tree;
   const pid = makerOf(group);
-  const maker = tasks.find((task) => task.pid === pid && task.filesOwner === pid) ?? proposed;
-  const bound = group.sockets.some(({ entry: { name } }) => name.byteLength > 0 && name[0] !== 0);
-  if (!bound) return maker;
-  // To make a file it changes its directories and umask for a moment; nobody else may see that.
-  const isAlone = (task: TaskPlanner): boolean =>
-    task.filesOwner === task.pid &&
-    tasks.filter(({ fsOwner }) => fsOwner === task.fsOwner).length === 1;
-  const home = [maker, proposed, ...tasks].find(isAlone);
-  if (home !== undefined) return home;
-  throw new StasisError(
-    "unsupported",
-    `socket:[${
-      group.sockets[0]?.entry.ino
-    }] cannot get its name: all tasks share their working directory`,
-  );
+  return proposed.tree.tasks.find((task) => task.pid === pid && task.filesOwner === pid) ??
+    proposed;
 }
 
 /** The process that made the sockets, as their peers are told; of a service the one that listens. */

@@ -72,6 +72,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   sud_pending: [["thread"], ["process"]],
   sud_threads: [["4"], ["4", "gs"], ["16"]],
   sud_unhandled: [["default"], ["ignored"], ["pending"]],
+  tables_shared: [["24"]],
   task_attrs: [[]],
   task_chroot: [[]],
   threads_many: [["100"]],

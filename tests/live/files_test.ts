@@ -6,7 +6,7 @@ import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
-for (const name of ["files_regular", "files_shared_between"]) {
+for (const name of ["files_regular", "files_shared_between", "tables_shared"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
