@@ -25,6 +25,7 @@ import { DEFAULT_PLUGINS } from "./plugins/default.ts";
 import { chooseBackend } from "./plugins/sud/choose_backend.ts";
 
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
+export { onEndingSignals } from "./core/cancellation.ts";
 export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./base/errors.ts";
 export type { EventListener, Phase, StasisEvent } from "./base/events.ts";
 export * from "./core/plugin.ts";

@@ -27,7 +27,9 @@ export type ErrorCode =
   | "io"
   /** A system call made in or on a task failed. */
   | "syscall"
-  /** The user cancelled the operation (SIGINT). */
+  /** The tree would have stood still for longer than it may (`timeout`), or does not come to stand still. */
+  | "timeout"
+  /** The user cancelled the operation (SIGINT, SIGTERM, a closed terminal). */
   | "cancelled"
   /** A defect of Stasis or of a plugin. */
   | "internal";
@@ -45,6 +47,7 @@ export const EXIT_STATUS: Readonly<Record<ErrorCode, number>> = {
   conflict: 9,
   io: 10,
   syscall: 11,
+  timeout: 12,
   cancelled: 130,
 };
 

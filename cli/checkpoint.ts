@@ -8,7 +8,7 @@ import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
 import { StasisError } from "../base/errors.ts";
 import { examplesHelp, STATUS_POINTER } from "./help.ts";
 import { toJson } from "./json.ts";
-import { collect, either, loadPlugins, parsePid, parseSize } from "./options.ts";
+import { collect, either, loadPlugins, parsePid, parseSeconds, parseSize } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { Progress } from "./ui/progress.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
@@ -33,9 +33,6 @@ export function describeCheckpoint(result: CheckpointResult, leftRunning: boolea
   return lines.join("\n");
 }
 
-/** What cancels a checkpoint: nothing that a person or a closed terminal sends may end the tool in its middle. */
-const CANCELLED_BY = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const;
-
 /** Adds the command. */
 export function addCheckpoint(program: Command): void {
   program.command("checkpoint")
@@ -51,6 +48,10 @@ export function addCheckpoint(program: Command): void {
     .option("-R, --leave-running", "let the tree run on")
     .option("--external <resource>", "something that restore will provide; repeatable", collect)
     .option("--ghost-limit <size>", "save deleted files up to this size, as 8M (default: 1M)")
+    .option(
+      "--timeout <seconds>",
+      "how long they may stand still before their memory is written (default: 10; 0: no limit)",
+    )
     .option("--plugin <file>", "a TypeScript module with a plugin; repeatable", collect)
     .option("--json", "print the result as JSON")
     .option("-v, --verbose", "tell what is done, with times")
@@ -80,31 +81,26 @@ export function addCheckpoint(program: Command): void {
       }
       const pid = parsePid(text);
       const plugins = await loadPlugins(options.plugin ?? []);
-      const { checkpoint } = await import("../mod.ts");
+      const { checkpoint, onEndingSignals } = await import("../mod.ts");
 
       const controller = new AbortController();
-      const cancel = () => controller.abort();
-      for (const name of CANCELLED_BY) Deno.addSignalListener(name, cancel);
-      try {
-        const leaveRunning = options.leaveRunning ?? false;
-        using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
-        const result = await checkpoint(pid, {
-          directory: options.imagesDir ?? defaultDirectory(pid),
-          leaveRunning,
-          plugins,
-          signal: controller.signal,
-          onEvent: progress.listener,
-          options: {
-            external: options.external ?? [],
-            ghostLimit: options.ghostLimit === undefined
-              ? undefined
-              : parseSize(options.ghostLimit),
-          },
-        });
-        progress[Symbol.dispose]();
-        console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
-      } finally {
-        for (const name of CANCELLED_BY) Deno.removeSignalListener(name, cancel);
-      }
+      // Nothing that a person or a closed terminal sends may end the tool in its middle.
+      using _listening = onEndingSignals(() => controller.abort());
+      const leaveRunning = options.leaveRunning ?? false;
+      using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
+      const result = await checkpoint(pid, {
+        directory: options.imagesDir ?? defaultDirectory(pid),
+        leaveRunning,
+        plugins,
+        signal: controller.signal,
+        onEvent: progress.listener,
+        options: {
+          external: options.external ?? [],
+          ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
+          timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),
+        },
+      });
+      progress[Symbol.dispose]();
+      console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
     });
 }

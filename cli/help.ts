@@ -18,7 +18,8 @@ export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   conflict: "at restore a pid or a name is taken, or a file has changed",
   io: "reading or writing failed (a full disk, for example)",
   syscall: "a system call in or on a process failed",
-  cancelled: "cancelled (SIGINT)",
+  timeout: "the tree did not come to stand still in time, or would have for too long",
+  cancelled: "cancelled (SIGINT, SIGTERM, SIGHUP, SIGQUIT)",
 };
 
 /** The exit statuses, for the end of a help text. */

@@ -59,6 +59,14 @@ export function parseSize(text: string): bigint {
   return BigInt(match[1]!) * UNITS[match[2]!]!;
 }
 
+/** Reads a time in seconds, as `10` or `0.5`, in milliseconds. @throws {StasisError} `usage` */
+export function parseSeconds(text: string): number {
+  if (!/^\d{1,6}(\.\d{1,3})?$/.test(text)) {
+    throw usage(`"${text}" is no time in seconds`, "write 10, 0.5, or 0 for no limit");
+  }
+  return Number(text) * 1000;
+}
+
 /** Reads `FROM=TO`, absolute paths both. @throws {StasisError} `usage` */
 export function parseRemaps(values: readonly string[]): Record<string, string> {
   const found: Record<string, string> = {};

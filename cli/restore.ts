@@ -15,9 +15,6 @@ import { hasColour } from "./ui/colour.ts";
 import { Progress } from "./ui/progress.ts";
 import { plural } from "./ui/units.ts";
 
-/** The signals that a foreground restore hands on to the root of the tree, by number. */
-const HANDED_ON = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const;
-
 /** The exit status of a foreground restore: the root's own, or as shells have it for signals. */
 export function statusOf(ending: Ending): number {
   return ending.signal === undefined ? ending.code ?? 0 : 128 + ending.signal;
@@ -77,12 +74,12 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
         remap: parseRemaps(options.remap ?? []),
       };
       const plugins = await loadPlugins(options.plugin ?? []);
-      const { planRestore, restore } = await import("../mod.ts");
+      const { onEndingSignals, planRestore, restore } = await import("../mod.ts");
 
       const controller = new AbortController();
       const running: { tree?: RestoredTree } = {};
       // Until the tree runs a signal cancels the restore; from then on it is the tree's.
-      using _listening = listen((number) => {
+      using _listening = onEndingSignals((number) => {
         if (running.tree === undefined) controller.abort();
         else running.tree.kill(number);
       });
@@ -109,15 +106,4 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
       if (options.json) console.log(toJson({ pid, pids, ending }));
       setStatus(statusOf(ending));
     });
-}
-
-function listen(listener: (signal: number) => void): Disposable {
-  using stack = new DisposableStack();
-  for (const [name, number] of Object.entries(HANDED_ON)) {
-    const signal = name as keyof typeof HANDED_ON;
-    const handler = () => listener(number);
-    Deno.addSignalListener(signal, handler);
-    stack.defer(() => Deno.removeSignalListener(signal, handler));
-  }
-  return stack.move();
 }

@@ -5,6 +5,7 @@
  */
 import { StasisError } from "../base/errors.ts";
 import type { EventListener } from "../base/events.ts";
+import type { Cancellation } from "./cancellation.ts";
 import type { OperationOptions, Plugin, Session } from "./plugin.ts";
 
 /** One plugin's hooks in one operation. */
@@ -89,44 +90,20 @@ export function runHook<T>(plugin: Plugin, hook: () => T): T {
   }
 }
 
-/** Throws if the user cancelled. */
-export function throwIfCancelled(signal: AbortSignal): void {
-  if (signal.aborted) throw new StasisError("cancelled", "cancelled");
-}
-
-/** How long an operation may hold up everything else of its process, in milliseconds. */
-const BREATH = 50;
-const lastBreath = new WeakMap<AbortSignal, number>();
-
-/**
- * Lets timers, signals and other events run, so that a cancellation is seen between two steps that block;
- * but not more often than need be, since a turn of the event loop costs a millisecond.
- */
-export async function breathe(signal: AbortSignal): Promise<void> {
-  throwIfCancelled(signal);
-  const now = performance.now();
-  const last = lastBreath.get(signal);
-  if (last === undefined) lastBreath.set(signal, now);
-  else if (now - last > BREATH) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    lastBreath.set(signal, performance.now());
-    throwIfCancelled(signal);
-  }
-}
-
 /** The part of a session that is the same in both directions. */
 export function makeSession(
   plugin: Plugin,
   listener: EventListener,
-  signal: AbortSignal,
+  cancellation: Cancellation,
   options: OperationOptions,
 ): Session {
   return {
-    signal,
+    signal: cancellation.signal,
     options,
     note: (text) => listener({ kind: "note", plugin: plugin.name, text }),
     detail: (text) => listener({ kind: "detail", plugin: plugin.name, text }),
     progress: (what, done, total) => listener({ kind: "progress", what, done, total }),
-    breathe: () => breathe(signal),
+    check: () => cancellation.check(),
+    breathe: () => cancellation.breathe(),
   };
 }

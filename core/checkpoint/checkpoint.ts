@@ -4,17 +4,12 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
 import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.ts";
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
-import {
-  breathe,
-  type Hooked,
-  makeSession,
-  orderPlugins,
-  runHook,
-  throwIfCancelled,
-} from "../hooks.ts";
+import { Cancellation } from "../cancellation.ts";
+import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { syncFileSystem } from "../linux/sync.ts";
 import type {
@@ -34,6 +29,9 @@ import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
 import { findTree, survey, surveyRunning } from "./survey.ts";
 import type { Task } from "./task.ts";
+
+/** For how long a tree may stand still before its memory is written, in milliseconds (as in CRIU). */
+const TIMEOUT = 10_000;
 
 /** What a checkpoint is asked to do. */
 export interface CheckpointRequest {
@@ -73,12 +71,13 @@ export interface CheckpointResult {
 
 /** Runs a checkpoint. @throws {StasisError} the target then runs on as it was, and no directory is left */
 export async function runCheckpoint(request: CheckpointRequest): Promise<CheckpointResult> {
-  const { pid, listener, signal, options } = request;
+  const { pid, listener, options } = request;
+  const cancellation = new Cancellation(request.signal);
   const begin = performance.now();
   const plugins = orderPlugins(request.plugins);
   const enter = async (phase: Parameters<EventListener>[0] & { kind: "phase" }): Promise<void> => {
     listener(phase);
-    await breathe(signal);
+    await cancellation.breathe();
   };
 
   const required = new Set<string>();
@@ -87,13 +86,14 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     onlyClaim(mappingClaims(vma, task, hooked), `a mapping of task ${task.pid}`).dumper;
 
   await enter({ kind: "phase", phase: "survey" });
-  findTree(pid);
+  const isToEnd = options.leaveRunning !== true;
+  findTree(pid, isToEnd);
   await using writer = ImageWriter.create(request.directory, { sync: syncFileSystem });
   const files = createFileTable(writer);
   for (const plugin of plugins) {
     if (plugin.checkpoint === undefined) continue;
     const session: CheckpointSession = {
-      ...makeSession(plugin, listener, signal, options),
+      ...makeSession(plugin, listener, cancellation, options),
       writer,
       files,
       requirePlugin: () => void required.add(plugin.name),
@@ -102,7 +102,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
   }
-  await surveyRunning(pid, hooked);
+  await surveyRunning(pid, isToEnd, hooked, cancellation);
 
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
@@ -110,36 +110,40 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   let done: { readonly tree: FrozenTree; readonly bytes: bigint; readonly taken: number[] };
   /** What stands still. */
   let still: readonly Task[] = [];
+  // Somebody may kill the tree meanwhile.
+  using _ = new Interruptions();
+  using undo = new DisposableStack();
+  const { timeout = TIMEOUT } = options;
+  const limit = cancellation.limit(timeout === 0 ? Infinity : timeout, () => tooSlow(pid, timeout));
   try {
-    // Somebody may kill the tree meanwhile.
-    using _ = new Interruptions();
-    using undo = new DisposableStack();
-    const stopped = freezeTree(pid, undo);
+    const stopped = freezeTree(pid, undo, cancellation);
     still = stopped.processes.map(({ proc }) => proc);
-    makeSafe(stopped, hooked, undo);
-    await survey([...still, ...stopped.zombies], hooked, true);
+    makeSafe(stopped, hooked, undo, cancellation);
+    await survey([...still, ...stopped.zombies], hooked, true, cancellation);
     const tree: FrozenTree = { tasks: openTree(stopped, undo), zombies: stopped.zombies };
 
     await enter({ kind: "phase", phase: "dump" });
     const session: CheckpointSession = {
-      ...makeSession({ name: "core", description: "" }, listener, signal, options),
+      ...makeSession({ name: "core", description: "" }, listener, cancellation, options),
       writer,
       files,
       requirePlugin: () => {},
       mappingDumper: claimMapping,
     };
     await dump(tree, session, hooked);
+    // Memory takes as long as it takes, as long as it goes on; the user may cancel.
+    limit[Symbol.dispose]();
 
     await enter({ kind: "phase", phase: "pages" });
     for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
-    throwIfCancelled(signal);
+    cancellation.check();
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
-    if (options.leaveRunning !== true) await writer.flush();
-    dumpLast(tree, writer, hooked);
+    if (isToEnd) await writer.flush();
+    dumpLast(tree, session, hooked);
     const last = inventory(tree, required);
 
     // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
-    if (options.leaveRunning === true) {
+    if (!isToEnd) {
       listener({ kind: "phase", phase: "release" });
       undo.dispose();
       still = [];
@@ -148,7 +152,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     await enter({ kind: "phase", phase: "commit" });
     await writer.commit(last);
     let taken: number[] = [];
-    if (options.leaveRunning !== true) {
+    if (isToEnd) {
       listener({ kind: "phase", phase: "release" });
       taken = killTree(tree);
       still = [];
@@ -171,6 +175,14 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   };
 }
 
+function tooSlow(pid: number, timeout: number): StasisError {
+  const seconds = timeout / 1000;
+  return new StasisError("timeout", `the tree of task ${pid} could not be saved in ${seconds} s`, {
+    pid,
+    hint: "it runs on as it was; allow it to stand still for longer (--timeout), or try again",
+  });
+}
+
 /**
  * Makes every thread safe to inject into. The plugins see a thread before anything runs in it; the task
  * behind it has no remote yet, so that no hook can inject too early.
@@ -179,9 +191,11 @@ function makeSafe(
   stopped: StoppedTree,
   plugins: readonly Hooked<CheckpointHooks>[],
   undo: DisposableStack,
+  cancellation: Cancellation,
 ): void {
   for (const { proc, tracees, sharedPending } of stopped.processes) {
     for (const tracee of tracees) {
+      cancellation.check();
       for (const { plugin, hooks } of plugins) {
         runHook(
           plugin,

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Problem, StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { mappingKind, readSocketProtocol, type Vma } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, DescriptorDumper, MappingDumper, Plugin } from "../plugin.ts";
@@ -60,10 +61,12 @@ function names(claims: readonly Claim<unknown>[]): string {
 export function findClaims(
   task: Task,
   plugins: readonly Hooked<CheckpointHooks>[],
+  cancellation: Cancellation,
 ): Problem[] {
   const problems: Problem[] = [];
   const { pid } = task;
   for (const descriptor of task.descriptors) {
+    cancellation.check();
     const what = (): string => `descriptor ${descriptor.fd} (${describe(descriptor)})`;
     judge(
       descriptorClaims(descriptor, task, plugins),
@@ -74,6 +77,7 @@ export function findClaims(
     );
   }
   for (const vma of task.vmas) {
+    cancellation.check();
     const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
     const what = (): string => `mapping ${range} (${vma.name || mappingKind(vma)})`;
     judge(

@@ -46,6 +46,7 @@ export function dumpDescriptors(
     const entries: MessageInitShape<typeof fdinfo_entrySchema>[] = [];
     using pidfd = openPidfd(task.pid);
     for (const descriptor of task.proc.descriptors) {
+      session.check();
       const { id, type } = find(known, descriptor, () => {
         const { plugin, dumper } = onlyClaim(
           descriptorClaims(descriptor, task.proc, plugins),

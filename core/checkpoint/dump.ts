@@ -5,8 +5,7 @@
  * @module
  */
 import { CORE, IDS, PSTREE } from "../../images/kinds/core.ts";
-import type { ImageWriter } from "../../images/mod.ts";
-import { type Hooked, runHook, throwIfCancelled } from "../hooks.ts";
+import { type Hooked, runHook } from "../hooks.ts";
 import { readNamespaces } from "../linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
@@ -38,16 +37,20 @@ interface Collection {
 }
 
 /** Runs the collect hooks: one program for each thread, those of all tasks at the same time. */
-export function collect(tasks: readonly FrozenTask[], plugins: Plugins): void {
+function collect(tasks: readonly FrozenTask[], session: CheckpointSession, plugins: Plugins): void {
   const started: { collections: readonly Collection[]; runs: StartedRuns }[] = [];
   for (const task of tasks) {
     const collections = task.threads
-      .map((thread) => collectThread(thread, plugins))
+      .map((thread) => {
+        session.check();
+        return collectThread(thread, plugins);
+      })
       .filter(({ program }) => !program.isEmpty);
     if (collections.length === 0) continue;
     started.push({ collections, runs: task.remote.start(collections) });
   }
   for (const { collections, runs } of started) {
+    session.check();
     const replies = runs.finish();
     collections.forEach(({ listeners }, index) => {
       for (const { plugin, collected } of listeners) {
@@ -81,12 +84,12 @@ export async function dump(
   const { writer } = session;
   const ids = numberIds(tree.tasks);
   recordStopReports(tree.tasks);
-  collect(tree.tasks, plugins);
+  collect(tree.tasks, session, plugins);
   dumpDescriptors(tree.tasks, session, plugins, (task) => ids(task).filesId);
   for (const task of tree.tasks) {
-    throwIfCancelled(session.signal);
     for (const { plugin, hooks } of plugins) {
       if (hooks.dumpTask === undefined) continue;
+      await session.breathe();
       await runHook(plugin, () => hooks.dumpTask?.(task));
     }
   }
@@ -99,8 +102,13 @@ export async function dump(
 }
 
 /** Has the plugins note what has come meanwhile, and writes the core images. */
-export function dumpLast(tree: FrozenTree, writer: ImageWriter, plugins: Plugins): void {
+export function dumpLast(
+  tree: FrozenTree,
+  { writer, check }: CheckpointSession,
+  plugins: Plugins,
+): void {
   for (const task of tree.tasks) {
+    check();
     for (const { plugin, hooks } of plugins) runHook(plugin, () => hooks.dumpLast?.(task));
   }
   for (const { threads } of tree.tasks) {

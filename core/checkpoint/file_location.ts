@@ -10,6 +10,7 @@
 import type { Problem } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
+import { statTaskLink } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { OperationOptions } from "../plugin.ts";
 
@@ -53,14 +54,14 @@ const S_IFSOCK = 0o140000;
  * @param text what readlink(2) says of that path
  * @param what it is, for messages: `its descriptor 5`
  * @param meant what stat(2) says of `behind`, if the caller knows
- * @throws what `Deno.statSync` throws of `behind`
+ * @throws {StasisError} `no-such-task` where that is gone
  */
 export function findFile(
   behind: string,
   text: string,
   what: string,
   options: OperationOptions,
-  meant: FileFacts = factsOf(Deno.statSync(behind)),
+  meant: FileFacts = factsOf(statTaskLink(behind)),
 ): Whereabouts | Lost {
   const found = lookAt(text, meant);
   if (found !== undefined && isSame(found, meant)) return { path: text };
@@ -101,7 +102,7 @@ function ghostProblem(
   what: string,
   { ghostLimit = GHOST_LIMIT }: OperationOptions,
 ): Finding | undefined {
-  const { mode, dev, size, blocks } = Deno.statSync(behind);
+  const { mode, dev, size, blocks } = statTaskLink(behind);
   const type = typeOf({ mode });
   if (dev === procDevice()) {
     return {

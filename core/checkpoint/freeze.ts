@@ -5,6 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { peekSiginfo } from "../linux/ptrace.ts";
 import { mappingKind, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
@@ -29,24 +30,25 @@ export interface StoppedTree {
   readonly zombies: readonly Task[];
 }
 
-/** How long a freeze may take, in milliseconds: a tree that grows as fast as it is stopped is never closed. */
-const FREEZE_TIMEOUT = 60_000;
-
 /**
  * Stops a whole tree.
  *
  * @param undo gets the release of every thread, as soon as it is stopped
- * @throws {StasisError} `unsupported` if a part of it cannot be stopped, `no-privilege`, or `no-such-task`
+ * @throws {StasisError} `unsupported` if a part of it cannot be stopped, `no-privilege`, `no-such-task`, or as the
+ * cancellation says
  */
-export function freezeTree(root: number, undo: DisposableStack): StoppedTree {
+export function freezeTree(
+  root: number,
+  undo: DisposableStack,
+  cancellation: Cancellation,
+): StoppedTree {
   using _ = new Interruptions();
-  const stoppers = new Map([[root, new ProcessStopper(root, undo)]]);
+  const stoppers = new Map([[root, new ProcessStopper(root, undo, cancellation)]]);
   const zombies = new Set<number>();
-  const deadline = performance.now() + FREEZE_TIMEOUT;
   for (let grew = true; grew;) {
     grew = false;
     for (const [pid, stopper] of stoppers) {
-      if (performance.now() > deadline) throw restless(root);
+      cancellation.check();
       if (stopper.stop()) grew = true;
       if (stopper.tracees.size === 0) {
         stoppers.delete(pid);
@@ -55,7 +57,7 @@ export function freezeTree(root: number, undo: DisposableStack): StoppedTree {
       }
       for (const child of unlessGone(() => readChildren(pid), [])) {
         if (stoppers.has(child) || zombies.has(child)) continue;
-        stoppers.set(child, new ProcessStopper(child, undo));
+        stoppers.set(child, new ProcessStopper(child, undo, cancellation));
         grew = true;
       }
     }
@@ -92,14 +94,6 @@ function describe({ pid, tracees }: ProcessStopper): StoppedProcess {
 
 function hasEnded(pid: number): StasisError {
   return new StasisError("no-such-task", `task ${pid} ended while it was being frozen`, { pid });
-}
-
-function restless(root: number): StasisError {
-  const seconds = FREEZE_TIMEOUT / 1000;
-  return new StasisError("unsupported", `the tree of task ${root} grew for ${seconds} s`, {
-    pid: root,
-    hint: "its tasks make others faster than they can be stopped; try again",
-  });
 }
 
 /** Opens a stopped process for remote calls. */

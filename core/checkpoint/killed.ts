@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError, withoutSuppressed } from "../../base/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { errnoOf, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Task } from "./task.ts";
 
@@ -12,18 +12,17 @@ import type { Task } from "./task.ts";
 const DYING = 200;
 
 /**
- * The error to report: that a task was killed, if one was, and otherwise the error itself.
+ * The error to report: that a task was killed, if one was, and otherwise the error itself. To be asked before
+ * the tasks are let run on: after that one may end by itself, and have nothing to do with it.
  *
- * @param tasks the tasks that stood still, as they were then
+ * @param tasks the tasks that stand still
  */
 export async function explainKilled(error: unknown, tasks: readonly Task[]): Promise<unknown> {
-  const first = withoutSuppressed(error);
   // What the user did, or the disk, has nothing to do with it.
-  if (first instanceof StasisError && ["cancelled", "io"].includes(first.code)) return error;
-  const deadline = performance.now() + (saysGone(first) ? DYING : 0);
+  if (error instanceof StasisError && ["cancelled", "io"].includes(error.code)) return error;
+  const deadline = performance.now() + (saysGone(error) ? DYING : 0);
   let killed = tasks.find(hasDied);
   while (killed === undefined && performance.now() < deadline) {
-    // Its threads may be waited for by a timer (`core/remote/detach.ts`).
     await new Promise((resolve) => setTimeout(resolve, 1));
     killed = tasks.find(hasDied);
   }
@@ -36,12 +35,9 @@ export async function explainKilled(error: unknown, tasks: readonly Task[]): Pro
   });
 }
 
+/** Whether a task that stood still is dead; its threads are zombies until their tracer, this process, reaps them. */
 function hasDied({ pid }: Task): boolean {
-  return unlessGone(() => {
-    const { state, threads } = readStat(pid);
-    // It runs on by now, and may be executing a program with another thread than its first.
-    return state === "X" || (state === "Z" && threads === 1);
-  }, true);
+  return unlessGone(() => ["Z", "X"].includes(readStat(pid).state), true);
 }
 
 /** Whether an error, or one behind it, says that something is not there (any more). */

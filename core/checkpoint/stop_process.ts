@@ -17,13 +17,14 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { Errno, isErrno } from "../linux/errno.ts";
 import { readChildren, readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
 import { interrupt, PTRACE_O, seize, standsStill } from "../linux/ptrace.ts";
 import { detachThread } from "../remote/detach.ts";
 import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
-import { cannotStop, cannotTrace, lookAt, STOP_TIMEOUT } from "../remote/stop_thread.ts";
+import { cannotStop, cannotTrace, lookAt } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
@@ -48,11 +49,13 @@ export class ProcessStopper {
   /** How often threads refused to be traced, by tid. */
   readonly #refusals = new Map<number, number>();
   readonly #undo: DisposableStack;
+  readonly #cancellation: Cancellation;
   #programs = 0;
 
   /** @param undo gets the release of every thread, as soon as it is stopped */
-  constructor(pid: number, undo: DisposableStack) {
+  constructor(pid: number, undo: DisposableStack, cancellation: Cancellation) {
     this.pid = pid;
+    this.#cancellation = cancellation;
     this.tracees = this.#tracees;
     this.#undo = undo;
     undo.defer(() => this.#asked.forEach((tid) => detachThread(tid, pid)));
@@ -62,22 +65,23 @@ export class ProcessStopper {
    * Stops the threads that run still, until a look at all of them finds none. A process that is gone has none.
    *
    * @returns whether there were any
-   * @throws {StasisError} `unsupported` if it cannot be stopped; `no-privilege`
+   * @throws {StasisError} `unsupported` if it cannot be stopped, `timeout` if not in time; `no-privilege`,
+   * `cancelled`
    */
   stop(): boolean {
-    const deadline = performance.now() + STOP_TIMEOUT;
     let any = false;
     for (;;) {
       const complete = this.#seizeAll();
       if (this.#asked.size > 0) {
         any = true;
-        this.#awaitStops(deadline);
+        this.#awaitStops();
       } else if (!this.#dropLost() && complete) {
         if (this.#tracees.size > 0 || hasEnded(this.pid)) return any;
         // The first thread is a zombie, and another one about to take its place.
         pause(0.1);
       }
-      if (performance.now() > deadline) throw this.#restless();
+      this.#cancellation.throwIfCancelled();
+      if (this.#cancellation.isLate) throw this.#restless();
     }
   }
 
@@ -89,6 +93,7 @@ export class ProcessStopper {
     let complete = true;
     for (const tid of threadsOf(pid)) {
       if (this.#tracees.has(tid) || this.#asked.has(tid)) continue;
+      this.#cancellation.throwIfCancelled();
       const seized = seize(tid, OPTIONS);
       if (!isErrno(seized)) {
         interrupt(tid);
@@ -132,11 +137,12 @@ export class ProcessStopper {
   }
 
   /** Waits until every thread that was asked to stop has done so, or is gone. */
-  #awaitStops(deadline: number): void {
+  #awaitStops(): void {
     const begin = performance.now();
     for (let idle = 0; this.#asked.size > 0;) {
       let moved = false;
       for (const tid of this.#asked) if (this.#look(tid)) moved = true;
+      this.#cancellation.throwIfCancelled();
       if (moved) {
         idle = 0;
         continue;
@@ -147,10 +153,9 @@ export class ProcessStopper {
       // Where a thread that was not seized has taken this id, there is nothing to wait for. (The kernel
       // would say so, but of a process that this one has started itself.)
       if (this.#asked.has(this.pid) && !isTracedHere(this.pid)) this.#asked.delete(this.pid);
-      const now = performance.now();
       const [tid] = this.#asked;
-      if (tid !== undefined && now > deadline) throw cannotStop(tid, this.pid);
-      if (now - begin > VFORK_PATIENCE && idle % 250 === 0) this.#refuseVfork();
+      if (tid !== undefined && this.#cancellation.isLate) throw cannotStop(tid, this.pid);
+      if (performance.now() - begin > VFORK_PATIENCE && idle % 250 === 0) this.#refuseVfork();
       pause(0.2);
     }
   }
@@ -158,7 +163,7 @@ export class ProcessStopper {
   /** @returns whether there was anything new of this thread */
   #look(tid: number): boolean {
     const { pid } = this;
-    const look = lookAt(tid, pid, OPTIONS);
+    const look = lookAt(tid, pid, OPTIONS, this.#cancellation);
     switch (look.kind) {
       case "none":
         return false;
@@ -214,7 +219,7 @@ export class ProcessStopper {
     for (const [tid, tracee] of this.#tracees) {
       // In this order: if it stands still only since it has executed a program, that is told afterwards.
       const stands = standsStill(tid);
-      const look = lookAt(tid, this.pid, OPTIONS);
+      const look = lookAt(tid, this.pid, OPTIONS, this.#cancellation);
       if (stands && look.kind === "none") continue;
       any = true;
       if (look.kind === "executed") {
@@ -246,11 +251,10 @@ export class ProcessStopper {
 
   #restless(): StasisError {
     const { pid } = this;
-    const seconds = STOP_TIMEOUT / 1000;
-    return new StasisError("unsupported", `task ${pid} could not be stopped in ${seconds} s`, {
+    return new StasisError("timeout", `task ${pid} could not be stopped in time`, {
       pid,
       hint: "its threads come and go faster than they can be stopped, or one is kept waiting in " +
-        "execve(2) by a file system; try again",
+        "execve(2) by a file system; try again, or allow it more time (--timeout)",
     });
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { type Problem, StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
@@ -15,12 +16,13 @@ import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
 /**
  * The tasks of the tree below a process, parents before children, zombies included.
  *
+ * @param isToEnd whether it is to be ended when it is saved
  * @throws {StasisError} if the root cannot be checkpointed at all: it says why
  */
-export function findTree(root: number): Task[] {
+export function findTree(root: number, isToEnd: boolean): Task[] {
   const first = new Task(root);
   try {
-    checkRoot(first);
+    checkRoot(first, isToEnd);
   } catch (error) {
     if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
     throw new StasisError(error.code, error.message, {
@@ -51,7 +53,10 @@ export function findTree(root: number): Task[] {
   return tasks;
 }
 
-function checkRoot(task: Task): void {
+/** The first process of a pid namespace, in which every other one has it as an ancestor, or came from outside. */
+const INIT = 1;
+
+function checkRoot(task: Task, isToEnd: boolean): void {
   const { pid } = task;
   if (pid === Deno.pid) {
     throw new StasisError("unsupported", `task ${pid} is this tool itself`, {
@@ -65,6 +70,15 @@ function checkRoot(task: Task): void {
       pid,
       hint: `threads are saved with their process: checkpoint ${status.tgid}`,
     });
+  }
+  if (pid === INIT && isToEnd) {
+    // The kernel drops a SIGKILL from inside (sig_task_ignored() of kernel/signal.c); and if it did not, the
+    // end of this process would end all others of the namespace, this tool too.
+    throw new StasisError(
+      "unsupported",
+      `task ${pid} (${stat.comm}) is the init of this pid namespace, and cannot be ended from inside`,
+      { pid, hint: "let it run on (--leave-running), or run the tool from outside the namespace" },
+    );
   }
   if ((stat.flags & PF_KTHREAD) !== 0) {
     throw new StasisError("unsupported", `task ${pid} (${stat.comm}) is a kernel thread`, {
@@ -95,12 +109,14 @@ const PAUSE = 20;
  */
 export async function surveyRunning(
   root: number,
+  isToEnd: boolean,
   plugins: readonly Hooked<CheckpointHooks>[],
+  cancellation: Cancellation,
 ): Promise<void> {
   let last: StasisError | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     try {
-      return await survey(findTree(root), plugins, false);
+      return await survey(findTree(root, isToEnd), plugins, false, cancellation);
     } catch (error) {
       if (!(error instanceof StasisError) || !mayPass(error) || !exists(root)) throw error;
       const both = error.problems.filter((problem) => last?.problems.some(isSame(problem)));
@@ -109,6 +125,7 @@ export async function surveyRunning(
       last = error;
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    cancellation.check();
   }
 }
 
@@ -141,10 +158,12 @@ export async function survey(
   tasks: readonly Task[],
   plugins: readonly Hooked<CheckpointHooks>[],
   frozen: boolean,
+  cancellation: Cancellation,
 ): Promise<void> {
   const problems: Problem[] = [];
   const live: Task[] = [];
   for (const task of tasks) {
+    await cancellation.breathe();
     try {
       if (!task.isZombie) {
         surveyTask(task, frozen, problems);
@@ -171,7 +190,10 @@ export async function survey(
         problem: (problem) => problems.push({ ...problem, plugin: plugin.name }),
       }));
   }
-  for (const task of live) problems.push(...findClaims(task, plugins));
+  for (const task of live) {
+    await cancellation.breathe();
+    problems.push(...findClaims(task, plugins, cancellation));
+  }
   if (problems.length > 0) throw refuse(root, problems);
 }
 

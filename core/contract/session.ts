@@ -17,10 +17,16 @@ export interface Session {
   /** Tells how far long work is, in bytes. */
   progress(what: string, done: bigint, total: bigint): void;
   /**
+   * To be called in loops that can be long and cannot await, such as those of hooks which return nothing.
+   *
+   * @throws {StasisError} `cancelled` where the user cancelled; `timeout` where the tree stands still for too long
+   */
+  check(): void;
+  /**
    * To be awaited between the steps of long work: lets timers, signals and other events have their turn, where
    * the last one is long enough ago.
    *
-   * @throws {StasisError} `cancelled` where the user cancelled
+   * @throws {StasisError} as {@link check}
    */
   breathe(): Promise<void>;
 }
@@ -37,6 +43,11 @@ export interface OperationOptions {
   readonly remap?: Readonly<Record<string, string>>;
   /** At a checkpoint: deleted files of at most so many bytes are saved with the images; 1 MiB if absent. */
   readonly ghostLimit?: bigint;
+  /**
+   * At a checkpoint: for how long the tree may stand still before its memory is written, in milliseconds; 10,000 if
+   * absent, and 0 for no limit.
+   */
+  readonly timeout?: number;
   /** Let the tree run on after the checkpoint. */
   readonly leaveRunning?: boolean;
   /** At restore: this process, the parent of the restored root, ends before the tree does. */

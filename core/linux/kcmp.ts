@@ -30,7 +30,7 @@ export function kcmp(
   if (isErrno(result)) {
     const errno = errnoName(-result);
     throw new StasisError(
-      errno === "ENOSYS" ? "kernel-too-old" : "syscall",
+      errno === "ENOSYS" ? "kernel-too-old" : errno === "ESRCH" ? "no-such-task" : "syscall",
       `tasks ${pidA} and ${pidB} cannot be compared: kcmp: ${errno}`,
       { pid: pidA, errno, hint: errno === "ENOSYS" ? "the kernel needs CONFIG_KCMP" : undefined },
     );

@@ -7,6 +7,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { pread, pwrite, syscall } from "./libc_ffi.ts";
 import { errnoName, isErrno } from "./errno.ts";
+import { taskExists } from "./procfs/mod.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 import { cString } from "./libc_ffi.ts";
 import type { RemoteAddress } from "./address.ts";
@@ -27,8 +28,9 @@ export class ProcessMemory implements Disposable {
     const fd = syscall(SYSCALLS.openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
     if (isErrno(fd)) {
       const errno = errnoName(-fd);
+      const forbidden = errno === "EACCES" || errno === "EPERM";
       throw new StasisError(
-        errno === "ENOENT" ? "no-such-task" : "no-privilege",
+        !taskExists(pid) ? "no-such-task" : forbidden ? "no-privilege" : "syscall",
         `the memory of task ${pid} cannot be opened: ${errno}`,
         { pid, errno },
       );

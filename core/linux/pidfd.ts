@@ -6,6 +6,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { syscall } from "./libc_ffi.ts";
+import { taskExists } from "./procfs/mod.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** A descriptor of this process that is closed with its scope. */
@@ -31,7 +32,8 @@ export class OwnedDescriptor implements Disposable {
 function must(result: bigint, what: string, pid: number): OwnedDescriptor {
   if (isErrno(result)) {
     const errno = errnoName(-result);
-    const code = errno === "ESRCH"
+    // Of a process that is just being reaped some kernels say EINVAL (pidfd_create() of kernel/pid.c).
+    const code = errno === "ESRCH" || !taskExists(pid)
       ? "no-such-task"
       : errno === "EPERM"
       ? "no-privilege"

@@ -32,6 +32,9 @@ export const SIG = {
   SYS: 31,
 } as const;
 
+/** The signals by which a person, a closed terminal or a service manager ends a program, by name. */
+export const ENDING_SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGTERM: 15 } as const;
+
 /** Signals whose default is to stop the process; an event-stop with one of them is a group-stop. */
 export const STOP_SIGNALS: readonly number[] = [SIG.STOP, SIG.TSTP, SIG.TTIN, SIG.TTOU];
 

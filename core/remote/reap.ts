@@ -22,8 +22,9 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
  *   to be waited for, but is no tracee.
  *
  * @param pid its process
+ * @param whileWaiting is called now and then, and may throw: then nothing has been taken of what the tracee does
  */
-export function awaitStop(tid: number, pid: number): Stop {
+export function awaitStop(tid: number, pid: number, whileWaiting?: () => void): Stop {
   const mayCome = (): boolean => {
     const { threads, tgid, tracerPid } = unlessGone(() => readStatus(tid), NOBODY);
     if (tracerPid !== ownTid()) return false;
@@ -32,7 +33,10 @@ export function awaitStop(tid: number, pid: number): Stop {
   };
   for (;;) {
     const seen = look(tid, LOOK_FOR_ALL);
-    if (seen.result === -BigInt(Errno.EINTR) && mayCome()) continue;
+    if (seen.result === -BigInt(Errno.EINTR)) {
+      whileWaiting?.();
+      if (mayCome()) continue;
+    }
     const stop = take(tid, pid, seen);
     if (stop.kind !== "none") return stop;
   }

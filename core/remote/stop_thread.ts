@@ -5,6 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { type Cancellation, uncancelled } from "../cancellation.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { interrupt, PTRACE_EVENT_EXEC, resume, seize } from "../linux/ptrace.ts";
 import { STOP_SIGNALS } from "../linux/signals.ts";
@@ -12,8 +13,8 @@ import { pause } from "./pause.ts";
 import { nextStop } from "./reap.ts";
 import { Tracee } from "./tracee.ts";
 
-/** How long a thread may take to stop, in milliseconds; one in uninterruptible sleep takes longer. */
-export const STOP_TIMEOUT = 10_000;
+/** How long a thread of a tree that is being built may take to stop, in milliseconds. */
+const STOP_TIMEOUT = 10_000;
 
 /** What {@link lookAt} found. */
 export type Look =
@@ -52,15 +53,21 @@ export function beginStop(tid: number, options: bigint): boolean {
  *
  * @param options the options that it was seized with, or has from the tracee that made it
  * @returns undefined if it ended meanwhile
- * @throws {StasisError} `unsupported` if it did not stop in time; it is traced still, see `detachThread()`
+ * @throws {StasisError} `timeout` if it did not stop in time, `cancelled`; it is traced still, see `detachThread()`
  */
-export function finishStop(tid: number, pid: number, options: bigint): Tracee | undefined {
+export function finishStop(
+  tid: number,
+  pid: number,
+  options: bigint,
+  cancellation: Cancellation = uncancelled(),
+): Tracee | undefined {
   const deadline = performance.now() + STOP_TIMEOUT;
   for (let spins = 0;; spins++) {
-    const look = lookAt(tid, pid, options);
+    const look = lookAt(tid, pid, options, cancellation);
     if (look.kind === "stopped") return look.tracee;
     if (look.kind === "gone") return undefined;
     if (look.kind === "moved") continue;
+    cancellation.throwIfCancelled();
     if (performance.now() > deadline) throw cannotStop(tid, pid);
     // It stops within microseconds as a rule; one that does not is not worth a busy processor.
     if (spins > 50) pause(0.2);
@@ -72,8 +79,14 @@ export function finishStop(tid: number, pid: number, options: bigint): Tracee | 
  * reason.
  *
  * @param options the options that it was seized with, or has from the tracee that made it
+ * @param cancellation of the operation that the tracee is for
  */
-export function lookAt(tid: number, pid: number, options: bigint): Look {
+export function lookAt(
+  tid: number,
+  pid: number,
+  options: bigint,
+  cancellation: Cancellation = uncancelled(),
+): Look {
   const stop = nextStop(tid, pid);
   try {
     switch (stop.kind) {
@@ -81,7 +94,7 @@ export function lookAt(tid: number, pid: number, options: bigint): Look {
         return { kind: "none" };
       case "event-stop": {
         const groupStop = STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0;
-        return { kind: "stopped", tracee: new Tracee(tid, pid, groupStop, options) };
+        return { kind: "stopped", tracee: new Tracee(tid, pid, groupStop, options, cancellation) };
       }
       case "exited":
       case "killed":
@@ -114,9 +127,9 @@ export function cannotTrace(tid: number, result: bigint): StasisError {
   });
 }
 
-/** The error for a thread that does not stop in {@link STOP_TIMEOUT}. */
+/** The error for a thread that does not stop in time. */
 export function cannotStop(tid: number, pid: number): StasisError {
-  return new StasisError("unsupported", `thread ${tid} of task ${pid} does not stop`, {
+  return new StasisError("timeout", `thread ${tid} of task ${pid} does not stop`, {
     pid,
     hint:
       "it is in an uninterruptible sleep (state D: a vfork, a dead network file system); try later",

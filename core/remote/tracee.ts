@@ -10,6 +10,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { isErrno } from "../linux/errno.ts";
 import {
   getRegisters,
@@ -65,6 +66,7 @@ export class Tracee {
   /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
   readonly groupStop: number;
 
+  readonly #cancellation: Cancellation;
   #options: bigint;
   #endSignal: number | undefined;
   #settled = true;
@@ -80,13 +82,21 @@ export class Tracee {
    *
    * @param groupStop the signal whose group-stop it is in; 0 if none
    * @param options the ptrace options in force
+   * @param cancellation ends the waiting for programs that run in it
    * @throws {StasisError} `no-such-task` if it was killed in this very moment
    */
-  constructor(tid: number, pid: number, groupStop: number, options: bigint) {
+  constructor(
+    tid: number,
+    pid: number,
+    groupStop: number,
+    options: bigint,
+    cancellation: Cancellation,
+  ) {
     this.tid = tid;
     this.pid = pid;
     this.groupStop = groupStop;
     this.#options = options;
+    this.#cancellation = cancellation;
     this.registers = getRegisters(tid);
     this.signalMask = getSignalMask(tid);
     this.pending = peekSiginfo(tid, false);
@@ -201,32 +211,80 @@ export class Tracee {
     this.#running = true;
   }
 
-  /** Waits until a started program has queued the signal that ends it. */
+  /**
+   * Waits until a started program has queued the signal that ends it.
+   *
+   * @throws {StasisError} as the cancellation says: then the program runs on, and {@link quiesce} ends it
+   */
   awaitEnd(purpose: string): void {
+    this.#awaitEnd(purpose, () => this.#cancellation.check());
+  }
+
+  #awaitEnd(purpose: string, whileWaiting: () => void): void {
+    let asking = false;
+    const look = () => {
+      asking = true;
+      whileWaiting();
+      asking = false;
+    };
     try {
-      this.#await("signal", () => resume(this.tid), purpose);
+      this.#await("signal", () => resume(this.tid), purpose, look);
     } finally {
-      // However it ended: the thread stands still now, or is gone.
-      this.#running = false;
+      // However it ended: the thread stands still now, or is gone; unless nobody waits any longer.
+      this.#running = asking;
     }
   }
 
   /**
    * Waits for a program that was started and that nobody awaited, because something else failed meanwhile.
-   * How it ended does not matter any more; that it has ended does, before its memory goes.
+   * How it ended does not matter any more; that it has ended does, before its memory goes. One that writes
+   * gigabytes is interrupted, between two of its calls or in one that can be.
    */
   quiesce(): void {
     if (!this.#running) return;
     try {
-      this.awaitEnd("a program");
+      this.#awaitEnd("a program", () => {
+        if (this.#cancellation.grace < 0) throw new StasisError("cancelled", "cancelled");
+      });
     } catch (error) {
       if (!(error instanceof StasisError)) throw error;
     }
+    if (this.#running) this.#interruptProgram();
   }
 
-  #await(wanted: "syscall" | "signal", goOn: () => void, purpose: string): void {
+  #interruptProgram(): void {
+    const { tid, pid } = this;
+    interrupt(tid);
     for (;;) {
-      const stop = awaitStop(this.tid, this.pid);
+      const stop = awaitStop(tid, pid);
+      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") break;
+      if (stop.kind === "signal") {
+        const info = getStopSiginfo(tid);
+        if (info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal) break;
+        if (isFault(stop.signal, info.code)) break;
+        this.#stolen.push(info);
+      } else if (stop.kind === "event-stop") {
+        if (!peekSiginfo(tid, false).some(({ payload }) => payload === PROGRAM_END_MARK)) break;
+        // It has come to its end by itself, and the signal that says so is what it stops for next.
+        resume(tid);
+        continue;
+      }
+      // Any stop takes back what was asked for before it (ptrace_stop() of kernel/signal.c).
+      interrupt(tid);
+      resume(tid);
+    }
+    this.#settled = true;
+    this.#running = false;
+  }
+
+  #await(
+    wanted: "syscall" | "signal",
+    goOn: () => void,
+    purpose: string,
+    whileWaiting?: () => void,
+  ): void {
+    for (;;) {
+      const stop = awaitStop(this.tid, this.pid, whileWaiting);
       if (stop.kind === "signal") {
         const info = getStopSiginfo(this.tid);
         const ours = info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal;

@@ -7,7 +7,8 @@
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { present } from "../../images/present.ts";
 import { StasisError } from "../../base/errors.ts";
-import { breathe, runHook } from "../hooks.ts";
+import type { Cancellation } from "../cancellation.ts";
+import { runHook } from "../hooks.ts";
 import { offsetAddress, PAGE_SIZE, pageAlign } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
@@ -44,21 +45,24 @@ export class BuiltTree implements Disposable {
   /** The live tasks. */
   readonly tasks: BuiltTask[] = [];
   readonly #plan: RestorePlan;
+  readonly #cancellation: Cancellation;
   /** Everything that was born and lives, helpers and zombies to be included. */
   readonly #born = new Map<number, BuiltTask>();
   #scratchSize = 0n;
   /** The end of the parked vDSO. */
   #parkedEnd = 0n;
 
-  constructor(plan: RestorePlan) {
+  /** @param cancellation is asked wherever it takes long */
+  constructor(plan: RestorePlan, cancellation: Cancellation) {
     this.#plan = plan;
+    this.#cancellation = cancellation;
   }
 
   /** Builds it up to the last stage. */
-  async build(signal: AbortSignal): Promise<void> {
+  async build(): Promise<void> {
     this.#bearRoot();
     this.#bearTree();
-    await breathe(signal);
+    await this.#cancellation.breathe();
     const groups = takingTurns(this.#plan.tasks).map((group) =>
       group.map(({ pid }) => this.#bornTask(pid))
     );
@@ -66,6 +70,7 @@ export class BuiltTree implements Disposable {
       const working: { readonly runs: StartedRuns; readonly rest: BuiltTask[] }[] = [];
       const startNext = (rest: BuiltTask[]): void => {
         for (let task = rest.shift(); task !== undefined; task = rest.shift()) {
+          this.#cancellation.check();
           const runs = startStage(task, stage);
           if (runs === undefined) continue;
           working.push({ runs, rest });
@@ -82,7 +87,7 @@ export class BuiltTree implements Disposable {
         this.#takeThreads();
         stopTasks(this.tasks);
       }
-      await breathe(signal);
+      await this.#cancellation.breathe();
     }
   }
 
@@ -95,6 +100,7 @@ export class BuiltTree implements Disposable {
       remote.call("munmap", this.#plan.scratch.start, this.#parkedEnd - this.#plan.scratch.start);
       remote.leader.settle();
       for (const [tid, tracee] of threads) {
+        this.#cancellation.check();
         const thread = plan?.thread(tid);
         if (thread === undefined) continue;
         const { core } = thread;
@@ -126,7 +132,7 @@ export class BuiltTree implements Disposable {
   /** Starts the seed, prepares it, and has it make the root. The seed is gone afterwards. */
   #bearRoot(): void {
     const plan = this.#plan;
-    const tracee = startSeed();
+    const tracee = startSeed(this.#cancellation);
     try {
       const ids = { pid: tracee.pid, tid: (tid: number) => tid };
       const maps = readMaps(tracee.pid);
@@ -243,6 +249,7 @@ export class BuiltTree implements Disposable {
 
   #act(pid: number, actions: readonly BirthAction[]): void {
     if (actions.length === 0) return;
+    this.#cancellation.check();
     runBirth(this.#bornTask(pid).remote, this.#birthProgram(pid, actions));
     for (const action of actions) if (action.kind === "clone") this.#takeBorn(action.pid);
   }
@@ -281,7 +288,7 @@ export class BuiltTree implements Disposable {
   }
 
   #takeBorn(pid: number): void {
-    const tracee = finishStop(pid, pid, SEED_OPTIONS);
+    const tracee = finishStop(pid, pid, SEED_OPTIONS, this.#cancellation);
     if (tracee === undefined) {
       throw new StasisError("internal", `task ${pid} died at birth`, { pid });
     }
@@ -324,7 +331,7 @@ export class BuiltTree implements Disposable {
     for (const task of this.tasks) {
       const { pid, plan, threads } = task;
       for (const { tid } of plan?.threads.slice(1) ?? []) {
-        const tracee = finishStop(tid, pid, SEED_OPTIONS);
+        const tracee = finishStop(tid, pid, SEED_OPTIONS, this.#cancellation);
         if (tracee === undefined) {
           throw new StasisError("internal", `thread ${tid} of task ${pid} died at birth`, { pid });
         }

@@ -17,6 +17,7 @@ import {
 import { ImageDirectory } from "../../images/mod.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
+import { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
@@ -57,18 +58,19 @@ const KNOWN_VERSIONS: ReadonlySet<number> = new Set([IMAGES_VERSION, IMAGES_VERS
 
 /** Loads and plans. @throws {StasisError} with all problems at once; nothing has been created then */
 export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
-  const { listener, signal, options } = request;
+  const { listener, options } = request;
+  const cancellation = new Cancellation(request.signal);
   listener({ kind: "phase", phase: "load" });
   const images = ImageDirectory.open(request.directory);
   images.verify();
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
-  const { tasks, cores } = readTree(images);
+  const { tasks, cores } = readTree(images, cancellation);
   const machine = readMachine();
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
     if (plugin.restore === undefined) return [];
     const session: RestoreSession = {
-      ...makeSession(plugin, listener, signal, options),
+      ...makeSession(plugin, listener, cancellation, options),
       images,
       machine,
       mappingPlanner: (vma, mm) => mappingPlanner(vma, mm, hooked),
@@ -86,12 +88,16 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     if (hooks.load === undefined) continue;
     const problem = (one: Omit<Problem, "plugin">) =>
       void problems.push({ ...one, plugin: plugin.name });
+    await cancellation.breathe();
     await runHook(plugin, () => hooks.load?.({ tasks, problem }));
   }
   if (problems.length > 0) throw refuse(images, problems);
 
   listener({ kind: "phase", phase: "plan" });
-  return planAll({ images, machine, options, hooked, tasks, live, cores, births, owners });
+  return planAll(
+    { images, machine, options, hooked, tasks, live, cores, births, owners },
+    cancellation,
+  );
 }
 
 function planAll(
@@ -106,6 +112,7 @@ function planAll(
     births: RestorePlan["births"];
     owners: ReadonlyMap<number, Owners>;
   },
+  cancellation: Cancellation,
 ): RestorePlan {
   const occupied: Range[] = [];
   for (const { plugin, hooks } of hooked) {
@@ -136,7 +143,7 @@ function planAll(
     plan.tasks.push(task);
   }
   files.planGhosts(plan);
-  return complete(plan, tasks, cores);
+  return complete(plan, tasks, cores, cancellation);
 }
 
 /** What plugins need at the most beside the descriptors of the tasks: shared memory, pages files and the like. */
@@ -173,6 +180,7 @@ function complete(
   plan: RestorePlan,
   tasks: readonly pstree_entry[],
   cores: ReadonlyMap<number, core_entry>,
+  cancellation: Cancellation,
 ): RestorePlan {
   for (const { pid } of tasks) {
     if (isDead(cores, pid)) plan.zombies.set(pid, cores.get(pid) as core_entry);
@@ -182,6 +190,7 @@ function complete(
     planThreads(task);
     for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.planTask?.(task));
     for (const thread of task.threads) {
+      cancellation.check();
       for (const { plugin, hooks } of plan.plugins) {
         runHook(plugin, () => hooks.planThread?.(thread));
       }
@@ -219,7 +228,7 @@ function checkInventory(images: ImageDirectory, plugins: readonly Plugin[]): voi
 }
 
 /** Reads the tree and the core image of every thread. */
-function readTree(images: ImageDirectory) {
+function readTree(images: ImageDirectory, cancellation: Cancellation) {
   const bad = (what: string): StasisError =>
     new StasisError("bad-image", `${images.path}/pstree.img ${what}`);
   const tasks = images.readList(PSTREE, null);
@@ -234,6 +243,7 @@ function readTree(images: ImageDirectory) {
     }
     known.add(entry.pid);
     for (const tid of threadsOf(entry)) {
+      cancellation.check();
       const core = images.read(CORE, tid);
       if (core.mtype !== core_entry_march.X86_64) {
         throw new StasisError(

@@ -5,7 +5,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
-import { breathe } from "../hooks.ts";
+import { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { pollInBackground, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
@@ -94,15 +94,16 @@ export async function runPlan(
   plan: RestorePlan,
   { signal, listener }: { readonly signal: AbortSignal; readonly listener: EventListener },
 ): Promise<RestoredTree> {
-  await awaitPids(plan, signal);
+  const cancellation = new Cancellation(signal);
+  await awaitPids(plan, cancellation);
   listener({ kind: "phase", phase: "build" });
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
-  using tree = new BuiltTree(plan);
-  await tree.build(signal);
+  using tree = new BuiltTree(plan, cancellation);
+  await tree.build();
   listener({ kind: "phase", phase: "arm" });
   tree.arm();
-  await breathe(signal);
+  await cancellation.breathe();
   listener({ kind: "phase", phase: "run" });
   tree.run();
   return new RestoredTree(plan.tasks.map(({ pid }) => pid));
@@ -112,7 +113,7 @@ export async function runPlan(
  * Waits until all pids and tids of the tree are free. After a dump that killed the tree they may belong to
  * zombies for a while, until a parent (often init) reaps them.
  */
-async function awaitPids(plan: RestorePlan, signal: AbortSignal): Promise<void> {
+async function awaitPids(plan: RestorePlan, cancellation: Cancellation): Promise<void> {
   const wanted = [
     ...plan.tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)),
     ...plan.zombies.keys(),
@@ -125,7 +126,7 @@ async function awaitPids(plan: RestorePlan, signal: AbortSignal): Promise<void> 
       // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
       if (turns > REAP_AFTER_TURNS) wait4(pid, WNOHANG);
       await new Promise((resolve) => setTimeout(resolve, 10));
-      await breathe(signal);
+      await cancellation.breathe();
     }
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { cString, posixSpawn, pwrite, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
@@ -54,8 +55,12 @@ const POSIX_SPAWN_SETSIGMASK = 8;
 /** The seed's ptrace options, which every task that is built inherits: it dies with its tracer. */
 export const SEED_OPTIONS: bigint = PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL;
 
-/** Starts the seed and stops it. It and all its clones die with this process until they are released. */
-export function startSeed(): Tracee {
+/**
+ * Starts the seed and stops it. It and all its clones die with this process until they are released.
+ *
+ * @param cancellation of the operation that it is for
+ */
+export function startSeed(cancellation?: Cancellation): Tracee {
   const created = syscall(SYSCALLS.memfd_create, cString("stasis-seed"), MFD_CLOEXEC);
   if (isErrno(created)) throw failed("memfd_create", created);
   using file = new OwnedDescriptor(Number(created));
@@ -71,7 +76,7 @@ export function startSeed(): Tracee {
   if (pid < 0) throw failed("posix_spawn", BigInt(pid));
   try {
     if (!beginStop(pid, SEED_OPTIONS)) throw vanished(pid);
-    const tracee = finishStop(pid, pid, SEED_OPTIONS);
+    const tracee = finishStop(pid, pid, SEED_OPTIONS, cancellation);
     if (tracee === undefined) throw vanished(pid);
     return tracee;
   } catch (error) {

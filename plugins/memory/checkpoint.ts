@@ -7,7 +7,7 @@ import { findFile } from "../../core/checkpoint/file_location.ts";
 import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { MAP, PR, PROT } from "../../core/linux/mman.ts";
-import { readAuxv, readTaskLink } from "../../core/linux/procfs/mod.ts";
+import { readAuxv, readTaskLink, statTaskLink, unlessGone } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -153,13 +153,12 @@ function guardImage(start: bigint, size: bigint): VmaImage {
 function surveyExecutable(pid: number, tree: SurveyContext, options: OperationOptions): void {
   const link = readTaskLink(pid, "exe");
   if (link === undefined) return;
-  try {
-    const found = findFile(`/proc/${pid}/exe`, link, "its executable", options);
-    if ("problem" in found) tree.problem({ pid, ...found.problem });
-  } catch (error) {
-    // A task of a running tree may end at any moment.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  // A task of a running tree may end at any moment.
+  const found = unlessGone(
+    () => findFile(`/proc/${pid}/exe`, link, "its executable", options),
+    undefined,
+  );
+  if (found !== undefined && "problem" in found) tree.problem({ pid, ...found.problem });
 }
 
 function saveExecutable(pid: number, session: CheckpointSession): number {
@@ -173,7 +172,7 @@ function saveExecutable(pid: number, session: CheckpointSession): number {
     throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
   }
   const { path, behind } = found;
-  const { size, mode } = Deno.statSync(exe);
+  const { size, mode } = statTaskLink(exe);
   const known = behind === undefined ? BigInt(size) : undefined;
   return session.files.path(path, O_RDONLY, known, mode ?? undefined, behind);
 }

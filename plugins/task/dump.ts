@@ -14,6 +14,7 @@ import {
   readLoginuid,
   readOomScoreAdj,
   readTaskLink,
+  statTaskLink,
 } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
@@ -149,7 +150,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     if ("problem" in found) {
       throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
     }
-    const { mode } = Deno.statSync(directory);
+    const { mode } = statTaskLink(directory);
     return session.files.path(found.path, 0, undefined, mode ?? undefined, found.behind);
   }
 

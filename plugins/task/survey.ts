@@ -119,11 +119,6 @@ function surveyPath(
 ): void {
   const path = readTaskLink(pid, link);
   if (path === undefined) return;
-  try {
-    const found = findFile(`/proc/${pid}/${link}`, path, `its ${what}`, options);
-    if ("problem" in found) problem({ pid, ...found.problem });
-  } catch (error) {
-    // A task of a running tree may end at any moment.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  const found = findFile(`/proc/${pid}/${link}`, path, `its ${what}`, options);
+  if ("problem" in found) problem({ pid, ...found.problem });
 }

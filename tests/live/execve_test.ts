@@ -4,6 +4,7 @@
  */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { uncancelled } from "../../core/cancellation.ts";
 import { freezeTree } from "../../core/checkpoint/freeze.ts";
 import { Interruptions } from "../../core/linux/interruptions.ts";
 import { PTRACE_O, seize } from "../../core/linux/ptrace.ts";
@@ -84,7 +85,7 @@ Deno.test("freezeTree() does not wait for an execve(2) that waits for this proce
   {
     using undo = new DisposableStack();
     const begin = performance.now();
-    const { processes } = freezeTree(pid, undo);
+    const { processes } = freezeTree(pid, undo, uncancelled());
     assert.ok(performance.now() - begin < 1_000);
     assert.deepEqual(processes.map(({ tracees }) => tracees.map(({ tid }) => tid)), [[pid]]);
   }

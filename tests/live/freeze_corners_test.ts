@@ -1,6 +1,7 @@
 /** The corners of standing still: what a freeze must not miss, and what must not run on. */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { uncancelled } from "../../core/cancellation.ts";
 import { freezeTree, type StoppedTree } from "../../core/checkpoint/freeze.ts";
 import { findTree, survey } from "../../core/checkpoint/survey.ts";
 import { SIG } from "../../core/linux/signals.ts";
@@ -19,7 +20,7 @@ async function start(name: string, args: readonly string[] = []): Promise<Subjec
 }
 
 function freeze(pid: number, undo: DisposableStack): { tree: StoppedTree; leader: Tracee } {
-  const tree = freezeTree(pid, undo);
+  const tree = freezeTree(pid, undo, uncancelled());
   return { tree, leader: tree.processes[0]?.tracees[0] as Tracee };
 }
 
@@ -46,7 +47,7 @@ async function assertRefused(pid: number, says: RegExp, hint: RegExp): Promise<v
   };
   assert.throws(() => {
     using undo = new DisposableStack();
-    freezeTree(pid, undo);
+    freezeTree(pid, undo, uncancelled());
   }, refused);
   assert.ok(performance.now() - begin < 2_000);
   await waitUntil(() => stragglerCount() === 0, "all threads to be let go");
@@ -116,11 +117,14 @@ Deno.test("blockedIn() does not let a thread run on when its call ends", async (
 
 Deno.test("survey() refuses filtered calls, of any thread, where no plugin sees to them", async () => {
   await using subject = await start("filtered");
-  await assert.rejects(survey(findTree(subject.pid), [], true), (error: StasisError) => {
-    const [problem] = error.problems.filter(({ what }) => what.includes("seccomp"));
-    assert.equal(problem?.pid, subject.pid);
-    assert.notEqual(problem?.tid, subject.pid);
-    return true;
-  });
+  await assert.rejects(
+    survey(findTree(subject.pid, false), [], true, uncancelled()),
+    (error: StasisError) => {
+      const [problem] = error.problems.filter(({ what }) => what.includes("seccomp"));
+      assert.equal(problem?.pid, subject.pid);
+      assert.notEqual(problem?.tid, subject.pid);
+      return true;
+    },
+  );
   await subject.expectPass();
 });

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { EXIT_STATUS } from "../../base/errors.ts";
 import { checkpoint, type ErrorCode, type StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
-import { allPids, readProcess } from "../harness/processes.ts";
+import { allPids, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
 import { assertUnharmed, DISPATCHING, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
@@ -74,6 +74,27 @@ Deno.test("checkpoint refuses a zombie", async () => {
   });
   assertUnharmed(before);
   await subject.expectPass();
+});
+
+Deno.test("checkpoint refuses to end the init of the pid namespace that it runs in, and lets it run on", async () => {
+  const script = "echo ready; exec unshare --pid --fork --mount-proc --kill-child sleep 1000";
+  await using subject = await Subject.spawn("bash", { args: ["-c", script] });
+  await subject.waitReady();
+  const init = () => processTree(subject.pid).find((pid) => readProcess(pid)?.comm === "sleep");
+  await waitUntil(() => init() !== undefined, "the namespace to have an init");
+  const through = ["nsenter", "--target", String(init()), "--pid", "--mount", "timeout", "60"];
+  using room = new ImageRoom();
+  const directory = room.fresh();
+  const ended = await stasis(["checkpoint", "1", "-D", directory], { through });
+  assert.equal(ended.status, EXIT_STATUS.unsupported, ended.stderr);
+  assert.match(
+    ended.stderr,
+    /task 1 \(sleep\) is the init of this pid namespace.*\n.*--leave-running/,
+  );
+  room.assertAbsent(directory);
+  const saved = await stasis(["checkpoint", "1", "-R", "-D", directory], { through });
+  assert.equal(saved.status, 0, saved.stderr);
+  assert.ok(init() !== undefined, "the init is gone");
 });
 
 Deno.test("checkpoint refuses a kernel thread", async (t) => {

@@ -1,5 +1,6 @@
 /** What a survey sees of a running tree may be gone, or have become another thing, a moment later. */
 import assert from "@std/assert";
+import { uncancelled } from "../../core/cancellation.ts";
 import { surveyRunning } from "../../core/checkpoint/survey.ts";
 import { type CheckpointHooks, definePlugin, StasisError, type SurveyContext } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
@@ -41,7 +42,7 @@ async function withSleep(body: (pid: number) => Promise<void>): Promise<void> {
 Deno.test("surveyRunning() forgets a problem that the next look does not find", async () => {
   await withSleep(async (pid) => {
     const { hooked, count } = surveyor([says("one"), says("two"), says()]);
-    await surveyRunning(pid, hooked);
+    await surveyRunning(pid, false, hooked, uncancelled());
     assert.equal(count(), 3);
   });
 });
@@ -49,11 +50,14 @@ Deno.test("surveyRunning() forgets a problem that the next look does not find", 
 Deno.test("surveyRunning() refuses for the problems that it finds twice, and names no others", async () => {
   await withSleep(async (pid) => {
     const { hooked } = surveyor([says("passing", "lasting"), says("lasting", "new")]);
-    await assert.rejects(surveyRunning(pid, hooked), (error: StasisError) => {
-      assert.equal(error.code, "unsupported");
-      assert.deepEqual(error.problems.map(({ what }) => what), ["lasting"]);
-      return true;
-    });
+    await assert.rejects(
+      surveyRunning(pid, false, hooked, uncancelled()),
+      (error: StasisError) => {
+        assert.equal(error.code, "unsupported");
+        assert.deepEqual(error.problems.map(({ what }) => what), ["lasting"]);
+        return true;
+      },
+    );
   });
 });
 
@@ -64,7 +68,7 @@ Deno.test("surveyRunning() looks again where something went while it was looked 
       fails("syscall", "kcmp: EBADF"),
       says(),
     ]);
-    await surveyRunning(pid, hooked);
+    await surveyRunning(pid, false, hooked, uncancelled());
     assert.equal(count(), 3);
   });
 });
@@ -72,7 +76,10 @@ Deno.test("surveyRunning() looks again where something went while it was looked 
 Deno.test("surveyRunning() passes on a failure that comes again", async () => {
   await withSleep(async (pid) => {
     const { hooked, count } = surveyor([fails("syscall", "kcmp: EPERM")]);
-    await assert.rejects(surveyRunning(pid, hooked), /kcmp: EPERM/);
+    await assert.rejects(
+      surveyRunning(pid, false, hooked, uncancelled()),
+      /kcmp: EPERM/,
+    );
     assert.equal(count(), 2);
   });
 });
@@ -81,7 +88,7 @@ Deno.test("surveyRunning() leaves a tree in which no two looks agree to the froz
   await withSleep(async (pid) => {
     let look = 0;
     const { hooked, count } = surveyor([(context) => says(`problem ${look++}`)(context)]);
-    await surveyRunning(pid, hooked);
+    await surveyRunning(pid, false, hooked, uncancelled());
     assert.equal(count(), 10);
   });
 });

@@ -23,7 +23,15 @@ export * from "./mountinfo.ts";
 export * from "./namespaces.ts";
 export * from "./pagemap.ts";
 export * from "./personality.ts";
-export { errnoOf, readTaskLink, taskExists, taskPath, unlessGone } from "./read.ts";
+export {
+  errnoOf,
+  readTaskLink,
+  statTaskLink,
+  taskError,
+  taskExists,
+  taskPath,
+  unlessGone,
+} from "./read.ts";
 export * from "./smaps.ts";
 export * from "./stat.ts";
 export * from "./status.ts";

@@ -46,14 +46,16 @@ function who(pid: number, tid?: number): string {
 export function taskError(error: unknown, path: string, pid: number, tid?: number): StasisError {
   const errno = errnoOf(error);
   const details = { pid, errno, cause: error };
+  // Of one that is gone the kernel says ENOENT, ESRCH, EINVAL, or where it is a link EACCES: then
+  // proc_fd_access_allowed() of fs/proc/base.c has found no task.
+  if (!taskExists(pid, tid)) {
+    return new StasisError("no-such-task", `there is no ${who(pid, tid)}`, details);
+  }
   if (errno === "EACCES" || errno === "EPERM") {
     return new StasisError("no-privilege", `${path} may not be read (${errno})`, {
       ...details,
       hint: "run as root, or as the owner of the process with CAP_SYS_PTRACE",
     });
-  }
-  if ((errno === "ENOENT" || errno === "ESRCH") && !taskExists(pid, tid)) {
-    return new StasisError("no-such-task", `there is no ${who(pid, tid)}`, details);
   }
   if (errno === "ENOENT") {
     return new StasisError("kernel-too-old", `this kernel has no ${path}`, details);
@@ -83,7 +85,7 @@ function persist<T>(read: () => T, pid: number, tid?: number): T {
       return read();
     } catch (error) {
       const errno = errnoOf(error);
-      const seems = errno === "ENOENT" || errno === "ESRCH";
+      const seems = errno === "ENOENT" || errno === "ESRCH" || errno === "EACCES";
       if (!seems || tries >= TRIES || !taskExists(pid, tid)) throw error;
     }
   }
@@ -134,6 +136,26 @@ export function readTaskLink(pid: number, file: string, tid?: number): string | 
     const errno = errnoOf(error);
     if ((errno === "ENOENT" || errno === "ESRCH") && taskExists(pid, tid)) return undefined;
     throw taskError(error, path, pid, tid);
+  }
+}
+
+/**
+ * What stat(2) says of the file behind a link of a task (`fd/5`, `exe`, `map_files/...`), given as a whole path.
+ *
+ * @throws StasisError `no-such-task` where the task or the link is gone, and as {@link taskError}.
+ */
+export function statTaskLink(path: string): Deno.FileInfo {
+  const pid = Number(/^\/proc\/(\d+)\//.exec(path)?.[1]);
+  try {
+    return persist(() => Deno.statSync(path), pid);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" || !taskExists(pid)) throw taskError(error, path, pid);
+    // Closed or unmapped meanwhile, or a zombie by now.
+    throw new StasisError("no-such-task", `${path} is gone`, {
+      pid,
+      errno: "ENOENT",
+      cause: error,
+    });
   }
 }
 

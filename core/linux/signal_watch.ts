@@ -1,0 +1,98 @@
+/**
+ * Signals to this process that synchronous code can see. JavaScript's own listeners run between two turns of the
+ * event loop, and a checkpoint is mostly one turn; so the signal's handler is extended by one that counts
+ * (`x86_64/count_code.ts`), and whoever works for long looks at the count.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { errnoName, isErrno } from "./errno.ts";
+import { addressOf, syscall } from "./libc_ffi.ts";
+import { kernelSigaction, SIGSET_SIZE } from "./sigaction.ts";
+import { countCode } from "./x86_64/count_code.ts";
+import { mapOwnCode } from "./x86_64/own_code.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+/** How often each signal has come, by number. Handlers write to it for as long as this process lives. */
+const counts = new Int32Array(65);
+const countsAddress = addressOf(new Uint8Array(counts.buffer));
+/** The signals whose handlers count. */
+const counting = new Set<number>();
+
+/** SIG_DFL and SIG_IGN are no handlers. */
+const SIG_IGN = 1n;
+
+/** Listens to signals, and sees them in synchronous code as well. */
+export class SignalWatch implements Disposable {
+  readonly #listening: DisposableStack;
+  readonly #seen = new Map<number, number>();
+  readonly #onSignal: (signal: number) => void;
+
+  /**
+   * @param signals by name, with their numbers; while this exists they do nothing else
+   * @param onSignal is told the number of a signal that has come, once for those that came since it was told last
+   * @throws {StasisError} `syscall`
+   */
+  constructor(
+    signals: Readonly<Partial<Record<Deno.Signal, number>>>,
+    onSignal: (signal: number) => void,
+  ) {
+    this.#onSignal = onSignal;
+    using listening = new DisposableStack();
+    const look = () => this.look();
+    for (const [key, signal] of Object.entries(signals)) {
+      const name = key as Deno.Signal;
+      // First Deno's handler, which wakes its event loop, then the one that counts and goes on with it.
+      Deno.addSignalListener(name, look);
+      listening.defer(() => Deno.removeSignalListener(name, look));
+      if (!counting.has(signal)) count(signal);
+      this.#seen.set(signal, Atomics.load(counts, signal));
+    }
+    this.#listening = listening.move();
+  }
+
+  /** Tells of signals that have come. Costs nothing to speak of. */
+  look(): void {
+    for (const [signal, seen] of this.#seen) {
+      const now = Atomics.load(counts, signal);
+      if (now === seen) continue;
+      this.#seen.set(signal, now);
+      this.#onSignal(signal);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#listening.dispose();
+  }
+}
+
+function count(signal: number): void {
+  const bytes = new Uint8Array(kernelSigaction.size);
+  must(syscall(SYSCALLS.rt_sigaction, signal, 0, bytes, SIGSET_SIZE));
+  const action = kernelSigaction.read(bytes);
+  if (action.handler <= SIG_IGN) {
+    throw new StasisError(
+      "internal",
+      `Deno has no handler for signal ${signal} that it listens to`,
+    );
+  }
+  const counter = countsAddress + BigInt(signal * Int32Array.BYTES_PER_ELEMENT);
+  const handler = mapOwnCode("count", countCode(counter, action.handler));
+  must(
+    syscall(
+      SYSCALLS.rt_sigaction,
+      signal,
+      kernelSigaction.make({ ...action, handler }),
+      0,
+      SIGSET_SIZE,
+    ),
+  );
+  counting.add(signal);
+}
+
+function must(result: bigint): void {
+  if (!isErrno(result)) return;
+  throw new StasisError("syscall", "the handler of a signal cannot be set", {
+    errno: errnoName(-result),
+  });
+}
