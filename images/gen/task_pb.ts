@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file task.proto.
  */
 export const file_task: GenFile = /*@__PURE__*/
-  fileDesc("Cgp0YXNrLnByb3RvIjgKFnRhc2tfc3BlY3VsYXRpb25fZW50cnkSDQoFd2hpY2gYASACKA0SDwoHY29udHJvbBgCIAIoDSKIAQoQdGFza19zY2hlZF9lbnRyeRIOCgZwb2xpY3kYASACKA0SDQoFZmxhZ3MYAiACKAQSDwoHcnVudGltZRgDIAEoBBIQCghkZWFkbGluZRgEIAEoBBIOCgZwZXJpb2QYBSABKAQSEAoIdXRpbF9taW4YBiABKA0SEAoIdXRpbF9tYXgYByABKA0i8AEKEHRhc2tfZXh0cmFfZW50cnkSCwoDcGlkGAEgAigNEgsKA3RpZBgCIAIoDRIMCgRjb21tGAMgASgMEgwKBGNwdXMYBCADKA0SEwoLdGltZXJfc2xhY2sYBSABKAQSEwoLaW9fcHJpb3JpdHkYBiABKA0SIAoFc2NoZWQYByABKAsyES50YXNrX3NjaGVkX2VudHJ5EiwKC3NwZWN1bGF0aW9uGAggAygLMhcudGFza19zcGVjdWxhdGlvbl9lbnRyeRITCgtwZXJzb25hbGl0eRgJIAEoDRIXCg9jb3JlZHVtcF9maWx0ZXIYCiABKA0");
+  fileDesc("Cgp0YXNrLnByb3RvIjgKFnRhc2tfc3BlY3VsYXRpb25fZW50cnkSDQoFd2hpY2gYASACKA0SDwoHY29udHJvbBgCIAIoDSKIAQoQdGFza19zY2hlZF9lbnRyeRIOCgZwb2xpY3kYASACKA0SDQoFZmxhZ3MYAiACKAQSDwoHcnVudGltZRgDIAEoBBIQCghkZWFkbGluZRgEIAEoBBIOCgZwZXJpb2QYBSABKAQSEAoIdXRpbF9taW4YBiABKA0SEAoIdXRpbF9tYXgYByABKA0ikgMKEHRhc2tfZXh0cmFfZW50cnkSCwoDcGlkGAEgAigNEgsKA3RpZBgCIAIoDRIMCgRjb21tGAMgASgMEgwKBGNwdXMYBCADKA0SEwoLdGltZXJfc2xhY2sYBSABKAQSEwoLaW9fcHJpb3JpdHkYBiABKA0SIAoFc2NoZWQYByABKAsyES50YXNrX3NjaGVkX2VudHJ5EiwKC3NwZWN1bGF0aW9uGAggAygLMhcudGFza19zcGVjdWxhdGlvbl9lbnRyeRITCgtwZXJzb25hbGl0eRgJIAEoDRISCgp0c2NfZmF1bHRzGAsgASgIEhQKDGNwdWlkX2ZhdWx0cxgMIAEoCBIQCghtY2Vfa2lsbBgNIAEoDRIWCg5yZXFrZXlfa2V5cmluZxgOIAEoDRIXCg9jb3JlZHVtcF9maWx0ZXIYCiABKA0SGAoQZnV0ZXhfaGFzaF9zbG90cxgPIAEoDRIWCg5hdXRvZ3JvdXBfbmljZRgQIAEoERIaChJ4c3RhdGVfcGVybWlzc2lvbnMYESABKAQ");
 
 /**
  * A setting of prctl(PR_SET_SPECULATION_CTRL).
@@ -65,7 +65,8 @@ export type task_sched_entry = Message<"task_sched_entry"> & {
   flags: bigint;
 
   /**
-   * CPU time that SCHED_DEADLINE grants in each period, in nanoseconds.
+   * CPU time that SCHED_DEADLINE grants in each period, in nanoseconds; of a normal thread the slice that it
+   * asked for (from Linux 6.12 on).
    *
    * @generated from field: optional uint64 runtime = 3;
    */
@@ -177,11 +178,61 @@ export type task_extra_entry = Message<"task_extra_entry"> & {
   personality: number;
 
   /**
+   * The time stamp counter faults (PR_SET_TSC).
+   *
+   * @generated from field: optional bool tsc_faults = 11;
+   */
+  tscFaults: boolean;
+
+  /**
+   * The CPUID instruction faults (ARCH_SET_CPUID).
+   *
+   * @generated from field: optional bool cpuid_faults = 12;
+   */
+  cpuidFaults: boolean;
+
+  /**
+   * PR_MCE_KILL_LATE 0 or _EARLY 1: when it is told of an error in its memory (PR_MCE_KILL).
+   *
+   * @generated from field: optional uint32 mce_kill = 13;
+   */
+  mceKill: number;
+
+  /**
+   * KEY_REQKEY_DEFL_*: the keyring for keys that the kernel asks for (KEYCTL_SET_REQKEY_KEYRING of keyctl(2)).
+   *
+   * @generated from field: optional uint32 reqkey_keyring = 14;
+   */
+  reqkeyKeyring: number;
+
+  /**
    * MMF_DUMP_*: what goes into a core dump (/proc/PID/coredump_filter).
    *
    * @generated from field: optional uint32 coredump_filter = 10;
    */
   coredumpFilter: number;
+
+  /**
+   * Slots of its futex hash that it asked for, 0 for the kernel's common one (PR_FUTEX_HASH, from Linux 6.16 on).
+   *
+   * @generated from field: optional uint32 futex_hash_slots = 15;
+   */
+  futexHashSlots: number;
+
+  /**
+   * The nice value of its session among sessions (/proc/PID/autogroup); of a session's leader.
+   *
+   * @generated from field: optional sint32 autogroup_nice = 16;
+   */
+  autogroupNice: number;
+
+  /**
+   * XFEATURE_MASK_*: extended state of the processor that it may use and that is not granted to everybody
+   * (ARCH_REQ_XCOMP_PERM).
+   *
+   * @generated from field: optional uint64 xstate_permissions = 17;
+   */
+  xstatePermissions: bigint;
 };
 
 /**

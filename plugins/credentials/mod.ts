@@ -15,7 +15,8 @@
  * it would kill what was just restored.
  * A `dumpable` of 2 (as fs.suid_dumpable gives it) cannot be set by prctl(2) and becomes 0, the stricter one.
  *
- * A security module's label (SELinux, AppArmor) other than the tool's own is refused.
+ * A security module's label (SELinux, AppArmor) other than the tool's own is refused, and so are keyrings of a
+ * thread or process.
  *
  * @module
  */
@@ -41,6 +42,7 @@ import {
   type ThreadPlanner,
 } from "../../core/plugin.ts";
 import { type Call, SyscallProgram } from "../../core/remote/program.ts";
+import { askForKeyrings } from "./keyrings.ts";
 import { credentialProblem, type OwnCredentials, planCredentials } from "./plan.ts";
 
 /** prctl(2), from `include/uapi/linux/prctl.h`. */
@@ -115,7 +117,9 @@ function collectThread(
   const securebits = program.call("prctl", PR.GET_SECUREBITS, 0, 0, 0, 0);
   const signal = program.output(4, "pdeath_sig");
   program.call("prctl", PR.GET_PDEATHSIG, signal, 0, 0, 0);
+  const keyrings = askForKeyrings(thread, program);
   return (reply) => {
+    keyrings(reply);
     threadCore.creds = encodeCredentials(status, Number(reply.result(securebits)));
     const pdeathSig = reply.output(signal)[0] as number;
     if (pdeathSig !== 0) threadCore.pdeathSig = pdeathSig;

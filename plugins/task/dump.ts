@@ -9,6 +9,7 @@ import { FS } from "../../images/kinds/files.ts";
 import { findFile } from "../../core/checkpoint/file_location.ts";
 import { StasisError } from "../../base/errors.ts";
 import {
+  readAutogroupNice,
   readCoredumpFilter,
   readLimits,
   readLoginuid,
@@ -29,8 +30,17 @@ import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
 import { encodeLimits } from "./limits.ts";
 import { PR, SPECULATIONS, speculationToSave } from "./prctl.ts";
-import { encodeSched, encodeSchedExtra, isDefaultIoPriority, schedAttr } from "./sched.ts";
+import {
+  encodeSched,
+  encodeSchedExtra,
+  isDefaultIoPriority,
+  readUsualSlice,
+  schedAttr,
+} from "./sched.ts";
+import { hasPrivateHash } from "./futex_hash.ts";
+import { askProcess, askThread } from "./settings.ts";
 import { surveyTasks } from "./survey.ts";
+import { Unsaved } from "./unsaved.ts";
 
 /** personality(2): only tell. */
 const PERSONALITY_QUERY = 0xffffffffn;
@@ -47,6 +57,9 @@ type ExtraFields = Omit<Extra, "pid" | "tid" | "$typeName" | "$unknown">;
 /** The hooks of one checkpoint. */
 export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   const affinity = readAffinityDefaults();
+  const usualSlice = readUsualSlice();
+  const surroundings = { hasPrivateHash: hasPrivateHash(), cpus: affinity.online.length };
+  const unsaved = new Unsaved(session);
   const extras: Extra[] = [];
   const personalities = new Map<number, number>();
 
@@ -56,13 +69,17 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     const subreaper = program.output(4, "child_subreaper");
     program.call("prctl", PR.GET_CHILD_SUBREAPER, subreaper, 0, 0, 0);
     const barriers = program.try("membarrier", MEMBARRIER_GET_REGISTRATIONS, 0, 0);
+    const settings = askProcess(program, task.threads.length, surroundings);
+    const reports = unsaved.askForReports(task, program);
     return (reply) => {
+      reports(reply);
       tc.childSubreaper = reply.output(subreaper)[0] !== 0;
       // Kernels before 6.3 cannot tell.
       const registered = Number(reply.result(barriers));
       if (registered > 0) tc.membarrierRegistrationMask = registered;
       const filter = readCoredumpFilter(task.pid);
       addExtra(task.leader, {
+        ...settings(reply),
         coredumpFilter: filter === DEFAULTS.coredumpFilter ? undefined : filter,
       });
     };
@@ -84,6 +101,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       which,
       value: program.try("prctl", PR.GET_SPECULATION_CTRL, which, 0, 0, 0),
     }));
+    const settings = askThread(program);
     return (reply) => {
       const comm = decodeName(reply.output(name));
       const attr = schedAttr.read(reply.output(attributes));
@@ -99,9 +117,10 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       const timerSlack = reply.result(slack);
       const cpus = cpusOf(reply.output(mask).subarray(0, Number(reply.result(maskSize))));
       addExtra(thread, {
+        ...settings(reply),
         comm: comm.bytes,
         personality: personality === personalities.get(task.pid) ? undefined : personality,
-        sched: encodeSchedExtra(attr),
+        sched: encodeSchedExtra(attr, usualSlice),
         cpus: isDefaultAffinity(cpus, affinity) ? undefined : cpus,
         // Real-time threads have none (0).
         timerSlack: timerSlack === DEFAULTS.timerSlack || timerSlack === 0n
@@ -136,6 +155,9 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     tc.rlimits = encodeLimits(readLimits(task.pid));
     tc.oomScoreAdj = readOomScoreAdj(task.pid);
     tc.loginuid = readLoginuid(task.pid);
+    if (task.proc.stat.session === task.pid) {
+      addExtra(task.leader, { autogroupNice: readAutogroupNice(task.pid) || undefined });
+    }
     session.writer.write(FS, task.pid, {
       cwdId: directory(task.pid, "cwd"),
       rootId: directory(task.pid, "root"),
@@ -155,11 +177,15 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   }
 
   return {
-    survey: (tree) => surveyTasks(tree, session.options),
+    survey(tree) {
+      surveyTasks(tree, session.options);
+      if (tree.frozen) unsaved.look(tree);
+    },
     collectTask,
     collectThread,
     dumpTask,
-    dumpTree() {
+    dumpTree(tree) {
+      unsaved.note(tree);
       if (extras.length === 0) return;
       session.requirePlugin();
       session.writer.writeList(TASK_EXTRA, null, extras);

@@ -7,11 +7,12 @@
  * | name of each thread | injected prctl(PR_GET_NAME) | `tc.comm`, `thread_core.comm` | prctl(PR_SET_NAME) |
  * | personality | injected personality(2) | `tc.personality` | personality(2), after the memory, since READ_IMPLIES_EXEC changes what mmap(2) does |
  * | scheduling policy, priority, nice | injected sched_getattr(2), getpriority(2) | `thread_core.sched_*` | sched_setattr(2) |
- * | deadlines, utilisation clamps | the same | `task.img` | the same |
+ * | deadlines, utilisation clamps, slices | the same | `task.img` | the same |
  * | CPU affinity, timer slack, I/O priority, speculation controls | injected calls | `task.img` | calls of each thread |
  * | resource limits | /proc/PID/limits | `tc.rlimits` | prlimit(2) |
  * | OOM score adjustment, login uid | /proc/PID | `tc.oom_score_adj`, `tc.loginuid` | written to /proc/self |
- * | core dump filter | /proc/PID | `task.img` | /proc/self |
+ * | core dump filter, nice value of a session | /proc/PID | `task.img` | /proc/self |
+ * | faulting instructions, errors in memory, keys, futex hash, AMX | injected calls, see `settings.ts` | `task.img` | the same calls |
  * | child subreaper, membarrier(2) registrations | injected calls | `tc` | the same calls |
  * | working directory, root, umask | /proc/PID | `fs-PID.img` | fchdir(2), chroot(2), umask(2) |
  *
@@ -21,8 +22,9 @@
  * A restored task inherits the tool's values of all of these, so each is set even if it is the default. Root
  * and limits come in the close stage: until then paths are the tool's, and nobody runs out of descriptors.
  *
- * Refused: other namespaces than the tool's, and directories that have no path any more. Control groups are
- * not saved, as by CRIU without `--manage-cgroups`: a restored task is in the tool's.
+ * Refused: other namespaces than the tool's, directories that have no path any more, tagged pointers, tracers,
+ * children with another signal than SIGCHLD. Control groups are not saved, as by CRIU without `--manage-cgroups`: a
+ * restored task is in the tool's. Of that and of more the user is told, see `unsaved.ts`.
  *
  * @module
  */

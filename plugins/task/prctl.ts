@@ -8,13 +8,25 @@
 export const PR = {
   SET_NAME: 15,
   GET_NAME: 16,
+  GET_TSC: 25,
+  SET_TSC: 26,
   SET_TIMERSLACK: 29,
   GET_TIMERSLACK: 30,
+  MCE_KILL: 33,
+  MCE_KILL_GET: 34,
   SET_CHILD_SUBREAPER: 36,
   GET_CHILD_SUBREAPER: 37,
   GET_SPECULATION_CTRL: 52,
   SET_SPECULATION_CTRL: 53,
+  SCHED_CORE: 62,
+  FUTEX_HASH: 78,
 } as const;
+
+/** PR_SET_TSC: the counter may be read, or reading it is a SIGSEGV. */
+export const TSC = { ENABLE: 1, SIGSEGV: 2 } as const;
+
+/** PR_MCE_KILL_SET, the argument of {@link PR.MCE_KILL} before a policy; and the policy of whoever set none. */
+export const MCE_KILL_SET = 1, MCE_KILL_DEFAULT = 2;
 
 /** Speculation that can be controlled: PR_SPEC_STORE_BYPASS, _INDIRECT_BRANCH, _L1D_FLUSH. */
 export const SPECULATIONS = [0, 1, 2] as const;

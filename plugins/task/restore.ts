@@ -28,6 +28,7 @@ import { TASK_EXTRA } from "./image.ts";
 import { decodeLimit, limitsOutOfReach } from "./limits.ts";
 import { PR } from "./prctl.ts";
 import { decodeSched } from "./sched.ts";
+import { planProcessSettings, planThreadSettings, readInherited } from "./settings.ts";
 
 const AT_FDCWD = -100;
 const O_WRONLY = 1, O_PATH = 0o10000000, O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
@@ -49,6 +50,7 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     loginuid: readLoginuid(Deno.pid),
     coredumpFilter: readCoredumpFilter(Deno.pid),
     limits: readLimits(Deno.pid),
+    settings: readInherited(),
     mayRaise: (readStatus(Deno.pid).caps.effective & CAP_SYS_RESOURCE) !== 0n,
   };
 
@@ -74,6 +76,10 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
         writeProc(program, "coredump_filter", `0x${filter.toString(16)}`);
       }
     }
+    if (task.memoryOwner === task.pid) planProcessSettings(program, extra);
+    // A session begins at 0. That of a root which leads none is the tool's own, and stays as it is.
+    const autogroupNice = present(extra, "autogroupNice");
+    if (autogroupNice !== undefined) planAutogroup(program, autogroupNice);
     if (task.fsOwner === task.pid) planDirectories(task);
     planLimits(task);
   }
@@ -146,6 +152,7 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     for (const { which, control } of extra?.speculation ?? []) {
       program.call("prctl", PR.SET_SPECULATION_CTRL, which, control, 0, 0);
     }
+    planThreadSettings(program, extra, own.settings);
     // sched_setattr(2) takes the nice value of normal threads only; real-time ones keep one for later.
     program.call("setpriority", PRIO_PROCESS, 0, threadCore?.schedNice ?? 0);
     const attributes = decodeSched(threadCore, extra?.sched);
@@ -162,6 +169,15 @@ function refuseLimits(task: TaskPlanner, beyond: readonly { readonly name: strin
     `task ${task.pid} had higher limits than this process may give: ${names}`,
     { pid: task.pid, hint: "raise the hard limits of this process first (ulimit -H)" },
   );
+}
+
+/** It changes how much CPU time the session gets: a kernel without CONFIG_SCHED_AUTOGROUP restores the rest. */
+function planAutogroup(program: SyscallProgram, nice: number): void {
+  const flags = O_WRONLY | O_CLOEXEC;
+  const fd = program.try("openat", AT_FDCWD, "/proc/self/autogroup", flags, 0);
+  const text = encoder.encode(String(nice));
+  program.try("write", fd, text, text.byteLength);
+  program.try("close", fd);
 }
 
 /** Writes one of the task's own files in /proc. The tool's root is still the task's. */

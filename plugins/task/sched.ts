@@ -7,9 +7,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { thread_core_entry } from "../../images/gen/thread_pb.ts";
 import type { task_sched_entry, task_sched_entrySchema } from "../../images/gen/task_pb.ts";
+import { isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 
-/** `struct sched_attr`, as Linux 5.3 and later have it. */
+/** `struct sched_attr`, as Linux 5.3 and later have it; `runtime` is the slice of a normal thread from 6.12 on. */
 export const schedAttr = defineStruct("sched_attr", 56, {
   size: [0, "u32"],
   policy: [4, "u32"],
@@ -50,14 +53,46 @@ export function encodeSched({ policy, flags, priority }: Attributes, nice: numbe
   };
 }
 
-/** What CRIU's fields cannot say; undefined where they say it all. */
+/**
+ * What CRIU's fields cannot say; undefined where they say it all.
+ *
+ * @param usualSlice the slice in nanoseconds that normal threads have which never asked for one; 0n where the
+ *   kernel tells none (before 6.12)
+ */
 export function encodeSchedExtra(
   attributes: Attributes,
+  usualSlice: bigint,
 ): MessageInitShape<typeof task_sched_entrySchema> | undefined {
   const { policy, flags, runtime, deadline, period, utilMin, utilMax } = attributes;
-  const clamped = utilMin !== 0 || (utilMax !== 0 && utilMax !== CAPACITY_SCALE);
   if (policy === SCHED.DEADLINE) return { policy, flags, runtime, deadline, period };
-  return clamped ? { policy, flags: flags | FLAG_UTIL_CLAMP, utilMin, utilMax } : undefined;
+  const clamped = utilMin !== 0 || (utilMax !== 0 && utilMax !== CAPACITY_SCALE);
+  const sliced = isNormal(policy) && runtime !== 0n && runtime !== usualSlice;
+  if (!clamped && !sliced) return undefined;
+  return {
+    policy,
+    flags: clamped ? flags | FLAG_UTIL_CLAMP : flags,
+    ...(clamped ? { utilMin, utilMax } : {}),
+    ...(sliced ? { runtime } : {}),
+  };
+}
+
+/** Whether sched_setattr(2) takes a slice for a policy (fair_policy() of `kernel/sched/sched.h`). */
+function isNormal(policy: number): boolean {
+  return policy === SCHED.NORMAL || policy === SCHED.BATCH;
+}
+
+/**
+ * The slice of normal threads that never asked for one, in nanoseconds: that of the first process of this pid
+ * namespace, which hardly ever does, or else of this one. 0n where the kernel tells none.
+ */
+export function readUsualSlice(): bigint {
+  for (const pid of [1, 0]) {
+    const bytes = new Uint8Array(schedAttr.size);
+    if (isErrno(syscall(SYSCALLS.sched_getattr, pid, bytes, bytes.byteLength, 0))) continue;
+    const { policy, runtime } = schedAttr.read(bytes);
+    if (isNormal(policy)) return runtime;
+  }
+  return 0n;
 }
 
 /** What sched_setattr(2) is to be told. An image without the fields means a normal thread, as for CRIU. */

@@ -11,9 +11,12 @@ import {
   schedAttr,
 } from "./sched.ts";
 
+/** In nanoseconds. */
+const USUAL_SLICE = 1_400_000n;
+
 function roundTrip(fields: Parameters<typeof schedAttr.make>[0], nice = 0) {
   const attributes = schedAttr.read(schedAttr.make(fields));
-  const extra = encodeSchedExtra(attributes);
+  const extra = encodeSchedExtra(attributes, USUAL_SLICE);
   const core = create(thread_core_entrySchema, {
     futexRla: 0n,
     futexRlaLen: 0,
@@ -50,6 +53,19 @@ Deno.test("encodeSchedExtra() has deadlines and clamps, which CRIU's image canno
   const clamped = roundTrip({ utilMin: 100, utilMax: 512 });
   equal(clamped.attributes.utilMax, 512);
   equal(clamped.attributes.flags & 0x60n, 0x60n);
+});
+
+Deno.test("encodeSchedExtra() has a slice that a normal thread asked for, and not the usual one", () => {
+  equal(roundTrip({ runtime: USUAL_SLICE }).extra, undefined);
+  equal(roundTrip({ policy: SCHED.IDLE, runtime: 5_000_000n }).extra, undefined);
+  const { extra, attributes } = roundTrip({
+    policy: SCHED.BATCH,
+    runtime: 5_000_000n,
+    utilMax: 1024,
+  }, 3);
+  equal(attributes.runtime, 5_000_000n);
+  equal(attributes.nice, 3);
+  deepEqual(extra, { policy: SCHED.BATCH, flags: 0n, runtime: 5_000_000n });
 });
 
 Deno.test("decodeSched() of an image without the fields is a normal thread", () => {

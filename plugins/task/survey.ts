@@ -13,7 +13,9 @@ import {
   parseNamespaceLink,
   readNamespaces,
   readTaskLink,
+  type TaskStatus,
 } from "../../core/linux/procfs/mod.ts";
+import { SIG, signalName } from "../../core/linux/signals.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
 
 /** Names of namespaces for people. */
@@ -29,6 +31,9 @@ const WHAT: Readonly<Record<string, string>> = {
   user: "user",
   uts: "host name",
 };
+
+/** An untag mask that takes nothing away. */
+const ALL_BITS = 0xffff_ffff_ffff_ffffn;
 
 /** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE (`include/linux/sched.h`): what prctl(PR_SET_IO_FLUSHER) sets. */
 const PF_IO_FLUSHER = 0x00080000 | 0x00100000;
@@ -55,7 +60,7 @@ function threadNamespaces(pid: number, tid: number): Namespaces {
 
 /** The survey of this plugin. */
 export function surveyTasks(
-  { tasks, problem, frozen }: SurveyContext,
+  { tasks, root, problem, frozen }: SurveyContext,
   options: OperationOptions,
 ): void {
   const own = readNamespaces(Deno.pid);
@@ -87,6 +92,16 @@ export function surveyTasks(
       }
       surveyPath(pid, "cwd", "working directory", problem, options);
       surveyPath(pid, "root", "root directory", problem, options);
+      surveyTags(task.status, pid, problem);
+      if (task !== root && task.stat.exitSignal !== SIG.CHLD) {
+        problem({
+          pid,
+          what: `its end is told to its parent by ${
+            describeSignal(task.stat.exitSignal)
+          } instead of SIGCHLD`,
+          hint: "such children (of clone(2) with another signal) cannot be saved yet",
+        });
+      }
       if ((task.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER) {
         problem({ pid, what: "it is an I/O flusher (PR_SET_IO_FLUSHER), which cannot be saved" });
       }
@@ -95,6 +110,24 @@ export function surveyTasks(
       if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
     }
   }
+}
+
+/** Addresses with tags in them (linear address masking of Intel's processors) would be wrong without. */
+function surveyTags(
+  { untagMask }: TaskStatus,
+  pid: number,
+  problem: SurveyContext["problem"],
+): void {
+  if (untagMask === undefined || untagMask === ALL_BITS) return;
+  problem({
+    pid,
+    what: "its pointers may have tags (ARCH_ENABLE_TAGGED_ADDR), which cannot be saved yet",
+    hint: "start it without linear address masking",
+  });
+}
+
+function describeSignal(signal: number): string {
+  return signal === 0 ? "no signal" : signalName(signal);
 }
 
 /** Threads are restored with one working directory and one descriptor table, as clone(2) of a libc makes them. */

@@ -75,6 +75,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   tables_shared: [["24"]],
   task_attrs: [[]],
   task_chroot: [[]],
+  task_settings: [[]],
   threads_many: [["100"]],
   timer_itimer: [["long"], ["ticking"]],
   timer_posix: [[]],

@@ -8,7 +8,7 @@ import { readLimits, readStatus } from "../../core/linux/procfs/mod.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
-for (const name of ["task_attrs", "task_chroot"]) {
+for (const name of ["task_attrs", "task_chroot", "task_settings"]) {
   for (const args of VARIANTS[name] ?? []) {
     const title = variantName(name, args);
     Deno.test(`${title}: it is what it was after a restore`, (t) => bringsBack(t, name, { args }));
@@ -84,6 +84,13 @@ const ATTRIBUTES: readonly {
     setUp: "echo 1234 >/proc/$$/loginuid",
     look: proc("loginuid"),
     own: false,
+  },
+  {
+    name: "nice value of a session (autogroup)",
+    needs: "/proc/self/autogroup",
+    setUp: "echo -5 >/proc/$$/autogroup",
+    look: (pid) => / nice (.*)/.exec(proc("autogroup")(pid))?.[1],
+    own: true,
   },
   {
     name: "limits, directory and umask",

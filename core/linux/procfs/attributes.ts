@@ -1,6 +1,7 @@
 /**
  * The files of `/proc/PID` with one number each that restore writes back. Source: proc_pid_oom_score_adj(5),
- * proc_pid_loginuid(5), proc_pid_timerslack_ns(5), proc_pid_coredump_filter(5); kernel fs/proc/base.c.
+ * proc_pid_loginuid(5), proc_pid_timerslack_ns(5), proc_pid_coredump_filter(5), proc_pid_autogroup(5); kernel
+ * fs/proc/base.c, kernel/sched/autogroup.c.
  *
  * @module
  */
@@ -45,6 +46,17 @@ export function readTimerSlack(tid: number): bigint {
 export function readCoredumpFilter(pid: number): number | undefined {
   const text = ifSupported(() => readTaskText(pid, "coredump_filter"));
   return text === undefined || text === "" ? undefined : Number.parseInt(text, 16);
+}
+
+/**
+ * The nice value of a task's session among all sessions, -20 to 19 (`autogroup`); 0 on a kernel without
+ * CONFIG_SCHED_AUTOGROUP, and where the task is in no such group.
+ *
+ * @throws StasisError `no-such-task`
+ */
+export function readAutogroupNice(pid: number): number {
+  const text = ifSupported(() => readTaskText(pid, "autogroup")) ?? "";
+  return Number(/ nice (-?\d+)$/.exec(text.trimEnd())?.[1] ?? 0);
 }
 
 function ifSupported(read: () => string): string | undefined {

@@ -32,6 +32,7 @@ export {
   taskPath,
   unlessGone,
 } from "./read.ts";
+export * from "./semaphores.ts";
 export * from "./smaps.ts";
 export * from "./stat.ts";
 export * from "./status.ts";

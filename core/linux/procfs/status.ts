@@ -76,6 +76,8 @@ export interface TaskStatus {
   readonly memory?: StatusMemory;
   /** `CoreDumping`: the process is writing a core file. */
   readonly coreDumping: boolean;
+  /** `untag_mask` (6.4 and later): the bits of an address that count; undefined where there is no memory. */
+  readonly untagMask?: bigint;
   /** `THP_enabled`: false after prctl(PR_SET_THP_DISABLE); undefined where there is no memory. */
   readonly thpEnabled?: boolean;
   /** `Threads`: how many the process has. */
@@ -158,6 +160,7 @@ export function parseStatus(text: string): TaskStatus {
     kthread: flag("Kthread"),
     memory: lines.has("VmSize") ? parseMemory(get) : undefined,
     coreDumping: flag("CoreDumping") ?? false,
+    untagMask: lines.has("untag_mask") ? BigInt(get("untag_mask").trim()) : undefined,
     thpEnabled: flag("THP_enabled"),
     threads: number("Threads"),
     sigQueued: Number(queued),

@@ -99,6 +99,7 @@ Deno.test("parseStatus() reads every line of a traced thread", () => {
       swap: 16384,
     },
     coreDumping: false,
+    untagMask: 0xffff_ffff_ffff_ffffn,
     thpEnabled: true,
     threads: 2,
     sigQueued: 1,

@@ -1,0 +1,200 @@
+/**
+ * What a restored program will not have, and how a user is told: each is a note of the checkpoint.
+ *
+ * @module
+ */
+import { isErrno } from "../../core/linux/errno.ts";
+import { addressOf, prctl, syscall } from "../../core/linux/libc_ffi.ts";
+import {
+  type CgroupMembership,
+  readAutogroupNice,
+  readCgroup,
+  readChildren,
+  readSemaphores,
+} from "../../core/linux/procfs/mod.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { StasisError } from "../../base/errors.ts";
+import type {
+  CheckpointSession,
+  Collected,
+  FrozenTask,
+  FrozenTree,
+  SurveyContext,
+} from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import { SIG } from "../../core/linux/signals.ts";
+import { PR } from "./prctl.ts";
+
+const P_ALL = 0, P_PID = 1;
+/** Options of waitid(2): look, and leave the report where it is. */
+const PEEK = 1 | 0x0100_0000; // WNOHANG | WNOWAIT
+const WSTOPPED = 2, WEXITED = 4, WCONTINUED = 8, WALL = 0x4000_0000;
+const ECHILD = -10n;
+/** semctl(2): which process last changed a semaphore. */
+const GETPID = 11;
+/** prctl(PR_SCHED_CORE): asks for the cookie, of one thread. */
+const PR_SCHED_CORE_GET = 0, PIDTYPE_PID = 0;
+/** In a wait status: a core was dumped (`WCOREFLAG`). */
+const CORE_DUMPED = 0x80;
+
+/** Finds what is not saved, and tells of it. One for each checkpoint. */
+export class Unsaved {
+  readonly #session: CheckpointSession;
+  /** The live children of each task, as the last survey saw them. */
+  #children = new Map<number, number[]>();
+
+  constructor(session: CheckpointSession) {
+    this.#session = session;
+  }
+
+  /** Takes note of who has which children. */
+  look({ tasks }: SurveyContext): void {
+    this.#children = new Map();
+    for (const { pid, stat: { ppid } } of tasks) {
+      const siblings = this.#children.get(ppid);
+      if (siblings === undefined) this.#children.set(ppid, [pid]);
+      else siblings.push(pid);
+    }
+  }
+
+  /**
+   * Adds calls that ask a task for reports of its children which it has not taken: that one goes on again after a
+   * stop is told once, and nothing makes a child tell it again.
+   *
+   * @throws {StasisError} `unsupported`, by what is returned, of a task that traces others
+   */
+  askForReports(task: FrozenTask, program: SyscallProgram): Collected {
+    const children = this.#children.get(task.pid) ?? [];
+    const asked = children.map((child) => {
+      const info = program.output(128);
+      program.try("waitid", P_PID, child, info, WCONTINUED | PEEK, 0);
+      return { child, info };
+    });
+    // Whoever has no children and yet something to wait for is a tracer. Its tracees in the tree were refused.
+    const any = children.length > 0
+      ? undefined
+      : program.try("waitid", P_ALL, 0, 0, WEXITED | WSTOPPED | WALL | PEEK, 0);
+    return (reply) => {
+      const waits = any !== undefined && reply.result(any) !== ECHILD;
+      // For zombies, nearly always.
+      if (waits && readChildren(task.pid).length === 0) throw refuseTracer(task.pid);
+      for (const { child, info } of asked) {
+        const signal = new DataView(reply.output(info).slice().buffer).getInt32(0, true);
+        if (signal === 0) continue;
+        this.#session.note(
+          `task ${child} was let go on, and its parent has not been told (WCONTINUED): it will not be`,
+        );
+      }
+    };
+  }
+
+  /** Tells of the rest. */
+  note(tree: FrozenTree): void {
+    const { note } = this.#session;
+    const own = describeCgroups(readCgroup(Deno.pid));
+    const groups = tree.tasks.map(({ pid }) => ({ pid, groups: describeCgroups(readCgroup(pid)) }));
+    for (const text of cgroupNotes(groups, own)) note(text);
+    for (const text of this.#cookies(tree)) note(text);
+    for (const text of this.#sessions(tree)) note(text);
+    for (const text of this.#semaphores(tree)) note(text);
+    for (const { pid, stat } of tree.zombies) {
+      if ((stat.exitCode & 0x7f) !== 0 && (stat.exitCode & CORE_DUMPED) !== 0) {
+        note(`task ${pid} has ended with a core dump: its parent will be told of the signal alone`);
+      }
+      if (stat.exitSignal !== SIG.CHLD) {
+        note(`task ${pid} has ended, and its end will be told by SIGCHLD`);
+      }
+    }
+  }
+
+  #cookies({ tasks }: FrozenTree): string[] {
+    const cookie = (tid: number): bigint | undefined => {
+      const word = new BigUint64Array(1);
+      const address = addressOf(word);
+      const get = BigInt(PR_SCHED_CORE_GET);
+      const result = prctl(PR.SCHED_CORE, get, BigInt(tid), BigInt(PIDTYPE_PID), address);
+      return result < 0 ? undefined : word[0];
+    };
+    const own = cookie(0);
+    // A kernel without core scheduling, or a machine without hyper-threads.
+    if (own === undefined) return [];
+    return tasks.flatMap(({ threads }) => threads).flatMap(({ tid }) => {
+      const other = cookie(tid);
+      if (other === undefined || other === own) return [];
+      return [
+        `thread ${tid} shares cores with others than this tool (PR_SCHED_CORE), which is lost`,
+      ];
+    });
+  }
+
+  #sessions({ tasks }: FrozenTree): string[] {
+    const pids = new Set(tasks.map(({ pid }) => pid));
+    const outside = new Map<number, number>();
+    for (const { pid, proc } of tasks) {
+      const { session } = proc.stat;
+      if (!pids.has(session) && !outside.has(session)) outside.set(session, readAutogroupNice(pid));
+    }
+    return [...outside].flatMap(([session, nice]) =>
+      nice === 0 ? [] : [
+        `session ${session} has the nice value ${nice} (autogroup), which a restored one has not`,
+      ]
+    );
+  }
+
+  #semaphores({ tasks }: FrozenTree): string[] {
+    const pids = new Set(tasks.map(({ pid }) => pid));
+    const notes: string[] = [];
+    for (const { id, size } of readSemaphores()) {
+      for (let index = 0; index < size; index++) {
+        const result = syscall(SYSCALLS.semctl, id, index, GETPID, 0);
+        // Removed meanwhile, or not ours to look at.
+        if (isErrno(result)) break;
+        if (!pids.has(Number(result))) continue;
+        notes.push(
+          `task ${result} uses the System V semaphores ${id}: what it holds of them with SEM_UNDO is given back ` +
+            "when it is killed, and not taken again",
+        );
+        break;
+      }
+    }
+    return notes;
+  }
+}
+
+function refuseTracer(pid: number): StasisError {
+  return new StasisError(
+    "unsupported",
+    `task ${pid} traces another one outside of the tree (ptrace), which cannot be saved`,
+    { pid, hint: "have it detach first: it is a debugger or the like" },
+  );
+}
+
+/** The control groups of a task, one text each: `/user.slice`, `/jobs/7 (memory)`. */
+export function describeCgroups(memberships: readonly CgroupMembership[]): string[] {
+  return memberships.map(({ controllers, path }) =>
+    controllers.length === 0 ? path : `${path} (${controllers.join(",")})`
+  );
+}
+
+/**
+ * Says who is in other control groups than the tool: one sentence for all that are in the same ones.
+ *
+ * @param own the tool's, as {@link describeCgroups} says them
+ */
+export function cgroupNotes(
+  tasks: readonly { readonly pid: number; readonly groups: readonly string[] }[],
+  own: readonly string[],
+): string[] {
+  const members = new Map<string, number[]>();
+  for (const { pid, groups } of tasks) {
+    const other = groups.filter((group) => !own.includes(group)).join(", ");
+    if (other === "") continue;
+    const pids = members.get(other);
+    if (pids === undefined) members.set(other, [pid]);
+    else pids.push(pid);
+  }
+  return [...members].map(([groups, [pid, ...more]]) => {
+    const who = more.length === 0 ? `task ${pid} is` : `task ${pid} and ${more.length} more are`;
+    return `${who} in the control group ${groups}, and will be in that of whoever restores`;
+  });
+}

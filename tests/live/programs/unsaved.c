@@ -1,0 +1,136 @@
+/*
+ * Has something that is not saved, and says at the end whether all of it is still as it was.
+ *
+ * Usage: unsaved continued|semaphores|core|clone|keys
+ *        unsaved tracer PID    traces somebody outside of the tree
+ */
+#include "../../subjects/subject.h"
+
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/wait.h>
+
+/* A child that was stopped and goes on, which its parent has not been told. */
+static void continued(void)
+{
+	siginfo_t info;
+	pid_t pid = fork_child();
+
+	if (pid == 0) {
+		wait_for_term();
+		child_finish();
+	}
+	kill(pid, SIGSTOP);
+	if (waitid(P_PID, pid, &info, WSTOPPED))
+		die("WSTOPPED");
+	kill(pid, SIGCONT);
+	if (waitid(P_PID, pid, &info, WCONTINUED | WNOWAIT))
+		die("WCONTINUED");
+	fact("child", "%d", pid);
+	ready();
+	wait_for_term();
+	info.si_pid = 0;
+	check(waitid(P_PID, pid, &info, WCONTINUED | WNOHANG) == 0 && info.si_pid == pid, "the report waits",
+	      "errno %d", errno);
+	end_child("the child", pid);
+}
+
+/* A semaphore that is taken, and given back by the kernel when this process ends. */
+static void semaphores(void)
+{
+	int id = semget(IPC_PRIVATE, 3, 0600);
+	struct sembuf give = { 1, 1, 0 }, take = { 1, -1, SEM_UNDO };
+
+	if (id < 0)
+		unsupported("semget: errno %d", errno);
+	if (semop(id, &give, 1) || semop(id, &take, 1))
+		die("semop");
+	fact("id", "%d", id);
+	ready();
+	wait_for_term();
+	check_equal("it is taken still", semctl(id, 1, GETVAL), 0);
+	semctl(id, 0, IPC_RMID);
+}
+
+static void core(void)
+{
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	siginfo_t info;
+	pid_t pid = fork_child();
+
+	if (pid == 0) {
+		setrlimit(RLIMIT_CORE, &all);
+		abort();
+	}
+	if (waitid(P_PID, pid, &info, WEXITED | WNOWAIT))
+		die("waitid");
+	if (info.si_code != CLD_DUMPED)
+		unsupported("no core files are written here");
+	fact("child", "%d", pid);
+	ready();
+	wait_for_term();
+	waitid(P_PID, pid, &info, WEXITED);
+	check_equal("it has dumped core", info.si_code, CLD_DUMPED);
+}
+
+/* A child whose end is told by another signal. */
+static void cloned(void)
+{
+	signal(SIGUSR1, SIG_IGN);
+	pid_t pid = syscall(SYS_clone, SIGUSR1, 0, 0, 0, 0);
+
+	if (pid == 0) {
+		wait_for_term();
+		_exit(0);
+	}
+	fact("child", "%d", pid);
+	ready();
+	wait_for_term();
+	kill(pid, SIGTERM);
+	check(waitpid(pid, NULL, __WCLONE) == pid, "the child", "errno %d", errno);
+}
+
+static void keys(void)
+{
+	long key = syscall(SYS_add_key, "user", "a key of a test", "secret", 6, -1 /* KEY_SPEC_THREAD_KEYRING */);
+
+	if (key < 0)
+		unsupported("add_key: errno %d", errno);
+	ready();
+	wait_for_term();
+	check(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, NULL, 0) == 6, "the key", "errno %d", errno);
+}
+
+static void tracer(pid_t pid)
+{
+	if (ptrace(PTRACE_SEIZE, pid, 0, 0))
+		die("PTRACE_SEIZE of %d", pid);
+	ready();
+	wait_for_term();
+	check(ptrace(PTRACE_INTERRUPT, pid, 0, 0) == 0, "it is traced still", "errno %d", errno);
+	waitpid(pid, NULL, __WALL);
+	ptrace(PTRACE_DETACH, pid, 0, 0);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = arg(argc, argv, 1, "");
+
+	subject_init();
+	if (!strcmp(what, "continued"))
+		continued();
+	else if (!strcmp(what, "semaphores"))
+		semaphores();
+	else if (!strcmp(what, "core"))
+		core();
+	else if (!strcmp(what, "clone"))
+		cloned();
+	else if (!strcmp(what, "keys"))
+		keys();
+	else if (!strcmp(what, "tracer"))
+		tracer(atoi(arg(argc, argv, 2, "0")));
+	else
+		die("what is %s?", what);
+	finish();
+}

@@ -1,0 +1,133 @@
+/**
+ * What is not saved is said: in a note where a program would hardly notice, by a refusal where it would. Either way
+ * a program that runs on has all of it still.
+ */
+
+import { equal, match } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { checkpoint, StasisError } from "../../mod.ts";
+import { buildProgram } from "../harness/build.ts";
+import { skip } from "../harness/skip.ts";
+import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
+import { Subject } from "../harness/subject.ts";
+import { ImageHome, problemsOf, settled, startSleeper } from "./round_trip.ts";
+
+async function start(...args: string[]): Promise<Subject> {
+  const source = fileURLToPath(new URL("programs/unsaved.c", import.meta.url));
+  return await Subject.run(await buildProgram(source), { args });
+}
+
+/** Checkpoints a program that runs on. @returns what the user was told */
+async function notesOf(pid: number): Promise<string[]> {
+  using images = new ImageHome();
+  const notes: string[] = [];
+  const before = await settled(pid);
+  await checkpoint(pid, {
+    directory: images.directory,
+    leaveRunning: true,
+    onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+  });
+  equal(diffSnapshots(before, takeSnapshot(pid)).join("\n"), "");
+  return notes;
+}
+
+for (
+  const [what, says] of [
+    ["continued", /^task \d+ was let go on, and its parent has not been told \(WCONTINUED\)/],
+    ["semaphores", /^task \d+ uses the System V semaphores \d+: .* SEM_UNDO is given back/],
+    ["core", /^task \d+ has ended with a core dump: its parent will be told of the signal alone/],
+  ] as const
+) {
+  Deno.test(`${what}: the user is told that it is lost, and the program has it still`, async (t) => {
+    await using subject = await start(what);
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    const notes = await notesOf(subject.pid);
+    equal(notes.length, 1, notes.join("\n"));
+    match(notes[0]!, says);
+    await subject.expectPass();
+  });
+}
+
+Deno.test("a control group that is not the tool's is named", async (t) => {
+  const root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].find(isCgroup2);
+  if (root === undefined) return skip(t, "no cgroup2 file system is mounted");
+  const group = `${root}/stasis-test-${crypto.randomUUID()}`;
+  try {
+    Deno.mkdirSync(group);
+  } catch (error) {
+    return skip(t, `no control group can be made here: ${(error as Error).message}`);
+  }
+  try {
+    await using subject = await startSleeper("true");
+    equal((await notesOf(subject.pid)).join("\n"), "");
+    Deno.writeTextFileSync(`${group}/cgroup.procs`, String(subject.pid));
+    const [note, ...more] = await notesOf(subject.pid);
+    equal(more.join("\n"), "");
+    const name = group.slice(root.length);
+    equal(note?.includes(`task ${subject.pid} is in the control group `), true, note);
+    equal(note?.includes(name), true, note);
+  } finally {
+    await removeGroup(group);
+  }
+});
+
+function isCgroup2(path: string): boolean {
+  try {
+    return Deno.statSync(`${path}/cgroup.procs`).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** A group can be removed when the last of its processes was reaped. */
+async function removeGroup(path: string): Promise<void> {
+  for (let attempt = 0;; attempt++) {
+    try {
+      return Deno.removeSync(path);
+    } catch (error) {
+      if (attempt === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+Deno.test("a child whose end is told by another signal is refused, and left alone", async () => {
+  await using subject = await start("clone");
+  const problems = await problemsOf(subject.pid);
+  equal(problems.length, 1);
+  equal(problems[0]?.pid, Number(subject.fact("child")));
+  match(problems[0]?.what ?? "", /its end is told to its parent by SIGUSR1 instead of SIGCHLD/);
+  await subject.expectPass();
+});
+
+/** What a checkpoint says that is refused when the target stands still already. */
+async function refusalOf(pid: number): Promise<StasisError> {
+  using images = new ImageHome();
+  const before = await settled(pid);
+  try {
+    await checkpoint(pid, images);
+  } catch (error) {
+    if (!(error instanceof StasisError)) throw error;
+    equal(error.code, "unsupported");
+    equal(diffSnapshots(before, takeSnapshot(pid)).join("\n"), "");
+    return error;
+  }
+  throw new Error(`task ${pid} was checkpointed`);
+}
+
+Deno.test("a process that traces another one outside of the tree is refused, and left alone", async () => {
+  await using traced = await startSleeper("true");
+  await using subject = await start("tracer", String(traced.pid));
+  match(
+    (await refusalOf(subject.pid)).message,
+    /traces another one outside of the tree \(ptrace\)/,
+  );
+  await subject.expectPass();
+});
+
+Deno.test("a thread with a keyring of its own is refused, and left alone", async (t) => {
+  await using subject = await start("keys");
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  match((await refusalOf(subject.pid)).message, /has a keyring of its own/);
+  await subject.expectPass();
+});
