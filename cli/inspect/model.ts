@@ -15,6 +15,9 @@ import { FDINFO, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
+import { uniqueById } from "../../images/unique.ts";
+import { validFiles } from "../../images/validate_files.ts";
+import { validateTree } from "../../images/validate_tree.ts";
 import { describeFile } from "./file.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
@@ -119,20 +122,25 @@ export function hex(address: bigint): string {
  */
 export function inspectImages(images: ImageDirectory): InspectedImages {
   const inventory = images.read(INVENTORY, null);
-  const files = new Map<number, file_entry>();
-  if (images.has(FILES, null)) {
-    for (const file of images.readList(FILES, null)) files.set(file.id, file);
-  }
-  const suds = new Map<number, sud_entry>();
-  if (images.has(SUD, null)) {
-    for (const sud of images.readList(SUD, null)) suds.set(sud.tid, sud);
-  }
+  const files = validFiles(
+    images.has(FILES, null) ? images.readList(FILES, null) : [],
+    images.pathOf(FILES, null),
+  );
+  const suds = uniqueById(
+    images.has(SUD, null) ? images.readList(SUD, null) : [],
+    ({ tid }) => tid,
+    images.pathOf(SUD, null),
+    "thread",
+  );
   const filters = new FilterInspector(images);
   const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
-  const tasks = images.readList(PSTREE, null).map((entry): TaskInfo => {
+  const isDead = (pid: number) => images.read(CORE, pid).tc?.taskState === TASK_DEAD;
+  const entries = images.readList(PSTREE, null);
+  validateTree(entries, isDead, images.pathOf(PSTREE, null));
+  const tasks = entries.map((entry): TaskInfo => {
     const { pid, ppid, pgid, sid } = entry;
     const core = images.read(CORE, pid);
-    const isZombie = core.tc?.taskState === TASK_DEAD;
+    const isZombie = isDead(pid);
     const ids = images.has(IDS, pid) ? images.read(IDS, pid) : core.ids;
     const tids = isZombie ? [] : [pid, ...entry.threads.filter((tid) => tid !== pid)];
     const cores = tids.map((tid) => tid === pid ? core : images.read(CORE, tid));

@@ -47,11 +47,18 @@ export function describeImages(images: InspectedImages, options: TextOptions): s
   return lines;
 }
 
+/** Below so many columns of a drawn tree nothing moves to the right any more. */
+const WIDEST_LEAD = 120;
+
 /** The process tree, drawn as `pstree` does. */
 function tree(tasks: readonly TaskInfo[]): string[] {
-  const known = new Set(tasks.map(({ pid }) => pid));
+  const children = Map.groupBy(tasks, ({ ppid }) => ppid);
   const rows: string[][] = [];
-  const visit = (task: TaskInfo, lead: string, branch: string, below: string) => {
+  /** What is still to be drawn, the next at the end: a tree may be deeper than the stack of calls. */
+  const [root] = tasks;
+  const open = root === undefined ? [] : [{ task: root, lead: "", branch: "", below: "" }];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { task, lead, branch, below } = next;
     const sud = task.threads.filter((thread) => thread.sud !== null).length;
     rows.push([
       `${lead}${branch}${task.pid} ${task.comm}`,
@@ -60,13 +67,15 @@ function tree(tasks: readonly TaskInfo[]): string[] {
       sud === 0 ? "" : `SUD on in ${sud}`,
       task.state === "zombie" ? "" : formatBytes(task.savedBytes),
     ]);
-    const children = tasks.filter(({ ppid }) => ppid === task.pid);
-    children.forEach((child, index) => {
-      const last = index === children.length - 1;
-      visit(child, lead + below, last ? "└─ " : "├─ ", last ? "   " : "│  ");
-    });
-  };
-  for (const task of tasks) if (!known.has(task.ppid)) visit(task, "", "", "");
+    const deeper = lead.length < WIDEST_LEAD ? lead + below : lead;
+    const [last, ...others] = (children.get(task.pid) ?? []).toReversed();
+    if (last !== undefined) {
+      open.push({ task: last, lead: deeper, branch: "└─ ", below: "   " });
+    }
+    for (const child of others) {
+      open.push({ task: child, lead: deeper, branch: "├─ ", below: "│  " });
+    }
+  }
   return table(rows, ["left", "left", "right", "left", "right"]);
 }
 

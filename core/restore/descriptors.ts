@@ -15,6 +15,7 @@ import type { DescriptorPlanner, Plugin } from "../plugin.ts";
 import type { CallResult } from "../remote/program.ts";
 import { commonPart, planAsync, planOwner } from "./owner.ts";
 import type { PlannedTask, RestorePlan } from "./plan.ts";
+import { validateDescriptors } from "../../images/validate_files.ts";
 
 const O_CLOEXEC = 0o2000000;
 const FD_CLOEXEC = 1;
@@ -35,6 +36,7 @@ interface Description {
 export function readDescriptors(images: ImageDirectory, pid: number): readonly fdinfo_entry[] {
   const id = images.has(IDS, pid) ? images.read(IDS, pid).filesId : pid;
   const table = images.has(FDINFO, id) ? images.readList(FDINFO, id) : [];
+  validateDescriptors(table, images.pathOf(FDINFO, id));
   return [...table].sort((a, b) => a.fd - b.fd);
 }
 

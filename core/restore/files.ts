@@ -9,6 +9,7 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { RestoredFiles, TreePlanner } from "../plugin.ts";
 import { Ghosts } from "./ghosts.ts";
+import { validFiles } from "../../images/validate_files.ts";
 
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
@@ -26,7 +27,7 @@ export function restoredFiles(
   planGhosts(tree: TreePlanner): void;
 } {
   const entries = images.has(FILES, null) ? images.readList(FILES, null) : [];
-  const all = new Map(entries.map((entry) => [entry.id, entry]));
+  const all = validFiles(entries, images.pathOf(FILES, null));
   const ghosts = new Ghosts(images);
   const get = (id: number): file_entry => {
     const entry = all.get(id);

@@ -16,6 +16,7 @@ import { decodeGhostChunks } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { joinMicroseconds } from "../../images/time.ts";
+import { uniqueById } from "../../images/unique.ts";
 import { StasisError } from "../../base/errors.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { defineStruct } from "../linux/struct.ts";
@@ -62,7 +63,9 @@ interface Handle {
 export function ghostIds(images: ImageDirectory): ReadonlyMap<number, number> {
   const ids = new Map<number, number>();
   if (!images.has(REMAP_FPATH, null)) return ids;
-  for (const { origId, remapId, remapType } of images.readList(REMAP_FPATH, null)) {
+  const remaps = images.readList(REMAP_FPATH, null);
+  uniqueById(remaps, ({ origId }) => origId, images.pathOf(REMAP_FPATH, null), "file");
+  for (const { origId, remapId, remapType } of remaps) {
     if (remapType === remap_type.GHOST) ids.set(origId, remapId);
   }
   return ids;

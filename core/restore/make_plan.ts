@@ -38,6 +38,7 @@ import {
 import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
 import { mappingPlanner } from "./mappings.ts";
+import { validateTree } from "../../images/validate_tree.ts";
 
 /** What planning needs. */
 export interface PlanRequest {
@@ -66,6 +67,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
   const { tasks, cores } = readTree(images, cancellation);
+  const files = restoredFiles(images, options.remap ?? {});
   const machine = readMachine();
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
     if (plugin.restore === undefined) return [];
@@ -95,16 +97,17 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
 
   listener({ kind: "phase", phase: "plan" });
   return planAll(
-    { images, machine, options, hooked, tasks, live, cores, births, owners },
+    { images, machine, options, files, hooked, tasks, live, cores, births, owners },
     cancellation,
   );
 }
 
 function planAll(
-  { images, machine, options, hooked, tasks, live, cores, births, owners }: {
+  { images, machine, options, files, hooked, tasks, live, cores, births, owners }: {
     images: ImageDirectory;
     machine: Machine;
     options: OperationOptions;
+    files: ReturnType<typeof restoredFiles>;
     hooked: readonly Hooked<RestoreHooks>[];
     tasks: readonly pstree_entry[];
     live: readonly pstree_entry[];
@@ -123,7 +126,6 @@ function planAll(
   const last = machine.vdso.at(-1);
   const vdsoSize = last === undefined ? 0n : last.offset + pageAlign(last.size);
   const hole = findHole(occupied, SCRATCH_ROOM + vdsoSize);
-  const files = restoredFiles(images, options.remap ?? {});
   const plan = new RestorePlan({
     images,
     machine,
@@ -229,19 +231,9 @@ function checkInventory(images: ImageDirectory, plugins: readonly Plugin[]): voi
 
 /** Reads the tree and the core image of every thread. */
 function readTree(images: ImageDirectory, cancellation: Cancellation) {
-  const bad = (what: string): StasisError =>
-    new StasisError("bad-image", `${images.path}/pstree.img ${what}`);
   const tasks = images.readList(PSTREE, null);
-  const [root] = tasks;
-  if (root === undefined) throw bad("has no task");
   const cores = new Map<number, core_entry>();
-  const known = new Set<number>();
   for (const entry of tasks) {
-    if (entry.pid === 0 || known.has(entry.pid)) throw bad(`has pid ${entry.pid} twice, or as 0`);
-    if (entry !== root && !known.has(entry.ppid)) {
-      throw bad(`has task ${entry.pid} before its parent ${entry.ppid}`);
-    }
-    known.add(entry.pid);
     for (const tid of threadsOf(entry)) {
       cancellation.check();
       const core = images.read(CORE, tid);
@@ -262,6 +254,7 @@ function readTree(images: ImageDirectory, cancellation: Cancellation) {
       if (isDead(cores, entry.pid)) break;
     }
   }
+  validateTree(tasks, (pid) => isDead(cores, pid), images.pathOf(PSTREE, null));
   return { tasks, cores };
 }
 

@@ -7,15 +7,23 @@
 import type { OperationOptions } from "../../core/plugin.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { external_entry } from "../../images/gen/external_pb.ts";
-import type { tty_info_entry } from "../../images/gen/terminals_pb.ts";
 import { EXTERNAL } from "../../images/kinds/external.ts";
 import { FDINFO, TTY_INFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
+import { uniqueById } from "../../images/unique.ts";
+
+/** Each is asked for once for every file. */
+const known = new WeakMap<ImageDirectory, ReadonlyMap<number, external_entry>>();
 
 /** The entries of `external.img` by the id of the open file description. */
 export function externalEntries(images: ImageDirectory): ReadonlyMap<number, external_entry> {
-  if (!images.has(EXTERNAL, null)) return new Map();
-  return new Map(images.readList(EXTERNAL, null).map((entry) => [entry.id, entry]));
+  let byId = known.get(images);
+  if (byId === undefined) {
+    const entries = images.has(EXTERNAL, null) ? images.readList(EXTERNAL, null) : [];
+    byId = uniqueById(entries, ({ id }) => id, images.pathOf(EXTERNAL, null), "file");
+    known.set(images, byId);
+  }
+  return byId;
 }
 
 /**
@@ -70,8 +78,11 @@ export function wantedFiles(
   numbers: ReadonlyMap<number, readonly number[]>,
 ): Wanted[] {
   const entries = externalEntries(images);
-  const ttys = new Map<number, tty_info_entry>(
-    images.has(TTY_INFO, null) ? images.readList(TTY_INFO, null).map((tty) => [tty.id, tty]) : [],
+  const ttys = uniqueById(
+    images.has(TTY_INFO, null) ? images.readList(TTY_INFO, null) : [],
+    ({ id }) => id,
+    images.pathOf(TTY_INFO, null),
+    "terminal",
   );
   return files.map((file) => {
     const entry = entries.get(file.id);

@@ -17,6 +17,7 @@
  */
 import { INVENTORY } from "../../images/kinds/core.ts";
 import { SUD } from "../../images/kinds/sud.ts";
+import { uniqueById } from "../../images/unique.ts";
 import type { CheckpointHooks, Feature, Plugin, RestoreHooks } from "../../core/plugin.ts";
 import { definePlugin } from "../../core/plugin.ts";
 import { chooseBackend, hasInclusiveMode } from "./choose_backend.ts";
@@ -88,6 +89,7 @@ export const sud: Plugin = definePlugin({
 
   restore({ images }): RestoreHooks {
     const entries = images.has(SUD, null) ? images.readList(SUD, null) : [];
+    uniqueById(entries, ({ tid }) => tid, images.pathOf(SUD, null), "thread");
     const configs = new Map(
       entries.map(({ tid, mode, selector, offset, len }): [number, SudConfig] => [
         tid,

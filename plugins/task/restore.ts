@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { task_extra_entry } from "../../images/gen/task_pb.ts";
 import { present } from "../../images/present.ts";
 import { FS } from "../../images/kinds/files.ts";
+import { uniqueById } from "../../images/unique.ts";
 import { StasisError } from "../../base/errors.ts";
 import {
   NO_LOGINUID,
@@ -41,10 +41,13 @@ const encoder = new TextEncoder();
 
 /** The hooks of one restore. */
 export function restoreTasks(session: RestoreSession): RestoreHooks {
-  const extras = new Map<number, task_extra_entry>();
-  if (session.images.has(TASK_EXTRA, null)) {
-    for (const entry of session.images.readList(TASK_EXTRA, null)) extras.set(entry.tid, entry);
-  }
+  const { images } = session;
+  const extras = uniqueById(
+    images.has(TASK_EXTRA, null) ? images.readList(TASK_EXTRA, null) : [],
+    ({ tid }) => tid,
+    images.pathOf(TASK_EXTRA, null),
+    "thread",
+  );
   const own = {
     oomScoreAdj: readOomScoreAdj(Deno.pid),
     loginuid: readLoginuid(Deno.pid),

@@ -5,10 +5,11 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
-import type { unix_extra_entry, unix_sk_entry } from "../../images/gen/sockets_pb.ts";
+import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";
 import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
+import { uniqueById } from "../../images/unique.ts";
 import type { Message, SavedSocket } from "./group.ts";
 import { isUnknown } from "./queue.ts";
 
@@ -40,10 +41,13 @@ export function loadSockets(
       queues.set(idFor, queue);
     }
   }
-  const extras = new Map<number, unix_extra_entry>();
-  if (images.has(UNIX_EXTRA, null)) {
-    for (const extra of images.readList(UNIX_EXTRA, null)) extras.set(extra.id, extra);
-  }
+  const extras = uniqueById(
+    images.has(UNIX_EXTRA, null) ? images.readList(UNIX_EXTRA, null) : [],
+    ({ id }) => id,
+    images.pathOf(UNIX_EXTRA, null),
+    "socket",
+  );
+  uniqueById(files, ({ usk }) => usk?.ino ?? 0, images.pathOf(FILES, null), "socket inode");
   return files.map(({ id, usk }) => {
     const extra = extras.get(id);
     const queue = (queues.get(id) ?? []).map(({ bytes }, index): Message => {
