@@ -92,7 +92,7 @@ export class Ghosts {
       const { file, stretches } = readGhost(this.#images, id);
       const ghost = { id, file, stretches, users: entries.map(([user]) => entryOf(user)) };
       for (const { id: user } of ghost.users) {
-        if (tree.files.pathOf(user).startsWith("/")) continue;
+        if (isFullPath(tree.files.pathOf(user))) continue;
         const { path } = this.#images;
         throw new StasisError("bad-image", `the deleted file ${user} of ${path} had no full path`);
       }
@@ -192,6 +192,12 @@ export class Ghosts {
       }
     }
   }
+}
+
+/** Whether a path is as the kernel tells it: from the root, and with neither `.` nor `..` on the way. */
+function isFullPath(path: string): boolean {
+  return path.startsWith("/") &&
+    path.slice(1).split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
 function word(value: bigint): Uint8Array {

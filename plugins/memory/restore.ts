@@ -7,12 +7,13 @@ import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../
 import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { MEMFD_INODE, MM, PAGEMAP, PAGES } from "../../images/kinds/memory.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
+import { uniqueById } from "../../images/unique.ts";
 import { memfdPlanner } from "./memfd.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { planMemory, type TaskMemory } from "./plan_task.ts";
 import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";
 import { type SavedRun, savedRuns } from "./saved_pages.ts";
-import { checkMappings, checkPagesFile } from "./validate.ts";
+import { checkMappings, checkPagesFile, checkRuns } from "./validate.ts";
 import { isVdsoCode, isVdsoPart, ownVdso, vdsoDifference, vdsoParts } from "./vdso.ts";
 
 const O_RDONLY = 0;
@@ -38,7 +39,11 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
     load(context) {
       let vdso: Uint8Array | undefined;
       if (images.has(MEMFD_INODE, null)) {
-        for (const entry of images.readList(MEMFD_INODE, null)) {
+        const inodes = images.readList(MEMFD_INODE, null);
+        const path = images.pathOf(MEMFD_INODE, null);
+        uniqueById(inodes, ({ inodeId }) => inodeId, path, "inode");
+        uniqueById(inodes, ({ shmid }) => shmid, path, "shared memory");
+        for (const entry of inodes) {
           if ((entry.hugetlbFlag ?? 0) !== 0) {
             context.problem({ what: `memfd "${entry.name}" is of reserved huge pages (hugetlb)` });
           }
@@ -97,6 +102,7 @@ function load({ images }: RestoreSession, pid: number): Loaded {
   if (images.has(PAGEMAP, pid)) {
     const pagemap = images.readPagemap(PAGEMAP, pid);
     runs = savedRuns(pagemap, images.pathOf(PAGEMAP, pid));
+    checkRuns(mm, runs, images.pathOf(PAGEMAP, pid));
     if (runs.length > 0) pagesPath = images.pathOf(PAGES, pagemap.pagesId);
     if (pagesPath !== undefined) checkPagesFile(pagesPath, runs);
   }

@@ -5,9 +5,10 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../../core/linux/address.ts";
+import { MAP } from "../../core/linux/mman.ts";
 import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import { VMA_AREA_GUARD, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
-import type { mm_entry } from "../../images/gen/memory_pb.ts";
+import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import type { SavedRun } from "./saved_pages.ts";
 
 /**
@@ -33,6 +34,43 @@ export function checkMappings(mm: Pick<mm_entry, "vmas">, file: string): void {
   }
 }
 
+/** The bits of mmap(2)'s flags that say what kind of mapping it is (MAP_TYPE of `include/uapi/linux/mman.h`). */
+const MAP_TYPE = 0x0f;
+
+/**
+ * Checks that all saved pages are of private mappings. What is written to others goes into files that the plan
+ * does not show, and what is written where nothing is mapped into the memory of the tool.
+ *
+ * @param mm mappings that {@link checkMappings} has seen
+ * @param runs ascending
+ * @param file the pagemap's path, for errors
+ * @throws {StasisError} `bad-image`
+ */
+export function checkRuns(
+  mm: Pick<mm_entry, "vmas">,
+  runs: readonly SavedRun[],
+  file: string,
+): void {
+  const vmas = mm.vmas.filter(({ status }) =>
+    (status & (VMA_AREA_GUARD | VMA_AREA_VSYSCALL)) === 0
+  );
+  let index = 0;
+  for (const { start, size } of runs) {
+    for (let at = start; at < start + size;) {
+      while (index < vmas.length && (vmas[index] as vma_entry).end <= at) index++;
+      const vma = vmas[index];
+      const type = (vma?.flags ?? 0) & MAP_TYPE;
+      if (vma === undefined || vma.start > at || type === 0 || (type & MAP.SHARED) !== 0) {
+        const where = `at 0x${at.toString(16)}`;
+        throw new StasisError("bad-image", `${file} has pages ${where}, where nothing private is`, {
+          hint: "the image was changed or written by something else: make the checkpoint again",
+        });
+      }
+      at = vma.end;
+    }
+  }
+}
+
 /**
  * Checks that a pages file has all the pages that a pagemap says.
  *
@@ -45,8 +83,11 @@ export function checkPagesFile(path: string, runs: readonly SavedRun[]): void {
   const needed = last.offset + last.size;
   let size: bigint;
   try {
-    size = BigInt(Deno.statSync(path).size);
+    const info = Deno.statSync(path);
+    if (!info.isFile) throw new StasisError("bad-image", `${path} is not a file`);
+    size = BigInt(info.size);
   } catch (cause) {
+    if (cause instanceof StasisError) throw cause;
     const errno = errnoOf(cause);
     throw new StasisError("bad-image", `${path} cannot be read: ${errno ?? String(cause)}`, {
       errno,

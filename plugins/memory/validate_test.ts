@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { doesNotThrow, throws } from "@std/assert";
 import { VMA_AREA_GUARD, VMA_AREA_REGULAR, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
 import { mm_entrySchema } from "../../images/gen/memory_pb.ts";
-import { checkMappings, checkPagesFile } from "./validate.ts";
+import { checkMappings, checkPagesFile, checkRuns } from "./validate.ts";
 
 const vma = (start: bigint, end: bigint, status: number = VMA_AREA_REGULAR) => ({
   start,
@@ -58,5 +58,35 @@ Deno.test("checkPagesFile() refuses a file that is cut or missing", () => {
     throws(() => checkPagesFile(`${path}.none`, run(1n)), { code: "bad-image" });
   } finally {
     Deno.removeSync(path);
+  }
+});
+
+Deno.test("checkRuns() takes pages of private mappings, also where a run crosses several", () => {
+  const run = (start: bigint, size: bigint) => ({ start, size, offset: 0n });
+  const task = mm(
+    vma(0x1000n, 0x3000n),
+    vma(0x3000n, 0x5000n),
+    vma(0x4000n, 0x5000n, VMA_AREA_GUARD),
+    vma(0x8000n, 0x9000n),
+  );
+  doesNotThrow(() => checkRuns(task, [run(0x1000n, 0x4000n), run(0x8000n, 0x1000n)], "x"));
+});
+
+Deno.test("checkRuns() refuses pages where nothing is mapped, and of shared mappings", () => {
+  const run = (start: bigint, size: bigint) => ({ start, size, offset: 0n });
+  const shared = { ...vma(0x3000n, 0x5000n), flags: 0x01 };
+  const task = mm(vma(0x1000n, 0x3000n), shared, vma(0x8000n, 0x9000n));
+  for (
+    const [wrong, at] of [
+      [run(0x0n, 0x1000n), "0x0"],
+      [run(0x2000n, 0x2000n), "0x3000"],
+      [run(0x7000n, 0x2000n), "0x7000"],
+      [run(0x8000n, 0x2000n), "0x9000"],
+    ] as const
+  ) {
+    throws(() => checkRuns(task, [wrong], "pagemap-7.img"), {
+      code: "bad-image",
+      message: `pagemap-7.img has pages at ${at}, where nothing private is`,
+    });
   }
 });

@@ -47,15 +47,28 @@ function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Findi
     return taken(live.find((one) => nameKey(one.name) === nameKey(name)));
   }
   const directory = present(entry, "nameDir");
-  const whole = path.startsWith("/") ? path : `${directory ?? ""}/${path}`;
-  const parent = whole.slice(0, whole.lastIndexOf("/")) || "/";
-  if (lookAt(parent)?.isDirectory !== true) {
+  if (!path.startsWith("/") && directory?.startsWith("/") !== true) {
     return {
-      what: `the directory ${parent} of socket ${nameText(name)} does not exist`,
-      hint: "make it again",
+      what: `the images do not say in which directory the name ${
+        nameText(name)
+      } of socket:[${entry.ino}] is`,
     };
   }
-  const found = lookAt(whole);
+  const whole = path.startsWith("/") ? path : `${directory ?? ""}/${path}`;
+  const parent = whole.slice(0, whole.lastIndexOf("/")) || "/";
+  let found: Deno.FileInfo | undefined;
+  try {
+    // It may be a symbolic link to one: /var/run is.
+    if (lookAt(parent, Deno.statSync)?.isDirectory !== true) {
+      return {
+        what: `the directory ${parent} of socket ${nameText(name)} does not exist`,
+        hint: "make it again",
+      };
+    }
+    found = lookAt(whole, Deno.lstatSync);
+  } catch (error) {
+    return { what: `${whole}, the name of socket:[${entry.ino}], cannot be looked at: ${error}` };
+  }
   if (found === undefined) return undefined;
   if (!found.isSocket) {
     return {
@@ -81,10 +94,12 @@ function isBoundTo(
   return file.dev === device || nameKey(name) === nameKey(by);
 }
 
-function lookAt(path: string): Deno.FileInfo | undefined {
+/** @throws what stands against looking, but for that nothing is there */
+function lookAt(path: string, look: (path: string) => Deno.FileInfo): Deno.FileInfo | undefined {
   try {
-    return Deno.lstatSync(path);
-  } catch {
-    return undefined;
+    return look(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }
