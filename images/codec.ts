@@ -84,17 +84,30 @@ export function encodeMessage(
       cause,
     });
   }
-  const text = findText(schema, message, (text) => !text.isWellFormed());
+  const text = findText(schema, message, (text) => !text.isWellFormed() || text.includes("\0"));
   if (text !== undefined) {
+    const why = text.includes("\0") ? "has a zero in it" : "is no Unicode text";
     throw new StasisError(
       "internal",
-      `A message for an image of kind ${name} is wrong: ${JSON.stringify(text)} is no Unicode text`,
+      `A message for an image of kind ${name} is wrong: ${JSON.stringify(text)} ${why}`,
     );
   }
   const frame = new Uint8Array(4 + bytes.length);
   new DataView(frame.buffer).setUint32(0, bytes.length, true);
   frame.set(bytes, 4);
   return frame;
+}
+
+/**
+ * A whole file with one message.
+ *
+ * @throws {StasisError} As {@link encodeEntry}.
+ */
+export function encodeFile<Schema extends DescMessage>(
+  kind: ImageKind<Schema>,
+  message: MessageInitShape<Schema>,
+): Uint8Array {
+  return concat([encodeHead(kind), encodeEntry(kind, message)]);
 }
 
 /**
@@ -252,6 +265,11 @@ export class FrameReader {
         start,
         `the ${missing.message} lacks its required field ${missing.field}`,
       );
+    }
+    const zero = findText(schema, message, (text) => text.includes("\0"));
+    if (zero !== undefined) {
+      // Every text is a name or a path, which ends at its first zero.
+      throw badImage(this.#file, start, `the ${schema.typeName} has text with a zero in it`);
     }
     const text = findText(schema, message, (text) => text.includes("\ufffd"));
     // U+FFFD may be what the file says: then the same bytes come out again.

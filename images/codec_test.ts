@@ -210,6 +210,17 @@ Deno.test("encodeImage() and decodeImage() refuse text that is not UTF-8", () =>
     code: "internal",
     message: 'A message for an image of kind EXTERNAL is wrong: "a\\udcff" is no Unicode text',
   });
+  throws(() => named("a\0b"), {
+    code: "internal",
+    message: 'A message for an image of kind EXTERNAL is wrong: "a\\u0000b" has a zero in it',
+  });
+  const cut = named("abc");
+  cut[cut.indexOf(0x62)] = 0;
+  refuses(
+    EXTERNAL,
+    cut,
+    "x.img is damaged at byte 12: the external_entry has text with a zero in it",
+  );
   const bytes = named("a\ufffdb");
   equal(decodeImage(EXTERNAL, bytes, "x.img").entries[0]!.message.name, "a\ufffdb");
   const latin = named("abc");

@@ -28,22 +28,33 @@ export class ImageDirectory {
   /** Where it is, absolute. */
   readonly path: string;
   readonly #names: ReadonlySet<string>;
+  readonly #unwritten: ReadonlyMap<string, Uint8Array>;
   readonly #decoded = new Map<string, DecodedImage>();
   readonly #pagemaps = new Map<string, Pagemap>();
 
-  private constructor(path: string, names: ReadonlySet<string>) {
+  private constructor(
+    path: string,
+    names: ReadonlySet<string>,
+    unwritten: ReadonlyMap<string, Uint8Array>,
+  ) {
     this.path = path;
     this.#names = names;
+    this.#unwritten = unwritten;
   }
 
   /**
    * Opens an image directory. Its files are listed now and read later.
    *
+   * @param unwritten files that are to be there and are not yet, or not as they will be: a checkpoint looks at its
+   * own images before they are complete
    * @throws {StasisError} `bad-image` where it is missing, not a directory or not an image directory.
    */
-  static open(path: string): ImageDirectory {
+  static open(
+    path: string,
+    unwritten: ReadonlyMap<string, Uint8Array> = new Map(),
+  ): ImageDirectory {
     const absolute = absolutePath(path);
-    const names = new Set<string>();
+    const names = new Set(unwritten.keys());
     try {
       for (const entry of Deno.readDirSync(absolute)) names.add(entry.name);
     } catch (cause) {
@@ -70,7 +81,7 @@ export class ImageDirectory {
         },
       );
     }
-    return new ImageDirectory(absolute, names);
+    return new ImageDirectory(absolute, names, unwritten);
   }
 
   /**
@@ -217,6 +228,8 @@ export class ImageDirectory {
   }
 
   #readFile(name: string): Uint8Array {
+    const unwritten = this.#unwritten.get(name);
+    if (unwritten !== undefined) return unwritten;
     const path = `${this.path}/${name}`;
     let info: Deno.FileInfo;
     try {

@@ -7,7 +7,13 @@
  * @module
  */
 
-export { type DecodedImage, decodeImage, encodeImage, type ImageEntry } from "./codec.ts";
+export {
+  type DecodedImage,
+  decodeImage,
+  encodeFile,
+  encodeImage,
+  type ImageEntry,
+} from "./codec.ts";
 export { ImageDirectory } from "./directory.ts";
 export {
   defineImageKind,

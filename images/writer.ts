@@ -187,13 +187,22 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Hands everything that was gathered to the kernel, so that the files can be read.
+   *
+   * @throws {StasisError} `io`
+   */
+  flushLists(): void {
+    this.#checkOpen();
+    for (const list of this.#lists.values()) flush(list);
+  }
+
+  /**
    * Puts what has been written so far on the disk, so that the commit has little left to do.
    *
    * @throws {StasisError} `io`
    */
   async flush(): Promise<void> {
-    this.#checkOpen();
-    for (const list of this.#lists.values()) flush(list);
+    this.flushLists();
     await this.#syncAll();
   }
 

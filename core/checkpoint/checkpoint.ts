@@ -29,6 +29,7 @@ import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
 import { findTree, survey, surveyRunning } from "./survey.ts";
 import type { Task } from "./task.ts";
+import { verifyRestorable } from "./verify_restorable.ts";
 
 /** For how long a tree may stand still before its memory is written, in milliseconds (as in CRIU). */
 const TIMEOUT = 10_000;
@@ -139,6 +140,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     cancellation.check();
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
     if (isToEnd) await writer.flush();
+    const verify = (last: ReturnType<typeof inventory>): Promise<void> =>
+      verifyRestorable({ ...request, tree, writer, inventory: last });
+    if (isToEnd) await verify(inventory(tree, required));
     dumpLast(tree, session, hooked);
     const last = inventory(tree, required);
 
@@ -150,6 +154,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       frozenMs = performance.now() - frozenAt;
     }
     await enter({ kind: "phase", phase: "commit" });
+    if (!isToEnd) await verify(last);
     await writer.commit(last);
     let taken: number[] = [];
     if (isToEnd) {

@@ -67,6 +67,13 @@ export interface RestoreSession extends Session {
   readonly images: ImageDirectory;
   /** The machine that the tree is restored on. */
   readonly machine: Machine;
+  /**
+   * Whether this is no restore but a checkpoint that asks, before it ends the tree, whether its images can be
+   * restored: `load` and the planning hooks are called for that. The tree still lives, and nobody has said yet what
+   * is to be provided: what stands against a restore for one of these reasons alone (a name that the tree itself
+   * has) is no problem then.
+   */
+  readonly rehearsal: boolean;
   /** The planner that restores a mapping. @throws {StasisError} if none does, or two do */
   mappingPlanner(vma: vma_entry, mm: mm_entry): MappingPlanner;
 }

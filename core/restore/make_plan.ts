@@ -52,6 +52,8 @@ export interface PlanRequest {
   readonly signal: AbortSignal;
   /** Is told what happens. */
   readonly listener: EventListener;
+  /** Images of a tree that still lives, which a checkpoint looks at, in place of those of `directory`. */
+  readonly rehearsed?: ImageDirectory;
 }
 
 /** Versions of images that can be restored. Version 1 has another framing, which no CRIU has written since 2014. */
@@ -62,8 +64,8 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const { listener, options } = request;
   const cancellation = new Cancellation(request.signal);
   listener({ kind: "phase", phase: "load" });
-  const images = ImageDirectory.open(request.directory);
-  images.verify();
+  const images = request.rehearsed ?? ImageDirectory.open(request.directory);
+  if (request.rehearsed === undefined) images.verify();
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
   const { tasks, cores } = readTree(images, cancellation);
@@ -75,6 +77,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
       ...makeSession(plugin, listener, cancellation, options),
       images,
       machine,
+      rehearsal: request.rehearsed !== undefined,
       mappingPlanner: (vma, mm) => mappingPlanner(vma, mm, hooked),
     };
     return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];

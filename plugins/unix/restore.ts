@@ -17,7 +17,7 @@ import type { Means } from "./socket.ts";
 import { nameProblems } from "./taken.ts";
 
 /** The hooks of one restore. */
-export function restoreUnix({ images, options }: RestoreSession): RestoreHooks {
+export function restoreUnix({ images, options, rehearsal }: RestoreSession): RestoreHooks {
   const groups = new Map<number, Group>();
   const homes = new Map<Group, TaskPlanner>();
   const made = new Map<number, Argument>();
@@ -74,7 +74,9 @@ export function restoreUnix({ images, options }: RestoreSession): RestoreHooks {
         for (const { entry } of one.sockets) groups.set(entry.id, one);
       }
       checkBuffers(sockets, limits, problem);
-      for (const one of nameProblems(sockets)) problem(one);
+      // A tree that has been let run on may have deleted some by now.
+      if (rehearsal && options.leaveRunning === true) return;
+      for (const one of nameProblems(sockets, rehearsal)) problem(one);
     },
     planTree(tree) {
       for (const group of new Set(groups.values())) {

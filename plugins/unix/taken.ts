@@ -14,8 +14,12 @@ import { nameKey, nameText, pathOf } from "./name.ts";
 
 type Finding = Omit<Problem, "plugin">;
 
-/** Looks at every name once. */
-export function nameProblems(saved: readonly SavedSocket[]): Finding[] {
+/**
+ * Looks at every name once.
+ *
+ * @param alive whether the saved sockets themselves are still there, and have their names
+ */
+export function nameProblems(saved: readonly SavedSocket[], alive: boolean): Finding[] {
   const named = new Map<string, SavedSocket>();
   for (const socket of saved) {
     const { name, nameDir } = socket.entry;
@@ -24,7 +28,9 @@ export function nameProblems(saved: readonly SavedSocket[]): Finding[] {
     }
   }
   if (named.size === 0) return [];
-  const live = [...readUnixSockets().values()].filter(({ name }) => name.byteLength > 0);
+  const own = new Set(alive ? saved.map(({ entry }) => entry.ino) : []);
+  const live = [...readUnixSockets().values()]
+    .filter(({ name, ino }) => name.byteLength > 0 && !own.has(Number(ino)));
   return [...named.values()].flatMap((socket) => nameProblem(socket, live) ?? []);
 }
 

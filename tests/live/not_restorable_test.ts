@@ -1,0 +1,93 @@
+/**
+ * Images that could not be restored here: the checkpoint finds it out while the tree still lives, and leaves both the
+ * tree and the disk as they were.
+ */
+import assert from "@std/assert";
+import { definePlugin, type RestoreHooks } from "../../core/plugin.ts";
+import { checkpoint, restore } from "../../mod.ts";
+import { Subject } from "../harness/subject.ts";
+import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+
+/** A plugin that has something against every restore. */
+function objecting(hooks: RestoreHooks) {
+  return definePlugin({ name: "objector", description: "objects", restore: () => hooks });
+}
+
+for (const leaveRunning of [false, true]) {
+  const how = leaveRunning ? "that lets the tree run on" : "that ends the tree";
+  Deno.test(`checkpoint() ${how} refuses what could not be restored, with all reasons`, async () => {
+    using room = new ImageRoom();
+    await using subject = await Subject.start("sud_threads", { args: ["3"] });
+    const before = witness(subject.pid);
+    const directory = room.fresh();
+    const hooks: RestoreHooks = {
+      load({ problem }) {
+        problem({ pid: subject.pid, what: "it has a first fault" });
+        problem({ what: "there is a second one", hint: "mend it" });
+      },
+    };
+    const settings = { directory, leaveRunning, plugins: [objecting(hooks)] };
+    const error = await failureOf(checkpoint(subject.pid, settings));
+    assert.equal(error.code, "unsupported");
+    assert.equal(
+      error.message,
+      `the images of task ${subject.pid} could not be restored here, so it runs on`,
+    );
+    assert.deepEqual(error.problems.map(({ what, plugin }) => [plugin, what]), [
+      ["objector", "it has a first fault"],
+      ["objector", "there is a second one"],
+    ]);
+    room.assertAbsent(directory);
+    await assertUnharmed(before);
+    await subject.expectPass();
+  });
+
+  Deno.test(`checkpoint() ${how} refuses what could not be planned`, async () => {
+    using room = new ImageRoom();
+    await using subject = await Subject.start("sud_threads", { args: ["3"] });
+    const before = witness(subject.pid);
+    const directory = room.fresh();
+    const hooks: RestoreHooks = {
+      descriptors: [{
+        kind: "anything",
+        restores: () => true,
+        plan: () => 0,
+      }],
+    };
+    const settings = { directory, leaveRunning, plugins: [objecting(hooks)] };
+    const error = await failureOf(checkpoint(subject.pid, settings));
+    assert.equal(error.code, "unsupported");
+    assert.match(
+      error.message,
+      /could not be restored here, so it runs on: .* restored by .* and objector$/,
+    );
+    room.assertAbsent(directory);
+    await assertUnharmed(before);
+    await subject.expectPass();
+  });
+}
+
+Deno.test("checkpoint() tells the plugins of a restore that it is none, and notes nothing twice", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("unix_service", { args: ["stream"] });
+  const rehearsals: boolean[] = [];
+  const plugin = definePlugin({
+    name: "listener",
+    description: "listens",
+    restore({ rehearsal, note }) {
+      rehearsals.push(rehearsal);
+      return { load: () => note("this is only for a real restore") };
+    },
+  });
+  const notes: string[] = [];
+  const onEvent = (event: { kind: string; text?: string }) => {
+    if (event.kind === "note") notes.push(event.text ?? "");
+  };
+  const directory = room.fresh();
+  await checkpoint(subject.pid, { directory, plugins: [plugin], onEvent });
+  assert.deepEqual([rehearsals, notes], [[true], []]);
+  const tree = await restore(directory, { plugins: [plugin], onEvent });
+  assert.deepEqual([rehearsals, notes], [[true, false], ["this is only for a real restore"]]);
+  await subject.expectPass();
+  await tree.wait();
+});
