@@ -61,8 +61,8 @@ function newCore(): CoreImage {
   return { mtype: core_entry_march.X86_64, threadCore: { futexRla: 0n, futexRlaLen: 0 } };
 }
 
-/** The core image of a zombie: nothing but how it ended. */
-export function zombieCore({ stat }: Task): Omit<CoreImage, "threadCore"> {
+/** The core image of a zombie: how it ended, and who it was, which waitid(2) tells. CRIU reads the former alone. */
+export function zombieCore({ stat, status: { uids, gids } }: Task): CoreImage {
   return {
     mtype: core_entry_march.X86_64,
     tc: {
@@ -72,6 +72,21 @@ export function zombieCore({ stat }: Task): Omit<CoreImage, "threadCore"> {
       flags: stat.flags,
       blkSigset: 0n,
       comm: stat.comm,
+    },
+    threadCore: {
+      futexRla: 0n,
+      futexRlaLen: 0,
+      creds: {
+        uid: uids[0],
+        euid: uids[1],
+        suid: uids[2],
+        fsuid: uids[3],
+        gid: gids[0],
+        egid: gids[1],
+        sgid: gids[2],
+        fsgid: gids[3],
+        secbits: 0,
+      },
     },
   };
 }

@@ -312,6 +312,12 @@ export class BuiltTree implements Disposable {
     const signal = status & 0x7f;
     const program = new SyscallProgram(`the end of task ${pid}`);
     if (core?.tc !== undefined) program.call("prctl", 15, core.tc.comm, 0, 0, 0); // PR_SET_NAME
+    const creds = core?.threadCore?.creds;
+    if (creds !== undefined) {
+      // For waitid(2) to tell. A user namespace may lack the ids that it had.
+      program.try("setresgid", creds.gid, creds.egid, creds.sgid);
+      program.try("setresuid", creds.uid, creds.euid, creds.suid);
+    }
     // A core file was written when it died the first time.
     program.call("prlimit64", 0, 4, new Uint8Array(16), 0);
     if (signal === 0) program.call("exit_group", (status >> 8) & 0xff);

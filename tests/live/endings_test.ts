@@ -5,6 +5,7 @@ import { readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import { Images } from "../programs/images.ts";
 import { ending } from "../programs/scenario.ts";
+import { bringsBack, leavesAlone } from "./round_trip.ts";
 
 const SIGTERM = 15;
 const SIGKILL = 9;
@@ -94,6 +95,10 @@ Deno.test("a tree is restored again though nobody waited for it when it was kill
   tree!.kill(SIGTERM);
   assert.deepEqual(await ending(tree!), { signal: SIGTERM });
 });
+
+Deno.test("zombies: it is what it was after a restore", (t) => bringsBack(t, "zombies"));
+Deno.test("zombies: a checkpoint that lets it run changes nothing", (t) =>
+  leavesAlone(t, "zombies"));
 
 Deno.test("the ends of children that were not reaped are known after a restore", async () => {
   await using images = await Images.create();
