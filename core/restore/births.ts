@@ -2,9 +2,17 @@
  * Planning how a process tree is born: who makes whom, and when sessions and process groups begin. Pure.
  *
  * A session is inherited at birth and can only be left by becoming a leader, so a child that belongs to
- * its parent's former session must be born before the parent calls setsid(2). A task whose session
- * leader is dead, or is not its parent's, was orphaned and adopted: it is born with the help of a task
- * that exists for this purpose only.
+ * its parent's former session must be born before the parent calls setsid(2). A descriptor table or a working
+ * directory that tasks share is inherited at birth too (CLONE_FILES, CLONE_FS). A task that cannot have
+ * inherited all of that from its parent was orphaned and adopted, or its parent has left what it shared since.
+ * It is born with the help of a task that exists for this purpose only:
+ *
+ * - The leader of its session is dead: a helper with the leader's pid leads again, and bears it as its sibling.
+ * - Somebody else below its parent has what it needs: a helper, that one's child, bears it and ends, and the
+ *   kernel gives it to the nearest ancestor that adopts, which is its parent for this moment.
+ *
+ * Process groups are joined when all are born. A group whose leader is dead, or has moved to another one, is
+ * made by a helper with the leader's pid, or kept by one meanwhile.
  *
  * @module
  */
@@ -16,6 +24,12 @@ export interface TreeTask {
   readonly ppid: number;
   readonly pgid: number;
   readonly sid: number;
+  /** Whether it has ended, and waits for its parent to reap it. */
+  readonly dead?: boolean;
+  /** The first task with the same descriptor table; absent for its own. */
+  readonly filesOwner?: number;
+  /** The first task with the same working directory, root and umask; absent for its own. */
+  readonly fsOwner?: number;
 }
 
 /** One thing that a task does while the tree is born. */
@@ -25,17 +39,30 @@ export type BirthAction =
   | { readonly kind: "setsid" }
   /** Joins a group; 0 makes one of its own. */
   | { readonly kind: "setpgid"; readonly pgid: number }
-  /** Adopts orphans of its descendants. */
-  | { readonly kind: "subreaper"; readonly on: boolean };
+  /** Joins the group in which another task is. */
+  | { readonly kind: "follow"; readonly pid: number };
+
+/** A task that only helps, and is gone before the tree runs. */
+export interface Helper {
+  readonly pid: number;
+  /** The task, or helper, that reaps it. */
+  readonly parent: number;
+  /** The task that adopts what it has borne, when it ends. */
+  readonly adopter?: number;
+  /** Whether it must have this very pid: it stands for a leader that is dead. */
+  readonly leads: boolean;
+}
 
 /** How a tree is born. */
 export interface BirthPlan {
   /** What each task does, in this order of tasks: each is born before it is reached. */
   readonly births: ReadonlyMap<number, readonly BirthAction[]>;
-  /** What each task does when all are born: joins its group. */
-  readonly groups: ReadonlyMap<number, readonly BirthAction[]>;
-  /** Tasks that only help and are gone before the tree runs, with the task that reaps each. */
-  readonly helpers: readonly { readonly pid: number; readonly parent: number }[];
+  /** What each task does when all are born, in this order: makes its group, or joins it. */
+  readonly groups: readonly (readonly [pid: number, action: BirthAction])[];
+  /** Those that help, in the order in which they end. */
+  readonly helpers: readonly Helper[];
+  /** The task whose descriptor table and directories each is born with. The root's are the seed's. */
+  readonly makers: ReadonlyMap<number, number>;
   /** What cannot be rebuilt: the task and why. */
   readonly problems: readonly { readonly pid: number; readonly what: string }[];
 }
@@ -49,57 +76,109 @@ export interface BirthPlan {
 export function planBirths(tasks: readonly TreeTask[], freePid: () => number): BirthPlan {
   const [root] = tasks;
   if (root === undefined) {
-    return { births: new Map(), groups: new Map(), helpers: [], problems: [] };
+    return { births: new Map(), groups: [], helpers: [], makers: new Map(), problems: [] };
   }
   return new Planner(tasks, root, freePid).plan();
 }
 
+/** What a task is born with: the very table or directories of the one that makes it, or a copy. */
+export interface SharedAtBirth {
+  readonly files: boolean;
+  readonly fs: boolean;
+}
+
+/**
+ * What a task shares at its birth. Helpers share everything: they only hand on what their maker has.
+ *
+ * @param makers see {@link BirthPlan.makers}
+ * @param ownersOf what a task of the tree shares with whom in the end; undefined for a helper
+ */
+export function sharedAtBirth(
+  pid: number,
+  makers: ReadonlyMap<number, number>,
+  ownersOf: (pid: number) => Pick<TreeTask, "filesOwner" | "fsOwner"> | undefined,
+): SharedAtBirth {
+  const own = ownersOf(pid);
+  if (own === undefined) return { files: true, fs: true };
+  const maker = makers.get(pid);
+  if (maker === undefined) return { files: false, fs: false };
+  const { filesOwner = maker, fsOwner = maker } = ownersOf(maker) ?? {};
+  return {
+    files: (own.filesOwner ?? pid) === filesOwner,
+    fs: (own.fsOwner ?? pid) === fsOwner,
+  };
+}
+
 class Planner {
   readonly #tasks: ReadonlyMap<number, TreeTask>;
-  readonly #children = new Map<number, TreeTask[]>();
+  readonly #children: ReadonlyMap<number, readonly TreeTask[]>;
   readonly #root: TreeTask;
   readonly #freePid: () => number;
   readonly #births = new Map<number, BirthAction[]>();
-  readonly #groups = new Map<number, BirthAction[]>();
-  readonly #helpers: { pid: number; parent: number }[] = [];
+  readonly #groups: [number, BirthAction][] = [];
+  /** Those that bear and end at once, and those that lead or keep a group until all are there. */
+  readonly #bearers: Helper[] = [];
+  readonly #leaders = new Map<number, Helper>();
+  readonly #keepers: Helper[] = [];
+  /** One that stays in the group of the tool. */
+  #anchor: number | undefined;
+  readonly #makers = new Map<number, number>();
   readonly #problems: { pid: number; what: string }[] = [];
   /** The session of each task at its birth. */
   readonly #bornIn = new Map<number, number>();
+  /** The sessions in one of which a task should be born, for its own sake or for its children's. */
+  readonly #wanted: ReadonlyMap<number, ReadonlySet<number>>;
+  readonly #inSession: ReadonlyMap<number, readonly TreeTask[]>;
+  /** By the first task that has a table or a directory those that share it. */
+  readonly #sharers = new Map<number, TreeTask[]>();
 
   constructor(tasks: readonly TreeTask[], root: TreeTask, freePid: () => number) {
     this.#tasks = new Map(tasks.map((task) => [task.pid, task]));
     this.#root = root;
     this.#freePid = freePid;
+    this.#children = Map.groupBy(tasks.slice(1), ({ ppid }) => ppid);
+    this.#wanted = this.#findWanted(tasks);
+    this.#inSession = Map.groupBy(tasks, ({ sid }) => sid);
     for (const task of tasks) {
-      if (task === root) continue;
-      const siblings = this.#children.get(task.ppid);
-      if (siblings === undefined) this.#children.set(task.ppid, [task]);
-      else siblings.push(task);
+      const { pid, filesOwner = pid, fsOwner = pid } = task;
+      for (const owner of new Set([filesOwner, fsOwner])) {
+        const sharers = this.#sharers.get(owner);
+        if (sharers === undefined) this.#sharers.set(owner, [task]);
+        else sharers.push(task);
+      }
     }
   }
 
   plan(): BirthPlan {
-    // The session that the root is born into is the tool's: it stands for the one that was outside.
-    const outer = this.#root.sid === this.#root.pid ? -1 : this.#root.sid;
-    const queue = [this.#root.pid];
-    this.#bornIn.set(this.#root.pid, outer);
-    const adopted: { orphan: TreeTask; leader: TreeTask }[] = [];
-    for (const pid of queue) {
-      for (const child of this.#bear(this.#tasks.get(pid) as TreeTask, adopted)) queue.push(child);
-      // Orphans come last: their session's leader must have called setsid by then.
-      if (pid === queue.at(-1)) {
-        for (const { orphan, leader } of adopted.splice(0)) {
-          if (this.#adopt(orphan, leader)) queue.push(orphan.pid);
-        }
+    const root = this.#root;
+    if (root.sid !== root.pid && this.#tasks.has(root.sid)) {
+      this.#refuse(root, `its session is led by its descendant ${root.sid}`);
+    }
+    this.#bornIn.set(root.pid, root.sid === root.pid ? TOOLS_SESSION : root.sid);
+    const queue = [root];
+    let waiting: TreeTask[] = [];
+    for (const task of queue) {
+      waiting.push(...this.#bear(task, queue));
+      // Those that need help come last: whoever has what they need must have been born by then.
+      while (task === queue.at(-1) && waiting.length > 0) {
+        const before = waiting.length;
+        waiting = this.#help(waiting, queue);
+        if (waiting.length === before) break;
       }
     }
-    for (const task of this.#tasks.values()) this.#joinGroup(task);
+    for (const task of waiting) this.#refuse(task, this.#whyNot(task));
+    this.#planGroups();
     return {
       births: this.#births,
       groups: this.#groups,
-      helpers: this.#helpers,
+      helpers: [...this.#bearers, ...this.#keepers, ...this.#leaders.values()],
+      makers: this.#makers,
       problems: this.#problems,
     };
+  }
+
+  #refuse({ pid }: TreeTask, what: string): void {
+    this.#problems.push({ pid, what });
   }
 
   #actions(pid: number): BirthAction[] {
@@ -108,107 +187,253 @@ class Planner {
     return actions;
   }
 
-  /** Plans what a task does at its turn. @returns the children that are born by it, or with its help */
-  #bear(task: TreeTask, adopted: { orphan: TreeTask; leader: TreeTask }[]): number[] {
-    const actions = this.#actions(task.pid);
-    const bornIn = this.#bornIn.get(task.pid) as number;
-    const leads = task.sid === task.pid;
-    const born: number[] = [];
-    const children = this.#children.get(task.pid) ?? [];
-    const bear = (child: TreeTask, session: number): void => {
-      actions.push({ kind: "clone", pid: child.pid, sibling: false });
-      this.#bornIn.set(child.pid, session);
-      born.push(child.pid);
-    };
-    // A leader's children of its former session are born before it leaves that one.
-    const early = leads ? children.filter((child) => child.sid === bornIn) : [];
-    early.forEach((child) => bear(child, bornIn));
-    if (leads && bornIn !== task.sid) actions.push({ kind: "setsid" });
-    else if (bornIn !== task.sid) {
-      this.#problems.push({ pid: task.pid, what: `its session ${task.sid} cannot be entered` });
-    }
-    const orphans = new Map<number, TreeTask[]>();
-    for (const child of children) {
-      if (early.includes(child)) continue;
-      if (child.sid === child.pid || child.sid === task.sid) bear(child, task.sid);
-      else {
-        const group = orphans.get(child.sid);
-        if (group === undefined) orphans.set(child.sid, [child]);
-        else group.push(child);
+  /** Children come before their parents here: what a leader's children need, it needs at its own birth. */
+  #findWanted(tasks: readonly TreeTask[]): Map<number, Set<number>> {
+    const wanted = new Map<number, Set<number>>();
+    for (const { pid, sid } of [...tasks].reverse()) {
+      const sessions = new Set(pid === sid ? [] : [sid]);
+      if (pid === sid) {
+        for (const child of this.#children.get(pid) ?? []) {
+          for (const one of wanted.get(child.pid) ?? []) if (one !== sid) sessions.add(one);
+        }
       }
+      wanted.set(pid, sessions);
     }
-    for (const [sid, group] of orphans) {
-      const leader = this.#tasks.get(sid);
-      if (leader === undefined) born.push(...this.#bearInDeadSession(task, sid, group));
-      else group.forEach((orphan) => adopted.push({ orphan, leader }));
-    }
-    if (!leads && task.pgid === task.pid) actions.push({ kind: "setpgid", pgid: 0 });
-    return born;
+    return wanted;
   }
 
-  /** The leader is dead: a helper with its pid leads again, bears the orphans as its siblings, and ends. */
-  #bearInDeadSession(parent: TreeTask, sid: number, orphans: readonly TreeTask[]): number[] {
-    if (sid === this.#root.sid) {
-      for (const { pid } of orphans) {
-        this.#problems.push({
-          pid,
-          what:
-            `it belongs to session ${sid}, which is outside of the tree and which its parent left`,
-        });
+  /** Plans what a task does at its turn. @returns the children that it cannot bear */
+  #bear(task: TreeTask, queue: TreeTask[]): TreeTask[] {
+    const actions = this.#actions(task.pid);
+    const former = this.#bornIn.get(task.pid) as number;
+    const children = this.#children.get(task.pid) ?? [];
+    if (task.dead && children.length > 0) {
+      for (const child of children) {
+        this.#refuse(child, `its parent ${task.pid} has ended, and dead tasks have no children`);
       }
       return [];
     }
-    this.#actions(parent.pid).push({ kind: "clone", pid: sid, sibling: false });
-    this.#helpers.push({ pid: sid, parent: parent.pid });
-    const actions = this.#actions(sid);
-    actions.push({ kind: "setsid" });
-    for (const { pid } of orphans) {
-      actions.push({ kind: "clone", pid, sibling: true });
-      this.#bornIn.set(pid, sid);
-    }
-    return orphans.map(({ pid }) => pid);
+    const [alike, others] = partition(children, (child) => this.#hasTables(child, task.pid));
+    const bear = (child: TreeTask, session: number): void => {
+      actions.push({ kind: "clone", pid: child.pid, sibling: false });
+      this.#born(child, session, task.pid, queue);
+    };
+    // A leader's children of its former session are born before it leaves that one.
+    const [late, early] = partition(
+      alike,
+      (child) => former === task.sid || !this.#wants(child, former) || this.#wants(child, task.sid),
+    );
+    for (const child of early) bear(child, former);
+    if (former !== task.sid) actions.push({ kind: "setsid" });
+    const [own, orphans] = partition(late, (child) => isLeader(child) || child.sid === task.sid);
+    for (const child of own) bear(child, task.sid);
+    return [...others, ...orphans];
   }
 
-  /**
-   * The leader lives: a helper, its child, bears the orphan and ends, and the kernel gives the orphan to the
-   * nearest ancestor that adopts, which is how it came to its parent in the first place.
-   */
-  #adopt(orphan: TreeTask, leader: TreeTask): boolean {
-    if (!this.#descends(leader, orphan.ppid)) {
-      this.#problems.push({
-        pid: orphan.pid,
-        what: `its session ${orphan.sid} is led by a task that is not below its parent`,
-      });
+  #wants({ pid }: TreeTask, session: number): boolean {
+    return this.#wanted.get(pid)?.has(session) ?? false;
+  }
+
+  #born(task: TreeTask, session: number, maker: number, queue: TreeTask[]): void {
+    this.#bornIn.set(task.pid, session);
+    this.#makers.set(task.pid, maker);
+    queue.push(task);
+  }
+
+  /** Whether a task can be born with what it shares if a certain one makes it. */
+  #hasTables(task: TreeTask, maker: number): boolean {
+    const other = this.#tasks.get(maker) as TreeTask;
+    return (["filesOwner", "fsOwner"] as const).every((key) => {
+      const owner = task[key] ?? task.pid;
+      return owner === task.pid || owner === (other[key] ?? maker);
+    });
+  }
+
+  /** Has those born that can be, the deepest first: what is made for them, those above can use. @returns the others */
+  #help(waiting: readonly TreeTask[], queue: TreeTask[]): TreeTask[] {
+    const rest: TreeTask[] = [];
+    const depths = new Map(waiting.map((task) => [task, this.#depth(task)]));
+    const deepest = [...waiting].sort((a, b) =>
+      (depths.get(b) as number) - (depths.get(a) as number)
+    );
+    for (const task of deepest) {
+      if (!this.#bearInDeadSession(task, queue) && !this.#adopt(task, queue)) rest.push(task);
+    }
+    return rest;
+  }
+
+  /** The leader is dead: a helper with its pid leads again, bears the orphan as its sibling, and ends. */
+  #bearInDeadSession(orphan: TreeTask, queue: TreeTask[]): boolean {
+    const { sid, ppid } = orphan;
+    if (isLeader(orphan) || this.#tasks.has(sid) || sid === this.#root.sid || sid === 0) {
       return false;
     }
-    const helper = this.#freePid();
-    this.#actions(orphan.ppid).unshift({ kind: "subreaper", on: true });
-    const leading = this.#actions(leader.pid);
-    leading.push({ kind: "clone", pid: helper, sibling: false });
-    this.#actions(helper).push({ kind: "clone", pid: orphan.pid, sibling: false });
-    this.#helpers.push({ pid: helper, parent: leader.pid });
-    this.#bornIn.set(orphan.pid, orphan.sid);
+    if (!this.#hasTables(orphan, ppid)) return false;
+    let leader = this.#leaders.get(sid);
+    if (leader === undefined) {
+      leader = { pid: sid, parent: ppid, leads: true };
+      this.#leaders.set(sid, leader);
+      this.#makers.set(sid, ppid);
+      this.#actions(ppid).push({ kind: "clone", pid: sid, sibling: false });
+      this.#actions(sid).push({ kind: "setsid" });
+    }
+    if (leader.parent !== ppid) return false;
+    this.#actions(sid).push({ kind: "clone", pid: orphan.pid, sibling: true });
+    this.#born(orphan, sid, ppid, queue);
     return true;
   }
 
-  #descends(task: TreeTask, ancestor: number): boolean {
-    for (let at: TreeTask | undefined = task; at !== undefined; at = this.#tasks.get(at.ppid)) {
+  /** A task below the parent has what the orphan needs: a helper, its child, bears the orphan and ends. */
+  #adopt(orphan: TreeTask, queue: TreeTask[]): boolean {
+    const donor = this.#findDonor(orphan);
+    if (donor === undefined) return false;
+    const helper = this.#freePid();
+    this.#actions(donor.pid).push({ kind: "clone", pid: helper, sibling: false });
+    this.#actions(helper).push({ kind: "clone", pid: orphan.pid, sibling: false });
+    this.#bearers.push({ pid: helper, parent: donor.pid, adopter: orphan.ppid, leads: false });
+    this.#makers.set(helper, donor.tables);
+    this.#born(orphan, donor.sid, donor.tables, queue);
+    return true;
+  }
+
+  /** Who has the session and the tables that an orphan must be born with, below its parent. */
+  #findDonor(orphan: TreeTask): { pid: number; sid: number; tables: number } | undefined {
+    const helper = this.#leaders.get(orphan.sid);
+    if (helper !== undefined && this.#descends(helper.parent, orphan.ppid)) {
+      const { pid, parent } = helper;
+      if (this.#hasTables(orphan, parent)) return { pid, sid: pid, tables: parent };
+    }
+    const { sid, filesOwner = 0, fsOwner = 0 } = orphan;
+    const candidates = isLeader(orphan)
+      ? [filesOwner, fsOwner].flatMap((owner) => this.#sharers.get(owner) ?? [])
+      : this.#inSession.get(sid) ?? [];
+    const found = candidates.find(({ pid }) =>
+      // Whoever has had its turn is where it belongs: in its own session.
+      pid !== orphan.pid && this.#births.has(pid) && this.#descends(pid, orphan.ppid) &&
+      this.#hasTables(orphan, pid)
+    );
+    return found && { pid: found.pid, sid: found.sid, tables: found.pid };
+  }
+
+  #depth({ pid }: TreeTask): number {
+    let depth = 0;
+    for (let at = this.#tasks.get(pid); at !== undefined; at = this.#tasks.get(at.ppid)) depth++;
+    return depth;
+  }
+
+  #descends(pid: number, ancestor: number): boolean {
+    for (let at = this.#tasks.get(pid); at !== undefined; at = this.#tasks.get(at.ppid)) {
       if (at.ppid === ancestor) return true;
     }
     return false;
   }
 
-  #joinGroup(task: TreeTask): void {
-    const { pid, pgid } = task;
-    // A leader of its session or of its group has done it; the outer group is inherited from the tool.
-    if (pgid === pid || task.sid === pid) return;
-    if (pgid === this.#root.pgid && this.#root.pgid !== this.#root.pid) return;
-    if (!this.#tasks.has(pgid) && !this.#helpers.some((helper) => helper.pid === pgid)) {
-      // The group's leader is dead: a helper with its pid makes the group again.
-      this.#actions(pid).push({ kind: "clone", pid: pgid, sibling: false });
-      this.#actions(pgid).push({ kind: "setpgid", pgid: 0 });
-      this.#helpers.push({ pid: pgid, parent: pid });
+  #whyNot(task: TreeTask): string {
+    const { pid, ppid, sid, filesOwner = pid, fsOwner = pid } = task;
+    const parent = this.#tasks.get(ppid) as TreeTask;
+    if (!isLeader(task) && sid !== parent.sid) {
+      if (sid === 0) return "its session is led by a task of another pid namespace";
+      if (sid === this.#root.sid) {
+        return `it belongs to session ${sid}, which is outside of the tree and which its parent left`;
+      }
+      return `it belongs to session ${sid}, which nobody below its parent can give it`;
     }
-    this.#groups.set(pid, [{ kind: "setpgid", pgid }]);
+    const shared = this.#hasTables({ ...task, fsOwner: pid }, ppid)
+      ? `working directory with task ${fsOwner}`
+      : `descriptor table with task ${filesOwner}`;
+    return `it shares its ${shared}, but neither with its parent nor with a task below that`;
   }
+
+  /* ------------------------------------------------------------------ groups */
+
+  #planGroups(): void {
+    const root = this.#root;
+    // The group that the root is born into is the tool's: it stands for the one that was outside.
+    const outer = this.#tasks.has(root.pgid) ? undefined : root.pgid;
+    const members = Map.groupBy(this.#tasks.values(), ({ pgid }) => pgid);
+    const joining: [number, BirthAction][] = [];
+    for (const [pgid, tasks] of members) {
+      const wrong = this.#wrongGroup(pgid, tasks, outer);
+      if (wrong !== undefined) {
+        this.#refuse(wrong.task, wrong.what);
+        continue;
+      }
+      if (pgid !== outer) this.#makeGroup(pgid, tasks);
+      for (const { pid, sid } of tasks) {
+        if (pid === pgid || pid === sid) continue;
+        // In the group that was outside everybody is, but for those who have made one for others since.
+        if (pgid !== outer) joining.push([pid, { kind: "setpgid", pgid }]);
+        else if (members.has(pid)) joining.push([pid, this.#backToTools()]);
+      }
+    }
+    this.#groups.push(...joining);
+  }
+
+  /** The group of the tool has whatever id: somebody stays in it, whom others can follow. */
+  #backToTools(): BirthAction {
+    if (this.#anchor === undefined) {
+      const { pid } = this.#root;
+      const anchor = this.#anchor = this.#freePid();
+      this.#actions(pid).push({ kind: "clone", pid: anchor, sibling: false });
+      this.#makers.set(anchor, pid);
+      this.#keepers.push({ pid: anchor, parent: pid, leads: false });
+    }
+    return { kind: "follow", pid: this.#anchor };
+  }
+
+  /** What the kernel does not allow: a group is of one session, and a session's leader never leaves its own. */
+  #wrongGroup(
+    pgid: number,
+    tasks: readonly TreeTask[],
+    outer: number | undefined,
+  ): { readonly task: TreeTask; readonly what: string } | undefined {
+    const leader = this.#tasks.get(pgid);
+    const led = this.#inSession.has(pgid) ? pgid : (tasks[0] as TreeTask).sid;
+    const sid = pgid === outer ? this.#root.sid : leader?.sid ?? led;
+    for (const task of tasks) {
+      if (isLeader(task) && pgid !== task.pid) {
+        return { task, what: `it leads a session, but not its process group ${pgid}` };
+      }
+      if (task.sid !== sid) {
+        return { task, what: `its process group ${pgid} is of another session than its own` };
+      }
+      if (pgid === 0 && pgid !== outer) {
+        return { task, what: "its process group is led by a task of another pid namespace" };
+      }
+    }
+    return undefined;
+  }
+
+  #makeGroup(pgid: number, [first]: readonly TreeTask[]): void {
+    const leader = this.#tasks.get(pgid);
+    const make: [number, BirthAction] = [pgid, { kind: "setpgid", pgid: 0 }];
+    if (leader === undefined) {
+      // Of a dead session's leader, its helper has made it by setsid(2).
+      if (this.#leaders.has(pgid)) return;
+      const { pid } = first as TreeTask;
+      this.#actions(pid).push({ kind: "clone", pid: pgid, sibling: false });
+      this.#makers.set(pgid, pid);
+      this.#leaders.set(pgid, { pid: pgid, parent: pid, leads: true });
+    } else if (isLeader(leader)) return;
+    this.#groups.push(make);
+    if (leader === undefined || leader.pgid === pgid) return;
+    // It has moved to another group since: somebody must stay in this one until all others have joined.
+    const keeper = this.#freePid();
+    this.#actions(pgid).push({ kind: "clone", pid: keeper, sibling: false });
+    this.#makers.set(keeper, pgid);
+    this.#groups.push([keeper, { kind: "setpgid", pgid }]);
+    this.#keepers.push({ pid: keeper, parent: pgid, leads: false });
+  }
+}
+
+/** The session that a root which leads its own is born into. No pid is negative. */
+const TOOLS_SESSION = -1;
+
+function isLeader({ pid, sid }: TreeTask): boolean {
+  return pid === sid;
+}
+
+function partition<T>(all: readonly T[], first: (one: T) => boolean): [T[], T[]] {
+  const { true: yes = [], false: no = [] } = Object.groupBy(all, (one) => `${first(one)}`);
+  return [yes, no];
 }

@@ -22,7 +22,7 @@ import { ProgramImage, SyscallProgram } from "../remote/program.ts";
 import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
 import { finishStop } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
-import type { BirthAction } from "./births.ts";
+import type { BirthAction, Helper } from "./births.ts";
 import type { BuiltTask } from "./built_task.ts";
 import { addBirth, addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
@@ -39,6 +39,7 @@ const TASK_SIZE = 0x7ffffffff000n;
 const RLIMIT_NOFILE = 7;
 const ALL_DESCRIPTORS = 0xffffffff;
 const WALL = 0x40000000;
+const PR_SET_CHILD_SUBREAPER = 36;
 
 /** A tree that is being built. Disposing of it kills everything. */
 export class BuiltTree implements Disposable {
@@ -230,14 +231,9 @@ export class BuiltTree implements Disposable {
   #bearTree(): void {
     const { births, zombies } = this.#plan;
     for (const [pid, actions] of births.births) this.#act(pid, actions);
-    for (const [pid, actions] of births.groups) this.#act(pid, actions);
+    for (const [pid, action] of births.groups) this.#act(pid, [action]);
+    for (const helper of births.helpers) this.#endHelper(helper);
     for (const [pid, core] of zombies) this.#end(pid, core);
-    for (const { pid, parent } of births.helpers) {
-      this.#end(pid, undefined);
-      const reap = new SyscallProgram(`reaping helper ${pid}`);
-      reap.call("wait4", pid, 0, WALL, 0);
-      this.#bornTask(parent).remote.run(reap);
-    }
     for (const plan of this.#plan.tasks) {
       const built = this.#bornTask(plan.pid);
       const task = { ...built, plan };
@@ -256,7 +252,9 @@ export class BuiltTree implements Disposable {
 
   #birthProgram(pid: number, actions: readonly BirthAction[]): SyscallProgram {
     const program = new SyscallProgram(`births by task ${pid}`);
-    for (const action of actions) addBirth(program, action, (child) => this.#sharing(pid, child));
+    for (const action of actions) {
+      addBirth(program, action, (child) => this.#plan.sharedAtBirth(child));
+    }
     return program;
   }
 
@@ -267,14 +265,6 @@ export class BuiltTree implements Disposable {
       most = Math.max(most, new ProgramImage(this.#birthProgram(pid, actions)).size);
     }
     return most;
-  }
-
-  #sharing(parent: number, child: number): bigint {
-    const of = (pid: number) => this.#plan.tasks.find((task) => task.pid === pid);
-    const [a, b] = [of(parent), of(child)];
-    if (a === undefined || b === undefined) return 0n;
-    return (a.filesOwner === b.filesOwner ? CLONE.FILES : 0n) |
-      (a.fsOwner === b.fsOwner ? CLONE.FS : 0n);
   }
 
   /** Lets the plugins see a thread that has just been born. */
@@ -303,6 +293,22 @@ export class BuiltTree implements Disposable {
     const task = this.#born.get(pid);
     if (task === undefined) throw new StasisError("internal", `task ${pid} was not born`, { pid });
     return task;
+  }
+
+  /** Ends a helper, and has those adopted that it has borne. */
+  #endHelper({ pid, parent, adopter }: Helper): void {
+    const adopt = (on: number): void => {
+      if (adopter === undefined) return;
+      const program = new SyscallProgram(`adoption by task ${adopter}`);
+      program.call("prctl", PR_SET_CHILD_SUBREAPER, on, 0, 0, 0);
+      this.#bornTask(adopter).remote.run(program);
+    };
+    adopt(1);
+    this.#end(pid, undefined);
+    const reap = new SyscallProgram(`reaping helper ${pid}`);
+    reap.call("wait4", pid, 0, WALL, 0);
+    this.#bornTask(parent).remote.run(reap);
+    adopt(0);
   }
 
   /** Ends a helper, or a zombie as its image says, and takes its end as its tracer. */

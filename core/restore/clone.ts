@@ -6,7 +6,7 @@
 import { SIG } from "../linux/signals.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { SyscallProgram } from "../remote/program.ts";
-import type { BirthAction } from "./births.ts";
+import type { BirthAction, SharedAtBirth } from "./births.ts";
 
 /** Flags of clone3(2) (`include/uapi/linux/sched.h`). */
 export const CLONE = {
@@ -51,32 +51,29 @@ export function addClone(program: SyscallProgram, id: number, flags: bigint): vo
   program.call("clone3", args, cloneArguments.size);
 }
 
-const PR_SET_CHILD_SUBREAPER = 36;
-
 /**
  * Adds the calls of one action of a birth.
  *
- * @param sharing which of FILES and FS a new child shares with the task that makes it
+ * @param shared what a new child shares with the task that makes it
  */
 export function addBirth(
   program: SyscallProgram,
   action: BirthAction,
-  sharing: (child: number) => bigint,
+  shared: (child: number) => SharedAtBirth,
 ): void {
   switch (action.kind) {
-    case "clone":
-      return addClone(
-        program,
-        action.pid,
-        action.sibling ? CLONE.PARENT : sharing(action.pid),
-      );
+    case "clone": {
+      const { files, fs } = shared(action.pid);
+      const flags = (files ? CLONE.FILES : 0n) | (fs ? CLONE.FS : 0n);
+      return addClone(program, action.pid, action.sibling ? flags | CLONE.PARENT : flags);
+    }
     case "setsid":
       program.call("setsid");
       return;
     case "setpgid":
       program.call("setpgid", 0, action.pgid);
       return;
-    case "subreaper":
-      program.call("prctl", PR_SET_CHILD_SUBREAPER, action.on ? 1 : 0, 0, 0, 0);
+    case "follow":
+      program.call("setpgid", 0, program.call("getpgid", action.pid));
   }
 }

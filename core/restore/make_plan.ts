@@ -21,7 +21,7 @@ import { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
-import { planBirths } from "./births.ts";
+import { planBirths, type TreeTask } from "./births.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
@@ -86,9 +86,12 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const taken = new Set(
     tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
   );
-  const births = planBirths(tasks, () => freePid(taken));
-  const problems: Problem[] = births.problems.map((problem) => ({ ...problem, plugin: "core" }));
-  const owners = findOwners(images, live, problems);
+  const owners = findOwners(images, live);
+  const births = planBirths(tasks.map((entry) => treeTask(entry, owners)), () => freePid(taken));
+  const problems: Problem[] = [...births.problems, ...sharedMemoryProblems(owners)].map((one) => ({
+    ...one,
+    plugin: "core",
+  }));
   for (const { plugin, hooks } of hooked) {
     if (hooks.load === undefined) continue;
     const problem = (one: Omit<Problem, "plugin">) =>
@@ -145,7 +148,7 @@ function planAll(
     for (const tid of threadsOf(entry)) {
       task.addThread(new PlannedThread(tid, task, cores.get(tid) as core_entry));
     }
-    plan.tasks.push(task);
+    plan.addTask(task);
   }
   files.planGhosts(plan);
   return complete(plan, tasks, cores, cancellation);
@@ -270,12 +273,8 @@ function isDead(cores: ReadonlyMap<number, core_entry>, pid: number): boolean {
   return cores.get(pid)?.tc?.taskState === TASK_DEAD;
 }
 
-/** Which task is the first of those with the same object. Sharing is rebuilt between parent and child only. */
-function findOwners(
-  images: ImageDirectory,
-  tasks: readonly pstree_entry[],
-  problems: Problem[],
-): Map<number, Owners> {
+/** Which task is the first of those with the same object. */
+function findOwners(images: ImageDirectory, tasks: readonly pstree_entry[]): Map<number, Owners> {
   const owners = new Map<number, Owners>();
   const first = new Map<string, number>();
   const owner = (pid: number, key: "filesId" | "vmId" | "sighandId" | "fsId"): number => {
@@ -284,35 +283,36 @@ function findOwners(
     if (!first.has(id)) first.set(id, pid);
     return first.get(id) as number;
   };
-  for (const { pid, ppid } of tasks) {
-    const found: Owners = {
+  for (const { pid } of tasks) {
+    owners.set(pid, {
       files: owner(pid, "filesId"),
       memory: owner(pid, "vmId"),
       handlers: owner(pid, "sighandId"),
       fs: owner(pid, "fsId"),
-    };
-    owners.set(pid, found);
-    const parent = owners.get(ppid);
-    for (
-      const [key, what] of [["files", "descriptor table"], ["fs", "working directory"]] as const
-    ) {
-      if (found[key] !== pid && parent?.[key] !== found[key]) {
-        problems.push({
-          pid,
-          plugin: "core",
-          what: `it shares its ${what} with task ${found[key]}, but not with its parent`,
-        });
-      }
-    }
-    if (found.memory !== pid || found.handlers !== pid) {
-      problems.push({
-        pid,
-        plugin: "core",
-        what: `it shares memory or signal handlers with process ${found.memory}`,
-      });
-    }
+    });
   }
   return owners;
+}
+
+/** Processes that share memory or handlers: each would be built over the other. */
+function* sharedMemoryProblems(
+  all: ReadonlyMap<number, Owners>,
+): Generator<Omit<Problem, "plugin">> {
+  for (const [pid, { memory, handlers }] of all) {
+    if (memory !== pid) yield { pid, what: `it shares its memory with process ${memory}` };
+    else if (handlers !== pid) {
+      yield { pid, what: `it shares its handlers with process ${handlers}` };
+    }
+  }
+}
+
+function treeTask(
+  { pid, ppid, pgid, sid }: pstree_entry,
+  all: ReadonlyMap<number, Owners>,
+): TreeTask {
+  const owners = all.get(pid);
+  const dead = owners === undefined;
+  return { pid, ppid, pgid, sid, dead, filesOwner: owners?.files, fsOwner: owners?.fs };
 }
 
 function freePid(taken: Set<number>): number {

@@ -22,7 +22,7 @@ import {
   type ThreadPlanner,
   type TreePlanner,
 } from "../plugin.ts";
-import type { BirthAction, BirthPlan } from "./births.ts";
+import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
 /** A descriptor of this process, or a path to open here, that the seed gets under a number. */
@@ -161,6 +161,7 @@ export class RestorePlan implements TreePlanner {
   readonly births: BirthPlan;
   /** The live tasks, parents before children. */
   readonly tasks: PlannedTask[] = [];
+  readonly #byPid = new Map<number, PlannedTask>();
   /** The tasks that have ended: their core images. */
   readonly zombies: Map<number, core_entry> = new Map();
   /** What the seed does. */
@@ -198,9 +199,23 @@ export class RestorePlan implements TreePlanner {
 
   /** The plan of a task. @throws {StasisError} `usage` if the plan has none of that pid */
   task(pid: number): PlannedTask {
-    const task = this.tasks.find((one) => one.pid === pid);
+    const task = this.#byPid.get(pid);
     if (task === undefined) throw new StasisError("usage", `the plan has no task ${pid}`, { pid });
     return task;
+  }
+
+  /** Adds a task; parents come before their children. */
+  addTask(task: PlannedTask): void {
+    this.tasks.push(task);
+    this.#byPid.set(task.pid, task);
+  }
+
+  /** Which of its maker's objects a task, zombie or helper shares when it is born. */
+  sharedAtBirth(pid: number): SharedAtBirth {
+    return sharedAtBirth(pid, this.births.makers, (one) => {
+      // A zombie has nothing that others could share.
+      return this.#byPid.get(one) ?? (this.zombies.has(one) ? {} : undefined);
+    });
   }
 
   service(): number {
@@ -273,10 +288,13 @@ export class RestorePlan implements TreePlanner {
       yield "# seed";
       yield* this.#lines(this.seed);
     }
-    for (const [pid, actions] of this.births.births) {
-      for (const action of [...actions, ...this.births.groups.get(pid) ?? []]) {
-        yield `[${pid}] ${describeBirth(action)}`;
-      }
+    const { births, groups, helpers } = this.births;
+    for (const [pid, actions] of births) {
+      for (const action of actions) yield `[${pid}] ${describeBirth(action)}`;
+    }
+    for (const [pid, action] of groups) yield `[${pid}] ${describeBirth(action)}`;
+    for (const { pid, adopter } of helpers) {
+      yield `[${pid}] exit_group(0)${adopter === undefined ? "" : `, and ${adopter} adopts`}`;
     }
     for (const stage of STAGES.slice(1)) {
       for (const task of this.tasks) {
@@ -307,7 +325,7 @@ function describeBirth(action: BirthAction): string {
       return "setsid()";
     case "setpgid":
       return `setpgid(0, ${action.pgid})`;
-    case "subreaper":
-      return `prctl(PR_SET_CHILD_SUBREAPER, ${action.on ? 1 : 0})`;
+    case "follow":
+      return `setpgid(0, getpgid(${action.pid}))`;
   }
 }
