@@ -72,6 +72,7 @@ export function addRestore(program: Command, setStatus: SetStatus): void {
         external: options.external ?? [],
         ignoreFileChange: options.ignoreFileChange ?? false,
         remap: parseRemaps(options.remap ?? []),
+        detached: options.detach ?? false,
       };
       const plugins = await loadPlugins(options.plugin ?? []);
       const { onEndingSignals, planRestore, restore } = await import("../mod.ts");

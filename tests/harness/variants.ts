@@ -81,6 +81,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   timer_posix: [[]],
   timerfd: [[]],
   tls_bases: [[]],
+  tree_kin: [[]],
   tree_many: [["30"], ["20", "1"]],
   tree_sessions: [[]],
   unix_datagrams: [[]],
