@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pipes.proto.
  */
 export const file_pipes: GenFile = /*@__PURE__*/
-  fileDesc("CgtwaXBlcy5wcm90byJTCgpwaXBlX2VudHJ5EgoKAmlkGAEgAigNEg8KB3BpcGVfaWQYAiACKA0SDQoFZmxhZ3MYAyACKA0SGQoEZm93bhgEIAIoCzILLmZvd25fZW50cnkiOgoKZmlmb19lbnRyeRIKCgJpZBgBIAIoDRIPCgdwaXBlX2lkGAIgAigNEg8KB3JlZ2ZfaWQYAyABKA0iPwoPcGlwZV9kYXRhX2VudHJ5Eg8KB3BpcGVfaWQYASACKA0SDQoFYnl0ZXMYAiACKA0SDAoEc2l6ZRgDIAEoDQ", [file_file_owner]);
+  fileDesc("CgtwaXBlcy5wcm90byJTCgpwaXBlX2VudHJ5EgoKAmlkGAEgAigNEg8KB3BpcGVfaWQYAiACKA0SDQoFZmxhZ3MYAyACKA0SGQoEZm93bhgEIAIoCzILLmZvd25fZW50cnkiOgoKZmlmb19lbnRyeRIKCgJpZBgBIAIoDRIPCgdwaXBlX2lkGAIgAigNEg8KB3JlZ2ZfaWQYAyABKA0iHgoQZmlmb19leHRyYV9lbnRyeRIKCgJpZBgBIAIoDSI/Cg9waXBlX2RhdGFfZW50cnkSDwoHcGlwZV9pZBgBIAIoDRINCgVieXRlcxgCIAIoDRIMCgRzaXplGAMgASgN", [file_file_owner]);
 
 /**
  * An open end of a pipe(2).
@@ -95,6 +95,28 @@ export const fifo_entrySchema: GenMessage<fifo_entry> = /*@__PURE__*/
   messageDesc(file_pipes, 1);
 
 /**
+ * fifo-extra.img, which CRIU does not have: an open fifo that has not had a writer since it was opened, so that
+ * poll(2) does not tell that one has left (POLLHUP).
+ *
+ * @generated from message fifo_extra_entry
+ */
+export type fifo_extra_entry = Message<"fifo_extra_entry"> & {
+  /**
+   * Its id in files.img.
+   *
+   * @generated from field: required uint32 id = 1;
+   */
+  id: number;
+};
+
+/**
+ * Describes the message fifo_extra_entry.
+ * Use `create(fifo_extra_entrySchema)` to create a new message.
+ */
+export const fifo_extra_entrySchema: GenMessage<fifo_extra_entry> = /*@__PURE__*/
+  messageDesc(file_pipes, 2);
+
+/**
  * What was in a pipe or fifo; the bytes follow the message. A pipe with packets has an entry for each.
  *
  * @generated from message pipe_data_entry
@@ -127,5 +149,5 @@ export type pipe_data_entry = Message<"pipe_data_entry"> & {
  * Use `create(pipe_data_entrySchema)` to create a new message.
  */
 export const pipe_data_entrySchema: GenMessage<pipe_data_entry> = /*@__PURE__*/
-  messageDesc(file_pipes, 2);
+  messageDesc(file_pipes, 3);
 

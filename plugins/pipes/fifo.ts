@@ -8,7 +8,7 @@
  */
 import type { Whereabouts } from "../../core/checkpoint/file_location.ts";
 import type { DescriptorDump, DescriptorPlan, FileTable } from "../../core/plugin.ts";
-import { O } from "../../core/linux/fcntl.ts";
+import { F, O } from "../../core/linux/fcntl.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
@@ -36,6 +36,25 @@ export function fifoImage(
   }));
   if (behind !== undefined) files.ghost(regfId, behind);
   return { type: fd_types.FIFO, fifo: { id, pipeId, regfId } };
+}
+
+/**
+ * Adds calls that open a fifo which has had no writer since it was opened (see `unwritten.ts`). Nothing is in it.
+ *
+ * @param size the size of its buffer in bytes; absent where the images do not say
+ */
+export function planUnwrittenFifo(
+  { file, program, tree }: DescriptorPlan,
+  size: number | undefined,
+): Argument {
+  const pathId = pathIdOf(file);
+  const flags = tree.files.get(pathId).reg?.flags ?? O.RDONLY;
+  // Without O_NONBLOCK it would wait for a writer.
+  const how = reopenFlags(flags) | O.NONBLOCK;
+  const fd = tree.files.open(program, pathId, how);
+  if (size !== undefined) program.expect(BigInt(size), "fcntl", fd, F.SETPIPE_SZ, size);
+  planStatusFlags(program, fd, flags, how);
+  return fd;
 }
 
 /**

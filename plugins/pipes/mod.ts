@@ -36,14 +36,16 @@ import { FIFO_DATA, FILES, PIPES_DATA } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { located, pathProblem } from "../files/survey.ts";
 import { loadContents, saveContents } from "./contents.ts";
-import { fifoImage, planFifo, S_IFIFO } from "./fifo.ts";
+import { fifoImage, planFifo, planUnwrittenFifo, S_IFIFO } from "./fifo.ts";
+import { FIFO_EXTRA } from "./image.ts";
 import { type Contents, planPipe } from "./pipe.ts";
+import { UnwrittenFifos } from "./unwritten.ts";
 
 /** The plugin. */
 export const pipes: Plugin = definePlugin({
   name: "pipes",
   description: "pipes and fifos with what is in them",
-  images: [PIPES_DATA, FIFO_DATA],
+  images: [PIPES_DATA, FIFO_DATA, FIFO_EXTRA],
   checkpoint,
   restore,
 });
@@ -52,6 +54,7 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
   const { writer, files, options } = session;
   const holders = outsideHolders(writer);
   const saved = new Set<string>();
+  const unwritten = new UnwrittenFifos();
   /** Saves the contents with the first description of a pipe. */
   const saveOnce = (kind: typeof PIPES_DATA | typeof FIFO_DATA, id: number, fd: number): void => {
     const key = `${kind.name} ${id}`;
@@ -62,6 +65,17 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
   const mine = (descriptor: Descriptor): boolean => !isNamedExternal(options, descriptor);
   return {
     survey: ({ tasks }) => holders.look(tasks),
+    dumpTree() {
+      for (const path of unwritten.mixed) {
+        session.note(
+          `some have the fifo ${path} open since its last writer left, and will see POLLHUP`,
+        );
+      }
+      const { ids } = unwritten;
+      if (ids.length === 0) return;
+      session.requirePlugin();
+      writer.writeList(FIFO_EXTRA, null, ids.map((id) => ({ id })));
+    },
     descriptors: [{
       kind: "pipe",
       claims: (descriptor) =>
@@ -90,6 +104,7 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
       dump(context) {
         const pipeId = context.descriptor.identity.ino >>> 0;
         saveOnce(FIFO_DATA, pipeId, context.fd);
+        unwritten.look(pipeId, context.id, context.descriptor, context.fd);
         return fifoImage(files, context, pipeId, located(context.descriptor, options));
       },
     }],
@@ -101,6 +116,7 @@ function restore(session: RestoreSession): RestoreHooks {
   const ends = new Map<number, pipe_entry[]>();
   let pipeContents = new Map<number, Contents>();
   let fifoContents = new Map<number, Contents>();
+  const unwritten = new Set<number>();
   const homes = new Map<number, TaskPlanner>();
   const made = new Map<number, Argument>();
   /** A descriptor number for opening pipes by name: nobody's but for a moment. */
@@ -118,6 +134,9 @@ function restore(session: RestoreSession): RestoreHooks {
         const others = ends.get(pipe.pipeId);
         if (others === undefined) ends.set(pipe.pipeId, [pipe]);
         else others.push(pipe);
+      }
+      if (images.has(FIFO_EXTRA, null)) {
+        for (const { id } of images.readList(FIFO_EXTRA, null)) unwritten.add(id);
       }
       checkSizes([...pipeContents.values(), ...fifoContents.values()], context);
     },
@@ -148,6 +167,7 @@ function restore(session: RestoreSession): RestoreHooks {
       plan(context) {
         const pipeId = context.file.fifo?.pipeId ?? 0;
         const contents = fifoContents.get(pipeId);
+        if (unwritten.has(context.file.id)) return planUnwrittenFifo(context, contents?.size);
         fifoContents.delete(pipeId);
         return planFifo(context, contents);
       },

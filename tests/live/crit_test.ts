@@ -9,7 +9,8 @@ import { Subject } from "../harness/subject.ts";
 import { ImageHome } from "./round_trip.ts";
 
 /** Images of our own plugins, and those without frames, which crit does not know. */
-const NOT_CRIU = /^(sud|external|task|mm-extra|unix-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
+const NOT_CRIU =
+  /^(sud|external|task|fifo-extra|mm-extra|unix-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
 
 const hasCrit = (() => {
   try {

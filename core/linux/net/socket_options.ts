@@ -137,7 +137,7 @@ export function filterLength(fd: number): number | undefined {
 }
 
 /** What poll(2) tells (`include/uapi/asm-generic/poll.h`). */
-export const POLL = { IN: 1, PRI: 2, ERR: 8 } as const;
+export const POLL = { IN: 1, PRI: 2, ERR: 8, HUP: 16 } as const;
 
 /** Asks what is ready at this moment. @returns bits of POLL and others */
 export function pollNow(fd: number): number {
