@@ -100,6 +100,15 @@ Deno.test("a child whose end is told by another signal is refused, and left alon
   await subject.expectPass();
 });
 
+Deno.test("a process that is told of changes in a directory is refused, and left alone", async (t) => {
+  await using subject = await start("notify");
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  const problems = await problemsOf(subject.pid);
+  equal(problems.length, 1);
+  match(problems[0]?.what ?? "", /its descriptor \d+ \(.*\) is a directory that .* \(F_NOTIFY\)/);
+  await subject.expectPass();
+});
+
 /** What a checkpoint says that is refused when the target stands still already. */
 async function refusalOf(pid: number): Promise<StasisError> {
   using images = new ImageHome();

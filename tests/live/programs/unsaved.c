@@ -1,11 +1,12 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved continued|semaphores|core|clone|keys
+ * Usage: unsaved continued|semaphores|core|clone|keys|notify
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
 
+#include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
@@ -102,6 +103,31 @@ static void keys(void)
 	check(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, NULL, 0) == 6, "the key", "errno %d", errno);
 }
 
+static volatile sig_atomic_t told;
+
+static void on_change(int sig)
+{
+	(void)sig;
+	told = 1;
+}
+
+/* A directory that this process is told of changes in. */
+static void notify(void)
+{
+	int fd = open(".", O_RDONLY);
+
+	signal(SIGIO, on_change);
+	if (fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT)) {
+		if (errno == EINVAL)
+			unsupported("no dnotify");
+		die("F_NOTIFY");
+	}
+	ready();
+	wait_for_term();
+	close(open("new", O_CREAT | O_WRONLY, 0600));
+	check(told, "it is told of changes", "no signal came");
+}
+
 static void tracer(pid_t pid)
 {
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0))
@@ -128,6 +154,8 @@ int main(int argc, char **argv)
 		cloned();
 	else if (!strcmp(what, "keys"))
 		keys();
+	else if (!strcmp(what, "notify"))
+		notify();
 	else if (!strcmp(what, "tracer"))
 		tracer(atoi(arg(argc, argv, 2, "0")));
 	else
