@@ -10,6 +10,7 @@ import { type Hooked, runHook } from "../hooks.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
 import { findClaims } from "./claims.ts";
+import { surveyTree } from "./survey_tree.ts";
 import { LEADERLESS_HINT, Task } from "./task.ts";
 import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
@@ -177,7 +178,8 @@ export async function survey(
     }
   }
   const root = tasks[0] as Task;
-  if (!frozen) problems.push(...findVforks(live));
+  // What it is when it stands still, the plan of its restore tells before it is ended.
+  if (!frozen) problems.push(...findVforks(live), ...surveyTree(tasks));
   if (!plugins.some(({ plugin }) => plugin.name === SECCOMP)) problems.push(...findFilters(live));
   for (const { plugin, hooks } of plugins) {
     if (hooks.survey === undefined) continue;

@@ -11,6 +11,7 @@ import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
 import { offsetAddress, PAGE_SIZE, pageAlign } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
+import { findIdHolders } from "../linux/id_holders.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { mappingKind, readMaps, readStat } from "../linux/procfs/mod.ts";
@@ -385,7 +386,9 @@ export function pidTaken(pid: number): StasisError {
       ? `a zombie (${comm}) that its parent ${ppid} has not reaped`
       : `another task (${comm})`;
   } catch {
-    // It went away between the two looks.
+    // It has gone, but others may still be in the group or session that it led.
+    const member = findIdHolders(new Set([pid])).get(pid);
+    if (member !== undefined) holder = `the ${member.as} of task ${member.pid} (${member.comm})`;
   }
   return new StasisError("conflict", `pid ${pid} is taken by ${holder}`, {
     pid,

@@ -20,6 +20,7 @@ import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
+import { readStat } from "../linux/procfs/mod.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { planBirths, type TreeTask } from "./births.ts";
 import { addClone, CLONE } from "./clone.ts";
@@ -35,6 +36,7 @@ import {
   RestorePlan,
   SCRATCH_ROOM,
 } from "./plan.ts";
+import { freePids } from "./free_pids.ts";
 import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
 import { mappingPlanner } from "./mappings.ts";
@@ -87,7 +89,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
   );
   const owners = findOwners(images, live);
-  const births = planBirths(tasks.map((entry) => treeTask(entry, owners)), () => freePid(taken));
+  const births = planBirths(tasks.map((entry) => treeTask(entry, owners)), freePids(taken));
   const problems: Problem[] = [...births.problems, ...sharedMemoryProblems(owners)].map((one) => ({
     ...one,
     plugin: "core",
@@ -100,6 +102,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     await runHook(plugin, () => hooks.load?.({ tasks, problem }));
   }
   if (problems.length > 0) throw refuse(images, problems);
+  noteOutside(tasks, (text) => listener({ kind: "note", plugin: "core", text }));
 
   listener({ kind: "phase", phase: "plan" });
   return planAll(
@@ -315,16 +318,20 @@ function treeTask(
   return { pid, ppid, pgid, sid, dead, filesOwner: owners?.files, fsOwner: owners?.fs };
 }
 
-function freePid(taken: Set<number>): number {
-  for (let pid = 300;; pid++) {
-    if (taken.has(pid)) continue;
-    try {
-      Deno.statSync(`/proc/${pid}`);
-    } catch {
-      taken.add(pid);
-      return pid;
-    }
+/** Tells where the root gets a session and group in place of those that were outside of the tree. */
+function noteOutside(tasks: readonly pstree_entry[], note: (text: string) => void): void {
+  const [root] = tasks as [pstree_entry];
+  const { session, pgrp } = readStat(Deno.pid);
+  const others: string[] = [];
+  if (root.sid !== root.pid && root.sid !== session) others.push(`session ${root.sid}`);
+  if (!tasks.some(({ pid }) => pid === root.pgid) && root.pgid !== pgrp) {
+    others.push(`process group ${root.pgid}`);
   }
+  if (others.length === 0) return;
+  const are = others.length === 1 ? "is" : "are";
+  note(
+    `${others.join(" and ")} of task ${root.pid} ${are} outside of the tree: it gets this tool's`,
+  );
 }
 
 function refuse(images: ImageDirectory, problems: readonly Problem[]): StasisError {

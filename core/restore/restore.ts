@@ -16,6 +16,7 @@ import { BuiltTree, pidTaken } from "./build.ts";
 import type { RestorePlan } from "./plan.ts";
 
 const WNOHANG = 1;
+const ESRCH = -3n;
 
 /** How a restored root ended. Neither is there if somebody else in this process reaped it: that can be done once. */
 export interface Ending {
@@ -131,9 +132,11 @@ async function awaitPids(plan: RestorePlan, cancellation: Cancellation): Promise
   }
 }
 
+/** Whether somebody has an id, or is in a process group of that id. Of sessions only the attempt tells. */
 function exists(id: number): boolean {
-  // kill(2) finds threads by their tid too.
-  return syscall(SYSCALLS.kill, id, 0) !== -3n;
+  // kill(2) finds threads by their tid too; -1 would mean everybody.
+  return syscall(SYSCALLS.kill, id, 0) !== ESRCH ||
+    id > 1 && syscall(SYSCALLS.kill, -id, 0) !== ESRCH;
 }
 
 function isEnding(pid: number): boolean {

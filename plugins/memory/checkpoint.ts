@@ -19,6 +19,7 @@ import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts"
 import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { mappingDumpers } from "./dumpers.ts";
+import { executableProblem } from "./executable.ts";
 import { MappedFiles } from "./file_check.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { memfdDumper } from "./memfd.ts";
@@ -158,7 +159,11 @@ function surveyExecutable(pid: number, tree: SurveyContext, options: OperationOp
     () => findFile(`/proc/${pid}/exe`, link, "its executable", options),
     undefined,
   );
-  if (found !== undefined && "problem" in found) tree.problem({ pid, ...found.problem });
+  if (found === undefined) return;
+  const problem = "problem" in found
+    ? found.problem
+    : executableProblem(found.behind ?? found.path, found.path);
+  if (problem !== undefined) tree.problem({ pid, ...problem });
 }
 
 function saveExecutable(pid: number, session: CheckpointSession): number {

@@ -8,6 +8,9 @@ import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { MEMFD_INODE, MM, PAGEMAP, PAGES } from "../../images/kinds/memory.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { uniqueById } from "../../images/unique.ts";
+import { ghostIds } from "../../core/restore/ghosts.ts";
+import { FILES } from "../../images/kinds/files.ts";
+import { executableProblem } from "./executable.ts";
 import { memfdPlanner } from "./memfd.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { planMemory, type TaskMemory } from "./plan_task.ts";
@@ -50,6 +53,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
           objects.addMemfd(entry);
         }
       }
+      const executables = new Map<number, string>();
       for (const { pid } of context.tasks) {
         // Zombies have none, and tasks that share another one's.
         if (!images.has(MM, pid)) continue;
@@ -62,6 +66,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         }
         vdso ??= ownVdso();
         checkVdso(pid, task, vdso, session, context);
+        checkExecutable(pid, task, executablePaths(session, executables), context);
       }
     },
 
@@ -107,6 +112,34 @@ function load({ images }: RestoreSession, pid: number): Loaded {
     if (pagesPath !== undefined) checkPagesFile(pagesPath, runs);
   }
   return { mm, extra, runs, pagesPath };
+}
+
+/** The paths of regular files that are there by name, by id; read when first asked for. */
+function executablePaths(
+  { images, options }: RestoreSession,
+  known: Map<number, string>,
+): ReadonlyMap<number, string> {
+  if (known.size > 0 || !images.has(FILES, null)) return known;
+  const ghosts = ghostIds(images);
+  for (const { id, reg } of images.readList(FILES, null)) {
+    // Deleted files are made anew, with the permissions that they had.
+    if (reg !== undefined && !ghosts.has(id)) {
+      known.set(id, options.remap?.[reg.name] ?? reg.name);
+    }
+  }
+  return known;
+}
+
+/** Reports an executable that cannot be one any more. */
+function checkExecutable(
+  pid: number,
+  { mm }: Loaded,
+  paths: ReadonlyMap<number, string>,
+  context: LoadContext,
+): void {
+  const path = paths.get(mm.exeFileId);
+  const problem = path === undefined ? undefined : executableProblem(path, path);
+  if (problem !== undefined) context.problem({ pid, ...problem });
 }
 
 /** Reports a vDSO that is not this kernel's. */

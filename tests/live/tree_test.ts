@@ -1,14 +1,114 @@
 /** Who is whose child, leads what and shares what with whom comes back, or is refused in time. */
-import { equal, match } from "@std/assert";
-import { checkpoint } from "../../mod.ts";
+import { deepEqual, equal, match } from "@std/assert";
+import { checkpoint, planRestore, restore } from "../../mod.ts";
+import { buildProgram } from "../harness/build.ts";
+import { type ProcessLine, processTree, readProcess, waitUntil } from "../harness/processes.ts";
+import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
-import { becomesSleep, bringsBack, ImageHome, leavesAlone } from "./round_trip.ts";
 import { Subject } from "../harness/subject.ts";
+import { failureOf } from "../harness/unharmed.ts";
+import {
+  becomesSleep,
+  bringsBack,
+  ImageHome,
+  leavesAlone,
+  problemsOf,
+  startSleeper,
+} from "./round_trip.ts";
 
 for (const name of ["tree_sessions", "tree_kin"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
+
+/** What is said of a program of the shell that cannot be restored. */
+async function refusalOf(script: string): Promise<string> {
+  await using subject = await Subject.spawn("/bin/bash", {
+    args: ["-c", `set -m\n${script}\necho ready; exec sleep 1000`],
+  });
+  await subject.waitReady();
+  await becomesSleep(subject.pid);
+  return (await problemsOf(subject.pid)).map(({ what }) => what).join("; ");
+}
+
+Deno.test("an executable that has lost its permission is refused, and found out by a restore too", async () => {
+  using images = new ImageHome();
+  const script =
+    "cp /bin/sleep mine; ./mine 1000 & until read x < /proc/$!/comm && [ $x = mine ]; do :; done";
+  match(
+    await refusalOf(`${script}; chmod -x mine`),
+    /its executable \S+\/mine may not be executed any more/,
+  );
+
+  await using subject = await Subject.spawn("/bin/bash", {
+    args: ["-c", "cp /bin/sleep mine; exec ./mine 1000"],
+  });
+  await waitUntil(() => readProcess(subject.pid)?.comm === "mine", "it to be executed");
+  await checkpoint(subject.pid, images);
+  Deno.chmodSync(`${subject.cwd}/mine`, 0o644);
+  const error = await failureOf(planRestore(images.directory));
+  match(error.problems.map(({ what }) => what).join(), /mine may not be executed any more/);
+});
+
+Deno.test("an executable on a file system that is noexec by now is refused", async (t) => {
+  const room = Deno.makeTempDirSync();
+  await withSmallDisk(room, t, async (disk) => {
+    Deno.copyFileSync("/bin/sleep", `${disk.path}/mine`);
+    await using subject = await Subject.spawn(`${disk.path}/mine`, { args: ["1000"] });
+    await waitUntil(() => readProcess(subject.pid)?.comm === "mine", "it to be executed");
+    disk.limit("noexec");
+    match((await problemsOf(subject.pid)).map(({ what }) => what).join(), /mounted with noexec/);
+    await subject.kill();
+    await subject.waitGone();
+  });
+  Deno.removeSync(room, { recursive: true });
+});
+
+Deno.test("a process group that somebody outside is in as well is refused", async () => {
+  // The group's leader ends, and so does the parent of the member that stays outside.
+  const outside = "(sleep 1000 & echo $! > outside)";
+  const script = `(trap '' HUP; ${outside}; exec sleep 1000) & until [ -s outside ]; do :; done`;
+  match(
+    await refusalOf(script),
+    /its process group \d+ has task \d+ \(sleep\) outside of the tree in it/,
+  );
+});
+
+Deno.test("processes that share memory are refused", async () => {
+  const source = new URL("programs/shares_memory.c", import.meta.url).pathname;
+  await using subject = await Subject.run(await buildProgram(source));
+  const problems = await problemsOf(subject.pid);
+  match(
+    problems.map(({ what }) => what).join(),
+    /it shares its memory with process \d+ \(CLONE_VM\)/,
+  );
+  await subject.expectPass();
+});
+
+Deno.test("a root that leads nothing gets the session and group of the restore, which says so", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.spawn("/bin/bash", {
+    args: ["-c", "sleep 1000 & echo ready; while :; do wait; sleep 0.1; done"],
+  });
+  await subject.waitReady();
+  const child = processTree(subject.pid).at(-1) as number;
+  await becomesSleep(child);
+  const { session } = readProcess(child) as ProcessLine;
+  await checkpoint(child, images);
+  await waitUntil(() => readProcess(child) === null, "the child to be reaped");
+  const notes: string[] = [];
+  const tree = await restore(images.directory, {
+    onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+  });
+  const { pgrp, session: own } = readProcess(child) as ProcessLine;
+  equal(pgrp, readProcess(Deno.pid)?.pgrp);
+  equal(own, readProcess(Deno.pid)?.session);
+  deepEqual(notes, [
+    `session ${session} and process group ${session} of task ${child} are outside of the tree: it gets this tool's`,
+  ]);
+  tree.kill(9);
+  await tree.wait();
+});
 
 Deno.test("a root that wants to die with its parent outlives a restore that ends at once, which says so", async () => {
   using images = new ImageHome();

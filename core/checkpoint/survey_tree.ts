@@ -1,0 +1,67 @@
+/**
+ * What of a tree's own shape could not be built again: memory that processes share, tables that come from nowhere,
+ * ids of groups and sessions that others outside of the tree will go on using.
+ *
+ * @module
+ */
+import { type Problem, StasisError } from "../../base/errors.ts";
+import { findIdHolders } from "../linux/id_holders.ts";
+import { KCMP } from "../linux/kcmp.ts";
+import { planBirths, type TreeTask } from "../restore/births.ts";
+import { findOwners } from "./sharing.ts";
+import type { Task } from "./task.ts";
+
+/**
+ * Looks at the shape of a tree, which may change meanwhile.
+ *
+ * @param tasks parents before children, zombies included
+ */
+export function surveyTree(tasks: readonly Task[]): Problem[] {
+  try {
+    return findProblems(tasks);
+  } catch (error) {
+    // One has ended meanwhile: the next look shows the tree without it, and the restore is planned in any case.
+    const ended = error instanceof StasisError &&
+      (error.code === "no-such-task" || error.errno === "ESRCH");
+    if (ended) return [];
+    throw error;
+  }
+}
+
+function findProblems(tasks: readonly Task[]): Problem[] {
+  const [root] = tasks;
+  const known = new Set(tasks.map(({ pid }) => pid));
+  // A child that was given to somebody else since is no part of the tree any more.
+  const members = tasks.filter((task) => task === root || known.has(task.stat.ppid));
+  const live = members.filter((task) => !task.isZombie).map(({ pid }) => pid);
+  const memory = findOwners(live, KCMP.VM);
+  const files = findOwners(live, KCMP.FILES);
+  const fs = findOwners(live, KCMP.FS);
+  const tree = members.map(({ pid, stat, isZombie }): TreeTask => ({
+    pid,
+    ppid: pid === root?.pid ? 0 : stat.ppid,
+    pgid: stat.pgrp,
+    sid: stat.session,
+    dead: isZombie,
+    filesOwner: files.get(pid),
+    fsOwner: fs.get(pid),
+  }));
+  // No pid is negative: helpers that need no certain one need none here.
+  let free = -2;
+  const { problems, helpers } = planBirths(tree, () => free--);
+  const needed = new Set([...known, ...helpers.flatMap(({ pid, leads }) => leads ? [pid] : [])]);
+  return [
+    ...[...memory].filter(([pid, owner]) => pid !== owner).map(([pid, owner]) => ({
+      pid,
+      what: `it shares its memory with process ${owner} (CLONE_VM), which cannot be rebuilt`,
+      hint: "a child of vfork(2) does so until it executes a program: try again then",
+    })),
+    ...problems,
+    ...[...findIdHolders(needed, known)].map(([id, { pid, comm, as }]) => ({
+      pid: tree.find((one) => one.pid === id || one.pgid === id || one.sid === id)?.pid,
+      what: `its ${as} ${id} has task ${pid} (${comm}) outside of the tree in it, ` +
+        "so nobody can have that id anew",
+      hint: "checkpoint a tree that has both, or end that one first",
+    })),
+  ].map((problem) => ({ ...problem, plugin: "core" }));
+}
