@@ -25,7 +25,7 @@
  * | phase | hook | called | may |
  * |---|---|---|---|
  * | load | `load` | once | read images and the machine, report problems |
- * | plan | `occupies`, `planTree`, `planTask`, `planThread`, `descriptors[].plan` | | only add calls to programs: planning has no side effects |
+ * | plan | `occupies`, `numbers`, `planTree`, `planTask`, `planThread`, `descriptors[].plan` | | only add calls to programs: planning has no side effects |
  * | build | `bornThread` | for each thread when it is born | set ptrace options |
  * | arm | `armThread` | for each thread, when all else is done | set state by ptrace |
  *

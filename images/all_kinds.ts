@@ -7,6 +7,7 @@
 import type { ImageKind } from "./kind.ts";
 import * as core from "./kinds/core.ts";
 import { CREDS } from "./kinds/credentials.ts";
+import { EPOLL_EXTRA } from "./kinds/epoll_extra.ts";
 import { EXTERNAL } from "./kinds/external.ts";
 import * as files from "./kinds/files.ts";
 import * as memory from "./kinds/memory.ts";
@@ -40,7 +41,14 @@ export const CRIU_KINDS: readonly ImageKind[] = [
 ];
 
 /** Kinds that only Stasis has. */
-export const OWN_KINDS: readonly ImageKind[] = [SUD, MM_EXTRA, UNIX_EXTRA, EXTERNAL, MANIFEST];
+export const OWN_KINDS: readonly ImageKind[] = [
+  SUD,
+  MM_EXTRA,
+  UNIX_EXTRA,
+  EPOLL_EXTRA,
+  EXTERNAL,
+  MANIFEST,
+];
 
 /** All of them. */
 export const IMAGE_KINDS: readonly ImageKind[] = [...CRIU_KINDS, ...OWN_KINDS];

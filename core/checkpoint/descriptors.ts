@@ -11,7 +11,7 @@ import { NO_OWNER } from "../../images/fown.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { isErrno } from "../linux/errno.ts";
-import { KCMP, kcmp } from "../linux/kcmp.ts";
+import { findOrdered, KCMP, kcmp } from "../linux/kcmp.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { openPidfd, type OwnedDescriptor, takeDescriptor } from "../linux/pidfd.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
@@ -90,24 +90,13 @@ function find(
   const key = `${link.text}\0${info.mountId} ${info.ino}`;
   let alike = known.get(key);
   if (alike === undefined) known.set(key, alike = []);
-  let low = 0;
-  let high = alike.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const other = alike[middle] as Description;
-    const order = kcmp(
-      descriptor.pid,
-      other.descriptor.pid,
-      KCMP.FILE,
-      descriptor.fd,
-      other.descriptor.fd,
-    );
-    if (order === 0) return other;
-    if (order < 0) high = middle;
-    else low = middle + 1;
-  }
+  const { index, found } = findOrdered(
+    alike,
+    ({ descriptor: other }) => kcmp(descriptor.pid, other.pid, KCMP.FILE, descriptor.fd, other.fd),
+  );
+  if (found) return alike[index] as Description;
   const made = make();
-  alike.splice(low, 0, made);
+  alike.splice(index, 0, made);
   return made;
 }
 

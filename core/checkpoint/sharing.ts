@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { kcmp } from "../linux/kcmp.ts";
+import { findOrdered, kcmp } from "../linux/kcmp.ts";
 
 /**
  * Finds for each task the first one of the list with which it shares an object.
@@ -17,21 +17,9 @@ export function findOwners(pids: readonly number[], type: number): ReadonlyMap<n
   const owners = new Map<number, number>();
   const ordered: number[] = [];
   for (const pid of pids) {
-    let low = 0;
-    let high = ordered.length;
-    let owner = pid;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const other = ordered[middle] as number;
-      const order = kcmp(pid, other, type);
-      if (order === 0) {
-        owner = other;
-        break;
-      }
-      if (order < 0) high = middle;
-      else low = middle + 1;
-    }
-    if (owner === pid) ordered.splice(low, 0, pid);
+    const { index, found } = findOrdered(ordered, (other) => kcmp(pid, other, type));
+    const owner = found ? ordered[index] as number : pid;
+    if (!found) ordered.splice(index, 0, pid);
     owners.set(pid, owner);
   }
   return owners;

@@ -104,6 +104,11 @@ export interface RestoreHooks {
   load?(context: LoadContext): Awaitable<void>;
   /** The address ranges that a task will have mapped, so that the scratch memory keeps clear of them. */
   occupies?(pid: number): Iterable<{ readonly start: bigint; readonly end: bigint }>;
+  /**
+   * Descriptor numbers that the plugin's programs give to something for a moment, beside those that the tasks
+   * have: service numbers keep clear of them.
+   */
+  numbers?(): Iterable<number>;
   /** Plans what belongs to the whole tree (the seed stage). */
   planTree?(tree: TreePlanner): void;
   /** Plans a task. Not called for zombies. */

@@ -35,6 +35,40 @@ export function kcmp(
       { pid: pidA, errno, hint: errno === "ENOSYS" ? "the kernel needs CONFIG_KCMP" : undefined },
     );
   }
+  return kcmpOrder(result);
+}
+
+/** What kcmp(2) returned, as an order: 1 says that the first one comes before the second. */
+export function kcmpOrder(result: bigint): -1 | 0 | 1 {
   if (result === 0n) return 0;
   return result === 1n ? -1 : 1;
+}
+
+/** Where an object is among others, or where it belongs among them. */
+export interface OrderedPlace {
+  readonly index: number;
+  /** Whether the object at `index` is the same. */
+  readonly found: boolean;
+}
+
+/**
+ * Looks for an object among others that are kept in kcmp's order: n objects are told apart by about n log n calls.
+ *
+ * @param ordered ascending
+ * @param order how the object stands to one of them: 0 if it is the same
+ */
+export function findOrdered<T>(
+  ordered: readonly T[],
+  order: (other: T) => number,
+): OrderedPlace {
+  let low = 0;
+  let high = ordered.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const found = order(ordered[middle] as T);
+    if (found === 0) return { index: middle, found: true };
+    if (found < 0) high = middle;
+    else low = middle + 1;
+  }
+  return { index: low, found: false };
 }

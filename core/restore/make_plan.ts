@@ -143,7 +143,7 @@ function planAll(
     births,
     hole,
     plugins: hooked,
-    ...findServices(images, live, machine),
+    ...findServices(images, live, machine, hooked),
   });
   for (const entry of live) {
     const core = cores.get(entry.pid) as core_entry;
@@ -165,8 +165,19 @@ function findServices(
   images: ImageDirectory,
   live: readonly pstree_entry[],
   { descriptorLimit }: Machine,
+  hooked: readonly Hooked<RestoreHooks>[],
 ): Pick<PlanBasis, "services" | "highestDescriptor"> {
   const used = new Set<number>();
+  for (const { plugin, hooks } of hooked) {
+    for (const number of runHook(plugin, () => hooks.numbers?.()) ?? []) {
+      if (number >= descriptorLimit) {
+        const message =
+          `descriptor ${number} was in use once, and ${descriptorLimit} may be open here`;
+        throw new StasisError("conflict", message, { hint: DESCRIPTOR_HINT });
+      }
+      used.add(number);
+    }
+  }
   let most = 0;
   for (const { pid } of live) {
     const table = readDescriptors(images, pid);

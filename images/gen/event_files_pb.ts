@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file event_files.proto.
  */
 export const file_event_files: GenFile = /*@__PURE__*/
-  fileDesc("ChFldmVudF9maWxlcy5wcm90byJbChJldmVudGZkX2ZpbGVfZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SGQoEZm93bhgDIAIoCzILLmZvd25fZW50cnkSDwoHY291bnRlchgEIAIoBCJ1ChNldmVudHBvbGxfdGZkX2VudHJ5EgoKAmlkGAEgAigNEgsKA3RmZBgCIAIoDRIOCgZldmVudHMYAyACKA0SDAoEZGF0YRgEIAIoBBILCgNkZXYYBSABKA0SDQoFaW5vZGUYBiABKAQSCwoDcG9zGAcgASgEIm8KFGV2ZW50cG9sbF9maWxlX2VudHJ5EgoKAmlkGAEgAigNEg0KBWZsYWdzGAIgAigNEhkKBGZvd24YAyACKAsyCy5mb3duX2VudHJ5EiEKA3RmZBgEIAMoCzIULmV2ZW50cG9sbF90ZmRfZW50cnkiVwoOc2lnbmFsZmRfZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SGQoEZm93bhgDIAIoCzILLmZvd25fZW50cnkSDwoHc2lnbWFzaxgEIAIoBCK2AQoNdGltZXJmZF9lbnRyeRIKCgJpZBgBIAIoDRINCgVmbGFncxgCIAIoDRIZCgRmb3duGAMgAigLMgsuZm93bl9lbnRyeRIPCgdjbG9ja2lkGAQgAigNEg0KBXRpY2tzGAUgAigEEhUKDXNldHRpbWVfZmxhZ3MYBiACKA0SDAoEdnNlYxgHIAIoBBINCgV2bnNlYxgIIAIoBBIMCgRpc2VjGAkgAigEEg0KBWluc2VjGAogAigE", [file_file_owner]);
+  fileDesc("ChFldmVudF9maWxlcy5wcm90byJbChJldmVudGZkX2ZpbGVfZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SGQoEZm93bhgDIAIoCzILLmZvd25fZW50cnkSDwoHY291bnRlchgEIAIoBCJ1ChNldmVudHBvbGxfdGZkX2VudHJ5EgoKAmlkGAEgAigNEgsKA3RmZBgCIAIoDRIOCgZldmVudHMYAyACKA0SDAoEZGF0YRgEIAIoBBILCgNkZXYYBSABKA0SDQoFaW5vZGUYBiABKAQSCwoDcG9zGAcgASgEIm8KFGV2ZW50cG9sbF9maWxlX2VudHJ5EgoKAmlkGAEgAigNEg0KBWZsYWdzGAIgAigNEhkKBGZvd24YAyACKAsyCy5mb3duX2VudHJ5EiEKA3RmZBgEIAMoCzIULmV2ZW50cG9sbF90ZmRfZW50cnkiPgoRZXBvbGxfZXh0cmFfZW50cnkSCgoCaWQYASACKA0SDQoFaW5kZXgYAiACKA0SDgoGbnVtYmVyGAMgAigNIlcKDnNpZ25hbGZkX2VudHJ5EgoKAmlkGAEgAigNEg0KBWZsYWdzGAIgAigNEhkKBGZvd24YAyACKAsyCy5mb3duX2VudHJ5Eg8KB3NpZ21hc2sYBCACKAQitgEKDXRpbWVyZmRfZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SGQoEZm93bhgDIAIoCzILLmZvd25fZW50cnkSDwoHY2xvY2tpZBgEIAIoDRINCgV0aWNrcxgFIAIoBBIVCg1zZXR0aW1lX2ZsYWdzGAYgAigNEgwKBHZzZWMYByACKAQSDQoFdm5zZWMYCCACKAQSDAoEaXNlYxgJIAIoBBINCgVpbnNlYxgKIAIoBA", [file_file_owner]);
 
 /**
  * A counter of eventfd(2).
@@ -74,8 +74,8 @@ export type eventpoll_tfd_entry = Message<"eventpoll_tfd_entry"> & {
   id: number;
 
   /**
-   * The descriptor of the file; at the checkpoint, where the number that it was added under has become
-   * another file's, one that does lead to it.
+   * A descriptor that leads to the file: the number that it was added with, or another one where that is closed or
+   * another file's by now (and see epoll_extra_entry).
    *
    * @generated from field: required uint32 tfd = 2;
    */
@@ -168,6 +168,43 @@ export const eventpoll_file_entrySchema: GenMessage<eventpoll_file_entry> = /*@_
   messageDesc(file_event_files, 2);
 
 /**
+ * epoll-extra.img, which CRIU does not have; such images need the plugin "epoll". A file is watched under the number
+ * that it was added with, and so it can be changed and taken out. This entry says which number that was, where it
+ * has been closed since or is another file's.
+ *
+ * @generated from message epoll_extra_entry
+ */
+export type epoll_extra_entry = Message<"epoll_extra_entry"> & {
+  /**
+   * The instance: its id in files.img.
+   *
+   * @generated from field: required uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * Which of its `tfd`, counted from 0.
+   *
+   * @generated from field: required uint32 index = 2;
+   */
+  index: number;
+
+  /**
+   * The number that the file was added with. `tfd` of the entry is one that leads to it.
+   *
+   * @generated from field: required uint32 number = 3;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message epoll_extra_entry.
+ * Use `create(epoll_extra_entrySchema)` to create a new message.
+ */
+export const epoll_extra_entrySchema: GenMessage<epoll_extra_entry> = /*@__PURE__*/
+  messageDesc(file_event_files, 3);
+
+/**
  * A descriptor of signalfd(2). The signals themselves wait in their process.
  *
  * @generated from message signalfd_entry
@@ -207,7 +244,7 @@ export type signalfd_entry = Message<"signalfd_entry"> & {
  * Use `create(signalfd_entrySchema)` to create a new message.
  */
 export const signalfd_entrySchema: GenMessage<signalfd_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 3);
+  messageDesc(file_event_files, 4);
 
 /**
  * A timer of timerfd_create(2).
@@ -292,5 +329,5 @@ export type timerfd_entry = Message<"timerfd_entry"> & {
  * Use `create(timerfd_entrySchema)` to create a new message.
  */
 export const timerfd_entrySchema: GenMessage<timerfd_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 4);
+  messageDesc(file_event_files, 5);
 

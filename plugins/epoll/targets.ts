@@ -6,11 +6,12 @@
  */
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { findOrdered, KCMP, kcmp, kcmpOrder } from "../../core/linux/kcmp.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
-import type { EpollTarget } from "../../core/linux/procfs/mod.ts";
+import type { DeviceNumber, EpollTarget } from "../../core/linux/procfs/mod.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { encodeKernelDevice } from "../../images/device.ts";
+import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
 
 /** KCMP_EPOLL_TFD (`include/uapi/linux/kcmp.h`). */
 const KCMP_EPOLL_TFD = 7;
@@ -22,11 +23,16 @@ const Slot = defineStruct("kcmp_epoll_slot", 12, {
   toff: [8, "u32"],
 });
 
-/** What kcmp(2) says of a descriptor and an entry of an epoll instance. */
-export type Comparison = "same" | "other" | "gone";
+/** How the file of a descriptor stands to that of an entry of an epoll instance, in kcmp's order. */
+export type Comparison = -1 | 0 | 1 | "closed" | "gone";
 
-/** Compares a descriptor of the epoll's task with the `toff`-th of the entries of number `tfd`. */
-export type Compare = (fd: number, tfd: number, toff: number) => Comparison;
+/** What the search asks of the kernel. */
+export interface Comparer {
+  /** Compares a descriptor of the epoll's task with the `toff`-th of the entries of number `tfd`. */
+  withEntry(fd: number, tfd: number, toff: number): Comparison;
+  /** Compares two descriptors of the task, in the same order. */
+  withOther(fd: number, other: number): number;
+}
 
 /** An entry and the descriptor by which its file can be added again. */
 export interface FoundTarget {
@@ -38,19 +44,28 @@ export interface FoundTarget {
 /**
  * Asks kcmp(2).
  *
- * @returns "gone" if the instance has no such entry (the program runs, and has taken it out)
+ * An entry is "gone" if the instance has no such one (the program runs, and has taken it out), and a descriptor
+ * "closed" if there is none of that number.
  */
-export function compareWith(pid: number, efd: number): Compare {
-  return (fd, tfd, toff) => {
-    const slot = Slot.make({ efd, tfd, toff });
-    const result = syscall(SYSCALLS.kcmp, pid, pid, KCMP_EPOLL_TFD, fd, slot);
-    if (isErrno(result)) return errnoName(-result) === "ENOENT" ? "gone" : "other";
-    return result === 0n ? "same" : "other";
+export function compareWith(pid: number, efd: number): Comparer {
+  return {
+    withEntry(fd, tfd, toff) {
+      const slot = Slot.make({ efd, tfd, toff });
+      const result = syscall(SYSCALLS.kcmp, pid, pid, KCMP_EPOLL_TFD, fd, slot);
+      if (isErrno(result)) return errnoName(-result) === "ENOENT" ? "gone" : "closed";
+      return kcmpOrder(result);
+    },
+    withOther: (fd, other) => kcmp(pid, pid, KCMP.FILE, fd, other),
   };
 }
 
 /** A descriptor, as far as the search needs it. */
-export type Candidate = Pick<Descriptor, "fd"> & { readonly info: Pick<Descriptor["info"], "ino"> };
+export interface Candidate {
+  readonly fd: number;
+  readonly info: Pick<Descriptor["info"], "ino">;
+  readonly link: Pick<Descriptor["link"], "kind">;
+  readonly identity: Pick<Descriptor["identity"], "dev">;
+}
 
 /**
  * Finds the descriptor of each entry: mostly the one of the same number. Entries that are gone are left out.
@@ -58,42 +73,112 @@ export type Candidate = Pick<Descriptor, "fd"> & { readonly info: Pick<Descripto
  * Two entries may have one number (the first was closed, but lives on in a duplicate): they are told apart
  * by their order, in which fdinfo and kcmp agree (both walk the same tree, ep_find_tfd() of
  * `fs/eventpoll.c`).
+ *
+ * It asks once for each entry of an open number, and logarithmically often for others: the descriptors that they
+ * may be are put in kcmp's order first. For an entry of a socket it need not ask, since the inode tells.
  */
 export function findTargets(
   targets: readonly EpollTarget[],
   candidates: readonly Candidate[],
-  compare: Compare,
+  comparer: Comparer,
 ): FoundTarget[] {
+  const byNumber = new Map(candidates.map((candidate) => [candidate.fd, candidate]));
+  const files = new FilesByInode(candidates, comparer);
+  // All sockets are on one file system within the kernel.
+  const socket = candidates.find(isSocket);
+  const socketDevice = socket && decodeUserDevice(socket.identity.dev);
   const seen = new Map<number, number>();
   const found: FoundTarget[] = [];
   for (const target of targets) {
-    const toff = seen.get(target.tfd) ?? 0;
-    seen.set(target.tfd, toff + 1);
-    const first = compare(target.tfd, target.tfd, toff);
-    if (first === "same") found.push({ target, fd: target.tfd });
-    else {
-      // The file's inode, where fdinfo shows it (5.15 and later), saves most of the questions.
-      const likely = candidates.filter(({ info }) =>
-        info.ino === undefined || info.ino === target.ino
-      );
-      let gone = first === "gone";
-      let fd: number | undefined;
-      for (const candidate of likely) {
-        if (gone || fd !== undefined) break;
-        const answer = compare(candidate.fd, target.tfd, toff);
-        if (answer === "same") fd = candidate.fd;
-        gone = answer === "gone";
+    const { tfd, ino, dev } = target;
+    const toff = seen.get(tfd) ?? 0;
+    seen.set(tfd, toff + 1);
+    const same = byNumber.get(tfd);
+    if (same !== undefined && mayBe(same, ino)) {
+      const isCertain = isSocket(same) && same.info.ino === ino && isEqual(dev, socketDevice);
+      const answer = isCertain ? 0 : comparer.withEntry(tfd, tfd, toff);
+      if (answer === "gone") continue;
+      if (answer === 0) {
+        found.push({ target, fd: tfd });
+        continue;
       }
-      if (!gone) found.push({ target, fd });
     }
+    const fd = files.find(target, toff);
+    if (fd !== "gone") found.push({ target, fd });
   }
   return found;
 }
 
+function isSocket({ link }: Candidate): boolean {
+  return link.kind === "socket";
+}
+
+function isEqual(a: DeviceNumber, b: DeviceNumber | undefined): boolean {
+  return a.major === b?.major && a.minor === b.minor;
+}
+
+/** Whether a descriptor may be of an inode: fdinfo shows its own from Linux 5.15 on. */
+function mayBe({ info }: Candidate, ino: bigint): boolean {
+  return info.ino === undefined || info.ino === ino;
+}
+
+/** The open file descriptions behind the descriptors of a task, one descriptor of each, in kcmp's order. */
+class FilesByInode {
+  readonly #byInode: ReadonlyMap<bigint | undefined, Candidate[]>;
+  readonly #ordered = new Map<bigint | undefined, number[]>();
+  readonly #comparer: Comparer;
+
+  constructor(candidates: readonly Candidate[], comparer: Comparer) {
+    this.#byInode = Map.groupBy(candidates, ({ info }) => info.ino);
+    this.#comparer = comparer;
+  }
+
+  /** A descriptor of the `toff`-th entry of its number, or undefined if the task has none. */
+  find({ tfd, ino }: EpollTarget, toff: number): number | undefined | "gone" {
+    for (const inode of [ino, undefined]) {
+      let isGone = false;
+      const ordered = this.#inOrder(inode);
+      const { index, found } = findOrdered(ordered, (fd) => {
+        const answer = this.#comparer.withEntry(fd, tfd, toff);
+        if (typeof answer === "number") return -answer;
+        // Closed meanwhile: the program runs, and whatever comes out will be looked at again.
+        isGone ||= answer === "gone";
+        return 1;
+      });
+      if (isGone) return "gone";
+      if (found) return ordered[index];
+    }
+    return undefined;
+  }
+
+  #inOrder(inode: bigint | undefined): number[] {
+    let ordered = this.#ordered.get(inode);
+    if (ordered !== undefined) return ordered;
+    ordered = [];
+    for (const { fd } of this.#byInode.get(inode) ?? []) {
+      const { index, found } = findOrdered(
+        ordered,
+        (other) => this.#comparer.withOther(fd, other),
+      );
+      if (!found) ordered.splice(index, 0, fd);
+    }
+    this.#ordered.set(inode, ordered);
+    return ordered;
+  }
+}
+
+/** What was found of descriptors that do not change any more, or not before they are read anew. */
+const known = new WeakMap<Descriptor, readonly FoundTarget[]>();
+
 /** {@link findTargets} of an epoll descriptor of a task. */
-export function targetsOf(descriptor: Descriptor, task: Task): FoundTarget[] {
-  const compare = compareWith(descriptor.pid, descriptor.fd);
-  return findTargets(descriptor.info.epoll ?? [], task.descriptors, compare);
+export function targetsOf(descriptor: Descriptor, task: Task): readonly FoundTarget[] {
+  let found = known.get(descriptor);
+  if (found === undefined) {
+    const comparer = compareWith(descriptor.pid, descriptor.fd);
+    found = findTargets(descriptor.info.epoll ?? [], task.descriptors, comparer);
+    known.set(descriptor, found);
+  }
+  return found;
 }
 
 /** The fields of an `eventpoll_tfd_entry`. */

@@ -1,3 +1,4 @@
+import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, leavesAlone } from "./round_trip.ts";
 
 for (const name of ["eventfd", "timerfd", "epoll", "signalfd"]) {
@@ -6,4 +7,12 @@ for (const name of ["eventfd", "timerfd", "epoll", "signalfd"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name, { ignore }));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) =>
     leavesAlone(t, name, { ignore }));
+}
+
+for (const args of VARIANTS.epoll_numbers ?? []) {
+  const title = variantName("epoll_numbers", args);
+  Deno.test(`${title}: it is what it was after a restore`, (t) =>
+    bringsBack(t, "epoll_numbers", { args }));
+  Deno.test(`${title}: a checkpoint that lets it run changes nothing`, (t) =>
+    leavesAlone(t, "epoll_numbers", { args }));
 }
