@@ -52,6 +52,7 @@ export class Cancellation {
   #limit: { readonly at: number; readonly error: () => StasisError } | undefined;
   #lastBreath = performance.now();
   #graceEnd: number | undefined;
+  #isOver = false;
 
   constructor(signal: AbortSignal) {
     this.signal = signal;
@@ -76,13 +77,27 @@ export class Cancellation {
   /** @throws {StasisError} `cancelled` where the user cancelled */
   throwIfCancelled(): void {
     for (const look of sources) look();
-    if (this.signal.aborted) throw new StasisError("cancelled", "cancelled");
+    if (!this.signal.aborted) return;
+    this.end();
+    throw new StasisError("cancelled", "cancelled");
   }
 
   /** @throws {StasisError} `cancelled` where the user cancelled; that of the limit where time is over */
   check(): void {
     this.throwIfCancelled();
-    if (this.isLate) throw this.#limit?.error();
+    if (!this.isLate) return;
+    this.end();
+    throw this.#limit?.error();
+  }
+
+  /** Says that the operation has failed, and is being undone. So it does itself when it ends an operation. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Whether the operation is being undone: what is done in a target from now on has to be done. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /**

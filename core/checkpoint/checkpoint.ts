@@ -89,7 +89,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   await enter({ kind: "phase", phase: "survey" });
   const isToEnd = options.leaveRunning !== true;
   findTree(pid, isToEnd);
-  await using writer = ImageWriter.create(request.directory, { sync: syncFileSystem });
+  await using writer = ImageWriter.create(request.directory, {
+    sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
+  });
   const files = createFileTable(writer);
   for (const plugin of plugins) {
     if (plugin.checkpoint === undefined) continue;
@@ -165,6 +167,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     }
     done = { tree, bytes: directorySize(writer.target), taken };
   } catch (error) {
+    cancellation.end();
     throw await explainKilled(error, still);
   }
   const { tree, bytes, taken } = done;

@@ -132,6 +132,7 @@ export function cannotStop(tid: number, pid: number): StasisError {
   return new StasisError("timeout", `thread ${tid} of task ${pid} does not stop`, {
     pid,
     hint:
-      "it is in an uninterruptible sleep (state D: a vfork, a dead network file system); try later",
+      "it is in an uninterruptible sleep (state D: a vfork, a dead network file system), or the machine " +
+      "is slow: try later, or allow it more time (--timeout)",
   });
 }

@@ -167,6 +167,8 @@ export class Tracee {
     name: SyscallName,
     ...args: (bigint | number)[]
   ): bigint {
+    // A program that nobody awaited, since something else failed, does not make room for the call by itself.
+    this.quiesce();
     this.endSignal(sharedPending);
     const registers = this.registers.copy();
     const words = args.map(BigInt);
@@ -217,7 +219,9 @@ export class Tracee {
    * @throws {StasisError} as the cancellation says: then the program runs on, and {@link quiesce} ends it
    */
   awaitEnd(purpose: string): void {
-    this.#awaitEnd(purpose, () => this.#cancellation.check());
+    this.#awaitEnd(purpose, () => {
+      if (!this.#cancellation.isOver) this.#cancellation.check();
+    });
   }
 
   #awaitEnd(purpose: string, whileWaiting: () => void): void {

@@ -33,8 +33,8 @@ export function dataRuns(fd: number, size: bigint, path: string): Run[] {
   return runs;
 }
 
-/** At most so much by one call. */
-const STEP = 64n << 20n;
+/** At most so much by one call, between two of which it can be cancelled. */
+const STEP = 4n << 20n;
 
 /**
  * Copies runs of a file to the end of another one, within the kernel.

@@ -28,7 +28,7 @@ import {
   type Transfer,
 } from "./runs.ts";
 import { openPath, type SharedObjects } from "./shared_objects.ts";
-import { CHUNK, TaskWriter } from "./target_writer.ts";
+import { PIECE, TaskWriter } from "./target_writer.ts";
 
 const O_RDONLY = 0, O_WRONLY = 1;
 
@@ -125,7 +125,9 @@ export async function writePages(
       if (runs.length === 0) continue;
       const { direct, indirect } = cutByReadability(runs);
       const file = stack.use(openPath(path, O_WRONLY));
-      writers.push(stack.use(new TaskWriter(task.remote, file, path, direct, indirect)));
+      writers.push(
+        stack.use(new TaskWriter(task.remote, file, path, direct, indirect, session.check)),
+      );
     }
     session.progress("memory", done, total);
     for (const writer of writers) writer.start();
@@ -178,7 +180,7 @@ export function cutByReadability(
     let to = from;
     while (to < runs.length && runs[to]?.readable === readable) to++;
     const group = runs.slice(from, to).map(({ run }) => run);
-    const transfers = cutTransfers(group, offset, CHUNK);
+    const transfers = cutTransfers(group, offset, PIECE);
     for (const transfer of transfers) (readable ? direct : indirect).push(transfer);
     offset += totalSize(group);
     from = to;

@@ -16,8 +16,13 @@ import type { RemoteTask, StartedRuns } from "../../core/remote/remote_task.ts";
 import { lendDescriptor, type LentDescriptor } from "../../core/remote/send_descriptor.ts";
 import { iovecs, type Transfer } from "./runs.ts";
 
-/** How much a task writes before the others, progress and cancellation have their turn. */
-export const CHUNK = 64n << 20n;
+/** How much a task writes before the others and progress have their turn. */
+const CHUNK = 64n << 20n;
+/**
+ * How much is written by one call. A slow disk takes a second for as much as this, and between two calls a
+ * program can be interrupted.
+ */
+export const PIECE = 4n << 20n;
 /** How many calls a program has at most: each takes up to 16 KiB of scratch memory. */
 const MAX_CALLS = 64;
 const BUFFER = 1 << 20;
@@ -27,6 +32,7 @@ export class TaskWriter implements Disposable {
   readonly #remote: RemoteTask;
   readonly #file: OwnedDescriptor;
   readonly #path: string;
+  readonly #check: () => void;
   #direct: readonly Transfer[];
   #indirect: readonly Transfer[];
   #lent: LentDescriptor | undefined;
@@ -40,6 +46,7 @@ export class TaskWriter implements Disposable {
    * @param path its name, for errors
    * @param direct what the task can read and so write itself
    * @param indirect what it cannot
+   * @param check throws where the operation is cancelled
    */
   constructor(
     remote: RemoteTask,
@@ -47,7 +54,9 @@ export class TaskWriter implements Disposable {
     path: string,
     direct: readonly Transfer[],
     indirect: readonly Transfer[],
+    check: () => void,
   ) {
+    this.#check = check;
     this.#remote = remote;
     this.#file = file;
     this.#path = path;
@@ -113,8 +122,8 @@ export class TaskWriter implements Disposable {
   finish(): void {
     const started = this.#started;
     if (started === undefined) return this.#writeIndirect();
-    this.#started = undefined;
     const [reply] = started.runs.finish();
+    this.#started = undefined;
     for (const [transfer, call] of started.calls) {
       // Whatever went wrong, from here it either works or has a better error.
       if (reply?.result(call) !== transfer.size) this.#copy(transfer);
@@ -140,6 +149,7 @@ export class TaskWriter implements Disposable {
     let { offset } = transfer;
     for (const { start, size } of transfer.runs) {
       for (let at = 0n; at < size;) {
+        this.#check();
         const length = Math.min(BUFFER, Number(size - at));
         const part = buffer.subarray(0, length);
         this.#remote.memory.readInto(remoteAddress(start + at), part);

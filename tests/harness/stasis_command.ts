@@ -28,6 +28,47 @@ export interface CommandOutcome {
   readonly stderr: string;
 }
 
+/** A command that runs. */
+export interface RunningCommand {
+  /** Whether it has ended. */
+  readonly ended: boolean;
+  /** What it has said so far. */
+  stderr(): string;
+  /** Sends it a signal, if it has not ended. */
+  kill(signal: Deno.Signal): void;
+  /** What came of it. */
+  readonly outcome: Promise<CommandOutcome>;
+}
+
+/** Starts `stasis ARGS`, with the privileges of this process. */
+export function startStasis(args: readonly string[]): RunningCommand {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--config", CONFIG, MAIN, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let said = "";
+  let ended = false;
+  const listen = async (): Promise<CommandOutcome> => {
+    const stdout = new Response(child.stdout).text();
+    for await (const part of child.stderr.pipeThrough(new TextDecoderStream())) said += part;
+    const { code } = await child.status;
+    ended = true;
+    return { status: code, stdout: await stdout, stderr: said };
+  };
+  return {
+    get ended() {
+      return ended;
+    },
+    stderr: () => said,
+    kill(signal) {
+      if (!ended) child.kill(signal);
+    },
+    outcome: listen(),
+  };
+}
+
 /**
  * Runs `stasis ARGS`.
  *

@@ -2,8 +2,16 @@
 import assert from "@std/assert";
 import { uncancelled } from "../../core/cancellation.ts";
 import { surveyRunning } from "../../core/checkpoint/survey.ts";
-import { type CheckpointHooks, definePlugin, StasisError, type SurveyContext } from "../../mod.ts";
+import {
+  checkpoint,
+  type CheckpointHooks,
+  definePlugin,
+  StasisError,
+  type SurveyContext,
+} from "../../mod.ts";
+import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
+import { failureOf, ImageRoom } from "../harness/unharmed.ts";
 
 /** A plugin that claims all there is, and says what it is told to at each look. */
 function surveyor(looks: readonly ((context: SurveyContext) => void)[]) {
@@ -90,5 +98,54 @@ Deno.test("surveyRunning() leaves a tree in which no two looks agree to the froz
     const { hooked, count } = surveyor([(context) => says(`problem ${look++}`)(context)]);
     await surveyRunning(pid, false, hooked, uncancelled());
     assert.equal(count(), 10);
+  });
+});
+
+/**
+ * A tree whose children come and go: xargs starts one after the other.
+ *
+ * @param redirection of descriptors of the tree; 9 is a pipe from outside
+ */
+async function withXargs(redirection: string, body: (pid: number) => Promise<void>): Promise<void> {
+  const run =
+    `exec xargs -n1 /bin/true < <(exec </dev/null 9<&-; while :; do seq 1000; done) ${redirection}`;
+  const script = `echo ready; sleep 1000 | { exec 9<&0; ${run}; }`;
+  await using subject = await Subject.spawn("bash", { args: ["-c", script] });
+  await subject.waitReady();
+  const xargs = () => processTree(subject.pid).find((pid) => readProcess(pid)?.comm === "xargs");
+  await waitUntil(() => xargs() !== undefined, "xargs to run");
+  await body(xargs() as number);
+}
+
+Deno.test("checkpoint() of a tree whose children end at any moment never says that it lacks a privilege", async () => {
+  using room = new ImageRoom();
+  await withXargs("9<&-", async (pid) => {
+    let saved = 0;
+    for (let round = 0; round < 30; round++) {
+      try {
+        await checkpoint(pid, { directory: room.fresh(), leaveRunning: true });
+        saved++;
+      } catch (error) {
+        assert.ok(error instanceof StasisError);
+        assert.ok(
+          ["no-such-task", "unsupported"].includes(error.code),
+          `${error.code}: ${error.message} ${error.problems.map(({ what }) => what)}`,
+        );
+        assert.doesNotMatch(error.message, /killed meanwhile/);
+      }
+    }
+    assert.ok(saved > 15, `only ${saved} of 30 succeeded`);
+  });
+});
+
+Deno.test("checkpoint() of a tree that is refused, and whose children end afterwards, says why it was refused", async () => {
+  using room = new ImageRoom();
+  await withXargs("", async (pid) => {
+    for (let round = 0; round < 15; round++) {
+      const error = await failureOf(
+        checkpoint(pid, { directory: room.fresh(), leaveRunning: true }),
+      );
+      assert.equal(error.code, "unsupported", `${error.message} ${(error.cause as Error)?.stack}`);
+    }
   });
 });
