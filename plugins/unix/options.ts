@@ -26,7 +26,10 @@ const timeval = defineStruct("timeval", 16, { sec: [0, "i64"], usec: [8, "i64"] 
 /** struct linger. */
 const linger = defineStruct("linger", 8, { on: [0, "i32"], seconds: [4, "i32"] });
 
-/** Options with a number that CRIU's image has no field for, with their defaults. */
+/**
+ * Options with a number that CRIU's image has no field for, with their defaults. Many mean nothing to a unix socket,
+ * but it takes them, and getsockopt(2) tells of them.
+ */
 const MORE: readonly (readonly [name: number, otherwise: number])[] = [
   [SO.TIMESTAMP, 0],
   [SO.TIMESTAMPNS, 0],
@@ -36,6 +39,21 @@ const MORE: readonly (readonly [name: number, otherwise: number])[] = [
   [SO.PEEK_OFF, -1],
   [SO.PASSPIDFD, 0],
   [SO.PASSRIGHTS, 1],
+  [SO.DEBUG, 0],
+  // Set by its newer number last: that is the one in force where both tell of it.
+  [SO.TIMESTAMPING, 0],
+  [SO.TIMESTAMPING_NEW, 0],
+  [SO.WIFI_STATUS, 0],
+  [SO.NOFCS, 0],
+  [SO.LOCK_FILTER, 0],
+  [SO.SELECT_ERR_QUEUE, 0],
+  [SO.BUSY_POLL, 0],
+  [SO.PREFER_BUSY_POLL, 0],
+  [SO.BUSY_POLL_BUDGET, 0],
+  [SO.MAX_PACING_RATE, -1],
+  [SO.INCOMING_CPU, -1],
+  [SO.RCVMARK, 0],
+  [SO.RCVPRIORITY, 0],
 ];
 
 /** A number of an image's option: {@link socket_option_entry} as a plain object. */

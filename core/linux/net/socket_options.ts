@@ -12,6 +12,7 @@ import { SYSCALLS } from "../x86_64/syscalls.ts";
 
 /** Options of SOL_SOCKET (`include/uapi/asm-generic/socket.h`). Never SO_ERROR: to read it clears it. */
 export const SO = {
+  DEBUG: 1,
   REUSEADDR: 2,
   DONTROUTE: 5,
   BROADCAST: 6,
@@ -38,15 +39,31 @@ export const SO = {
   PASSSEC: 34,
   TIMESTAMPNS: 35,
   MARK: 36,
+  TIMESTAMPING: 37,
   RXQ_OVFL: 40,
+  WIFI_STATUS: 41,
   PEEK_OFF: 42,
+  NOFCS: 43,
+  LOCK_FILTER: 44,
+  SELECT_ERR_QUEUE: 45,
+  BUSY_POLL: 46,
+  MAX_PACING_RATE: 47,
+  INCOMING_CPU: 49,
   PEERGROUPS: 59,
   TIMESTAMP_NEW: 63,
   TIMESTAMPNS_NEW: 64,
+  TIMESTAMPING_NEW: 65,
+  /** 5.11. */
+  PREFER_BUSY_POLL: 69,
+  BUSY_POLL_BUDGET: 70,
   /** 5.14. */
   BUF_LOCK: 72,
+  /** 5.19. */
+  RCVMARK: 75,
   /** 6.5. */
   PASSPIDFD: 76,
+  /** 6.14. */
+  RCVPRIORITY: 82,
   /** 6.16; on unless it is switched off. */
   PASSRIGHTS: 83,
 } as const;
