@@ -15,8 +15,8 @@
  * it would kill what was just restored.
  * A `dumpable` of 2 (as fs.suid_dumpable gives it) cannot be set by prctl(2) and becomes 0, the stricter one.
  *
- * A security module's label (SELinux, AppArmor) other than the tool's own is refused, and so are keyrings of a
- * thread or process.
+ * Labels of a security module (SELinux, AppArmor) other than the tool's own are refused, see `labels.ts`, and so
+ * are keyrings of a thread or process.
  *
  * @module
  */
@@ -37,12 +37,12 @@ import {
   type Plugin,
   type RestoreHooks,
   type RestoreSession,
-  type SurveyContext,
   type TaskPlanner,
   type ThreadPlanner,
 } from "../../core/plugin.ts";
 import { type Call, SyscallProgram } from "../../core/remote/program.ts";
 import { askForKeyrings } from "./keyrings.ts";
+import { surveyLabels } from "./labels.ts";
 import { credentialProblem, type OwnCredentials, planCredentials } from "./plan.ts";
 
 /** prctl(2), from `include/uapi/linux/prctl.h`. */
@@ -76,36 +76,13 @@ function dumpCredentials(): CheckpointHooks {
     return status;
   };
   return {
-    survey,
+    survey: (tree) => surveyLabels(tree, Deno.pid),
     collectThread: (thread, program) => collectThread(thread, program, statusOf),
   };
 }
 
 /** The lines of a `status` file that {@link encodeCredentials} looks at. */
 const CREDENTIAL_LINES = [/^Uid:.*\nGid:.*\n/m, /^Groups:.*\n/m, /^Cap[^]*^NoNewPrivs:.*\n/m];
-
-function survey({ tasks, problem }: SurveyContext): void {
-  const own = securityLabel("self");
-  for (const { pid } of tasks) {
-    const label = securityLabel(String(pid));
-    if (label === own) continue;
-    problem({
-      pid,
-      what: `its security label "${label}" is not the one of this tool, "${own}"`,
-      hint: "labels cannot be saved: run the tool under the label of the program",
-    });
-  }
-}
-
-/** The label of a security module; empty where there is none. */
-function securityLabel(who: string): string {
-  try {
-    return Deno.readTextFileSync(`/proc/${who}/attr/current`).replace(/[\0\n]+$/, "");
-  } catch {
-    // EINVAL: no security module has labels. A task that is gone is found by others.
-    return "";
-  }
-}
 
 function collectThread(
   thread: FrozenThread,
