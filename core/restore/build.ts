@@ -19,15 +19,15 @@ import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type Stage, STAGES } from "../plugin.ts";
-import { ProgramImage, SyscallProgram } from "../remote/program.ts";
+import { SyscallProgram } from "../remote/program.ts";
 import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
 import { finishStop } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import type { BirthAction, Helper } from "./births.ts";
 import type { BuiltTask } from "./built_task.ts";
-import { addBirth, addClone, CLONE } from "./clone.ts";
+import { addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
-import type { RestorePlan } from "./plan.ts";
+import type { RestorePlan, ServiceFile } from "./plan.ts";
 import { endSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
 import { stopTasks } from "./job_control.ts";
 import { takingTurns } from "./turns.ts";
@@ -40,6 +40,8 @@ const TASK_SIZE = 0x7ffffffff000n;
 const RLIMIT_NOFILE = 7;
 const ALL_DESCRIPTORS = 0xffffffff;
 const WALL = 0x40000000;
+/** So many descriptors are handed to the seed by one program. */
+const HAND_OVER = 100;
 const PR_SET_CHILD_SUBREAPER = 36;
 
 /** A tree that is being built. Disposing of it kills everything. */
@@ -165,11 +167,8 @@ export class BuiltTree implements Disposable {
   /** Scratch memory at its place, the vDSO parked behind it, and nothing else. */
   #prepareMemory(remote: RemoteTask, maps: ReturnType<typeof readMaps>): void {
     const { scratch, parkedVdso, machine } = this.#plan;
-    const programs = BigInt(Math.max(this.#plan.scratchSize(), this.#birthSize()));
-    this.#scratchSize = PAGE_SIZE + pageAlign(programs) + (1n << 16n);
-    if (this.#scratchSize > scratch.end - scratch.start) {
-      throw new StasisError("unsupported", `the plan's programs take ${programs} bytes, too many`);
-    }
+    // A script may have edited the plan since it was made.
+    this.#scratchSize = this.#plan.scratchSize();
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
     const { start } = scratch;
     remote.call("mmap", start, this.#scratchSize, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -201,31 +200,21 @@ export class BuiltTree implements Disposable {
   /** Hands the seed its service descriptors, and closes everything else that it inherited from here. */
   #handOver(remote: RemoteTask): void {
     const plan = this.#plan;
-    const opened: OwnedDescriptor[] = [];
-    try {
-      const program = new SyscallProgram("the service descriptors");
-      const limit = program.output(16);
-      program.call("prlimit64", 0, RLIMIT_NOFILE, 0, limit);
-      const raised = program.output(16);
-      program.call("prlimit64", 0, RLIMIT_NOFILE, limitOf(plan), raised);
-      const pidfd = program.call("pidfd_open", Deno.pid, 0);
-      for (const file of plan.serviceFiles) {
-        let fd = file.descriptor;
-        if (fd === undefined) {
-          const own = openHere(file.path as string, file.flags);
-          opened.push(own);
-          fd = own.fd;
-        }
-        const got = program.call("pidfd_getfd", pidfd, fd, 0);
-        program.call("dup3", got, file.number, 0);
-        program.call("close", got);
-      }
-      program.call("close_range", 0, plan.services.first - 1, 0);
-      program.call("close_range", plan.services.end, ALL_DESCRIPTORS, 0);
-      remote.run(program);
-    } finally {
-      for (const own of opened) own[Symbol.dispose]();
+    const pidfds = new SyscallProgram("the way to this process");
+    const limit = pidfds.output(16);
+    pidfds.call("prlimit64", 0, RLIMIT_NOFILE, 0, limit);
+    const raised = pidfds.output(16);
+    pidfds.call("prlimit64", 0, RLIMIT_NOFILE, limitOf(plan), raised);
+    const opened = pidfds.call("pidfd_open", Deno.pid, 0);
+    const pidfd = remote.run(pidfds).result(opened);
+    // In pieces: here and there only so many files may be open, and a program be so long.
+    for (let at = 0; at < plan.serviceFiles.length; at += HAND_OVER) {
+      handOverSome(remote, pidfd, plan.serviceFiles.slice(at, at + HAND_OVER));
     }
+    const program = new SyscallProgram("the other descriptors");
+    program.call("close_range", 0, plan.services.first - 1, 0);
+    program.call("close_range", plan.services.end, ALL_DESCRIPTORS, 0);
+    remote.run(program);
   }
 
   /** Has every task make its children, join its group, and those end that are to end. */
@@ -247,25 +236,8 @@ export class BuiltTree implements Disposable {
   #act(pid: number, actions: readonly BirthAction[]): void {
     if (actions.length === 0) return;
     this.#cancellation.check();
-    runBirth(this.#bornTask(pid).remote, this.#birthProgram(pid, actions));
+    runBirth(this.#bornTask(pid).remote, this.#plan.birthProgram(pid, actions));
     for (const action of actions) if (action.kind === "clone") this.#takeBorn(action.pid);
-  }
-
-  #birthProgram(pid: number, actions: readonly BirthAction[]): SyscallProgram {
-    const program = new SyscallProgram(`births by task ${pid}`);
-    for (const action of actions) {
-      addBirth(program, action, (child) => this.#plan.sharedAtBirth(child));
-    }
-    return program;
-  }
-
-  /** How large the largest birth program is. */
-  #birthSize(): number {
-    let most = 0;
-    for (const [pid, actions] of this.#plan.births.births) {
-      most = Math.max(most, new ProgramImage(this.#birthProgram(pid, actions)).size);
-    }
-    return most;
   }
 
   /** Lets the plugins see a thread that has just been born. */
@@ -353,6 +325,19 @@ export class BuiltTree implements Disposable {
       for (const tid of threads.keys()) if (tid !== task.pid) this.#greet(task, tid);
     }
   }
+}
+
+/** Hands a few service descriptors over, by the seed's pidfd of this process. */
+function handOverSome(remote: RemoteTask, pidfd: bigint, files: readonly ServiceFile[]): void {
+  using opened = new DisposableStack();
+  const program = new SyscallProgram("the service descriptors");
+  for (const { path, descriptor, flags, number } of files) {
+    const fd = descriptor ?? opened.use(openHere(path as string, flags)).fd;
+    const got = program.call("pidfd_getfd", pidfd, fd, 0);
+    program.call("dup3", got, number, 0);
+    program.call("close", got);
+  }
+  remote.run(program);
 }
 
 /** Starts what the threads of a task are to do in a stage, all at the same time; undefined if that is nothing. */

@@ -219,6 +219,8 @@ function complete(
     }
   }
   planDescriptors(plan);
+  // It is found out here what has no room, while nothing has been made yet.
+  plan.scratchSize();
   return plan;
 }
 

@@ -9,7 +9,7 @@ import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Hooked } from "../hooks.ts";
-import { offsetAddress, type RemoteAddress } from "../linux/address.ts";
+import { offsetAddress, PAGE_SIZE, pageAlign, type RemoteAddress } from "../linux/address.ts";
 import { type Argument, formatCall, ProgramImage, SyscallProgram } from "../remote/program.ts";
 import {
   type Machine,
@@ -23,6 +23,7 @@ import {
   type TreePlanner,
 } from "../plugin.ts";
 import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
+import { addBirth } from "./clone.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
 /** A descriptor of this process, or a path to open here, that the seed gets under a number. */
@@ -126,6 +127,9 @@ export class PlannedTask implements TaskPlanner {
     return this.#byTid.get(tid);
   }
 }
+
+/** Room for what the builder itself has run: it hands over descriptors, ends helpers and zombies, and the like. */
+const OTHER_PROGRAMS = 1n << 16n;
 
 /** The room for scratch memory in every task. Only what the programs need of it is really mapped. */
 export const SCRATCH_ROOM = 1n << 30n;
@@ -262,9 +266,25 @@ export class RestorePlan implements TreePlanner {
     return number;
   }
 
-  /** How much scratch memory the programs of any one stage need in any one task, in bytes. */
-  scratchSize(): number {
+  /** What a task does while the tree is born. */
+  birthProgram(pid: number, actions: readonly BirthAction[]): SyscallProgram {
+    const program = new SyscallProgram(`births by task ${pid}`);
+    for (const action of actions) {
+      addBirth(program, action, (child) => this.sharedAtBirth(child));
+    }
+    return program;
+  }
+
+  /**
+   * How large the scratch memory is: as the programs of any one stage need it in any one task, in bytes.
+   *
+   * @throws {StasisError} `unsupported` if they are too large
+   */
+  scratchSize(): bigint {
     let most = new ProgramImage(this.seed).size;
+    for (const [pid, actions] of this.births.births) {
+      most = Math.max(most, new ProgramImage(this.birthProgram(pid, actions)).size);
+    }
     for (const task of this.tasks) {
       for (const stage of STAGES) {
         let size = 0;
@@ -275,7 +295,14 @@ export class RestorePlan implements TreePlanner {
         most = Math.max(most, size);
       }
     }
-    return most;
+    const size = PAGE_SIZE + pageAlign(BigInt(most)) + OTHER_PROGRAMS;
+    const room = this.scratch.end - this.scratch.start;
+    if (size <= room) return size;
+    throw new StasisError(
+      "unsupported",
+      `the tree takes programs of ${most} bytes to build, and there is room for ${room}`,
+      { hint: "what waits in its pipes and sockets takes most of it: let the program read that" },
+    );
   }
 
   /** The plan as strace would print it: one line a call, under headings of stage and task. */

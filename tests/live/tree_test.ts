@@ -7,14 +7,7 @@ import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
-import {
-  becomesSleep,
-  bringsBack,
-  ImageHome,
-  leavesAlone,
-  problemsOf,
-  startSleeper,
-} from "./round_trip.ts";
+import { becomesSleep, bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
 
 for (const name of ["tree_sessions", "tree_kin"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
