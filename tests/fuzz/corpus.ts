@@ -42,10 +42,10 @@ export class Corpus implements AsyncDisposable {
   private constructor() {}
 
   /** Makes checkpoints of subjects, which ends them. */
-  static async record(directory: string, onlyEvery = 1): Promise<Corpus> {
+  static async record(directory: string): Promise<Corpus> {
     const corpus = new Corpus();
     try {
-      for (const [name, ...args] of SUBJECTS.filter((_, index) => index % onlyEvery === 0)) {
+      for (const [name, ...args] of SUBJECTS) {
         await corpus.#add(directory, name, args);
       }
       return corpus;
