@@ -24,7 +24,7 @@ export function restoredFiles(
 ): RestoredFiles & {
   readonly all: ReadonlyMap<number, file_entry>;
   /** Adds the making of deleted files to the seed's program. Before it none of them can be opened. */
-  planGhosts(tree: TreePlanner): void;
+  planGhosts(tree: TreePlanner, note: (text: string) => void): void;
 } {
   const entries = images.has(FILES, null) ? images.readList(FILES, null) : [];
   const all = validFiles(entries, images.pathOf(FILES, null));
@@ -51,7 +51,7 @@ export function restoredFiles(
     all,
     get,
     pathOf,
-    planGhosts: (tree) => ghosts.plan(tree, regular),
+    planGhosts: (tree, note) => ghosts.plan(tree, regular, note),
     open(program, id, flags = regular(id).flags) {
       const kept = (flags & ~ONCE) | O_CLOEXEC | O_NOCTTY;
       const ghost = ghosts.open(program, id, kept);

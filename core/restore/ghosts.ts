@@ -84,9 +84,14 @@ export class Ghosts {
    * Adds the making of all ghosts to the seed's program.
    *
    * @param entryOf a regular file entry by its id
+   * @param note is told of a file that is made under another name, which `/proc` will go on showing
    * @throws {StasisError} `conflict` where a file cannot be made; `bad-image`
    */
-  plan(tree: TreePlanner, entryOf: (id: number) => reg_file_entry): void {
+  plan(
+    tree: TreePlanner,
+    entryOf: (id: number) => reg_file_entry,
+    note: (text: string) => void,
+  ): void {
     const users = Map.groupBy(ghostIds(this.#images), ([, ghost]) => ghost);
     for (const [id, entries] of users) {
       const { file, stretches } = readGhost(this.#images, id);
@@ -97,7 +102,7 @@ export class Ghosts {
         throw new StasisError("bad-image", `the deleted file ${user} of ${path} had no full path`);
       }
       const temporary = ghost.users.find(({ flags }) => (flags & O.TMPFILE) !== 0);
-      if (temporary === undefined) this.#planNamed(tree, ghost);
+      if (temporary === undefined) this.#planNamed(tree, ghost, note);
       else this.#planTemporary(tree, ghost, temporary);
     }
   }
@@ -111,13 +116,18 @@ export class Ghosts {
     return program.call("openat", AT_FDCWD, `/proc/self/fd/${handle.service}`, through, 0);
   }
 
-  #planNamed(tree: TreePlanner, ghost: Ghost): void {
+  #planNamed(tree: TreePlanner, ghost: Ghost, note: (text: string) => void): void {
     const { seed } = tree;
     const { file, users } = ghost;
     const names = new Map<string, string>();
     for (const { id } of users) {
       const path = tree.files.pathOf(id);
-      if (!names.has(path)) names.set(path, freeName(path, ghost.id));
+      if (names.has(path)) continue;
+      const name = freeName(path, ghost.id);
+      names.set(path, name);
+      if (name !== path) {
+        note(`another file is called ${path} by now: the deleted one is shown as ${name}`);
+      }
     }
     const paths = [...names.values()];
     const missing = new Set(paths.flatMap(missingParents));

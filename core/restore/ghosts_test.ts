@@ -76,13 +76,16 @@ async function planned({ mode, users, chunks = true, relative = false }: Case) {
       keep: (fd: Argument, number: number) => void seed.call("dup3", fd, number, 0),
       serviceFile: () => 99,
     };
-    ghosts.plan(tree as unknown as TreePlanner, (id) => entries.get(id) as reg_file_entry);
+    const notes: string[] = [];
+    const entryOf = (id: number) => entries.get(id) as reg_file_entry;
+    ghosts.plan(tree as unknown as TreePlanner, entryOf, (text) => void notes.push(text));
     const task = new SyscallProgram("open");
     for (const [id, { flags }] of entries) ghosts.open(task, id, flags);
     const image = new TextDecoder("latin1").decode(Deno.readFileSync(images.pathOf(GHOST_FILE, 9)));
     return {
       seed: lines(seed).map((line) => line.replaceAll(home, "/d")),
       task: lines(task),
+      notes: notes.map((note) => note.replaceAll(home, "/d")),
       dataAt: image.indexOf("contents"),
     };
   } finally {
@@ -190,6 +193,14 @@ Deno.test("freeName() finds a name beside one that is taken, and beside that", (
   equal(freeName("/a/b", 3, (path) => taken.has(path)), "/a/b.stasis-3");
   taken.add("/a/b.stasis-3");
   equal(freeName("/a/b", 3, (path) => taken.has(path)), "/a/b.stasis-3-1");
+});
+
+Deno.test("Ghosts tells of a name that another file has by now", async () => {
+  const users = [{ name: "images", flags: O.RDONLY }, { name: "f", flags: O.RDONLY }];
+  const { notes } = await planned({ mode: 0o100600, users });
+  deepEqual(notes, [
+    "another file is called /d/images by now: the deleted one is shown as /d/images.stasis-9",
+  ]);
 });
 
 Deno.test("Ghosts refuses a path that would depend on where the tool runs", async () => {

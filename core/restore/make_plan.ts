@@ -102,17 +102,18 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     await runHook(plugin, () => hooks.load?.({ tasks, problem }));
   }
   if (problems.length > 0) throw refuse(images, problems);
-  noteOutside(tasks, (text) => listener({ kind: "note", plugin: "core", text }));
+  const note = (text: string): void => listener({ kind: "note", plugin: "core", text });
+  noteOutside(tasks, note);
 
   listener({ kind: "phase", phase: "plan" });
   return planAll(
-    { images, machine, options, files, hooked, tasks, live, cores, births, owners },
+    { images, machine, options, files, hooked, tasks, live, cores, births, owners, note },
     cancellation,
   );
 }
 
 function planAll(
-  { images, machine, options, files, hooked, tasks, live, cores, births, owners }: {
+  { images, machine, options, files, hooked, tasks, live, cores, births, owners, note }: {
     images: ImageDirectory;
     machine: Machine;
     options: OperationOptions;
@@ -123,6 +124,7 @@ function planAll(
     cores: ReadonlyMap<number, core_entry>;
     births: RestorePlan["births"];
     owners: ReadonlyMap<number, Owners>;
+    note: (text: string) => void;
   },
   cancellation: Cancellation,
 ): RestorePlan {
@@ -153,7 +155,7 @@ function planAll(
     }
     plan.addTask(task);
   }
-  files.planGhosts(plan);
+  files.planGhosts(plan, note);
   return complete(plan, tasks, cores, cancellation);
 }
 
