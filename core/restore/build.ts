@@ -9,7 +9,7 @@ import { present } from "../../images/present.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
-import { offsetAddress, PAGE_SIZE, pageAlign } from "../linux/address.ts";
+import { offsetAddress, PAGE_SIZE } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { findIdHolders } from "../linux/id_holders.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";

@@ -8,7 +8,7 @@ import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, pageAlign } from "../../core/linux/address.ts";
 import { F_ADD_SEALS, F_SEAL_SEAL, MAP, MFD, PROT } from "../../core/linux/mman.ts";
 import type { RestoreSession, TreePlanner } from "../../core/plugin.ts";
-import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { iovecs } from "./runs.ts";
@@ -187,7 +187,7 @@ function isAnonymous({ name, seals }: memfd_inode_entry): boolean {
 /** Adds the reads of runs from a pages file. */
 export function addReads(
   program: SyscallProgram,
-  pages: number,
+  pages: Argument,
   runs: readonly SavedRun[],
 ): void {
   for (const { runs: parts, offset, size } of readTransfers(runs)) {

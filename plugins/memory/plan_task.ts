@@ -5,6 +5,7 @@
  * @module
  */
 import { offsetAddress, TASK_SIZE } from "../../core/linux/address.ts";
+import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import { MADV, MAP, MCL_FUTURE, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
 import type { Machine, MappingPlanner, TaskPlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
@@ -24,8 +25,8 @@ export interface TaskMemory {
   readonly extra: mm_extra_entry | undefined;
   /** All its pages. */
   readonly runs: readonly SavedRun[];
-  /** The service number of the pages file; undefined if there are no pages. */
-  readonly pages: number | undefined;
+  /** The path of the pages file; undefined if there are no pages. */
+  readonly pages: string | undefined;
 }
 
 /** What planning asks of its surroundings. */
@@ -118,15 +119,18 @@ function openExecutable(
   mm: mm_entry,
   exeFd: number,
 ): void {
-  const O_RDONLY = 0, O_CLOEXEC = 0o2000000;
-  const opened = task.files.open(program, mm.exeFileId, O_RDONLY);
-  program.call("dup3", opened, exeFd, O_CLOEXEC);
+  const opened = task.files.open(program, mm.exeFileId, O.RDONLY);
+  program.call("dup3", opened, exeFd, O.CLOEXEC);
   program.call("close", opened);
 }
 
 function planContents(task: TaskPlanner, { pages }: TaskMemory, runs: readonly SavedRun[]): void {
   if (pages === undefined || runs.length === 0) return;
-  addReads(task.program("contents"), pages, runs);
+  const program = task.program("contents");
+  // By its own task and not by the seed: thousands of tasks would inherit thousands of descriptors.
+  const file = program.call("openat", AT_FDCWD, pages, O.RDONLY | O.CLOEXEC, 0);
+  addReads(program, file, runs);
+  program.call("close", file);
 }
 
 /** Protections, advice, locks, names, guards and seals, in this order. */

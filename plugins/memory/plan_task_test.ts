@@ -98,7 +98,7 @@ Deno.test("planMemory() moves each part of the vDSO and says where its code is",
 Deno.test("planMemory() maps writable what gets contents, and protects it afterwards", () => {
   const { memory, contents, programs } = plan(
     [vma(0x10000n, 0x12000n, 1, ANON), vma(0x20000n, 0x22000n, 0, ANON)],
-    { pages: 65, runs: [{ start: 0x11000n, size: 0x1000n, offset: 0n }] },
+    { pages: "/images/pages-1.img", runs: [{ start: 0x11000n, size: 0x1000n, offset: 0n }] },
   );
   const maps = named(memory, "mmap");
   ok(maps[0]?.includes("PROT_READ|PROT_WRITE"), maps[0]);
@@ -113,7 +113,7 @@ Deno.test("planMemory() maps writable what gets contents, and protects it afterw
 Deno.test("planMemory() reads no pages into the vDSO", () => {
   const { contents } = plan(
     [vma(0x7004000n, 0x7006000n, 5, VMA_AREA_REGULAR | VMA_AREA_VDSO | VMA_ANON_PRIVATE)],
-    { pages: 65, runs: [{ start: 0x7004000n, size: 0x2000n, offset: 0n }] },
+    { pages: "/images/pages-1.img", runs: [{ start: 0x7004000n, size: 0x2000n, offset: 0n }] },
   );
   deepEqual(named(contents, "preadv"), []);
 });

@@ -19,8 +19,6 @@ import { type SavedRun, savedRuns } from "./saved_pages.ts";
 import { checkMappings, checkPagesFile, checkRuns } from "./validate.ts";
 import { isVdsoCode, isVdsoPart, ownVdso, vdsoDifference, vdsoParts } from "./vdso.ts";
 
-const O_RDONLY = 0;
-
 /** What was loaded of a task. */
 interface Loaded extends Omit<TaskMemory, "pages"> {
   readonly pagesPath: string | undefined;
@@ -86,12 +84,9 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
       const { pagesPath, ...memory } = loaded.get(task.pid) ?? load(session, task.pid);
       const mapped = memory.mm.vmas.filter(isMapped);
       descriptors.set(task, new MappedDescriptors(mapped, descriptorKey));
-      const pages = pagesPath === undefined
-        ? undefined
-        : task.tree.serviceFile(pagesPath, O_RDONLY);
       const plannerOf: RestoreSession["mappingPlanner"] = (vma, mm) =>
         session.mappingPlanner(vma, mm);
-      planMemory(task, { ...memory, pages }, { machine, plannerOf, exeFd });
+      planMemory(task, { ...memory, pages: pagesPath }, { machine, plannerOf, exeFd });
       if (!sealed) objects.planSeals(task.program("contents"));
       sealed = true;
     },
