@@ -17,6 +17,7 @@ import {
   type RawImageKind,
 } from "./kind.ts";
 import { decodePagemap, type Pagemap } from "./pagemap.ts";
+import { isPartialName } from "./partial.ts";
 import { absolutePath, lastName } from "./path.ts";
 import type { ListKind, SingleKind } from "./writer.ts";
 
@@ -70,13 +71,13 @@ export class ImageDirectory {
       throw ioError(`read ${absolute}`, cause);
     }
     if (!names.has("inventory.img")) {
-      const partial = /^\..*\.partial-[0-9a-f]{8}$/.test(lastName(absolute));
+      const partial = isPartialName(lastName(absolute));
       throw new StasisError(
         "bad-image",
         `${absolute} is not an image directory: it has no inventory.img`,
         {
           hint: partial
-            ? "an interrupted checkpoint left it; it is not whole and can be deleted"
+            ? "a checkpoint is writing it, or was killed: the next one beside it deletes it then"
             : "the inventory is written last: the checkpoint did not finish, or this is another directory",
         },
       );

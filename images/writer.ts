@@ -14,7 +14,8 @@ import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "
 import { INVENTORY } from "./kinds/core.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
-import { absolutePath, lastName, parentPath } from "./path.ts";
+import { createPartial, type LockDirectory, type Partial, removeAbandoned } from "./partial.ts";
+import { absolutePath, parentPath } from "./path.ts";
 
 /** Entries of a list are gathered up to this many bytes before they are written. */
 const BUFFER_SIZE = 1 << 18;
@@ -26,6 +27,11 @@ export interface ImageWriterOptions {
    * syncfs(2) on the directory does it at once.
    */
   readonly sync?: (directory: string) => void | Promise<void>;
+  /**
+   * Locks the directory while it is in the making. Where absent it is not locked, and what the dead have left beside
+   * it stays.
+   */
+  readonly lock?: LockDirectory;
 }
 
 /** A kind with one message a file. */
@@ -62,17 +68,23 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly target: string;
   /** The directory that is written to until the commit: hidden, beside the target, mode 0700. */
   readonly path: string;
+  /** What others that died had left beside it, and what is gone now. */
+  readonly removed: readonly string[];
+  readonly #lock: Disposable | undefined;
   readonly #sync: (directory: string) => void | Promise<void>;
   readonly #lists = new Map<string, OpenList>();
   #done = false;
 
   private constructor(
     target: string,
-    path: string,
+    { path, lock }: Partial,
+    removed: readonly string[],
     sync: (directory: string) => void | Promise<void>,
   ) {
     this.target = target;
     this.path = path;
+    this.removed = removed;
+    this.#lock = lock;
     this.#sync = sync;
   }
 
@@ -86,15 +98,9 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   static create(target: string, options: ImageWriterOptions = {}): ImageWriter {
     const absolute = absolutePath(target);
     checkTarget(absolute);
-    const random = crypto.getRandomValues(new Uint32Array(1))[0]!.toString(16).padStart(8, "0");
-    const name = `.${lastName(absolute).slice(0, 60)}.partial-${random}`;
-    const path = `${parentPath(absolute)}/${name}`;
-    try {
-      Deno.mkdirSync(path, { mode: 0o700 });
-    } catch (cause) {
-      throw ioError(`create ${path}`, cause);
-    }
-    return new ImageWriter(absolute, path, options.sync ?? syncEachFile);
+    const { sync = syncEachFile, lock = () => "unsupported" } = options;
+    const removed = removeAbandoned(absolute, lock);
+    return new ImageWriter(absolute, createPartial(absolute, lock), removed, sync);
   }
 
   /**
@@ -240,6 +246,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       throw ioError(`rename ${this.path} to ${this.target}`, cause);
     }
     this.#done = true;
+    this.#lock?.[Symbol.dispose]();
     syncPath(parentPath(this.target));
   }
 
@@ -261,6 +268,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.#done = true;
     for (const { file } of this.#lists.values()) file.close();
     this.#lists.clear();
+    using _ = this.#lock;
     try {
       Deno.removeSync(this.path, { recursive: true });
     } catch (cause) {

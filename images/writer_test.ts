@@ -76,7 +76,7 @@ Deno.test("ImageWriter leaves nothing behind without a commit", async () => {
     using writer = ImageWriter.create(`${dir.path}/images`);
     writer.append(FILES, null, { type: 1, id: 5 });
     deepEqual(names(dir.path).length, 1);
-    ok(/^\.images\.partial-[0-9a-f]{8}$/.test(names(dir.path)[0]!));
+    ok(/^\.images\.partial-[0-9a-f]{16}$/.test(names(dir.path)[0]!));
   }
   deepEqual(names(dir.path), []);
   {
@@ -150,7 +150,7 @@ Deno.test("ImageWriter.create() says why it cannot write there", () => {
   throws(() => ImageWriter.create(`${dir.path}/missing/images`), {
     code: "io",
     errno: "ENOENT",
-    message: /^Cannot create .*\/missing\/\.images\.partial-[0-9a-f]{8}: ENOENT$/,
+    message: /^Cannot create .*\/missing\/\.images\.partial-[0-9a-f]{16}: ENOENT$/,
     hint: "create the directory that it should stand in first",
   });
   throws(() => ImageWriter.create(`${dir.path}/file/images`), { code: "io", errno: "ENOTDIR" });

@@ -10,6 +10,7 @@ import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { syncFileSystem } from "../linux/sync.ts";
 import type {
@@ -91,7 +92,12 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   findTree(pid, isToEnd);
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
+    lock: lockDirectory,
   });
+  for (const path of writer.removed) {
+    const text = `removed ${path}, which a checkpoint that was killed had left`;
+    listener({ kind: "note", plugin: "core", text });
+  }
   const files = createFileTable(writer);
   for (const plugin of plugins) {
     if (plugin.checkpoint === undefined) continue;

@@ -1,0 +1,50 @@
+/**
+ * flock(2) of directories: a lock that the kernel gives back when its owner dies, however that happens.
+ *
+ * @module
+ */
+import { Errno, errnoNumber, isErrno } from "./errno.ts";
+import { AT_FDCWD, O } from "./fcntl.ts";
+import { cString, syscall } from "./libc_ffi.ts";
+import { OwnedDescriptor } from "./pidfd.ts";
+import { FileStatus } from "./stat.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+const LOCK_EX = 2, LOCK_NB = 4;
+const S_IFMT = 0o170000, S_IFDIR = 0o040000;
+
+/** What openat(2) says of a directory that is none any more. */
+const GONE: ReadonlySet<number> = new Set(
+  ["ENOENT", "ENOTDIR", "ELOOP"].map(errnoNumber),
+);
+
+/**
+ * Locks a directory, without waiting. No child inherits the lock.
+ *
+ * @param path no symbolic link
+ * @returns the lock, which ends with its scope; `busy` where somebody else has it, or where the path leads to another
+ * directory, or none, by now; `unsupported` where it cannot be locked: NFS has
+ * no such locks of directories, for example
+ */
+export function lockDirectory(path: string): Disposable | "busy" | "unsupported" {
+  const flags = O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
+  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), flags, 0);
+  if (isErrno(opened)) return GONE.has(Number(-opened)) ? "busy" : "unsupported";
+  const directory = new OwnedDescriptor(Number(opened));
+  const locked = syscall(SYSCALLS.flock, directory.fd, LOCK_EX | LOCK_NB);
+  if (!isErrno(locked) && isStill(directory.fd, path)) return directory;
+  directory[Symbol.dispose]();
+  // EWOULDBLOCK; or it was deleted, and another one made, between the two calls.
+  return !isErrno(locked) || -locked === BigInt(Errno.EAGAIN) ? "busy" : "unsupported";
+}
+
+/** Whether a path leads to an open directory. */
+function isStill(fd: number, path: string): boolean {
+  const own = new Uint8Array(FileStatus.size);
+  const there = new Uint8Array(FileStatus.size);
+  const AT_SYMLINK_NOFOLLOW = 0x100;
+  const found = syscall(SYSCALLS.newfstatat, AT_FDCWD, cString(path), there, AT_SYMLINK_NOFOLLOW);
+  if (isErrno(found) || isErrno(syscall(SYSCALLS.fstat, fd, own))) return false;
+  const [a, b] = [FileStatus.read(own), FileStatus.read(there)];
+  return a.dev === b.dev && a.ino === b.ino && (a.mode & S_IFMT) === S_IFDIR;
+}
