@@ -56,7 +56,7 @@ const PTRACE_EVENT_STOP = 128;
 export const PTRACE_EVENT_EXEC = 4;
 
 /** Register sets of PTRACE_GETREGSET, by their ELF note type (`include/uapi/linux/elf.h`). */
-export const NT = { X86_XSTATE: 0x202n } as const;
+export const NT = { IOPERM: 0x201n, X86_XSTATE: 0x202n } as const;
 
 /** `__WALL` of wait4(2): threads too. */
 const WALL = 0x40000000;
@@ -139,6 +139,20 @@ export function getRegisterSet(tid: number, kind: bigint, limit: number): Uint8A
   iovec[1] = BigInt(limit);
   must(ptraceData(PTRACE.GETREGSET, BigInt(tid), kind, iovec), "PTRACE_GETREGSET", tid);
   return bytes.subarray(0, Number(iovec[1]));
+}
+
+const oneWord = new BigUint64Array(1);
+
+/** Whether a thread has a register set at all, which most have not: {@link NT.IOPERM}. */
+export function hasRegisterSet(tid: number, kind: bigint): boolean {
+  iovec[0] = addressOf(oneWord);
+  iovec[1] = BigInt(oneWord.byteLength);
+  const result = ptraceData(PTRACE.GETREGSET, BigInt(tid), kind, iovec);
+  // ENXIO (some kernels: ENODEV): it has none. EINVAL: the kernel knows none.
+  const none = [Errno.ENXIO, Errno.ENODEV, Errno.EINVAL].some((errno) => result === -BigInt(errno));
+  if (none) return false;
+  must(result, "PTRACE_GETREGSET", tid);
+  return true;
 }
 
 /** Sets a register set (PTRACE_SETREGSET). */

@@ -16,6 +16,8 @@
  * make one, because the kernel adds EPOLLERR and EPOLLHUP to whatever it gets. So it is made to fire: see
  * `fired.ts`.
  *
+ * Noted: that it was told to poll network devices, see `busy_poll.ts`.
+ *
  * @module
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
@@ -35,6 +37,7 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { epoll_extra_entry, eventpoll_file_entry } from "../../images/gen/event_files_pb.ts";
 import { EPOLL_EXTRA } from "../../images/kinds/epoll_extra.ts";
 import { planTarget } from "./add.ts";
+import { pollsBusily } from "./busy_poll.ts";
 import { hasFired } from "./fired.ts";
 import { targetImage, targetsOf } from "./targets.ts";
 
@@ -78,7 +81,12 @@ function checkpointEpoll(session: CheckpointSession): CheckpointHooks {
           hint: "take them out (EPOLL_CTL_DEL) before they are closed, or close the epoll instance",
         };
       },
-      dump({ descriptor, task, id, fown }) {
+      dump({ descriptor, task, id, fown, fd }) {
+        if (pollsBusily(fd)) {
+          session.note(
+            `task ${task.pid} has told its epoll instance ${descriptor.fd} to poll busily (EPIOCSPARAMS), which is lost`,
+          );
+        }
         const found = targetsOf(descriptor, task.proc);
         found.forEach(({ target, fd }, index) => {
           if (fd === target.tfd) return;

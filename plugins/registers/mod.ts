@@ -16,7 +16,7 @@
  * the one at once and walks the other if the thread dies.
  *
  * Refused: AMX tiles in use and shadow stacks (no field in the images), a local descriptor table
- * (modify_ldt(2), which the kernel tells only from inside).
+ * (modify_ldt(2), which the kernel tells only from inside), I/O ports (ioperm(2)).
  *
  * @module
  */
@@ -31,6 +31,7 @@ import { ProcessMemory } from "../../core/linux/memory.ts";
 import {
   getRegisterSet,
   getRseq,
+  hasRegisterSet,
   NT,
   type RseqRegistration,
   setRegisterSet,
@@ -150,6 +151,7 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
     const { tid, core } = thread;
     const clearTid = program.output(8, "clear_child_tid");
     const asked = program.try("prctl", PR_GET_TID_ADDRESS, clearTid);
+    refusePorts(thread);
     dumpRobustList(thread);
     const registration = registrations.get(tid);
     if (registration !== undefined) {
@@ -226,6 +228,20 @@ function rseqOf(tid: number): RseqRegistration {
     if (!(error instanceof StasisError) || error.errno !== "EIO") throw error;
     return { pointer: 0n, size: 0, signature: 0, flags: 0 };
   }
+}
+
+/**
+ * Refuses a thread that may use I/O ports (ioperm(2)). What iopl(2) gives cannot be seen.
+ *
+ * @throws {StasisError} `unsupported`
+ */
+function refusePorts({ tid, task }: FrozenThread): void {
+  if (!hasRegisterSet(tid, NT.IOPERM)) return;
+  throw new StasisError(
+    "unsupported",
+    `thread ${tid} of task ${task.pid} may use I/O ports (ioperm), which cannot be saved`,
+    { pid: task.pid, hint: "it drives hardware, whose state cannot be saved either" },
+  );
 }
 
 function encodeRseq(registration: RseqRegistration, section: bigint | undefined): RseqImage {

@@ -10,6 +10,7 @@ import {
   readAutogroupNice,
   readCgroup,
   readChildren,
+  readResourceGroups,
   readSemaphores,
 } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
@@ -91,8 +92,8 @@ export class Unsaved {
   /** Tells of the rest. */
   note(tree: FrozenTree): void {
     const { note } = this.#session;
-    const own = describeCgroups(readCgroup(Deno.pid));
-    const groups = tree.tasks.map(({ pid }) => ({ pid, groups: describeCgroups(readCgroup(pid)) }));
+    const own = groupsOf(Deno.pid);
+    const groups = tree.tasks.map(({ pid }) => ({ pid, groups: groupsOf(pid) }));
     for (const text of cgroupNotes(groups, own)) note(text);
     for (const text of this.#cookies(tree)) note(text);
     for (const text of this.#sessions(tree)) note(text);
@@ -167,6 +168,11 @@ function refuseTracer(pid: number): StasisError {
     `task ${pid} traces another one outside of the tree (ptrace), which cannot be saved`,
     { pid, hint: "have it detach first: it is a debugger or the like" },
   );
+}
+
+/** The control groups of a task, and those of caches and memory bandwidth, as {@link describeCgroups} says them. */
+function groupsOf(pid: number): string[] {
+  return [...describeCgroups(readCgroup(pid)), ...readResourceGroups(pid)];
 }
 
 /** The control groups of a task, one text each: `/user.slice`, `/jobs/7 (memory)`. */

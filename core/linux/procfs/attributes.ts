@@ -59,6 +59,17 @@ export function readAutogroupNice(pid: number): number {
   return Number(/ nice (-?\d+)$/.exec(text.trimEnd())?.[1] ?? 0);
 }
 
+/**
+ * The groups for the use of caches and memory bandwidth that a task is in (`cpu_resctrl_groups`), each as the file
+ * says it: `res:/`, `mon:NAME`; none on a kernel without CONFIG_PROC_CPU_RESCTRL.
+ *
+ * @throws StasisError `no-such-task`
+ */
+export function readResourceGroups(pid: number): string[] {
+  const text = ifSupported(() => readTaskText(pid, "cpu_resctrl_groups")) ?? "";
+  return text.split("\n").filter(Boolean);
+}
+
 function ifSupported(read: () => string): string | undefined {
   try {
     return read();
