@@ -29,6 +29,7 @@ export const MREMAP = { MAYMOVE: 1, FIXED: 2 } as const;
 export const MADV = {
   RANDOM: 1,
   SEQUENTIAL: 2,
+  DONTNEED: 4,
   DONTFORK: 10,
   MERGEABLE: 12,
   HUGEPAGE: 14,
@@ -42,8 +43,8 @@ export const MADV = {
 /** MLOCK_ONFAULT: the flag of mlock2(2). */
 export const MLOCK_ONFAULT = 1;
 
-/** MCL_FUTURE of mlockall(2) (include/uapi/asm-generic/mman.h). */
-export const MCL_FUTURE = 2;
+/** MCL_* of mlockall(2) (include/uapi/asm-generic/mman.h). */
+export const MCL = { FUTURE: 2, ONFAULT: 4 } as const;
 
 /** MFD_* (include/uapi/linux/memfd.h). */
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mm_extra.proto.
  */
 export const file_mm_extra: GenFile = /*@__PURE__*/
-  fileDesc("Cg5tbV9leHRyYS5wcm90byJPCgl2bWFfZXh0cmESDQoFc3RhcnQYASACKAQSDAoEbmFtZRgCIAEoCRIVCg1sb2NrX29uX2ZhdWx0GAMgASgIEg4KBnNlYWxlZBgEIAEoCCJ3Cg5tbV9leHRyYV9lbnRyeRIYCgR2bWFzGAEgAygLMgoudm1hX2V4dHJhEgwKBG1kd2UYAiABKA0SEwoLbG9ja19mdXR1cmUYAyABKAgSDQoFbWVyZ2UYBCABKAgSGQoRdGhwX2Rpc2FibGVfZmxhZ3MYBSABKA0");
+  fileDesc("Cg5tbV9leHRyYS5wcm90byJPCgl2bWFfZXh0cmESDQoFc3RhcnQYASACKAQSDAoEbmFtZRgCIAEoCRIVCg1sb2NrX29uX2ZhdWx0GAMgASgIEg4KBnNlYWxlZBgEIAEoCCKVAQoObW1fZXh0cmFfZW50cnkSGAoEdm1hcxgBIAMoCzIKLnZtYV9leHRyYRIMCgRtZHdlGAIgASgNEhMKC2xvY2tfZnV0dXJlGAMgASgIEg0KBW1lcmdlGAQgASgIEhkKEXRocF9kaXNhYmxlX2ZsYWdzGAUgASgNEhwKFGxvY2tfZnV0dXJlX29uX2ZhdWx0GAYgASgI");
 
 /**
  * What a mapping has beyond `vma_entry`.
@@ -98,6 +98,13 @@ export type mm_extra_entry = Message<"mm_extra_entry"> & {
    * @generated from field: optional uint32 thp_disable_flags = 5;
    */
   thpDisableFlags: number;
+
+  /**
+   * With lock_future: their pages are locked when they are first touched (MCL_ONFAULT).
+   *
+   * @generated from field: optional bool lock_future_on_fault = 6;
+   */
+  lockFutureOnFault: boolean;
 };
 
 /**

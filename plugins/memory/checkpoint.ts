@@ -5,8 +5,7 @@
  */
 import { findFile } from "../../core/checkpoint/file_location.ts";
 import { StasisError } from "../../base/errors.ts";
-import { PAGE_SIZE } from "../../core/linux/address.ts";
-import { MAP, PR, PROT } from "../../core/linux/mman.ts";
+import { PR } from "../../core/linux/mman.ts";
 import { readAuxv, readTaskLink, statTaskLink, unlessGone } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
@@ -15,7 +14,6 @@ import type {
   OperationOptions,
   SurveyContext,
 } from "../../core/plugin.ts";
-import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
 import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { mappingDumpers } from "./dumpers.ts";
@@ -23,6 +21,7 @@ import { executableProblem } from "./executable.ts";
 import { MappedFiles } from "./file_check.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { memfdDumper } from "./memfd.ts";
+import { askLockFuture } from "./lock_future.ts";
 import { mmBounds, savedAuxv } from "./mm_fields.ts";
 import { findPages, type TaskPages, writePages } from "./pages.ts";
 import { SharedObjects } from "./shared_objects.ts";
@@ -39,6 +38,7 @@ interface Told {
   readonly extra: {
     readonly mdwe?: number;
     readonly lockFuture?: boolean;
+    readonly lockFutureOnFault?: boolean;
     readonly merge?: boolean;
     readonly thpDisableFlags?: number;
   };
@@ -73,7 +73,7 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
       const thp = program.try("prctl", PR.GET_THP_DISABLE, 0, 0, 0, 0);
       const mdwe = program.try("prctl", PR.GET_MDWE, 0, 0, 0, 0);
       const merge = program.try("prctl", PR.GET_MEMORY_MERGE, 0, 0, 0, 0);
-      const isLocked = askLockFuture(program);
+      const lockFuture = askLockFuture(program, task.pid);
       return (reply) => {
         told.set(task.pid, {
           brk: reply.result(brk),
@@ -82,7 +82,7 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
           extra: {
             mdwe: reply.result(mdwe) > 0n ? Number(reply.result(mdwe)) : undefined,
             merge: reply.result(merge) > 0n || undefined,
-            lockFuture: isLocked(reply) || undefined,
+            ...lockFuture(reply),
             // The result is the flags, with bit 0 for "disabled".
             thpDisableFlags: reply.result(thp) > 1n ? Number(reply.result(thp)) & ~1 : undefined,
           },
@@ -122,19 +122,6 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
 
     pages: (tree) => writePages(session, tree.tasks.filter(ownsMemory), pagesOf, shared),
   };
-}
-
-/**
- * Asks whether mlockall(MCL_FUTURE) is in force, which nothing tells: whether a new mapping has its page at
- * once.
- */
-function askLockFuture(program: SyscallProgram): (reply: ProgramReply) => boolean {
-  const flags = MAP.PRIVATE | MAP.ANONYMOUS;
-  const page = program.try("mmap", 0, PAGE_SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
-  const resident = program.output(1, "vec");
-  const asked = program.try("mincore", page, PAGE_SIZE, resident);
-  program.try("munmap", page, PAGE_SIZE);
-  return (reply) => reply.result(asked) === 0n && ((reply.output(resident)[0] ?? 0) & 1) === 1;
 }
 
 /** A range with guards, as the image has it: a mapping that is none. */

@@ -14,7 +14,7 @@
  *
  * Kernel rules that force the order at restore: the executable can only be changed while nothing of the old
  * one is mapped; shared anonymous memory has no name, so the first process must have it and all others
- * inherit it; the vDSO can be moved but not made; seals of a memfd forbid mappings, and mseal(2) everything
+ * inherit it; the vDSO can be moved but not made; guards can be installed in no locked memory; seals of a memfd forbid mappings, and mseal(2) everything
  * else, so both come last.
  *
  * @module

@@ -6,7 +6,7 @@
  */
 import { offsetAddress, TASK_SIZE } from "../../core/linux/address.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
-import { MADV, MAP, MCL_FUTURE, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
+import { MADV, MAP, MCL, MLOCK_ONFAULT, MREMAP, PR, PROT } from "../../core/linux/mman.ts";
 import type { Machine, MappingPlanner, TaskPlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { VMA_AREA_GUARD } from "../../images/flags.ts";
@@ -133,7 +133,10 @@ function planContents(task: TaskPlanner, { pages }: TaskMemory, runs: readonly S
   program.call("close", file);
 }
 
-/** Protections, advice, locks, names, guards and seals, in this order. */
+/**
+ * Protections, advice, names, guards, locks and seals, in this order: no guard can be installed in memory that is
+ * locked, and nothing be changed that is sealed.
+ */
 function planProperties(
   task: TaskPlanner,
   { mm, extra: rest }: TaskMemory,
@@ -149,10 +152,6 @@ function planProperties(
     for (const advice of LATE_ADVICE) advise(program, vma, advice);
     advise(program, vma, MADV.MERGEABLE);
     const extra = extras.get(start);
-    if ((vma.flags & MAP.LOCKED) !== 0) {
-      if (extra?.lockOnFault === true) program.call("mlock2", start, size, MLOCK_ONFAULT);
-      else lock(program, vma);
-    }
     if (extra?.name !== undefined) {
       // A label: a kernel without CONFIG_ANON_VMA_NAME restores everything else.
       program.try("prctl", PR.SET_VMA, PR.SET_VMA_ANON_NAME, start, size, extra.name);
@@ -162,19 +161,27 @@ function planProperties(
     if ((status & VMA_AREA_GUARD) === 0) continue;
     program.call("madvise", start, end - start, MADV.GUARD_INSTALL);
   }
+  for (const vma of mapped) {
+    if ((vma.flags & MAP.LOCKED) !== 0) lock(program, vma, extras.get(vma.start)?.lockOnFault);
+  }
   for (const { start, end } of mapped) {
     if (extras.get(start)?.sealed === true) program.call("mseal", start, end - start, 0);
   }
   if (rest?.merge === true) program.call("prctl", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
-  if (rest?.lockFuture === true) program.call("mlockall", MCL_FUTURE);
+  if (rest?.lockFuture === true) {
+    program.call("mlockall", MCL.FUTURE | (rest.lockFutureOnFault === true ? MCL.ONFAULT : 0));
+  }
   // Nothing writable may become executable any more: all that does has been mapped.
   if (rest?.mdwe) program.call("prctl", PR.SET_MDWE, rest.mdwe, 0, 0, 0);
 }
 
-/** Locks a mapping. What cannot be read cannot be brought in, but it is locked all the same. */
-function lock(program: SyscallProgram, { start, end, prot }: vma_entry): void {
-  if (prot === PROT.NONE) program.try("mlock", start, end - start);
-  else program.call("mlock", start, end - start);
+/**
+ * Locks a mapping. All of its pages are brought in only as far as they can be: not where it cannot be read, nor
+ * behind a guard or the end of its file. It is locked all the same, as the first call makes sure.
+ */
+function lock(program: SyscallProgram, { start, end }: vma_entry, onFault = false): void {
+  program.call("mlock2", start, end - start, MLOCK_ONFAULT);
+  if (!onFault) program.try("mlock", start, end - start);
 }
 
 function advise(program: SyscallProgram, vma: vma_entry, advice: number): void {

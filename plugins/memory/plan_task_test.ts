@@ -171,9 +171,9 @@ Deno.test("planMemory() gives advice, locks, names, guards and seals, each at it
   equal(named(memory, "madvise").length, 1);
   deepEqual(contents.map((line) => line.split("(")[0]), [
     "madvise",
-    "mlock2",
     "prctl",
     "madvise",
+    "mlock2",
     "mseal",
     "mlockall",
     "prctl",

@@ -25,6 +25,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_file_shared: [[]],
   mem_growsdown: [[]],
   mem_limits: [["nofile"], ["fsize"], ["unreadable"]],
+  mem_lock_guards: [["mlock"], ["onfault"], ["current"], ["all"]],
   mem_madvise: [[]],
   mem_many: [["1000"]],
   mem_memfd: [[]],
