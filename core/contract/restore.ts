@@ -175,6 +175,13 @@ export interface TaskPlanner {
   readonly core: MessageShape<typeof core_entrySchema>;
   /** The program of its leader for a stage; add calls to it. */
   program(stage: Stage): SyscallProgram;
+  /**
+   * Has a thread of this id in the stage "threads", which ends behind it and never runs: for state that is bound
+   * to a thread which has ended, made by calls that are added to the leader's program of that stage.
+   *
+   * @param tid no id of the tree
+   */
+  endedThread(tid: number): void;
   readonly threads: readonly ThreadPlanner[];
   readonly tree: TreePlanner;
   readonly files: RestoredFiles;

@@ -315,16 +315,24 @@ export class BuiltTree implements Disposable {
   #takeThreads(): void {
     for (const task of this.tasks) {
       const { pid, plan, threads } = task;
-      for (const { tid } of plan?.threads.slice(1) ?? []) {
+      const take = (tid: number): Tracee => {
         const tracee = finishStop(tid, pid, SEED_OPTIONS, this.#cancellation);
-        if (tracee === undefined) {
-          throw new StasisError("internal", `thread ${tid} of task ${pid} died at birth`, { pid });
-        }
-        threads.set(tid, tracee);
-      }
+        if (tracee !== undefined) return tracee;
+        throw new StasisError("internal", `thread ${tid} of task ${pid} died at birth`, { pid });
+      };
+      for (const { tid } of plan?.threads.slice(1) ?? []) threads.set(tid, take(tid));
+      for (const tid of plan?.endedThreads ?? []) endThread(task, take(tid));
       for (const tid of threads.keys()) if (tid !== task.pid) this.#greet(task, tid);
     }
   }
+}
+
+/** Ends a thread, and takes its end as its tracer. */
+function endThread({ remote }: BuiltTask, thread: Tracee): void {
+  const program = new SyscallProgram(`the end of thread ${thread.tid}`);
+  program.call("exit", 0);
+  remote.start([{ thread, program }]);
+  thread.awaitDeath(0);
 }
 
 /** Hands a few service descriptors over, by the seed's pidfd of this process. */

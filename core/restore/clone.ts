@@ -51,6 +51,12 @@ export function addClone(program: SyscallProgram, id: number, flags: bigint): vo
   program.call("clone3", args, cloneArguments.size);
 }
 
+/** Adds a clone3 call that makes a thread with a certain id, traced and stopped. */
+export function addThread(program: SyscallProgram, tid: number): void {
+  const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
+  addClone(program, tid, flags);
+}
+
 /**
  * Adds the calls of one action of a birth.
  *

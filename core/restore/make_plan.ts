@@ -23,7 +23,7 @@ import { pageAlign } from "../linux/address.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { planBirths, type TreeTask } from "./births.ts";
-import { addClone, CLONE } from "./clone.ts";
+import { addThread } from "./clone.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
 import { findHole, type Range } from "./layout.ts";
@@ -228,8 +228,7 @@ function complete(
 
 /** All threads but the leader are made by it, in one program. */
 function planThreads(task: PlannedTask): void {
-  const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
-  for (const { tid } of task.threads.slice(1)) addClone(task.program("threads"), tid, flags);
+  for (const { tid } of task.threads.slice(1)) addThread(task.program("threads"), tid);
 }
 
 /** Whether these images are of a version that is known, and all plugins are here that they need. */

@@ -23,7 +23,7 @@ import {
   type TreePlanner,
 } from "../plugin.ts";
 import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
-import { addBirth } from "./clone.ts";
+import { addBirth, addThread } from "./clone.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
 /** A descriptor of this process, or a path to open here, that the seed gets under a number. */
@@ -77,6 +77,8 @@ export interface Owners {
 /** The plan of one task. */
 export class PlannedTask implements TaskPlanner {
   readonly threads: PlannedThread[] = [];
+  /** Ids of threads that it has while it is being built and that end then. */
+  readonly endedThreads: Set<number> = new Set();
   readonly #byTid = new Map<number, PlannedThread>();
 
   constructor(
@@ -116,6 +118,11 @@ export class PlannedTask implements TaskPlanner {
   /** The program of the leader for a stage. */
   program(stage: Stage): SyscallProgram {
     return (this.threads[0] as PlannedThread).program(stage);
+  }
+  endedThread(tid: number): void {
+    if (this.endedThreads.has(tid)) return;
+    this.endedThreads.add(tid);
+    addThread(this.program("threads"), tid);
   }
   /** Adds a thread; the leader is the first. */
   addThread(thread: PlannedThread): void {

@@ -117,6 +117,7 @@ export async function runPlan(
 async function awaitPids(plan: RestorePlan, cancellation: Cancellation): Promise<void> {
   const wanted = [
     ...plan.tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)),
+    ...plan.tasks.flatMap(({ endedThreads }) => [...endedThreads]),
     ...plan.zombies.keys(),
     ...plan.births.helpers.map(({ pid }) => pid),
   ];

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file timers.proto.
  */
 export const file_timers: GenFile = /*@__PURE__*/
-  fileDesc("Cgx0aW1lcnMucHJvdG8iSAoMaXRpbWVyX2VudHJ5EgwKBGlzZWMYASACKAQSDQoFaXVzZWMYAiACKAQSDAoEdnNlYxgDIAIoBBINCgV2dXNlYxgEIAIoBCLXAQoRcG9zaXhfdGltZXJfZW50cnkSDQoFaXRfaWQYASACKA0SEAoIY2xvY2tfaWQYAiACKA0SEAoIc2lfc2lnbm8YAyACKA0SFwoPaXRfc2lnZXZfbm90aWZ5GAQgAigNEhEKCXNpdmFsX3B0chgFIAIoBBIPCgdvdmVycnVuGAYgAigNEgwKBGlzZWMYByACKAQSDQoFaW5zZWMYCCACKAQSDAoEdnNlYxgJIAIoBBINCgV2bnNlYxgKIAIoBBIYChBub3RpZnlfdGhyZWFkX2lkGAsgASgFIo0BChF0YXNrX3RpbWVyc19lbnRyeRIbCgRyZWFsGAEgAigLMg0uaXRpbWVyX2VudHJ5EhsKBHZpcnQYAiACKAsyDS5pdGltZXJfZW50cnkSGwoEcHJvZhgDIAIoCzINLml0aW1lcl9lbnRyeRIhCgVwb3NpeBgEIAMoCzISLnBvc2l4X3RpbWVyX2VudHJ5");
+  fileDesc("Cgx0aW1lcnMucHJvdG8iSAoMaXRpbWVyX2VudHJ5EgwKBGlzZWMYASACKAQSDQoFaXVzZWMYAiACKAQSDAoEdnNlYxgDIAIoBBINCgV2dXNlYxgEIAIoBCLXAQoRcG9zaXhfdGltZXJfZW50cnkSDQoFaXRfaWQYASACKA0SEAoIY2xvY2tfaWQYAiACKA0SEAoIc2lfc2lnbm8YAyACKA0SFwoPaXRfc2lnZXZfbm90aWZ5GAQgAigNEhEKCXNpdmFsX3B0chgFIAIoBBIPCgdvdmVycnVuGAYgAigNEgwKBGlzZWMYByACKAQSDQoFaW5zZWMYCCACKAQSDAoEdnNlYxgJIAIoBBINCgV2bnNlYxgKIAIoBBIYChBub3RpZnlfdGhyZWFkX2lkGAsgASgFIo0BChF0YXNrX3RpbWVyc19lbnRyeRIbCgRyZWFsGAEgAigLMg0uaXRpbWVyX2VudHJ5EhsKBHZpcnQYAiACKAsyDS5pdGltZXJfZW50cnkSGwoEcHJvZhgDIAIoCzINLml0aW1lcl9lbnRyeRIhCgVwb3NpeBgEIAMoCzISLnBvc2l4X3RpbWVyX2VudHJ5Ij0KEnRpbWVyc19leHRyYV9lbnRyeRILCgNwaWQYASACKA0SGgoSY3JlYXRlX3Jlc3RvcmVfaWRzGAIgASgI");
 
 /**
  * An interval timer: struct itimerval of getitimer(2).
@@ -190,4 +190,33 @@ export type task_timers_entry = Message<"task_timers_entry"> & {
  */
 export const task_timers_entrySchema: GenMessage<task_timers_entry> = /*@__PURE__*/
   messageDesc(file_timers, 2);
+
+/**
+ * timers.img, which CRIU does not have; such images need the plugin "timers". Of a process, what its timers have
+ * beyond task_timers_entry.
+ *
+ * @generated from message timers_extra_entry
+ */
+export type timers_extra_entry = Message<"timers_extra_entry"> & {
+  /**
+   * The process.
+   *
+   * @generated from field: required uint32 pid = 1;
+   */
+  pid: number;
+
+  /**
+   * timer_create(2) takes the id of the new timer (PR_TIMER_CREATE_RESTORE_IDS).
+   *
+   * @generated from field: optional bool create_restore_ids = 2;
+   */
+  createRestoreIds: boolean;
+};
+
+/**
+ * Describes the message timers_extra_entry.
+ * Use `create(timers_extra_entrySchema)` to create a new message.
+ */
+export const timers_extra_entrySchema: GenMessage<timers_extra_entry> = /*@__PURE__*/
+  messageDesc(file_timers, 3);
 

@@ -7,10 +7,12 @@
  * | interval timers | injected getitimer(2) | `tc.timers.real`, `virt`, `prof` | setitimer(2) |
  * | POSIX timers: id, clock, sigevent | /proc/PID/timers | `tc.timers.posix` | timer_create(2) |
  * | their interval, time left | injected timer_gettime(2) | the same | timer_settime(2) |
+ * | whether timer_create(2) takes ids | injected prctl(2) | `timers.img` | prctl(2) |
  *
  * Times are those that are left: a timer for a moment on a clock fires as much later as the process was
- * away. The timers are created with the other state of the task (a timer for a thread needs that thread) and
- * set going in the last stage, when the waiting signals are queued. Every signal is blocked until the
+ * away. The timers are created as soon as the threads are there (a timer for a thread needs that thread, if only
+ * for a moment: it may have ended long ago, and the timer goes on without telling anybody) and set going in the
+ * last stage, when the waiting signals are queued. Every signal is blocked until the
  * process runs, so one that fires at once is not lost. A POSIX timer whose signal waits is set to fire at
  * once, and so sends it again, see `pending.ts`. Overruns are counted anew: the kernel does not tell those of a
  * signal that waits, and offers no way to set them.
@@ -24,19 +26,25 @@
 import type { posix_timer_entry } from "../../images/gen/timers_pb.ts";
 import { StasisError } from "../../base/errors.ts";
 import { prctl } from "../../core/linux/libc_ffi.ts";
-import { readTimers } from "../../core/linux/procfs/mod.ts";
+import { readTimers, unlessGone } from "../../core/linux/procfs/mod.ts";
 import {
+  type CheckpointHooks,
+  type CheckpointSession,
   type Collected,
   definePlugin,
   type Feature,
   type FrozenTask,
   type Plugin,
   type RestoreHooks,
+  type RestoreSession,
   type TaskPlanner,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
+import { cpuClock, threadClock } from "./clock.ts";
+import { TIMERS_EXTRA } from "./image.ts";
 import { firesAtOnce } from "./pending.ts";
+import { timerProblems } from "./survey.ts";
 import {
   decodeItimer,
   decodeSigevent,
@@ -45,6 +53,8 @@ import {
   encodePosixTimer,
   itimerspec,
   itimerval,
+  SIGEV,
+  sigevent,
 } from "./encode.ts";
 
 /** setitimer(2): the three timers in the order of their numbers, by the image's fields. */
@@ -65,7 +75,8 @@ export const timers: Plugin = definePlugin({
   description: "interval timers and POSIX timers",
   after: ["signals"],
   check: () => [restoreIds()],
-  checkpoint: () => ({ collectTask, dumpTask }),
+  images: [TIMERS_EXTRA],
+  checkpoint: checkpointTimers,
   restore: restoreTimers,
 });
 
@@ -80,7 +91,26 @@ function restoreIds(): Feature {
 
 /* ------------------------------------------------------------------ checkpoint */
 
-function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {
+function checkpointTimers(session: CheckpointSession): CheckpointHooks {
+  return {
+    survey(tree) {
+      const tasks = tree.tasks.map((task) => ({
+        pid: task.pid,
+        threads: task.threads,
+        timers: unlessGone(() => readTimers(task.pid), []),
+      }));
+      for (const problem of timerProblems(tasks)) tree.problem(problem);
+    },
+    collectTask: (task, program) => collectTask(task, program, session),
+    dumpTask,
+  };
+}
+
+function collectTask(
+  task: FrozenTask,
+  program: SyscallProgram,
+  session: CheckpointSession,
+): Collected | void {
   const { tc } = task.leader.core;
   if (tc === undefined) return;
   const intervals = ITIMERS.map((_, which) => {
@@ -93,6 +123,14 @@ function collectTask(task: FrozenTask, program: SyscallProgram): Collected | voi
     program.call("timer_gettime", timer.id, spec);
     return { timer, spec, overrun: program.try("timer_getoverrun", timer.id) };
   });
+  const restoreIds = program.try(
+    "prctl",
+    PR_TIMER_CREATE_RESTORE_IDS,
+    RESTORE_IDS_GET,
+    0,
+    0,
+    0,
+  );
   return (reply) => {
     const [real, virt, prof] = intervals.map((value) => encodeItimer(reply.output(value)));
     tc.timers = {
@@ -104,6 +142,9 @@ function collectTask(task: FrozenTask, program: SyscallProgram): Collected | voi
         return encodePosixTimer(timer, reply.output(spec), Math.max(count, 0));
       }),
     };
+    if (reply.result(restoreIds) !== 1n) return;
+    session.requirePlugin();
+    session.writer.append(TIMERS_EXTRA, null, { pid: task.pid, createRestoreIds: true });
   };
 }
 
@@ -124,12 +165,25 @@ function dumpTask(task: FrozenTask): void {
 
 /* --------------------------------------------------------------------- restore */
 
-function restoreTimers(): RestoreHooks {
+function restoreTimers({ images }: RestoreSession): RestoreHooks {
   const canTellIds = restoreIds().available;
-  return { planTask: (task) => planTask(task, canTellIds) };
+  const extras = images.has(TIMERS_EXTRA, null) ? images.readList(TIMERS_EXTRA, null) : [];
+  const takingIds = new Set(
+    extras.filter(({ createRestoreIds }) => createRestoreIds).map(({ pid }) => pid),
+  );
+  return {
+    load(context) {
+      if (takingIds.size === 0 || canTellIds) return;
+      context.problem({
+        what: "a program has timer_create(2) take ids, which this kernel does not know",
+        hint: "restore under Linux 6.16 or later",
+      });
+    },
+    planTask: (task) => planTask(task, canTellIds, takingIds.has(task.pid)),
+  };
 }
 
-function planTask(task: TaskPlanner, canTellIds: boolean): void {
+function planTask(task: TaskPlanner, canTellIds: boolean, takesIds: boolean): void {
   const saved = task.core.tc?.timers;
   if (saved === undefined) return;
   const posix = [...saved.posix].sort((a, b) => a.itId - b.itId);
@@ -138,10 +192,12 @@ function planTask(task: TaskPlanner, canTellIds: boolean): void {
     create(task, posix);
   }
   const program = task.program("signals");
+  if (takesIds) program.call("prctl", PR_TIMER_CREATE_RESTORE_IDS, RESTORE_IDS_ON, 0, 0, 0);
   const waiting = waitingSignals(task);
   for (const entry of posix) {
     const spec = decodeSpec(entry, firesAtOnce(entry, waiting));
-    if (spec === undefined) continue;
+    // Nobody can set one whose thread has ended.
+    if (spec === undefined || endedClock(task, entry) !== undefined) continue;
     program.call("timer_settime", entry.itId, 0, program.data(spec, "itimerspec"), 0);
   }
   ITIMERS.forEach((field, which) => {
@@ -151,6 +207,13 @@ function planTask(task: TaskPlanner, canTellIds: boolean): void {
   });
 }
 
+/** The thread whose CPU time a timer measures, if that is one which has ended. */
+function endedClock(task: TaskPlanner, { clockId }: posix_timer_entry): number | undefined {
+  const clock = cpuClock(clockId);
+  if (clock?.of !== "thread" || clock.id === 0) return undefined;
+  return task.threads.some(({ tid }) => tid === clock.id) ? undefined : clock.id;
+}
+
 /** The signals that wait for the task or one of its threads. */
 function waitingSignals({ core, threads }: TaskPlanner): Siginfo[] {
   const queues = [core.tc?.signalsS, ...threads.map(({ core }) => core.threadCore?.signalsP)];
@@ -158,18 +221,22 @@ function waitingSignals({ core, threads }: TaskPlanner): Siginfo[] {
     .map(({ siginfo }) => new Siginfo(siginfo.slice()));
 }
 
+/**
+ * Timers are created in the stage of the threads, when those are there: also the ones that have ended by the time
+ * when the program runs.
+ */
 function createById(task: TaskPlanner, entries: readonly posix_timer_entry[]): void {
-  const program = task.program("task");
-  program.call("prctl", PR_TIMER_CREATE_RESTORE_IDS, RESTORE_IDS_ON, 0, 0, 0);
+  const program = task.program("threads");
+  const turn = (mode: number) => program.call("prctl", PR_TIMER_CREATE_RESTORE_IDS, mode, 0, 0, 0);
+  turn(RESTORE_IDS_ON);
   for (const entry of entries) {
-    const id = new Uint8Array(new Int32Array([entry.itId]).buffer);
-    create(program, entry, id);
+    create(task, entry, new Uint8Array(new Int32Array([entry.itId]).buffer));
   }
-  program.call("prctl", PR_TIMER_CREATE_RESTORE_IDS, RESTORE_IDS_OFF, 0, 0, 0);
+  turn(RESTORE_IDS_OFF);
 }
 
 function createByCounting(task: TaskPlanner, entries: readonly posix_timer_entry[]): void {
-  const program = task.program("task");
+  const program = task.program("threads");
   const last = entries.at(-1)?.itId ?? 0;
   if (last > COUNTING_LIMIT) {
     throw new StasisError(
@@ -185,13 +252,31 @@ function createByCounting(task: TaskPlanner, entries: readonly posix_timer_entry
       program.call("timer_create", 0, 0, id);
       program.call("timer_delete", id.int(0));
     }
-    create(program, entry, new Uint8Array(4));
+    create(task, entry, new Uint8Array(4));
     next++;
   }
 }
 
-/** The clock as timer_create(2) takes it: a signed number. */
-function create(program: SyscallProgram, entry: posix_timer_entry, id: Uint8Array): void {
+/** Adds the call that creates a timer, and where its thread has ended a thread of that id before it. */
+function create(task: TaskPlanner, entry: posix_timer_entry, id: Uint8Array): void {
+  const program = task.program("threads");
+  const ended = endedClock(task, entry);
+  if (ended !== undefined) task.endedThread(ended);
+  const { tid } = sigevent.read(decodeSigevent(entry));
+  if (tid !== 0 && task.threads.every((thread) => thread.tid !== tid)) task.endedThread(tid);
   const event = program.data(decodeSigevent(entry), "sigevent");
-  program.call("timer_create", entry.clockId | 0, event, program.output(id, "timerid"));
+  const timer = program.output(id, "timerid");
+  program.call("timer_create", clockOf(entry), event, timer);
+}
+
+/**
+ * The clock as timer_create(2) takes it, a signed number. The CPU time of "the thread that made it" is that of the
+ * thread which is told, where one is.
+ */
+function clockOf({ clockId, itSigevNotify, notifyThreadId }: posix_timer_entry): number {
+  const clock = cpuClock(clockId);
+  const isOwn = clock?.of === "thread" && clock.id === 0;
+  return isOwn && itSigevNotify === SIGEV.THREAD_ID && notifyThreadId !== undefined
+    ? threadClock(notifyThreadId)
+    : clockId | 0;
 }

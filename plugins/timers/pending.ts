@@ -8,6 +8,7 @@
  */
 import type { posix_timer_entry } from "../../images/gen/timers_pb.ts";
 import type { Siginfo } from "../../core/linux/siginfo.ts";
+import { cpuClock } from "./clock.ts";
 
 /** `si_code` of a signal that a POSIX timer sent (`include/uapi/asm-generic/siginfo.h`). */
 const SI_TIMER = -2;
@@ -17,8 +18,7 @@ const SI_TIMER = -2;
  * runs again, which may be too late for a signal that waited already.
  */
 function isCpuClock(clockId: number): boolean {
-  const id = clockId | 0;
-  return id < 0 || id === 2 || id === 3;
+  return cpuClock(clockId) !== undefined;
 }
 
 /** Whether this is the signal of this timer. `si_timerid` is the first half of the siginfo's payload. */

@@ -79,6 +79,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   task_chroot: [[]],
   task_settings: [[]],
   threads_many: [["100"]],
+  timer_ended: [[]],
   timer_itimer: [["long"], ["ticking"]],
   timer_posix: [[]],
   timerfd: [[]],
