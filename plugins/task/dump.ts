@@ -179,7 +179,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   return {
     survey(tree) {
       surveyTasks(tree, session.options);
-      if (tree.frozen) unsaved.look(tree);
+      unsaved.look(tree);
     },
     collectTask,
     collectThread,

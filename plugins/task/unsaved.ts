@@ -12,6 +12,7 @@ import {
   readChildren,
   readResourceGroups,
   readSemaphores,
+  unlessGone,
 } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { StasisError } from "../../base/errors.ts";
@@ -43,13 +44,19 @@ export class Unsaved {
   readonly #session: CheckpointSession;
   /** The live children of each task, as the last survey saw them. */
   #children = new Map<number, number[]>();
+  /** The control groups of each task, as the surveys of the running tree saw them. */
+  readonly #groups = new Map<number, readonly string[]>();
 
   constructor(session: CheckpointSession) {
     this.#session = session;
   }
 
-  /** Takes note of who has which children. */
-  look({ tasks }: SurveyContext): void {
+  /** Takes note of who has which children and, while the tree runs, of what takes long to be read. */
+  look({ tasks, frozen }: SurveyContext): void {
+    if (!frozen) {
+      for (const { pid } of tasks) this.#groups.set(pid, unlessGone(() => groupsOf(pid), []));
+      return;
+    }
     this.#children = new Map();
     for (const { pid, stat: { ppid } } of tasks) {
       const siblings = this.#children.get(ppid);
@@ -93,7 +100,10 @@ export class Unsaved {
   note(tree: FrozenTree): void {
     const { note } = this.#session;
     const own = groupsOf(Deno.pid);
-    const groups = tree.tasks.map(({ pid }) => ({ pid, groups: groupsOf(pid) }));
+    const groups = tree.tasks.map(({ pid }) => ({
+      pid,
+      groups: this.#groups.get(pid) ?? groupsOf(pid),
+    }));
     for (const text of cgroupNotes(groups, own)) note(text);
     for (const text of this.#cookies(tree)) note(text);
     for (const text of this.#sessions(tree)) note(text);
