@@ -113,8 +113,8 @@ export function surveyTasks(
 }
 
 /** Addresses with tags in them (linear address masking of Intel's processors) would be wrong without. */
-function surveyTags(
-  { untagMask }: TaskStatus,
+export function surveyTags(
+  { untagMask }: Pick<TaskStatus, "untagMask">,
   pid: number,
   problem: SurveyContext["problem"],
 ): void {

@@ -13,7 +13,12 @@ import { Subject } from "../harness/subject.ts";
 import { ImageHome, problemsOf, settled, startSleeper } from "./round_trip.ts";
 
 async function start(...args: string[]): Promise<Subject> {
-  const source = fileURLToPath(new URL("programs/unsaved.c", import.meta.url));
+  return await run("unsaved", args);
+}
+
+/** Starts a program of this folder. */
+async function run(name: string, args: readonly string[]): Promise<Subject> {
+  const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
   return await Subject.run(await buildProgram(source), { args });
 }
 
@@ -140,3 +145,30 @@ Deno.test("a thread with a keyring of its own is refused, and left alone", async
   match((await refusalOf(subject.pid)).message, /has a keyring of its own/);
   await subject.expectPass();
 });
+
+/** What `refused.c` sets up, and what is said of it. */
+const REFUSED: Readonly<Record<string, RegExp>> = {
+  ldt: /has a local descriptor table \(modify_ldt\)/,
+  pkey: /has protection key \d+/,
+  userfaultfd: /descriptor \d+ .*userfaultfd/,
+  secret: /is secret memory \(memfd_secret\)/,
+  hugetlb: /is of reserved huge pages \(hugetlb\)/,
+  lease: /has a read lease \(F_SETLEASE\)/,
+  device: /descriptor \d+ .*\/dev\/ptmx|descriptor \d+ .*\/dev\/pts\/ptmx/,
+  pidfd: /descriptor \d+ .*pidfd/,
+  inotify: /descriptor \d+ .*inotify/,
+  io_uring: /io_uring/,
+  files: /a descriptor table of its own \(unshare\(CLONE_FILES\)\)/,
+  namespace: /it is in another namespace than its process: host name/,
+  bound: /is bound to a network interface \(SO_BINDTODEVICE\)/,
+};
+
+for (const [what, says] of Object.entries(REFUSED)) {
+  Deno.test(`${what}: the program is refused, and left alone`, async (t) => {
+    await using subject = await run("refused", [what]);
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    const { message, problems } = await refusalOf(subject.pid);
+    match([message, ...problems.map(({ what }) => what)].join("\n"), says);
+    await subject.expectPass();
+  });
+}

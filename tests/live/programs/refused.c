@@ -1,0 +1,103 @@
+/*
+ * Has something that cannot be saved, and nothing else; it lives as long as its parent wants.
+ *
+ * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|lease|device|pidfd|inotify|io_uring|files|namespace|bound
+ */
+#include "../../subjects/subject.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#ifndef __NR_memfd_secret
+#define __NR_memfd_secret 447
+#endif
+#define PAGE 4096ul
+
+static volatile bool started;
+
+static void must(bool holds, const char *what)
+{
+	if (!holds)
+		unsupported("%s: errno %d", what, errno);
+}
+
+/* A thread that has left something of its process. */
+static void *leaver(void *flags)
+{
+	if (unshare((long)flags))
+		die("unshare");
+	started = true;
+	wait_for_term();
+	return NULL;
+}
+
+static void leave(long flags)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, leaver, (void *)flags))
+		die("pthread_create");
+	while (!started)
+		sleep_ms(1);
+}
+
+static void set_up(const char *what)
+{
+	const int rw = PROT_READ | PROT_WRITE, private = MAP_PRIVATE | MAP_ANONYMOUS;
+
+	if (!strcmp(what, "ldt")) {
+		/* struct user_desc: entry, base, limit, 32-bit data that is usable. */
+		unsigned entry[4] = { 0, 0, 0xfffff, 1 | 1 << 4 | 1 << 6 };
+		must(!syscall(SYS_modify_ldt, 1, entry, sizeof(entry)), "modify_ldt");
+	} else if (!strcmp(what, "pkey")) {
+		int key = syscall(SYS_pkey_alloc, 0, 0);
+		must(key > 0, "pkey_alloc");
+		void *page = mmap(NULL, PAGE, rw, private, -1, 0);
+		must(!syscall(SYS_pkey_mprotect, page, PAGE, rw, key), "pkey_mprotect");
+	} else if (!strcmp(what, "userfaultfd")) {
+		must(syscall(SYS_userfaultfd, O_CLOEXEC) >= 0, "userfaultfd");
+	} else if (!strcmp(what, "secret")) {
+		int fd = syscall(__NR_memfd_secret, O_CLOEXEC);
+		must(fd >= 0, "memfd_secret");
+		must(!ftruncate(fd, PAGE) && mmap(NULL, PAGE, rw, MAP_SHARED, fd, 0) != MAP_FAILED, "secret memory");
+		close(fd);
+	} else if (!strcmp(what, "hugetlb")) {
+		/* Reserved for nobody: without a page it cannot be touched, but it is there. */
+		must(mmap(NULL, 2 << 20, rw, private | MAP_HUGETLB | MAP_NORESERVE, -1, 0) != MAP_FAILED, "MAP_HUGETLB");
+	} else if (!strcmp(what, "lease")) {
+		int fd = open("leased", O_CREAT | O_RDONLY, 0600);
+		must(!fcntl(fd, F_SETLEASE, F_RDLCK), "F_SETLEASE");
+	} else if (!strcmp(what, "device")) {
+		must(open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0, "/dev/ptmx");
+	} else if (!strcmp(what, "pidfd")) {
+		must(syscall(SYS_pidfd_open, getpid(), 0) >= 0, "pidfd_open");
+	} else if (!strcmp(what, "inotify")) {
+		must(inotify_init1(IN_CLOEXEC) >= 0, "inotify");
+	} else if (!strcmp(what, "io_uring")) {
+		char params[120] = "";
+		must(syscall(SYS_io_uring_setup, 4, params) >= 0, "io_uring_setup");
+	} else if (!strcmp(what, "files")) {
+		leave(CLONE_FILES);
+	} else if (!strcmp(what, "namespace")) {
+		leave(CLONE_NEWUTS);
+	} else if (!strcmp(what, "bound")) {
+		int pair[2];
+		must(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+		must(!setsockopt(pair[0], SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), "SO_BINDTODEVICE");
+	} else {
+		die("what is %s?", what);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	subject_init();
+	set_up(arg(argc, argv, 1, ""));
+	ready();
+	wait_for_term();
+	finish();
+}
