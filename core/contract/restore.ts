@@ -163,6 +163,21 @@ export interface TreePlanner {
   keep(fd: Argument, number: number): void;
   /** A file of this machine, opened by this process and handed to the seed. @returns its service number */
   serviceFile(path: string, flags: number): number;
+  /**
+   * A directory of this restore's own below another one, for files that get their names there when the tree is
+   * complete: see {@link nameLast}. Whatever becomes of the restore, nobody else sees what is in it.
+   *
+   * @param parent absolute
+   * @returns its service number
+   */
+  privateDirectory(parent: string): number;
+  /**
+   * Has a file get its name when the tree is complete, in place of a socket that has it.
+   *
+   * @param inside the file, relative to the private directory
+   * @param path the name, absolute, on the file system of `parent`
+   */
+  nameLast(parent: string, inside: string, path: string): void;
   /** A descriptor of this process, handed to the seed. @returns its service number */
   serviceDescriptor(descriptor: number): number;
 }

@@ -49,6 +49,7 @@ export class BuiltTree implements Disposable {
   /** The live tasks. */
   readonly tasks: BuiltTask[] = [];
   readonly #plan: RestorePlan;
+  readonly #serviceFiles: readonly ServiceFile[];
   readonly #cancellation: Cancellation;
   /** Everything that was born and lives, helpers and zombies to be included. */
   readonly #born = new Map<number, BuiltTask>();
@@ -56,9 +57,13 @@ export class BuiltTree implements Disposable {
   /** The end of the parked vDSO. */
   #parkedEnd = 0n;
 
-  /** @param cancellation is asked wherever it takes long */
-  constructor(plan: RestorePlan, cancellation: Cancellation) {
+  /**
+   * @param directories what the seed gets beside the service files of the plan
+   * @param cancellation is asked wherever it takes long
+   */
+  constructor(plan: RestorePlan, directories: readonly ServiceFile[], cancellation: Cancellation) {
     this.#plan = plan;
+    this.#serviceFiles = [...plan.serviceFiles, ...directories];
     this.#cancellation = cancellation;
   }
 
@@ -208,8 +213,8 @@ export class BuiltTree implements Disposable {
     const opened = pidfds.call("pidfd_open", Deno.pid, 0);
     const pidfd = remote.run(pidfds).result(opened);
     // In pieces: here and there only so many files may be open, and a program be so long.
-    for (let at = 0; at < plan.serviceFiles.length; at += HAND_OVER) {
-      handOverSome(remote, pidfd, plan.serviceFiles.slice(at, at + HAND_OVER));
+    for (let at = 0; at < this.#serviceFiles.length; at += HAND_OVER) {
+      handOverSome(remote, pidfd, this.#serviceFiles.slice(at, at + HAND_OVER));
     }
     const program = new SyscallProgram("the other descriptors");
     program.call("close_range", 0, plan.services.first - 1, 0);

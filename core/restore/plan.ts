@@ -38,6 +38,16 @@ export interface ServiceFile {
   readonly descriptor?: number;
 }
 
+/** A file that gets its name when all else is done. */
+export interface LastName {
+  /** The directory in which its private directory is. */
+  readonly parent: string;
+  /** Where it is until then, relative to the private directory. */
+  readonly inside: string;
+  /** Its name, absolute. */
+  readonly path: string;
+}
+
 /** The plan of one thread. */
 export class PlannedThread implements ThreadPlanner {
   readonly #programs = new Map<Stage, SyscallProgram>();
@@ -179,6 +189,10 @@ export class RestorePlan implements TreePlanner {
   readonly seed: SyscallProgram = new SyscallProgram("stage seed");
   /** What the seed gets from this process. */
   readonly serviceFiles: ServiceFile[] = [];
+  /** Directories of this restore's own: the service number of each by the directory that it is in. */
+  readonly privateDirectories: Map<string, number> = new Map();
+  /** The files that get their names when all else is done. */
+  readonly lastNames: LastName[] = [];
   /** The hooks whose arm stage runs at the end. */
   readonly plugins: readonly Hooked<RestoreHooks>[];
   readonly scratch: { readonly start: RemoteAddress; readonly end: RemoteAddress };
@@ -265,6 +279,16 @@ export class RestorePlan implements TreePlanner {
     return number;
   }
 
+  privateDirectory(parent: string): number {
+    let number = this.privateDirectories.get(parent);
+    if (number === undefined) this.privateDirectories.set(parent, number = this.service());
+    return number;
+  }
+
+  nameLast(parent: string, inside: string, path: string): void {
+    this.lastNames.push({ parent, inside, path });
+  }
+
   serviceDescriptor(descriptor: number): number {
     const known = this.serviceFiles.find((file) => file.descriptor === descriptor);
     if (known !== undefined) return known.number;
@@ -318,6 +342,9 @@ export class RestorePlan implements TreePlanner {
       const what = file.path === undefined ? `descriptor ${file.descriptor}` : file.path;
       yield `# descriptor ${file.number} is ${what} of the tool`;
     }
+    for (const [parent, number] of this.privateDirectories) {
+      yield `# descriptor ${number} is a new directory in ${parent}`;
+    }
     if (!this.seed.isEmpty) {
       yield "# seed";
       yield* this.#lines(this.seed);
@@ -339,6 +366,10 @@ export class RestorePlan implements TreePlanner {
           yield* this.#lines(program, thread.tid);
         }
       }
+    }
+    for (const { parent, inside, path } of this.lastNames) {
+      const from = this.privateDirectories.get(parent) as number;
+      yield `renameat2(${from}, "${inside}", AT_FDCWD, "${path}", 0)`;
     }
     for (const task of this.tasks) {
       for (const { tid } of task.threads) yield `[${tid}] registers, signal mask, run`;

@@ -13,6 +13,7 @@ import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { BuiltTree, pidTaken } from "./build.ts";
+import { LastNames } from "./last_names.ts";
 import type { RestorePlan } from "./plan.ts";
 
 const WNOHANG = 1;
@@ -100,12 +101,15 @@ export async function runPlan(
   listener({ kind: "phase", phase: "build" });
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
-  using tree = new BuiltTree(plan, cancellation);
+  using names = new LastNames(plan, (text) => listener({ kind: "note", plugin: "core", text }));
+  using tree = new BuiltTree(plan, names.files, cancellation);
   await tree.build();
   listener({ kind: "phase", phase: "arm" });
   tree.arm();
   await cancellation.breathe();
   listener({ kind: "phase", phase: "run" });
+  // From here on nothing can fail any more.
+  names.give();
   tree.run();
   return new RestoredTree(plan.tasks.map(({ pid }) => pid));
 }

@@ -1,16 +1,17 @@
 /**
  * The calls that give a socket its name again. Pure.
  *
- * A path gets a new file in place of the old one, which nothing listens to any more. A socket whose file was
- * deleted is bound in an empty file system of its own, which nobody ever sees: there its name is whatever it was,
- * and nothing stands in the way of another file that has that name by now.
+ * A socket with a path is bound where nobody sees it: its name is whatever it was there, below a root directory or a
+ * working directory of the restore's own. Its file gets to its place when the tree is complete, in place of the old
+ * one, which nothing listens to any more. If it was deleted, it is bound in an empty file system and stays away.
+ * Until then whoever connects to it does so through a descriptor of the file.
  *
  * @module
  */
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
-import { present } from "../../images/present.ts";
+import type { SavedSocket } from "./group.ts";
 import { nameText, pathOf, sockaddr } from "./name.ts";
 
 /** `include/uapi/linux/mount.h`. */
@@ -24,18 +25,40 @@ export function isDeleted({ name, deleted }: unix_sk_entry): boolean {
   return deleted === true && name.byteLength > 0 && name[0] !== 0;
 }
 
-/**
- * Adds the calls that bind a socket to the name of an entry; none if it has no name.
- *
- * @param service the number under which a deleted file is kept open, for {@link planConnect}
- */
+/** Where a socket is bound that has a path. */
+export interface BindPlace {
+  /** The number under which its file is kept open, for {@link planConnect}. */
+  readonly service: number;
+  /** The number of the directory in which it is bound; undefined for an empty file system. */
+  readonly directory: number | undefined;
+}
+
+/** What binding depends on beside the images. */
+export interface BindMeans {
+  /** Where a socket is bound that has a path; undefined for others. */
+  place(socket: SavedSocket): BindPlace | undefined;
+  /** Is told of each that is bound to a path. */
+  bound(socket: SavedSocket): void;
+}
+
+/** Where the file of a path is, relative to the directory in which it is bound. */
+export function pathInside(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return parts.join("/");
+}
+
+/** Adds the calls that bind a socket to its name; none if it has none. */
 export function planBind(
   program: SyscallProgram,
   fd: Argument,
-  entry: unix_sk_entry,
-  service: number | undefined,
+  socket: SavedSocket,
+  means: BindMeans,
 ): void {
-  const { name } = entry;
+  const { name, filePerms: perms } = socket.entry;
   if (name.byteLength === 0) return;
   const path = pathOf(name);
   const address = sockaddr(name);
@@ -43,67 +66,77 @@ export function planBind(
     program.call("bind", fd, program.data(address, nameText(name)), address.byteLength);
   };
   if (path === undefined) return bind();
-  if (isDeleted(entry)) return planDeleted(program, path, service as number, bind);
-  planDirectory(program, entry);
-  program.try("unlink", path);
-  const { filePerms: perms } = entry;
-  if (perms === undefined) return bind();
-  // The file gets the mode of the socket without what umask takes away (unix_bind_bsd()): so nothing has to be
-  // changed by a name that may lead elsewhere by then.
-  const mask = program.call("umask", 0);
-  program.call("fchmod", fd, perms.mode & PERMISSIONS);
-  bind();
-  program.call("fchmod", fd, SOCKET_MODE);
-  program.call("umask", mask);
-  program.call("lchown", path, perms.uid, perms.gid);
+  means.bound(socket);
+  planApart(program, path, means.place(socket) as BindPlace, () => {
+    if (perms === undefined) return bind();
+    // The file gets the mode of the socket without what umask takes away (unix_bind_bsd()).
+    const mask = program.call("umask", 0);
+    program.call("fchmod", fd, perms.mode & PERMISSIONS);
+    bind();
+    program.call("fchmod", fd, SOCKET_MODE);
+    program.call("umask", mask);
+    program.call("lchown", path, perms.uid, perms.gid);
+  });
 }
 
-/** Adds the call that goes to where a relative path begins; later on every task gets its own directory. */
-function planDirectory(program: SyscallProgram, entry: unix_sk_entry): void {
-  const directory = present(entry, "nameDir");
-  if (directory !== undefined) program.call("chdir", directory);
-}
-
-function planDeleted(
+/** Adds calls that bind below a directory of one's own, and keep hold of the file. */
+function planApart(
   program: SyscallProgram,
   path: string,
-  service: number,
+  { service, directory }: BindPlace,
   bind: () => void,
 ): void {
   const root = program.call("openat", AT_FDCWD, "/", O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
-  const context = program.call("fsopen", "tmpfs", FSOPEN_CLOEXEC);
-  program.call("fsconfig", context, FSCONFIG_CMD_CREATE, 0, 0, 0);
-  const mount = program.call("fsmount", context, FSMOUNT_CLOEXEC, 0);
-  program.call("close", context);
-  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
-  const relative = parts.join("/");
-  for (let count = 1; count < parts.length; count++) {
-    program.call("mkdirat", mount, parts.slice(0, count).join("/"), 0o755);
-  }
-  program.call("fchdir", mount);
+  const base = directory ?? planFileSystem(program);
+  for (const parent of parentsOf(path)) program.try("mkdirat", base, parent, 0o755);
+  program.call("fchdir", base);
   if (path.startsWith("/")) program.call("chroot", ".");
   bind();
   program.call("fchdir", root);
   if (path.startsWith("/")) program.call("chroot", ".");
-  const file = program.call("openat", mount, relative, O.PATH | O.CLOEXEC, 0);
+  const inside = pathInside(path);
+  const file = program.call("openat", base, inside, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
   program.call("dup3", file, service, O.CLOEXEC);
-  program.call("unlinkat", mount, relative, 0);
-  for (const fd of [file, mount, root]) program.call("close", fd);
+  if (directory === undefined) {
+    program.call("unlinkat", base, inside, 0);
+    program.call("close", base);
+  }
+  for (const fd of [file, root]) program.call("close", fd);
+}
+
+/** All directories that a path leads through, outermost first. */
+function parentsOf(path: string): string[] {
+  const parents = new Set<string>();
+  const parts = path.split("/");
+  for (let count = 1; count < parts.length; count++) {
+    const parent = pathInside(parts.slice(0, count).join("/"));
+    if (parent !== "") parents.add(parent);
+  }
+  return [...parents];
+}
+
+/** Adds the calls that make an empty file system. @returns its root */
+function planFileSystem(program: SyscallProgram): Argument {
+  const context = program.call("fsopen", "tmpfs", FSOPEN_CLOEXEC);
+  program.call("fsconfig", context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+  const mount = program.call("fsmount", context, FSMOUNT_CLOEXEC, 0);
+  program.call("close", context);
+  return mount;
 }
 
 /**
- * An address that leads to a socket of the images; adds what must be done before it is used.
+ * An address that leads to a socket of the images.
  *
- * @param service see {@link planBind}
+ * @param place where it is bound
  */
 export function planAddress(
   program: SyscallProgram,
-  entry: unix_sk_entry,
-  service: number | undefined,
+  { name: own }: unix_sk_entry,
+  place: BindPlace | undefined,
 ): { readonly address: Argument; readonly size: number } {
-  let { name } = entry;
-  if (isDeleted(entry)) name = new TextEncoder().encode(`/proc/self/fd/${service}`);
-  else if (pathOf(name) !== undefined) planDirectory(program, entry);
+  const name = place === undefined
+    ? own
+    : new TextEncoder().encode(`/proc/self/fd/${place.service}`);
   const bytes = sockaddr(name);
   return { address: program.data(bytes, nameText(name)), size: bytes.byteLength };
 }
@@ -113,8 +146,8 @@ export function planConnect(
   program: SyscallProgram,
   fd: Argument,
   entry: unix_sk_entry,
-  service: number | undefined,
+  place: BindPlace | undefined,
 ): void {
-  const { address, size } = planAddress(program, entry, service);
+  const { address, size } = planAddress(program, entry, place);
   program.call("connect", fd, address, size);
 }

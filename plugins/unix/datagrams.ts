@@ -65,7 +65,7 @@ class Datagrams {
   plan(): Made {
     for (const socket of this.#sockets) this.#make(socket);
     for (const socket of this.#sockets) {
-      planBind(this.#program, this.#fd(socket), socket.entry, this.#means.service(socket));
+      planBind(this.#program, this.#fd(socket), socket, this.#means);
     }
     for (const socket of this.#sockets) this.#fill(socket);
     for (const socket of connectOrder(this.#sockets)) this.#connect(socket);
@@ -119,7 +119,7 @@ class Datagrams {
       ? this.#fd(this.#byInode.get(entry.peer) as SavedSocket)
       : this.#partners.get(socket);
     if (partner !== undefined) return planQueue(program, partner, queue, limits);
-    const to = planAddress(program, entry, this.#means.service(socket));
+    const to = planAddress(program, entry, this.#means.place(socket));
     for (const message of queue) planMessage(program, this.#sender(message.from), message, to);
   }
 
@@ -146,7 +146,7 @@ class Datagrams {
     if (other !== undefined) {
       // The end of a pair is connected already.
       if (this.#course(other) === "reached") return;
-      planConnect(program, this.#fd(socket), other.entry, this.#means.service(other));
+      planConnect(program, this.#fd(socket), other.entry, this.#means.place(other));
     } else if (extra?.orphan === true) {
       // To somebody with a name that the kernel gives (autobind), who is closed at once.
       const gone = planSocket(program, socket);

@@ -5,7 +5,11 @@ import { SOCK } from "../../core/linux/net/unix_diag.ts";
 import { connectOrder, planDatagrams } from "./datagrams.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 
-const MEANS = { limits: { force: true, send: 1, receive: 1 }, service: () => undefined };
+const MEANS = {
+  limits: { force: true, send: 1, receive: 1 },
+  place: () => undefined,
+  bound: () => {},
+};
 const plain = { type: SOCK.DGRAM, flags: O.NONBLOCK };
 const name = (text: string) => new TextEncoder().encode(`\0${text}`);
 const message = (length: number, from?: Uint8Array) => ({ bytes: new Uint8Array(length), from });

@@ -26,7 +26,7 @@ export function planGroup(program: SyscallProgram, group: Group, means: Means): 
       // It connects later, when the other one listens: planWaiting().
       const [socket] = group.sockets;
       const fd = planSocket(program, socket);
-      planBind(program, fd, socket.entry, means.service(socket));
+      planBind(program, fd, socket, means);
       return new Map([[socket.entry.id, fd]]);
     }
     case "service":
@@ -38,7 +38,7 @@ export function planGroup(program: SyscallProgram, group: Group, means: Means): 
 
 function planSingle(program: SyscallProgram, socket: SavedSocket, means: Means): Made {
   const fd = planSocket(program, socket);
-  planBind(program, fd, socket.entry, means.service(socket));
+  planBind(program, fd, socket, means);
   planRest(program, fd, socket, means);
   return new Map([[socket.entry.id, fd]]);
 }
@@ -84,19 +84,19 @@ function planService(
 ): Made {
   const made: Made = new Map();
   const named = listener ?? (connections[0]?.server as SavedSocket);
-  const service = means.service(named);
+  const place = means.place(named);
   const listening = planSocket(program, named);
-  planBind(program, listening, named.entry, service);
+  planBind(program, listening, named, means);
   // Who listens is what those will see that connect.
   const seen = listener?.extra?.peer ?? connections[0]?.client?.extra?.peer;
   planAs(program, seen, () => program.call("listen", listening, named.entry.backlog));
   for (const { server, client } of connections) {
     const connecting = planSocket(program, client ?? server);
-    if (client !== undefined) planBind(program, connecting, client.entry, means.service(client));
+    if (client !== undefined) planBind(program, connecting, client, means);
     planAs(
       program,
       server.extra?.peer,
-      () => planConnect(program, connecting, named.entry, service),
+      () => planConnect(program, connecting, named.entry, place),
     );
     const accepted = program.call("accept4", listening, 0, 0, NEW);
     const ends = planConversation(program, [accepted, server], [connecting, client], means);
@@ -120,7 +120,7 @@ export function planWaiting(
   planAs(
     program,
     socket.extra?.connector,
-    () => planConnect(program, fd, listener.entry, means.service(listener)),
+    () => planConnect(program, fd, listener.entry, means.place(listener)),
   );
   planRest(program, fd, socket, means);
 }

@@ -2,13 +2,19 @@ import { deepEqual, equal } from "@std/assert";
 import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { SHUTDOWN, SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
-import type { Group } from "./group.ts";
+import { type BindPlace, isDeleted } from "./bind.ts";
+import type { Group, SavedSocket } from "./group.ts";
+import { pathOf } from "./name.ts";
 import { planGroup, planWaiting } from "./plan.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 
 const MEANS = {
   limits: { force: true, send: 212992, receive: 212992 },
-  service: () => 90,
+  place: ({ entry }: SavedSocket): BindPlace | undefined =>
+    pathOf(entry.name) === undefined
+      ? undefined
+      : { service: 90, directory: isDeleted(entry) ? undefined : 80 },
+  bound: () => {},
 };
 
 /** The calls of a group, without those that only set what a socket has anyway. */
@@ -113,18 +119,27 @@ Deno.test("planGroup() connects through the socket that listens, as who was conn
     !/SO_|^socket/.test(text)
   );
   deepEqual(calls, [
-    'unlink("/run/x")',
+    'openat(AT_FDCWD, "/", O_DIRECTORY|O_CLOEXEC|O_PATH, 00)',
+    'mkdirat(80, "run", 493)',
+    "fchdir(80)",
+    'chroot(".")',
     "umask(00)",
     "fchmod($0, 416)",
     "bind($0, {/run/x}, 9)",
     "fchmod($0, 511)",
-    "umask($2)",
+    "umask($5)",
     'lchown("/run/x", 7, 8)',
+    "fchdir($1)",
+    'chroot(".")',
+    'openat(80, "run/x", O_NOFOLLOW|O_CLOEXEC|O_PATH, 00)',
+    "dup3($13, 90, O_CLOEXEC)",
+    "close($13)",
+    "close($1)",
     "listen($0, 3)",
     "setgroups(0, NULL)",
-    "connect($9, {/run/x}, 9)",
+    "connect($18, {/proc/self/fd/90}, 18)",
     "accept4($0, NULL, NULL, SOCK_NONBLOCK|SOCK_CLOEXEC)",
-    "sendto($9, {4 bytes}, 4, MSG_DONTWAIT|MSG_NOSIGNAL, NULL, 0)",
+    "sendto($18, {4 bytes}, 4, MSG_DONTWAIT|MSG_NOSIGNAL, NULL, 0)",
   ]);
 });
 
@@ -145,7 +160,7 @@ Deno.test("planGroup() gives a deleted name where nobody sees it", () => {
     "bind($0, {/a//b/x}, 10)",
     "fchdir($1)",
     'chroot(".")',
-    'openat($4, "a/b/x", O_CLOEXEC|O_PATH, 00)',
+    'openat($4, "a/b/x", O_NOFOLLOW|O_CLOEXEC|O_PATH, 00)',
     "dup3($13, 90, O_CLOEXEC)",
     'unlinkat($4, "a/b/x", 0)',
   ]);

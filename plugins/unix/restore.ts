@@ -3,11 +3,20 @@
  *
  * @module
  */
-import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
-import type { Argument } from "../../core/remote/program.ts";
+import { O } from "../../core/linux/fcntl.ts";
+import type {
+  LoadContext,
+  RestoreHooks,
+  RestoreSession,
+  TaskPlanner,
+  TreePlanner,
+} from "../../core/plugin.ts";
+import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
+import { pathOf } from "./name.ts";
+import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { isProvided } from "../external/provided.ts";
-import { isDeleted } from "./bind.ts";
+import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
 import { hasNetAdmin } from "./features.ts";
 import { type Group, groupSockets, type SavedSocket } from "./group.ts";
 import { loadSockets } from "./load.ts";
@@ -21,25 +30,28 @@ export function restoreUnix({ images, options, rehearsal }: RestoreSession): Res
   const groups = new Map<number, Group>();
   const homes = new Map<Group, TaskPlanner>();
   const made = new Map<number, Argument>();
-  /** Numbers under which deleted files of sockets are kept open, by the id of the socket. */
-  const services = new Map<number, number>();
+  /** Where sockets with paths are bound, by the id of the socket. */
+  const places = new Map<number, BindPlace>();
+  let nameLast: TreePlanner["nameLast"] = () => {};
   let limits: BufferLimits = { force: false, send: 0, receive: 0 };
   const means: Means = {
     get limits() {
       return limits;
     },
-    service: ({ entry }) => services.get(entry.id),
+    place: ({ entry }) => places.get(entry.id),
+    bound({ entry }) {
+      const path = pathOf(entry.name);
+      if (path === undefined || isDeleted(entry)) return;
+      const whole = fullPath(path, entry);
+      nameLast(parentOf(whole), pathInside(path), whole);
+    },
   };
   const isMine = (file: file_entry): boolean =>
     file.type === fd_types.UNIXSK && file.usk !== undefined && !isProvided(file, images, options);
   const homeOf = (group: Group, proposed: TaskPlanner): TaskPlanner => {
     let home = homes.get(group);
     if (home === undefined) {
-      const listener = group.kind === "waiting" && isDeleted(group.listener.entry)
-        ? groups.get(group.listener.entry.id)
-        : undefined;
-      home = listener === undefined ? chooseHome(group, proposed) : homeOf(listener, proposed);
-      homes.set(group, home);
+      homes.set(group, home = chooseHome(group, proposed));
     }
     return home;
   };
@@ -79,10 +91,14 @@ export function restoreUnix({ images, options, rehearsal }: RestoreSession): Res
       for (const one of nameProblems(sockets, rehearsal)) problem(one);
     },
     planTree(tree) {
-      for (const group of new Set(groups.values())) {
-        for (const { entry } of group.sockets) {
-          if (isDeleted(entry)) services.set(entry.id, tree.service());
-        }
+      nameLast = (...name) => tree.nameLast(...name);
+      for (const { entry } of [...new Set(groups.values())].flatMap(boundSockets)) {
+        const path = pathOf(entry.name);
+        if (path === undefined) continue;
+        const directory = isDeleted(entry)
+          ? undefined
+          : tree.privateDirectory(parentOf(fullPath(path, entry)));
+        places.set(entry.id, { service: tree.service(), directory });
       }
     },
     descriptors: [{
@@ -106,7 +122,17 @@ export function restoreUnix({ images, options, rehearsal }: RestoreSession): Res
         const place = ({ group: { sockets: [{ extra }] } }: typeof ready[0]): number =>
           extra?.place ?? 0;
         ready.sort((one, other) => place(one) - place(other));
-        for (const { group, fd } of ready) planWaiting(program, fd, group, means);
+        const fetched = new Set<number>();
+        for (const { group, fd } of ready) {
+          const { entry } = group.listener;
+          const maker = homes.get(groups.get(entry.id) as Group);
+          const place = places.get(entry.id);
+          if (place !== undefined && maker !== undefined && !fetched.has(place.service)) {
+            fetched.add(place.service);
+            planFetch(program, maker, home, place.service);
+          }
+          planWaiting(program, fd, group, means);
+        }
       },
     }],
   };
@@ -121,6 +147,40 @@ function chooseHome(group: Group, proposed: TaskPlanner): TaskPlanner {
   const pid = makerOf(group);
   return proposed.tree.tasks.find((task) => task.pid === pid && task.filesOwner === pid) ??
     proposed;
+}
+
+/** The sockets of a group that are bound themselves: what was accepted has the name of who listens. */
+function boundSockets(group: Group): readonly SavedSocket[] {
+  if (group.kind !== "service") return group.sockets;
+  const { listener, connections } = group;
+  const named = listener ?? connections[0]?.server;
+  return [
+    ...named === undefined ? [] : [named],
+    ...connections.flatMap(({ client }) => client ?? []),
+  ];
+}
+
+function fullPath(path: string, { nameDir }: unix_sk_entry): string {
+  if (path.startsWith("/")) return path;
+  return nameDir === "/" ? `/${path}` : `${nameDir}/${path}`;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}
+
+/** Adds the calls by which a task gets the file of a socket that another one has bound, under the same number. */
+function planFetch(
+  program: SyscallProgram,
+  maker: TaskPlanner,
+  home: TaskPlanner,
+  number: number,
+): void {
+  if (maker.filesOwner === home.filesOwner) return;
+  const pidfd = program.call("pidfd_open", maker.pid, 0);
+  const file = program.call("pidfd_getfd", pidfd, number, 0);
+  program.call("dup3", file, number, O.CLOEXEC);
+  for (const fd of [pidfd, file]) program.call("close", fd);
 }
 
 /** The process that made the sockets, as their peers are told; of a service the one that listens. */

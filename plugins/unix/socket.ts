@@ -9,6 +9,7 @@ import { SHUTDOWN } from "../../core/linux/net/unix_diag.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { sk_shutdown } from "../../images/gen/sockets_pb.ts";
+import type { BindMeans } from "./bind.ts";
 import type { SavedSocket } from "./group.ts";
 import { planAs } from "./identity.ts";
 import { type BufferLimits, planOptions } from "./options.ts";
@@ -17,10 +18,8 @@ import { type BufferLimits, planOptions } from "./options.ts";
 export const NEW = O.NONBLOCK | SOCK_CLOEXEC;
 
 /** What the calls of a group depend on beside the images. */
-export interface Means {
+export interface Means extends BindMeans {
   readonly limits: BufferLimits;
-  /** The number under which the deleted file of a socket is kept open meanwhile. */
-  service(socket: SavedSocket): number | undefined;
 }
 
 /** The descriptors of the sockets of a group, by id. */

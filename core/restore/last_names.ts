@@ -1,0 +1,108 @@
+/**
+ * Names that files of a restored tree get when all else is done: until then they are in directories of this
+ * restore's own, so that one that fails, or is killed, has changed nothing outside. Such a directory is beside the
+ * name, on the same file system, and locked: the next restore there deletes those whose owners have died.
+ *
+ * @module
+ */
+import { createPartial, type Partial, removeAbandoned } from "../../images/partial.ts";
+import { StasisError } from "../../base/errors.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
+import { AT_FDCWD } from "../linux/fcntl.ts";
+import { lockDirectory } from "../linux/flock.ts";
+import { cString, syscall } from "../linux/libc_ffi.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import type { RestorePlan, ServiceFile } from "./plan.ts";
+
+/** `include/uapi/linux/fs.h`. */
+const RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2;
+const O_PATH_DIRECTORY = 0o10200000;
+
+/** The private directories of one restore. Disposing of it deletes them, with what has no name yet. */
+export class LastNames implements Disposable {
+  readonly #plan: RestorePlan;
+  readonly #directories = new Map<string, Partial>();
+
+  /**
+   * Makes the directories.
+   *
+   * @param note is told what a restore that was killed had left behind, and is deleted
+   */
+  constructor(plan: RestorePlan, note: (text: string) => void) {
+    this.#plan = plan;
+    using undo = new DisposableStack();
+    undo.adopt(this, (names) => names[Symbol.dispose]());
+    for (const parent of plan.privateDirectories.keys()) {
+      const target = `${parent === "/" ? "" : parent}/names`;
+      for (const path of removeAbandoned(target, lockDirectory)) {
+        note(`${path} is deleted: what made it was killed`);
+      }
+      this.#directories.set(parent, createPartial(target, lockDirectory));
+    }
+    undo.move();
+  }
+
+  /** The directories as the seed is to have them. */
+  get files(): ServiceFile[] {
+    return [...this.#plan.privateDirectories].map(([parent, number]) => ({
+      number,
+      path: this.#pathOf(parent),
+      flags: O_PATH_DIRECTORY,
+    }));
+  }
+
+  /**
+   * Gives all files their names. What had one of them is taken away: a socket to which nobody is bound any more.
+   *
+   * @throws {StasisError} `conflict`; then none has its name
+   */
+  give(): void {
+    using undo = new DisposableStack();
+    for (const { parent, inside, path } of this.#plan.lastNames) {
+      const from = `${this.#pathOf(parent)}/${inside}`;
+      const flags = rename(from, path);
+      undo.defer(() => void move(path, from, flags));
+      if (flags === RENAME_EXCHANGE && !Deno.lstatSync(from).isSocket) throw taken(path);
+    }
+    undo.move();
+  }
+
+  [Symbol.dispose](): void {
+    for (const { path, lock } of this.#directories.values()) {
+      try {
+        Deno.removeSync(path, { recursive: true });
+      } catch (error) {
+        // Who may delete what is in it has done so.
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      } finally {
+        lock?.[Symbol.dispose]();
+      }
+    }
+    this.#directories.clear();
+  }
+
+  #pathOf(parent: string): string {
+    return (this.#directories.get(parent) as Partial).path;
+  }
+}
+
+/** Moves a file to where nothing is, or exchanges it with what is there. @returns how it can be undone */
+function rename(from: string, to: string): number {
+  let flags = RENAME_NOREPLACE;
+  let result = move(from, to, flags);
+  if (result === -BigInt(Errno.EEXIST)) result = move(from, to, flags = RENAME_EXCHANGE);
+  if (!isErrno(result)) return flags;
+  const errno = errnoName(-result);
+  throw new StasisError("conflict", `${to} cannot get its name again: ${errno}`, { errno });
+}
+
+/** @returns 0, or the negative errno */
+function move(from: string, to: string, flags: number): bigint {
+  return syscall(SYSCALLS.renameat2, AT_FDCWD, cString(from), AT_FDCWD, cString(to), flags);
+}
+
+function taken(path: string): StasisError {
+  return new StasisError("conflict", `${path} is another file by now`, {
+    hint: "move it out of the way",
+  });
+}
