@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printable } from "../base/byte_text.ts";
 import type { Problem, StasisError } from "../base/errors.ts";
 import { paint } from "./ui/colour.ts";
 
@@ -12,9 +13,9 @@ import { paint } from "./ui/colour.ts";
  * @param colour whether to colour it
  */
 export function describeError(error: StasisError, colour: boolean): string {
-  const lines = [`${paint("red", "stasis:", colour)} ${error.message}`];
+  const lines = [`${paint("red", "stasis:", colour)} ${printable(error.message)}`];
   for (const problem of error.problems) {
-    lines.push(`  - ${whose(problem)}${problem.what}`);
+    lines.push(`  - ${whose(problem)}${printable(problem.what)}`);
     if (problem.hint !== undefined) lines.push(`    ${paint("dim", problem.hint, colour)}`);
   }
   if (error.hint !== undefined) lines.push(`${paint("cyan", "hint:", colour)} ${error.hint}`);

@@ -1,7 +1,5 @@
 /**
- * Finds text that is no Unicode. Linux's names are bytes and the format's `string` fields hold them as they are,
- * but the protobuf library decodes and encodes them as UTF-8 and puts U+FFFD in place of what is none, so
- * that a path would silently become another one.
+ * Finds text in messages by what it is.
  *
  * @module
  */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printableName } from "../../base/byte_text.ts";
 import { nameText } from "../../plugins/unix/name.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 
@@ -42,7 +43,7 @@ export function describeFile(type: fd_types, file: file_entry | undefined): File
 function words(file: file_entry): string {
   const { reg, pipe, fifo, usk, efd, epfd, sgfd, tfd, tty, memfd, nsf } = file;
   if (reg !== undefined) {
-    const path = reg.name.startsWith("/") ? reg.name : `/${reg.name}`;
+    const path = printableName(reg.name.startsWith("/") ? reg.name : `/${reg.name}`);
     if (reg.flags & O_PATH) return `${path}  O_PATH`;
     if (reg.flags & O_DIRECTORY) return path;
     return `${path}  ${access(reg.flags)} at ${reg.pos}`;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { printableName } from "../../base/byte_text.ts";
 import { paint } from "../ui/colour.ts";
 import { table } from "../ui/table.ts";
 import { formatBytes, plural } from "../ui/units.ts";
@@ -81,7 +82,9 @@ function tree(tasks: readonly TaskInfo[]): string[] {
 
 function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
   const { pid, ppid, pgid, sid, exe, memoryOf, filesOf } = task;
-  const lines = [`parent ${ppid}, group ${pgid}, session ${sid}${exe ? `, program ${exe}` : ""}`];
+  const lines = [
+    `parent ${ppid}, group ${pgid}, session ${sid}${exe ? `, program ${printableName(exe)}` : ""}`,
+  ];
   lines.push(...indented("threads", threadRows(task.threads, verbose)));
   if (filesOf !== undefined && filesOf !== pid) {
     lines.push(`descriptors: the table of ${filesOf}`);
@@ -109,7 +112,7 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
       `  ${start.slice(2)}-${end.slice(2)}`,
       permissions,
       formatBytes(size),
-      name,
+      printableName(name),
     ]);
     lines.push(...table(rows, ["left", "left", "right"]));
   }

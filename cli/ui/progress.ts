@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { printable } from "../../base/byte_text.ts";
 import type { StasisEvent } from "../../base/events.ts";
 import { paint } from "./colour.ts";
 import { formatBytes } from "./units.ts";
@@ -56,7 +57,7 @@ export class Progress implements Disposable {
     const { verbose, colour } = this.#options;
     switch (event.kind) {
       case "note":
-        this.#say(`${paint("yellow", "note:", colour)} ${event.text}`);
+        this.#say(`${paint("yellow", "note:", colour)} ${printable(event.text)}`);
         break;
       case "phase":
         if (verbose) this.#say(`${this.#time()} ${paint("bold", event.phase, colour)}`);

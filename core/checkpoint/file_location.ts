@@ -7,10 +7,13 @@
  *
  * @module
  */
+import { decodeBytes } from "../../base/byte_text.ts";
 import type { Problem } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
+import { readNames } from "../linux/directory.ts";
+import { type FileInfo, lstatPath, PATH_MAX, statPath } from "../linux/files.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
-import { statTaskLink } from "../linux/procfs/mod.ts";
+import { errnoOf, readTaskLink, statTaskLink } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { OperationOptions } from "../plugin.ts";
 
@@ -44,6 +47,8 @@ export const GHOST_LIMIT: bigint = 1n << 20n;
 const GHOST_MAXIMUM = 1n << 29n;
 
 const DELETED = " (deleted)";
+/** `f_type` of file systems: `include/uapi/linux/magic.h`, `ipc/mqueue.c`. */
+const MQUEUE_MAGIC = 0x19800202n, TMPFS_MAGIC = 0x01021994n;
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
 const S_IFSOCK = 0o140000;
 
@@ -65,6 +70,15 @@ export function findFile(
 ): Whereabouts | Lost {
   const found = lookAt(text, meant);
   if (found !== undefined && isSame(found, meant)) return { path: text };
+  if (fileSystemType(behind) === MQUEUE_MAGIC) {
+    const name = text.endsWith(DELETED) ? text.slice(0, -DELETED.length) : text;
+    return {
+      problem: {
+        what: `${what} is a POSIX message queue, ${name}, which cannot be saved`,
+        hint: "close it (mq_close) before the checkpoint",
+      },
+    };
+  }
   if (!text.endsWith(DELETED)) return lost(text, what, found !== undefined);
   const path = text.slice(0, -DELETED.length);
   // Some file systems leave a deleted directory its links.
@@ -79,6 +93,35 @@ export function findFile(
       what: `${what} is a file whose name ${path} was deleted while it has other names elsewhere`,
       hint: "give the file its name back (ln), or close it before the checkpoint",
     },
+  };
+}
+
+/**
+ * The same of a link of a task by its name; undefined if it has none.
+ *
+ * @throws {StasisError} `no-such-task`
+ */
+export function findTaskFile(
+  pid: number,
+  link: "cwd" | "root" | "exe",
+  what: string,
+  options: OperationOptions,
+): Whereabouts | Lost | undefined {
+  let text: string | undefined;
+  try {
+    text = readTaskLink(pid, link);
+  } catch (error) {
+    if (errnoOf(error) === "ENAMETOOLONG") return { problem: pathTooLong(what) };
+    throw error;
+  }
+  return text === undefined ? undefined : findFile(`/proc/${pid}/${link}`, text, what, options);
+}
+
+/** Says that a path of `/proc` leads to a file whose own path is longer than the kernel tells or takes. */
+export function pathTooLong(what: string): Finding {
+  return {
+    what: `${what} has a path of more than ${PATH_MAX - 1} bytes, which the kernel does not tell`,
+    hint: "move what it lies in to a shorter path",
   };
 }
 
@@ -110,6 +153,12 @@ function ghostProblem(
       hint: "close it before the checkpoint, or change the directory",
     };
   }
+  if (path.startsWith("/memfd:") && fileSystemType(behind) === TMPFS_MAGIC) {
+    return {
+      what: `${what} which cannot be saved: it is a memfd`,
+      hint: "have it run from a file, or from one that was opened with O_TMPFILE",
+    };
+  }
   if (fileSystemOf(behind) !== fileSystemOf(existingParent(path))) {
     return {
       what: `${what} of a file system that is not there any more`,
@@ -139,9 +188,21 @@ function ghostProblem(
 
 /** What tells a file system from others: `f_type` and `f_fsid` of statfs(2). */
 function fileSystemOf(path: string): string {
-  const bytes = new BigUint64Array(15); // struct statfs: 120 bytes
+  const found = statfs(path);
+  return typeof found === "string" ? found : `${found[0]} ${found[7]}`;
+}
+
+/** `f_type` of statfs(2). */
+function fileSystemType(path: string): bigint | undefined {
+  const found = statfs(path);
+  return typeof found === "string" ? undefined : found[0];
+}
+
+/** The words of struct statfs, or the errno's name. */
+function statfs(path: string): BigUint64Array | string {
+  const bytes = new BigUint64Array(15); // 120 bytes
   const result = syscall(SYSCALLS.statfs, cString(path), bytes);
-  return isErrno(result) ? errnoName(-result) : `${bytes[0]} ${bytes[7]}`;
+  return isErrno(result) ? errnoName(-result) : bytes;
 }
 
 /** The nearest directory above a path that exists. */
@@ -157,13 +218,13 @@ function extendedAttributes(behind: string): string[] {
   const bytes = new Uint8Array(1 << 16);
   const length = syscall(SYSCALLS.listxattr, cString(behind), bytes, bytes.byteLength);
   if (isErrno(length)) return [];
-  const names = new TextDecoder().decode(bytes.subarray(0, Number(length))).split("\0");
+  const names = decodeBytes(bytes.subarray(0, Number(length))).split("\0");
   return names.filter((name) =>
     name !== "" && (!name.startsWith("security.") || name === "security.capability")
   );
 }
 
-function factsOf({ dev, ino, mode, nlink }: Deno.FileInfo): FileFacts {
+function factsOf({ dev, ino, mode, nlink }: FileInfo | Deno.FileInfo): FileFacts {
   return { dev, ino, mode, links: nlink };
 }
 
@@ -173,7 +234,7 @@ function typeOf({ mode }: { readonly mode: number | null }): number {
 
 function lookAt(path: string, meant: { readonly mode: number | null }): FileFacts | undefined {
   try {
-    return factsOf(typeOf(meant) === S_IFLNK ? Deno.lstatSync(path) : Deno.statSync(path));
+    return factsOf(typeOf(meant) === S_IFLNK ? lstatPath(path) : statPath(path));
   } catch {
     return undefined;
   }
@@ -189,14 +250,14 @@ function isSame(found: FileFacts, meant: FileFacts): boolean {
 let proc: number | undefined;
 
 function procDevice(): number {
-  return proc ??= Deno.statSync("/proc").dev;
+  return proc ??= statPath("/proc").dev;
 }
 
 /** Another name of a file in the directory where it had the one that was deleted. */
 function otherName(path: string, meant: FileFacts): string | undefined {
   const directory = path.slice(0, path.lastIndexOf("/") + 1);
   try {
-    for (const { name } of Deno.readDirSync(directory)) {
+    for (const name of readNames(directory)) {
       const found = lookAt(directory + name, { mode: S_IFLNK });
       if (found?.dev === meant.dev && found.ino === meant.ino) return directory + name;
     }

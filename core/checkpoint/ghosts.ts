@@ -11,9 +11,11 @@ import { encodeGhostChunks, type GhostChunk } from "../../images/ghost_chunks.ts
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";
 import { splitMicroseconds } from "../../images/time.ts";
+import { decodeBytes } from "../../base/byte_text.ts";
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, errnoNumber, isErrno } from "../linux/errno.ts";
 import { AT_FDCWD, O } from "../linux/fcntl.ts";
+import { PATH_MAX } from "../linux/files.ts";
 import { cString, pread, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { FileStatus } from "../linux/stat.ts";
@@ -22,7 +24,6 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFLNK = 0o120000;
 const S_IFCHR = 0o020000, S_IFBLK = 0o060000;
 const SEEK_DATA = 3, SEEK_HOLE = 4;
-const PATH_MAX = 4096;
 
 /** Saves ghosts, each once. */
 export class GhostWriter {
@@ -118,7 +119,7 @@ function readLink(fd: number, path: string): string {
   const bytes = new Uint8Array(PATH_MAX);
   const length = syscall(SYSCALLS.readlinkat, fd, cString(""), bytes, PATH_MAX);
   if (isErrno(length)) throw failed("read", path, length);
-  return new TextDecoder().decode(bytes.subarray(0, Number(length)));
+  return decodeBytes(bytes.subarray(0, Number(length)));
 }
 
 /** All that is no hole. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { decodeUserDevice } from "../../images/device.ts";
+import { readLink } from "../linux/files.ts";
 import { readFds, readProcesses, readStat, taskPath } from "../linux/procfs/mod.ts";
 import type { OperationOptions } from "../plugin.ts";
 import type { Descriptor, Task } from "./task.ts";
@@ -130,7 +131,7 @@ function* linksOf(pid: number): Generator<string> {
   }
   for (const fd of fds) {
     try {
-      yield Deno.readLinkSync(`${taskPath(pid)}/fd/${fd}`);
+      yield readLink(`${taskPath(pid)}/fd/${fd}`);
     } catch {
       // Closed meanwhile.
     }

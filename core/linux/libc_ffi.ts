@@ -6,6 +6,7 @@
  * @module
  */
 
+import { encodeBytes } from "../../base/byte_text.ts";
 import { Errno } from "./errno.ts";
 
 const libc = Deno.dlopen("libc.so.6", {
@@ -195,11 +196,9 @@ export function ioctl(fd: number, request: number, buffer: Uint8Array): number {
   );
 }
 
-const encoder = new TextEncoder();
-
-/** A NUL-terminated C string. */
+/** A NUL-terminated C string; of a path whose bytes are no UTF-8 too (`base/byte_text.ts`). */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
-  return encoder.encode(text + "\0");
+  return encodeBytes(text + "\0");
 }
 
 /**

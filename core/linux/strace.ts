@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { printableName } from "../../base/byte_text.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { signalName } from "./signals.ts";
 import type { SyscallName } from "./x86_64/syscalls.ts";
@@ -275,7 +276,12 @@ export function formatArgument(name: SyscallName, index: number, value: bigint):
 
 /** A string argument, quoted and shortened. */
 export function formatString(text: string, limit = 80): string {
-  return text.length > limit ? `${JSON.stringify(text.slice(0, limit))}...` : JSON.stringify(text);
+  return text.length > limit ? `${quote(text.slice(0, limit))}...` : quote(text);
+}
+
+/** As strace does, and bytes that are no text as `\xNN`. */
+function quote(text: string): string {
+  return `"${printableName(text).replaceAll('"', '\\"')}"`;
 }
 
 /** A result of a system call: `3`, `0x7f0000000000`, `-1 ENOENT`. */

@@ -18,6 +18,7 @@ import {
 } from "../linux/x86_64/program_code.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { isErrno } from "../linux/errno.ts";
+import { cString } from "../linux/libc_ffi.ts";
 import { Siginfo } from "../linux/siginfo.ts";
 import { argumentCount, formatArgument, formatResult, formatString } from "../linux/strace.ts";
 
@@ -90,7 +91,6 @@ export interface Call {
   readonly expect?: bigint;
 }
 
-const encoder = new TextEncoder();
 const align = (size: number): number => (size + 15) & ~15;
 
 /** A list of system calls for one stopped thread. */
@@ -178,7 +178,7 @@ export class ProgramImage {
       for (const argument of call.args) {
         if (typeof argument === "string" || argument instanceof Uint8Array) {
           if (this.#strings.has(argument)) continue;
-          const bytes = typeof argument === "string" ? encoder.encode(argument + "\0") : argument;
+          const bytes = typeof argument === "string" ? cString(argument) : argument;
           const data = new ScratchData(bytes, false, "");
           this.#strings.set(argument, data);
           note(data);

@@ -19,6 +19,7 @@ import { joinMicroseconds } from "../../images/time.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { StasisError } from "../../base/errors.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
+import { isMissing, lstatPath, statPath } from "../linux/files.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
@@ -303,12 +304,10 @@ function readGhost(
 
 function exists(path: string): boolean {
   try {
-    Deno.lstatSync(path);
+    lstatPath(path);
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return false;
-    }
+    if (isMissing(error)) return false;
     throw error;
   }
 }
@@ -331,9 +330,9 @@ function missingParents(path: string): string[] {
   const missing: string[] = [];
   for (let at = parentOf(path); at !== "/"; at = parentOf(at)) {
     try {
-      if (Deno.statSync(at).isDirectory) break;
+      if (statPath(at).isDirectory) break;
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) {
+      if (!isMissing(error)) {
         throw new StasisError("conflict", `the deleted file ${path} cannot be made: ${error}`);
       }
       missing.unshift(at);

@@ -9,19 +9,22 @@ import { createPartial, type Partial, removeAbandoned } from "../../images/parti
 import { StasisError } from "../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
+import { fileError, lstatPath } from "../linux/files.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
+import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 
 /** `include/uapi/linux/fs.h`. */
 const RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2;
-const O_PATH_DIRECTORY = 0o10200000;
+const O_PATH_DIRECTORY = 0o10200000, O_CLOEXEC = 0o2000000;
 
 /** The private directories of one restore. Disposing of it deletes them, with what has no name yet. */
 export class LastNames implements Disposable {
   readonly #plan: RestorePlan;
   readonly #directories = new Map<string, Partial>();
+  readonly #parents = new DisposableStack();
 
   /**
    * Makes the directories.
@@ -33,7 +36,7 @@ export class LastNames implements Disposable {
     using undo = new DisposableStack();
     undo.adopt(this, (names) => names[Symbol.dispose]());
     for (const parent of plan.privateDirectories.keys()) {
-      const target = `${parent === "/" ? "" : parent}/names`;
+      const target = `${parent === "/" ? "" : this.#asText(parent)}/names`;
       for (const path of removeAbandoned(target, lockDirectory)) {
         note(`${path} is deleted: what made it was killed`);
       }
@@ -62,7 +65,7 @@ export class LastNames implements Disposable {
       const from = `${this.#pathOf(parent)}/${inside}`;
       const flags = rename(from, path);
       undo.defer(() => void move(path, from, flags));
-      if (flags === RENAME_EXCHANGE && !Deno.lstatSync(from).isSocket) throw taken(path);
+      if (flags === RENAME_EXCHANGE && !lstatPath(from).isSocket) throw taken(path);
     }
     undo.move();
   }
@@ -79,6 +82,16 @@ export class LastNames implements Disposable {
       }
     }
     this.#directories.clear();
+    this.#parents.dispose();
+  }
+
+  /** A path that Deno's own functions take: the directory's, or by a descriptor where that is no text. */
+  #asText(directory: string): string {
+    if (directory.isWellFormed()) return directory;
+    const flags = O_PATH_DIRECTORY | O_CLOEXEC;
+    const result = syscall(SYSCALLS.openat, AT_FDCWD, cString(directory), flags, 0);
+    if (isErrno(result)) throw fileError("open", directory, result);
+    return `/proc/self/fd/${this.#parents.use(new OwnedDescriptor(Number(result))).fd}`;
   }
 
   #pathOf(parent: string): string {

@@ -4,6 +4,8 @@
  * @module
  */
 import { isFieldSet } from "@bufbuild/protobuf";
+import { lstatPath, statPath } from "../../core/linux/files.ts";
+import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import type { LoadContext, OperationOptions } from "../../core/plugin.ts";
 import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
 import { S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
@@ -17,10 +19,10 @@ export type Found = { readonly mode: number; readonly size: bigint } | string;
 /** Looks at a path; of a symbolic link at itself if `link` says so. */
 export function lookAt(path: string, link: boolean): Found {
   try {
-    const info = link ? Deno.lstatSync(path) : Deno.statSync(path);
-    return { mode: info.mode ?? 0, size: BigInt(info.size) };
+    const info = link ? lstatPath(path) : statPath(path);
+    return { mode: info.mode, size: BigInt(info.size) };
   } catch (error) {
-    return error instanceof Error && "code" in error ? String(error.code) : String(error);
+    return errnoOf(error) ?? String(error);
   }
 }
 

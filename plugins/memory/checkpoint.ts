@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { findFile } from "../../core/checkpoint/file_location.ts";
-import { StasisError } from "../../base/errors.ts";
+import { findFile, findTaskFile } from "../../core/checkpoint/file_location.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import { PR } from "../../core/linux/mman.ts";
 import { readAuxv, readTaskLink, statTaskLink, unlessGone } from "../../core/linux/procfs/mod.ts";
 import type {
@@ -139,18 +139,19 @@ function guardImage(start: bigint, size: bigint): VmaImage {
 }
 
 function surveyExecutable(pid: number, tree: SurveyContext, options: OperationOptions): void {
-  const link = readTaskLink(pid, "exe");
-  if (link === undefined) return;
   // A task of a running tree may end at any moment.
-  const found = unlessGone(
-    () => findFile(`/proc/${pid}/exe`, link, "its executable", options),
-    undefined,
-  );
-  if (found === undefined) return;
-  const problem = "problem" in found
-    ? found.problem
-    : executableProblem(found.behind ?? found.path, found.path);
+  const problem = unlessGone(() => findExecutableProblem(pid, options), undefined);
   if (problem !== undefined) tree.problem({ pid, ...problem });
+}
+
+function findExecutableProblem(
+  pid: number,
+  options: OperationOptions,
+): Omit<Problem, "plugin" | "pid"> | undefined {
+  const found = findTaskFile(pid, "exe", "its executable", options);
+  if (found === undefined) return undefined;
+  if ("problem" in found) return found.problem;
+  return executableProblem(found.behind ?? found.path, found.path);
 }
 
 function saveExecutable(pid: number, session: CheckpointSession): number {

@@ -5,6 +5,7 @@
  */
 import type { Task } from "../../core/checkpoint/task.ts";
 import type { Problem } from "../../base/errors.ts";
+import { readLink } from "../../core/linux/files.ts";
 import { type MappingKind, mappingKind, PROT_EXEC, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { CheckpointSession, MappingDumper } from "../../core/plugin.ts";
 import {
@@ -85,7 +86,7 @@ function kindOf(vma: Vma, task: Task): { readonly kind: MappingKind; readonly na
   if (kind !== "named-shared-anonymous") return { kind, name: vma.name };
   let link: string;
   try {
-    link = Deno.readLinkSync(mapFilesPath(task.pid, vma));
+    link = readLink(mapFilesPath(task.pid, vma));
   } catch {
     return { kind: "shared-anonymous", name: vma.name };
   }

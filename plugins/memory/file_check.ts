@@ -4,8 +4,9 @@
  * @module
  */
 import type { Task } from "../../core/checkpoint/task.ts";
-import { findFile } from "../../core/checkpoint/file_location.ts";
+import { findFile, pathTooLong } from "../../core/checkpoint/file_location.ts";
 import type { Problem } from "../../base/errors.ts";
+import { type FileInfo, readLink, statPath } from "../../core/linux/files.ts";
 import { errnoOf, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 
@@ -72,11 +73,16 @@ export function mapFilesPath(pid: number, vma: Pick<Vma, "start" | "end">): stri
 
 function look(vma: Vma, task: Task, options: OperationOptions): MappedFile {
   const { name, deleted } = vma;
-  if (deleted) return lookBehind(vma, task, options);
-  let info: Deno.FileInfo;
+  // A newline may be one, or the four characters of its escape: the link tells, in which nothing is escaped.
+  if (deleted || name.includes("\n")) return lookBehind(vma, task, options);
+  let info: FileInfo;
   try {
-    info = Deno.statSync(name);
+    info = statPath(name);
   } catch (error) {
+    if (errnoOf(error) === "ENAMETOOLONG") {
+      const problem = pathTooLong("a file that it has mapped");
+      return { path: name, mode: 0, isDevice: false, problem };
+    }
     const problem = {
       what: `it has ${name} mapped, which cannot be found from here (${
         errnoOf(error) ?? String(error)
@@ -88,7 +94,7 @@ function look(vma: Vma, task: Task, options: OperationOptions): MappedFile {
   if (!isSame(info, vma, task)) {
     return {
       path: name,
-      mode: info.mode ?? 0,
+      mode: info.mode,
       isDevice: false,
       problem: {
         what: `it has a file mapped that was ${name}; another one has that path now`,
@@ -99,19 +105,23 @@ function look(vma: Vma, task: Task, options: OperationOptions): MappedFile {
   return { path: name, ...describe(info) };
 }
 
-/** Looks at what was deleted, or has a name that ends as if it were. */
+/** Looks at what was deleted, or has a name that looks as if it were, or that the list of mappings blurs. */
 function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile {
   const { name } = vma;
   const behind = mapFilesPath(task.pid, vma);
   try {
-    const text = Deno.readLinkSync(behind);
+    const text = readLink(behind);
     const found = findFile(behind, text, "a file that it has mapped", options);
     if ("problem" in found) {
       return { path: name, mode: 0, isDevice: false, problem: found.problem };
     }
-    const { size, ...rest } = describe(Deno.statSync(behind));
+    const { size, ...rest } = describe(statPath(behind));
     return found.behind === undefined ? { ...found, ...rest, size } : { ...found, ...rest };
   } catch (error) {
+    if (errnoOf(error) === "ENAMETOOLONG") {
+      const problem = pathTooLong("a file that it has mapped");
+      return { path: name, mode: 0, isDevice: false, problem };
+    }
     const problem = {
       what: `it has a deleted file mapped, ${name}, which cannot be looked at (${
         errnoOf(error) ?? String(error)
@@ -122,22 +132,22 @@ function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile
   }
 }
 
-function describe(info: Deno.FileInfo): Pick<MappedFile, "mode" | "isDevice" | "size"> {
-  const mode = info.mode ?? 0;
+function describe(info: FileInfo): Pick<MappedFile, "mode" | "isDevice" | "size"> {
+  const { mode } = info;
   const type = mode & S_IFMT;
   const isZero = type === S_IFCHR && info.rdev === DEV_ZERO;
   const isDevice = type !== S_IFREG && !isZero;
   return { mode, isDevice, size: type === S_IFREG ? BigInt(info.size) : undefined };
 }
 
-function isSame(info: Deno.FileInfo, vma: Vma, task: Task): boolean {
-  const sameInode = BigInt(info.ino ?? 0) === vma.inode;
+function isSame(info: FileInfo, vma: Vma, task: Task): boolean {
+  const sameInode = BigInt(info.ino) === vma.inode;
   if (sameInode && major(info.dev) === vma.dev.major && minor(info.dev) === vma.dev.minor) {
     return true;
   }
   // Some file systems (overlayfs, btrfs) show one device in maps and another one in stat.
   try {
-    const mapped = Deno.statSync(mapFilesPath(task.pid, vma));
+    const mapped = statPath(mapFilesPath(task.pid, vma));
     return mapped.dev === info.dev && mapped.ino === info.ino;
   } catch {
     return sameInode && !vma.deleted;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { findFile } from "../../core/checkpoint/file_location.ts";
+import { findTaskFile } from "../../core/checkpoint/file_location.ts";
 import { StasisError } from "../../base/errors.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import {
@@ -150,8 +150,6 @@ function surveyPath(
   problem: SurveyContext["problem"],
   options: OperationOptions,
 ): void {
-  const path = readTaskLink(pid, link);
-  if (path === undefined) return;
-  const found = findFile(`/proc/${pid}/${link}`, path, `its ${what}`, options);
-  if ("problem" in found) problem({ pid, ...found.problem });
+  const found = findTaskFile(pid, link, `its ${what}`, options);
+  if (found !== undefined && "problem" in found) problem({ pid, ...found.problem });
 }

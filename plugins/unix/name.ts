@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { decodeBytes } from "../../base/byte_text.ts";
 import { AF_UNIX } from "../../core/linux/net/socket_ffi.ts";
 
 /** A name as ss(8) and others show it: abstract ones begin with `@`; bytes that are no text are escaped. */
@@ -16,10 +17,10 @@ export function nameText(name: Uint8Array): string {
   return text;
 }
 
-/** The path of a name; undefined if it is abstract, or none. @throws {TypeError} if it is no UTF-8 */
+/** The path of a name; undefined if it is abstract, or none. */
 export function pathOf(name: Uint8Array): string | undefined {
   if (name.byteLength === 0 || name[0] === 0) return undefined;
-  return new TextDecoder("utf-8", { fatal: true }).decode(withoutEnd(name));
+  return decodeBytes(withoutEnd(name));
 }
 
 /** A path up to the zero that may end it: the kernel adds one (unix_mkname_bsd() of `net/unix/af_unix.c`). */

@@ -8,6 +8,7 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { lstatPath, readLink, statPath } from "../../core/linux/files.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
@@ -40,12 +41,7 @@ export function findPlace(fd: number, name: Uint8Array): SocketPlace {
     problem: `has the name ${text}, ${why}`,
     deleted: false,
   });
-  let path: string | undefined;
-  try {
-    path = pathOf(name);
-  } catch {
-    return lost("which is no text in UTF-8");
-  }
+  const path = pathOf(name);
   if (path === undefined) return { deleted: false };
   const opened = syscall(SYSCALLS.ioctl, fd, SIOCUNIXFILE, 0);
   if (isErrno(opened)) {
@@ -53,12 +49,12 @@ export function findPlace(fd: number, name: Uint8Array): SocketPlace {
   }
   using file = new OwnedDescriptor(Number(opened));
   const link = `/proc/self/fd/${file.fd}`;
-  const { ino, dev, mode, uid, gid } = Deno.statSync(link);
-  const perms = { mode: mode ?? 0, uid: uid ?? 0, gid: gid ?? 0 };
-  const real = Deno.readLinkSync(link);
+  const { ino, dev, mode, uid, gid } = statPath(link);
+  const perms = { mode, uid, gid };
+  const real = readLink(link);
   const isThere = (candidate: string): boolean => {
     try {
-      const found = Deno.lstatSync(candidate);
+      const found = lstatPath(candidate);
       return found.ino === ino && found.dev === dev;
     } catch {
       return false;

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Problem } from "../../base/errors.ts";
+import { type FileInfo, isMissing, lstatPath, statPath } from "../../core/linux/files.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
 import type { UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
@@ -43,12 +44,7 @@ function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Findi
       } of socket:[${entry.ino}] is taken by another socket, socket:[${by.ino}]`,
       hint: "end the program that has it (ss -xp tells which)",
     };
-  let path: string | undefined;
-  try {
-    path = pathOf(name);
-  } catch {
-    return { what: `the name ${nameText(name)} of socket:[${entry.ino}] is no text in UTF-8` };
-  }
+  const path = pathOf(name);
   if (path === undefined) {
     return taken(live.find((one) => nameKey(one.name) === nameKey(name)));
   }
@@ -62,16 +58,16 @@ function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Findi
   }
   const whole = path.startsWith("/") ? path : `${directory ?? ""}/${path}`;
   const parent = whole.slice(0, whole.lastIndexOf("/")) || "/";
-  let found: Deno.FileInfo | undefined;
+  let found: FileInfo | undefined;
   try {
     // It may be a symbolic link to one: /var/run is.
-    if (lookAt(parent, Deno.statSync)?.isDirectory !== true) {
+    if (lookAt(parent, statPath)?.isDirectory !== true) {
       return {
         what: `the directory ${parent} of socket ${nameText(name)} does not exist`,
         hint: "make it again",
       };
     }
-    found = lookAt(whole, Deno.lstatSync);
+    found = lookAt(whole, lstatPath);
   } catch (error) {
     return { what: `${whole}, the name of socket:[${entry.ino}], cannot be looked at: ${error}` };
   }
@@ -92,20 +88,20 @@ function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Findi
  */
 function isBoundTo(
   { file, name }: UnixSocket,
-  { ino, dev }: Deno.FileInfo,
+  { ino, dev }: FileInfo,
   by: Uint8Array,
 ): boolean {
-  if (file === undefined || file.ino !== (ino ?? 0) >>> 0) return false;
+  if (file === undefined || file.ino !== ino >>> 0) return false;
   const device = encodeKernelDevice(decodeUserDevice(dev));
   return file.dev === device || nameKey(name) === nameKey(by);
 }
 
 /** @throws what stands against looking, but for that nothing is there */
-function lookAt(path: string, look: (path: string) => Deno.FileInfo): Deno.FileInfo | undefined {
+function lookAt(path: string, look: (path: string) => FileInfo): FileInfo | undefined {
   try {
     return look(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }

@@ -33,6 +33,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_protnone_guard: [[], ["guard"]],
   mem_seals: [[]],
   mem_shared_anon_fork: [["2"], ["8"]],
+  paths: [[]],
   pipes: [[], ["stream"]],
   regs_xstate: [[]],
   restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"]],

@@ -7,6 +7,7 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { EXIT_STATUS } from "../../base/errors.ts";
+import { pidTaken } from "../../core/restore/build.ts";
 import { VMA_AREA_VVAR } from "../../images/flags.ts";
 import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { encodeEntry, encodeHead, encodeMessage } from "../../images/codec.ts";
@@ -59,6 +60,28 @@ async function copyOf(directory: string, to: string): Promise<string> {
   const { success } = await new Deno.Command("cp", { args: ["-r", directory, to] }).output();
   assert.ok(success);
   return to;
+}
+
+/** Scripts of a shell that leave a sleeper behind; they print its pid and the id that it holds. */
+const HOLDERS = {
+  session: "set -m; sleep 1000 >&- 2>&- & echo $! $$",
+  "process group": "set -m; (sleep 1000 >&- 2>&- & echo $! $BASHPID) & wait",
+};
+
+for (const [what, script] of Object.entries(HOLDERS)) {
+  Deno.test(`pidTaken() says which ${what} holds an id that no task has`, async () => {
+    const { stdout } = await new Deno.Command("setsid", { args: ["bash", "-c", script] }).output();
+    const [, holder, id] = /^(\d+) (\d+)\n$/.exec(new TextDecoder().decode(stdout)) ?? [];
+    assert.ok(holder !== undefined && id !== undefined);
+    try {
+      assert.match(
+        pidTaken(Number(id)).message,
+        new RegExp(`^pid ${id} is taken by the ${what} of task ${holder} \\(sleep\\)$`),
+      );
+    } finally {
+      Deno.kill(Number(holder), "SIGKILL");
+    }
+  });
 }
 
 Deno.test("restore refuses what is no image directory", async () => {

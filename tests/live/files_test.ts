@@ -4,9 +4,10 @@ import { readLimits } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, EXIT_STATUS, planRestore, restore, type StasisError } from "../../mod.ts";
 import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
+import { Subject } from "../harness/subject.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
-for (const name of ["files_regular", "files_shared_between", "tables_shared"]) {
+for (const name of ["files_regular", "files_shared_between", "paths", "tables_shared"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
@@ -45,6 +46,33 @@ const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
     "mkdir m; mount -t tmpfs none m; exec 5>m/f; rm m/f; umount -l m",
     /descriptor 5 is a deleted file, \/f, of a file system that is not there any more/,
   ],
+  [
+    "a file whose path is longer than the kernel tells",
+    `exec python3 -c 'import os
+for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
+os.dup2(os.open("f", os.O_CREAT), 5)
+os.chdir("/")
+os.execv("/bin/sleep", ["sleep", "1000"])'`,
+    /descriptor 5 \(a path of more than 4095 bytes, which the kernel does not tell\)/,
+  ],
+  [
+    "a working directory whose path is longer than the kernel tells",
+    `exec python3 -c 'import os
+for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
+os.execv("/bin/sleep", ["sleep", "1000"])'`,
+    /its working directory has a path of more than 4095 bytes, which the kernel does not tell/,
+  ],
+  [
+    "a POSIX message queue",
+    `exec python3 -c 'import ctypes, os
+name = b"stasis-%d" % os.getpid()
+libc = ctypes.CDLL(None)
+queue = libc.syscall(240, name, os.O_CREAT | os.O_RDWR, 0o600, None)
+libc.syscall(241, name)
+os.dup2(queue, 5)
+os.execv("/bin/sleep", ["sleep", "1000"])'`,
+    /its descriptor 5 is a POSIX message queue, \/stasis-\d+, which cannot be saved/,
+  ],
   ["a lock", "exec 5>locked; flock 5", /descriptor 5 \(\S+\/locked\) has a write lock \(flock\)/],
 ];
 
@@ -56,6 +84,24 @@ for (const [name, setUp, what] of REFUSED) {
     match(problems[0]?.what ?? "", what);
   });
 }
+
+Deno.test("a program that runs from a memfd is refused, and does not notice", async () => {
+  const program = `import os
+fd = os.memfd_create("run")
+os.write(fd, open("/bin/sleep", "rb").read())
+os.execve(fd, ["sleep", "1000"], os.environ)`;
+  await using subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", program] });
+  await waitUntil(() => {
+    const call = Deno.readTextFileSync(`/proc/${subject.pid}/syscall`);
+    return Deno.readLinkSync(`/proc/${subject.pid}/exe`).startsWith("/memfd:") &&
+      /^(35|230) /.test(call);
+  }, "the memfd's program to sleep");
+  const problems = await problemsOf(subject.pid);
+  match(
+    problems.map(({ what }) => what).join("\n"),
+    /its executable is a deleted file, \/memfd:run, which cannot be saved: it is a memfd/,
+  );
+});
 
 /** What the descriptors of a tree lead to, by pid and number. */
 function descriptorsOf(root: number): string[] {

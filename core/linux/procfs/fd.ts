@@ -6,6 +6,7 @@
  */
 
 import { isErrno } from "../errno.ts";
+import { PATH_MAX, readLink } from "../files.ts";
 import { cString, syscall } from "../libc_ffi.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
 import { errnoOf, readTaskNumbers, taskError, taskExists, taskPath } from "./read.ts";
@@ -26,9 +27,10 @@ export interface FdLink {
    * - `path`: a file with a path (from the reader's root), `path` in it;
    * - `anon-inode`: `path` is the kind without `anon_inode:` and brackets, for example `eventpoll`;
    * - `pipe`, `socket`, and namespaces (`mnt`, `net`, ...): `inode` in it;
-   * - `memfd`: `path` is the name.
+   * - `memfd`: `path` is the name;
+   * - `long-path`: a file whose path is longer than the kernel tells (PATH_MAX).
    */
-  readonly kind: "path" | "anon-inode" | "memfd" | "pipe" | "socket" | "object";
+  readonly kind: "path" | "long-path" | "anon-inode" | "memfd" | "pipe" | "socket" | "object";
   /** The link's text as the kernel gave it. */
   readonly text: string;
   /** The path or name, without ` (deleted)`. */
@@ -72,8 +74,17 @@ export function parseFdLink(text: string): FdLink {
  * @throws StasisError `no-such-task`, `no-privilege`.
  */
 export function readFdLink(pid: number, fd: number, tid?: number): FdLink | undefined {
-  const text = ifOpen(pid, fd, tid, Deno.readLinkSync);
-  return text === undefined ? undefined : parseFdLink(text);
+  const text = ifOpen(pid, fd, tid, (path) => {
+    try {
+      return readLink(path);
+    } catch (error) {
+      if (errnoOf(error) === "ENAMETOOLONG") return null;
+      throw error;
+    }
+  });
+  if (text !== null) return text === undefined ? undefined : parseFdLink(text);
+  const told = `a path of more than ${PATH_MAX - 1} bytes, which the kernel does not tell`;
+  return { kind: "long-path", text: told, path: told, deleted: false };
 }
 
 /** What a descriptor's file is, from stat through the link. */

@@ -2,14 +2,15 @@
  * How a file of `/proc/PID` is read: one place that turns what the kernel answers about a task that is
  * gone, or that may not be looked at, into a {@link StasisError}.
  *
- * The texts are decoded as UTF-8. A path that is no UTF-8 loses bytes by that (Deno's own path type is a
- * string too); who must not lose them compares device and inode instead.
+ * Texts keep every byte, whether it is UTF-8 or not (`base/byte_text.ts`): they hold paths and names.
  *
  * @module
  */
 
+import { decodeBytes } from "../../../base/byte_text.ts";
 import { StasisError } from "../../../base/errors.ts";
 import { errnoName } from "../errno.ts";
+import { readLink } from "../files.ts";
 
 /** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */
 export function taskPath(pid: number, tid?: number): string {
@@ -21,6 +22,7 @@ export function taskPath(pid: number, tid?: number): string {
  * errno values that it has no class for (ESRCH among them) in the message alone.
  */
 export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof StasisError) return error.errno;
   if (!(error instanceof Error)) return undefined;
   const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
   if (number !== undefined) return errnoName(Number(number));
@@ -103,8 +105,7 @@ function persist<T>(read: () => T, pid: number, tid?: number): T {
 export function readTaskText(pid: number, file: string, tid?: number): string {
   const path = `${taskPath(pid, tid)}/${file}`;
   try {
-    // Measured: with 7 µs the cheapest way, cheaper than open, read into one buffer, close.
-    return persist(() => Deno.readTextFileSync(path), pid, tid);
+    return decodeBytes(persist(() => Deno.readFileSync(path), pid, tid));
   } catch (error) {
     if (isWithoutMemory(error, pid, tid)) return "";
     throw taskError(error, path, pid, tid);
@@ -131,7 +132,7 @@ export function readTaskBytes(pid: number, file: string, tid?: number): Uint8Arr
 export function readTaskLink(pid: number, file: string, tid?: number): string | undefined {
   const path = `${taskPath(pid, tid)}/${file}`;
   try {
-    return persist(() => Deno.readLinkSync(path), pid, tid);
+    return persist(() => readLink(path), pid, tid);
   } catch (error) {
     const errno = errnoOf(error);
     if ((errno === "ENOENT" || errno === "ESRCH") && taskExists(pid, tid)) return undefined;

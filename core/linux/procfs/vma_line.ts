@@ -8,6 +8,7 @@
  * @module
  */
 
+import { decodeBytes } from "../../../base/byte_text.ts";
 import { type RemoteAddress, remoteAddress } from "../address.ts";
 import { unescapeOctal } from "./escape.ts";
 import { malformed } from "./read.ts";
@@ -228,7 +229,7 @@ export class VmaLineParser {
     this.position = end + 1;
     const length = end - from;
     if (length === this.#nameLength && this.#isLastName(from)) return;
-    const text = unescapeOctal(this.#decoder.decode(bytes.subarray(from, end)), NEWLINE);
+    const text = unescapeOctal(decodeBytes(bytes.subarray(from, end)), NEWLINE);
     this.#deleted = text.endsWith(DELETED);
     this.#name = this.#deleted ? text.slice(0, -DELETED.length) : text;
     this.#nameStart = from;

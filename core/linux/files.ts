@@ -1,0 +1,105 @@
+/**
+ * Files by their path, where that may be any bytes (`base/byte_text.ts`) and not just the text that Deno's own
+ * functions take: stat(2), readlink(2). What is in a directory: `directory.ts`.
+ *
+ * @module
+ */
+import { decodeBytes } from "../../base/byte_text.ts";
+import { StasisError } from "../../base/errors.ts";
+import { errnoName, isErrno } from "./errno.ts";
+import { cString, syscall } from "./libc_ffi.ts";
+import { FileStatus } from "./stat.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100;
+const S_IFMT = 0o170000, S_IFDIR = 0o040000, S_IFSOCK = 0o140000;
+
+/** PATH_MAX of `include/uapi/linux/limits.h`: how long a path may be that a call is told or tells, with its end. */
+export const PATH_MAX = 4096;
+
+/** What stat(2) says of a file, in the words of `Deno.FileInfo`. */
+export interface FileInfo {
+  /** `st_dev` as user space encodes it. */
+  readonly dev: number;
+  readonly ino: number;
+  /** With the file's type (S_IFMT). */
+  readonly mode: number;
+  /** 0: the file has no name any more. */
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: number;
+  readonly size: number;
+  /** In units of 512 bytes. */
+  readonly blocks: number;
+  readonly isDirectory: boolean;
+  readonly isSocket: boolean;
+}
+
+/**
+ * What a path leads to.
+ *
+ * @throws {StasisError} `io` with the errno's name
+ */
+export function statPath(path: string): FileInfo {
+  return stat(path, 0);
+}
+
+/** The same, of a symbolic link itself. */
+export function lstatPath(path: string): FileInfo {
+  return stat(path, AT_SYMLINK_NOFOLLOW);
+}
+
+function stat(path: string, flags: number): FileInfo {
+  const bytes = new Uint8Array(FileStatus.size);
+  const result = syscall(SYSCALLS.newfstatat, AT_FDCWD, cString(path), bytes, flags);
+  if (isErrno(result)) throw fileError("look at", path, result);
+  const { dev, ino, mode, links, uid, gid, rdev, size, blocks } = FileStatus.read(bytes);
+  return {
+    dev: Number(dev),
+    ino: Number(ino),
+    mode,
+    nlink: Number(links),
+    uid,
+    gid,
+    rdev: Number(rdev),
+    size: Number(size),
+    blocks: Number(blocks),
+    isDirectory: (mode & S_IFMT) === S_IFDIR,
+    isSocket: (mode & S_IFMT) === S_IFSOCK,
+  };
+}
+
+const linkBuffer = new Uint8Array(PATH_MAX);
+
+/**
+ * The text of a symbolic link.
+ *
+ * @throws {StasisError} `io` with the errno's name; of a link of `/proc` to a file whose path is longer than
+ * {@link PATH_MAX} that is ENAMETOOLONG
+ */
+export function readLink(path: string): string {
+  const length = syscall(
+    SYSCALLS.readlinkat,
+    AT_FDCWD,
+    cString(path),
+    linkBuffer,
+    linkBuffer.byteLength,
+  );
+  if (isErrno(length)) throw fileError("read the link", path, length);
+  return decodeBytes(linkBuffer.subarray(0, Number(length)));
+}
+
+/** Whether an error says that there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof StasisError && (error.errno === "ENOENT" || error.errno === "ENOTDIR");
+}
+
+/** The error for a call that failed. @param what what could not be done, before the path: `open` */
+export function fileError(what: string, path: string, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  const hint = errno === "ENAMETOOLONG"
+    ? `the kernel tells and takes paths of up to ${PATH_MAX - 1} bytes`
+    : undefined;
+  return new StasisError("io", `could not ${what} ${path}: ${errno}`, { errno, hint });
+}
