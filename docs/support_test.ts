@@ -11,10 +11,10 @@ const DOCUMENT = new URL("support.md", import.meta.url);
 const TEXT = await Deno.readTextFile(DOCUMENT);
 
 /** What becomes of state: the first word of the third column. */
-const VERDICTS = ["saved", "refused", "noted", "fresh", "unseen", "nothing", "given", "lost"];
+const VERDICTS = ["saved", "refused", "noted", "fresh", "unseen", "nothing"];
 
 /** What a test can show. */
-const SHOWN = ["saved", "refused", "noted", "given"];
+const SHOWN = ["saved", "refused", "noted"];
 /** What takes a machine or a kernel that tests cannot count on. */
 const UNSHOWN = [
   "I/O port permissions",
@@ -22,6 +22,7 @@ const UNSHOWN = [
   "core scheduling",
   "I/O flusher",
   "cache allocation group",
+  "NUMA policy of mappings",
 ];
 
 /** The rows of all tables, cell by cell. */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file task.proto.
  */
 export const file_task: GenFile = /*@__PURE__*/
-  fileDesc("Cgp0YXNrLnByb3RvIjgKFnRhc2tfc3BlY3VsYXRpb25fZW50cnkSDQoFd2hpY2gYASACKA0SDwoHY29udHJvbBgCIAIoDSKIAQoQdGFza19zY2hlZF9lbnRyeRIOCgZwb2xpY3kYASACKA0SDQoFZmxhZ3MYAiACKAQSDwoHcnVudGltZRgDIAEoBBIQCghkZWFkbGluZRgEIAEoBBIOCgZwZXJpb2QYBSABKAQSEAoIdXRpbF9taW4YBiABKA0SEAoIdXRpbF9tYXgYByABKA0ikgMKEHRhc2tfZXh0cmFfZW50cnkSCwoDcGlkGAEgAigNEgsKA3RpZBgCIAIoDRIMCgRjb21tGAMgASgMEgwKBGNwdXMYBCADKA0SEwoLdGltZXJfc2xhY2sYBSABKAQSEwoLaW9fcHJpb3JpdHkYBiABKA0SIAoFc2NoZWQYByABKAsyES50YXNrX3NjaGVkX2VudHJ5EiwKC3NwZWN1bGF0aW9uGAggAygLMhcudGFza19zcGVjdWxhdGlvbl9lbnRyeRITCgtwZXJzb25hbGl0eRgJIAEoDRISCgp0c2NfZmF1bHRzGAsgASgIEhQKDGNwdWlkX2ZhdWx0cxgMIAEoCBIQCghtY2Vfa2lsbBgNIAEoDRIWCg5yZXFrZXlfa2V5cmluZxgOIAEoDRIXCg9jb3JlZHVtcF9maWx0ZXIYCiABKA0SGAoQZnV0ZXhfaGFzaF9zbG90cxgPIAEoDRIWCg5hdXRvZ3JvdXBfbmljZRgQIAEoERIaChJ4c3RhdGVfcGVybWlzc2lvbnMYESABKAQ");
+  fileDesc("Cgp0YXNrLnByb3RvIjgKFnRhc2tfc3BlY3VsYXRpb25fZW50cnkSDQoFd2hpY2gYASACKA0SDwoHY29udHJvbBgCIAIoDSKIAQoQdGFza19zY2hlZF9lbnRyeRIOCgZwb2xpY3kYASACKA0SDQoFZmxhZ3MYAiACKAQSDwoHcnVudGltZRgDIAEoBBIQCghkZWFkbGluZRgEIAEoBBIOCgZwZXJpb2QYBSABKAQSEAoIdXRpbF9taW4YBiABKA0SEAoIdXRpbF9tYXgYByABKA0iMwoUdGFza19tZW1wb2xpY3lfZW50cnkSDAoEbW9kZRgBIAIoDRINCgVub2RlcxgCIAMoDSK8AwoQdGFza19leHRyYV9lbnRyeRILCgNwaWQYASACKA0SCwoDdGlkGAIgAigNEgwKBGNvbW0YAyABKAwSDAoEY3B1cxgEIAMoDRITCgt0aW1lcl9zbGFjaxgFIAEoBBITCgtpb19wcmlvcml0eRgGIAEoDRIgCgVzY2hlZBgHIAEoCzIRLnRhc2tfc2NoZWRfZW50cnkSLAoLc3BlY3VsYXRpb24YCCADKAsyFy50YXNrX3NwZWN1bGF0aW9uX2VudHJ5EhMKC3BlcnNvbmFsaXR5GAkgASgNEhIKCnRzY19mYXVsdHMYCyABKAgSFAoMY3B1aWRfZmF1bHRzGAwgASgIEhAKCG1jZV9raWxsGA0gASgNEhYKDnJlcWtleV9rZXlyaW5nGA4gASgNEigKCW1lbXBvbGljeRgSIAEoCzIVLnRhc2tfbWVtcG9saWN5X2VudHJ5EhcKD2NvcmVkdW1wX2ZpbHRlchgKIAEoDRIYChBmdXRleF9oYXNoX3Nsb3RzGA8gASgNEhYKDmF1dG9ncm91cF9uaWNlGBAgASgREhoKEnhzdGF0ZV9wZXJtaXNzaW9ucxgRIAEoBA");
 
 /**
  * A setting of prctl(PR_SET_SPECULATION_CTRL).
@@ -107,6 +107,34 @@ export type task_sched_entry = Message<"task_sched_entry"> & {
  */
 export const task_sched_entrySchema: GenMessage<task_sched_entry> = /*@__PURE__*/
   messageDesc(file_task, 1);
+
+/**
+ * On which memory nodes a thread gets its pages (set_mempolicy(2)).
+ *
+ * @generated from message task_mempolicy_entry
+ */
+export type task_mempolicy_entry = Message<"task_mempolicy_entry"> & {
+  /**
+   * MPOL_*, with MPOL_F_STATIC_NODES and the like.
+   *
+   * @generated from field: required uint32 mode = 1;
+   */
+  mode: number;
+
+  /**
+   * The nodes.
+   *
+   * @generated from field: repeated uint32 nodes = 2;
+   */
+  nodes: number[];
+};
+
+/**
+ * Describes the message task_mempolicy_entry.
+ * Use `create(task_mempolicy_entrySchema)` to create a new message.
+ */
+export const task_mempolicy_entrySchema: GenMessage<task_mempolicy_entry> = /*@__PURE__*/
+  messageDesc(file_task, 2);
 
 /**
  * A thread.
@@ -206,6 +234,13 @@ export type task_extra_entry = Message<"task_extra_entry"> & {
   reqkeyKeyring: number;
 
   /**
+   * Its NUMA policy.
+   *
+   * @generated from field: optional task_mempolicy_entry mempolicy = 18;
+   */
+  mempolicy?: task_mempolicy_entry | undefined;
+
+  /**
    * MMF_DUMP_*: what goes into a core dump (/proc/PID/coredump_filter).
    *
    * @generated from field: optional uint32 coredump_filter = 10;
@@ -240,5 +275,5 @@ export type task_extra_entry = Message<"task_extra_entry"> & {
  * Use `create(task_extra_entrySchema)` to create a new message.
  */
 export const task_extra_entrySchema: GenMessage<task_extra_entry> = /*@__PURE__*/
-  messageDesc(file_task, 2);
+  messageDesc(file_task, 3);
 

@@ -40,6 +40,7 @@ import {
 import { hasPrivateHash } from "./futex_hash.ts";
 import { askProcess, askThread } from "./settings.ts";
 import { surveyTasks } from "./survey.ts";
+import { askMappings, askMempolicy, hasNodes } from "./mempolicy.ts";
 import { Unsaved } from "./unsaved.ts";
 
 /** personality(2): only tell. */
@@ -60,6 +61,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   const usualSlice = readUsualSlice();
   const surroundings = { hasPrivateHash: hasPrivateHash(), cpus: affinity.online.length };
   const unsaved = new Unsaved(session);
+  const severalNodes = hasNodes();
   const extras: Extra[] = [];
   const personalities = new Map<number, number>();
 
@@ -71,7 +73,16 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     const barriers = program.try("membarrier", MEMBARRIER_GET_REGISTRATIONS, 0, 0);
     const settings = askProcess(program, task.threads.length, surroundings);
     const reports = unsaved.askForReports(task, program);
+    const policies = severalNodes && task.memoryOwner === task.pid
+      ? askMappings(task, program)
+      : () => 0;
     return (reply) => {
+      const count = policies(reply);
+      if (count > 0) {
+        session.note(
+          `mappings of task ${task.pid} have NUMA policies (mbind), which are lost: ${count}`,
+        );
+      }
       reports(reply);
       tc.childSubreaper = reply.output(subreaper)[0] !== 0;
       // Kernels before 6.3 cannot tell.
@@ -102,6 +113,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       value: program.try("prctl", PR.GET_SPECULATION_CTRL, which, 0, 0, 0),
     }));
     const settings = askThread(program);
+    const mempolicy = askMempolicy(program);
     return (reply) => {
       const comm = decodeName(reply.output(name));
       const attr = schedAttr.read(reply.output(attributes));
@@ -118,6 +130,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       const cpus = cpusOf(reply.output(mask).subarray(0, Number(reply.result(maskSize))));
       addExtra(thread, {
         ...settings(reply),
+        mempolicy: mempolicy(reply),
         comm: comm.bytes,
         personality: personality === personalities.get(task.pid) ? undefined : personality,
         sched: encodeSchedExtra(attr, usualSlice),

@@ -26,6 +26,7 @@ import { ALL_CPUS, maskOf } from "./affinity.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
 import { decodeLimit, limitsOutOfReach } from "./limits.ts";
+import { planMempolicy, readMempolicy } from "./mempolicy.ts";
 import { PR } from "./prctl.ts";
 import { decodeSched } from "./sched.ts";
 import { planProcessSettings, planThreadSettings, readInherited } from "./settings.ts";
@@ -54,6 +55,7 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     coredumpFilter: readCoredumpFilter(Deno.pid),
     limits: readLimits(Deno.pid),
     settings: readInherited(),
+    mempolicy: readMempolicy(),
     mayRaise: (readStatus(Deno.pid).caps.effective & CAP_SYS_RESOURCE) !== 0n,
   };
 
@@ -156,6 +158,7 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
       program.call("prctl", PR.SET_SPECULATION_CTRL, which, control, 0, 0);
     }
     planThreadSettings(program, extra, own.settings);
+    planMempolicy(program, extra?.mempolicy, own.mempolicy);
     // sched_setattr(2) takes the nice value of normal threads only; real-time ones keep one for later.
     program.call("setpriority", PRIO_PROCESS, 0, threadCore?.schedNice ?? 0);
     const attributes = decodeSched(threadCore, extra?.sched);

@@ -4,6 +4,7 @@
  */
 #include "subject.h"
 
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/prctl.h>
@@ -27,7 +28,8 @@ struct attributes {
 };
 
 struct settings {
-	int tsc, mce, keyring;
+	int tsc, mce, keyring, policy;
+	unsigned long nodes[16];
 	struct attributes sched;
 };
 
@@ -41,6 +43,7 @@ static void read_settings(struct settings *s)
 	prctl(PR_GET_TSC, &s->tsc);
 	s->mce = prctl(PR_MCE_KILL_GET, 0, 0, 0, 0);
 	s->keyring = syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, -1);
+	syscall(SYS_get_mempolicy, &s->policy, s->nodes, sizeof(s->nodes) * 8 + 1, NULL, 0);
 	syscall(SYS_sched_getattr, 0, &s->sched, sizeof(s->sched), 0);
 }
 
@@ -66,6 +69,8 @@ static void compare(const char *who, const struct settings *got, const struct se
 	SAME("memory errors", mce);
 	SAME("keyring", keyring);
 	SAME("slice", sched.runtime);
+	SAME("NUMA policy", policy);
+	SAME("its nodes", nodes[0]);
 	SAME("niceness", sched.nice);
 }
 
@@ -93,6 +98,9 @@ static void *other(void *unused)
 	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_LATE, 0, 0);
 	syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEYRING_OF_THE_USERS_SESSION);
 	set_slice(7);
+	unsigned long first = 1;
+	/* A kernel without NUMA has no such call. */
+	syscall(SYS_set_mempolicy, MPOL_BIND, &first, 64);
 	read_settings(&other_before);
 	started = true;
 	while (!stop)
@@ -113,6 +121,7 @@ int main(void)
 	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0);
 	syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEYRING_OF_THE_USER);
 	set_slice(11);
+	syscall(SYS_set_mempolicy, MPOL_LOCAL, NULL, 0);
 	if (pthread_create(&thread, NULL, other, NULL))
 		die("pthread_create");
 	while (!started)
