@@ -8,7 +8,13 @@ import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { peekSiginfo } from "../linux/ptrace.ts";
-import { mappingKind, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
+import {
+  mappingKind,
+  PROT_EXEC,
+  readChildren,
+  readStatus,
+  unlessGone,
+} from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { type CodeRegion, RemoteTask } from "../remote/remote_task.ts";
 import type { Tracee } from "../remote/tracee.ts";
@@ -113,9 +119,11 @@ function innerTid(proc: Task, tid: number): number {
 
 /** Where the task has code: the vDSO first, which has a system call instruction, then the rest. */
 function* codeRegions(proc: Task): Generator<CodeRegion> {
-  const vdso = proc.vmas.find((vma) => mappingKind(vma) === "vdso");
+  // A program may take the right to execute it away from its vDSO, too.
+  const code = proc.vmas.filter((vma) =>
+    (vma.prot & PROT_EXEC) !== 0 && mappingKind(vma) !== "vsyscall"
+  );
+  const vdso = code.find((vma) => mappingKind(vma) === "vdso");
   if (vdso !== undefined) yield vdso;
-  for (const vma of proc.vmas) {
-    if (vma !== vdso && (vma.prot & 4) !== 0 && mappingKind(vma) !== "vsyscall") yield vma;
-  }
+  for (const vma of code) if (vma !== vdso) yield vma;
 }

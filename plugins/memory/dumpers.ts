@@ -23,6 +23,7 @@ import {
 } from "../../images/flags.ts";
 import { mapFilesPath, type MappedFiles } from "./file_check.ts";
 import type { SharedObjects } from "./shared_objects.ts";
+import { hasOwnVdso } from "./vdso.ts";
 import { describeVma } from "./vma_image.ts";
 
 type SurveyProblem = Omit<Problem, "plugin" | "pid"> | undefined;
@@ -73,6 +74,15 @@ export function surveyFlags(vma: Vma): SurveyProblem {
   return undefined;
 }
 
+/** A vDSO that was written to has pages of its own: at restore there is only the kernel's. */
+function surveyVdso(vma: Vma, { pid }: Task): SurveyProblem {
+  if (mappingKind(vma) !== "vdso" || vma.anonymous === 0 || hasOwnVdso(pid, vma)) return undefined;
+  return {
+    what: `its vDSO (${rangeOf(vma)}) has been changed, which cannot be saved`,
+    hint: "leave the program's vDSO alone: a tracer or a sandbox may have patched it",
+  };
+}
+
 function isHuge(vma: Vma): boolean {
   return vma.flags.has("ht");
 }
@@ -120,6 +130,7 @@ export function mappingDumpers(
     {
       kind: "the kernel's own",
       claims: (vma) => KERNEL_STATUS[mappingKind(vma)] !== undefined || vma.name === "[uprobes]",
+      survey: surveyVdso,
       dump: (vma) =>
         describeVma(vma, {
           status: KERNEL_STATUS[mappingKind(vma)] ?? VMA_AREA_UPROBES,

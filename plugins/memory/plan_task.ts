@@ -16,7 +16,7 @@ import { planMmFields } from "./mm_fields.ts";
 import { addReads } from "./plan_objects.ts";
 import { isMapped } from "./planners.ts";
 import { ContentFinder, type SavedRun, withoutHoles } from "./saved_pages.ts";
-import { isVdsoPart, vdsoParts } from "./vdso.ts";
+import { isVdsoPart, placeVdso, vdsoParts } from "./vdso.ts";
 
 /** What is known of a task's memory. */
 export interface TaskMemory {
@@ -101,14 +101,12 @@ function planVdso(
   mm: mm_entry,
   machine: Machine,
 ): void {
-  const parts = vdsoParts(mm.vmas);
-  const [first] = parts;
-  if (first === undefined) return;
   const flags = MREMAP.MAYMOVE | MREMAP.FIXED;
-  for (const { offset, size } of machine.vdso) {
+  // The load hook has seen that all have a place. What the program had unmapped goes with the scratch memory.
+  for (const { offset, size, to, prot } of placeVdso(vdsoParts(mm.vmas), machine.vdso) ?? []) {
     const from = offsetAddress(task.parkedVdso, offset);
-    const to = first.start + offset;
     if (from !== to) program.expect(to, "mremap", from, size, size, flags, to);
+    if (prot !== undefined) program.call("mprotect", to, size, prot);
   }
 }
 

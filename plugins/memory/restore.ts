@@ -17,7 +17,7 @@ import { planMemory, type TaskMemory } from "./plan_task.ts";
 import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";
 import { type SavedRun, savedRuns } from "./saved_pages.ts";
 import { checkMappings, checkPagesFile, checkRuns } from "./validate.ts";
-import { isVdsoCode, isVdsoPart, ownVdso, vdsoDifference, vdsoParts } from "./vdso.ts";
+import { describeParts, isVdsoCode, isVdsoPart, ownVdso, placeVdso, vdsoParts } from "./vdso.ts";
 
 /** What was loaded of a task. */
 interface Loaded extends Omit<TaskMemory, "pages"> {
@@ -148,11 +148,13 @@ function checkVdso(
   const parts = vdsoParts(mm.vmas);
   const hint = "restore it on the kernel that it was saved on";
   if (parts.length === 0) return;
-  const difference = vdsoDifference(parts, machine.vdso);
-  if (difference !== undefined) {
+  if (placeVdso(parts, machine.vdso) === undefined) {
+    const saved = parts.map((part) => ({ size: part.end - part.start, code: isVdsoCode(part) }));
+    const here = machine.vdso.map(({ name, size }) => ({ size, code: name === "[vdso]" }));
     context.problem({
       pid,
-      what: `the kernel that it was saved on has another vDSO than this one: ${difference}`,
+      what: "the kernel that it was saved on has another vDSO than this one: " +
+        `${describeParts(saved)} bytes instead of ${describeParts(here)}`,
       hint,
     });
     return;

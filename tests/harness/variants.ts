@@ -34,6 +34,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_seals: [[]],
   mem_shared_anon_fork: [["2"], ["8"]],
   paths: [[]],
+  mem_vdso: [["code"], ["data"], ["all"], ["moved"], ["protected"]],
   pipes: [[], ["stream"]],
   regs_xstate: [[]],
   restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"]],
