@@ -72,7 +72,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     program.call("prctl", PR.GET_CHILD_SUBREAPER, subreaper, 0, 0, 0);
     const barriers = program.try("membarrier", MEMBARRIER_GET_REGISTRATIONS, 0, 0);
     const settings = askProcess(program, task.threads.length, surroundings);
-    const reports = unsaved.askForReports(task, program);
+    const isUnsaved = unsaved.ask(task, program);
     const policies = severalNodes && task.memoryOwner === task.pid
       ? askMappings(task, program)
       : () => 0;
@@ -83,7 +83,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
           `mappings of task ${task.pid} have NUMA policies (mbind), which are lost: ${count}`,
         );
       }
-      reports(reply);
+      isUnsaved(reply);
       tc.childSubreaper = reply.output(subreaper)[0] !== 0;
       // Kernels before 6.3 cannot tell.
       const registered = Number(reply.result(barriers));

@@ -25,6 +25,7 @@ import type {
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { SIG } from "../../core/linux/signals.ts";
+import { askConfinement } from "./confinement.ts";
 import { PR } from "./prctl.ts";
 
 const P_ALL = 0, P_PID = 1;
@@ -66,12 +67,13 @@ export class Unsaved {
   }
 
   /**
-   * Adds calls that ask a task for reports of its children which it has not taken: that one goes on again after a
-   * stop is told once, and nothing makes a child tell it again.
+   * Adds calls that ask a task what only itself can tell: reports of its children which it has not taken (that one
+   * goes on again after a stop is told once, and nothing makes a child tell it again), whether it traces others, and
+   * what it is shut out of.
    *
    * @throws {StasisError} `unsupported`, by what is returned, of a task that traces others
    */
-  askForReports(task: FrozenTask, program: SyscallProgram): Collected {
+  ask(task: FrozenTask, program: SyscallProgram): Collected {
     const children = this.#children.get(task.pid) ?? [];
     const asked = children.map((child) => {
       const info = program.output(128);
@@ -82,7 +84,13 @@ export class Unsaved {
     const any = children.length > 0
       ? undefined
       : program.try("waitid", P_ALL, 0, 0, WEXITED | WSTOPPED | WALL | PEEK, 0);
+    const isConfined = askConfinement(task.pid, program);
     return (reply) => {
+      if (isConfined(reply)) {
+        this.#session.note(
+          `task ${task.pid} is shut out of files by a security module (Landlock, it seems): a restored one is not`,
+        );
+      }
       const waits = any !== undefined && reply.result(any) !== ECHILD;
       // For zombies, nearly always.
       if (waits && readChildren(task.pid).length === 0) throw refuseTracer(task.pid);

@@ -40,6 +40,7 @@ for (
   const [what, says] of [
     ["continued", /^task \d+ was let go on, and its parent has not been told \(WCONTINUED\)/],
     ["semaphores", /^task \d+ uses the System V semaphores \d+: .* SEM_UNDO is given back/],
+    ["landlock", /^task \d+ is shut out of files by a security module \(Landlock, it seems\)/],
     ["core", /^task \d+ has ended with a core dump: its parent will be told of the signal alone/],
   ] as const
 ) {

@@ -1,7 +1,7 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved continued|semaphores|core|clone|keys|notify
+ * Usage: unsaved continued|semaphores|core|clone|keys|notify|landlock
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
@@ -128,6 +128,23 @@ static void notify(void)
 	check(told, "it is told of changes", "no signal came");
 }
 
+/* Shuts itself out of all files. */
+static void landlock(void)
+{
+	/* struct landlock_ruleset_attr: LANDLOCK_ACCESS_FS_WRITE_FILE, _READ_FILE, _READ_DIR. */
+	uint64_t handled = 1 << 1 | 1 << 2 | 1 << 3;
+	int rules = syscall(444 /* landlock_create_ruleset */, &handled, sizeof(handled), 0);
+
+	if (rules < 0)
+		unsupported("landlock: errno %d", errno);
+	if (syscall(446 /* landlock_restrict_self */, rules, 0))
+		die("landlock_restrict_self");
+	close(rules);
+	ready();
+	wait_for_term();
+	check(open("/", O_RDONLY) < 0 && errno == EACCES, "it is shut out", "it is not");
+}
+
 static void tracer(pid_t pid)
 {
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0))
@@ -156,6 +173,8 @@ int main(int argc, char **argv)
 		keys();
 	else if (!strcmp(what, "notify"))
 		notify();
+	else if (!strcmp(what, "landlock"))
+		landlock();
 	else if (!strcmp(what, "tracer"))
 		tracer(atoi(arg(argc, argv, 2, "0")));
 	else
