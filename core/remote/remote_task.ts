@@ -23,7 +23,7 @@ import { formatArgument } from "../linux/strace.ts";
 import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
 import { SYSCALL_INSTRUCTION } from "../linux/x86_64/registers.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
-import { noRoom } from "./scratch_limits.ts";
+import { largestHole, noRoom } from "./scratch_limits.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
 import type { Tracee } from "./tracee.ts";
 
@@ -251,13 +251,15 @@ export class RemoteTask implements Disposable {
 
   #noRoom(wanted: bigint, result: bigint): StasisError {
     const { memory } = readStatus(this.pid);
+    // The page of vsyscalls is in the list and is no mapping of the task's own.
+    const mappings = readMaps(this.pid).filter((one) => mappingKind(one) !== "vsyscall");
     return noRoom(this.pid, wanted, errnoName(-result), {
       size: BigInt(memory?.size ?? 0),
       data: BigInt(memory?.data ?? 0),
-      // The page of vsyscalls is in the list and is no mapping of the task's own.
-      mappings: readMaps(this.pid).filter((one) => mappingKind(one) !== "vsyscall").length,
+      mappings: mappings.length,
       maxMappings: Number(Deno.readTextFileSync("/proc/sys/vm/max_map_count")),
       limits: readLimits(this.pid),
+      hole: largestHole(mappings),
     });
   }
 

@@ -4,7 +4,13 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { type ResourceLimit, RLIM_INFINITY } from "../linux/procfs/mod.ts";
+import { PAGE_SIZE, TASK_SIZE } from "../linux/address.ts";
+import {
+  type Mapping,
+  mappingKind,
+  type ResourceLimit,
+  RLIM_INFINITY,
+} from "../linux/procfs/mod.ts";
 
 /** What a task has and may have. */
 export interface Room {
@@ -17,6 +23,34 @@ export interface Room {
   /** How many a task may have: `/proc/sys/vm/max_map_count`. */
   readonly maxMappings: number;
   readonly limits: readonly ResourceLimit[];
+  /** The largest range of addresses that nothing is mapped in, in bytes. */
+  readonly hole: bigint;
+}
+
+/** Where the first mapping may begin (vm.mmap_min_addr). */
+const LOWEST = 0x10000n;
+/** What the kernel keeps free below a stack (stack_guard_gap of `mm/mmap.c`). */
+const STACK_GAP = 256n * PAGE_SIZE;
+
+/**
+ * The largest range that none of these leaves free for others.
+ *
+ * @param mappings ascending
+ */
+export function largestHole(
+  mappings: Iterable<Pick<Mapping, "start" | "end" | "name" | "deleted">>,
+): bigint {
+  let largest = 0n;
+  let from = LOWEST;
+  const look = (to: bigint): void => {
+    if (to - from > largest) largest = to - from;
+  };
+  for (const mapping of mappings) {
+    look(mappingKind(mapping) === "stack" ? mapping.start - STACK_GAP : mapping.start);
+    if (mapping.end > from) from = mapping.end;
+  }
+  look(TASK_SIZE);
+  return largest;
 }
 
 /** Scratch memory is two mappings: code, and the rest. */
@@ -44,10 +78,20 @@ export function noRoom(pid: number, wanted: bigint, errno: string, room: Room): 
     ? `its data of ${kib(room.data)} is at its limit (RLIMIT_DATA, ${kib(limit("RLIMIT_DATA"))})`
     : errno === "EAGAIN"
     ? "it locks all its memory, and its limit for that is reached (RLIMIT_MEMLOCK)"
-    : "the kernel gives it no more memory";
+    : undefined;
+  const other = room.hole < wanted
+    ? "its address space has no hole of that size"
+    : `the kernel gives it no more memory (${errno})`;
+  const hint = why !== undefined
+    ? "raise that limit (prlimit(1), sysctl(8)), then try again"
+    : room.hole < wanted
+    ? "have the program unmap something (munmap) that it only reserves"
+    : "see what the machine's memory is committed to (/proc/meminfo, vm.overcommit_memory)";
   return new StasisError(
     "unsupported",
-    `task ${pid} cannot have the ${kib(wanted)} of memory that a checkpoint needs in it: ${why}`,
-    { pid, errno, hint: "raise that limit (prlimit(1), sysctl(8)), then try again" },
+    `task ${pid} cannot have the ${kib(wanted)} of memory that a checkpoint needs in it: ${
+      why ?? other
+    }`,
+    { pid, errno, hint },
   );
 }

@@ -6,7 +6,13 @@
 import { findFile, findTaskFile } from "../../core/checkpoint/file_location.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { PR } from "../../core/linux/mman.ts";
-import { readAuxv, readTaskLink, statTaskLink, unlessGone } from "../../core/linux/procfs/mod.ts";
+import {
+  parseFdLink,
+  readAuxv,
+  readTaskLink,
+  statTaskLink,
+  unlessGone,
+} from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -109,7 +115,7 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
       session.writer.write(MM, task.pid, {
         ...mmBounds(task.proc.stat),
         mmBrk: brk,
-        exeFileId: saveExecutable(task.pid, session),
+        exeFileId: saveExecutable(task.pid, session, shared),
         mmSavedAuxv: savedAuxv(readAuxv(task.pid)),
         vmas,
         dumpable,
@@ -138,6 +144,12 @@ function guardImage(start: bigint, size: bigint): VmaImage {
   };
 }
 
+/** The name of the memfd that a link of /proc leads to, if it does. */
+function memfdName(link: string): string | undefined {
+  const { kind, path } = parseFdLink(link);
+  return kind === "memfd" ? path : undefined;
+}
+
 function surveyExecutable(pid: number, tree: SurveyContext, options: OperationOptions): void {
   // A task of a running tree may end at any moment.
   const problem = unlessGone(() => findExecutableProblem(pid, options), undefined);
@@ -148,18 +160,22 @@ function findExecutableProblem(
   pid: number,
   options: OperationOptions,
 ): Omit<Problem, "plugin" | "pid"> | undefined {
+  const link = readTaskLink(pid, "exe");
+  if (link === undefined || memfdName(link) !== undefined) return undefined;
   const found = findTaskFile(pid, "exe", "its executable", options);
   if (found === undefined) return undefined;
   if ("problem" in found) return found.problem;
   return executableProblem(found.behind ?? found.path, found.path);
 }
 
-function saveExecutable(pid: number, session: CheckpointSession): number {
+function saveExecutable(pid: number, session: CheckpointSession, shared: SharedObjects): number {
   const link = readTaskLink(pid, "exe");
   if (link === undefined) {
     throw new StasisError("unsupported", `task ${pid} has no executable`, { pid });
   }
   const exe = `/proc/${pid}/exe`;
+  const name = memfdName(link);
+  if (name !== undefined) return shared.memfdFile(BigInt(statTaskLink(exe).ino ?? 0), name, exe);
   const found = findFile(exe, link, "its executable", session.options);
   if ("problem" in found) {
     throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });

@@ -123,7 +123,7 @@ function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile
       return { path: name, mode: 0, isDevice: false, problem };
     }
     const problem = {
-      what: `it has a deleted file mapped, ${name}, which cannot be looked at (${
+      what: `it has a file mapped, ${JSON.stringify(name)}, which cannot be looked at (${
         errnoOf(error) ?? String(error)
       })`,
       hint: "run as root, or with CAP_CHECKPOINT_RESTORE",

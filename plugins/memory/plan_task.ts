@@ -35,6 +35,8 @@ export interface MemoryContext {
   readonly plannerOf: (vma: vma_entry, mm: mm_entry) => MappingPlanner;
   /** A descriptor number that no task uses, for the executable. */
   readonly exeFd: number;
+  /** The service number of an executable that is a memfd; undefined for a file. */
+  readonly memfdOf: (mm: mm_entry) => number | undefined;
 }
 
 /** Advice that decides how pages are allocated: it comes before the contents. */
@@ -55,7 +57,7 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
   const mapped = mm.vmas.filter(isMapped);
   planEmpty(program, task, context.machine);
   planVdso(program, task, mm, context.machine);
-  openExecutable(program, task, mm, context.exeFd);
+  openExecutable(program, task, mm, context);
   // Inherited from the tool: set in any case. It comes first, so that the contents get pages of its kind.
   const thpFlags = memory.extra?.thpDisableFlags ?? 0;
   program.call("prctl", PR.SET_THP_DISABLE, mm.thpDisabled === true ? 1 : 0, thpFlags, 0, 0);
@@ -115,9 +117,12 @@ function openExecutable(
   program: SyscallProgram,
   task: TaskPlanner,
   mm: mm_entry,
-  exeFd: number,
+  { exeFd, memfdOf }: MemoryContext,
 ): void {
-  const opened = task.files.open(program, mm.exeFileId, O.RDONLY);
+  const memfd = memfdOf(mm);
+  const opened = memfd === undefined
+    ? task.files.open(program, mm.exeFileId, O.RDONLY)
+    : program.call("openat", AT_FDCWD, `/proc/self/fd/${memfd}`, O.RDONLY, 0);
   program.call("dup3", opened, exeFd, O.CLOEXEC);
   program.call("close", opened);
 }

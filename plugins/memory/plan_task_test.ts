@@ -69,6 +69,7 @@ function plan(vmas: vma_entry[], memory: Partial<TaskMemory> = {}) {
       machine,
       plannerOf: (one) => planners.find((planner) => planner.restores(one, mm))!,
       exeFd: 71,
+      memfdOf: () => undefined,
     },
   );
   const text = (stage: string) => programs.get(stage)?.calls.map((call) => formatCall(call)) ?? [];

@@ -4,6 +4,7 @@
  * @module
  */
 import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
+import type { mm_entry } from "../../images/gen/memory_pb.ts";
 import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { MEMFD_INODE, MM, PAGEMAP, PAGES } from "../../images/kinds/memory.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
@@ -86,7 +87,11 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
       descriptors.set(task, new MappedDescriptors(mapped, descriptorKey));
       const plannerOf: RestoreSession["mappingPlanner"] = (vma, mm) =>
         session.mappingPlanner(vma, mm);
-      planMemory(task, { ...memory, pages: pagesPath }, { machine, plannerOf, exeFd });
+      const memfdOf = ({ exeFileId }: mm_entry): number | undefined => {
+        const { memfd } = task.files.get(exeFileId);
+        return memfd && objects.memfd(memfd.inodeId).service;
+      };
+      planMemory(task, { ...memory, pages: pagesPath }, { machine, plannerOf, exeFd, memfdOf });
       if (!sealed) objects.planSeals(task.program("contents"));
       sealed = true;
     },

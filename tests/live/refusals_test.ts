@@ -283,7 +283,9 @@ async function cannotBuild32(): Promise<string> {
 }
 
 /** Programs at one of their limits, so that nothing can be mapped in them any more. */
-const FULL: Readonly<Record<string, { readonly script: string; readonly says: RegExp }>> = {
+const FULL: Readonly<
+  Record<string, { readonly script: string; readonly says: RegExp; readonly hint?: RegExp }>
+> = {
   "address space": {
     script: "resource.setrlimit(resource.RLIMIT_AS, (1, 1))",
     says: /cannot have the \d+ KiB of memory .*RLIMIT_AS, 0 KiB/,
@@ -302,9 +304,20 @@ while mmap(None, ctypes.c_size_t(4096), 1 + (count & 1), 0x22, -1, ctypes.c_long
     count += 1`,
     says: /it has \d+ of the \d+ mappings that a process may have \(vm\.max_map_count\)/,
   },
+  addresses: {
+    // Nothing but reserved: MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE.
+    script: `
+mmap = ctypes.CDLL(None).mmap
+mmap.restype = ctypes.c_ssize_t
+for bits in range(46, 11, -1):
+    while mmap(None, ctypes.c_size_t(1 << bits), 0, 0x4022, -1, ctypes.c_long(0)) != -1:
+        pass`,
+    says: /its address space has no hole of that size/,
+    hint: /unmap something/,
+  },
 };
 
-for (const [what, { script, says }] of Object.entries(FULL)) {
+for (const [what, { script, says, hint = /raise that limit/ }] of Object.entries(FULL)) {
   Deno.test(`checkpoint refuses a program at its limit of ${what}, and leaves it as it was`, async () => {
     await using subject = await Subject.run("/usr/bin/python3", {
       args: [
@@ -313,7 +326,7 @@ for (const [what, { script, says }] of Object.entries(FULL)) {
       ],
     });
     const before = witness(subject.pid);
-    await refuses(subject.pid, { code: "unsupported", says, hint: /raise that limit/ });
+    await refuses(subject.pid, { code: "unsupported", says, hint });
     assertUnharmed(before);
   });
 }
