@@ -22,10 +22,12 @@ export function addInspect(program: Command): void {
     .option("-D, --images-dir <dir>", "the same, as an option (as CRIU has it)")
     .option("--json", "print everything as JSON")
     .option("-v, --verbose", "show every mapping, every image, registers")
+    .option("--verify", "compare every byte with the checksums that were made when it was written")
     .addHelpText(
       "after",
       examplesHelp([
         ["stasis inspect /tmp/saved", "what was saved"],
+        ["stasis inspect /tmp/saved --verify", "also see whether it is still what was saved"],
         ["stasis inspect /tmp/saved --json | jq '.tasks[].threads[].sud'", "for scripts"],
       ]) + STATUS_POINTER,
     )
@@ -41,7 +43,9 @@ export function addInspect(program: Command): void {
         import("./inspect/model.ts"),
         import("./inspect/text.ts"),
       ]);
-      const inspected = inspectImages(ImageDirectory.open(directory));
+      const images = ImageDirectory.open(directory);
+      const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
+      const inspected = { ...inspectImages(images), ...verified };
       const { verbose = false } = options;
       console.log(
         options.json

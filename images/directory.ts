@@ -6,7 +6,9 @@
 
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
+import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
 import { type DecodedImage, decodeImage, type ImageEntry } from "./codec.ts";
+import type { manifest_entry } from "./gen/manifest_pb.ts";
 import { ioError } from "./io_error.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import {
@@ -19,10 +21,46 @@ import {
 import { decodePagemap, type Pagemap } from "./pagemap.ts";
 import { isPartialName } from "./partial.ts";
 import { absolutePath, lastName } from "./path.ts";
+import { uniqueById } from "./unique.ts";
 import type { ListKind, SingleKind } from "./writer.ts";
 
 /** An image with frames is read whole into memory; one that is larger than this is none of ours. */
 const MAX_IMAGE_SIZE = 1 << 30;
+
+const DAMAGED =
+  "the directory is damaged: make the checkpoint again; if you have edited images on purpose, delete manifest.img";
+
+/** @throws {StasisError} `bad-image` if an entry cannot be of a file in its directory, or has other checksums than one */
+function checkEntry({ name, size, blockSize, crc32 }: manifest_entry, path: string): void {
+  if (name === "" || name === "." || name === ".." || name.includes("/")) {
+    throw new StasisError("bad-image", `${path} names "${name}", which is no image`);
+  }
+  if (crc32.length === 0) return;
+  const blocks = (size + BigInt(BLOCK_SIZE) - 1n) / BigInt(BLOCK_SIZE);
+  if (blockSize === BLOCK_SIZE && BigInt(crc32.length) === blocks) return;
+  throw new StasisError("bad-image", `${path} has other checksums of ${name} than it can have`, {
+    hint: "the directory is damaged: make the checkpoint again",
+  });
+}
+
+/** The length of a block, in bytes: the last one is shorter. */
+function blockLength({ size }: manifest_entry, block: number): bigint {
+  const left = size - BigInt(block) * BigInt(BLOCK_SIZE);
+  return left < BigInt(BLOCK_SIZE) ? left : BigInt(BLOCK_SIZE);
+}
+
+/** @throws {StasisError} `bad-image` if a block is not what it was when it was written */
+function compareBlock(directory: string, entry: manifest_entry, block: number, sum: number): void {
+  if (entry.crc32[block] === sum) return;
+  const start = BigInt(block) * BigInt(BLOCK_SIZE);
+  const end = start + blockLength(entry, block);
+  throw new StasisError(
+    "bad-image",
+    `The image ${entry.name} in ${directory} is damaged between bytes ${start} and ${end}: ` +
+      "its checksum is another than when it was written",
+    { hint: DAMAGED },
+  );
+}
 
 /** An image directory that exists and has an inventory. */
 export class ImageDirectory {
@@ -30,6 +68,7 @@ export class ImageDirectory {
   readonly path: string;
   readonly #names: ReadonlySet<string>;
   readonly #unwritten: ReadonlyMap<string, Uint8Array>;
+  #manifest: ReadonlyMap<string, manifest_entry> | undefined;
   readonly #decoded = new Map<string, DecodedImage>();
   readonly #pagemaps = new Map<string, Pagemap>();
 
@@ -92,13 +131,7 @@ export class ImageDirectory {
    */
   verify(): void {
     if (!this.has(MANIFEST, null)) return;
-    const entries = this.readList(MANIFEST, null);
-    if (entries.length === 0) {
-      throw new StasisError("bad-image", `${this.path}/manifest.img names no image`, {
-        hint: "the directory is damaged: make the checkpoint again",
-      });
-    }
-    for (const { name, size } of entries) {
+    for (const { name, size } of this.#manifestEntries().values()) {
       let now: number | undefined;
       try {
         now = Deno.statSync(`${this.path}/${name}`).size;
@@ -111,13 +144,68 @@ export class ImageDirectory {
         now === undefined
           ? `The image ${name} is missing from ${this.path}`
           : `The image ${name} in ${this.path} has ${now} bytes, but was written with ${size}`,
-        {
-          hint:
-            "the directory is damaged: make the checkpoint again; if you have edited images on " +
-            "purpose, delete manifest.img",
-        },
+        { hint: DAMAGED },
       );
     }
+  }
+
+  /**
+   * Compares the contents of all files with the checksums of the manifest.
+   *
+   * @param step is called between two blocks, with how many bytes are done of how many; it may throw
+   * @returns how many bytes were compared
+   * @throws {StasisError} `bad-image` naming the file and where in it the first damage is; `unsupported` where there
+   * are no checksums, as in CRIU's directories
+   */
+  async verifyContents(
+    step: (done: bigint, total: bigint) => void | Promise<void> = () => {},
+  ): Promise<bigint> {
+    this.verify();
+    const entries = this.#manifestEntries();
+    const without = [...entries.values()].find(({ size, crc32 }) =>
+      size > 0n && crc32.length === 0
+    );
+    if (entries.size === 0 || without !== undefined) {
+      throw new StasisError("unsupported", `the images in ${this.path} have no checksums`, {
+        hint: "they were written by CRIU, or by a version of Stasis that made none",
+      });
+    }
+    const total = [...entries.values()].reduce((sum, { size }) => sum + size, 0n);
+    let done = 0n;
+    for (const entry of entries.values()) {
+      const sums = new FileChecksums(`${this.path}/${entry.name}`);
+      let block = 0;
+      await sums.advance(Number(entry.size), true, () => {
+        compareBlock(this.path, entry, block, sums.sums[block] as number);
+        block++;
+        done += blockLength(entry, block - 1);
+        return step(done, total);
+      });
+    }
+    return total;
+  }
+
+  /** The entries of the manifest by the names of the files; none where there is no manifest. */
+  #manifestEntries(): ReadonlyMap<string, manifest_entry> {
+    if (!this.has(MANIFEST, null)) return new Map();
+    if (this.#manifest === undefined) {
+      const path = `${this.path}/${MANIFEST.file}`;
+      // Not by #decode(), which asks the manifest.
+      const { entries } = decodeImage(MANIFEST, this.#readUnchecked(MANIFEST.file), path);
+      if (entries.length === 0) {
+        throw new StasisError("bad-image", `${path} names no image`, {
+          hint: "the directory is damaged: make the checkpoint again",
+        });
+      }
+      this.#manifest = uniqueById(
+        entries.map(({ message }) => message),
+        ({ name }) => name,
+        path,
+        "image",
+      );
+      for (const entry of this.#manifest.values()) checkEntry(entry, path);
+    }
+    return this.#manifest;
   }
 
   /** The names of all files, sorted. */
@@ -228,9 +316,19 @@ export class ImageDirectory {
     return image as DecodedImage<Schema>;
   }
 
+  /** Reads a file that is small enough, and compares it with its checksums where it has some. */
   #readFile(name: string): Uint8Array {
     const unwritten = this.#unwritten.get(name);
     if (unwritten !== undefined) return unwritten;
+    const bytes = this.#readUnchecked(name);
+    const entry = this.#manifestEntries().get(name);
+    if (entry !== undefined && entry.crc32.length > 0 && BigInt(bytes.length) === entry.size) {
+      checksumsOf(bytes).forEach((sum, block) => compareBlock(this.path, entry, block, sum));
+    }
+    return bytes;
+  }
+
+  #readUnchecked(name: string): Uint8Array {
     const path = `${this.path}/${name}`;
     let info: Deno.FileInfo;
     try {

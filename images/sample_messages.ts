@@ -45,6 +45,7 @@ class Sampler {
       case ScalarType.SINT64:
         return -(1n << 40n) - BigInt(this.#count);
       case ScalarType.UINT32:
+      case ScalarType.FIXED32:
         return 0x80000000 + this.#count;
       default:
         return (1n << 50n) + BigInt(this.#count);

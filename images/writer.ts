@@ -5,9 +5,10 @@
  * @module
  */
 
-import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
-import { concat, encodeEntry, encodeHead, encodeMessage } from "./codec.ts";
+import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
+import { concat, encodeEntry, encodeFile, encodeHead } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
 import { errnoOf, ioError } from "./io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
@@ -32,6 +33,8 @@ export interface ImageWriterOptions {
    * it stays.
    */
   readonly lock?: LockDirectory;
+  /** Is called while checksums are made, and may throw to end that. */
+  readonly step?: () => void | Promise<void>;
 }
 
 /** A kind with one message a file. */
@@ -72,7 +75,12 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly removed: readonly string[];
   readonly #lock: Disposable | undefined;
   readonly #sync: (directory: string) => void | Promise<void>;
+  readonly #step: () => void | Promise<void>;
   readonly #lists = new Map<string, OpenList>();
+  /** Checksums of what was written at once. */
+  readonly #sums = new Map<string, readonly number[]>();
+  /** Those of what others write. */
+  readonly #raw = new Map<string, FileChecksums>();
   #done = false;
 
   private constructor(
@@ -80,11 +88,13 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     { path, lock }: Partial,
     removed: readonly string[],
     sync: (directory: string) => void | Promise<void>,
+    step: () => void | Promise<void>,
   ) {
     this.target = target;
     this.path = path;
     this.removed = removed;
     this.#lock = lock;
+    this.#step = step;
     this.#sync = sync;
   }
 
@@ -98,9 +108,9 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   static create(target: string, options: ImageWriterOptions = {}): ImageWriter {
     const absolute = absolutePath(target);
     checkTarget(absolute);
-    const { sync = syncEachFile, lock = () => "unsupported" } = options;
+    const { sync = syncEachFile, lock = () => "unsupported", step = () => {} } = options;
     const removed = removeAbandoned(absolute, lock);
-    return new ImageWriter(absolute, createPartial(absolute, lock), removed, sync);
+    return new ImageWriter(absolute, createPartial(absolute, lock), removed, sync, step);
   }
 
   /**
@@ -187,9 +197,26 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    * @throws {StasisError} `internal` where it was created already, `io`.
    */
   createRaw<Id extends ImageId>(kind: RawImageKind<Id>, id: NoInfer<Id>): string {
-    const { file, path } = this.#open(imageFileName(kind, id));
+    const name = imageFileName(kind, id);
+    const { file, path } = this.#open(name);
     file.close();
+    this.#raw.set(name, new FileChecksums(path));
     return path;
+  }
+
+  /**
+   * Says how much of a file of {@link createRaw} will not change any more. Its checksums are made now, while the rest
+   * is still being written by others; without this they are made when everything is there.
+   *
+   * @param end in bytes
+   * @throws {StasisError} `io`
+   */
+  async rawWritten<Id extends ImageId>(
+    kind: RawImageKind<Id>,
+    id: NoInfer<Id>,
+    end: bigint,
+  ): Promise<void> {
+    await this.#raw.get(imageFileName(kind, id))?.advance(Number(end), false, this.#step);
   }
 
   /**
@@ -209,7 +236,15 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   async flush(): Promise<void> {
     this.flushLists();
+    await this.#sumRaw();
     await this.#syncAll();
+  }
+
+  /** Makes the checksums of all that others have written. */
+  async #sumRaw(): Promise<void> {
+    for (const [name, sums] of this.#raw) {
+      await sums.advance(sizeOf(`${this.path}/${name}`), true, this.#step);
+    }
   }
 
   async #syncAll(): Promise<void> {
@@ -233,11 +268,12 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       list.file.close();
       this.#lists.delete(name); // so that a failure of the next one does not close this one again
     }
-    this.writeList(MANIFEST, null, this.#manifest());
-    this.#writeFile(imageFileName(INVENTORY, null), [
-      encodeHead(INVENTORY),
-      encodeMessage(INVENTORY.name, INVENTORY.schema, create(INVENTORY.schema, inventory)),
-    ]);
+    await this.#sumRaw();
+    const last = encodeFile(INVENTORY, inventory);
+    const manifest = await this.#manifest();
+    manifest.push(manifestEntry(INVENTORY.file, last.length, checksumsOf(last)));
+    this.writeList(MANIFEST, null, manifest.sort((a, b) => a.name < b.name ? -1 : 1));
+    this.#writeFile(INVENTORY.file, [last]);
     await this.#syncAll();
     try {
       Deno.renameSync(this.path, this.target);
@@ -250,16 +286,21 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     syncPath(parentPath(this.target));
   }
 
-  /** Every file with its size. */
-  #manifest(): { name: string; size: bigint }[] {
-    try {
-      return [...Deno.readDirSync(this.path)].map(({ name }) => ({
-        name,
-        size: BigInt(Deno.statSync(`${this.path}/${name}`).size),
-      })).sort((a, b) => a.name < b.name ? -1 : 1);
-    } catch (cause) {
-      throw ioError(`list ${this.path}`, cause);
+  /** Every file so far with its size and checksums. */
+  async #manifest(): Promise<ManifestEntry[]> {
+    const entries: ManifestEntry[] = [];
+    for (const name of namesIn(this.path)) {
+      const path = `${this.path}/${name}`;
+      const size = sizeOf(path);
+      let sums = this.#sums.get(name) ?? this.#raw.get(name)?.sums;
+      if (sums === undefined) {
+        const list = new FileChecksums(path);
+        await list.advance(size, true, this.#step);
+        sums = list.sums;
+      }
+      entries.push(manifestEntry(name, size, sums));
     }
+    return entries;
   }
 
   /** Deletes what was written, unless it was committed. */
@@ -302,11 +343,13 @@ export class ImageWriter implements Disposable, AsyncDisposable {
 
   #writeFile(name: string, parts: readonly Uint8Array[]): void {
     const { file, path } = this.#open(name);
+    const whole = parts.length === 1 ? parts[0]! : concat(parts);
     try {
-      writeParts(file, path, parts);
+      writeWhole(file, path, whole);
     } finally {
       file.close();
     }
+    this.#sums.set(name, checksumsOf(whole));
   }
 }
 
@@ -314,11 +357,32 @@ function flush(list: OpenList): void {
   const { parts } = list;
   list.parts = [];
   list.size = 0;
-  writeParts(list.file, list.path, parts);
+  writeWhole(list.file, list.path, concat(parts));
 }
 
-function writeParts(file: Deno.FsFile, path: string, parts: readonly Uint8Array[]): void {
-  const whole = parts.length === 1 ? parts[0]! : concat(parts);
+type ManifestEntry = MessageInitShape<typeof MANIFEST.schema> & { readonly name: string };
+
+function manifestEntry(name: string, size: number, sums: readonly number[]): ManifestEntry {
+  return { name, size: BigInt(size), blockSize: BLOCK_SIZE, crc32: [...sums] };
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return [...Deno.readDirSync(directory)].map(({ name }) => name);
+  } catch (cause) {
+    throw ioError(`list ${directory}`, cause);
+  }
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (cause) {
+    throw ioError(`look at ${path}`, cause);
+  }
+}
+
+function writeWhole(file: Deno.FsFile, path: string, whole: Uint8Array): void {
   try {
     for (let at = 0; at < whole.length;) at += file.writeSync(whole.subarray(at));
   } catch (cause) {

@@ -1,4 +1,5 @@
 import { deepEqual, equal, ok, rejects, throws } from "@std/assert";
+import { BLOCK_SIZE } from "./checksum.ts";
 import { decodeImage } from "./codec.ts";
 import { ImageDirectory } from "./directory.ts";
 import { NO_OWNER } from "./fown.ts";
@@ -68,6 +69,63 @@ Deno.test("ImageWriter keeps what it writes from others", async () => {
   for (const name of names(writer.target)) {
     equal(Deno.statSync(`${writer.target}/${name}`).mode! & 0o777, 0o600, name);
   }
+});
+
+Deno.test("ImageWriter.commit() leaves checksums by which every damage is found", async () => {
+  using dir = scratch();
+  const target = `${dir.path}/images`;
+  const size = 2 * BLOCK_SIZE + 5000;
+  {
+    await using writer = ImageWriter.create(target);
+    writer.writeList(PSTREE, null, TREE);
+    writer.append(PIPES_DATA, null, { pipeId: 7, bytes: 3, size: 4096 }, new Uint8Array(3));
+    const pages = writer.createRaw(PAGES, 1);
+    Deno.writeFileSync(pages, new Uint8Array(size).fill(1, 0, BLOCK_SIZE + 4096));
+    await writer.rawWritten(PAGES, 1, BigInt(BLOCK_SIZE + 4096));
+    Deno.writeFileSync(pages, new Uint8Array(size).fill(1));
+    await writer.commit(INVENTORY_ENTRY);
+  }
+  const whole = await ImageDirectory.open(target).verifyContents();
+  const files = names(target).filter((name) => name !== "manifest.img");
+  equal(
+    whole,
+    files.reduce((sum, name) => sum + BigInt(Deno.statSync(`${target}/${name}`).size), 0n),
+  );
+  for (const name of files) {
+    const path = `${target}/${name}`;
+    const bytes = Deno.readFileSync(path);
+    const damaged = bytes.slice();
+    damaged[damaged.length - 1]! ^= 1;
+    Deno.writeFileSync(path, damaged);
+    const start = Math.floor((bytes.length - 1) / BLOCK_SIZE) * BLOCK_SIZE;
+    await rejects(() => ImageDirectory.open(target).verifyContents(), {
+      code: "bad-image",
+      message: `The image ${name} in ${target} is damaged between bytes ${start} and ` +
+        `${bytes.length}: its checksum is another than when it was written`,
+    });
+    Deno.writeFileSync(path, bytes);
+  }
+  Deno.removeSync(`${target}/manifest.img`);
+  await rejects(() => ImageDirectory.open(target).verifyContents(), { code: "unsupported" });
+});
+
+Deno.test("ImageDirectory.read() finds damage that is still a message", async () => {
+  using dir = scratch();
+  const target = `${dir.path}/images`;
+  {
+    await using writer = ImageWriter.create(target);
+    writer.append(PIPES_DATA, null, { pipeId: 7, bytes: 3, size: 4096 }, new Uint8Array(3));
+    await writer.commit(INVENTORY_ENTRY);
+  }
+  const path = `${target}/pipes-data.img`;
+  const bytes = Deno.readFileSync(path);
+  bytes[bytes.length - 1]! ^= 1;
+  Deno.writeFileSync(path, bytes);
+  throws(() => ImageDirectory.open(target).readEntries(PIPES_DATA, null), {
+    code: "bad-image",
+    message: `The image pipes-data.img in ${target} is damaged between bytes 0 and ` +
+      `${bytes.length}: its checksum is another than when it was written`,
+  });
 });
 
 Deno.test("ImageWriter leaves nothing behind without a commit", async () => {

@@ -37,6 +37,8 @@ export interface InspectedImages {
   readonly images: readonly { readonly name: string; readonly size: bigint }[];
   /** The sum of their sizes in bytes. */
   readonly size: bigint;
+  /** How many bytes are known to be what was written, by their checksums; absent where nobody asked. */
+  readonly verifiedBytes?: bigint;
 }
 
 /** One process. */

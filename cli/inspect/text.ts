@@ -26,6 +26,9 @@ export function describeImages(images: InspectedImages, options: TextOptions): s
     `${title(directory)}: ${plural(tasks.length, "process", "processes")}, ` +
     `${plural(threads, "thread")}, ${formatBytes(size)}`,
     `plugins needed to restore: ${plugins.length > 0 ? plugins.join(", ") : "none"}`,
+    ...images.verifiedBytes === undefined
+      ? []
+      : [`checksums: every byte is as it was written (${formatBytes(images.verifiedBytes)})`],
     "",
     ...tree(tasks),
   ];

@@ -93,6 +93,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
     lock: lockDirectory,
+    step: () => cancellation.breathe(),
   });
   for (const path of writer.removed) {
     const text = `removed ${path}, which a checkpoint that was killed had left`;

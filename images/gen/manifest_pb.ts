@@ -12,10 +12,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file manifest.proto.
  */
 export const file_manifest: GenFile = /*@__PURE__*/
-  fileDesc("Cg5tYW5pZmVzdC5wcm90byIsCg5tYW5pZmVzdF9lbnRyeRIMCgRuYW1lGAEgAigJEgwKBHNpemUYAiACKAQ");
+  fileDesc("Cg5tYW5pZmVzdC5wcm90byJTCg5tYW5pZmVzdF9lbnRyeRIMCgRuYW1lGAEgAigJEgwKBHNpemUYAiACKAQSEgoKYmxvY2tfc2l6ZRgDIAEoDRIRCgVjcmMzMhgEIAMoB0ICEAE");
 
 /**
- * A file of the directory, all but the manifest itself and the inventory.
+ * A file of the directory, all but the manifest itself.
  *
  * @generated from message manifest_entry
  */
@@ -33,6 +33,20 @@ export type manifest_entry = Message<"manifest_entry"> & {
    * @generated from field: required uint64 size = 2;
    */
   size: bigint;
+
+  /**
+   * How many bytes of it each of the checksums is of; the last one is of what is left.
+   *
+   * @generated from field: optional uint32 block_size = 3;
+   */
+  blockSize: number;
+
+  /**
+   * CRC-32 (as zlib has it) of each block.
+   *
+   * @generated from field: repeated fixed32 crc32 = 4 [packed = true];
+   */
+  crc32: number[];
 };
 
 /**

@@ -109,6 +109,7 @@ export async function writePages(
   {
     using stack = new DisposableStack();
     const writers: TaskWriter[] = [];
+    const ids = new Map<TaskWriter, number>();
     for (const task of tasks) {
       const { runs } = pagesOf(task);
       const id = ++pagesId;
@@ -125,9 +126,9 @@ export async function writePages(
       if (runs.length === 0) continue;
       const { direct, indirect } = cutByReadability(runs);
       const file = stack.use(openPath(path, O_WRONLY));
-      writers.push(
-        stack.use(new TaskWriter(task.remote, file, path, direct, indirect, session.check)),
-      );
+      const writer = new TaskWriter(task.remote, file, path, direct, indirect, session.check);
+      writers.push(stack.use(writer));
+      ids.set(writer, id);
     }
     session.progress("memory", done, total);
     for (const writer of writers) writer.start();
@@ -140,6 +141,11 @@ export async function writePages(
       done = writers.reduce((sum, { written }) => sum + written, 0n);
       session.progress("memory", done, total);
       active = active.filter((writer) => !writer.done);
+      for (const writer of active) {
+        const { frontier } = writer;
+        if (frontier === undefined) continue;
+        await session.writer.rawWritten(PAGES, ids.get(writer) as number, frontier);
+      }
       await session.breathe();
     }
   }

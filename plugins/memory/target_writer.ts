@@ -82,6 +82,13 @@ export class TaskWriter implements Disposable {
     return this.#started === undefined && this.#direct.length === 0 && this.#indirect.length === 0;
   }
 
+  /** How much of the file is written without a gap, in bytes; undefined when all is. */
+  get frontier(): bigint | undefined {
+    const next = [this.#started?.calls[0]?.[0], this.#direct[0], this.#indirect[0]]
+      .flatMap((transfer) => transfer === undefined ? [] : [transfer.offset]);
+    return next.length === 0 ? undefined : next.reduce((min, at) => at < min ? at : min);
+  }
+
   /** Begins the next chunk that the task can write itself, if there is one; {@link finish} ends it. */
   start(): void {
     if (this.#lent === undefined || this.#direct.length === 0) return;

@@ -183,3 +183,21 @@ Deno.test("pages that would be written into a mapped file are refused, and the f
     },
     (directory) => isBad(directory, /where nothing private is$/),
   ));
+
+Deno.test("inspect --verify tells what is damaged, and where", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("sud_allow");
+  const directory = room.fresh();
+  await checkpoint(subject.pid, { directory, leaveRunning: true });
+  const whole = await stasis(["inspect", directory, "--verify"]);
+  assert.equal(whole.status, 0, whole.stderr);
+  assert.match(whole.stdout, /^checksums: every byte is as it was written/m);
+  const path = `${directory}/pages-1.img`;
+  const pages = Deno.readFileSync(path);
+  pages[5000]! ^= 1;
+  Deno.writeFileSync(path, pages);
+  const damaged = await stasis(["inspect", directory, "--verify"]);
+  assert.equal(damaged.status, EXIT_STATUS["bad-image"]);
+  assert.match(damaged.stderr, /The image pages-1\.img in .* is damaged between bytes 0 and \d+/);
+  await subject.expectPass();
+});
