@@ -7,13 +7,12 @@ import { isErrno } from "./linux/errno.ts";
 import { KCMP, kcmp } from "./linux/kcmp.ts";
 import { syscall } from "./linux/libc_ffi.ts";
 import { openPidfd, takeDescriptor } from "./linux/pidfd.ts";
-import { mappingKind, readMaps, readPidMax, readStatus } from "./linux/procfs/mod.ts";
+import { readPidMax, readStatus } from "./linux/procfs/mod.ts";
 import { SYSCALLS } from "./linux/x86_64/syscalls.ts";
 import type { Feature, Plugin } from "./plugin.ts";
 import { SyscallProgram } from "./remote/program.ts";
-import { RemoteTask } from "./remote/remote_task.ts";
 import { addClone } from "./restore/clone.ts";
-import { endSeed, startSeed } from "./restore/seed.ts";
+import { endSeed, openSeed, startSeed } from "./restore/seed.ts";
 
 /** What {@link checkMachine} tells of a machine. */
 export interface CheckReport {
@@ -80,8 +79,7 @@ function seedFeatures(): Feature[] {
     return [{ name: remote, available: false, required: true, note: why }];
   }
   try {
-    const vdso = readMaps(seed.pid).filter((mapping) => mappingKind(mapping) === "vdso");
-    using task = new RemoteTask(seed, [], vdso, { pid: seed.pid, tid: (tid) => tid });
+    using task = openSeed(seed);
     return [
       attempt(remote, "everything", () => void task.call("getpid")),
       attempt(setTid, setTidNote, () => {

@@ -11,14 +11,15 @@
  * | phase | hook | called | the target |
  * |---|---|---|---|
  * | survey | `survey` | once, and again after the freeze | runs, then stands still |
- * | freeze | `freezeThread` | for each thread, before anything is injected | stands still |
+ * | freeze | `examineThread` | for each thread, as it was found | stands still |
+ * | freeze | `freezeThread` | for each thread, before anything is injected | |
  * | dump | `collectTask`, `collectThread` | for each task and thread: adds calls to one program | |
  * | dump | what they returned | with the program's results | |
  * | dump | `descriptors[].dump` | once for each open file description | |
  * | dump | `dumpTask`, `dumpTree` | for each task; once | |
  * | pages | `pages` | once | |
  * | commit | `dumpLast` | for each task; the core images are written then | |
- * | release | what `freezeThread` put on the undo stack | in reverse order | runs on |
+ * | release | what the freeze hooks noted or put on the undo stack | in reverse order | runs on |
  *
  * ## A restore calls
  *

@@ -74,6 +74,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   /** What others that died had left beside it, and what is gone now. */
   readonly removed: readonly string[];
   readonly #lock: Disposable | undefined;
+  /** A file that is there from the commit on, and not before. */
+  readonly committed: string;
   readonly #sync: (directory: string) => void | Promise<void>;
   readonly #step: () => void | Promise<void>;
   readonly #lists = new Map<string, OpenList>();
@@ -95,6 +97,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.removed = removed;
     this.#lock = lock;
     this.#step = step;
+    this.committed = `${target}/${imageFileName(INVENTORY, null)}`;
     this.#sync = sync;
   }
 

@@ -10,6 +10,7 @@ import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { syncFileSystem } from "../linux/sync.ts";
@@ -24,10 +25,11 @@ import type {
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
-import { freezeTree, type StoppedTree } from "./freeze.ts";
+import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen_tree.ts";
 import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
+import { type ParkedProcess, parkProcess } from "./park.ts";
 import { findTree, survey, surveyRunning } from "./survey.ts";
 import type { Task } from "./task.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
@@ -122,15 +124,20 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   let still: readonly Task[] = [];
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
+  using guardian = Guardian.start();
   using undo = new DisposableStack();
   const { timeout = TIMEOUT } = options;
   const limit = cancellation.limit(timeout === 0 ? Infinity : timeout, () => tooSlow(pid, timeout));
   try {
     const stopped = freezeTree(pid, undo, cancellation);
     still = stopped.processes.map(({ proc }) => proc);
-    makeSafe(stopped, hooked, undo, cancellation);
+    const parked = park(stopped, guardian, hooked, undo, cancellation);
+    makeSafe(parked, hooked, undo, cancellation);
     await survey([...still, ...stopped.zombies], hooked, true, cancellation);
-    const tree: FrozenTree = { tasks: openTree(stopped, undo), zombies: stopped.zombies };
+    const tree: FrozenTree = {
+      tasks: openTree(parked, guardian, undo),
+      zombies: stopped.zombies,
+    };
 
     await enter({ kind: "phase", phase: "dump" });
     const session: CheckpointSession = {
@@ -164,6 +171,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     }
     await enter({ kind: "phase", phase: "commit" });
     if (!isToEnd) await verify(last);
+    // Past the commit a tree that is to end is ended whole, whoever does it.
+    if (isToEnd) guardian.endTreeIf(writer.committed);
     await writer.commit(last);
     let taken: number[] = [];
     if (isToEnd) {
@@ -198,24 +207,48 @@ function tooSlow(pid: number, timeout: number): StasisError {
   });
 }
 
+/** Has every thread wait where it can only wait. Plugins that look at it as it was found do so first. */
+function park(
+  stopped: StoppedTree,
+  guardian: Guardian,
+  plugins: readonly Hooked<CheckpointHooks>[],
+  undo: DisposableStack,
+  cancellation: Cancellation,
+): ParkedProcess[] {
+  callThreadHooks(stopped.processes, "examineThread", plugins, undo, cancellation);
+  return stopped.processes.map((process) => {
+    cancellation.check();
+    guardian.noteProcess(process.proc.pid);
+    return parkProcess(process, guardian);
+  });
+}
+
 /**
  * Makes every thread safe to inject into. The plugins see a thread before anything runs in it; the task
  * behind it has no remote yet, so that no hook can inject too early.
  */
 function makeSafe(
-  stopped: StoppedTree,
+  processes: readonly ParkedProcess[],
   plugins: readonly Hooked<CheckpointHooks>[],
   undo: DisposableStack,
   cancellation: Cancellation,
 ): void {
-  for (const { proc, tracees, sharedPending } of stopped.processes) {
+  callThreadHooks(processes, "freezeThread", plugins, undo, cancellation);
+}
+
+function callThreadHooks(
+  processes: readonly StoppedProcess[],
+  name: "examineThread" | "freezeThread",
+  plugins: readonly Hooked<CheckpointHooks>[],
+  undo: DisposableStack,
+  cancellation: Cancellation,
+): void {
+  for (const { proc, tracees, sharedPending } of processes) {
     for (const tracee of tracees) {
       cancellation.check();
       for (const { plugin, hooks } of plugins) {
-        runHook(
-          plugin,
-          () => hooks.freezeThread?.({ tid: tracee.tid, tracee, proc, sharedPending }, undo),
-        );
+        const thread = { tid: tracee.tid, tracee, proc, sharedPending };
+        runHook(plugin, () => hooks[name]?.(thread, undo));
       }
     }
   }

@@ -8,15 +8,8 @@ import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { peekSiginfo } from "../linux/ptrace.ts";
-import {
-  mappingKind,
-  PROT_EXEC,
-  readChildren,
-  readStatus,
-  unlessGone,
-} from "../linux/procfs/mod.ts";
+import { readChildren, unlessGone } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import { type CodeRegion, RemoteTask } from "../remote/remote_task.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { isZombie, ProcessStopper } from "./stop_process.ts";
 import { LEADERLESS_HINT, Task } from "./task.ts";
@@ -100,30 +93,4 @@ function describe({ pid, tracees }: ProcessStopper): StoppedProcess {
 
 function hasEnded(pid: number): StasisError {
   return new StasisError("no-such-task", `task ${pid} ended while it was being frozen`, { pid });
-}
-
-/** Opens a stopped process for remote calls. */
-export function openRemote(process: StoppedProcess): RemoteTask {
-  const { proc, tracees, sharedPending } = process;
-  return new RemoteTask(tracees[0] as Tracee, sharedPending, codeRegions(proc), {
-    pid: proc.status.nsTgid.at(-1) ?? proc.pid,
-    tid: (tid) => tid === proc.pid ? proc.status.nsPid.at(-1) ?? tid : innerTid(proc, tid),
-  });
-}
-
-function innerTid(proc: Task, tid: number): number {
-  // One namespace level: the ids are the same, and 1000 threads need no 1000 files.
-  if (proc.status.nsPid.length <= 1) return tid;
-  return readStatus(proc.pid, tid).nsPid.at(-1) ?? tid;
-}
-
-/** Where the task has code: the vDSO first, which has a system call instruction, then the rest. */
-function* codeRegions(proc: Task): Generator<CodeRegion> {
-  // A program may take the right to execute it away from its vDSO, too.
-  const code = proc.vmas.filter((vma) =>
-    (vma.prot & PROT_EXEC) !== 0 && mappingKind(vma) !== "vsyscall"
-  );
-  const vdso = code.find((vma) => mappingKind(vma) === "vdso");
-  if (vdso !== undefined) yield vdso;
-  for (const vma of code) if (vma !== vdso) yield vma;
 }

@@ -7,21 +7,26 @@ import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { TASK_ALIVE, TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { KCMP } from "../linux/kcmp.ts";
 import type { CoreImage, FrozenTask, FrozenThread } from "../plugin.ts";
-import { openRemote, type StoppedTree } from "./freeze.ts";
+import type { Rescuer } from "../remote/undo.ts";
+import { openRemote, type ParkedProcess } from "./park.ts";
 import { findOwners } from "./sharing.ts";
 import type { Task } from "./task.ts";
 
-/** Opens every stopped process for calls; `undo` gets what gives its scratch memory back. */
-export function openTree(tree: StoppedTree, undo: DisposableStack): FrozenTask[] {
-  const pids = tree.processes.map(({ proc }) => proc.pid);
+/** Opens every parked process for calls; `undo` gets what gives its scratch memory back. */
+export function openTree(
+  processes: readonly ParkedProcess[],
+  rescuer: Rescuer,
+  undo: DisposableStack,
+): FrozenTask[] {
+  const pids = processes.map(({ proc }) => proc.pid);
   const files = findOwners(pids, KCMP.FILES);
   const memory = findOwners(pids, KCMP.VM);
   const handlers = findOwners(pids, KCMP.SIGHAND);
   const fs = findOwners(pids, KCMP.FS);
-  return tree.processes.map((process) => {
+  return processes.map((process) => {
     const { proc, tracees, sharedPending } = process;
     const { pid } = proc;
-    const remote = undo.use(openRemote(process));
+    const remote = undo.use(openRemote(process, rescuer));
     const threads: FrozenThread[] = [];
     const task: FrozenTask = {
       pid,

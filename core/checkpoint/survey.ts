@@ -180,7 +180,7 @@ export async function survey(
   const root = tasks[0] as Task;
   // What it is when it stands still, the plan of its restore tells before it is ended.
   if (!frozen) problems.push(...findVforks(live), ...surveyTree(tasks));
-  if (!plugins.some(({ plugin }) => plugin.name === SECCOMP)) problems.push(...findFilters(live));
+  if (!plugins.some(({ hooks }) => hooks.suspendsFilters)) problems.push(...findFilters(live));
   for (const { plugin, hooks } of plugins) {
     if (hooks.survey === undefined) continue;
     const run = hooks.survey.bind(hooks);
@@ -230,9 +230,6 @@ function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
     });
   }
 }
-
-/** The name of the plugin that saves seccomp filters, and suspends them while calls are injected. */
-const SECCOMP = "seccomp";
 
 /** Threads whose calls are filtered, where no plugin sees to that: a filter may kill for an injected call. */
 function findFilters(tasks: readonly Task[]): Problem[] {

@@ -42,8 +42,21 @@ export interface CheckpointSession extends Session {
 export interface CheckpointHooks {
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
-  /** Makes a thread safe to inject calls into; what it changes it puts on the undo stack. */
+  /**
+   * Looks at a thread as it was stopped, before it is sent to where it waits ({@link Tracee.park}): a plugin that has
+   * to let it go on for a moment does so here. If the tool dies meanwhile, the thread runs on as it is.
+   */
+  examineThread?(thread: StoppedThread, undo: DisposableStack): void;
+  /**
+   * Makes a thread safe to inject calls into. What it changes by ptrace or in memory it notes first
+   * ({@link Tracee.noteUndo}), so that it is undone even if the tool dies; the rest it puts on the undo stack.
+   */
   freezeThread?(thread: StoppedThread, undo: DisposableStack): void;
+  /**
+   * That `freezeThread` suspends the seccomp filters of threads, and that this plugin saves them. Where none does,
+   * the survey refuses what is under filters: one may kill for a call that is injected.
+   */
+  readonly suspendsFilters?: boolean;
   /** Adds calls to the program that the leader of each task runs. */
   collectTask?(task: FrozenTask, program: SyscallProgram): Collected | void;
   /** Adds calls to the program that each thread (leaders too) runs. */

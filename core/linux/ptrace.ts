@@ -110,9 +110,9 @@ export function resume(tid: number, signal = 0): void {
   must(ptrace(PTRACE.CONT, BigInt(tid), 0n, BigInt(signal)), "PTRACE_CONT", tid);
 }
 
-/** Lets a stopped thread run to its next system call's entry or exit. */
-export function resumeToSyscall(tid: number): void {
-  must(ptrace(PTRACE.SYSCALL, BigInt(tid), 0n, 0n), "PTRACE_SYSCALL", tid);
+/** Lets a stopped thread run to its next system call's entry or exit, delivering `signal` if it is not 0. */
+export function resumeToSyscall(tid: number, signal = 0): void {
+  must(ptrace(PTRACE.SYSCALL, BigInt(tid), 0n, BigInt(signal)), "PTRACE_SYSCALL", tid);
 }
 
 /** Ends the tracing and lets the thread run on. @returns 0, or the negative errno */

@@ -5,6 +5,10 @@
  * Single calls go through a `syscall` instruction that the target already has (the vDSO's), so nothing of
  * the target's own code is overwritten; programs run in the scratch memory.
  *
+ * In a target that is to survive the tool ({@link Shelter}) everything is noted before it is done: where the scratch
+ * memory will lie, which descriptors will be lent. A single call ends at a waiting place there; for that some words
+ * of memory that the target does not use at that moment are written to, and put back.
+ *
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
@@ -20,12 +24,13 @@ import { ProcessMemory } from "../linux/memory.ts";
 import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { formatArgument } from "../linux/strace.ts";
-import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
-import { SYSCALL_INSTRUCTION } from "../linux/x86_64/registers.ts";
+import { PROGRAM_CODE, TAIL_ALIVE } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
-import { largestHole, noRoom } from "./scratch_limits.ts";
+import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
-import type { Tracee } from "./tracee.ts";
+import { largestHole, noRoom } from "./scratch_limits.ts";
+import type { CallSite, Tracee } from "./tracee.ts";
+import type { Noted, Rescuer } from "./undo.ts";
 
 /** A program and the thread that runs it. */
 export interface Run {
@@ -33,12 +38,6 @@ export interface Run {
   readonly thread: Tracee;
   /** The program. */
   readonly program: SyscallProgram;
-}
-
-/** A region of the target that holds code. */
-export interface CodeRegion {
-  readonly start: bigint;
-  readonly end: bigint;
 }
 
 /** How a task's ids look from inside its own pid namespace. */
@@ -49,14 +48,30 @@ export interface InnerIds {
   tid(tid: number): number;
 }
 
-/** Scratch memory in a target. The code lies in its first page, the programs behind it. */
+/** What lets a task survive the tool's death while calls are made in it. Its threads are parked. */
+export interface Shelter {
+  readonly rescuer: Rescuer;
+  /** The waiting place behind the call site, and memory for the words that lead there; absent where it has none. */
+  readonly landing?: CallSite["landing"];
+  /** Where a mapping of this size fits, if the task has room anywhere. */
+  findRoom(size: bigint): RemoteAddress | undefined;
+  /** Is called when the task has got scratch memory. */
+  readonly prepare?: (remote: RemoteTask) => void;
+}
+
+/**
+ * Scratch memory in a target. The code lies in its first page, then comes one in which programs may look whether
+ * their tracer lives ({@link RemoteTask.watchTracer}), and the programs behind it.
+ */
 interface Scratch {
   readonly address: RemoteAddress;
   readonly size: bigint;
 }
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
-const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
+const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_FIXED_NOREPLACE = 0x100000;
+/** What of scratch memory lies in front of the programs: the code, and the page with the word of the tracer. */
+export const SCRATCH_HEADER: bigint = 2n * PAGE_SIZE;
 /** Scratch memory is taken in steps of this size, so that small programs share one. */
 const SCRATCH_STEP = 65536n;
 
@@ -70,49 +85,39 @@ export class RemoteTask implements Disposable {
   readonly memory: ProcessMemory;
   readonly #inner: InnerIds;
   readonly #sharedPending: readonly Siginfo[];
+  readonly #shelter: Shelter | undefined;
   #instruction: RemoteAddress;
   #scratch: Scratch | undefined;
+  #scratchNoted: Noted | undefined;
   #ownsScratch = true;
+  /** Whether the words that lead a call to the waiting place stand in the target. */
+  #landed = false;
+  /** Where programs look whether their tracer lives; undefined if they need not. */
+  #alive: RemoteAddress | undefined;
   /** The threads in which programs were started. */
   readonly #started = new Set<Tracee>();
 
   /**
    * @param leader a stopped thread of the task
    * @param sharedPending the signals that wait for the whole task
-   * @param code regions with code, best first (the vDSO), to find a `syscall` instruction in
+   * @param instruction a `syscall` instruction of the task
    * @param inner the task's ids in its own pid namespace
+   * @param shelter absent for a task that dies with the tool
    */
   constructor(
     leader: Tracee,
     sharedPending: readonly Siginfo[],
-    code: Iterable<CodeRegion>,
+    instruction: RemoteAddress,
     inner: InnerIds,
+    shelter?: Shelter,
   ) {
     this.pid = leader.pid;
     this.leader = leader;
     this.#sharedPending = sharedPending;
+    this.#instruction = instruction;
     this.#inner = inner;
+    this.#shelter = shelter;
     this.memory = new ProcessMemory(this.pid);
-    try {
-      this.#instruction = this.#findInstruction(code);
-    } catch (error) {
-      this.memory[Symbol.dispose]();
-      throw error;
-    }
-  }
-
-  #findInstruction(code: Iterable<CodeRegion>): RemoteAddress {
-    for (const { start, end } of code) {
-      const bytes = this.memory.read(remoteAddress(start), Number(end - start));
-      for (let at = bytes.indexOf(0x0f); at >= 0; at = bytes.indexOf(0x0f, at + 1)) {
-        if (bytes[at + 1] === SYSCALL_INSTRUCTION[1]) {
-          return remoteAddress(start + BigInt(at));
-        }
-      }
-    }
-    throw new StasisError("unsupported", `task ${this.pid} has no syscall instruction anywhere`, {
-      pid: this.pid,
-    });
   }
 
   /** Where the target's `syscall` instruction lies. */
@@ -134,13 +139,74 @@ export class RemoteTask implements Disposable {
     this.#ownsScratch = false;
   }
 
+  /** Leaves the scratch memory to the target. @returns where it lies, its code first */
+  keepScratch(): { readonly address: RemoteAddress; readonly size: bigint } {
+    this.#ownsScratch = false;
+    return this.#scratch ??= this.#takeScratch(SCRATCH_HEADER);
+  }
+
   /**
    * One system call, without scratch memory.
    *
    * @returns the result, or the negative errno
    */
   tryCall(name: SyscallName, ...args: (bigint | number)[]): bigint {
-    return this.leader.call(this.#instruction, this.#sharedPending, name, ...args);
+    return this.#landing((landing) =>
+      this.leader.call(
+        { instruction: this.#instruction, landing },
+        this.#sharedPending,
+        name,
+        ...args,
+      )
+    );
+  }
+
+  /** Has the words that lead a call to the waiting place stand in the target for as long as calls are made. */
+  #landing<T>(calls: (landing: CallSite["landing"]) => T): T {
+    const shelter = this.#shelter;
+    const landing = shelter?.landing;
+    if (landing === undefined || this.#landed) return calls(landing);
+    const address = offsetAddress(landing.stack, -LANDING_WORDS * 8);
+    const bytes = this.memory.read(address, 2 * LANDING_WORDS * 8);
+    const noted = shelter?.rescuer.noteMemory({
+      pid: this.pid,
+      tid: this.leader.tid,
+      address,
+      bytes,
+    });
+    const words = new BigUint64Array(2 * LANDING_WORDS).fill(landing.waiting);
+    this.memory.write(address, new Uint8Array(words.buffer));
+    this.#landed = true;
+    try {
+      return calls(landing);
+    } finally {
+      this.#landed = false;
+      this.memory.write(address, bytes);
+      noted?.erase();
+    }
+  }
+
+  /**
+   * Notes that the task may have this descriptor on loan: it is closed should the tool die. To be noted before the
+   * descriptor is opened, so only of one that the task has not got itself.
+   */
+  noteDescriptor(fd: number): Noted | undefined {
+    return this.#noteCall("close", fd);
+  }
+
+  #noteCall(name: SyscallName, ...args: (bigint | number)[]): Noted | undefined {
+    const registers = this.leader.callRegisters(this.#instruction, name, ...args);
+    return this.#shelter?.rescuer.noteCall({ tid: this.leader.tid, registers });
+  }
+
+  /** Where a page fits that tells programs whether their tracer lives. */
+  get alivePage(): RemoteAddress {
+    return offsetAddress((this.#scratch as Scratch).address, PAGE_SIZE);
+  }
+
+  /** From now on programs make no further call once their tracer is dead: {@link alivePage} is mapped. */
+  watchTracer(): void {
+    this.#alive = this.alivePage;
   }
 
   /** One system call that must succeed. @throws {StasisError} `syscall` */
@@ -197,12 +263,14 @@ export class RemoteTask implements Disposable {
     this.memory.write(base, bytes);
     for (const { run, image, at } of images) {
       const start = base + BigInt(at);
-      const registers = run.thread.registers.copy()
-        .set("ip", code).set("ax", 0n).set("orig_ax", -1n)
-        .set("bx", start + BigInt(image.entriesAt))
-        .set("r12", start + BigInt(image.tailAt));
+      const tail = start + BigInt(image.tailAt);
       this.#started.add(run.thread);
-      run.thread.start(registers);
+      run.thread.start({
+        code,
+        entries: start + BigInt(image.entriesAt),
+        tail,
+        alive: this.#alive ?? tail + BigInt(TAIL_ALIVE),
+      });
     }
     return new StartedRuns(this.pid, this.memory, base, images);
   }
@@ -214,7 +282,7 @@ export class RemoteTask implements Disposable {
 
   /** Makes sure of scratch memory for programs of `size` bytes, and says where they go. */
   #room(size: number): RemoteAddress {
-    const needed = PAGE_SIZE + pageAlign(BigInt(size));
+    const needed = SCRATCH_HEADER + pageAlign(BigInt(size));
     if (this.#scratch !== undefined && this.#scratch.size < needed) {
       if (!this.#ownsScratch) {
         throw new StasisError(
@@ -227,26 +295,53 @@ export class RemoteTask implements Disposable {
       }
       this.giveBackScratch();
     }
-    this.#scratch ??= this.#takeScratch(needed);
-    return offsetAddress(this.#scratch.address, PAGE_SIZE);
+    if (this.#scratch === undefined) {
+      this.#takeScratch(needed);
+      this.#shelter?.prepare?.(this);
+    }
+    return offsetAddress((this.#scratch as unknown as Scratch).address, SCRATCH_HEADER);
   }
 
   #takeScratch(needed: bigint): Scratch {
     const size = ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    return this.#landing(() => {
+      const address = this.#mapScratch(size);
+      const rest = size - PAGE_SIZE;
+      const split = this.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
+      if (isErrno(split)) {
+        this.call("munmap", address, size);
+        this.#scratchNoted?.erase();
+        throw this.#noRoom(size, split);
+      }
+      const scratch = this.#scratch = { address, size };
+      this.memory.write(address, PROGRAM_CODE);
+      return scratch;
+    });
+  }
+
+  /** Maps memory at a place that was noted before, or, where none is free, at one of the kernel's choice. */
+  #mapScratch(size: bigint): RemoteAddress {
     // Never writable and executable at once: PR_SET_MDWE and SELinux's execmem forbid that.
-    const mapped = this.tryCall("mmap", 0, size, PROT_READ | PROT_EXEC, flags, -1, 0);
-    if (isErrno(mapped)) throw this.#noRoom(size, mapped);
-    const address = remoteAddress(mapped);
-    const rest = size - PAGE_SIZE;
-    const split = this.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
-    if (isErrno(split)) {
-      this.call("munmap", address, size);
-      throw this.#noRoom(size, split);
+    const map = (at: bigint, flags: number) =>
+      this.tryCall(
+        "mmap",
+        at,
+        size,
+        PROT_READ | PROT_EXEC,
+        MAP_PRIVATE | MAP_ANONYMOUS | flags,
+        -1,
+        0,
+      );
+    const room = this.#shelter?.findRoom(size);
+    if (room !== undefined) {
+      this.#scratchNoted = this.#noteCall("munmap", room, size);
+      if (!isErrno(map(room, MAP_FIXED_NOREPLACE))) return room;
+      this.#scratchNoted?.erase();
     }
-    const scratch = this.#scratch = { address, size };
-    this.memory.write(address, PROGRAM_CODE);
-    return scratch;
+    const mapped = map(0n, 0);
+    if (isErrno(mapped)) throw this.#noRoom(size, mapped);
+    this.#scratchNoted = this.#noteCall("munmap", mapped, size);
+    return remoteAddress(mapped);
   }
 
   #noRoom(wanted: bigint, result: bigint): StasisError {
@@ -270,7 +365,9 @@ export class RemoteTask implements Disposable {
     // Programs whose end nobody awaited, since another one failed, still run in it.
     for (const thread of this.#started) thread.quiesce();
     this.#scratch = undefined;
+    this.#alive = undefined;
     this.call("munmap", scratch.address, scratch.size);
+    this.#scratchNoted?.erase();
   }
 
   /** Gives the scratch memory back and closes what is open here. The threads stay stopped. */

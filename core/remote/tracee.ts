@@ -2,6 +2,10 @@
  * One traced thread. It remembers how it was found, and {@link Tracee.release} lets it run on exactly as
  * it was: registers, signal mask, signals that were intercepted while calls ran in it.
  *
+ * Before anything is changed in a target, its threads are *parked* ({@link Tracee.park}): their registers lead to a
+ * place where they can only wait, with all signals blocked, and there they are between programs and calls, too. So
+ * if the tool dies they wait for the guardian, which has been told how to put them back.
+ *
  * The last stop before a thread runs on must be one in the kernel's signal path (an interrupt's or a
  * signal's, not a system call's exit): only there does the kernel look at the restart codes in the
  * registers (`arch_do_signal_or_restart()`), and so carries on an interrupted system call by itself.
@@ -11,13 +15,16 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
-import { isErrno } from "../linux/errno.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
+import type { RemoteAddress } from "../linux/address.ts";
 import {
   getRegisters,
   getSignalMask,
   getStopSiginfo,
   interrupt,
   peekSiginfo,
+  PTRACE,
+  PTRACE_O,
   resume,
   resumeToSyscall,
   setOptions,
@@ -26,16 +33,58 @@ import {
   type Stop,
 } from "../linux/ptrace.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import { ALL_SIGNALS, SIG, signalBit, signalName } from "../linux/signals.ts";
+import { ALL_SIGNALS, SIG, signalBit, signalName, STOP_SIGNALS } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { requeueSignals } from "./requeue_signals.ts";
+import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { detachThread } from "./detach.ts";
+import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop } from "./reap.ts";
+import { requeueSignals } from "./requeue_signals.ts";
+import {
+  mustCall,
+  type Noted,
+  type NotedThread,
+  ptraceCall,
+  type RawCall,
+  type Rescuer,
+  type ThreadUndo,
+} from "./undo.ts";
 
-/** Signals to end a program with: ones that are ignored by default, in the order of preference. */
+/**
+ * Signals to end a program with, in the order of preference. First those that are ignored by default: where nothing
+ * catches one it does nothing, should the tool die with it on its way. SIGCONT would undo a stop.
+ */
+const IGNORED_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.CHLD, SIG.CONT];
 const END_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.IO, 60, 61, 62, 63];
+
+/** What a tracer's death ends by itself, and whoever goes on in its place needs as well. */
+const SUSPENSIONS = PTRACE_O.SUSPEND_SECCOMP | PTRACE_O.SUSPEND_SYSCALL_USER_DISPATCH;
+
+/** For how long a call is left alone before it is looked whether it has returned, at first and at most, in milliseconds. */
+const FIRST_PATIENCE = 0.01, MOST_PATIENCE = 5;
+
+/** Where a thread can only wait. */
+export interface WaitingPlace {
+  readonly address: RemoteAddress;
+  /**
+   * Whether it is a `syscall` instruction, for pause(2), rather than a jump to itself: not for a thread whose calls
+   * are dispatched or filtered.
+   */
+  readonly isCall: boolean;
+}
+
+/** Where a thread makes a single call. */
+export interface CallSite {
+  /** The `syscall` instruction. */
+  readonly instruction: RemoteAddress;
+  /**
+   * For a `syscall` instruction behind which the thread gets to a waiting place by itself: that place, and the middle
+   * of memory all of whose words are its address. Without, the thread is stopped at the call's entry and exit.
+   */
+  readonly landing?: { readonly waiting: RemoteAddress; readonly stack: RemoteAddress };
+}
 
 /** `si_code` of the SIGSYS of Syscall User Dispatch (`include/uapi/asm-generic/siginfo.h`). */
 const SYS_USER_DISPATCH = 2;
@@ -57,18 +106,22 @@ export class Tracee {
   readonly tid: number;
   /** The thread group. */
   readonly pid: number;
-  /** The general registers at the freeze. A plugin or the core may adjust them (an rseq abort, say). */
-  registers: Registers;
-  /** The signal mask at the freeze; a restore sets the one that the thread is to run with. */
-  signalMask: bigint;
   /** The signals that waited for this thread alone at the freeze. */
   pending: readonly Siginfo[];
   /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
   readonly groupStop: number;
 
   readonly #cancellation: Cancellation;
+  #registers: Registers;
+  #signalMask: bigint;
   #options: bigint;
   #endSignal: number | undefined;
+  #parked:
+    | { readonly place: WaitingPlace; readonly registers: Registers; readonly rescuer: Rescuer }
+    | undefined;
+  #noted: NotedThread | undefined;
+  /** What plugins have changed by ptrace, last first. */
+  readonly #undo: RawCall[] = [];
   #settled = true;
   /** Whether a program was started in it whose end has not been awaited. */
   #running = false;
@@ -76,6 +129,7 @@ export class Tracee {
   #lost = false;
   #ended = false;
   #stolen: Siginfo[] = [];
+  readonly #notedSignals: Noted[] = [];
 
   /**
    * Takes note of a thread that stands still (`stop_thread.ts` makes it do so).
@@ -97,9 +151,104 @@ export class Tracee {
     this.groupStop = groupStop;
     this.#options = options;
     this.#cancellation = cancellation;
-    this.registers = getRegisters(tid);
-    this.signalMask = getSignalMask(tid);
+    this.#registers = getRegisters(tid);
+    this.#signalMask = getSignalMask(tid);
     this.pending = peekSiginfo(tid, false);
+  }
+
+  /** The general registers at the freeze. A plugin or the core may adjust them (an rseq abort, say). */
+  get registers(): Registers {
+    return this.#registers;
+  }
+  set registers(registers: Registers) {
+    this.#registers = registers;
+    this.#note();
+  }
+
+  /** The signal mask at the freeze; a restore sets the one that the thread is to run with. */
+  get signalMask(): bigint {
+    return this.#signalMask;
+  }
+  set signalMask(mask: bigint) {
+    this.#signalMask = mask;
+    this.#note();
+  }
+
+  /**
+   * Sends the thread to where it waits until it is released, by whoever that is then.
+   *
+   * The registers are set before the mask: should the tool die in between, a signal is handled, and its handler
+   * returns to the waiting place. The other way round the thread would run on with its signals blocked.
+   *
+   * @param caught the signals that its process catches (SigCgt of `/proc/PID/status`)
+   * @param shared the signals that wait for its whole process
+   */
+  park(
+    place: WaitingPlace,
+    rescuer: Rescuer,
+    { caught, shared }: { readonly caught: bigint; readonly shared: readonly Siginfo[] },
+  ): void {
+    const registers = this.#registers.copy()
+      .set("r15", rescuer.mark).set("ip", place.address).set("flags", WAITING_FLAGS)
+      .set("orig_ax", -1n).set("ax", place.isCall ? BigInt(SYSCALLS.pause) : 0n);
+    this.#parked = { place, registers, rescuer };
+    this.#endSignal = this.#findEndSignal(shared, caught);
+    this.#noted = rescuer.noteThread(this.#describeUndo());
+    setRegisters(this.tid, registers);
+    this.#blockSignals();
+  }
+
+  /**
+   * Whether calls in it must end with the tool: it is under filters, or has dispatch, that are suspended only for as
+   * long as it is traced. Said by the plugin that suspends them.
+   */
+  needsTracer = false;
+
+  /**
+   * Has the kernel end the thread with the tool (PTRACE_O_EXITKILL) where it does not wait in a place in which it
+   * makes no call: for one whose calls are filtered or dispatched, which must not be let loose then.
+   *
+   * @throws {StasisError} `no-such-task`, `syscall`
+   */
+  endWithTool(): void {
+    if (this.#parked !== undefined && !this.#parked.place.isCall) return;
+    const result = this.addOptions(PTRACE_O.EXITKILL);
+    if (!isErrno(result)) return;
+    const errno = errnoName(-result);
+    throw new StasisError(
+      errno === "ESRCH" ? "no-such-task" : "syscall",
+      `ptrace(PTRACE_SETOPTIONS) of thread ${this.tid} failed: ${errno}`,
+      { pid: this.pid, errno },
+    );
+  }
+
+  /**
+   * Notes a call of ptrace(2) or the like that takes a change to this thread back, to be made when it is let go,
+   * before its registers are set. To be noted before the change is made.
+   */
+  noteUndo(call: RawCall): void {
+    this.#undo.unshift(call);
+    this.#note();
+  }
+
+  /** What puts it back: the same for the tool and for the guardian. */
+  #describeUndo(): ThreadUndo {
+    const { tid } = this;
+    const mask = new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, this.#signalMask)).buffer);
+    const registers = new Uint8Array(this.#registers.words.slice().buffer);
+    return {
+      tid,
+      options: this.#options & SUSPENSIONS,
+      calls: [
+        ...this.#undo,
+        ptraceCall(PTRACE.SETSIGMASK, tid, BigInt(mask.length), mask),
+        ptraceCall(PTRACE.SETREGS, tid, 0n, registers),
+      ],
+    };
+  }
+
+  #note(): void {
+    this.#noted?.change(this.#describeUndo());
   }
 
   /** Says that it has ended, or that another thread has taken its id by execve(2). */
@@ -113,22 +262,16 @@ export class Tracee {
   }
 
   /**
-   * Turns ptrace options on, in addition to those that are.
+   * Turns ptrace options on, in addition to those that are, until the thread is let go.
    *
    * @returns 0, or the negative errno; then nothing changed
    */
   addOptions(options: bigint): bigint {
-    return this.#setOptions(this.#options | options);
-  }
-
-  /** Turns ptrace options off. @returns 0, or the negative errno */
-  removeOptions(options: bigint): bigint {
-    return this.#setOptions(this.#options & ~options);
-  }
-
-  #setOptions(options: bigint): bigint {
-    const result = setOptions(this.tid, options);
-    if (!isErrno(result)) this.#options = options;
+    const all = this.#options | options;
+    const result = setOptions(this.tid, all);
+    if (isErrno(result)) return result;
+    this.#options = all;
+    this.#note();
     return result;
   }
 
@@ -140,29 +283,61 @@ export class Tracee {
   /** The signal that ends programs in this thread: one that does not wait for it or its process already. */
   endSignal(sharedPending: readonly Siginfo[]): number {
     if (this.#endSignal === undefined) {
-      const taken = new Set([...this.pending, ...sharedPending].map((info) => info.signal));
-      const free = END_SIGNALS.find((signal) => !taken.has(signal));
-      if (free === undefined) {
-        throw new StasisError("unsupported", `thread ${this.tid} has too many signals pending`, {
-          pid: this.tid,
-          hint: "let it handle its signals, then try again",
-        });
-      }
-      this.#endSignal = free;
-      setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(free));
+      this.#endSignal = this.#findEndSignal(sharedPending, ALL_SIGNALS);
+      this.#blockSignals();
     }
     return this.#endSignal;
   }
 
+  #findEndSignal(shared: readonly Siginfo[], caught: bigint): number {
+    const waiting = [...this.pending, ...shared].map(({ signal }) => signal);
+    const stops = this.groupStop !== 0 || waiting.some((signal) => STOP_SIGNALS.includes(signal));
+    // One that the thread blocks itself it may wait for by other means (signalfd(2), sigwait(3)).
+    const taken = caught | this.#signalMask;
+    const harmless = IGNORED_SIGNALS.find((signal) =>
+      (taken & signalBit(signal)) === 0n && !waiting.includes(signal) &&
+      !(signal === SIG.CONT && stops)
+    );
+    const free = harmless ?? END_SIGNALS.find((signal) => !waiting.includes(signal));
+    if (free !== undefined) return free;
+    throw new StasisError("unsupported", `thread ${this.tid} has too many signals pending`, {
+      pid: this.tid,
+      hint: "let it handle its signals, then try again",
+    });
+  }
+
+  /** Blocks all signals but the one that ends programs. */
+  #blockSignals(): void {
+    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(this.#endSignal as number));
+  }
+
+  /** The registers to start from in whatever runs in the thread: those with which it waits, if it does. */
+  #base(): Registers {
+    return (this.#parked?.registers ?? this.#registers).copy();
+  }
+
+  /** The registers with which a thread makes a single call. */
+  callRegisters(
+    instruction: RemoteAddress,
+    name: SyscallName,
+    ...args: (bigint | number)[]
+  ): Registers {
+    const registers = this.#base();
+    registers.set("ax", BigInt(SYSCALLS[name])).set("orig_ax", -1n).set("ip", instruction);
+    (["di", "si", "dx", "r10", "r8", "r9"] as const).forEach((register, index) =>
+      registers.set(register, BigInt(args[index] ?? 0))
+    );
+    return registers;
+  }
+
   /**
-   * One system call at a `syscall` instruction of the target, by its entry and exit stops. Nothing is
-   * forced upon the target by these stops, unlike by a single step (a forced SIGTRAP).
+   * One system call at a `syscall` instruction of the target. Nothing is forced upon the target by the stops that
+   * this takes, unlike by a single step (a forced SIGTRAP).
    *
-   * @param instruction where the instruction lies
    * @returns the result, or the negative errno
    */
   call(
-    instruction: bigint,
+    { instruction, landing }: CallSite,
     sharedPending: readonly Siginfo[],
     name: SyscallName,
     ...args: (bigint | number)[]
@@ -170,12 +345,8 @@ export class Tracee {
     // A program that nobody awaited, since something else failed, does not make room for the call by itself.
     this.quiesce();
     this.endSignal(sharedPending);
-    const registers = this.registers.copy();
-    const words = args.map(BigInt);
-    registers.set("ax", BigInt(SYSCALLS[name])).set("orig_ax", -1n).set("ip", instruction);
-    (["di", "si", "dx", "r10", "r8", "r9"] as const).forEach((register, index) =>
-      registers.set(register, words[index] ?? 0n)
-    );
+    const registers = this.callRegisters(instruction, name, ...args);
+    if (landing !== undefined) return this.#callAndLand(registers, landing, name);
     setRegisters(this.tid, registers);
     this.#settled = false;
     for (const _ of ["entry", "exit"]) {
@@ -185,17 +356,41 @@ export class Tracee {
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
+  /** Lets the thread make its call and get to the waiting place behind it, where it is stopped. */
+  #callAndLand(
+    registers: Registers,
+    { waiting, stack }: NonNullable<CallSite["landing"]>,
+    name: string,
+  ): bigint {
+    const { tid } = this;
+    setRegisters(tid, registers.set("sp", stack).set("bp", stack));
+    for (let patience = FIRST_PATIENCE;; patience = Math.min(2 * patience, MOST_PATIENCE)) {
+      resume(tid);
+      if (patience > 0.2) pause(patience);
+      else for (const end = performance.now() + patience; performance.now() < end;);
+      interrupt(tid);
+      this.#await("event-stop", () => {
+        // Any stop takes back what was asked for before it.
+        interrupt(tid);
+        resume(tid);
+      }, name);
+      const now = getRegisters(tid);
+      if (now.get("ip") === waiting) return BigInt.asIntN(64, now.get("ax"));
+      // It had not got to its call, or is in it: the kernel begins that again.
+    }
+  }
+
   /**
    * Makes a harmless call (getpid) to see whether Syscall User Dispatch turns it into a SIGSYS. SIGSYS is
    * left unblocked for it: the kernel resets the handler of a forced signal that is blocked. The signal
    * itself is dropped. Not for a thread that ignores SIGSYS, which the kernel would reset as well, or for which
    * one waits already, which would be dropped in its place.
    */
-  isDispatched(instruction: bigint, sharedPending: readonly Siginfo[]): boolean {
+  isDispatched(site: CallSite, sharedPending: readonly Siginfo[]): boolean {
     const end = this.endSignal(sharedPending);
     setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end) & ~signalBit(SIG.SYS));
     try {
-      this.call(instruction, sharedPending, "getpid");
+      this.call(site, sharedPending, "getpid");
       return false;
     } catch (error) {
       if (error instanceof DispatchedError) return true;
@@ -205,8 +400,18 @@ export class Tracee {
     }
   }
 
-  /** Starts a program. @param registers where its code, entries and tail lie */
-  start(registers: Registers): void {
+  /** Starts a program. @param at where its code, its first entry, its tail and the word of the tracer lie */
+  start(at: {
+    readonly code: bigint;
+    readonly entries: bigint;
+    readonly tail: bigint;
+    readonly alive: bigint;
+  }): void {
+    const registers = this.#base()
+      .set("ip", at.code).set("ax", 0n).set("orig_ax", -1n)
+      .set("bx", at.entries).set("r12", at.tail).set("r13", at.alive)
+      // A trap flag of the thread's own would end the program at its first instruction.
+      .set("flags", WAITING_FLAGS);
     setRegisters(this.tid, registers);
     this.#settled = true;
     resume(this.tid);
@@ -266,7 +471,7 @@ export class Tracee {
         const info = getStopSiginfo(tid);
         if (info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal) break;
         if (isFault(stop.signal, info.code)) break;
-        this.#stolen.push(info);
+        this.#steal(info);
       } else if (stop.kind === "event-stop") {
         if (!peekSiginfo(tid, false).some(({ payload }) => payload === PROGRAM_END_MARK)) break;
         // It has come to its end by itself, and the signal that says so is what it stops for next.
@@ -282,7 +487,7 @@ export class Tracee {
   }
 
   #await(
-    wanted: "syscall" | "signal",
+    wanted: "syscall" | "signal" | "event-stop",
     goOn: () => void,
     purpose: string,
     whileWaiting?: () => void,
@@ -300,7 +505,7 @@ export class Tracee {
         }
         if (isFault(stop.signal, info.code)) throw this.#fault(stop.signal, info, purpose);
         // Somebody's signal got through: it is given back by release().
-        this.#stolen.push(info);
+        this.#steal(info);
       } else if (stop.kind === wanted) return;
       else if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") {
         throw new StasisError(
@@ -351,7 +556,7 @@ export class Tracee {
       const stop = awaitStop(this.tid, this.pid);
       if (stop.kind === "event-stop" || stop.kind === "exited" || stop.kind === "killed") break;
       if (stop.kind === "absent") break;
-      if (stop.kind === "signal") this.#stolen.push(getStopSiginfo(this.tid));
+      if (stop.kind === "signal") this.#steal(getStopSiginfo(this.tid));
       resume(this.tid);
     }
     this.#settled = true;
@@ -362,16 +567,15 @@ export class Tracee {
     this.#settled = true;
   }
 
+  #steal(info: Siginfo): void {
+    const noted = this.#parked?.rescuer.noteSignal(this.pid, this.tid, info);
+    if (noted !== undefined) this.#notedSignals.push(noted);
+    this.#stolen.push(info);
+  }
+
   /** Signals that reached the thread from outside while calls ran in it, and that it is to be given back. */
   get intercepted(): readonly Siginfo[] {
     return this.#stolen;
-  }
-
-  /** Signals that reached the thread from outside while calls ran in it. Taking them empties the list. */
-  takeStolen(): Siginfo[] {
-    const stolen = this.#stolen;
-    this.#stolen = [];
-    return stolen;
   }
 
   /**
@@ -385,13 +589,15 @@ export class Tracee {
       if (this.#lost) return;
       this.quiesce();
       this.settle();
-      setRegisters(this.tid, this.registers);
-      setSignalMask(this.tid, this.signalMask);
-      requeueSignals(this.pid, this.tid, this.takeStolen());
+      for (const call of this.#describeUndo().calls) mustCall(call, this.tid);
+      requeueSignals(this.pid, this.tid, this.#stolen);
+      this.#stolen = [];
+      for (const noted of this.#notedSignals.splice(0)) noted.erase();
     } catch (error) {
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     } finally {
       detachThread(this.tid, this.pid);
+      this.#noted?.erase();
     }
   }
 }

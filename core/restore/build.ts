@@ -14,7 +14,7 @@ import { errnoName, isErrno } from "../linux/errno.ts";
 import { findIdHolders } from "../linux/id_holders.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
-import { mappingKind, readMaps, readStat } from "../linux/procfs/mod.ts";
+import { readMaps, readStat } from "../linux/procfs/mod.ts";
 import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
@@ -28,7 +28,7 @@ import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
-import { endSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
+import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
 import { stopTasks } from "./job_control.ts";
 import { takingTurns } from "./turns.ts";
 
@@ -143,14 +143,8 @@ export class BuiltTree implements Disposable {
     const plan = this.#plan;
     const tracee = startSeed(this.#cancellation);
     try {
-      const ids = { pid: tracee.pid, tid: (tid: number) => tid };
       const maps = readMaps(tracee.pid);
-      using remote = new RemoteTask(
-        tracee,
-        [],
-        maps.filter((mapping) => mappingKind(mapping) === "vdso"),
-        ids,
-      );
+      using remote = openSeed(tracee);
       this.#prepareMemory(remote, maps);
       this.#handOver(remote);
       if (!plan.seed.isEmpty) remote.run(plan.seed);
@@ -260,9 +254,8 @@ export class BuiltTree implements Disposable {
     if (tracee === undefined) {
       throw new StasisError("internal", `task ${pid} died at birth`, { pid });
     }
-    const start = offsetAddress(this.#plan.scratch.start, PROGRAM_SYSCALL);
-    const code = [{ start, end: start + 2n }];
-    const remote = new RemoteTask(tracee, [], code, { pid, tid: (tid) => tid });
+    const instruction = offsetAddress(this.#plan.scratch.start, PROGRAM_SYSCALL);
+    const remote = new RemoteTask(tracee, [], instruction, { pid, tid: (tid) => tid });
     remote.adoptScratch(this.#plan.scratch.start, this.#scratchSize);
     this.#born.set(pid, { pid, remote, threads: new Map([[pid, tracee]]) });
   }

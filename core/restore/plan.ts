@@ -9,8 +9,9 @@ import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Hooked } from "../hooks.ts";
-import { offsetAddress, PAGE_SIZE, pageAlign, type RemoteAddress } from "../linux/address.ts";
+import { offsetAddress, pageAlign, type RemoteAddress } from "../linux/address.ts";
 import { type Argument, formatCall, ProgramImage, SyscallProgram } from "../remote/program.ts";
+import { SCRATCH_HEADER } from "../remote/remote_task.ts";
 import {
   type Machine,
   type OperationOptions,
@@ -326,7 +327,7 @@ export class RestorePlan implements TreePlanner {
         most = Math.max(most, size);
       }
     }
-    const size = PAGE_SIZE + pageAlign(BigInt(most)) + OTHER_PROGRAMS;
+    const size = SCRATCH_HEADER + pageAlign(BigInt(most)) + OTHER_PROGRAMS;
     const room = this.scratch.end - this.scratch.start;
     if (size <= room) return size;
     throw new StasisError(

@@ -11,7 +11,11 @@ import { cString, posixSpawn, pwrite, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SIG } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { ProcessMemory } from "../linux/memory.ts";
+import { mappingKind, readMaps } from "../linux/procfs/mod.ts";
 import { PTRACE_O, waitForStop } from "../linux/ptrace.ts";
+import { findCodePlaces } from "../remote/code_places.ts";
+import { RemoteTask } from "../remote/remote_task.ts";
 import { beginStop, finishStop } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
 
@@ -59,8 +63,12 @@ export const SEED_OPTIONS: bigint = PTRACE_O.TRACESYSGOOD | PTRACE_O.EXITKILL;
  * Starts the seed and stops it. It and all its clones die with this process until they are released.
  *
  * @param cancellation of the operation that it is for
+ * @param name its command line, as ps(1) shows it
  */
-export function startSeed(cancellation?: Cancellation): Tracee {
+export function startSeed(
+  cancellation?: Cancellation,
+  name: readonly string[] = ["stasis-seed"],
+): Tracee {
   const created = syscall(SYSCALLS.memfd_create, cString("stasis-seed"), MFD_CLOEXEC);
   if (isErrno(created)) throw failed("memfd_create", created);
   using file = new OwnedDescriptor(Number(created));
@@ -72,7 +80,7 @@ export function startSeed(cancellation?: Cancellation): Tracee {
   new DataView(attributes.buffer).setInt16(0, flags, true);
   const { defaultSignals, setSize } = SPAWN_ATTRIBUTES;
   attributes.fill(0xff, defaultSignals, defaultSignals + setSize);
-  const pid = posixSpawn(`/proc/self/fd/${file.fd}`, ["stasis-seed"], [], attributes);
+  const pid = posixSpawn(`/proc/self/fd/${file.fd}`, name, [], attributes);
   if (pid < 0) throw failed("posix_spawn", BigInt(pid));
   try {
     if (!beginStop(pid, SEED_OPTIONS)) throw vanished(pid);
@@ -83,6 +91,18 @@ export function startSeed(cancellation?: Cancellation): Tracee {
     endSeed(pid);
     throw error;
   }
+}
+
+/** Opens a seed for remote calls. */
+export function openSeed(seed: Tracee): RemoteTask {
+  const { pid } = seed;
+  const vdso = readMaps(pid).filter((mapping) => mappingKind(mapping) === "vdso");
+  using memory = new ProcessMemory(pid);
+  const { instruction } = findCodePlaces(memory, vdso);
+  if (instruction === undefined) {
+    throw new StasisError("kernel-too-old", "the vDSO of this kernel has no syscall instruction");
+  }
+  return new RemoteTask(seed, [], instruction, { pid, tid: (tid) => tid });
 }
 
 /** Kills the seed and reaps it. */

@@ -24,7 +24,7 @@ import { type user_x86_regs_entry, user_x86_regs_mode } from "../../images/gen/r
 import type { rseq_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
-import { remoteAddress } from "../../core/linux/address.ts";
+import { type RemoteAddress, remoteAddress } from "../../core/linux/address.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { addressOf, ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
@@ -52,6 +52,7 @@ import {
 } from "../../core/plugin.ts";
 import type { Collected } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import { writeCall } from "../../core/remote/undo.ts";
 import { blockedIn } from "../../core/remote/wchan.ts";
 import { xstateLayout } from "./layout.ts";
 import { imageRegisters, isRestarted, liveRegisters, originalCall } from "./restart.ts";
@@ -90,8 +91,6 @@ type RseqImage = MessageInitShape<typeof rseq_entrySchema>;
 export const registers: Plugin = definePlugin({
   name: "registers",
   description: "general and extended registers, interrupted calls, rseq, robust lists",
-  // A thread that goes back into its call for a moment must not do so with its dispatch or filters off.
-  before: ["sud", "seccomp"],
   check: checkFeatures,
   checkpoint: dumpRegisters,
   restore: restoreRegisters,
@@ -115,9 +114,10 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
   const registrations = new Map<number, RseqRegistration>();
   const sections = new Map<number, bigint>();
   const originals = new Map<number, bigint | undefined>();
+  const aborted = new Map<number, RemoteAddress>();
 
   /** Ends a critical section that the thread stands in, before remote calls make the kernel forget it. */
-  function freezeThread(thread: StoppedThread, undo: DisposableStack): void {
+  function examineThread(thread: StoppedThread): void {
     const { tid, tracee } = thread;
     if (isRestarted(tracee.registers)) {
       const { registers } = tracee;
@@ -136,15 +136,21 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
     const pointer = remoteAddress(registration.pointer + BigInt(RSEQ_CS_OFFSET));
     if (action.kind === "abort") {
       tracee.registers = tracee.registers.copy().set("ip", action.ip);
-      memory.write(pointer, new Uint8Array(8));
+      aborted.set(tid, pointer);
     } else if (action.kind === "keep") {
       sections.set(tid, area.rseqCs);
       const bytes = new Uint8Array(new BigUint64Array([area.rseqCs]).buffer);
-      undo.defer(() => {
-        using memory = new ProcessMemory(tracee.pid);
-        memory.write(pointer, bytes);
-      });
+      // The kernel clears it when the thread runs anywhere else.
+      tracee.noteUndo(writeCall(tracee.pid, pointer, bytes));
     }
+  }
+
+  /** What the kernel does when it ends a critical section. */
+  function freezeThread({ tid, tracee }: StoppedThread): void {
+    const pointer = aborted.get(tid);
+    if (pointer === undefined) return;
+    using memory = new ProcessMemory(tracee.pid);
+    memory.write(pointer, new Uint8Array(8));
   }
 
   function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
@@ -199,6 +205,7 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
         });
       }
     },
+    examineThread,
     freezeThread,
     collectTask(task, program) {
       const entries = program.output(16, "ldt");

@@ -30,19 +30,16 @@
  *
  * The suspension is a ptrace option, and the kernel forgets a tracee's options when its tracer ends, however
  * that ends (`exit_ptrace()`, `__ptrace_unlink()`). No instruction of the target's own code runs before: until
- * then its threads stand still or run injected calls. So unlike SUD under its ptrace back end, where
- * being suspended means being off, no PTRACE_O_EXITKILL is needed: threads in which nothing was injected at
- * that moment run on with their filters in force. One in the middle of an injected program has the rest of that
- * filtered and then dies of its last instruction, an invalid one; one in a single call (`Tracee.call()`) goes on
- * behind it in the vDSO with registers that are not the target's, filtered as well, and dies of that. A tree that
- * is being restored dies with the tool in any case.
+ * then its threads stand still, wait (`Tracee.park()`) or run injected calls, and afterwards they wait until the
+ * guardian has put them back. Programs in them look before each call whether the tool lives
+ * (`Tracee.needsTracer`), since with it the filters are in force again. A tree that is being restored dies with
+ * the tool in any case.
  *
  * @module
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
 import { readStatus } from "../../core/linux/procfs/mod.ts";
-import { PTRACE_O } from "../../core/linux/ptrace.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
@@ -117,11 +114,15 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
   const chains = new Map<number, Filter[]>();
   const strict = new Set<number>();
 
-  function freezeThread({ tid, tracee }: StoppedThread, undo: DisposableStack): void {
+  function freezeThread({ tid, tracee, proc }: StoppedThread): void {
     const { pid } = tracee;
     if (!suspend(tracee, () => (readStatus(pid, tid).seccomp ?? 0) !== 0)) return;
-    undo.defer(() => tracee.removeOptions(PTRACE_O.SUSPEND_SECCOMP));
     const filters = readFilters(tid, pool);
+    // Strict mode does not show in the filters, and is rarely that of other threads than the first.
+    if (filters.length > 0 || (proc.status.seccomp ?? 0) !== 0) {
+      tracee.endWithTool();
+      tracee.needsTracer = true;
+    }
     if (filters.length === 0) return;
     const instructions = filters.map(decoded);
     const allowed = isAllowedSpeculation(pid, tid);
@@ -178,6 +179,7 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
       if (context.frozen) surveyFrozen(context);
       else surveyRunning(context);
     },
+    suspendsFilters: true,
     freezeThread,
     collectThread({ tid }, program) {
       if (chains.has(tid)) return;

@@ -19,8 +19,8 @@ export interface SudBackend {
   readonly usable: boolean;
   /** Reports what cannot be suspended, as far as that can be told: before the freeze and after {@link suspend}. */
   survey?(tree: SurveyContext): void;
-  /** Makes a thread safe to inject into, remembering what it had; `undo` brings it back. */
-  suspend(thread: StoppedThread, undo: DisposableStack): SudConfig | undefined;
+  /** Makes a thread safe to inject into, remembering what it had; its release brings that back. */
+  suspend(thread: StoppedThread): SudConfig | undefined;
   /** Adds calls that read the configuration, where {@link suspend} could not. */
   read?(program: SyscallProgram): (reply: ProgramReply) => SudConfig;
   /** Makes a thread that is being built safe to inject into after it was armed. */

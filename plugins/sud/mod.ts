@@ -10,8 +10,10 @@
  * suspended before anything is injected, and armed as the last thing of a restore; see `backend.ts` for
  * the three ways.
  *
- * If the tool is killed while dispatch is suspended, the target never runs on without it: the series'
- * suspension ends with the tracing, and under the ptrace back end the target is killed with the tool.
+ * If the tool is killed while dispatch is suspended, the target never runs on without it. Its threads wait
+ * (`Tracee.park()`) until the guardian has put everything back, the configuration under the ptrace back end included;
+ * the series' suspension ends with the tracing by itself. A target without a place where it can wait is killed with
+ * the tool.
  *
  * @module
  */
@@ -54,8 +56,8 @@ export const sud: Plugin = definePlugin({
       survey(tree) {
         backend.survey?.(tree);
       },
-      freezeThread(thread, undo) {
-        const config = backend.suspend(thread, undo);
+      freezeThread(thread) {
+        const config = backend.suspend(thread);
         if (config !== undefined) configs.set(thread.tid, config);
       },
       collectThread(thread, program) {

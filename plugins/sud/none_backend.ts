@@ -70,7 +70,11 @@ export function noBackend(): SudBackend {
       }
       let places = known.get(proc.pid);
       if (places === undefined) known.set(proc.pid, places = placesToTry(thread));
-      if (places.some((place) => tracee.isDispatched(place, sharedPending))) dispatched.add(tid);
+      if (
+        places.some((place) =>
+          tracee.isDispatched({ instruction: remoteAddress(place) }, sharedPending)
+        )
+      ) dispatched.add(tid);
       return undefined;
     },
   };

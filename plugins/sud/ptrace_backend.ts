@@ -2,15 +2,16 @@
  * Mainline from Linux 6.4: PTRACE_GET_ and PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG.
  *
  * Suspending means turning it off, so a tool that dies in between would leave a target without its
- * dispatch: its foreign calls would reach the kernel. PTRACE_O_EXITKILL is in force for as long as it is
- * off, so the kernel ends such a target instead.
+ * dispatch: its foreign calls would reach the kernel. So before it is turned off it is noted how it was, and the thread
+ * waits meanwhile; whoever lets it go turns it on again first.
  *
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { ptraceData } from "../../core/linux/libc_ffi.ts";
-import { PTRACE, PTRACE_O } from "../../core/linux/ptrace.ts";
+import { PTRACE } from "../../core/linux/ptrace.ts";
+import { ptraceCall } from "../../core/remote/undo.ts";
 import type { SudBackend } from "./backend.ts";
 import { decodeConfig, SUD_MODE, type SudConfig, sudConfig } from "./config.ts";
 
@@ -50,20 +51,14 @@ export const ptraceBackend: SudBackend = {
   name: "ptrace",
   description: "the ptrace requests of Linux 6.4",
   usable: true,
-  suspend({ tid, tracee }, undo) {
+  suspend({ tid, tracee }) {
     const config = getConfig(tid);
     if (config.mode === SUD_MODE.OFF) return undefined;
-    must(tracee.addOptions(PTRACE_O.EXITKILL), "ptrace(PTRACE_SETOPTIONS)", tid);
-    undo.defer(() => tracee.removeOptions(PTRACE_O.EXITKILL));
+    tracee.endWithTool();
+    const bytes = sudConfig.make(config);
+    const request = PTRACE.SET_SYSCALL_USER_DISPATCH_CONFIG;
+    tracee.noteUndo(ptraceCall(request, tid, BigInt(bytes.length), bytes));
     setConfig(tid, OFF);
-    undo.defer(() => {
-      try {
-        setConfig(tid, config);
-      } catch (error) {
-        // A thread that was killed meanwhile needs nothing.
-        if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
-      }
-    });
     return config;
   },
   arm: setConfig,

@@ -7,6 +7,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { readStatus } from "../../core/linux/procfs/mod.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import type { SudBackend } from "./backend.ts";
@@ -32,9 +33,14 @@ export const seriesBackend: SudBackend = {
   name: "series",
   description: "the patch series of kernel/patches",
   usable: true,
-  suspend({ tracee }, undo) {
+  suspend({ tracee }) {
+    const { pid, tid } = tracee;
+    // Between the end of the suspension and the guardian's there must be no call.
+    if (readStatus(pid, tid).syscallUserDispatch === true) {
+      tracee.endWithTool();
+      tracee.needsTracer = true;
+    }
     suspend(tracee);
-    undo.defer(() => tracee.removeOptions(PTRACE_O.SUSPEND_SYSCALL_USER_DISPATCH));
     return undefined;
   },
   read(program) {

@@ -4,7 +4,8 @@
  * @module
  */
 import assert from "@std/assert";
-import { waitUntil } from "../harness/processes.ts";
+import { guardianName } from "../../core/guardian/guardian.ts";
+import { allPids, waitUntil } from "../harness/processes.ts";
 import { ImageHome } from "./round_trip.ts";
 
 /**
@@ -40,14 +41,17 @@ const plugin = definePlugin({
     },
     dumpTask({ remote }) {
       dieAt("dump");
-      if (place === "call") remote.tryCall("poll", 0, 0, 1000);
+      if (place === "call") remote.tryCall("select", 0, 0, 0, 0, 0);
     },
   }),
 });
 await checkpoint(Number(pid), { directory, plugins: [plugin], leaveRunning: true });
 `;
 
-/** Runs a checkpoint of a process by a tool of its own, which dies by SIGKILL in its middle. */
+/**
+ * Runs a checkpoint of a process by a tool of its own, which dies by SIGKILL in its middle, and waits until its guardians
+ * have done their work.
+ */
 export async function checkpointAndKill(pid: number, place: Place): Promise<void> {
   using images = new ImageHome();
   const script = Deno.makeTempFileSync({ suffix: ".ts" });
@@ -63,22 +67,36 @@ export async function checkpointAndKill(pid: number, place: Place): Promise<void
     }).spawn();
     if (place === "program" || place === "call") {
       // They take a second or more; then they are under way. A slow machine takes long to get there.
-      await waitUntil(() => isInPoll(pid), "the calls to be made", 60_000);
+      await waitUntil(() => isInCall(pid, place), "the calls to be made", 60_000);
       tool.kill("SIGKILL");
     }
     const { signal, stderr } = await tool.output();
     assert.equal(signal, "SIGKILL", new TextDecoder().decode(stderr));
+    await waitRescued(tool.pid);
   } finally {
     Deno.removeSync(script);
   }
 }
 
-/** Whether its leader is in a poll(2), which is injected. */
-function isInPoll(pid: number): boolean {
+/** Whether its leader is in one of the calls that are injected: poll(2) in a program, select(2) as a single one. */
+function isInCall(pid: number, place: "program" | "call"): boolean {
   try {
     const text = Deno.readTextFileSync(`/proc/${pid}/syscall`);
-    return text.startsWith("7 ");
+    return text.startsWith(place === "program" ? "7 " : "23 ");
   } catch {
     return false;
   }
+}
+
+/** Waits until the guardians of a dead tool have done their work. */
+async function waitRescued(tool: number): Promise<void> {
+  const name = guardianName(tool).join("\0");
+  const isOne = (pid: number): boolean => {
+    try {
+      return Deno.readTextFileSync(`/proc/${pid}/cmdline`).startsWith(name);
+    } catch {
+      return false;
+    }
+  };
+  await waitUntil(() => !allPids().some(isOne), "the guardians to have done their work");
 }

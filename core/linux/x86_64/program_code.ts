@@ -3,15 +3,17 @@
  * it reads. It needs no stack, touches no memory but the table and what the calls themselves touch,
  * and may lie at any address.
  *
- * A program is a list of 64-byte entries. Register `rbx` walks the entries, `r12` points to the tail.
+ * A program is a list of 64-byte entries. Register `rbx` walks the entries, `r12` points to the tail, `r13` to
+ * a word whose bit {@link TRACER_DEAD} says that the tracer is no more.
  *
  * ```text
- * entry   0  operation   low 32 bits: syscall number; bit 32: required; bit 63: not a call (END, COPY)
+ * entry   0  operation   low 32 bits: syscall number; bit 32: required; bit 63: not a call (END, COPY ...)
  *         8  arguments   six words in the order of the calling convention
  *        56  result      what the call returned
  *
  * tail    0  arguments of the last call, rt_tgsigqueueinfo(tgid, tid, signal, info)
  *        32  stopped     address of the entry at which the program ended; 0 until it has
+ *        40  alive       a word that is 0: what `r13` points to where the program may go on without a tracer
  * ```
  *
  * The program ends by queueing a signal to its own thread. To the tracer that is a signal-delivery-stop,
@@ -19,19 +21,29 @@
  * resets the handler of a forced signal that is blocked or ignored (`force_sig_info_to_task()` in
  * `kernel/signal.c`), so it harms a target that has a SIGTRAP handler.
  *
+ * Behind its last call it jumps to where it stands, for ever: should the tracer be dead by then, the thread waits
+ * there until the guardian (`core/guardian/guardian.ts`) has put it back.
+ *
  * @module
  */
 
 /** The size of one entry in bytes. */
 export const ENTRY_SIZE = 64;
 /** The size of the tail in bytes. */
-export const TAIL_SIZE = 40;
+export const TAIL_SIZE = 48;
 /** Offset of the argument words in an entry. */
 export const ENTRY_ARGUMENTS = 8;
 /** Offset of the result in an entry. */
 export const ENTRY_RESULT = 56;
 /** Offset of `stopped` in the tail. */
 export const TAIL_STOPPED = 32;
+/** Offset of `alive` in the tail. */
+export const TAIL_ALIVE = 40;
+/**
+ * The bit of the word behind `r13` that stops a program before its next call: FUTEX_OWNER_DIED, which the kernel
+ * sets when the owner of a robust futex ends (`core/guardian/alive_word.ts`).
+ */
+export const TRACER_DEAD = 0x40000000;
 
 /** Set in an operation whose failure ends the program there. */
 export const OPERATION_REQUIRED = 1n << 32n;
@@ -39,37 +51,54 @@ export const OPERATION_REQUIRED = 1n << 32n;
 export const OPERATION_END = 1n << 63n;
 /** Copies an integer of argument 2 bytes (4, zero-extended, or 8) from address argument 1 to the word at argument 0. */
 export const OPERATION_COPY = (1n << 63n) | 1n;
+/** Goes on at the entry whose address is argument 1. */
+export const OPERATION_JUMP = (1n << 63n) | 2n;
+/** Goes on at the entry whose address is argument 3, unless the word at argument 1 equals argument 2. */
+export const OPERATION_UNLESS = (1n << 63n) | 3n;
 
-/** One line of assembly: an instruction's source and bytes, a label, or a short jump to one. */
+/** One line of assembly: an instruction's source and bytes, a label, or a jump to one, short or far. */
 type Line =
   | { readonly source: string; readonly bytes: readonly number[] }
   | { readonly label: string }
-  | { readonly jump: number; readonly to: string };
+  | { readonly jump: number; readonly to: string }
+  | { readonly far: string };
 
 const op = (source: string, ...bytes: number[]): Line => ({ source, bytes });
 const at = (label: string): Line => ({ label });
 const jump = (opcode: number, to: string): Line => ({ jump: opcode, to });
-const JMP = 0xeb, JS = 0x78, JZ = 0x74, JNE = 0x75, JAE = 0x73;
+const far = (label: string): Line => ({ far: label });
+const JMP = 0xeb, JS = 0x78, JZ = 0x74, JNZ = 0x75, JAE = 0x73;
+
+function sizeOf(line: Line): number {
+  if ("label" in line) return 0;
+  if ("bytes" in line) return line.bytes.length;
+  return "jump" in line ? 2 : 5;
+}
 
 function assemble(lines: readonly Line[]): Uint8Array {
   const labels = new Map<string, number>();
   let offset = 0;
   for (const line of lines) {
     if ("label" in line) labels.set(line.label, offset);
-    else offset += "bytes" in line ? line.bytes.length : 2;
+    offset += sizeOf(line);
   }
   const code: number[] = [];
   for (const line of lines) {
+    const end = code.length + sizeOf(line);
+    const distance = (to: string) => labels.get(to) as number - end;
     if ("bytes" in line) code.push(...line.bytes);
     else if ("jump" in line) {
-      const distance = (labels.get(line.to) as number) - (code.length + 2);
-      code.push(line.jump, distance & 0xff);
+      const short = distance(line.to);
+      if (short < -128 || short > 127) throw new RangeError(`${line.to} is too far away`);
+      code.push(line.jump, short & 0xff);
+    } else if ("far" in line) {
+      code.push(0xe9, ...new Uint8Array(Int32Array.of(distance(line.far)).buffer));
     }
   }
   return new Uint8Array(code);
 }
 
-/** The code. Entered at its first byte with `rbx` = first entry, `r12` = tail. */
+/** The code. Entered at its first byte with `rbx` = first entry, `r12` = tail, `r13` = the word of the tracer. */
 export const PROGRAM_CODE: Uint8Array = assemble([
   at("loop"),
   op("mov rax, [rbx]", 0x48, 0x8b, 0x03),
@@ -82,6 +111,9 @@ export const PROGRAM_CODE: Uint8Array = assemble([
   op("mov r8, [rbx+40]", 0x4c, 0x8b, 0x43, 0x28),
   op("mov r9, [rbx+48]", 0x4c, 0x8b, 0x4b, 0x30),
   op("mov eax, eax ; drops the flags", 0x89, 0xc0),
+  // As late as can be: with the tracer a suspension of seccomp or of dispatch ends.
+  op("test byte [r13+3], 0x40 ; is the tracer dead?", 0x41, 0xf6, 0x45, 0x03, 0x40),
+  jump(JNZ, "wait"),
   op("syscall", 0x0f, 0x05),
   op("mov [rbx+56], rax", 0x48, 0x89, 0x43, 0x38),
   op("test byte [rbx+4], 1 ; required?", 0xf6, 0x43, 0x04, 0x01),
@@ -91,18 +123,6 @@ export const PROGRAM_CODE: Uint8Array = assemble([
   at("next"),
   op("add rbx, 64", 0x48, 0x83, 0xc3, 0x40),
   jump(JMP, "loop"),
-  at("other"),
-  op("cmp eax, 1", 0x83, 0xf8, 0x01),
-  jump(JNE, "end"),
-  op("mov rdi, [rbx+8]", 0x48, 0x8b, 0x7b, 0x08),
-  op("mov rsi, [rbx+16]", 0x48, 0x8b, 0x73, 0x10),
-  op("mov eax, [rsi] ; zero-extends", 0x8b, 0x06),
-  op("cmp byte [rbx+24], 8", 0x80, 0x7b, 0x18, 0x08),
-  jump(JNE, "store"),
-  op("mov rax, [rsi]", 0x48, 0x8b, 0x06),
-  at("store"),
-  op("mov [rdi], rax", 0x48, 0x89, 0x07),
-  jump(JMP, "next"),
   at("end"),
   op("mov [r12+32], rbx", 0x49, 0x89, 0x5c, 0x24, 0x20),
   op("mov rdi, [r12]", 0x49, 0x8b, 0x3c, 0x24),
@@ -110,9 +130,48 @@ export const PROGRAM_CODE: Uint8Array = assemble([
   op("mov rdx, [r12+16]", 0x49, 0x8b, 0x54, 0x24, 0x10),
   op("mov r10, [r12+24]", 0x4d, 0x8b, 0x54, 0x24, 0x18),
   op("mov eax, 297 ; rt_tgsigqueueinfo", 0xb8, 0x29, 0x01, 0x00, 0x00),
+  op("test byte [r13+3], 0x40", 0x41, 0xf6, 0x45, 0x03, 0x40),
+  jump(JNZ, "wait"),
   op("syscall", 0x0f, 0x05),
-  op("ud2 ; only if the signal was not queued", 0x0f, 0x0b),
+  at("wait"),
+  jump(JMP, "wait"),
+  at("other"),
+  op("cmp eax, 1", 0x83, 0xf8, 0x01),
+  jump(JZ, "copy"),
+  op("cmp eax, 2", 0x83, 0xf8, 0x02),
+  jump(JZ, "jump"),
+  op("cmp eax, 3", 0x83, 0xf8, 0x03),
+  jump(JNZ, "end"),
+  op("mov rsi, [rbx+8] ; unless", 0x48, 0x8b, 0x73, 0x08),
+  op("mov rax, [rbx+16]", 0x48, 0x8b, 0x43, 0x10),
+  op("cmp [rsi], rax", 0x48, 0x39, 0x06),
+  jump(JZ, "skip"),
+  op("mov rbx, [rbx+24]", 0x48, 0x8b, 0x5b, 0x18),
+  far("loop"),
+  at("jump"),
+  op("mov rbx, [rbx+8]", 0x48, 0x8b, 0x5b, 0x08),
+  far("loop"),
+  at("copy"),
+  op("mov rdi, [rbx+8]", 0x48, 0x8b, 0x7b, 0x08),
+  op("mov rsi, [rbx+16]", 0x48, 0x8b, 0x73, 0x10),
+  op("mov eax, [rsi] ; zero-extends", 0x8b, 0x06),
+  op("cmp byte [rbx+24], 8", 0x80, 0x7b, 0x18, 0x08),
+  jump(JNZ, "store"),
+  op("mov rax, [rsi]", 0x48, 0x8b, 0x06),
+  at("store"),
+  op("mov [rdi], rax", 0x48, 0x89, 0x07),
+  at("skip"),
+  op("add rbx, 64", 0x48, 0x83, 0xc3, 0x40),
+  far("loop"),
 ]);
 
 /** Where in the code a `syscall` instruction lies, for single calls. */
-export const PROGRAM_SYSCALL: number = 0x22;
+export const PROGRAM_SYSCALL: number = findCode(0x0f, 0x05);
+/** Where in the code a thread waits for ever. */
+export const PROGRAM_WAIT: number = findCode(JMP, 0xfe);
+
+function findCode(first: number, second: number): number {
+  return PROGRAM_CODE.findIndex((byte, index) =>
+    byte === first && PROGRAM_CODE[index + 1] === second
+  );
+}

@@ -1,51 +1,58 @@
 import assert from "@std/assert";
-import { PROGRAM_CODE, PROGRAM_SYSCALL } from "./program_code.ts";
+import { PROGRAM_CODE, PROGRAM_SYSCALL, PROGRAM_WAIT } from "./program_code.ts";
 
-/** The targets of all short jumps, found by stepping through the known instruction lengths. */
+const JMP_FAR = 0xe9;
+
 Deno.test("PROGRAM_CODE jumps only to the starts of instructions", () => {
-  const lengths: Record<number, number> = {};
   const starts = new Set<number>();
   const jumps: [from: number, to: number][] = [];
+  const view = new DataView(PROGRAM_CODE.buffer);
   for (let at = 0; at < PROGRAM_CODE.length;) {
     starts.add(at);
-    const length = lengthAt(PROGRAM_CODE, at);
-    lengths[at] = length;
     const opcode = PROGRAM_CODE[at] as number;
     if (opcode === 0xeb || (opcode >= 0x70 && opcode < 0x80)) {
-      const distance = ((PROGRAM_CODE[at + 1] as number) << 24) >> 24;
-      jumps.push([at, at + 2 + distance]);
-    }
-    at += length;
+      jumps.push([at, at + 2 + view.getInt8(at + 1)]);
+    } else if (opcode === JMP_FAR) jumps.push([at, at + 5 + view.getInt32(at + 1, true)]);
+    at += lengthAt(PROGRAM_CODE, at);
   }
-  assert.equal(jumps.length, 7);
+  assert.equal(jumps.length, 15);
   for (const [from, to] of jumps) assert.ok(starts.has(to), `jump at ${from} to ${to}`);
-  // The two loops go back, and everything that ends goes forward.
-  assert.equal(jumps.filter(([from, to]) => to < from).length, 2);
+  // Four ways lead to the next entry, one out of an operation that is none, and one stays where it is for ever.
+  assert.deepEqual(jumps.filter(([, to]) => to === 0).length, 4);
+  assert.deepEqual(jumps.filter(([from, to]) => to === from), [[PROGRAM_WAIT, PROGRAM_WAIT]]);
 });
 
-Deno.test("PROGRAM_CODE has exactly two system calls and ends with ud2", () => {
-  let count = 0;
+Deno.test("PROGRAM_CODE looks whether the tracer lives before each of its two system calls, and ends with neither", () => {
+  const calls: number[] = [];
+  let last = 0;
   for (let at = 0; at < PROGRAM_CODE.length; at += lengthAt(PROGRAM_CODE, at)) {
-    if (PROGRAM_CODE[at] === 0x0f && PROGRAM_CODE[at + 1] === 0x05) count++;
+    if (PROGRAM_CODE[at] === 0x0f && PROGRAM_CODE[at + 1] === 0x05) calls.push(at);
+    last = at;
   }
-  assert.equal(count, 2);
-  assert.deepEqual([...PROGRAM_CODE.subarray(PROGRAM_SYSCALL, PROGRAM_SYSCALL + 2)], [0x0f, 0x05]);
-  assert.deepEqual([...PROGRAM_CODE.subarray(-2)], [0x0f, 0x0b]);
+  assert.equal(calls.length, 2);
+  assert.equal(calls[0], PROGRAM_SYSCALL);
+  for (const at of calls) {
+    // test byte [r13+3], 0x40; jnz wait
+    const before = [...PROGRAM_CODE.subarray(at - 7, at - 1)];
+    assert.deepEqual(before, [0x41, 0xf6, 0x45, 0x03, 0x40, 0x75]);
+  }
+  assert.equal(calls[1], PROGRAM_WAIT - 2, "behind the last one it waits");
+  assert.equal(PROGRAM_CODE[last], JMP_FAR);
 });
 
 /** The length of an instruction among those that the program is made of. */
 function lengthAt(code: Uint8Array, at: number): number {
   const [a, b, c] = code.subarray(at, at + 3) as unknown as [number, number, number];
   if (a === 0xeb || (a >= 0x70 && a < 0x80)) return 2;
+  if (a === JMP_FAR || a === 0xb8 || a === 0x41) return 5;
   if (a === 0x0f) return 2;
-  if (a === 0xb8) return 5;
   if (a === 0x89 && b === 0xc0) return 2;
   if (a === 0x8b) return 2;
   if (a === 0x83 || a === 0x80) return a === 0x80 ? 4 : 3;
   if (a === 0xf6) return 4;
   if (a === 0x48 && b === 0x3d) return 6;
   // REX.W with a ModRM byte: an address in r12 takes a SIB byte, a displacement one more.
-  if ((a === 0x48 || a === 0x49 || a === 0x4c || a === 0x4d) && [0x8b, 0x89].includes(b)) {
+  if ((a === 0x48 || a === 0x49 || a === 0x4c || a === 0x4d) && [0x8b, 0x89, 0x39].includes(b)) {
     const sib = (c & 7) === 4 ? 1 : 0;
     return 3 + sib + (c >> 6 === 1 ? 1 : 0);
   }

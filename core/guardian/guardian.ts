@@ -1,0 +1,253 @@
+/**
+ * The guardian: a process that puts the targets of a checkpoint back as they were if the tool dies, whatever kills it.
+ *
+ * It is a seed (`core/restore/seed.ts`) in a session of its own that runs one syscall program, the rescue program
+ * (`rescue_table.ts`). Its first call waits until the tool is dead: poll(2) of its pidfd, which the kernel wakes after
+ * it has let go of the tool's tracees (`exit_notify()` of `kernel/exit.c`). What is to be done then the tool writes
+ * into the guardian's memory while it works: first the note, then the change.
+ *
+ * Between the tool's death and the rescue no thread of a target may run on in a state that is not its own. So before
+ * anything is changed, each is sent to a place where it can only wait (`Tracee.park()`), marked by a number in a
+ * register that nobody else knows; the guardian sets back the registers of those alone that have it. A thread that
+ * the tool had not got to yet, or had put back already, is stopped for a moment and let go.
+ *
+ * A second guardian waits for the end of both, of the tool and of the first guardian before that has done its work,
+ * and then kills the targets: they must not wait for ever, nor run without their dispatch. Where all three are killed
+ * at once, they do wait for ever, and run nothing of their own.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { remoteAddress } from "../linux/address.ts";
+import { cString, syscall } from "../linux/libc_ffi.ts";
+import type { ProcessMemory } from "../linux/memory.ts";
+import { waitForStop } from "../linux/ptrace.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import { ALL_SIGNALS, SIG } from "../linux/signals.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { SyscallProgram } from "../remote/program.ts";
+import { RemoteTask } from "../remote/remote_task.ts";
+import { finishStop } from "../remote/stop_thread.ts";
+import type {
+  CallUndo,
+  MemoryUndo,
+  Noted,
+  NotedThread,
+  Rescuer,
+  ThreadUndo,
+} from "../remote/undo.ts";
+import { openSeed, SEED_OPTIONS, startSeed } from "../restore/seed.ts";
+import { AliveWord } from "./alive_word.ts";
+import {
+  type Block,
+  BLOCK_SIZE,
+  callBlock,
+  decideBy,
+  ENTRY_POINTS,
+  FIRST_BLOCK,
+  killBlock,
+  listEnd,
+  listHead,
+  type ListName,
+  makeHead,
+  memoryBlock,
+  signalBlock,
+  TABLE_ADDRESS,
+  TABLE_SIZE,
+  tableAddress,
+  threadBlock,
+  type WordWrite,
+} from "./rescue_table.ts";
+
+const PR_SET_NAME = 15;
+const ALL_DESCRIPTORS = 0xffffffff;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
+/** Of clone(2): the new process is a child of the tool, and stopped and traced like its maker. */
+const CLONE_PARENT_PTRACE = 0x8000 | 0x2000;
+/** The descriptors of the guardians: pidfds of the tool, and of the first one in the second. */
+const TOOL_FD = 0, FIRST_FD = 1;
+
+/** The command line of the guardians of a tool. */
+export function guardianName(tool: number): readonly string[] {
+  return ["stasis-guardian", `of ${tool}`];
+}
+
+/** A pair of guardians. Disposing of it ends them: all is well, or has been undone. */
+export class Guardian implements Rescuer, Disposable {
+  readonly mark: bigint;
+  readonly #pids: readonly number[];
+  /** The table, which both have: through whichever of them lives. */
+  readonly #memories: readonly ProcessMemory[];
+  readonly #newest = new Map<ListName, bigint>();
+  #next = FIRST_BLOCK;
+  #alive: AliveWord | undefined;
+
+  private constructor(pids: readonly number[], memories: readonly ProcessMemory[]) {
+    this.#pids = pids;
+    this.#memories = memories;
+    this.mark = crypto.getRandomValues(new BigUint64Array(1))[0] as bigint;
+  }
+
+  /** Starts one, for this process. @throws {StasisError} `syscall` */
+  static start(): Guardian {
+    const pids: number[] = [];
+    const memories: ProcessMemory[] = [];
+    try {
+      const first = startSeed(undefined, guardianName(Deno.pid));
+      pids.push(first.pid);
+      const remote = openSeed(first);
+      memories.push(remote.memory);
+      const second = prepare(remote);
+      pids.push(second);
+      const other = takeSecond(second, remote);
+      memories.push(other.memory);
+      remote.memory.write(
+        remoteAddress(TABLE_ADDRESS),
+        makeHead(TOOL_FD, FIRST_FD, second),
+      );
+      const { address } = remote.keepScratch();
+      for (
+        const [{ leader }, entry] of [
+          [remote, ENTRY_POINTS.first],
+          [other, ENTRY_POINTS.second],
+        ] as const
+      ) {
+        leader.registers.set("ip", address).set("orig_ax", -1n).set("bx", entry)
+          .set("r12", ENTRY_POINTS.tail).set("r13", ENTRY_POINTS.alive);
+        leader.signalMask = ALL_SIGNALS;
+        leader.release();
+      }
+      return new Guardian(pids, memories);
+    } catch (error) {
+      end(pids, memories);
+      throw error;
+    }
+  }
+
+  noteThread(undo: ThreadUndo): NotedThread {
+    const at = this.#allocate();
+    // What lies before a block stays where it is.
+    const before = new Map(
+      ["STOP", "THREADS"].map((list) => [list, this.#before(list as ListName)] as const),
+    );
+    const make = (undo: ThreadUndo) =>
+      threadBlock(at, undo, this.mark, (list) => before.get(list) as bigint);
+    const noted = this.#link(at, make(undo));
+    return { ...noted, change: (changed) => this.#write(at, make(changed).bytes) };
+  }
+
+  noteCall(undo: CallUndo): Noted {
+    const at = this.#allocate();
+    return this.#link(at, callBlock(at, undo, this.mark, this.#before));
+  }
+
+  noteMemory(undo: MemoryUndo): Noted {
+    const at = this.#allocate();
+    return this.#link(at, memoryBlock(at, undo, this.mark, this.#before));
+  }
+
+  noteSignal(pid: number, tid: number, info: Siginfo): Noted {
+    const at = this.#allocate();
+    return this.#link(at, signalBlock(at, pid, tid, info, this.#before));
+  }
+
+  /** Notes a process, to be killed where the tree is to be ended whole. */
+  noteProcess(pid: number): void {
+    const at = this.#allocate();
+    this.#link(at, killBlock(at, pid, this.#before));
+  }
+
+  /** From now on the tree is ended whole if the tool dies and this file is there by then. */
+  endTreeIf(path: string): void {
+    const decision = decideBy(cString(path));
+    this.#write(decision.at, decision.path);
+    this.#writeWord(decision.mode);
+  }
+
+  get aliveWord(): number {
+    return (this.#alive ??= new AliveWord()).fd;
+  }
+
+  [Symbol.dispose](): void {
+    this.#alive?.[Symbol.dispose]();
+    end(this.#pids, this.#memories);
+  }
+
+  readonly #before = (list: ListName): bigint => this.#newest.get(list) ?? listEnd(list);
+
+  #allocate(): number {
+    const at = this.#next;
+    if (BigInt(at + BLOCK_SIZE) > TABLE_SIZE) {
+      throw new StasisError("unsupported", "the tree has too many threads for one guardian");
+    }
+    this.#next = at + BLOCK_SIZE;
+    return at;
+  }
+
+  #link(at: number, { bytes, links, off }: Block): Noted {
+    this.#write(at, bytes);
+    for (const { list, start } of links) {
+      this.#writeWord({ at: listHead(list), value: start });
+      this.#newest.set(list, start);
+    }
+    return { erase: () => this.#writeWord(off) };
+  }
+
+  #writeWord({ at, value }: WordWrite): void {
+    this.#write(at, new Uint8Array(BigUint64Array.of(value).buffer));
+  }
+
+  #write(at: number, bytes: Uint8Array): void {
+    for (const memory of this.#memories) {
+      try {
+        return memory.write(remoteAddress(tableAddress(at)), bytes);
+      } catch (error) {
+        // A guardian that was killed has no memory any more. The table lives on in the other one, and what is
+        // noted there still matters: the second one kills what the first can not rescue.
+        if (!(error instanceof StasisError)) throw error;
+      }
+    }
+    throw new StasisError("syscall", "the guardian of the checkpoint was killed", {
+      hint: "something ends processes here: see who, and try again",
+    });
+  }
+}
+
+/** Gives the first guardian its session, descriptors and table, and has it make the second. @returns the pid of that */
+function prepare(remote: RemoteTask): number {
+  const program = new SyscallProgram("the guardian");
+  program.call("setsid");
+  program.call("chdir", "/");
+  program.call("prctl", PR_SET_NAME, "stasis-guardian", 0, 0, 0);
+  program.call("close_range", 0, ALL_DESCRIPTORS, 0);
+  program.expect(BigInt(TOOL_FD), "pidfd_open", Deno.pid, 0);
+  const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+  program.call("mmap", TABLE_ADDRESS, TABLE_SIZE, PROT_READ_WRITE, flags, -1, 0);
+  const born = program.call("clone", CLONE_PARENT_PTRACE, 0, 0, 0, 0);
+  return Number(remote.run(program).result(born));
+}
+
+/** Takes the second guardian, and gives it what it waits for besides. */
+function takeSecond(pid: number, first: RemoteTask): RemoteTask {
+  const tracee = finishStop(pid, pid, SEED_OPTIONS);
+  if (tracee === undefined) throw new StasisError("internal", `the guardian ${pid} died at birth`);
+  const remote = new RemoteTask(tracee, [], first.instruction, { pid, tid: (tid) => tid });
+  const { address, size } = first.keepScratch();
+  remote.adoptScratch(address, size);
+  const program = new SyscallProgram("the second guardian");
+  program.expect(BigInt(FIRST_FD), "pidfd_open", first.pid, 0);
+  remote.run(program);
+  return remote;
+}
+
+/** Kills the guardians and reaps them. */
+function end(pids: readonly number[], memories: readonly ProcessMemory[]): void {
+  for (const memory of memories) memory[Symbol.dispose]();
+  for (const pid of pids) syscall(SYSCALLS.kill, pid, SIG.KILL);
+  for (const pid of pids) {
+    for (let kind = ""; !["killed", "exited", "absent"].includes(kind);) {
+      kind = waitForStop(pid).kind;
+    }
+  }
+}
