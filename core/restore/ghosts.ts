@@ -217,9 +217,9 @@ function word(value: bigint): Uint8Array {
 
 /** Whether only a description that was opened by name, and not through /proc, is like this one. */
 function isOwn(flags: number, mode: number): boolean {
-  if ((flags & O.PATH) !== 0) return true;
+  if ((flags & O.NOFOLLOW) === 0) return false;
   // A fifo is opened in a certain order, by the task.
-  return (flags & O.NOFOLLOW) !== 0 && (mode & S_IFMT) !== S_IFIFO;
+  return (flags & O.PATH) !== 0 || (mode & S_IFMT) !== S_IFIFO;
 }
 
 function ownFlags(flags: number): number {

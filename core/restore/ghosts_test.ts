@@ -163,6 +163,12 @@ Deno.test("Ghosts opens by name what cannot be opened through /proc, and hands o
   deepEqual(task, ["fcntl(101, 1030, 0)"]);
 });
 
+Deno.test("Ghosts opens through /proc what has O_PATH without O_NOFOLLOW, which F_GETFL tells", async () => {
+  const flags = O.PATH | O.DIRECTORY;
+  const { task } = await planned({ mode: 0o040700, users: [{ name: "d", flags }] });
+  deepEqual(task, [`openat(-100, /proc/self/fd/100, ${flags}, 0)`]);
+});
+
 Deno.test("Ghosts makes the file of O_TMPFILE without a name, with its maker's flags", async () => {
   const flags = O.RDWR | O.TMPFILE | O.DIRECTORY | O.APPEND;
   const { seed, task } = await planned({
