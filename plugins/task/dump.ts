@@ -30,13 +30,7 @@ import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
 import { encodeLimits } from "./limits.ts";
 import { PR, SPECULATIONS, speculationToSave } from "./prctl.ts";
-import {
-  encodeSched,
-  encodeSchedExtra,
-  isDefaultIoPriority,
-  readUsualSlice,
-  schedAttr,
-} from "./sched.ts";
+import { encodeSched, encodeSchedExtra, readUsualSlice, schedAttr } from "./sched.ts";
 import { hasPrivateHash } from "./futex_hash.ts";
 import { askProcess, askThread } from "./settings.ts";
 import { surveyTasks } from "./survey.ts";
@@ -139,9 +133,9 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
         timerSlack: timerSlack === DEFAULTS.timerSlack || timerSlack === 0n
           ? undefined
           : timerSlack,
-        ioPriority: ioPriority <= 0 || isDefaultIoPriority(ioPriority, attr.policy, nice)
-          ? undefined
-          : ioPriority,
+        // 0 where none was set, whatever follows from the nice value (get_task_raw_ioprio() of block/ioprio.c,
+        // from 6.0 on).
+        ioPriority: ioPriority <= 0 ? undefined : ioPriority,
         speculation: speculation.flatMap(({ which, value }) => {
           const control = speculationToSave(which, Number(reply.result(value)));
           return control === undefined ? [] : [{ which, control }];

@@ -116,20 +116,3 @@ export function decodeSched(
     utilMax: extra?.utilMax ?? 0,
   });
 }
-
-/** Classes of ioprio_get(2), and where they stand in its value (`include/uapi/linux/ioprio.h`). */
-const IOPRIO_CLASS_SHIFT = 13, IOPRIO_RT = 1, IOPRIO_BE = 2, IOPRIO_IDLE = 3;
-
-/**
- * Whether an I/O priority is the one that follows from the scheduling (`task_nice_ioclass()`,
- * `task_nice_ioprio()` of `include/linux/ioprio.h`), as some kernels tell where none was set.
- */
-export function isDefaultIoPriority(value: number, policy: number, nice: number): boolean {
-  if (value >> IOPRIO_CLASS_SHIFT === 0) return true;
-  const ioClass = policy === SCHED.IDLE
-    ? IOPRIO_IDLE
-    : isRealTime(policy) || policy === SCHED.DEADLINE
-    ? IOPRIO_RT
-    : IOPRIO_BE;
-  return value === (ioClass << IOPRIO_CLASS_SHIFT | Math.trunc((nice + 20) / 5));
-}

@@ -2,14 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
 import { thread_core_entrySchema } from "../../images/gen/thread_pb.ts";
 import { task_sched_entrySchema } from "../../images/gen/task_pb.ts";
-import {
-  decodeSched,
-  encodeSched,
-  encodeSchedExtra,
-  isDefaultIoPriority,
-  SCHED,
-  schedAttr,
-} from "./sched.ts";
+import { decodeSched, encodeSched, encodeSchedExtra, SCHED, schedAttr } from "./sched.ts";
 
 /** In nanoseconds. */
 const USUAL_SLICE = 1_400_000n;
@@ -70,13 +63,4 @@ Deno.test("encodeSchedExtra() has a slice that a normal thread asked for, and no
 
 Deno.test("decodeSched() of an image without the fields is a normal thread", () => {
   deepEqual(decodeSched(undefined, undefined), schedAttr.make({ size: 56 }));
-});
-
-Deno.test("isDefaultIoPriority() tells a set priority from one that follows from nice", () => {
-  const BE4 = 2 << 13 | 4;
-  equal(isDefaultIoPriority(0, SCHED.NORMAL, 0), true);
-  equal(isDefaultIoPriority(BE4, SCHED.NORMAL, 0), true);
-  equal(isDefaultIoPriority(BE4, SCHED.NORMAL, 10), false);
-  equal(isDefaultIoPriority(3 << 13 | 4, SCHED.IDLE, 0), true);
-  equal(isDefaultIoPriority(1 << 13 | 4, SCHED.NORMAL, 0), false);
 });
