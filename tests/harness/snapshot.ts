@@ -57,6 +57,9 @@ const STAT_FIELDS: Readonly<Record<string, number>> = {
   env_end: 51,
 };
 
+/** What of it tells of a process that has ended: the rest is of how it ran. */
+const ZOMBIE_FIELDS = ["ppid", "pgrp", "session", "exit_signal"];
+
 /** Whole files of `/proc/PID` that stay. */
 const FILES = [
   "limits",
@@ -134,10 +137,10 @@ function addProcess(facts: Map<string, string>, pid: number): void {
       `${pid}/zombie`,
       state === "Z" ? text(`${proc}/stat`).split(" ").at(-1)!.trim() : state,
     );
-    addStat(facts, pid);
+    addStat(facts, pid, ZOMBIE_FIELDS);
     return;
   }
-  addStat(facts, pid);
+  addStat(facts, pid, Object.keys(STAT_FIELDS));
   for (const name of FILES) facts.set(`${pid}/${name}`, text(`${proc}/${name}`));
   for (const name of ["exe", "cwd", "root"]) facts.set(`${pid}/${name}`, link(`${proc}/${name}`));
   for (const name of NAMESPACES) facts.set(`${pid}/ns/${name}`, link(`${proc}/ns/${name}`));
@@ -150,11 +153,11 @@ function addProcess(facts: Map<string, string>, pid: number): void {
   for (const tid of names(`${proc}/task`)) addThread(facts, pid, tid);
 }
 
-function addStat(facts: Map<string, string>, pid: number): void {
+function addStat(facts: Map<string, string>, pid: number, names: readonly string[]): void {
   const stat = text(`/proc/${pid}/stat`);
   const rest = stat.slice(stat.lastIndexOf(")") + 2).trim().split(" ");
-  for (const [name, number] of Object.entries(STAT_FIELDS)) {
-    facts.set(`${pid}/stat/${name}`, rest[number - 3] ?? "");
+  for (const name of names) {
+    facts.set(`${pid}/stat/${name}`, rest[STAT_FIELDS[name]! - 3] ?? "");
   }
 }
 
@@ -192,22 +195,56 @@ function addTimers(facts: Map<string, string>, pid: number): void {
   }
 }
 
+/** One line of `/proc/PID/smaps` with its flags. */
+interface Mapping {
+  readonly start: string;
+  end: string;
+  readonly perms: string;
+  readonly file: string;
+  flags: string;
+}
+
+/** Anonymous private memory of which nothing tells but where it is. */
+const NAMELESS = " +0x00000000 00:00 [0]";
+
 function addMappings(facts: Map<string, string>, pid: number): void {
-  let path = "";
+  for (const { start, end, perms, file, flags } of joined(readMappings(pid))) {
+    const path = `${pid}/map/${start}-${end}`;
+    facts.set(`${path}/perms`, perms);
+    facts.set(`${path}/file`, file);
+    facts.set(`${path}/flags`, flags);
+  }
+}
+
+/** The kernel keeps neighbours that are alike apart or makes one of them, as they came about. */
+function joined(mappings: readonly Mapping[]): Mapping[] {
+  const result: Mapping[] = [];
+  for (const next of mappings) {
+    const last = result.at(-1);
+    const alike = last !== undefined && last.end === next.start && last.perms === next.perms &&
+      last.flags === next.flags && last.file === NAMELESS && next.file === NAMELESS;
+    if (alike) last.end = next.end;
+    else result.push(next);
+  }
+  return result;
+}
+
+function readMappings(pid: number): Mapping[] {
+  const mappings: Mapping[] = [];
   for (const line of text(`/proc/${pid}/smaps`).split("\n")) {
-    const head = /^([0-9a-f]+-[0-9a-f]+) (.{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)$/.exec(line);
+    const head = /^([0-9a-f]+)-([0-9a-f]+) (.{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)$/.exec(line);
     if (head) {
-      path = `${pid}/map/${head[1]}`;
-      facts.set(`${path}/perms`, head[2]!);
-      facts.set(`${path}/file`, `${head[6]} +0x${head[3]} ${head[4]} [${head[5]}]`);
+      const [, start, end, perms, offset, device, inode, name] = head as unknown as string[];
+      const file = `${name} +0x${offset} ${device} [${inode}]`;
+      mappings.push({ start: start!, end: end!, perms: perms!, file, flags: "" });
       continue;
     }
     const flags = /^VmFlags:\s*(.*?)\s*$/.exec(line);
+    const last = mappings.at(-1);
     // Soft-dirty tells of writes, not of the mapping.
-    if (flags) {
-      facts.set(`${path}/flags`, flags[1]!.split(" ").filter((flag) => flag !== "sd").join(" "));
-    }
+    if (flags && last) last.flags = flags[1]!.split(" ").filter((flag) => flag !== "sd").join(" ");
   }
+  return mappings;
 }
 
 function addFdinfo(facts: Map<string, string>, pid: number, fd: string): void {
@@ -244,7 +281,9 @@ function withoutIdentities(snapshot: Snapshot): Snapshot {
     // The inode of a descriptor is the file's where it has a name, and tells nothing where not.
     if (/\/fdinfo\/\d+\/(ino|mnt_id|eventfd-id|inotify-id)$/.test(path)) continue;
     if (/\/fd\/\d+$/.test(path)) {
-      facts.set(path, value.replace(/^(pipe|socket):\[\d+\]$/, (all, kind) => kind + ordinal(all)));
+      // A file without a name (O_TMPFILE) is called by its inode.
+      const identity = /^(pipe|socket):\[\d+\]$|(?<=\/)#\d+(?= \(deleted\)$)/;
+      facts.set(path, value.replace(identity, (all, kind) => (kind ?? "") + ordinal(all)));
     } else if (/\/map\/[^/]+\/file$/.test(path) && /\(deleted\)|^\/memfd:|^\/SYSV/.test(value)) {
       facts.set(path, value.replace(/\S+ \[\d+\]$/, (all) => ordinal(all)));
     } else if (/\/fdinfo\/\d+\/tfd$/.test(path)) {
