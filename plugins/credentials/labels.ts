@@ -56,14 +56,14 @@ export function surveyLabels(
         hint: "labels cannot be saved: run the tool under the label of the program",
       });
     }
+    // Hardly any program has what follows: it is not worth the time in which the tree stands still.
+    if (frozen) continue;
     for (const file of Object.keys(MADE) as (keyof typeof MADE)[]) {
       const wanted = read(file, pid);
       if (wanted === "") continue;
       const what = `it asks for the security label "${wanted}" for ${MADE[file]} (attr/${file})`;
       problem({ pid, what, hint: "labels cannot be saved" });
     }
-    // Hardly any thread has one of its own: it is not worth the time in which the tree stands still.
-    if (frozen) continue;
     for (const tid of unlessGone(() => task.threads, []).slice(1)) {
       const other = read("current", pid, tid);
       if (other === label || other === "") continue;

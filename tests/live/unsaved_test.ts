@@ -4,13 +4,15 @@
  */
 
 import { equal, match } from "@std/assert";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { checkpoint, StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
+import { processTree } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
-import { ImageHome, problemsOf, settled, startSleeper } from "./round_trip.ts";
+import { becomesSleep, ImageHome, problemsOf, settled, startSleeper } from "./round_trip.ts";
 
 async function start(...args: string[]): Promise<Subject> {
   return await run("unsaved", args);
@@ -75,6 +77,19 @@ Deno.test("a control group that is not the tool's is named", async (t) => {
   } finally {
     await removeGroup(group);
   }
+});
+
+Deno.test("the nice value of a session that is led from outside of the tree is named", async (t) => {
+  if (!existsSync("/proc/self/autogroup")) return skip(t, "this kernel has no autogroups");
+  await using leader = await startSleeper("sleep 1000 & echo 3 >/proc/$$/autogroup");
+  const pid = processTree(leader.pid).find((pid) => pid !== leader.pid) as number;
+  await becomesSleep(pid);
+  const [note, ...more] = await notesOf(pid);
+  equal(more.join("\n"), "");
+  equal(
+    note,
+    `session ${leader.pid} has the nice value 3 (autogroup), which a restored one has not`,
+  );
 });
 
 function isCgroup2(path: string): boolean {
