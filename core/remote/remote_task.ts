@@ -409,18 +409,24 @@ export class StartedRuns {
 
   /** Waits for all of them and reads their results. @throws {StasisError} `syscall` if a required call failed */
   finish(): ProgramReply[] {
+    const replies = this.replies();
+    for (const reply of replies) throwIfFailed(reply, this.#pid);
+    return replies;
+  }
+
+  /** Waits for all of them and reads their results, also where a required call failed. */
+  replies(): ProgramReply[] {
     for (const { run } of this.#images) run.thread.awaitEnd(run.program.purpose);
-    const replies = this.#images.map(({ image, at }) => {
+    return this.#images.map(({ image, at }) => {
       const base = offsetAddress(this.#base, at);
       const size = image.size - image.entriesAt;
       return image.reply(this.#memory.read(offsetAddress(base, image.entriesAt), size), base);
     });
-    for (const reply of replies) throwIfFailed(reply, this.#pid);
-    return replies;
   }
 }
 
-function throwIfFailed(reply: ProgramReply, pid: number): void {
+/** @throws {StasisError} `syscall` if a required call of a program failed */
+export function throwIfFailed(reply: ProgramReply, pid: number): void {
   if (reply.failed === undefined) return;
   const { name, expect } = reply.program.calls[reply.failed] as SyscallProgram["calls"][number];
   const line = reply.describe(reply.failed);

@@ -20,7 +20,8 @@ import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type Stage, STAGES } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
-import { RemoteTask, type StartedRuns } from "../remote/remote_task.ts";
+import { RemoteTask, type StartedRuns, throwIfFailed } from "../remote/remote_task.ts";
+import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
 import { finishStop } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import type { BirthAction, Helper } from "./births.ts";
@@ -37,7 +38,9 @@ const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
 const MAP_FIXED_NOREPLACE = 0x100000;
 const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
 const TASK_SIZE = 0x7ffffffff000n;
-const RLIMIT_NOFILE = 7;
+const RLIMIT_CPU = 0, RLIMIT_NOFILE = 7;
+/** How much CPU time the task that makes names may use: far more than it does. */
+const LAST_SECONDS = 2n;
 const ALL_DESCRIPTORS = 0xffffffff;
 const WALL = 0x40000000;
 /** So many descriptors are handed to the seed by one program. */
@@ -147,6 +150,7 @@ export class BuiltTree implements Disposable {
       using remote = openSeed(tracee);
       this.#prepareMemory(remote, maps);
       this.#handOver(remote);
+      this.#makeNames(remote);
       if (!plan.seed.isEmpty) remote.run(plan.seed);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
       addClone(birth, plan.pid, CLONE.PARENT);
@@ -216,6 +220,34 @@ export class BuiltTree implements Disposable {
     remote.run(program);
   }
 
+  /**
+   * Has a task with the seed's descriptors make the names that are there for a moment only. It does not die with
+   * this process, as all others do: so it comes to its end, where the names are gone.
+   */
+  #makeNames(seed: RemoteTask): void {
+    const { names } = this.#plan;
+    if (names.program.isEmpty) return;
+    const birth = new SyscallProgram("the birth of the task that makes names");
+    const born = addClone(birth, undefined, CLONE.PARENT | CLONE.FILES | CLONE.FS);
+    const pid = Number(seed.run(birth).result(born));
+    try {
+      const tracee = finishStop(pid, pid, SEED_OPTIONS, this.#cancellation);
+      if (tracee === undefined) {
+        throw new StasisError("no-such-task", "the task that makes names was killed");
+      }
+      using maker = this.#remoteOf(tracee);
+      // Behind its last call it waits for this process; if that is dead, for the end of this time.
+      syscall(SYSCALLS.prlimit64, pid, RLIMIT_CPU, limitsOf(LAST_SECONDS), 0);
+      setOptions(pid, SEED_OPTIONS & ~PTRACE_O.EXITKILL);
+      const [reply] = maker.start([{ thread: tracee, program: names.program }]).replies();
+      if (reply?.failed === undefined) return;
+      maker.run(names.undo(reply.failed));
+      throwIfFailed(reply, pid);
+    } finally {
+      endSeed(pid);
+    }
+  }
+
   /** Has every task make its children, join its group, and those end that are to end. */
   #bearTree(): void {
     const { births, zombies } = this.#plan;
@@ -254,10 +286,17 @@ export class BuiltTree implements Disposable {
     if (tracee === undefined) {
       throw new StasisError("internal", `task ${pid} died at birth`, { pid });
     }
-    const instruction = offsetAddress(this.#plan.scratch.start, PROGRAM_SYSCALL);
+    this.#born.set(pid, { pid, remote: this.#remoteOf(tracee), threads: new Map([[pid, tracee]]) });
+  }
+
+  /** Calls in a task that has just been born, with the scratch memory that it has inherited. */
+  #remoteOf(tracee: Tracee): RemoteTask {
+    const { pid } = tracee;
+    const { scratch } = this.#plan;
+    const instruction = offsetAddress(scratch.start, PROGRAM_SYSCALL);
     const remote = new RemoteTask(tracee, [], instruction, { pid, tid: (tid) => tid });
-    remote.adoptScratch(this.#plan.scratch.start, this.#scratchSize);
-    this.#born.set(pid, { pid, remote, threads: new Map([[pid, tracee]]) });
+    remote.adoptScratch(scratch.start, this.#scratchSize);
+    return remote;
   }
 
   #bornTask(pid: number): BuiltTask {
@@ -331,6 +370,11 @@ function endThread({ remote }: BuiltTask, thread: Tracee): void {
   program.call("exit", 0);
   remote.start([{ thread, program }]);
   thread.awaitDeath(0);
+}
+
+/** A limit, soft and hard. */
+function limitsOf(value: bigint): Uint8Array {
+  return new Uint8Array(BigUint64Array.of(value, value).buffer);
 }
 
 /** Hands a few service descriptors over, by the seed's pidfd of this process. */

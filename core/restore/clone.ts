@@ -5,7 +5,7 @@
  */
 import { SIG } from "../linux/signals.ts";
 import { defineStruct } from "../linux/struct.ts";
-import type { SyscallProgram } from "../remote/program.ts";
+import type { CallResult, SyscallProgram } from "../remote/program.ts";
 import type { BirthAction, SharedAtBirth } from "./births.ts";
 
 /** Flags of clone3(2) (`include/uapi/linux/sched.h`). */
@@ -36,19 +36,30 @@ const cloneArguments = defineStruct("clone_args", 80, {
 });
 
 /**
- * Adds a clone3 call that makes a task with a certain id, traced and stopped.
+ * Adds a clone3 call that makes a task, traced and stopped.
  *
+ * @param id the pid or tid that it must have; undefined for any
  * @param flags bits of {@link CLONE}; PTRACE is added
  */
-export function addClone(program: SyscallProgram, id: number, flags: bigint): void {
+export function addClone(
+  program: SyscallProgram,
+  id: number | undefined,
+  flags: bigint,
+): CallResult {
   // The exit signal of a thread, and of a sibling, is not its maker's to choose.
   const exitSignal = (flags & (CLONE.THREAD | CLONE.PARENT)) === 0n ? BigInt(SIG.CHLD) : 0n;
+  const all = flags | CLONE.PTRACE;
+  const note = `flags=0x${all.toString(16)}`;
+  if (id === undefined) {
+    const args = program.data(cloneArguments.make({ flags: all, exitSignal }), note);
+    return program.call("clone3", args, cloneArguments.size);
+  }
   const ids = program.data(new Uint8Array(Int32Array.of(id).buffer), `set_tid=${id}`);
   const args = program.data(
-    cloneArguments.make({ flags: flags | CLONE.PTRACE, exitSignal, setTidSize: 1n }),
-    `set_tid=${id}, flags=0x${(flags | CLONE.PTRACE).toString(16)}`,
+    cloneArguments.make({ flags: all, exitSignal, setTidSize: 1n }),
+    `set_tid=${id}, ${note}`,
   ).point(64, ids);
-  program.call("clone3", args, cloneArguments.size);
+  return program.call("clone3", args, cloneArguments.size);
 }
 
 /** Adds a clone3 call that makes a thread with a certain id, traced and stopped. */
@@ -71,7 +82,8 @@ export function addBirth(
     case "clone": {
       const { files, fs } = shared(action.pid);
       const flags = (files ? CLONE.FILES : 0n) | (fs ? CLONE.FS : 0n);
-      return addClone(program, action.pid, action.sibling ? flags | CLONE.PARENT : flags);
+      addClone(program, action.pid, action.sibling ? flags | CLONE.PARENT : flags);
+      return;
     }
     case "setsid":
       program.call("setsid");

@@ -7,8 +7,8 @@ import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
-import type { RestoredFiles, TreePlanner } from "../plugin.ts";
-import { Ghosts } from "./ghosts.ts";
+import type { RestoredFiles } from "../plugin.ts";
+import { type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { validFiles } from "../../images/validate_files.ts";
 
 const AT_FDCWD = -100;
@@ -24,7 +24,7 @@ export function restoredFiles(
 ): RestoredFiles & {
   readonly all: ReadonlyMap<number, file_entry>;
   /** Adds the making of deleted files to the seed's program. Before it none of them can be opened. */
-  planGhosts(tree: TreePlanner, note: (text: string) => void): void;
+  planGhosts(tree: GhostPlanner, note: (text: string) => void): void;
 } {
   const entries = images.has(FILES, null) ? images.readList(FILES, null) : [];
   const all = validFiles(entries, images.pathOf(FILES, null));

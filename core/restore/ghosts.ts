@@ -1,7 +1,8 @@
 /**
- * Deleted files at restore. The seed makes each anew under the name that it had, keeps hold of it by a
- * descriptor that every task inherits, and deletes it again at once, before anything is written to it: so
- * nothing is left behind whatever happens later. Whoever needs the file opens it through that descriptor.
+ * Deleted files at restore. Each is made anew under the name that it had, kept hold of by a descriptor of the
+ * seed, which every task inherits, and deleted again at once, before anything is written to it
+ * (`temporary_names.ts`): so nothing is left behind whatever happens later. Whoever needs the file opens it
+ * through that descriptor.
  *
  * The descriptor that is kept is of O_PATH: one for writing would forbid to execute the file. It is opened
  * by each name that the file had, since what the kernel tells of an open file's path is the name by which it
@@ -23,6 +24,7 @@ import { isMissing, lstatPath, statPath } from "../linux/files.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
+import type { TemporaryNames } from "./temporary_names.ts";
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
@@ -72,6 +74,9 @@ export function ghostIds(images: ImageDirectory): ReadonlyMap<number, number> {
   return ids;
 }
 
+/** What ghosts are planned for. */
+export type GhostPlanner = TreePlanner & { readonly names: TemporaryNames };
+
 /** The deleted files of a tree. */
 export class Ghosts {
   readonly #images: ImageDirectory;
@@ -82,14 +87,14 @@ export class Ghosts {
   }
 
   /**
-   * Adds the making of all ghosts to the seed's program.
+   * Adds the making of all ghosts.
    *
    * @param entryOf a regular file entry by its id
    * @param note is told of a file that is made under another name, which `/proc` will go on showing
    * @throws {StasisError} `conflict` where a file cannot be made; `bad-image`
    */
   plan(
-    tree: TreePlanner,
+    tree: GhostPlanner,
     entryOf: (id: number) => reg_file_entry,
     note: (text: string) => void,
   ): void {
@@ -117,8 +122,8 @@ export class Ghosts {
     return program.call("openat", AT_FDCWD, `/proc/self/fd/${handle.service}`, through, 0);
   }
 
-  #planNamed(tree: TreePlanner, ghost: Ghost, note: (text: string) => void): void {
-    const { seed } = tree;
+  #planNamed(tree: GhostPlanner, ghost: Ghost, note: (text: string) => void): void {
+    const { seed, names: { program }, names: temporary } = tree;
     const { file, users } = ghost;
     const names = new Map<string, string>();
     for (const { id } of users) {
@@ -131,17 +136,22 @@ export class Ghosts {
       }
     }
     const paths = [...names.values()];
-    const missing = new Set(paths.flatMap(missingParents));
-    for (const directory of missing) seed.call("mkdirat", AT_FDCWD, directory, 0o700);
+    const removeParents = planParents(temporary, new Set(paths.flatMap(missingParents)));
     const [first] = paths as [string];
-    const writable = planMake(seed, first, file);
-    for (const path of paths.slice(1)) seed.call("linkat", AT_FDCWD, first, AT_FDCWD, path, 0);
-    if (writable === undefined) planProperties(seed, AT_FDCWD, first, file);
+    const how = (file.mode & S_IFMT) === S_IFDIR ? "rmdir" : "unlink";
+    const { made, writable } = planMake(program, first, file);
+    const remove = [temporary.made(made, how, first)];
+    for (const path of paths.slice(1)) {
+      const linked = program.call("linkat", AT_FDCWD, first, AT_FDCWD, path, 0);
+      remove.push(temporary.made(linked, how, path));
+    }
+    if (!writable) planProperties(program, AT_FDCWD, first, file);
     const kept: [fd: CallResult, service: number][] = [];
     for (const [path, name] of names) {
       const hold = (flags: number): number => {
         const service = tree.service();
-        kept.push([seed.call("openat", AT_FDCWD, name, flags | O.NOFOLLOW, 0), service]);
+        const fd = program.call("openat", AT_FDCWD, name, flags | O.NOFOLLOW, 0);
+        kept.push([fd, service]);
         return service;
       };
       const through = hold(O.PATH);
@@ -151,38 +161,35 @@ export class Ghosts {
         this.#handles.set(id, { service: own ? hold(ownFlags(flags)) : through, own });
       }
     }
-    const isDirectory = (file.mode & S_IFMT) === S_IFDIR;
-    for (const path of paths) {
-      if (isDirectory) seed.call("rmdir", path);
-      else seed.call("unlink", path);
-    }
-    for (const directory of [...missing].reverse()) seed.call("rmdir", directory);
-    for (const [fd, service] of kept) tree.keep(fd, service);
-    if (writable === undefined) return;
-    this.#planContents(tree, writable, ghost);
-    planProperties(seed, writable, undefined, file);
-    seed.call("close", writable);
+    for (const one of remove) one();
+    removeParents();
+    for (const [fd, service] of kept) temporary.keep(fd, service);
+    if (!writable) return;
+    const service = tree.service();
+    temporary.keep(made, service);
+    this.#planContents(tree, service, ghost);
+    planProperties(seed, service, undefined, file);
+    seed.call("close", service);
   }
 
   /** The file of open(O_TMPFILE): its maker's own description is the one that makes it. */
-  #planTemporary(tree: TreePlanner, ghost: Ghost, maker: reg_file_entry): void {
-    const { seed } = tree;
+  #planTemporary(tree: GhostPlanner, ghost: Ghost, maker: reg_file_entry): void {
+    const { seed, names } = tree;
     const path = tree.files.pathOf(maker.id);
     const directory = path.slice(0, path.lastIndexOf("/")) || "/";
-    const missing = missingParents(path);
-    for (const one of missing) seed.call("mkdirat", AT_FDCWD, one, 0o700);
+    const removeParents = planParents(names, missingParents(path));
     // sendfile(2) does not append.
-    const flags = maker.flags & ~(O.APPEND | O.ASYNC | O.DIRECT);
-    const fd = seed.call("openat", AT_FDCWD, directory, flags | O.TMPFILE | O.DIRECTORY, 0o600);
-    for (const one of missing.reverse()) seed.call("rmdir", one);
+    const flags = maker.flags & ~(O.APPEND | O.ASYNC | O.DIRECT) | O.TMPFILE | O.DIRECTORY;
+    const fd = names.program.call("openat", AT_FDCWD, directory, flags, 0o600);
+    removeParents();
     const service = tree.service();
-    this.#planContents(tree, fd, ghost);
-    seed.call("lseek", fd, 0, 0);
-    planProperties(seed, fd, undefined, ghost.file);
+    names.keep(fd, service);
+    this.#planContents(tree, service, ghost);
+    seed.call("lseek", service, 0, 0);
+    planProperties(seed, service, undefined, ghost.file);
     if ((maker.flags & (O.APPEND | O.DIRECT)) !== 0) {
-      seed.call("fcntl", fd, F.SETFL, maker.flags & SETFL_MASK & ~O.ASYNC);
+      seed.call("fcntl", service, F.SETFL, maker.flags & SETFL_MASK & ~O.ASYNC);
     }
-    tree.keep(fd, service);
     for (const { id } of ghost.users) this.#handles.set(id, { service, own: id === maker.id });
   }
 
@@ -226,26 +233,38 @@ function ownFlags(flags: number): number {
   return flags & ~(O.CREAT | O.EXCL | O.TRUNC | O.ASYNC) | O.NOCTTY;
 }
 
-/** Adds the call that makes the file. @returns a descriptor to write to, of a regular file */
+/** Adds calls that make directories, outermost first. @returns adds those that take them away */
+function planParents(names: TemporaryNames, missing: Iterable<string>): () => void {
+  const remove = [...missing].map((path) =>
+    names.made(names.program.call("mkdirat", AT_FDCWD, path, 0o700), "rmdir", path)
+  );
+  return () => {
+    for (const one of remove.reverse()) one();
+  };
+}
+
+/** Adds the call that makes the file. @returns the call, and whether it gives a descriptor to write to */
 function planMake(
-  seed: SyscallProgram,
+  program: SyscallProgram,
   path: string,
   { mode, rdev, symlnkTarget }: ghost_file_entry,
-): CallResult | undefined {
+): { readonly made: CallResult; readonly writable: boolean } {
   switch (mode & S_IFMT) {
     case S_IFREG: {
       const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
-      return seed.call("openat", AT_FDCWD, path, flags, 0o600);
+      return { made: program.call("openat", AT_FDCWD, path, flags, 0o600), writable: true };
     }
     case S_IFDIR:
-      seed.call("mkdirat", AT_FDCWD, path, 0o700);
-      return undefined;
+      return { made: program.call("mkdirat", AT_FDCWD, path, 0o700), writable: false };
     case S_IFLNK:
-      seed.call("symlinkat", symlnkTarget, AT_FDCWD, path);
-      return undefined;
-    default:
-      seed.call("mknodat", AT_FDCWD, path, mode & S_IFMT | 0o600, rdev);
-      return undefined;
+      return { made: program.call("symlinkat", symlnkTarget, AT_FDCWD, path), writable: false };
+    default: {
+      const type = mode & S_IFMT;
+      return {
+        made: program.call("mknodat", AT_FDCWD, path, type | 0o600, rdev),
+        writable: false,
+      };
+    }
   }
 }
 

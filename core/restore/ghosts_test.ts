@@ -10,9 +10,9 @@ import { encodeGhostChunks } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import { O } from "../linux/fcntl.ts";
-import type { TreePlanner } from "../plugin.ts";
 import { type Argument, CallResult, ScratchData, SyscallProgram } from "../remote/program.ts";
-import { freeName, Ghosts } from "./ghosts.ts";
+import { freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
+import { TemporaryNames } from "./temporary_names.ts";
 
 const DATA = new TextEncoder().encode("contents");
 
@@ -68,21 +68,23 @@ async function planned({ mode, users, chunks = true, relative = false }: Case) {
     const ghosts = new Ghosts(images);
     const seed = new SyscallProgram("seed");
     let service = 100;
+    const names = new TemporaryNames();
     const tree = {
       seed,
+      names,
       tasks: [],
       files: { pathOf: (id: number) => entries.get(id)?.name },
       service: () => service++,
-      keep: (fd: Argument, number: number) => void seed.call("dup3", fd, number, 0),
       serviceFile: () => 99,
     };
     const notes: string[] = [];
     const entryOf = (id: number) => entries.get(id) as reg_file_entry;
-    ghosts.plan(tree as unknown as TreePlanner, entryOf, (text) => void notes.push(text));
+    ghosts.plan(tree as unknown as GhostPlanner, entryOf, (text) => void notes.push(text));
     const task = new SyscallProgram("open");
     for (const [id, { flags }] of entries) ghosts.open(task, id, flags);
     const image = new TextDecoder("latin1").decode(Deno.readFileSync(images.pathOf(GHOST_FILE, 9)));
     return {
+      names: lines(names.program).map((line) => line.replaceAll(home, "/d")),
       seed: lines(seed).map((line) => line.replaceAll(home, "/d")),
       task: lines(task),
       notes: notes.map((note) => note.replaceAll(home, "/d")),
@@ -94,13 +96,13 @@ async function planned({ mode, users, chunks = true, relative = false }: Case) {
 }
 
 Deno.test("Ghosts deletes a file before it is filled, and leaves nothing that can be written to", async () => {
-  const { seed, task, dataAt } = await planned({
+  const { names, seed, task, dataAt } = await planned({
     mode: 0o104755,
     users: [{ name: "f", flags: O.RDWR }, { name: "g", flags: O.RDONLY }],
   });
   const make = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
   const hold = O.PATH | O.NOFOLLOW;
-  deepEqual(seed, [
+  deepEqual(names, [
     `openat(-100, /d/f, ${make}, 384)`,
     "linkat(-100, /d/f, -100, /d/g, 0)",
     `openat(-100, /d/f, ${hold}, 0)`,
@@ -108,13 +110,19 @@ Deno.test("Ghosts deletes a file before it is filled, and leaves nothing that ca
     "unlink(/d/f)",
     "unlink(/d/g)",
     "dup3(=2, 100, 0)",
+    "close(=2)",
     "dup3(=3, 101, 0)",
-    "ftruncate(=0, 8192)",
-    "lseek(=0, 4096, 0)",
-    `sendfile(=0, 99, [${dataAt}], 8)`,
-    "fchown(=0, 1, 2)",
-    `fchmod(=0, ${0o4755})`,
+    "close(=3)",
+    "dup3(=0, 102, 0)",
     "close(=0)",
+  ]);
+  deepEqual(seed, [
+    "ftruncate(102, 8192)",
+    "lseek(102, 4096, 0)",
+    `sendfile(102, 99, [${dataAt}], 8)`,
+    "fchown(102, 1, 2)",
+    `fchmod(102, ${0o4755})`,
+    "close(102)",
   ]);
   deepEqual(task, [
     "openat(-100, /proc/self/fd/100, 2, 0)",
@@ -129,18 +137,18 @@ Deno.test("Ghosts reads contents that are not in chunks, as old images have them
     chunks: false,
   });
   deepEqual(seed.filter((line) => /^(ftruncate|lseek|sendfile)/.test(line)), [
-    "ftruncate(=0, 8)",
-    "lseek(=0, 0, 0)",
-    `sendfile(=0, 99, [${dataAt}], 8)`,
+    "ftruncate(101, 8)",
+    "lseek(101, 0, 0)",
+    `sendfile(101, 99, [${dataAt}], 8)`,
   ]);
 });
 
 Deno.test("Ghosts makes missing directories around a deleted one, and takes them away", async () => {
-  const { seed } = await planned({
+  const { names } = await planned({
     mode: 0o040750,
     users: [{ name: "a/b/c", flags: O.DIRECTORY }],
   });
-  deepEqual(seed, [
+  deepEqual(names, [
     "mkdirat(-100, /d/a, 448)",
     "mkdirat(-100, /d/a/b, 448)",
     "mkdirat(-100, /d/a/b/c, 448)",
@@ -151,15 +159,16 @@ Deno.test("Ghosts makes missing directories around a deleted one, and takes them
     "rmdir(/d/a/b)",
     "rmdir(/d/a)",
     "dup3(=5, 100, 0)",
+    "close(=5)",
   ]);
 });
 
 Deno.test("Ghosts opens by name what cannot be opened through /proc, and hands on that", async () => {
   const flags = O.RDONLY | O.NOFOLLOW;
-  const { seed, task } = await planned({ mode: 0o100600, users: [{ name: "f", flags }] });
-  const own = seed.findIndex((line) => line === `openat(-100, /d/f, ${flags | O.NOCTTY}, 0)`);
-  equal(own > 0, true, seed.join("\n"));
-  equal(seed.includes(`dup3(=${own}, 101, 0)`), true);
+  const { names, task } = await planned({ mode: 0o100600, users: [{ name: "f", flags }] });
+  const own = names.findIndex((line) => line === `openat(-100, /d/f, ${flags | O.NOCTTY}, 0)`);
+  equal(own > 0, true, names.join("\n"));
+  equal(names.includes(`dup3(=${own}, 101, 0)`), true);
   deepEqual(task, ["fcntl(101, 1030, 0)"]);
 });
 
@@ -171,14 +180,14 @@ Deno.test("Ghosts opens through /proc what has O_PATH without O_NOFOLLOW, which 
 
 Deno.test("Ghosts makes the file of O_TMPFILE without a name, with its maker's flags", async () => {
   const flags = O.RDWR | O.TMPFILE | O.DIRECTORY | O.APPEND;
-  const { seed, task } = await planned({
+  const { names, seed, task } = await planned({
     mode: 0o100600,
     users: [{ name: "#12", flags }, { name: "#12", flags: O.RDONLY }],
   });
-  equal(seed[0], `openat(-100, /d, ${flags & ~O.APPEND}, 384)`);
-  equal(seed.some((line) => line.startsWith("unlink")), false);
+  equal(names[0], `openat(-100, /d, ${flags & ~O.APPEND}, 384)`);
+  equal(names.some((line) => line.startsWith("unlink")), false);
   // O_APPEND comes after the contents.
-  const append = seed.indexOf(`fcntl(=0, 4, ${O.APPEND})`);
+  const append = seed.indexOf(`fcntl(100, 4, ${O.APPEND})`);
   equal(append > seed.findIndex((line) => line.startsWith("sendfile")), true);
   deepEqual(task, ["fcntl(100, 1030, 0)", "openat(-100, /proc/self/fd/100, 0, 0)"]);
 });

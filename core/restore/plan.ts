@@ -25,6 +25,7 @@ import {
 } from "../plugin.ts";
 import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
 import { addBirth, addThread } from "./clone.ts";
+import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
 /** A descriptor of this process, or a path to open here, that the seed gets under a number. */
@@ -186,6 +187,8 @@ export class RestorePlan implements TreePlanner {
   readonly #byPid = new Map<number, PlannedTask>();
   /** The tasks that have ended: their core images. */
   readonly zombies: Map<number, core_entry> = new Map();
+  /** What is done before that, by a task that shares the seed's descriptors and that outlives this process. */
+  readonly names: TemporaryNames = new TemporaryNames();
   /** What the seed does. */
   readonly seed: SyscallProgram = new SyscallProgram("stage seed");
   /** What the seed gets from this process. */
@@ -313,7 +316,10 @@ export class RestorePlan implements TreePlanner {
    * @throws {StasisError} `unsupported` if they are too large
    */
   scratchSize(): bigint {
-    let most = new ProgramImage(this.seed).size;
+    let most = Math.max(
+      new ProgramImage(this.seed).size,
+      new ProgramImage(this.names.program).size,
+    );
     for (const [pid, actions] of this.births.births) {
       most = Math.max(most, new ProgramImage(this.birthProgram(pid, actions)).size);
     }
@@ -345,6 +351,10 @@ export class RestorePlan implements TreePlanner {
     }
     for (const [parent, number] of this.privateDirectories) {
       yield `# descriptor ${number} is a new directory in ${parent}`;
+    }
+    if (!this.names.program.isEmpty) {
+      yield "# names";
+      yield* this.#lines(this.names.program);
     }
     if (!this.seed.isEmpty) {
       yield "# seed";
