@@ -284,9 +284,15 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       checkTarget(this.target);
       throw ioError(`rename ${this.path} to ${this.target}`, cause);
     }
+    try {
+      syncPath(parentPath(this.target));
+    } catch (error) {
+      // A name that the next crash may take away is none: it goes where the rest is deleted.
+      Deno.renameSync(this.target, this.path);
+      throw error;
+    }
     this.#done = true;
     this.#lock?.[Symbol.dispose]();
-    syncPath(parentPath(this.target));
   }
 
   /** Every file so far with its size and checksums. */

@@ -12,6 +12,7 @@ import type { CheckpointHooks } from "../plugin.ts";
 import { findClaims } from "./claims.ts";
 import { surveyTree } from "./survey_tree.ts";
 import { LEADERLESS_HINT, Task } from "./task.ts";
+import { findMute } from "./mute_file_systems.ts";
 import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
 /**
@@ -161,6 +162,8 @@ export async function survey(
   frozen: boolean,
   cancellation: Cancellation,
 ): Promise<void> {
+  const mute = findMute(tasks, cancellation);
+  if (mute.length > 0) throw refuse(tasks[0] as Task, mute);
   const problems: Problem[] = [];
   const live: Task[] = [];
   for (const task of tasks) {

@@ -15,6 +15,7 @@ import {
   readSmaps,
   readStat,
   readStatus,
+  readTaskLink,
   readTasks,
   statFd,
   type TaskStat,
@@ -81,6 +82,11 @@ export class Task {
   /** `/proc/PID/status` of the leader. */
   get status(): TaskStatus {
     return this.#status ??= readStatus(this.pid);
+  }
+
+  /** What its working directory, its root directory and its executable are called; those that it has. */
+  get links(): readonly string[] {
+    return ["cwd", "root", "exe"].flatMap((name) => readTaskLink(this.pid, name) ?? []);
   }
 
   /** The tids of all threads, the leader first, then ascending. */

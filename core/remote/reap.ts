@@ -48,7 +48,8 @@ export function awaitStop(tid: number, pid: number, whileWaiting?: () => void): 
  * @param pid its process
  */
 export function nextStop(tid: number, pid: number): Stop {
-  return take(tid, pid, look(tid, LOOK_FOR_ALL | WNOHANG));
+  const seen = look(tid, LOOK_FOR_ALL | WNOHANG);
+  return seen.result === -BigInt(Errno.EINTR) ? { kind: "none" } : take(tid, pid, seen);
 }
 
 function take(tid: number, pid: number, { result, signal, code, status }: Look): Stop {

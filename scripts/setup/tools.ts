@@ -77,6 +77,12 @@ export const TEST_TOOLS: readonly Tool[] = [
     debian: ["gcc-multilib"],
     why: "builds a 32-bit program, which must be refused",
   },
+  {
+    name: "strace",
+    files: ["strace"],
+    debian: ["strace"],
+    why: "has single system calls of the tool fail",
+  },
   { name: "crit", files: ["crit"], debian: ["criu"], why: "decodes the images, as a witness" },
   {
     name: "git",

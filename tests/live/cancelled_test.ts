@@ -137,3 +137,29 @@ Deno.test("a checkpoint of a thread that does not stop ends when time is over, o
   Deno.kill(child as number, "SIGUSR1");
   await subject.expectPass();
 });
+
+Deno.test("a checkpoint of a program whose file system does not answer is refused, and can be cancelled", async () => {
+  using room = new ImageRoom();
+  const mountPoint = `${room.path}/mount`;
+  Deno.mkdirSync(mountPoint);
+  await using server = await start("mute_fuse", [mountPoint]);
+  const script = 'exec 5<"$0/file"; echo ready; exec sleep 1000';
+  await using subject = await Subject.spawn("bash", { args: ["-c", script, mountPoint] });
+  try {
+    await subject.waitReady();
+    Deno.kill(server.pid, "SIGTERM");
+    await waitUntil(() => /^mute$/m.test(server.output()), () => server.output());
+    const directory = room.fresh();
+    const args = ["checkpoint", `${subject.pid}`, "-R", "-D", directory];
+    const outcome = await stasis(args);
+    assert.equal(outcome.status, EXIT_STATUS.unsupported, outcome.stderr);
+    assert.match(outcome.stderr, /files of a file system that does not answer, .*mount \(fuse\)/);
+    assert.match(outcome.stderr, /umount -f/);
+    assert.equal(await cancelIn("survey", 300, "SIGINT", args), EXIT_STATUS.cancelled);
+    room.assertAbsent(directory);
+  } finally {
+    // Without it the kernel fails what waits; before, not even a process that has the file open could end.
+    Deno.kill(server.pid, "SIGKILL");
+    await new Deno.Command("umount", { args: ["--lazy", mountPoint] }).output();
+  }
+});
