@@ -4,6 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { waitForStop } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signals.ts";
@@ -51,19 +52,38 @@ function reap(task: FrozenTask, children: readonly number[]): void {
   }
 }
 
-function kill({ pid, threads, proc }: FrozenTask): void {
-  syscall(SYSCALLS.kill, pid, SIG.KILL);
+function kill(task: FrozenTask): void {
+  const { pid, threads, proc } = task;
+  const sent = syscall(SYSCALLS.kill, pid, SIG.KILL);
+  // A security module, for example, may forbid to kill what may be traced.
+  const fromInside = isErrno(sent) && sent !== -BigInt(Errno.ESRCH);
+  if (fromInside) killFromInside(task);
   // The leader comes last: the kernel reports its end only when all other threads are gone.
   for (const { tid, tracee } of [...threads].reverse()) {
-    tracee.end();
     if (tid === pid && proc.stat.ppid === Deno.pid) {
       // A child of this process: whoever started it here wants to know how it ended.
       syscall(SYSCALLS.waitid, P_PID, pid, new Uint8Array(128), EXITED_KEEP, 0);
-      continue;
+    } else {
+      for (;;) {
+        const { kind } = tid === pid ? awaitStop(tid, pid) : waitForStop(tid);
+        if (kind === "killed" || kind === "exited" || kind === "absent") break;
+        if (fromInside) throw cannotKill(pid, errnoName(-sent));
+      }
     }
-    for (;;) {
-      const { kind } = tid === pid ? awaitStop(tid, pid) : waitForStop(tid);
-      if (kind === "killed" || kind === "exited" || kind === "absent") break;
-    }
+    tracee.end();
   }
+}
+
+/** Has a task kill itself, whatever this process may. */
+function killFromInside({ pid, proc, remote }: FrozenTask): void {
+  const program = new SyscallProgram(`the end of task ${pid}`);
+  program.call("kill", proc.status.nsTgid.at(-1) ?? pid, SIG.KILL);
+  remote.startAndForget(program);
+}
+
+function cannotKill(pid: number, errno: string): StasisError {
+  return new StasisError("syscall", `task ${pid} was saved and cannot be ended: kill: ${errno}`, {
+    pid,
+    errno,
+  });
 }

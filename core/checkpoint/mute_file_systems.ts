@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Problem } from "../../base/errors.ts";
+import type { Problem } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { cString } from "../linux/libc_ffi.ts";
 import { type MountInfo, readMountinfo } from "../linux/procfs/mod.ts";

@@ -59,8 +59,11 @@ function tryToEnd(tid: number, pid: number): boolean {
   if (isDeadChild(tid)) return true;
   for (;;) {
     const stop = nextStop(tid, pid);
-    // What is not traced, but was started here, has nothing to tell either.
-    if (stop.kind === "none") return !isTracedHere(pid, tid);
+    if (stop.kind === "none") {
+      // What is not traced, but was started here, has nothing to tell either; nor what stands still, and could
+      // not be let go of before.
+      return !isTracedHere(pid, tid) || detach(tid) === 0n;
+    }
     if (stop.kind === "exited" || stop.kind === "killed") return true;
     if (stop.kind === "absent") {
       if (tid !== pid) detachThread(pid, pid);

@@ -87,9 +87,12 @@ const ERRNOS: Readonly<Record<string, readonly string[]>> = {
 
 /** Calls whose first argument says what they do. */
 const MULTIPLEXED = new Set(["ptrace", "prctl", "keyctl"]);
-/** What the runtime does to wake its own threads, and what a person reads. */
+/**
+ * What the runtime does to wake its own threads, what a person reads, and the closing of what was only read, which
+ * fails on no machine (the runtime would end itself).
+ */
 const RUNTIME =
-  /^(?:write\((?:1|2|\d+<(?:anon_inode|socket|pipe))|read\(\d+<(?:anon_inode|pipe|socket))/;
+  /^(?:write\((?:1|2|\d+<(?:anon_inode|socket|pipe))|read\(\d+<(?:anon_inode|socket|pipe)|close\(\d+<\/(?:proc|sys|etc))/;
 
 /**
  * Runs a command that must succeed, and lists the faults that are worth trying: of each kind of call between the

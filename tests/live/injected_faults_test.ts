@@ -118,6 +118,7 @@ for (const { name, args, ignore } of SUBJECTS) {
     const faults = await plausibleFaults(command(room.fresh()), SAMPLES);
     assert.ok(faults.length > 50, `only ${faults.length} faults`);
     await tryAll(sample(faults), async (fault) => {
+      using room = new ImageRoom();
       const directory = room.fresh();
       const before = witness(subject.pid);
       const outcome = await withFault(fault, command(directory));
@@ -139,6 +140,7 @@ for (const { name, args, ignore } of SUBJECTS) {
     await using first = await Subject.start(name, { args });
     const faults = await plausibleFaults(command(first.pid, room.fresh()), SAMPLES);
     await tryAll(sample(faults), async (fault) => {
+      using room = new ImageRoom();
       await using subject = await Subject.start(name, { args });
       const tree = processTree(subject.pid);
       const directory = room.fresh();
