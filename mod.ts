@@ -20,6 +20,7 @@ import type { OperationOptions, Plugin } from "./core/plugin.ts";
 import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
+import { machineError } from "./images/io_error.ts";
 import { ImageDirectory } from "./images/mod.ts";
 import { DEFAULT_PLUGINS } from "./plugins/default.ts";
 import { chooseBackend } from "./plugins/sud/choose_backend.ts";
@@ -93,7 +94,8 @@ async function reportOne<T>(operation: Promise<T>): Promise<T> {
   try {
     return await operation;
   } catch (error) {
-    throw withoutSuppressed(error);
+    const first = withoutSuppressed(error);
+    throw machineError(first) ?? first;
   }
 }
 
@@ -103,8 +105,12 @@ async function reportOne<T>(operation: Promise<T>): Promise<T> {
  * @param directory the image directory
  * @throws {StasisError} with everything that stands against it
  */
-export function planRestore(directory: string, settings: Settings = {}): Promise<RestorePlan> {
-  return makePlan({ ...common(settings), directory, options: settings.options ?? {} });
+export async function planRestore(
+  directory: string,
+  settings: Settings = {},
+): Promise<RestorePlan> {
+  const options = settings.options ?? {};
+  return await reportOne(makePlan({ ...common(settings), directory, options }));
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import { StasisError } from "../base/errors.ts";
 import type { EventListener } from "../base/events.ts";
+import { machineError } from "../images/io_error.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { OperationOptions, Plugin, Session } from "./plugin.ts";
 
@@ -68,6 +69,8 @@ export function blame(plugin: Plugin, error: unknown): StasisError {
       cause: error,
     });
   }
+  const refused = machineError(error);
+  if (refused !== undefined) return blame(plugin, refused);
   const text = error instanceof Error ? error.message : String(error);
   return new StasisError("internal", `plugin ${plugin.name} failed: ${text}`, {
     plugin: plugin.name,

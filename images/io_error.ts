@@ -15,6 +15,8 @@ const HINTS: Readonly<Record<string, string>> = {
   ENOENT: "create the directory that it should stand in first",
   ENOTDIR: "a part of the path is no directory",
   EMFILE: "raise the limit of open files (ulimit -n)",
+  ENFILE: "too many files are open on this machine (/proc/sys/fs/file-max): try again",
+  ENOMEM: "the kernel is out of memory: try again",
   EFBIG: "raise the limit of file sizes (ulimit -f)",
 };
 
@@ -39,4 +41,33 @@ export function ioError(what: string, cause: unknown): StasisError {
     hint: errno === undefined ? undefined : HINTS[errno],
     cause,
   });
+}
+
+/** What a machine may answer to any call, and that is nobody's defect; unlike ENOENT or EINVAL. */
+const OF_THE_MACHINE: ReadonlySet<string> = new Set([
+  ...[
+    "EACCES",
+    "EAGAIN",
+    "EBUSY",
+    "EDQUOT",
+    "EFBIG",
+    "EINTR",
+    "EIO",
+    "EMFILE",
+    "ENFILE",
+    "ENOBUFS",
+  ],
+  ...["ENOMEM", "ENOSPC", "EPERM", "EREMOTEIO", "EROFS", "ESTALE", "ETIMEDOUT"],
+]);
+
+/**
+ * The error for an exception that nobody caught where it came from: of a call which the machine refused. Undefined
+ * for every other one, which is a defect.
+ */
+export function machineError(error: unknown): StasisError | undefined {
+  const errno = errnoOf(error);
+  if (errno === undefined || !OF_THE_MACHINE.has(errno)) return undefined;
+  // "Cannot allocate memory (os error 12): open '/x'"
+  const what = /\(os error \d+\): (.+)$/s.exec((error as Error).message)?.[1];
+  return ioError(what ?? "go on", error);
 }

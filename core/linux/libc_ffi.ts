@@ -171,22 +171,26 @@ export async function pollInBackground(fd: number): Promise<boolean> {
   return await libc.symbols.pollInBackground(new Uint8Array(pollfd.buffer), 1n, -1) === 1;
 }
 
+/** Makes a call once more where a signal ended it before it had begun: some file systems let that happen. */
+function uninterrupted(call: () => bigint | number): number {
+  for (;;) {
+    const result = outcome(call);
+    if (result !== -BigInt(Errno.EINTR)) return Number(result);
+  }
+}
+
 /** pread(2) of one buffer. @returns the number of bytes, or the negative errno */
 export function pread(fd: number, buffer: Uint8Array, offset: bigint): number {
   const size = BigInt(buffer.byteLength);
   const at = BigInt.asIntN(64, offset);
-  return Number(
-    outcome(() => libc.symbols.pread(fd, buffer as Uint8Array<ArrayBuffer>, size, at)),
-  );
+  return uninterrupted(() => libc.symbols.pread(fd, buffer as Uint8Array<ArrayBuffer>, size, at));
 }
 
 /** pwrite(2) of one buffer. @returns the number of bytes, or the negative errno */
 export function pwrite(fd: number, buffer: Uint8Array, offset: bigint): number {
   const size = BigInt(buffer.byteLength);
   const at = BigInt.asIntN(64, offset);
-  return Number(
-    outcome(() => libc.symbols.pwrite(fd, buffer as Uint8Array<ArrayBuffer>, size, at)),
-  );
+  return uninterrupted(() => libc.symbols.pwrite(fd, buffer as Uint8Array<ArrayBuffer>, size, at));
 }
 
 /** ioctl(2) with a buffer. @returns its result, or the negative errno */

@@ -4,6 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { Errno, isErrno } from "../linux/errno.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { readChildren, readTasks } from "../linux/procfs/mod.ts";
 import { waitForStop } from "../linux/ptrace.ts";
@@ -26,15 +27,20 @@ export function endTree(pids: Iterable<number>): void {
   // A set that grows while it is walked is walked to its end.
   for (const pid of doomed) for (const child of listed(() => readChildren(pid))) doomed.add(child);
   using _ = adoptOrphans();
-  const threads = [...doomed].flatMap((pid) => {
-    const others = listed(() => readTasks(pid)).filter((tid) => tid !== pid);
-    // The leader comes last: the kernel tells of its end only when all other threads have been waited for.
-    return [...others, pid];
-  });
-  for (const pid of doomed) syscall(SYSCALLS.kill, pid, SIG.KILL);
+  // Before they are killed: some are gone by themselves afterwards.
+  const threadsOf = new Map([...doomed].map((pid) => [pid, listed(() => readTasks(pid))]));
+  for (const pid of doomed) {
+    const sent = syscall(SYSCALLS.kill, pid, SIG.KILL);
+    // What must not be killed dies with this process, which traces it (PTRACE_O_EXITKILL).
+    if (isErrno(sent) && sent !== -BigInt(Errno.ESRCH)) doomed.delete(pid);
+  }
   // The first end is told to the tracer. Where the parent lived still it got a zombie then, which has come
   // here with the parent's own end: so each is asked for twice.
-  for (const tid of threads) awaitEnd(tid);
+  for (const pid of doomed) {
+    for (const tid of threadsOf.get(pid) ?? []) if (tid !== pid) awaitEnd(tid);
+    // The leader comes last: the kernel tells of its end only when all other threads have been waited for.
+    awaitEnd(pid);
+  }
   for (const pid of doomed) awaitEnd(pid);
 }
 

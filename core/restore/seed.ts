@@ -6,7 +6,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
-import { errnoName, isErrno } from "../linux/errno.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { cString, posixSpawn, pwrite, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SIG } from "../linux/signals.ts";
@@ -105,9 +105,10 @@ export function openSeed(seed: Tracee): RemoteTask {
   return new RemoteTask(seed, [], instruction, { pid, tid: (tid) => tid });
 }
 
-/** Kills the seed and reaps it. */
+/** Kills the seed and reaps it. One that must not be killed dies with this process, which traces it. */
 export function endSeed(pid: number): void {
-  syscall(SYSCALLS.kill, pid, SIG.KILL);
+  const sent = syscall(SYSCALLS.kill, pid, SIG.KILL);
+  if (isErrno(sent) && sent !== -BigInt(Errno.ESRCH)) return;
   for (;;) {
     // Stops that were still to be told of come first.
     const { kind } = waitForStop(pid);
