@@ -3,9 +3,11 @@ import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { AF_UNIX, sendFd, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
 import { POLL, pollNow, readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
-import { syscall } from "../../core/linux/libc_ffi.ts";
+import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { isUnknown, peekQueue, queueProblem } from "./queue.ts";
+
+const MFD_CLOEXEC = 1;
 
 /** A connected pair of this process. */
 function makePair(type: number): [OwnedDescriptor, OwnedDescriptor] {
@@ -24,6 +26,22 @@ function socket(type: number, shutdown = 0): UnixSocket {
   const name = new Uint8Array(0);
   const more = { name, waiting: [], receiveQueue: 0, sendQueue: 0 };
   return { ino: 1, type, state: STATE.ESTABLISHED, shutdown, ...more };
+}
+
+/** A file without a path, with a name of its own. */
+function makeFile(name: string): OwnedDescriptor {
+  return new OwnedDescriptor(Number(syscall(SYSCALLS.memfd_create, cString(name), MFD_CLOEXEC)));
+}
+
+/** How many descriptors of such a file this process has. Others open and close theirs meanwhile. */
+function descriptorsOf(name: string): number {
+  return [...Deno.readDirSync("/proc/self/fd")].filter(({ name: fd }) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${fd}`).startsWith(`/memfd:${name} `);
+    } catch {
+      return false;
+    }
+  }).length;
 }
 
 /** The lengths of what waits. */
@@ -105,11 +123,11 @@ Deno.test("peekQueue() says which messages come with descriptors, and keeps none
     using _a = a;
     using _b = b;
     send(a.fd, 4);
-    equal(sendFd(a.fd, 0), 1n);
+    using sent = makeFile("sent by a test");
+    equal(sendFd(a.fd, sent.fd), 1n);
     send(a.fd, 5);
-    const before = [...Deno.readDirSync("/proc/self/fd")].length;
     const found = peekQueue(b.fd, socket(type), pollNow(b.fd)) ?? [];
-    equal([...Deno.readDirSync("/proc/self/fd")].length, before);
+    equal(descriptorsOf("sent by a test"), 1);
     deepEqual(
       found.map(({ descriptors }) => descriptors),
       type === SOCK.STREAM ? [1, 0] : [0, 1, 0],
