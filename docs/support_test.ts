@@ -20,7 +20,6 @@ const UNSHOWN = [
   "I/O port permissions",
   "shadow stack",
   "core scheduling",
-  "I/O flusher",
   "cache allocation group",
   "NUMA policy of mappings",
 ];

@@ -12,7 +12,7 @@
  * | resource limits | /proc/PID/limits | `tc.rlimits` | prlimit(2) |
  * | OOM score adjustment, login uid | /proc/PID | `tc.oom_score_adj`, `tc.loginuid` | written to /proc/self |
  * | core dump filter, nice value of a session | /proc/PID | `task.img` | /proc/self |
- * | faulting instructions, errors in memory, keys, futex hash, AMX | injected calls, see `settings.ts` | `task.img` | the same calls |
+ * | faulting instructions, errors in memory, keys, I/O flushers, futex hash, AMX | injected calls, see `settings.ts` | `task.img` | the same calls |
  * | NUMA policy | injected get_mempolicy(2) | `task.img` | set_mempolicy(2) |
  * | child subreaper, membarrier(2) registrations | injected calls | `tc` | the same calls |
  * | working directory, root, umask | /proc/PID | `fs-PID.img` | fchdir(2), chroot(2), umask(2) |

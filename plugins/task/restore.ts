@@ -35,7 +35,7 @@ const AT_FDCWD = -100;
 const O_WRONLY = 1, O_PATH = 0o10000000, O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
 const PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1;
 const COMM_SIZE = 16;
-/** The bit of CAP_SYS_RESOURCE, which may raise hard limits (setrlimit(2)). */
+/** The bit of CAP_SYS_RESOURCE, which may raise hard limits (setrlimit(2)) and make I/O flushers. */
 const CAP_SYS_RESOURCE = 1n << 24n;
 
 const encoder = new TextEncoder();
@@ -157,6 +157,7 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     for (const { which, control } of extra?.speculation ?? []) {
       program.call("prctl", PR.SET_SPECULATION_CTRL, which, control, 0, 0);
     }
+    if (extra?.ioFlusher === true && !own.mayRaise) refuseFlusher(thread);
     planThreadSettings(program, extra, own.settings);
     planMempolicy(program, extra?.mempolicy, own.mempolicy);
     // sched_setattr(2) takes the nice value of normal threads only; real-time ones keep one for later.
@@ -184,6 +185,14 @@ function planAutogroup(program: SyscallProgram, nice: number): void {
   const text = encoder.encode(String(nice));
   program.try("write", fd, text, text.byteLength);
   program.try("close", fd);
+}
+
+function refuseFlusher({ tid, task: { pid } }: ThreadPlanner): never {
+  throw new StasisError(
+    "no-privilege",
+    `thread ${tid} of task ${pid} was an I/O flusher (PR_SET_IO_FLUSHER), which takes CAP_SYS_RESOURCE`,
+    { pid, hint: "restore with that capability" },
+  );
 }
 
 /** Writes one of the task's own files in /proc. The tool's root is still the task's. */

@@ -24,12 +24,13 @@ export function askThread(
   program: SyscallProgram,
 ): (
   reply: ProgramReply,
-) => Pick<Fields, "tscFaults" | "cpuidFaults" | "mceKill" | "reqkeyKeyring"> {
+) => Pick<Fields, "tscFaults" | "cpuidFaults" | "mceKill" | "reqkeyKeyring" | "ioFlusher"> {
   const tsc = program.output(4, "tsc");
   const tscAsked = program.try("prctl", PR.GET_TSC, tsc, 0, 0, 0);
   const cpuid = program.try("arch_prctl", ARCH.GET_CPUID, 0);
   const mce = program.try("prctl", PR.MCE_KILL_GET, 0, 0, 0, 0);
   const keyring = program.try("keyctl", KEYCTL_SET_REQKEY_KEYRING, NO_CHANGE);
+  const flusher = program.try("prctl", PR.GET_IO_FLUSHER, 0, 0, 0, 0);
   return (reply) => {
     const mceKill = Number(reply.result(mce));
     const reqkeyKeyring = Number(reply.result(keyring));
@@ -39,6 +40,8 @@ export function askThread(
       cpuidFaults: reply.result(cpuid) === CPUID_FAULTS || undefined,
       mceKill: mceKill < 0 || mceKill === MCE_KILL_DEFAULT ? undefined : mceKill,
       reqkeyKeyring: reqkeyKeyring <= 0 ? undefined : reqkeyKeyring,
+      // Whoever may not set it may not ask either.
+      ioFlusher: reply.result(flusher) > 0n || undefined,
     };
   };
 }
@@ -100,6 +103,7 @@ export function planThreadSettings(
   if (keyring !== inherited.reqkeyKeyring) {
     program.call("keyctl", KEYCTL_SET_REQKEY_KEYRING, keyring);
   }
+  if (extra?.ioFlusher === true) program.call("prctl", PR.SET_IO_FLUSHER, 1, 0, 0, 0);
   if (extra?.tscFaults === true) program.call("prctl", PR.SET_TSC, TSC.SIGSEGV, 0, 0, 0);
   if (extra?.cpuidFaults === true) program.call("arch_prctl", ARCH.SET_CPUID, CPUID_FAULTS);
 }

@@ -29,9 +29,11 @@ Deno.test("planThreadSettings() lets instructions fault last of all", () => {
     tscFaults: true,
     cpuidFaults: true,
     mceKill: 0,
+    ioFlusher: true,
   });
   deepEqual(callsOf((program) => planThreadSettings(program, extra, INHERITED)), [
     "prctl 33 1 0 0 0",
+    "prctl 57 1 0 0 0",
     "prctl 26 2 0 0 0",
     "arch_prctl 4114 0",
   ]);

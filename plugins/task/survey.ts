@@ -37,6 +37,8 @@ const ALL_BITS = 0xffff_ffff_ffff_ffffn;
 
 /** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE (`include/linux/sched.h`): what prctl(PR_SET_IO_FLUSHER) sets. */
 const PF_IO_FLUSHER = 0x00080000 | 0x00100000;
+/** The bit of CAP_SYS_RESOURCE: only who has it may ask for that. */
+const CAP_SYS_RESOURCE = 1n << 24n;
 
 /** The namespaces that differ. A file that one of them lacks is no difference. */
 export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[] {
@@ -102,8 +104,14 @@ export function surveyTasks(
           hint: "such children (of clone(2) with another signal) cannot be saved yet",
         });
       }
-      if ((task.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER) {
-        problem({ pid, what: "it is an I/O flusher (PR_SET_IO_FLUSHER), which cannot be saved" });
+      const mayAsk = (task.status.caps.effective & CAP_SYS_RESOURCE) !== 0n;
+      if ((task.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER && !mayAsk) {
+        problem({
+          pid,
+          what:
+            "it is an I/O flusher (PR_SET_IO_FLUSHER) and has given up the right to be asked for it",
+          hint: "that can be saved while it has CAP_SYS_RESOURCE alone",
+        });
       }
     } catch (error) {
       // A task of a running tree may end at any moment.

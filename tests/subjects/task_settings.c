@@ -28,7 +28,7 @@ struct attributes {
 };
 
 struct settings {
-	int tsc, mce, keyring, policy;
+	int tsc, mce, keyring, policy, flusher;
 	unsigned long nodes[16];
 	struct attributes sched;
 };
@@ -42,6 +42,7 @@ static void read_settings(struct settings *s)
 	memset(s, 0, sizeof(*s));
 	prctl(PR_GET_TSC, &s->tsc);
 	s->mce = prctl(PR_MCE_KILL_GET, 0, 0, 0, 0);
+	s->flusher = prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0);
 	s->keyring = syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, -1);
 	syscall(SYS_get_mempolicy, &s->policy, s->nodes, sizeof(s->nodes) * 8 + 1, NULL, 0);
 	syscall(SYS_sched_getattr, 0, &s->sched, sizeof(s->sched), 0);
@@ -70,6 +71,7 @@ static void compare(const char *who, const struct settings *got, const struct se
 	SAME("keyring", keyring);
 	SAME("slice", sched.runtime);
 	SAME("NUMA policy", policy);
+	SAME("I/O flusher", flusher);
 	SAME("its nodes", nodes[0]);
 	SAME("niceness", sched.nice);
 }
@@ -98,6 +100,8 @@ static void *other(void *unused)
 	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_LATE, 0, 0);
 	syscall(SYS_keyctl, KEYCTL_SET_REQKEY_KEYRING, KEYRING_OF_THE_USERS_SESSION);
 	set_slice(7);
+	/* Takes CAP_SYS_RESOURCE, to be asked too. */
+	prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	unsigned long first = 1;
 	/* A kernel without NUMA has no such call. */
 	syscall(SYS_set_mempolicy, MPOL_BIND, &first, 64);
