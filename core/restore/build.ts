@@ -92,7 +92,7 @@ export class BuiltTree implements Disposable {
       for (const group of groups) startNext([...group]);
       // A list that grows while it is walked is walked to its end.
       for (const { runs, rest } of working) {
-        runs.finish();
+        sayWhoHasIds(() => runs.finish());
         startNext(rest);
       }
       if (stage === "threads") {
@@ -154,7 +154,7 @@ export class BuiltTree implements Disposable {
       if (!plan.seed.isEmpty) remote.run(plan.seed);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
       addClone(birth, plan.pid, CLONE.PARENT);
-      runBirth(remote, birth);
+      sayWhoHasIds(() => remote.run(birth));
       try {
         this.#takeBorn(plan.pid);
       } catch (error) {
@@ -233,7 +233,7 @@ export class BuiltTree implements Disposable {
     try {
       const tracee = finishStop(pid, pid, SEED_OPTIONS, this.#cancellation);
       if (tracee === undefined) {
-        throw new StasisError("no-such-task", "the task that makes names was killed");
+        throw killedAtBirth("the task that makes names", pid);
       }
       using maker = this.#remoteOf(tracee);
       // Behind its last call it waits for this process; if that is dead, for the end of this time.
@@ -267,7 +267,7 @@ export class BuiltTree implements Disposable {
   #act(pid: number, actions: readonly BirthAction[]): void {
     if (actions.length === 0) return;
     this.#cancellation.check();
-    runBirth(this.#bornTask(pid).remote, this.#plan.birthProgram(pid, actions));
+    sayWhoHasIds(() => this.#bornTask(pid).remote.run(this.#plan.birthProgram(pid, actions)));
     for (const action of actions) if (action.kind === "clone") this.#takeBorn(action.pid);
   }
 
@@ -284,7 +284,7 @@ export class BuiltTree implements Disposable {
   #takeBorn(pid: number): void {
     const tracee = finishStop(pid, pid, SEED_OPTIONS, this.#cancellation);
     if (tracee === undefined) {
-      throw new StasisError("internal", `task ${pid} died at birth`, { pid });
+      throw killedAtBirth(`task ${pid}`, pid);
     }
     this.#born.set(pid, { pid, remote: this.#remoteOf(tracee), threads: new Map([[pid, tracee]]) });
   }
@@ -355,7 +355,7 @@ export class BuiltTree implements Disposable {
       const take = (tid: number): Tracee => {
         const tracee = finishStop(tid, pid, SEED_OPTIONS, this.#cancellation);
         if (tracee !== undefined) return tracee;
-        throw new StasisError("internal", `thread ${tid} of task ${pid} died at birth`, { pid });
+        throw killedAtBirth(`thread ${tid} of task ${pid}`, pid);
       };
       for (const { tid } of plan?.threads.slice(1) ?? []) threads.set(tid, take(tid));
       for (const tid of plan?.endedThreads ?? []) endThread(task, take(tid));
@@ -399,10 +399,10 @@ function startStage({ plan, remote, threads }: BuiltTask, stage: Stage): Started
   return runs.length === 0 ? undefined : remote.start(runs);
 }
 
-/** Runs clones and such; of an id that is taken it says by whom. */
-function runBirth(remote: RemoteTask, program: SyscallProgram): void {
+/** Does something that makes tasks; of an id that is taken it says by whom. */
+function sayWhoHasIds(make: () => unknown): void {
   try {
-    remote.run(program);
+    make();
   } catch (error) {
     const taken = error instanceof StasisError && error.errno === "EEXIST"
       ? /set_tid=(\d+)/.exec(error.message)?.[1]
@@ -410,6 +410,14 @@ function runBirth(remote: RemoteTask, program: SyscallProgram): void {
     if (taken === undefined) throw error;
     throw pidTaken(Number(taken));
   }
+}
+
+/** Nothing that is built dies by itself: somebody, or the kernel for want of memory, has killed it. */
+function killedAtBirth(who: string, pid: number): StasisError {
+  return new StasisError("no-such-task", `${who} was killed at its birth`, {
+    pid,
+    hint: "try again; the kernel's log says whether it had too little memory",
+  });
 }
 
 /** The error for a pid or tid that a restored task needs and that somebody has. */

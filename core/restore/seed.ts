@@ -124,5 +124,7 @@ function failed(what: string, result: bigint): StasisError {
 }
 
 function vanished(pid: number): StasisError {
-  return new StasisError("internal", `the seed process ${pid} died at once`);
+  return new StasisError("no-such-task", `the seed process ${pid} was killed at its birth`, {
+    hint: "try again; the kernel's log says whether it had too little memory",
+  });
 }
