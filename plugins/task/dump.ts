@@ -30,7 +30,7 @@ import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
 import { encodeLimits } from "./limits.ts";
 import { PR, SPECULATIONS, speculationToSave } from "./prctl.ts";
-import { encodeSched, encodeSchedExtra, readUsualSlice, schedAttr } from "./sched.ts";
+import { encodeSched, encodeSchedExtra, isNormal, readUsualSlice, schedAttr } from "./sched.ts";
 import { hasPrivateHash } from "./futex_hash.ts";
 import { askProcess, askThread } from "./settings.ts";
 import { surveyTasks } from "./survey.ts";
@@ -121,6 +121,12 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       }
       const ioPriority = Number(reply.result(io));
       const timerSlack = reply.result(slack);
+      // Real-time threads have none, and so have those that a real-time one makes without its policy.
+      if (timerSlack === 0n && isNormal(attr.policy)) {
+        session.note(
+          `thread ${thread.tid} has a timer slack of 0, which cannot be set: it will have the default`,
+        );
+      }
       const cpus = cpusOf(reply.output(mask).subarray(0, Number(reply.result(maskSize))));
       addExtra(thread, {
         ...settings(reply),
@@ -129,7 +135,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
         personality: personality === personalities.get(task.pid) ? undefined : personality,
         sched: encodeSchedExtra(attr, usualSlice),
         cpus: isDefaultAffinity(cpus, affinity) ? undefined : cpus,
-        // Real-time threads have none (0).
+        // 0 cannot be set.
         timerSlack: timerSlack === DEFAULTS.timerSlack || timerSlack === 0n
           ? undefined
           : timerSlack,

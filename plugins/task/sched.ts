@@ -77,7 +77,7 @@ export function encodeSchedExtra(
 }
 
 /** Whether sched_setattr(2) takes a slice for a policy (fair_policy() of `kernel/sched/sched.h`). */
-function isNormal(policy: number): boolean {
+export function isNormal(policy: number): boolean {
   return policy === SCHED.NORMAL || policy === SCHED.BATCH;
 }
 

@@ -1,12 +1,14 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved continued|semaphores|core|clone|keys|notify|landlock
+ * Usage: unsaved continued|semaphores|core|clone|keys|notify|landlock|slack
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/sem.h>
@@ -145,6 +147,28 @@ static void landlock(void)
 	check(open("/", O_RDONLY) < 0 && errno == EACCES, "it is shut out", "it is not");
 }
 
+/* A child that has got no timer slack from a real-time parent, and not its policy. */
+static void slack(void)
+{
+	struct sched_param high = { .sched_priority = 1 }, normal = { 0 };
+
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &high))
+		unsupported("SCHED_FIFO: errno %d", errno);
+	if (prctl(PR_GET_TIMERSLACK) != 0)
+		unsupported("real-time threads have a timer slack here");
+	pid_t pid = fork_child();
+	if (pid == 0) {
+		wait_for_term();
+		check_equal("no timer slack", prctl(PR_GET_TIMERSLACK), 0);
+		child_finish();
+	}
+	if (sched_setscheduler(0, SCHED_OTHER, &normal))
+		die("SCHED_OTHER");
+	ready();
+	wait_for_term();
+	end_child("the child", pid);
+}
+
 static void tracer(pid_t pid)
 {
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0))
@@ -175,6 +199,8 @@ int main(int argc, char **argv)
 		notify();
 	else if (!strcmp(what, "landlock"))
 		landlock();
+	else if (!strcmp(what, "slack"))
+		slack();
 	else if (!strcmp(what, "tracer"))
 		tracer(atoi(arg(argc, argv, 2, "0")));
 	else
