@@ -11,6 +11,7 @@ import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { configureTextEncoding } from "@bufbuild/protobuf/wire";
 import { decodeBytes, encodeBytes } from "../base/byte_text.ts";
 import { StasisError } from "../base/errors.ts";
+import { type ByteSource, MemorySource, partOf } from "./byte_source.ts";
 import { type ExtraFormat, headMagics, type ImageKind } from "./kind.ts";
 import { IMG_COMMON_MAGIC, magicName } from "./magic.ts";
 import { missingRequired } from "./required.ts";
@@ -22,6 +23,9 @@ configureTextEncoding({
   decodeUtf8: decodeBytes,
   checkUtf8: () => true,
 });
+
+/** No message is larger, in bytes: an address space of two million mappings has one of half as much. */
+const MAX_MESSAGE = 1 << 28;
 
 /** A message of an image with the bytes that follow it. */
 export interface ImageEntry<Schema extends DescMessage = DescMessage> {
@@ -65,7 +69,7 @@ export function encodeEntry<Schema extends DescMessage>(
     return bytes;
   }
   const data = extra ?? new Uint8Array();
-  if (kind.extra.length(whole, data) !== data.length) {
+  if (kind.extra.length(whole, new MemorySource(data)) !== data.length) {
     throw new StasisError(
       "internal",
       `The ${data.length} bytes to follow a ${kind.schema.typeName} are not what the message announces`,
@@ -98,6 +102,12 @@ export function encodeMessage(
     throw new StasisError(
       "internal",
       `A message for an image of kind ${name} is wrong: ${JSON.stringify(zero)} has a zero in it`,
+    );
+  }
+  if (bytes.length > MAX_MESSAGE) {
+    throw new StasisError(
+      "unsupported",
+      `a ${schema.typeName} of ${bytes.length} bytes is too large for an image of kind ${name}`,
     );
   }
   const frame = new Uint8Array(4 + bytes.length);
@@ -137,6 +147,24 @@ export function encodeImage<Schema extends DescMessage>(
   return concat(parts);
 }
 
+/** A message of an image, and where in the file the bytes are that follow it. */
+export interface LocatedEntry<Schema extends DescMessage = DescMessage> {
+  /** The message. */
+  readonly message: MessageShape<Schema>;
+  /** Where the bytes behind it begin, from the beginning of the file. */
+  readonly offset: number;
+  /** How many there are; 0 where the kind has none. */
+  readonly size: number;
+}
+
+/** An image file of which what follows the messages was left where it is. */
+export interface LocatedImage<Schema extends DescMessage = DescMessage> {
+  /** The first message, where the kind has another schema for it. */
+  readonly head?: MessageShape<DescMessage>;
+  /** The messages. */
+  readonly entries: readonly LocatedEntry<Schema>[];
+}
+
 /**
  * Decodes a whole file.
  *
@@ -150,7 +178,29 @@ export function decodeImage<Schema extends DescMessage>(
   bytes: Uint8Array,
   file: string,
 ): DecodedImage<Schema> {
-  const frames = new FrameReader(bytes, file);
+  const { head, entries: located } = locateImage(kind, new MemorySource(bytes), file);
+  const entries = located.map(({ message, offset, size }): ImageEntry<Schema> =>
+    kind.extra === undefined
+      ? { message }
+      : { message, extra: bytes.subarray(offset, offset + size) }
+  );
+  return head === undefined ? { entries } : { head, entries };
+}
+
+/**
+ * Decodes the messages of a whole file, and finds out where what follows them is.
+ *
+ * @param kind What it should be.
+ * @param source The file's contents.
+ * @param file Its name, for errors.
+ * @throws {StasisError} As {@link decodeImage}.
+ */
+export function locateImage<Schema extends DescMessage>(
+  kind: ImageKind<Schema>,
+  source: ByteSource,
+  file: string,
+): LocatedImage<Schema> {
+  const frames = new FrameReader(source, file);
   frames.magics(kind);
   let head: MessageShape<DescMessage> | undefined;
   if (kind.head !== undefined) {
@@ -159,23 +209,19 @@ export function decodeImage<Schema extends DescMessage>(
     }
     head = frames.message(kind.head);
   }
-  const entries: ImageEntry<Schema>[] = [];
+  const entries: LocatedEntry<Schema>[] = [];
   while (!frames.atEnd) {
     if (!kind.list && entries.length === 1) {
       throw badImage(
         file,
         frames.offset,
-        `${
-          bytes.length - frames.offset
-        } bytes follow the one ${kind.schema.typeName} that it holds`,
+        `${source.size - frames.offset} bytes follow the one ${kind.schema.typeName} that it holds`,
       );
     }
     const message = frames.message(kind.schema);
-    entries.push(
-      kind.extra === undefined
-        ? { message }
-        : { message, extra: frames.extra(kind.extra, kind.schema, message) },
-    );
+    const { offset } = frames;
+    const size = kind.extra === undefined ? 0 : frames.extra(kind.extra, kind.schema, message);
+    entries.push({ message, offset, size });
   }
   if (!kind.list && entries.length === 0) {
     throw badImage(file, frames.offset, `it ends where a ${kind.schema.typeName} must begin`);
@@ -190,38 +236,42 @@ export function badImage(file: string, offset: number, what: string): StasisErro
   });
 }
 
+/** So much of a file is asked for at once, in bytes. */
+const WINDOW = 1 << 18;
+
 /** Walks through the frames of a file. */
 export class FrameReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly #source: ByteSource;
   readonly #file: string;
+  /** What was read last, and where it begins: frames are small, and there may be millions. */
+  #window: Uint8Array = new Uint8Array(0);
+  #start = 0;
   /** The next byte to read. */
   offset = 0;
 
-  constructor(bytes: Uint8Array, file: string) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  constructor(source: ByteSource, file: string) {
+    this.#source = source;
     this.#file = file;
   }
 
   /** Whether everything was read. */
   get atEnd(): boolean {
-    return this.offset === this.#bytes.length;
+    return this.offset === this.#source.size;
   }
 
   /** Reads the head. */
   magics(kind: ImageKind): void {
     for (const expected of headMagics(kind)) {
-      if (this.#bytes.length - this.offset < 4) {
+      if (this.#source.size - this.offset < 4) {
         throw badImage(
           this.#file,
           this.offset,
           `the head of ${
             article(kind.name)
-          } ${kind.name} image is cut after ${this.#bytes.length} bytes`,
+          } ${kind.name} image is cut after ${this.#source.size} bytes`,
         );
       }
-      const found = this.#view.getUint32(this.offset, true);
+      const found = this.#word();
       if (found !== expected) {
         throw badImage(
           this.#file,
@@ -233,9 +283,32 @@ export class FrameReader {
     }
   }
 
-  /** Reads the bytes of one frame, and says where they begin. */
-  frame(typeName: string): { readonly start: number; readonly end: number } {
-    const left = this.#bytes.length - this.offset;
+  #word(): number {
+    const at = this.#find(this.offset, 4);
+    const bytes = this.#window;
+    return (bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 | bytes[at + 3]! << 24) >>> 0;
+  }
+
+  /** Sees to it that a part of the file is in the window. @returns where in it */
+  #find(offset: number, length: number): number {
+    const at = offset - this.#start;
+    if (at >= 0 && at + length <= this.#window.length) return at;
+    const left = this.#source.size - offset;
+    this.#window = this.#source.read(offset, Math.min(Math.max(length, WINDOW), left));
+    this.#start = offset;
+    return 0;
+  }
+
+  /** Reads one frame: where its bytes are, and where they begin in the file. */
+  frame(
+    typeName: string,
+  ): {
+    readonly start: number;
+    readonly bytes: Uint8Array;
+    readonly at: number;
+    readonly end: number;
+  } {
+    const left = this.#source.size - this.offset;
     if (left < 4) {
       throw badImage(
         this.#file,
@@ -243,7 +316,7 @@ export class FrameReader {
         `expected the size of a ${typeName} (4 bytes), found the last ${left}`,
       );
     }
-    const size = this.#view.getUint32(this.offset, true);
+    const size = this.#word();
     if (size > left - 4) {
       throw badImage(
         this.#file,
@@ -251,17 +324,21 @@ export class FrameReader {
         `a ${typeName} should be ${size} bytes long, but ${left - 4} are left`,
       );
     }
+    if (size > MAX_MESSAGE) {
+      throw badImage(this.#file, this.offset, `a ${typeName} of ${size} bytes is too large`);
+    }
     const start = this.offset + 4;
     this.offset = start + size;
-    return { start, end: this.offset };
+    const at = this.#find(start, size);
+    return { start, bytes: this.#window, at, end: at + size };
   }
 
   /** Reads a message, with all of its required fields. */
   message<Schema extends DescMessage>(schema: Schema): MessageShape<Schema> {
-    const { start, end } = this.frame(schema.typeName);
+    const { start, bytes, at, end } = this.frame(schema.typeName);
     let message: MessageShape<Schema>;
     try {
-      message = fromBinary(schema, this.#bytes.subarray(start, end));
+      message = fromBinary(schema, bytes.subarray(at, end));
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw badImage(this.#file, start, `what should be a ${schema.typeName} is none (${why})`);
@@ -282,14 +359,14 @@ export class FrameReader {
     return message;
   }
 
-  /** Reads what follows a message. */
+  /** Steps over what follows a message. @returns how many bytes it is */
   extra<Schema extends DescMessage>(
     format: ExtraFormat<MessageShape<Schema>>,
     schema: Schema,
     message: MessageShape<Schema>,
-  ): Uint8Array {
-    const rest = this.#bytes.subarray(this.offset);
-    const length = format.length(message, rest);
+  ): number {
+    const left = this.#source.size - this.offset;
+    const length = format.length(message, partOf(this.#source, this.offset, left));
     if (length === undefined) {
       throw badImage(
         this.#file,
@@ -297,15 +374,15 @@ export class FrameReader {
         `what follows the ${schema.typeName} does not have the form that it announces`,
       );
     }
-    if (length > rest.length) {
+    if (length > left) {
       throw badImage(
         this.#file,
         this.offset,
-        `${length} bytes should follow the ${schema.typeName}, but ${rest.length} are left`,
+        `${length} bytes should follow the ${schema.typeName}, but ${left} are left`,
       );
     }
     this.offset += length;
-    return rest.subarray(0, length);
+    return length;
   }
 }
 

@@ -7,7 +7,15 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
 import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
-import { type DecodedImage, decodeImage, type ImageEntry } from "./codec.ts";
+import { type ByteSource, FileSource, MemorySource } from "./byte_source.ts";
+import {
+  type DecodedImage,
+  decodeImage,
+  type ImageEntry,
+  type LocatedEntry,
+  type LocatedImage,
+  locateImage,
+} from "./codec.ts";
 import type { manifest_entry } from "./gen/manifest_pb.ts";
 import { ioError } from "./io_error.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
@@ -24,11 +32,21 @@ import { absolutePath, lastName } from "./path.ts";
 import { uniqueById } from "./unique.ts";
 import type { ListKind, SingleKind } from "./writer.ts";
 
-/** An image with frames is read whole into memory; one that is larger than this is none of ours. */
-const MAX_IMAGE_SIZE = 1 << 30;
+/** What is not larger is read whole, and compared with its checksums; of others a part is in memory at a time. */
+const MOST_IN_MEMORY = 1 << 26;
+
+/** Nothing larger is read by who wants what follows the messages too: {@link ImageDirectory.locate} is for that. */
+const MOST_AT_ONCE = 1 << 30;
 
 const DAMAGED =
   "the directory is damaged: make the checkpoint again; if you have edited images on purpose, delete manifest.img";
+
+/** An image whose messages nothing follows. */
+function withoutPlaces<Schema extends DescMessage>(
+  { head, entries }: LocatedImage<Schema>,
+): DecodedImage<Schema> {
+  return { head, entries: entries.map(({ message }) => ({ message })) };
+}
 
 /** @throws {StasisError} `bad-image` if an entry cannot be of a file in its directory, or has other checksums than one */
 function checkEntry({ name, size, blockSize, crc32 }: manifest_entry, path: string): void {
@@ -191,7 +209,9 @@ export class ImageDirectory {
     if (this.#manifest === undefined) {
       const path = `${this.path}/${MANIFEST.file}`;
       // Not by #decode(), which asks the manifest.
-      const { entries } = decodeImage(MANIFEST, this.#readUnchecked(MANIFEST.file), path);
+      this.#sizeOf(MANIFEST.file);
+      using source = new FileSource(path);
+      const { entries } = locateImage(MANIFEST, source, path);
       if (entries.length === 0) {
         throw new StasisError("bad-image", `${path} names no image`, {
           hint: "the directory is damaged: make the checkpoint again",
@@ -289,6 +309,20 @@ export class ImageDirectory {
   }
 
   /**
+   * Reads the messages of an image, but not what follows them, which may be more than fits into memory.
+   *
+   * @throws {StasisError} As {@link read}.
+   */
+  locate<Schema extends DescMessage, Id extends ImageId>(
+    kind: ImageKind<Schema, Id>,
+    id: NoInfer<Id>,
+  ): readonly LocatedEntry<Schema>[] {
+    const name = imageFileName(kind, id);
+    const path = `${this.path}/${name}`;
+    return this.#withSource(name, (source) => locateImage(kind, source, path).entries);
+  }
+
+  /**
    * Reads a pagemap.
    *
    * @throws {StasisError} As {@link read}.
@@ -297,7 +331,10 @@ export class ImageDirectory {
     const name = imageFileName(kind, id);
     let pagemap = this.#pagemaps.get(name);
     if (pagemap === undefined) {
-      pagemap = decodePagemap(kind, this.#readFile(name), `${this.path}/${name}`);
+      pagemap = this.#withSource(
+        name,
+        (source) => decodePagemap(kind, source, `${this.path}/${name}`),
+      );
       this.#pagemaps.set(name, pagemap);
     }
     return pagemap;
@@ -310,7 +347,10 @@ export class ImageDirectory {
     const name = imageFileName(kind, id);
     let image = this.#decoded.get(name);
     if (image === undefined) {
-      image = decodeImage(kind, this.#readFile(name), `${this.path}/${name}`);
+      const path = `${this.path}/${name}`;
+      image = kind.extra === undefined
+        ? this.#withSource(name, (source) => withoutPlaces(locateImage(kind, source, path)))
+        : decodeImage(kind, this.#readFile(name), path);
       this.#decoded.set(name, image);
     }
     return image as DecodedImage<Schema>;
@@ -320,7 +360,17 @@ export class ImageDirectory {
   #readFile(name: string): Uint8Array {
     const unwritten = this.#unwritten.get(name);
     if (unwritten !== undefined) return unwritten;
-    const bytes = this.#readUnchecked(name);
+    const path = `${this.path}/${name}`;
+    const size = this.#sizeOf(name);
+    if (size > MOST_AT_ONCE) {
+      throw new StasisError("bad-image", `${path} is too large to be read at once: ${size} bytes`);
+    }
+    let bytes: Uint8Array;
+    try {
+      bytes = Deno.readFileSync(path);
+    } catch (cause) {
+      throw ioError(`read ${path}`, cause);
+    }
     const entry = this.#manifestEntries().get(name);
     if (entry !== undefined && entry.crc32.length > 0 && BigInt(bytes.length) === entry.size) {
       checksumsOf(bytes).forEach((sum, block) => compareBlock(this.path, entry, block, sum));
@@ -328,7 +378,17 @@ export class ImageDirectory {
     return bytes;
   }
 
-  #readUnchecked(name: string): Uint8Array {
+  /** Reads a file, of which only a part is in memory at a time where it is large. */
+  #withSource<Result>(name: string, read: (source: ByteSource) => Result): Result {
+    if (this.#unwritten.has(name) || this.#sizeOf(name) <= MOST_IN_MEMORY) {
+      return read(new MemorySource(this.#readFile(name)));
+    }
+    using source = new FileSource(`${this.path}/${name}`);
+    return read(source);
+  }
+
+  /** The size of a file. @throws {StasisError} `bad-image` if there is none */
+  #sizeOf(name: string): number {
     const path = `${this.path}/${name}`;
     let info: Deno.FileInfo;
     try {
@@ -343,13 +403,6 @@ export class ImageDirectory {
       throw ioError(`read ${path}`, cause);
     }
     if (!info.isFile) throw new StasisError("bad-image", `${path} is not a file`);
-    if (info.size > MAX_IMAGE_SIZE) {
-      throw new StasisError("bad-image", `${path} is too large for an image: ${info.size} bytes`);
-    }
-    try {
-      return Deno.readFileSync(path);
-    } catch (cause) {
-      throw ioError(`read ${path}`, cause);
-    }
+    return info.size;
   }
 }

@@ -1,9 +1,9 @@
 import { deepEqual, equal, ok, throws } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
-import { encodeImage } from "./codec.ts";
+import { concat, encodeHead, encodeImage, encodeMessage } from "./codec.ts";
 import { ImageDirectory } from "./directory.ts";
 import { CORE, INVENTORY, PSTREE } from "./kinds/core.ts";
-import { FILES } from "./kinds/files.ts";
+import { FILES, PIPES_DATA } from "./kinds/files.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "./kinds/memory.ts";
 import { sampleEntry } from "./sample_messages.ts";
@@ -90,13 +90,38 @@ Deno.test("ImageDirectory.read() names the file that is missing, damaged or none
   });
 });
 
-Deno.test("ImageDirectory.read() does not read a file that is too large for an image", () => {
-  using dir = scratch({ "inventory.img": EMPTY });
-  Deno.truncateSync(`${dir.path}/inventory.img`, 2 ** 31);
-  throws(() => ImageDirectory.open(dir.path).read(INVENTORY, null), {
-    code: "bad-image",
-    message: `${dir.path}/inventory.img is too large for an image: 2147483648 bytes`,
+Deno.test("ImageDirectory reads of files that are larger than memory only what it needs", () => {
+  using dir = scratch({
+    "inventory.img": EMPTY,
+    "pstree.img": encodeHead(PSTREE),
+    "pagemap-1.img": encodeHead(PAGEMAP),
+    "pipes-data.img": concat([encodeHead(PIPES_DATA), Uint8Array.of(0xff, 0xff, 0xff, 0x7f)]),
   });
+  for (const name of ["inventory", "pstree", "pagemap-1", "pipes-data"]) {
+    Deno.truncateSync(`${dir.path}/${name}.img`, 2 ** 40); // the rest are zeros
+  }
+  const images = ImageDirectory.open(dir.path);
+  throws(() => images.read(INVENTORY, null), { code: "bad-image" });
+  throws(() => images.readList(PSTREE, null), { code: "bad-image" });
+  throws(() => images.readPagemap(PAGEMAP, 1), { code: "bad-image" });
+  throws(() => images.locate(PIPES_DATA, null), { code: "bad-image" });
+});
+
+Deno.test("ImageDirectory.locate() finds what lies behind gigabytes", () => {
+  const LARGE = 3 * 2 ** 30;
+  const message = (pipeId: number, bytes: number) =>
+    encodeMessage("", PIPES_DATA.schema, create(PIPES_DATA.schema, { pipeId, bytes, size: 4096 }));
+  const head = concat([encodeHead(PIPES_DATA), message(7, LARGE)]);
+  using dir = scratch({ "inventory.img": EMPTY, "pipes-data.img": head });
+  const path = `${dir.path}/pipes-data.img`;
+  Deno.truncateSync(path, head.length + LARGE);
+  const last = message(8, 3);
+  Deno.writeFileSync(path, concat([last, Uint8Array.of(1, 2, 3)]), { append: true });
+  const found = ImageDirectory.open(dir.path).locate(PIPES_DATA, null);
+  deepEqual(found.map(({ message: { pipeId }, offset, size }) => [pipeId, offset, size]), [
+    [7, head.length, LARGE],
+    [8, head.length + LARGE + last.length, 3],
+  ]);
 });
 
 Deno.test("ImageDirectory.read() decodes a file once", () => {

@@ -6,9 +6,13 @@
  */
 
 import { create, fromBinary } from "@bufbuild/protobuf";
+import type { ByteSource } from "./byte_source.ts";
 import { concat, encodeMessage } from "./codec.ts";
 import { ghost_chunk_entrySchema, type ghost_file_entry } from "./gen/ghost_pb.ts";
 import { missingRequired } from "./required.ts";
+
+/** A `ghost_chunk_entry` has two numbers, and room for what later versions may add. */
+const MAX_CHUNK_HEAD = 4096;
 
 /** A stretch of a deleted file that is no hole. */
 export interface GhostChunk {
@@ -30,25 +34,35 @@ export function encodeGhostChunks(chunks: readonly GhostChunk[]): Uint8Array {
   ]));
 }
 
+/** Where a stretch of a deleted file lies in what follows its message. */
+export interface LocatedChunk {
+  /** Where it begins in the deleted file, in bytes. */
+  readonly offset: bigint;
+  /** Where its bytes begin in the extra. */
+  readonly at: number;
+  /** How many there are. */
+  readonly size: number;
+}
+
 /**
- * Reads the extra of a `ghost_file_entry` with `chunks` set.
+ * Finds the chunks in the extra of a `ghost_file_entry` with `chunks` set.
  *
  * @returns The chunks, or undefined where the bytes are not whole chunks.
  */
-export function decodeGhostChunks(extra: Uint8Array): GhostChunk[] | undefined {
-  const view = new DataView(extra.buffer, extra.byteOffset, extra.byteLength);
-  const chunks: GhostChunk[] = [];
-  for (let at = 0; at < extra.length;) {
-    if (extra.length - at < 4) return undefined;
-    const size = view.getUint32(at, true);
+export function locateGhostChunks(extra: ByteSource): LocatedChunk[] | undefined {
+  const chunks: LocatedChunk[] = [];
+  for (let at = 0; at < extra.size;) {
+    if (extra.size - at < 4) return undefined;
+    const head = extra.read(at, 4);
+    const size = (head[0]! | head[1]! << 8 | head[2]! << 16 | head[3]! << 24) >>> 0;
     const start = at + 4 + size;
-    if (start > extra.length) return undefined;
+    if (size > MAX_CHUNK_HEAD || start > extra.size) return undefined;
     try {
-      const chunk = fromBinary(ghost_chunk_entrySchema, extra.subarray(at + 4, start));
+      const chunk = fromBinary(ghost_chunk_entrySchema, extra.read(at + 4, size));
       if (missingRequired(ghost_chunk_entrySchema, chunk) !== undefined) return undefined;
-      if (chunk.len > BigInt(extra.length - start)) return undefined;
+      if (chunk.len > BigInt(extra.size - start)) return undefined;
       at = start + Number(chunk.len);
-      chunks.push({ offset: chunk.off, data: extra.subarray(start, at) });
+      chunks.push({ offset: chunk.off, at: start, size: Number(chunk.len) });
     } catch {
       return undefined; // the bytes are no message
     }
@@ -57,6 +71,6 @@ export function decodeGhostChunks(extra: Uint8Array): GhostChunk[] | undefined {
 }
 
 /** How many bytes follow a `ghost_file_entry`: all, provided that they have the form. */
-export function ghostLength(ghost: ghost_file_entry, rest: Uint8Array): number | undefined {
-  return ghost.chunks && decodeGhostChunks(rest) === undefined ? undefined : rest.length;
+export function ghostLength(ghost: ghost_file_entry, rest: ByteSource): number | undefined {
+  return ghost.chunks && locateGhostChunks(rest) === undefined ? undefined : rest.size;
 }

@@ -17,6 +17,7 @@
 
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
+import type { ByteSource } from "./byte_source.ts";
 import { IMG_COMMON_MAGIC } from "./magic.ts";
 
 /** What tells files of one kind apart: a number, a 64-bit number, or nothing where there is one file. */
@@ -36,7 +37,7 @@ export interface ExtraFormat<Message> {
    * @param rest Everything in the file behind the message; shorter than the result where the file is cut.
    * @returns Their number, or undefined where `rest` does not have the form.
    */
-  length(message: Message, rest: Uint8Array): number | undefined;
+  length(message: Message, rest: ByteSource): number | undefined;
 }
 
 /** A kind of image file: framed messages of one schema. */

@@ -13,6 +13,7 @@ export {
   encodeFile,
   encodeImage,
   type ImageEntry,
+  type LocatedEntry,
 } from "./codec.ts";
 export { ImageDirectory } from "./directory.ts";
 export {

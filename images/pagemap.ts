@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { ByteSource } from "./byte_source.ts";
 import { badImage, FrameReader } from "./codec.ts";
 import { StasisError } from "../base/errors.ts";
 import { headMagics, type ImageKind } from "./kind.ts";
@@ -111,27 +112,28 @@ function bigVarint(bytes: Uint8Array, at: number, value: bigint): number {
  * with `in_parent`, in the parent.
  *
  * @param kind `PAGEMAP` or `SHMEM_PAGEMAP`.
- * @param bytes The file's contents.
+ * @param source The file's contents.
  * @param file Its name, for errors.
  * @throws {StasisError} `bad-image` where it is not a whole pagemap.
  */
-export function decodePagemap(kind: ImageKind, bytes: Uint8Array, file: string): Pagemap {
-  const frames = new FrameReader(bytes, file);
+export function decodePagemap(kind: ImageKind, source: ByteSource, file: string): Pagemap {
+  const frames = new FrameReader(source, file);
   frames.magics(kind);
   if (frames.atEnd) {
     throw badImage(file, frames.offset, "it ends where a pagemap_head must begin");
   }
-  const fields = new PagemapFields(bytes, file);
-  let { start, end } = frames.frame("pagemap_head");
-  fields.read(start, end, "pagemap_head");
+  const fields = new PagemapFields(file);
+  const head = frames.frame("pagemap_head");
+  fields.read(head, "pagemap_head");
   if (!fields.hasFirst) {
-    throw badImage(file, start, "the pagemap_head lacks its required field pages_id");
+    throw badImage(file, head.start, "the pagemap_head lacks its required field pages_id");
   }
   const pagesId = fields.first >>> 0;
   const entries: PagemapEntry[] = [];
   while (!frames.atEnd) {
-    ({ start, end } = frames.frame("pagemap_entry"));
-    fields.read(start, end, "pagemap_entry");
+    const frame = frames.frame("pagemap_entry");
+    const { start } = frame;
+    fields.read(frame, "pagemap_entry");
     if (!fields.hasFirst) {
       throw badImage(file, start, "the pagemap_entry lacks its required field vaddr");
     }
@@ -149,10 +151,12 @@ export function decodePagemap(kind: ImageKind, bytes: Uint8Array, file: string):
 
 /** The fields of one message; read anew for each so that nothing is allocated. */
 class PagemapFields {
-  readonly #bytes: Uint8Array;
   readonly #file: string;
+  /** The message. */
+  #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
   #end = 0;
+  /** Where it begins in the file. */
   #start = 0;
   #type = "";
   /** The last varint as a number, which has lost its low bits from 2^53 on. */
@@ -166,13 +170,14 @@ class PagemapFields {
   #inParent = false;
   #flags = -1;
 
-  constructor(bytes: Uint8Array, file: string) {
-    this.#bytes = bytes;
+  constructor(file: string) {
     this.#file = file;
   }
 
-  read(start: number, end: number, type: string): void {
-    this.#at = this.#start = start;
+  read({ start, bytes, at, end }: ReturnType<FrameReader["frame"]>, type: string): void {
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#at = at;
     this.#end = end;
     this.#type = type;
     this.hasFirst = this.#inParent = false;

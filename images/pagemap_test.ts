@@ -12,6 +12,7 @@ import {
   PE_PARENT,
   PE_PRESENT,
 } from "./pagemap.ts";
+import { MemorySource } from "./byte_source.ts";
 
 const SAMPLE: Pagemap = {
   pagesId: 3,
@@ -50,13 +51,13 @@ Deno.test("encodePagemap() writes what the generic codec writes", () => {
 });
 
 Deno.test("decodePagemap() is the inverse of encodePagemap()", () => {
-  deepEqual(decodePagemap(PAGEMAP, encodePagemap(PAGEMAP, SAMPLE), "x"), SAMPLE);
+  deepEqual(decodePagemap(PAGEMAP, new MemorySource(encodePagemap(PAGEMAP, SAMPLE)), "x"), SAMPLE);
 });
 
 Deno.test("encodePagemap() keeps a number of pages above 32 bits out of the old field", () => {
   const large = { pagesId: 1, entries: [{ vaddr: 0n, nrPages: 2 ** 33, flags: 4 }] };
   const bytes = encodePagemap(PAGEMAP, large);
-  deepEqual(decodePagemap(PAGEMAP, bytes, "x"), large);
+  deepEqual(decodePagemap(PAGEMAP, new MemorySource(bytes), "x"), large);
   equal(decodeImage(PAGEMAP, bytes, "x").entries[0]!.message.compatNrPages, 0);
 });
 
@@ -80,7 +81,7 @@ Deno.test("encodePagemap() refuses numbers out of range", () => {
 
 Deno.test("decodePagemap() reads entries as old versions wrote them", () => {
   const flagsOf = (...bytes: number[]) =>
-    decodePagemap(PAGEMAP, entry(8, 0, 16, 2, ...bytes), "x").entries[0];
+    decodePagemap(PAGEMAP, new MemorySource(entry(8, 0, 16, 2, ...bytes)), "x").entries[0];
   deepEqual(flagsOf(), { vaddr: 0n, nrPages: 2, flags: PE_PRESENT });
   deepEqual(flagsOf(0x18, 1), { vaddr: 0n, nrPages: 2, flags: PE_PARENT });
   deepEqual(flagsOf(0x18, 0), { vaddr: 0n, nrPages: 2, flags: PE_PRESENT });
@@ -89,7 +90,7 @@ Deno.test("decodePagemap() reads entries as old versions wrote them", () => {
 
 Deno.test("decodePagemap() steps over fields that it does not know", () => {
   const bytes = entry(0x32, 2, 1, 2, 0x3d, 1, 2, 3, 4, 0x41, 1, 2, 3, 4, 5, 6, 7, 8, 8, 5, 16, 2);
-  deepEqual(decodePagemap(PAGEMAP, bytes, "x").entries, [
+  deepEqual(decodePagemap(PAGEMAP, new MemorySource(bytes), "x").entries, [
     { vaddr: 5n, nrPages: 2, flags: PE_PRESENT },
   ]);
 });
@@ -108,18 +109,26 @@ Deno.test("decodePagemap() says what is wrong", () => {
     ],
   ];
   for (const [bytes, what] of wrong) {
-    throws(() => decodePagemap(PAGEMAP, bytes, "x"), {
+    throws(() => decodePagemap(PAGEMAP, new MemorySource(bytes), "x"), {
       code: "bad-image",
       message: `x is damaged at byte 18: ${what}`,
     });
   }
   const head = encodePagemap(PAGEMAP, { pagesId: 1, entries: [] });
-  throws(() => decodePagemap(PAGEMAP, head.subarray(0, 8), "x"), {
+  throws(() => decodePagemap(PAGEMAP, new MemorySource(head.subarray(0, 8)), "x"), {
     message: "x is damaged at byte 8: it ends where a pagemap_head must begin",
   });
-  throws(() => decodePagemap(PAGEMAP, concat([head.subarray(0, 8), new Uint8Array(4)]), "x"), {
-    message: "x is damaged at byte 12: the pagemap_head lacks its required field pages_id",
-  });
+  throws(
+    () =>
+      decodePagemap(
+        PAGEMAP,
+        new MemorySource(concat([head.subarray(0, 8), new Uint8Array(4)])),
+        "x",
+      ),
+    {
+      message: "x is damaged at byte 12: the pagemap_head lacks its required field pages_id",
+    },
+  );
 });
 
 Deno.test("decodePagemap() ends in a value or a bad-image wherever it is cut or changed", () => {
@@ -130,7 +139,7 @@ Deno.test("decodePagemap() ends in a value or a bad-image wherever it is cut or 
     damaged[at]! ^= 0x81;
     for (const one of [bytes.subarray(0, at), damaged]) {
       try {
-        decodePagemap(PAGEMAP, one, "x");
+        decodePagemap(PAGEMAP, new MemorySource(one), "x");
         if (one !== damaged) values++;
       } catch (error) {
         equal((error as StasisError).code, "bad-image", String(error));
@@ -150,7 +159,11 @@ Deno.test("encodePagemap() and decodePagemap() take time in proportion to the en
     let best = Infinity;
     for (let round = 0; round < 5; round++) {
       const start = performance.now();
-      decodePagemap(PAGEMAP, encodePagemap(PAGEMAP, { pagesId: 1, entries }), "x");
+      decodePagemap(
+        PAGEMAP,
+        new MemorySource(encodePagemap(PAGEMAP, { pagesId: 1, entries })),
+        "x",
+      );
       best = Math.min(best, performance.now() - start);
     }
     return best;

@@ -13,9 +13,10 @@
  */
 import type { ghost_file_entry } from "../../images/gen/ghost_pb.ts";
 import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
-import { decodeGhostChunks } from "../../images/ghost_chunks.ts";
+import { FileSource, partOf } from "../../images/byte_source.ts";
+import { locateGhostChunks } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
-import type { ImageDirectory } from "../../images/mod.ts";
+import type { ImageDirectory, LocatedEntry } from "../../images/mod.ts";
 import { joinMicroseconds } from "../../images/time.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { StasisError } from "../../base/errors.ts";
@@ -303,20 +304,21 @@ function readGhost(
   images: ImageDirectory,
   id: number,
 ): { readonly file: ghost_file_entry; readonly stretches: readonly Stretch[] } {
-  const { message: file, extra } = images.readEntry(GHOST_FILE, id);
-  if (extra === undefined || extra.length === 0) return { file, stretches: [] };
+  const [ghost] = images.locate(GHOST_FILE, id);
+  const { message: file, offset: begin, size } = ghost as LocatedEntry<typeof GHOST_FILE.schema>;
+  if (size === 0) return { file, stretches: [] };
   const path = images.pathOf(GHOST_FILE, id);
-  // What follows the message goes to the end of the image.
-  const begin = Deno.statSync(path).size - extra.length;
-  const at = (data: Uint8Array): bigint => BigInt(begin + data.byteOffset - extra.byteOffset);
-  const chunks = file.chunks ? decodeGhostChunks(extra) : [{ offset: 0n, data: extra }];
+  using source = new FileSource(path);
+  const chunks = file.chunks
+    ? locateGhostChunks(partOf(source, begin, size))
+    : [{ offset: 0n, at: 0, size }];
   if (chunks === undefined) {
     throw new StasisError("bad-image", `the contents in ${path} are damaged`);
   }
-  const stretches = chunks.map(({ offset, data }) => ({
+  const stretches = chunks.map(({ offset, at, size }) => ({
     offset,
-    source: at(data),
-    size: BigInt(data.length),
+    source: BigInt(begin + at),
+    size: BigInt(size),
   }));
   return { file, stretches };
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { peekPipe } from "../../core/linux/fcntl.ts";
+import { ImageBytes, type ServedImage } from "../../core/restore/image_bytes.ts";
 import type { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import type { FIFO_DATA, PIPES_DATA } from "../../images/kinds/files.ts";
 import type { Contents } from "./pipe.ts";
@@ -31,16 +32,20 @@ export function saveContents(
   return chunks.length;
 }
 
-/** Reads the contents of all pipes of a kind, by pipe id. */
-export function loadContents(images: ImageDirectory, kind: ContentsKind): Map<number, Contents> {
-  const all = new Map<number, { size?: number; chunks: Uint8Array[] }>();
+/** Finds the contents of all pipes of a kind, by pipe id; what they are the tasks will read from the image. */
+export function loadContents(
+  images: ImageDirectory,
+  kind: ContentsKind,
+  image: ServedImage,
+): Map<number, Contents> {
+  const all = new Map<number, { size?: number; chunks: ImageBytes[] }>();
   if (!images.has(kind, null)) return all;
-  for (const { message, extra } of images.readEntries(kind, null)) {
+  for (const { message, offset, size } of images.locate(kind, null)) {
     let contents = all.get(message.pipeId);
     if (contents === undefined) all.set(message.pipeId, contents = { chunks: [] });
     // CRIU before 1.6 had no size.
     if (message.size !== 0) contents.size = message.size;
-    if (message.bytes > 0 && extra !== undefined) contents.chunks.push(extra);
+    if (size > 0) contents.chunks.push(new ImageBytes(image, offset, size));
   }
   return all;
 }

@@ -29,6 +29,7 @@ import {
   type RestoreSession,
   type TaskPlanner,
 } from "../../core/plugin.ts";
+import { ServedImage } from "../../core/restore/image_bytes.ts";
 import type { Argument } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { pipe_entry } from "../../images/gen/pipes_pb.ts";
@@ -114,6 +115,8 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
 function restore(session: RestoreSession): RestoreHooks {
   const { images, options } = session;
   const ends = new Map<number, pipe_entry[]>();
+  const pipesData = new ServedImage(images.pathOf(PIPES_DATA, null));
+  const fifoData = new ServedImage(images.pathOf(FIFO_DATA, null));
   let pipeContents = new Map<number, Contents>();
   let fifoContents = new Map<number, Contents>();
   const unwritten = new Set<number>();
@@ -126,8 +129,8 @@ function restore(session: RestoreSession): RestoreHooks {
   return {
     load(context) {
       if (!images.has(FILES, null)) return;
-      pipeContents = loadContents(images, PIPES_DATA);
-      fifoContents = loadContents(images, FIFO_DATA);
+      pipeContents = loadContents(images, PIPES_DATA, pipesData);
+      fifoContents = loadContents(images, FIFO_DATA, fifoData);
       for (const file of images.readList(FILES, null)) {
         if (!isMine(file)) continue;
         const pipe = file.pipe as pipe_entry;
@@ -142,6 +145,8 @@ function restore(session: RestoreSession): RestoreHooks {
     },
     planTree(tree) {
       if (ends.size > 0) spare = tree.service();
+      if (pipeContents.size > 0) pipesData.serve(tree);
+      if (fifoContents.size > 0) fifoData.serve(tree);
     },
     descriptors: [{
       kind: "pipe",

@@ -5,6 +5,7 @@
  */
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
+import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { pipe_entry } from "../../images/gen/pipes_pb.ts";
 
@@ -13,8 +14,11 @@ export interface Contents {
   /** The size of the buffer in bytes; absent for the system's default. */
   readonly size?: number;
   /** The bytes, oldest first; one piece for each packet. */
-  readonly chunks: readonly Uint8Array[];
+  readonly chunks: readonly (Uint8Array | ImageBytes)[];
 }
+
+/** So much is written at once, in bytes: whole pages, so that it takes no more room than by one write. */
+const PART = 1 << 20;
 
 /** PIPE_BUF: a packet is at most a page (pipe_write() of `fs/pipe.c`). */
 const PACKET_MAX = 4096;
@@ -72,7 +76,7 @@ export function planPipe(
 }
 
 /**
- * Adds calls that fill a pipe: size first, then each piece by one write(2), as packets where they were.
+ * Adds calls that fill a pipe: size first, then each piece, as packets where they were.
  *
  * @param writer a descriptor that writes and does not block
  * @param packets whether packet mode (O_DIRECT) is on at the writing end
@@ -89,8 +93,11 @@ export function planContents(
   const direct = chunks.length > 1 || chunks.length === 1 && packets && fits;
   if (direct) program.call("fcntl", writer, F.SETFL, O.NONBLOCK | O.DIRECT);
   for (const chunk of chunks) {
-    const bytes = program.data(chunk, `${chunk.byteLength} bytes`);
-    program.expect(BigInt(chunk.byteLength), "write", writer, bytes, chunk.byteLength);
+    for (let at = 0; at < chunk.byteLength; at += PART) {
+      const part = chunk.subarray(at, Math.min(at + PART, chunk.byteLength));
+      const bytes = planBytes(program, part, `${part.byteLength} bytes`);
+      program.expect(BigInt(part.byteLength), "write", writer, bytes, part.byteLength);
+    }
   }
   return direct ? O.NONBLOCK | O.DIRECT : O.NONBLOCK;
 }

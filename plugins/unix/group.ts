@@ -4,13 +4,14 @@
  * @module
  */
 import { SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
+import type { ImageBytes } from "../../core/restore/image_bytes.ts";
 import type { unix_extra_entry, unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { nameKey } from "./name.ts";
 import type { Sender } from "./queue.ts";
 
 /** A message that is to wait in a socket. */
 export interface Message {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array | ImageBytes;
   /** Who sent it, where that is known. */
   readonly sender?: Sender;
   /** The name of the socket that sent it; absent or empty: it has none. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ImageBytes, type ServedImage } from "../../core/restore/image_bytes.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
@@ -17,18 +18,20 @@ import { isUnknown } from "./queue.ts";
  * Reads all sockets that are to be restored.
  *
  * @param isMine which of the open files
+ * @param waiting `sk-queues.img`, from which the tasks will read what waits
  * @throws {StasisError} `bad-image`, and `unsupported` of what waits with descriptors beside it
  */
 export function loadSockets(
   images: ImageDirectory,
   isMine: (file: file_entry) => boolean,
+  waiting: ServedImage,
 ): SavedSocket[] {
   if (!images.has(FILES, null)) return [];
   const files = images.readList(FILES, null).filter(isMine);
   if (files.length === 0) return [];
   const queues = new Map<number, Message[]>();
   if (images.has(SK_QUEUES, null)) {
-    for (const { message, extra } of images.readEntries(SK_QUEUES, null)) {
+    for (const { message, offset, size } of images.locate(SK_QUEUES, null)) {
       const { idFor, scm } = message;
       if (scm.length > 0) {
         throw new StasisError(
@@ -37,7 +40,7 @@ export function loadSockets(
         );
       }
       const queue = queues.get(idFor) ?? [];
-      queue.push({ bytes: extra ?? new Uint8Array(0) });
+      queue.push({ bytes: new ImageBytes(waiting, offset, size) });
       queues.set(idFor, queue);
     }
   }

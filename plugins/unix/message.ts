@@ -11,6 +11,7 @@ import {
   msghdr,
   SOL_SOCKET,
 } from "../../core/linux/net/socket_ffi.ts";
+import { planBytes } from "../../core/restore/image_bytes.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { ScratchData } from "../../core/remote/program.ts";
 import type { Message } from "./group.ts";
@@ -54,7 +55,7 @@ export function planMessage(
 ): void {
   const { byteLength } = bytes;
   const length = BigInt(byteLength);
-  const data = program.data(bytes, `${byteLength} bytes`);
+  const data = planBytes(program, bytes, `${byteLength} bytes`);
   if (sender === undefined) {
     program.expect(length, "sendto", fd, data, byteLength, HOW, to.address, to.size);
     return;

@@ -15,6 +15,8 @@ import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { pathOf } from "./name.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
+import { ServedImage } from "../../core/restore/image_bytes.ts";
+import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
 import { hasNetAdmin } from "./features.ts";
@@ -33,6 +35,8 @@ export function restoreUnix({ images, options, rehearsal }: RestoreSession): Res
   /** Where sockets with paths are bound, by the id of the socket. */
   const places = new Map<number, BindPlace>();
   let nameLast: TreePlanner["nameLast"] = () => {};
+  /** What waits in the sockets. */
+  const queues = new ServedImage(images.pathOf(SK_QUEUES, null));
   let limits: BufferLimits = { force: false, send: 0, receive: 0 };
   const means: Means = {
     get limits() {
@@ -71,7 +75,7 @@ export function restoreUnix({ images, options, rehearsal }: RestoreSession): Res
   };
   return {
     load({ problem }) {
-      const sockets = loadSockets(images, isMine);
+      const sockets = loadSockets(images, isMine, queues);
       if (sockets.length === 0) return;
       limits = bufferLimits();
       const { groups: all, misfits } = groupSockets(sockets);
@@ -91,6 +95,7 @@ export function restoreUnix({ images, options, rehearsal }: RestoreSession): Res
       for (const one of nameProblems(sockets, rehearsal)) problem(one);
     },
     planTree(tree) {
+      if (groups.size > 0 && images.has(SK_QUEUES, null)) queues.serve(tree);
       nameLast = (...name) => tree.nameLast(...name);
       for (const { entry } of [...new Set(groups.values())].flatMap(boundSockets)) {
         const path = pathOf(entry.name);

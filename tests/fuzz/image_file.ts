@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { MemorySource } from "../../images/byte_source.ts";
 import { concat, encodeHead, FrameReader } from "../../images/codec.ts";
 import { IMAGE_KINDS } from "../../images/all_kinds.ts";
 import { imageIdOf, type ImageKind } from "../../images/kind.ts";
@@ -35,7 +36,7 @@ export function kindOf(name: string): ImageKind | undefined {
 
 /** Takes a file apart. @throws where it is damaged */
 export function takeApart(kind: ImageKind, bytes: Uint8Array): ImageFile {
-  const reader = new FrameReader(bytes, kind.file);
+  const reader = new FrameReader(new MemorySource(bytes), kind.file);
   reader.magics(kind);
   const frames: Frame[] = [];
   while (!reader.atEnd) {
@@ -43,9 +44,11 @@ export function takeApart(kind: ImageKind, bytes: Uint8Array): ImageFile {
     const start = reader.offset + 4;
     const message = reader.message(schema);
     const fields = readFields(schema, bytes.subarray(start, reader.offset));
-    const extra = schema === kind.schema && kind.extra !== undefined
+    const { offset } = reader;
+    const size = schema === kind.schema && kind.extra !== undefined
       ? reader.extra(kind.extra, schema, message)
-      : new Uint8Array(0);
+      : 0;
+    const extra = bytes.slice(offset, offset + size);
     frames.push({ fields, extra });
   }
   return { kind, frames };
