@@ -79,23 +79,20 @@ export interface Candidate {
  */
 export function findTargets(
   targets: readonly EpollTarget[],
-  candidates: readonly Candidate[],
+  candidates: CandidateIndex,
   comparer: Comparer,
 ): FoundTarget[] {
-  const byNumber = new Map(candidates.map((candidate) => [candidate.fd, candidate]));
-  const files = new FilesByInode(candidates, comparer);
-  // All sockets are on one file system within the kernel.
-  const socket = candidates.find(isSocket);
-  const socketDevice = socket && decodeUserDevice(socket.identity.dev);
+  const files = new OrderedFiles(candidates, comparer);
   const seen = new Map<number, number>();
   const found: FoundTarget[] = [];
   for (const target of targets) {
     const { tfd, ino, dev } = target;
     const toff = seen.get(tfd) ?? 0;
     seen.set(tfd, toff + 1);
-    const same = byNumber.get(tfd);
+    const same = candidates.byNumber.get(tfd);
     if (same !== undefined && mayBe(same, ino)) {
-      const isCertain = isSocket(same) && same.info.ino === ino && isEqual(dev, socketDevice);
+      const isCertain = isSocket(same) && same.info.ino === ino &&
+        isEqual(dev, candidates.socketDevice);
       const answer = isCertain ? 0 : comparer.withEntry(tfd, tfd, toff);
       if (answer === "gone") continue;
       if (answer === 0) {
@@ -107,6 +104,22 @@ export function findTargets(
     if (fd !== "gone") found.push({ target, fd });
   }
   return found;
+}
+
+/** The descriptors of a task, as the search looks for them: made once for all its instances. */
+export class CandidateIndex {
+  readonly byNumber: ReadonlyMap<number, Candidate>;
+  /** By the inode that fdinfo shows. */
+  readonly byInode: ReadonlyMap<bigint | undefined, readonly Candidate[]>;
+  /** All sockets are on one file system within the kernel: its device, if there are any. */
+  readonly socketDevice: DeviceNumber | undefined;
+
+  constructor(candidates: readonly Candidate[]) {
+    this.byNumber = new Map(candidates.map((candidate) => [candidate.fd, candidate]));
+    this.byInode = Map.groupBy(candidates, ({ info }) => info.ino);
+    const socket = candidates.find(isSocket);
+    this.socketDevice = socket && decodeUserDevice(socket.identity.dev);
+  }
 }
 
 function isSocket({ link }: Candidate): boolean {
@@ -123,13 +136,13 @@ function mayBe({ info }: Candidate, ino: bigint): boolean {
 }
 
 /** The open file descriptions behind the descriptors of a task, one descriptor of each, in kcmp's order. */
-class FilesByInode {
-  readonly #byInode: ReadonlyMap<bigint | undefined, Candidate[]>;
+class OrderedFiles {
+  readonly #candidates: CandidateIndex;
   readonly #ordered = new Map<bigint | undefined, number[]>();
   readonly #comparer: Comparer;
 
-  constructor(candidates: readonly Candidate[], comparer: Comparer) {
-    this.#byInode = Map.groupBy(candidates, ({ info }) => info.ino);
+  constructor(candidates: CandidateIndex, comparer: Comparer) {
+    this.#candidates = candidates;
     this.#comparer = comparer;
   }
 
@@ -155,7 +168,7 @@ class FilesByInode {
     let ordered = this.#ordered.get(inode);
     if (ordered !== undefined) return ordered;
     ordered = [];
-    for (const { fd } of this.#byInode.get(inode) ?? []) {
+    for (const { fd } of this.#candidates.byInode.get(inode) ?? []) {
       const { index, found } = findOrdered(
         ordered,
         (other) => this.#comparer.withOther(fd, other),
@@ -167,16 +180,20 @@ class FilesByInode {
   }
 }
 
-/** What was found of descriptors that do not change any more, or not before they are read anew. */
+/** What is known of descriptors and tasks that do not change any more, or not before they are read anew. */
 const known = new WeakMap<Descriptor, readonly FoundTarget[]>();
+const indexes = new WeakMap<Task, CandidateIndex>();
 
 /** {@link findTargets} of an epoll descriptor of a task. */
 export function targetsOf(descriptor: Descriptor, task: Task): readonly FoundTarget[] {
+  const { epoll: targets = [] } = descriptor.info;
+  if (targets.length === 0) return [];
   let found = known.get(descriptor);
   if (found === undefined) {
+    let index = indexes.get(task);
+    if (index === undefined) indexes.set(task, index = new CandidateIndex(task.descriptors));
     const comparer = compareWith(descriptor.pid, descriptor.fd);
-    found = findTargets(descriptor.info.epoll ?? [], task.descriptors, comparer);
-    known.set(descriptor, found);
+    known.set(descriptor, found = findTargets(targets, index, comparer));
   }
   return found;
 }

@@ -1,7 +1,13 @@
 import { deepEqual, equal, ok } from "@std/assert";
 import type { EpollTarget } from "../../core/linux/procfs/mod.ts";
 import { hasFired } from "./fired.ts";
-import { type Candidate, type Comparer, findTargets } from "./targets.ts";
+import { type Candidate, CandidateIndex, type Comparer, findTargets as find } from "./targets.ts";
+
+const findTargets = (
+  targets: readonly EpollTarget[],
+  candidates: readonly Candidate[],
+  comparer: Comparer,
+) => find(targets, new CandidateIndex(candidates), comparer);
 
 const target = (tfd: number, ino: bigint): EpollTarget => ({
   tfd,
