@@ -40,16 +40,34 @@ export function readDescriptors(images: ImageDirectory, pid: number): readonly f
   return [...table].sort((a, b) => a.fd - b.fd);
 }
 
+/** A descriptor table. */
+interface Table {
+  /** By ascending numbers. */
+  readonly entries: readonly fdinfo_entry[];
+  readonly byNumber: ReadonlyMap<number, fdinfo_entry>;
+  /** The lowest number of each description, by its id. */
+  readonly numberOf: ReadonlyMap<number, number>;
+}
+
+function tableOf(entries: readonly fdinfo_entry[]): Table {
+  const numberOf = new Map<number, number>();
+  for (const { id, fd } of entries) if (!numberOf.has(id)) numberOf.set(id, fd);
+  return { entries, byNumber: new Map(entries.map((entry) => [entry.fd, entry])), numberOf };
+}
+
+const NO_TABLE = tableOf([]);
+
 /** Plans the descriptors of all tasks. */
 export function planDescriptors(plan: RestorePlan): void {
-  const tables = new Map<PlannedTask, readonly fdinfo_entry[]>();
+  const tables = new Map<PlannedTask, Table>();
   for (const task of plan.tasks) {
-    if (task.filesOwner === task.pid) tables.set(task, readDescriptors(plan.images, task.pid));
+    if (task.filesOwner !== task.pid) continue;
+    tables.set(task, tableOf(readDescriptors(plan.images, task.pid)));
   }
   const descriptions = findDescriptions(plan, tables);
   const staging = numberThem(plan, descriptions.values());
   for (const description of descriptions.values()) create(plan, description);
-  for (const [task, table] of tables) share(task, table, descriptions, staging);
+  for (const [task, { entries }] of tables) share(task, entries, descriptions, staging);
   for (const description of descriptions.values()) connect(description, tables);
   closeServices(plan);
 }
@@ -64,11 +82,11 @@ function closeServices({ tasks, services }: RestorePlan): void {
 
 function findDescriptions(
   plan: RestorePlan,
-  tables: ReadonlyMap<PlannedTask, readonly fdinfo_entry[]>,
+  tables: ReadonlyMap<PlannedTask, Table>,
 ): Map<number, Description> {
   const found = new Map<number, Description>();
-  for (const [task, table] of tables) {
-    for (const { id, fd } of table) {
+  for (const [task, { entries }] of tables) {
+    for (const { id, fd } of entries) {
       if (found.has(id)) continue;
       const file = plan.files.get(id);
       const { plugin, planner } = findPlanner(plan, file, task.pid, fd);
@@ -177,13 +195,13 @@ function share(
 
 function connect(
   { file, plugin, planner, home, first, number }: Description,
-  tables: ReadonlyMap<PlannedTask, readonly fdinfo_entry[]>,
+  tables: ReadonlyMap<PlannedTask, Table>,
 ): void {
   const task = home === "seed" ? first : home;
   const program = task.program("connect");
-  planSignals(file, first, tables.get(first) ?? []);
+  planSignals(file, first, tables.get(first) ?? NO_TABLE);
   if (planner.connect === undefined) return;
-  const descriptors = new Map(tables.get(task)?.map((entry) => [entry.fd, entry]));
+  const descriptors = (tables.get(task) ?? NO_TABLE).byNumber;
   runHook(
     plugin,
     () => planner.connect?.({ file, program, home: task, fd: number, descriptors }),
@@ -194,9 +212,9 @@ function connect(
  * Plans who is signalled when a description is ready, in a task that has it, by a number that it has there,
  * and not before all threads exist: one may be the owner.
  */
-function planSignals(file: file_entry, task: PlannedTask, table: readonly fdinfo_entry[]): void {
+function planSignals(file: file_entry, task: PlannedTask, { numberOf }: Table): void {
   const part = commonPart(file, task.files);
-  const fd = table.find(({ id }) => id === file.id)?.fd;
+  const fd = numberOf.get(file.id);
   if (part === undefined || fd === undefined) return;
   const program = task.program("task");
   if (part.fown !== undefined) planOwner(program, fd, part.fown);
