@@ -22,16 +22,17 @@ export interface GhostChunk {
   readonly data: Uint8Array;
 }
 
+/** Makes what stands before the bytes of a chunk. */
+export function encodeGhostChunkHead(offset: bigint, size: bigint): Uint8Array {
+  const head = create(ghost_chunk_entrySchema, { len: size, off: offset });
+  return encodeMessage("GHOST_FILE", ghost_chunk_entrySchema, head);
+}
+
 /** Makes the extra of a `ghost_file_entry` with `chunks` set. */
 export function encodeGhostChunks(chunks: readonly GhostChunk[]): Uint8Array {
-  return concat(chunks.flatMap(({ offset, data }) => [
-    encodeMessage(
-      "GHOST_FILE",
-      ghost_chunk_entrySchema,
-      create(ghost_chunk_entrySchema, { len: BigInt(data.length), off: offset }),
-    ),
-    data,
-  ]));
+  return concat(
+    chunks.flatMap(({ offset, data }) => [encodeGhostChunkHead(offset, BigInt(data.length)), data]),
+  );
 }
 
 /** Where a stretch of a deleted file lies in what follows its message. */

@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
 import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
-import { concat, encodeEntry, encodeFile, encodeHead } from "./codec.ts";
+import { concat, encodeEntry, encodeFile, encodeHead, encodeMessage } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
 import { errnoOf, ioError } from "./io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
@@ -81,7 +81,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly #lists = new Map<string, OpenList>();
   /** Checksums of what was written at once. */
   readonly #sums = new Map<string, readonly number[]>();
-  /** Those of what others write. */
+  /** Those of what others write, or that is written piece by piece. */
   readonly #raw = new Map<string, FileChecksums>();
   #done = false;
 
@@ -135,6 +135,30 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       encodeHead(kind),
       encodeEntry(kind, message, extra),
     ]);
+  }
+
+  /**
+   * Writes an image with one message, and what follows it piece by piece: there may be more than fits into memory.
+   *
+   * @param pieces What follows; together they have to have the form that the message announces.
+   * @throws {StasisError} As {@link write}, and what `pieces` throws.
+   */
+  writePieces<Schema extends DescMessage, Id extends ImageId>(
+    kind: SingleKind<Schema, Id>,
+    id: NoInfer<Id>,
+    message: MessageInitShape<Schema>,
+    pieces: Iterable<Uint8Array>,
+  ): void {
+    const name = imageFileName(kind, id);
+    const { file, path } = this.#open(name);
+    this.#raw.set(name, new FileChecksums(path));
+    try {
+      writeWhole(file, path, encodeHead(kind));
+      writeWhole(file, path, encodeMessage(kind.name, kind.schema, create(kind.schema, message)));
+      for (const piece of pieces) writeWhole(file, path, piece);
+    } finally {
+      file.close();
+    }
   }
 
   /**

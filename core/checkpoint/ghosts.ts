@@ -7,7 +7,7 @@
  */
 import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
 import { remap_type } from "../../images/gen/paths_pb.ts";
-import { encodeGhostChunks, type GhostChunk } from "../../images/ghost_chunks.ts";
+import { encodeGhostChunkHead } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";
 import { splitMicroseconds } from "../../images/time.ts";
@@ -24,6 +24,9 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFLNK = 0o120000;
 const S_IFCHR = 0o020000, S_IFBLK = 0o060000;
 const SEEK_DATA = 3, SEEK_HOLE = 4;
+
+/** So much of a deleted file is in memory at a time, in bytes. */
+const PIECE = 1n << 20n;
 
 /** Saves ghosts, each once. */
 export class GhostWriter {
@@ -80,13 +83,8 @@ export class GhostWriter {
       mtim: time(mtime, mtimeNs),
     };
     if (type === S_IFREG) {
-      const chunks = readChunks(behind, size);
-      this.#writer.write(
-        GHOST_FILE,
-        id,
-        { ...common, chunks: true, size },
-        encodeGhostChunks(chunks),
-      );
+      const message = { ...common, chunks: true, size };
+      this.#writer.writePieces(GHOST_FILE, id, message, readChunks(behind, size));
     } else {
       const symlnkTarget = type === S_IFLNK ? readLink(fd, behind) : undefined;
       this.#writer.write(GHOST_FILE, id, { ...common, symlnkTarget });
@@ -122,19 +120,21 @@ function readLink(fd: number, path: string): string {
   return decodeBytes(bytes.subarray(0, Number(length)));
 }
 
-/** All that is no hole. */
-function readChunks(path: string, size: bigint): GhostChunk[] {
+/** All that is no hole, as it follows the message of the image. */
+function* readChunks(path: string, size: bigint): Generator<Uint8Array> {
   using file = openForReading(path);
-  const chunks: GhostChunk[] = [];
   for (let at = 0n; at < size;) {
     const offset = syscall(SYSCALLS.lseek, file.fd, at, SEEK_DATA);
     if (offset === -BigInt(errnoNumber("ENXIO"))) break;
     const end = isErrno(offset) ? offset : syscall(SYSCALLS.lseek, file.fd, offset, SEEK_HOLE);
     if (isErrno(end)) throw failed("search for holes in", path, end);
-    chunks.push({ offset, data: readAll(file.fd, path, offset, Number(end - offset)) });
+    yield encodeGhostChunkHead(offset, end - offset);
+    for (let from = offset; from < end; from += PIECE) {
+      const length = end - from < PIECE ? end - from : PIECE;
+      yield readAll(file.fd, path, from, Number(length));
+    }
     at = end;
   }
-  return chunks;
 }
 
 /** A look at a file is no access by the program: its time of access stays, where the file is ours or we are root. */
