@@ -69,7 +69,9 @@ export class ProcessMemory implements Disposable {
     let done = 0;
     while (done < buffer.byteLength) {
       const part = done === 0 ? buffer : buffer.subarray(done);
-      const count = transfer(this.#fd, part, address + BigInt(done));
+      let count = transfer(this.#fd, part, address + BigInt(done));
+      // Once more: results of calls in the task are read here, which nobody could undo without knowing them.
+      if (count < 0) count = transfer(this.#fd, part, address + BigInt(done));
       if (count <= 0) {
         const errno = count === 0 ? "ESRCH" : errnoName(-count);
         throw new StasisError(

@@ -65,7 +65,18 @@ const WNOHANG = 1;
 
 const iovec = new BigUint64Array(2);
 
-function must(result: bigint, request: string, tid: number): bigint {
+/**
+ * Makes a request. One that failed has done nothing, and is made once more before it is given up: many of them put a
+ * target back, and what passes must not be its end.
+ */
+function attempt(make: () => bigint): bigint {
+  const result = make();
+  return isErrno(result) && result !== -BigInt(Errno.ESRCH) ? make() : result;
+}
+
+/** Makes a request that must succeed. */
+function must(make: () => bigint, request: string, tid: number): bigint {
+  const result = attempt(make);
   if (!isErrno(result)) return result;
   const errno = errnoName(-result);
   const gone = -result === BigInt(Errno.ESRCH);
@@ -94,9 +105,10 @@ export function setOptions(tid: number, options: bigint): bigint {
   return ptrace(PTRACE.SETOPTIONS, BigInt(tid), 0n, options);
 }
 
-/** Asks a seized thread to stop (PTRACE_INTERRUPT). @returns 0, or the negative errno */
-export function interrupt(tid: number): bigint {
-  return ptrace(PTRACE.INTERRUPT, BigInt(tid), 0n, 0n);
+/** Asks a seized thread to stop (PTRACE_INTERRUPT); one that is gone needs not. */
+export function interrupt(tid: number): void {
+  const result = attempt(() => ptrace(PTRACE.INTERRUPT, BigInt(tid), 0n, 0n));
+  if (result !== -BigInt(Errno.ESRCH)) must(() => result, "PTRACE_INTERRUPT", tid);
 }
 
 /** Whether a tracee with this id stands still. One that is asked while it is stopping may tell either. */
@@ -107,12 +119,12 @@ export function standsStill(tid: number): boolean {
 
 /** Lets a stopped thread run on, delivering `signal` if it is not 0. */
 export function resume(tid: number, signal = 0): void {
-  must(ptrace(PTRACE.CONT, BigInt(tid), 0n, BigInt(signal)), "PTRACE_CONT", tid);
+  must(() => ptrace(PTRACE.CONT, BigInt(tid), 0n, BigInt(signal)), "PTRACE_CONT", tid);
 }
 
 /** Lets a stopped thread run to its next system call's entry or exit, delivering `signal` if it is not 0. */
 export function resumeToSyscall(tid: number, signal = 0): void {
-  must(ptrace(PTRACE.SYSCALL, BigInt(tid), 0n, BigInt(signal)), "PTRACE_SYSCALL", tid);
+  must(() => ptrace(PTRACE.SYSCALL, BigInt(tid), 0n, BigInt(signal)), "PTRACE_SYSCALL", tid);
 }
 
 /** Ends the tracing and lets the thread run on. @returns 0, or the negative errno */
@@ -123,13 +135,13 @@ export function detach(tid: number, signal = 0): bigint {
 /** The general registers. */
 export function getRegisters(tid: number): Registers {
   const registers = new Registers();
-  must(ptraceData(PTRACE.GETREGS, BigInt(tid), 0n, registers.words), "PTRACE_GETREGS", tid);
+  must(() => ptraceData(PTRACE.GETREGS, BigInt(tid), 0n, registers.words), "PTRACE_GETREGS", tid);
   return registers;
 }
 
 /** Sets the general registers. */
 export function setRegisters(tid: number, registers: Registers): void {
-  must(ptraceData(PTRACE.SETREGS, BigInt(tid), 0n, registers.words), "PTRACE_SETREGS", tid);
+  must(() => ptraceData(PTRACE.SETREGS, BigInt(tid), 0n, registers.words), "PTRACE_SETREGS", tid);
 }
 
 /** A register set, at most `limit` bytes (PTRACE_GETREGSET). */
@@ -137,7 +149,7 @@ export function getRegisterSet(tid: number, kind: bigint, limit: number): Uint8A
   const bytes = new Uint8Array(limit);
   iovec[0] = addressOf(bytes);
   iovec[1] = BigInt(limit);
-  must(ptraceData(PTRACE.GETREGSET, BigInt(tid), kind, iovec), "PTRACE_GETREGSET", tid);
+  must(() => ptraceData(PTRACE.GETREGSET, BigInt(tid), kind, iovec), "PTRACE_GETREGSET", tid);
   return bytes.subarray(0, Number(iovec[1]));
 }
 
@@ -151,7 +163,7 @@ export function hasRegisterSet(tid: number, kind: bigint): boolean {
   // ENXIO (some kernels: ENODEV): it has none. EINVAL: the kernel knows none.
   const none = [Errno.ENXIO, Errno.ENODEV, Errno.EINVAL].some((errno) => result === -BigInt(errno));
   if (none) return false;
-  must(result, "PTRACE_GETREGSET", tid);
+  must(() => result, "PTRACE_GETREGSET", tid);
   return true;
 }
 
@@ -159,27 +171,27 @@ export function hasRegisterSet(tid: number, kind: bigint): boolean {
 export function setRegisterSet(tid: number, kind: bigint, bytes: Uint8Array): void {
   iovec[0] = addressOf(bytes);
   iovec[1] = BigInt(bytes.byteLength);
-  must(ptraceData(PTRACE.SETREGSET, BigInt(tid), kind, iovec), "PTRACE_SETREGSET", tid);
+  must(() => ptraceData(PTRACE.SETREGSET, BigInt(tid), kind, iovec), "PTRACE_SETREGSET", tid);
 }
 
 const maskWord = new BigUint64Array(1);
 
 /** The blocked signals of a thread, bit N-1 for signal N; the saved mask where a call holds a temporary one. */
 export function getSignalMask(tid: number): bigint {
-  must(ptraceData(PTRACE.GETSIGMASK, BigInt(tid), 8n, maskWord), "PTRACE_GETSIGMASK", tid);
+  must(() => ptraceData(PTRACE.GETSIGMASK, BigInt(tid), 8n, maskWord), "PTRACE_GETSIGMASK", tid);
   return maskWord[0] as bigint;
 }
 
 /** Sets the blocked signals of a thread. */
 export function setSignalMask(tid: number, mask: bigint): void {
   maskWord[0] = BigInt.asUintN(64, mask);
-  must(ptraceData(PTRACE.SETSIGMASK, BigInt(tid), 8n, maskWord), "PTRACE_SETSIGMASK", tid);
+  must(() => ptraceData(PTRACE.SETSIGMASK, BigInt(tid), 8n, maskWord), "PTRACE_SETSIGMASK", tid);
 }
 
 /** The siginfo of the signal-delivery-stop that the thread is in. */
 export function getStopSiginfo(tid: number): Siginfo {
   const bytes = new Uint8Array(Siginfo.SIZE);
-  must(ptraceData(PTRACE.GETSIGINFO, BigInt(tid), 0n, bytes), "PTRACE_GETSIGINFO", tid);
+  must(() => ptraceData(PTRACE.GETSIGINFO, BigInt(tid), 0n, bytes), "PTRACE_GETSIGINFO", tid);
   return new Siginfo(bytes);
 }
 
@@ -205,7 +217,7 @@ export function peekSiginfo(tid: number, shared: boolean): Siginfo[] {
       nr: PEEK_BATCH,
     });
     const count = Number(must(
-      ptraceBoth(PTRACE.PEEKSIGINFO, BigInt(tid), peekRequest, peekBuffer),
+      () => ptraceBoth(PTRACE.PEEKSIGINFO, BigInt(tid), peekRequest, peekBuffer),
       "PTRACE_PEEKSIGINFO",
       tid,
     ));
@@ -233,7 +245,7 @@ export type RseqRegistration = ReturnType<typeof rseqConfiguration.read>;
 export function getRseq(tid: number): RseqRegistration {
   const bytes = new Uint8Array(rseqConfiguration.size);
   must(
-    ptraceData(PTRACE.GET_RSEQ_CONFIGURATION, BigInt(tid), BigInt(bytes.length), bytes),
+    () => ptraceData(PTRACE.GET_RSEQ_CONFIGURATION, BigInt(tid), BigInt(bytes.length), bytes),
     "PTRACE_GET_RSEQ_CONFIGURATION",
     tid,
   );

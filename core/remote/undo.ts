@@ -68,7 +68,9 @@ export function makeCall({ name, args }: RawCall): bigint {
 
 /** Makes a call here that must succeed. @throws {StasisError} `no-such-task` where the thread has ended */
 export function mustCall(call: RawCall, tid: number): void {
-  const result = makeCall(call);
+  let result = makeCall(call);
+  // What passes must not be the target's end.
+  if (isErrno(result) && result !== -BigInt(Errno.ESRCH)) result = makeCall(call);
   if (!isErrno(result)) return;
   const errno = errnoName(-result);
   const gone = result === -BigInt(Errno.ESRCH);
