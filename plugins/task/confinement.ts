@@ -10,10 +10,18 @@ import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts"
 
 const EACCES = -13n;
 
-/** What is opened and how, and the modes by which everybody may. */
+/**
+ * What is opened and how, and the modes by which everybody may. With O_DIRECT neither of them is opened in the end,
+ * which the kernel finds out after it has asked the security modules (do_dentry_open() of `fs/open.c`): so the task
+ * has no descriptor more at any time.
+ */
 const TRIED = [
-  { path: "/", flags: O.RDONLY | O.DIRECTORY, modes: { "/": 0o5 } },
-  { path: "/dev/null", flags: O.WRONLY, modes: { "/": 0o1, "/dev": 0o1, "/dev/null": 0o2 } },
+  { path: "/", flags: O.RDONLY | O.DIRECTORY | O.DIRECT, modes: { "/": 0o5 } },
+  {
+    path: "/dev/null",
+    flags: O.WRONLY | O.DIRECT,
+    modes: { "/": 0o1, "/dev": 0o1, "/dev/null": 0o2 },
+  },
 ] as const;
 
 /** Has a task try. @returns what tells whether it was denied something that everybody may */
@@ -23,6 +31,7 @@ export function askConfinement(
 ): (reply: ProgramReply) => boolean {
   const tried = TRIED.map(({ path, flags, modes }) => {
     const fd = program.try("openat", AT_FDCWD, path, flags | O.CLOEXEC, 0);
+    // Some file system may let a directory be opened so.
     program.try("close", fd);
     return { fd, modes };
   });
