@@ -16,6 +16,7 @@ const DOCUMENTS = [
   "docs/seccomp.md",
   "docs/sockets.md",
   "docs/support.md",
+  "docs/time.md",
 ];
 
 const read = (path: string) => Deno.readTextFile(new URL(path, ROOT));

@@ -15,6 +15,7 @@ import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
+import { CLOCKS, DEADLINES, WAITS } from "./kinds/time.ts";
 import { UNIX_EXTRA } from "./kinds/unix_extra.ts";
 
 /** Kinds that CRIU has too. */
@@ -48,6 +49,9 @@ export const OWN_KINDS: readonly ImageKind[] = [
   EPOLL_EXTRA,
   EXTERNAL,
   MANIFEST,
+  CLOCKS,
+  DEADLINES,
+  WAITS,
 ];
 
 /** All of them. */

@@ -8,6 +8,7 @@
  * @module
  */
 import type { Plugin } from "../core/plugin.ts";
+import { clocks } from "./clocks/mod.ts";
 import { credentials } from "./credentials/mod.ts";
 import { epoll } from "./epoll/mod.ts";
 import { eventfd } from "./eventfd/mod.ts";
@@ -45,4 +46,5 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   timers,
   task,
   credentials,
+  clocks,
 ];

@@ -71,6 +71,7 @@ export const Errno = {
   ENODATA: 61,
   ENOPROTOOPT: 92,
   EOPNOTSUPP: 95,
+  ETIMEDOUT: 110,
   EDQUOT: 122,
   /** Restart unless a handler without SA_RESTART runs. */
   ERESTARTSYS: 512,

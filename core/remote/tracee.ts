@@ -400,6 +400,28 @@ export class Tracee {
     }
   }
 
+  /**
+   * Makes a call that may wait, and has it interrupted before it does, as by a signal: the kernel keeps what is
+   * needed to go on with it. Whoever sets {@link Tracee.registers} to what this gives lets it do so.
+   *
+   * @param registers those of the call, at a `syscall` instruction
+   * @param purpose what it is, for errors
+   * @returns the result: a restart code, unless there was nothing to wait for
+   */
+  callInterrupted(registers: Registers, purpose: string): bigint {
+    this.quiesce();
+    setRegisters(this.tid, registers);
+    this.#settled = false;
+    resumeToSyscall(this.tid);
+    this.#await("syscall", () => resumeToSyscall(this.tid), purpose);
+    // Asked for at the call's entry, so that it finds itself interrupted.
+    interrupt(this.tid);
+    resume(this.tid);
+    this.#await("event-stop", () => resume(this.tid), purpose);
+    this.#settled = true;
+    return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
+  }
+
   /** Starts a program. @param at where its code, its first entry, its tail and the word of the tracer lie */
   start(at: {
     readonly code: bigint;

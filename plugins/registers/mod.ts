@@ -21,6 +21,8 @@
  * @module
  */
 import { type user_x86_regs_entry, user_x86_regs_mode } from "../../images/gen/registers_x86_pb.ts";
+import type { wait_entry } from "../../images/gen/time_pb.ts";
+import { WAITS } from "../../images/kinds/time.ts";
 import type { rseq_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
@@ -36,6 +38,7 @@ import {
   type RseqRegistration,
   setRegisterSet,
 } from "../../core/linux/ptrace.ts";
+import { readStatus } from "../../core/linux/procfs/mod.ts";
 import { REGISTER_NAMES, type RegisterName, Registers } from "../../core/linux/x86_64/registers.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import {
@@ -47,15 +50,26 @@ import {
   type FrozenThread,
   type Plugin,
   type RestoreHooks,
+  type RestoreSession,
   type StoppedThread,
   type ThreadPlanner,
 } from "../../core/plugin.ts";
 import type { Collected } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { Tracee } from "../../core/remote/tracee.ts";
 import { writeCall } from "../../core/remote/undo.ts";
 import { blockedIn } from "../../core/remote/wchan.ts";
 import { xstateLayout } from "./layout.ts";
 import { imageRegisters, isRestarted, liveRegisters, originalCall } from "./restart.ts";
+import { LOOKS, timeLeftByTimer, toldTimeLeft } from "./time_left.ts";
+import {
+  afterWait,
+  interruptedWait,
+  relativeWait,
+  toTimespec,
+  type Wait,
+  waitCall,
+} from "./waits.ts";
 import { RSEQ_CS_OFFSET, rseqAction, rseqArea, rseqSection } from "./rseq.ts";
 import {
   decodeUserDesc,
@@ -92,6 +106,7 @@ export const registers: Plugin = definePlugin({
   name: "registers",
   description: "general and extended registers, interrupted calls, rseq, robust lists",
   check: checkFeatures,
+  images: [WAITS],
   checkpoint: dumpRegisters,
   restore: restoreRegisters,
 });
@@ -109,12 +124,28 @@ function checkFeatures(): readonly Feature[] {
 
 /* ------------------------------------------------------------------ checkpoint */
 
-function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
+function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   const layout = xstateLayout();
   const registrations = new Map<number, RseqRegistration>();
   const sections = new Map<number, bigint>();
   const originals = new Map<number, bigint | undefined>();
   const aborted = new Map<number, RemoteAddress>();
+  const waits = new Map<number, { readonly wait: Wait; readonly left: bigint }>();
+  let looks = LOOKS;
+
+  /** Finds out how long a thread would have waited yet. */
+  function freezeWait({ tid, tracee }: StoppedThread): void {
+    const wait = interruptedWait(tracee.registers, originals.get(tid));
+    // A filter may kill for restart_syscall(2), by which a wait goes on.
+    if (wait === undefined || (readStatus(tracee.pid, tid).seccomp ?? 0) !== 0) return;
+    let left = toldTimeLeft(tracee.pid, wait);
+    if (left === undefined && looks-- > 0) {
+      left = timeLeftByTimer(tracee, wait);
+      // It has been in its call again meanwhile.
+      originals.set(tid, BigInt(wait.call));
+    }
+    if (left !== undefined) waits.set(tid, { wait, left });
+  }
 
   /** Ends a critical section that the thread stands in, before remote calls make the kernel forget it. */
   function examineThread(thread: StoppedThread): void {
@@ -123,6 +154,7 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
       const { registers } = tracee;
       originals.set(tid, blockedIn(tracee, (place) => originalCall(place, registers)));
     }
+    freezeWait(thread);
     const registration = rseqOf(tid);
     if (registration.pointer === 0n) return;
     registrations.set(tid, registration);
@@ -162,6 +194,12 @@ function dumpRegisters(_session: CheckpointSession): CheckpointHooks {
     const registration = registrations.get(tid);
     if (registration !== undefined) {
       core.threadCore.rseqEntry = encodeRseq(registration, sections.get(tid));
+    }
+    const waiting = waits.get(tid);
+    if (waiting !== undefined) {
+      const { wait: { call, args }, left } = waiting;
+      const { pid } = thread.task;
+      session.writer.append(WAITS, null, { pid, tid, call, args: [...args], left });
     }
     const threadInfo = {
       clearTidAddr: 0n,
@@ -293,8 +331,16 @@ function readTls(tid: number, entry: number): TlsEntry {
 
 /* --------------------------------------------------------------------- restore */
 
-function restoreRegisters(): RestoreHooks {
-  return { planThread, armThread };
+function restoreRegisters({ images }: RestoreSession): RestoreHooks {
+  const waits = new Map<number, wait_entry>();
+  return {
+    load() {
+      if (!images.has(WAITS, null)) return;
+      for (const entry of images.readList(WAITS, null)) waits.set(entry.tid, entry);
+    },
+    planThread,
+    armThread: (thread) => armThread(thread, waits.get(thread.tid)),
+  };
 }
 
 /** Says why this thread's registers cannot be set here. */
@@ -339,25 +385,51 @@ function planThread(thread: ThreadPlanner): void {
 /** How large the xsave area is here: what the kernel wants to be given, exactly. */
 let xstateSize: number | undefined;
 
-function armThread({ pid, tid, tracee, core }: ArmContext): void {
+function armThread({ pid, tid, tracee, core }: ArmContext, saved: wait_entry | undefined): void {
   const info = core.threadInfo;
   if (info?.gpregs === undefined) return;
   for (const entry of info.tls) {
     if (!isEmptyTls(entry)) writeTls(pid, tid, entry.entryNumber, decodeUserDesc(entry));
   }
+  const image = decodeRegisters(info.gpregs);
+  tracee.registers = liveRegisters(image, codeAt(pid, image.get("ip")));
+  if (saved !== undefined) waitOn(tracee, image, saved);
   if (info.fpregs !== undefined) {
     const layout = xstateLayout();
     xstateSize ??= getRegisterSet(tid, NT.X86_XSTATE, XSTATE_LIMIT).byteLength;
     setRegisterSet(tid, NT.X86_XSTATE, decodeXstate(info.fpregs, layout, xstateSize));
   }
-  const image = decodeRegisters(info.gpregs);
-  tracee.registers = liveRegisters(image, codeAt(pid, image.get("ip")));
   const rseq = core.threadCore?.rseqEntry;
   if (rseq?.rseqCsPointer !== undefined && rseq.rseqCsPointer !== 0n) {
     using memory = new ProcessMemory(pid);
     const bytes = new Uint8Array(new BigUint64Array([rseq.rseqCsPointer]).buffer);
     memory.write(remoteAddress(rseq.rseqAbiPointer + BigInt(RSEQ_CS_OFFSET)), bytes);
   }
+}
+
+/** How far below the stack pointer nobody has anything: beyond the red zone of the ABI, which is 128 bytes. */
+const BELOW_STACK = 512n;
+
+/** Lets a thread that waits for a time go on for what was left of it. */
+function waitOn(tracee: Tracee, image: Registers, { call, args, left }: wait_entry): void {
+  const live = tracee.registers;
+  const wait = args.length === 6 ? relativeWait(call, args) : undefined;
+  // The registers may say that no call is to be made again.
+  if (wait === undefined || live.get("orig_ax") !== BigInt(call)) return;
+  const at = remoteAddress(BigInt.asUintN(64, image.get("sp") - BELOW_STACK) & ~15n);
+  using memory = new ProcessMemory(tracee.pid);
+  let before: Uint8Array | undefined;
+  try {
+    before = wait.timeout === undefined ? undefined : memory.read(at, 16);
+    if (before !== undefined) memory.write(at, toTimespec(left));
+  } catch (error) {
+    // A stack that ends there: the wait begins anew.
+    if (error instanceof StasisError) return;
+    throw error;
+  }
+  const result = tracee.callInterrupted(waitCall(image, wait, left, at), "a wait that goes on");
+  if (before !== undefined) memory.write(at, before);
+  tracee.registers = afterWait(live, wait, result);
 }
 
 const codeBuffer = new Uint8Array(2);

@@ -9,15 +9,15 @@
  * ({@link liveRegisters}), since a signal that waits for the thread must be able to end the call with EINTR.
  *
  * ERESTART_RESTARTBLOCK is different: what is left of the call is in the kernel's restart block, which
- * does not survive. Of these
- * - nanosleep(2) and relative clock_nanosleep(2) with a `rem` pointer are made again with what the kernel
- *   has already written there as the time left;
- * - a call that has been restarted once already is `restart_syscall(2)` by now; its arguments are still in
- *   the registers, and which call it was shows in where the kernel has it wait ({@link originalCall}). Where
- *   that does not tell, it ends with EINTR;
- * - the others (poll(2), a sleep without `rem`, futex(2)) are made again as they were: an absolute timeout
- *   stays right, a relative one begins anew. They may wait longer than they were asked to, which all of
- *   them are allowed; EINTR without a handler, as under CRIU, is what programs do not expect.
+ * does not survive. Such calls are made again, too: an absolute timeout stays right, and of a relative one
+ * `waits.ts` knows what is left. What does not know of that (CRIU) makes nanosleep(2) and relative clock_nanosleep(2)
+ * with a `rem` pointer again with what the kernel has written there, and lets the others (poll(2), a sleep without
+ * `rem`, futex(2)) begin anew: longer than they were asked to wait, which all of them may; EINTR without a handler is
+ * what programs do not expect.
+ *
+ * A call that has been restarted once already is `restart_syscall(2)` by now; its arguments are still in the registers,
+ * and which call it was shows in where the kernel has it wait ({@link originalCall}). Where that does not tell, it ends
+ * with EINTR.
  *
  * @module
  */

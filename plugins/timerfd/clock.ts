@@ -1,26 +1,11 @@
 /**
- * Reading clocks and timers of this process.
+ * Reading a timerfd.
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
-import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { type FdInfo, readFdInfo, type TimerFdInfo } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { joinNanoseconds } from "../../images/time.ts";
-
-/** What a clock says now, in nanoseconds. @throws {StasisError} `bad-image` of a clock that there is none of */
-export function clockNow(clock: number): bigint {
-  const words = new BigUint64Array(2);
-  const result = syscall(SYSCALLS.clock_gettime, clock, words);
-  if (isErrno(result)) {
-    throw new StasisError("bad-image", `a timerfd uses clock ${clock}, which cannot be read`, {
-      errno: errnoName(-result),
-    });
-  }
-  return joinNanoseconds(words[0] as bigint, words[1] as bigint);
-}
 
 /**
  * The state of a timerfd, up to date.

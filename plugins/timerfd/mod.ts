@@ -5,15 +5,17 @@
  * read, status flags and flags of the last timerfd_settime(2).
  *
  * Restored: created with the other files, but armed in the connect stage, as late as descriptors can be
- * reached. The time that is left is kept, as in CRIU: a timer does not run while its program does not exist,
- * one with an absolute time neither. That one is armed with TFD_TIMER_ABSTIME again (the kernel shows the
- * flag, and TFD_TIMER_CANCEL_ON_SET needs it), at the clock's time when the images were loaded plus what
- * was left. The expirations come back by TFD_IOC_SET_TICKS (CONFIG_CHECKPOINT_RESTORE), after settime,
+ * reached. Of a timer that counts from when it was set the time that is left is kept, as in CRIU: it does not
+ * run while its program does not exist. One for a point in time keeps that point (`deadlines.img`), and is due at
+ * once where it has passed. If its clock has begun anew since (clockGoesOn()), or CRIU has made the images, it keeps
+ * what was left, and is set to the clock's time when the images were loaded plus that. Either way it is armed with
+ * TFD_TIMER_ABSTIME again (the kernel shows the flag, and TFD_TIMER_CANCEL_ON_SET needs it). The expirations come back by TFD_IOC_SET_TICKS (CONFIG_CHECKPOINT_RESTORE), after settime,
  * which clears them.
  *
  * @module
  */
 import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
+import { clockGoesOn, clockNow, readClocks } from "../../core/linux/clocks.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
@@ -22,7 +24,8 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { timerfd_entry } from "../../images/gen/event_files_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { joinNanoseconds, splitNanoseconds } from "../../images/time.ts";
-import { clockNow, settledTimer } from "./clock.ts";
+import { CLOCKS, DEADLINES } from "../../images/kinds/time.ts";
+import { settledTimer } from "./clock.ts";
 
 /** `include/uapi/linux/timerfd.h` */
 const TFD_TIMER_ABSTIME = 1;
@@ -41,6 +44,7 @@ const Itimerspec = defineStruct("itimerspec", 32, {
 export const timerfd: Plugin = definePlugin({
   name: "timerfd",
   description: "timers of timerfd_create(2)",
+  images: [DEADLINES],
   checkpoint: (session) => ({
     descriptors: [{
       kind: "timerfd",
@@ -49,6 +53,14 @@ export const timerfd: Plugin = definePlugin({
         !isNamedExternal(session.options, descriptor),
       dump({ descriptor, id, fown, fd }) {
         const timer = settledTimer(fd, descriptor.info);
+        const left = timer === undefined
+          ? 0n
+          : joinNanoseconds(timer.value.seconds, BigInt(timer.value.nanoseconds));
+        if (timer !== undefined && (timer.settimeFlags & TFD_TIMER_ABSTIME) !== 0 && left > 0n) {
+          // The clock is read after what is left: rather a few microseconds late than early.
+          const deadline = clockNow(timer.clockId) + left;
+          session.writer.append(DEADLINES, null, { id, deadline });
+        }
         return {
           type: fd_types.TIMERFD,
           tfd: {
@@ -68,14 +80,24 @@ export const timerfd: Plugin = definePlugin({
     }],
   }),
   restore: (session) => {
+    const { images } = session;
     /** What the clocks of absolute timers say at the time of the load. */
     const clocks = new Map<number, bigint>();
+    /** The points in time that still mean what they did, by the id in `files.img`. */
+    const deadlines = new Map<number, bigint>();
     return {
       load() {
-        if (!session.images.has(FILES, null)) return;
-        for (const { tfd } of session.images.readList(FILES, null)) {
-          if (tfd !== undefined && (tfd.settimeFlags & TFD_TIMER_ABSTIME) !== 0) {
-            clocks.set(tfd.clockid, clockNow(tfd.clockid));
+        if (!images.has(FILES, null)) return;
+        const saved = images.has(DEADLINES, null) ? images.readList(DEADLINES, null) : [];
+        const points = new Map(saved.map(({ id, deadline }) => [id, deadline]));
+        const before = images.has(CLOCKS, null) ? images.read(CLOCKS, null) : undefined;
+        const now = readClocks();
+        for (const { tfd } of images.readList(FILES, null)) {
+          if (tfd === undefined || (tfd.settimeFlags & TFD_TIMER_ABSTIME) === 0) continue;
+          clocks.set(tfd.clockid, clockNow(tfd.clockid));
+          const point = points.get(tfd.id);
+          if (point !== undefined && clockGoesOn(tfd.clockid, before, now)) {
+            deadlines.set(tfd.id, point);
           }
         }
       },
@@ -92,7 +114,7 @@ export const timerfd: Plugin = definePlugin({
         connect({ file, program, fd }) {
           const timer = file.tfd as timerfd_entry;
           const { ticks, settimeFlags } = timer;
-          const spec = armedAt(timer, clocks.get(timer.clockid) ?? 0n);
+          const spec = armedAt(timer, clocks.get(timer.clockid) ?? 0n, deadlines.get(timer.id));
           const isOff = spec.value === 0n && spec.interval === 0n && settimeFlags === 0;
           if (!isOff) {
             const value = splitNanoseconds(spec.value);
@@ -120,15 +142,18 @@ export const timerfd: Plugin = definePlugin({
  * What timerfd_settime(2) takes to go on with a timer, in nanoseconds.
  *
  * @param now what its clock says; only looked at for absolute timers
+ * @param deadline the point in time that an absolute timer was set to, if that is to be kept
  */
 export function armedAt(
   timer: Pick<timerfd_entry, "vsec" | "vnsec" | "isec" | "insec" | "ticks" | "settimeFlags">,
   now: bigint,
+  deadline?: bigint,
 ): { readonly value: bigint; readonly interval: bigint } {
   const interval = joinNanoseconds(timer.isec, timer.insec);
   let left = joinNanoseconds(timer.vsec, timer.vnsec);
   // CRIU saves a periodic timer that has expired as fdinfo shows it, with no time left: that would be off.
   if (left === 0n && timer.ticks > 0n) left = interval;
   const absolute = (timer.settimeFlags & TFD_TIMER_ABSTIME) !== 0;
-  return { value: left > 0n && absolute ? now + left : left, interval };
+  if (left === 0n || !absolute) return { value: left, interval };
+  return { value: deadline ?? now + left, interval };
 }

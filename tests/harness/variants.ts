@@ -116,6 +116,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     "plain",
   ]],
   unix_service: [["stream"], ["seqpacket"]],
+  waits: [["relative"], ["eintr"]],
   zombies: [[]],
 };
 

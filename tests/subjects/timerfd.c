@@ -35,9 +35,47 @@ static void check_timer(const char *name, int fd, double value, double interval,
 	      name, "%.6f of %.6f after %.3f s, interval %.6f of %.6f", v, value, elapsed, i, interval);
 }
 
+static double now_of(int clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return seconds(t);
+}
+
+/* Clocks on which a timer is set to a point in time, which it keeps. */
+static const int clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME };
+
+static int make_point(int clock, double *point)
+{
+	struct itimerspec spec = { .it_value = { (long)now_of(clock) + 5000, 0 } };
+	int fd = timerfd_create(clock, 0);
+	int flags = TFD_TIMER_ABSTIME | (clock == CLOCK_REALTIME ? TFD_TIMER_CANCEL_ON_SET : 0);
+
+	if (fd < 0 || timerfd_settime(fd, flags, &spec, NULL))
+		die("timerfd_settime");
+	*point = seconds(spec.it_value);
+	return fd;
+}
+
+static void check_point(int clock, int fd, double point)
+{
+	struct itimerspec spec;
+	char name[64];
+
+	snprintf(name, sizeof(name), "the point in time on clock %d", clock);
+	double before = now_of(clock);
+	timerfd_gettime(fd, &spec);
+	double left = seconds(spec.it_value), after = now_of(clock);
+	check(before + left < point + 0.01 && after + left > point - 1e-5, name,
+	      "%.6f s late", before + left - point);
+}
+
 int main(void)
 {
 	uint64_t count;
+	double points[3];
+	int at[3];
 
 	subject_init();
 	int once = make(CLOCK_MONOTONIC, TFD_CLOEXEC, 1000.25, 0);
@@ -47,11 +85,8 @@ int main(void)
 	int expired = make(CLOCK_MONOTONIC, 0, 0.001, 0);
 	int several = make(CLOCK_MONOTONIC, 0, 0.001, 0.001);
 	int ticking = make(CLOCK_MONOTONIC, TFD_NONBLOCK, 0.01, 0.01);
-	struct itimerspec point = { .it_value = { (long)now_s() + 5000, 0 } };
-	int absolute = timerfd_create(CLOCK_MONOTONIC, 0);
-	if (timerfd_settime(absolute, TFD_TIMER_ABSTIME, &point, NULL))
-		die("timerfd_settime");
-	double absolute_left = point.it_value.tv_sec - now_s();
+	for (int i = 0; i < 3; i++)
+		at[i] = make_point(clocks[i], &points[i]);
 	sleep_ms(30);
 	double armed = now_s();
 	ready();
@@ -61,7 +96,8 @@ int main(void)
 	check_timer("with an interval", interval, 2000.25, 7.5, elapsed);
 	check_timer("real time", real, 3000.25, 0, elapsed);
 	check_timer("disarmed", disarmed, 0, 0, 0);
-	check_timer("to a point in time", absolute, absolute_left, 0, elapsed);
+	for (int i = 0; i < 3; i++)
+		check_point(clocks[i], at[i], points[i]);
 	check_equal("close-on-exec", fcntl(once, F_GETFD), FD_CLOEXEC);
 	check_equal("flags", fcntl(interval, F_GETFL), O_RDWR | O_NONBLOCK);
 	check(read_now(once, &count, 8) == -1 && errno == EAGAIN, "once has not expired", "errno %d", errno);

@@ -38,6 +38,7 @@ export * from "./stat.ts";
 export * from "./status.ts";
 export * from "./syscall.ts";
 export * from "./tasks.ts";
+export * from "./timer_list.ts";
 export * from "./timers.ts";
 export {
   type DeviceNumber,

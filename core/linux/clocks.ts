@@ -1,0 +1,64 @@
+/**
+ * The clocks of this machine (clock_gettime(2)), in nanoseconds.
+ *
+ * @module
+ */
+import { joinNanoseconds } from "../../images/time.ts";
+import { StasisError } from "../../base/errors.ts";
+import { errnoName, isErrno } from "./errno.ts";
+import { syscall } from "./libc_ffi.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+/** Clocks by number (`include/uapi/linux/time.h`). */
+export const CLOCK = {
+  REALTIME: 0,
+  MONOTONIC: 1,
+  BOOTTIME: 7,
+  REALTIME_ALARM: 8,
+  BOOTTIME_ALARM: 9,
+  TAI: 11,
+} as const;
+
+/** Clocks that tell the time of day: they go on while the machine is off. */
+const WALL: ReadonlySet<number> = new Set([CLOCK.REALTIME, CLOCK.REALTIME_ALARM, CLOCK.TAI]);
+
+/** What the clocks say at one moment. */
+export interface Clocks {
+  /** Names the boot that the clocks below {@link Clocks.realtime} count from. */
+  readonly bootId: string;
+  readonly realtime: bigint;
+  readonly monotonic: bigint;
+  readonly boottime: bigint;
+}
+
+/** What a clock says now. @throws {StasisError} `bad-image` of a clock that there is none of */
+export function clockNow(clock: number): bigint {
+  const words = new BigUint64Array(2);
+  const result = syscall(SYSCALLS.clock_gettime, clock, words);
+  if (isErrno(result)) {
+    throw new StasisError("bad-image", `clock ${clock} cannot be read`, {
+      errno: errnoName(-result),
+    });
+  }
+  return joinNanoseconds(words[0] as bigint, words[1] as bigint);
+}
+
+/** What all clocks say now. */
+export function readClocks(): Clocks {
+  return {
+    bootId: Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim(),
+    realtime: clockNow(CLOCK.REALTIME),
+    monotonic: clockNow(CLOCK.MONOTONIC),
+    boottime: clockNow(CLOCK.BOOTTIME),
+  };
+}
+
+/**
+ * Whether a point in time that a clock had before is the same one now: always of the time of day, and of the
+ * others as long as they count on from where they were (the same boot, and no time namespace that is behind).
+ */
+export function clockGoesOn(clock: number, before: Clocks | undefined, now: Clocks): boolean {
+  if (WALL.has(clock)) return true;
+  return before !== undefined && before.bootId === now.bootId &&
+    now.monotonic >= before.monotonic && now.boottime >= before.boottime;
+}
