@@ -47,13 +47,14 @@ export function timeLeftByTimer(tracee: Tracee, wait: Wait): bigint | undefined 
       (place) => originalCall(place, registers) === undefined ? undefined : readSleepers(),
     );
     const after = readSleepers();
-    if (during === undefined || after === undefined) return undefined;
+    // A machine that is busy may not have let the thread get there.
+    if (during === undefined || after === undefined) continue;
     const now = clockNow(CLOCK.MONOTONIC);
     const found = during.difference(before).difference(after);
     const possible = new Set([...found].filter((end) => end > now && end <= now + whole));
     candidates = candidates === undefined ? possible : candidates.intersection(possible);
-    if (candidates.size === 0) return undefined;
-    if (candidates.size === 1) return [...candidates][0] as bigint - now;
+    if (candidates.size === 0) candidates = undefined;
+    else if (candidates.size === 1) return [...candidates][0] as bigint - now;
   }
   return undefined;
 }
