@@ -43,8 +43,6 @@ export interface Lost {
 
 /** Bytes up to which a deleted file is saved if the user does not say (as in CRIU). */
 export const GHOST_LIMIT: bigint = 1n << 20n;
-/** The contents go through the memory of this process at the checkpoint. */
-const GHOST_MAXIMUM = 1n << 29n;
 
 const DELETED = " (deleted)";
 /** `f_type` of file systems: `include/uapi/linux/magic.h`, `ipc/mqueue.c`. */
@@ -176,9 +174,6 @@ function ghostProblem(
   if (type !== S_IFREG) return undefined;
   // Holes are not saved; the last block may not be full.
   const used = Math.min(size, (blocks ?? 0) * 512);
-  if (BigInt(used) > GHOST_MAXIMUM) {
-    return { what: `${what} of ${used} bytes, more than can be saved`, hint: "close it first" };
-  }
   if (BigInt(used) <= ghostLimit) return undefined;
   return {
     what: `${what} of ${used} bytes, more than the limit of ${ghostLimit}`,
