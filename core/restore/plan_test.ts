@@ -1,0 +1,52 @@
+import { equal, ok, throws } from "@std/assert";
+import { remoteAddress } from "../linux/address.ts";
+import { ProgramImage } from "../remote/program.ts";
+import { planBirths } from "./births.ts";
+import { type PlanBasis, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
+
+/** A plan of nothing but births: one task with so many children. */
+function planOf(children: number): RestorePlan {
+  const root = { pid: 10, ppid: 0, pgid: 10, sid: 10 };
+  const tasks = Array.from({ length: children }, (_, index) => ({
+    ...root,
+    pid: 11 + index,
+    ppid: 10,
+  }));
+  const basis: Partial<PlanBasis> = {
+    births: planBirths([root, ...tasks], () => 9),
+    services: { first: 64, end: 1000 },
+    highestDescriptor: 2,
+    hole: remoteAddress(0x1_0000_0000n),
+    plugins: [],
+  };
+  return new RestorePlan(basis as PlanBasis);
+}
+
+Deno.test("RestorePlan.scratchSize() counts what a task with hundreds of children runs", () => {
+  const plan = planOf(3000);
+  const [[pid, actions]] = [...plan.births.births] as [[
+    number,
+    Parameters<
+      RestorePlan["birthProgram"]
+    >[1],
+  ]];
+  // It leads a session, too.
+  equal(actions.length, 3001);
+  const { size } = new ProgramImage(plan.birthProgram(pid, actions));
+  ok(plan.scratchSize() > BigInt(size), `${plan.scratchSize()} for ${size}`);
+});
+
+Deno.test("RestorePlan.scratchSize() counts what makes names", () => {
+  const plan = planOf(1);
+  const before = plan.scratchSize();
+  for (let count = 0; count < 1000; count++) plan.names.program.call("unlink", `/tmp/${count}`);
+  ok(plan.scratchSize() > before);
+});
+
+Deno.test("RestorePlan.scratchSize() refuses programs that have no room", () => {
+  const plan = planOf(1);
+  // Only its size is asked for.
+  const contents = plan.seed.data({ byteLength: Number(SCRATCH_ROOM) } as Uint8Array);
+  plan.seed.call("write", 1, contents, Number(SCRATCH_ROOM));
+  throws(() => plan.scratchSize(), { code: "unsupported" });
+});
