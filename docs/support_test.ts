@@ -4,7 +4,7 @@
  */
 
 import assert from "@std/assert";
-import { readLimits } from "../core/linux/procfs/mod.ts";
+import { readLimits, VM_FLAGS } from "../core/linux/procfs/mod.ts";
 import { VARIANTS } from "../tests/harness/variants.ts";
 
 const DOCUMENT = new URL("support.md", import.meta.url);
@@ -127,6 +127,12 @@ Deno.test("support: everything that prctl(2) and arch_prctl(2) can be asked is i
   const asked = defined("x86_64-linux-gnu/asm/prctl.h", arch);
   // What the processor has, and nothing of a process.
   assert.deepEqual(lacking(asked.filter((name) => name !== "ARCH_GET_XCOMP_SUPP")), []);
+});
+
+Deno.test("support: every flag of a mapping that smaps tells on x86-64 is in a table", () => {
+  // Of other architectures, of kernels that are gone, and what stands for a flag without a name.
+  const others = new Set(["mp", "nl", "bt", "mt", "??"]);
+  assert.deepEqual(lacking(Object.keys(VM_FLAGS).filter((code) => !others.has(code))), []);
 });
 
 Deno.test("support: everything that fcntl(2) can be asked is in a table", () => {

@@ -63,6 +63,7 @@ function checkpointEpoll(session: CheckpointSession): CheckpointHooks {
         descriptor.link.kind === "anon-inode" && descriptor.link.path === "eventpoll" &&
         !isNamedExternal(session.options, descriptor),
       survey(descriptor, task) {
+        if ((descriptor.info.epoll ?? []).length === 0) return undefined;
         // A task that shares it with an earlier one need not have the files.
         const { index, found } = findOrdered(
           looked,

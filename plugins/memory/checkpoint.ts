@@ -31,7 +31,7 @@ import { askLockFuture } from "./lock_future.ts";
 import { mmBounds, savedAuxv } from "./mm_fields.ts";
 import { findPages, type TaskPages, writePages } from "./pages.ts";
 import { SharedObjects } from "./shared_objects.ts";
-import { extraOf, type VmaImage } from "./vma_image.ts";
+import { extraOf, unknownFlags, type VmaImage } from "./vma_image.ts";
 
 const O_RDONLY = 0;
 
@@ -101,16 +101,24 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
       const { brk, dumpable, thpDisabled, extra: taskExtra } = told.get(task.pid) as Told;
       const vmas: VmaImage[] = [];
       const extras = [];
+      const unknown = new Set<string>();
       for (const vma of task.proc.vmas) {
         // The kernel makes it anew where a probe needs it.
         if (vma.name === "[uprobes]") continue;
         vmas.push(session.mappingDumper(vma, task.proc).dump(vma, task));
+        for (const code of unknownFlags(vma)) unknown.add(code);
         const extra = extraOf(vma);
         if (extra === undefined) continue;
         extras.push(extra);
         if (extra.sealed) session.requirePlugin();
       }
       if (taskExtra.mdwe !== undefined) session.requirePlugin();
+      if (unknown.size > 0) {
+        session.note(
+          `mappings of task ${task.pid} have flags that are not known here, and may be lost: ` +
+            [...unknown].join(", "),
+        );
+      }
       for (const { start, size } of pagesOf(task).guards) vmas.push(guardImage(start, size));
       session.writer.write(MM, task.pid, {
         ...mmBounds(task.proc.stat),

@@ -19,8 +19,10 @@ function procPath({ pid, fd }: Descriptor): string {
 }
 
 /** Whether a descriptor is of shared anonymous memory: somebody opened it through /proc/PID/map_files. */
-export function isSharedMemory({ link, fileType }: Descriptor): boolean {
-  return link.text === `${SHARED_MEMORY_NAME} (deleted)` && fileType === 0o100000; // S_IFREG
+export function isSharedMemory(descriptor: Descriptor): boolean {
+  // Its type is one more question, and there may be thousands of others.
+  return descriptor.link.text === `${SHARED_MEMORY_NAME} (deleted)` &&
+    descriptor.fileType === 0o100000; // S_IFREG
 }
 
 /** Memfds of huge pages lie on hugetlbfs, whose block size is that of its pages. */

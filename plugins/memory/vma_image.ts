@@ -5,7 +5,7 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { MADV, MAP } from "../../core/linux/mman.ts";
-import type { Vma } from "../../core/linux/procfs/mod.ts";
+import { VM_FLAGS, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { vma_entrySchema } from "../../images/gen/memory_pb.ts";
 import type { vma_extraSchema } from "../../images/gen/mm_extra_pb.ts";
 
@@ -52,6 +52,14 @@ export function adviceBits(vma: Vma): bigint {
   }
   return bits;
 }
+
+/** Flags of a mapping that are not known here: of a newer kernel, and lost. */
+export function unknownFlags({ flags }: Vma): string[] {
+  return [...flags].filter((code) => !(code in VM_FLAGS) || code === UNNAMED);
+}
+
+/** What stands for a flag that the kernel itself has no code for. */
+const UNNAMED = "??";
 
 /** The fields that every kind of mapping has alike. */
 export function describeVma(

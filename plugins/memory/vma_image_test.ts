@@ -2,7 +2,7 @@ import { deepEqual, equal } from "@std/assert";
 import { MAP } from "../../core/linux/mman.ts";
 import { parseSmaps, type Vma } from "../../core/linux/procfs/mod.ts";
 import { VMA_ANON_PRIVATE, VMA_AREA_REGULAR } from "../../images/flags.ts";
-import { adviceBits, describeVma, extraOf, mapFlags } from "./vma_image.ts";
+import { adviceBits, describeVma, extraOf, mapFlags, unknownFlags } from "./vma_image.ts";
 import { surveyFlags } from "./dumpers.ts";
 
 function vma(line: string, flags: string, key = 0): Vma {
@@ -69,4 +69,9 @@ Deno.test("surveyFlags() refuses what would be lost", () => {
   equal(/protection key 3/.test(says("rd wr", 3)), true);
   // The kernel gives memory that may only be executed a key by itself.
   equal(says("ex mr mw me", 1, "7f0000000000-7f0000010000 --xp 00000000 00:00 0 "), "");
+});
+
+Deno.test("unknownFlags() tells flags of a kernel to come, and those that it does not name", () => {
+  deepEqual(unknownFlags(vma(anonymous, "rd wr mr mw me ac sd lo")), []);
+  deepEqual(unknownFlags(vma(anonymous, "rd wr zz ?? ac")), ["zz", "??"]);
 });

@@ -10,7 +10,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   clear_tid: [[]],
   creds_caps: [["root"], ["user"], ["threads"], ["securebits"], ["nnp"]],
   epoll: [[]],
-  epoll_numbers: [[], ["2000"]],
+  epoll_numbers: [[], ["500"]],
   eventfd: [[]],
   fifo: [[]],
   files_corners: [[]],
