@@ -56,6 +56,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     ],
   ],
   pipes: [[], ["stream"]],
+  regs_trap_flag: [["call"], ["run"]],
   regs_xstate: [[]],
   restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"]],
   restart_nanosleep: [["plain"], ["rem"], ["abs"]],

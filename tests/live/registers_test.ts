@@ -4,6 +4,7 @@ import { bringsBack, leavesAlone } from "./round_trip.ts";
 /** Subjects whose state is in registers, or in what the kernel keeps at addresses of a thread. */
 const SUBJECTS = [
   "clear_tid",
+  "regs_trap_flag",
   "regs_xstate",
   "restart_futex",
   "restart_nanosleep",
@@ -31,6 +32,8 @@ const IGNORED: Readonly<Record<string, readonly RegExp[]>> = {
     ].map((title) => [title, [/\/thread\//, /status\/Threads$/]]),
   ),
   "restart_pause sigsuspend": [/status\/SigBlk/],
+  // A step's SIGTRAP is on its way, or in its handler.
+  "regs_trap_flag run": [/status\/(SigBlk|SigPnd)/],
 };
 
 for (const name of SUBJECTS) {

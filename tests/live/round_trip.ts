@@ -30,15 +30,19 @@ export class ImageHome implements Disposable {
   }
 }
 
-/** Takes a snapshot of a tree in which nothing changes any more: a child may still be setting itself up. */
-export async function settled(pid: number): Promise<Snapshot> {
+/**
+ * Takes a snapshot of a tree in which nothing changes any more: a child may still be setting itself up.
+ *
+ * @param ignore facts that never settle
+ */
+export async function settled(pid: number, ignore?: readonly RegExp[]): Promise<Snapshot> {
   let before = takeSnapshot(pid);
   let now = before;
   await waitUntil(
     () => {
       before = now;
       now = takeSnapshot(pid);
-      return diffSnapshots(before, now).length === 0;
+      return diffSnapshots(before, now, { ignore }).length === 0;
     },
     () => `task ${pid} to settle: ${diffSnapshots(before, now).join(", ")}`,
   );
@@ -63,7 +67,7 @@ export async function bringsBack(
   using images = new ImageHome();
   await using subject = await Subject.start(name, options);
   if (subject.unsupported !== null) return skip(test, subject.unsupported);
-  const before = await settled(subject.pid);
+  const before = await settled(subject.pid, options.ignore);
   await checkpoint(subject.pid, images);
   const tree = await restore(images.directory);
   const after = takeSnapshot(subject.pid);
@@ -81,7 +85,7 @@ export async function leavesAlone(
   using images = new ImageHome();
   await using subject = await Subject.start(name, options);
   if (subject.unsupported !== null) return skip(test, subject.unsupported);
-  const before = await settled(subject.pid);
+  const before = await settled(subject.pid, options.ignore);
   await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
   deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: options.ignore }), []);
   await subject.expectPass();
