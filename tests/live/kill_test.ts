@@ -1,0 +1,294 @@
+/**
+ * The tool is killed by SIGKILL at any of its system calls, from the first ptrace request of a checkpoint to its end:
+ * the target runs on as if nothing had happened.
+ *
+ * A sample of all moments is spread over the subjects. `deno task test:kill` takes a large one.
+ */
+import assert from "@std/assert";
+import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
+import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
+import { seccompOf } from "../harness/seccomp_status.ts";
+import { skip } from "../harness/skip.ts";
+import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
+import { Subject } from "../harness/subject.ts";
+import { dispatchOf, ImageRoom } from "../harness/unharmed.ts";
+import { variantName } from "../harness/variants.ts";
+import { backend, hasModeOf, restless } from "./dispatch.ts";
+
+/** What is saved while the tool is killed. */
+const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
+  ["mem_anon", "100"],
+  ["mem_mlock"],
+  ["threads_many", "100"],
+  ["tree_sessions"],
+  ["tables_shared", "24"],
+  ["unix_service"],
+  ["regs_trap_flag", "call"],
+  ["rseq_section"],
+  ["restart_poll", "forever"],
+  ["restart_futex", "forever"],
+  ["restart_pause", "pause"],
+  ["restart_read", "read"],
+  ["restart_wait4"],
+  ["sig_altstack"],
+  ["sig_pending"],
+  ["sig_stopped"],
+  ["signalfd"],
+  ["timer_posix"],
+  ["creds_caps", "user"],
+  ["creds_caps", "nnp"],
+  ["seccomp_guard", "4"],
+  ["seccomp_strict"],
+  ["seccomp_threads", "tsync", "10"],
+  ["seccomp_verdicts"],
+  ["sud_allow"],
+  ["sud_block"],
+  ["sud_block", "busy"],
+  ["sud_blocked_in_call", "read"],
+  ["sud_blocked_in_call", "futex"],
+  ["sud_empty_range"],
+  ["sud_fork"],
+  ["sud_guard", "4"],
+  ["sud_in_handler"],
+  ["sud_in_handler", "alt", "nested"],
+  ["sud_inclusive"],
+  ["sud_leave"],
+  ["sud_null_selector"],
+  ["sud_pending", "thread"],
+  ["sud_threads", "16"],
+];
+
+/** The same, for subjects that wait for a time and then look how long that was: each is there for one kill. */
+const TIMED: typeof SUBJECTS = [
+  ["restart_nanosleep", "plain"],
+  ["restart_poll", "timeout"],
+  ["restart_futex", "timeout"],
+  ["sud_blocked_in_call", "nanosleep"],
+];
+
+/** How many kills, all subjects together. */
+const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? 150);
+
+/** What subjects change by their own work. */
+function changing(name: string): readonly RegExp[] {
+  return [...restless(name), /\/fdinfo\/\d+\/(it_value|ticks|pos)$/, /\/status\/(SigPnd|ShdPnd)$/];
+}
+
+/** Where in the run of a checkpoint a kill falls, from 0 to 1: spread evenly, and elsewhere each time. */
+function spread(index: number, count: number): number {
+  return (index + Math.random()) / count;
+}
+
+/** How many of all kills are those of one subject. */
+function shareOf(index: number): number {
+  const upTo = (subjects: number) =>
+    Math.floor((KILLS * subjects) / (SUBJECTS.length + TIMED.length));
+  return upTo(index + 1) - upTo(index);
+}
+
+/** A test in which a subject is saved while the tool is killed. */
+function killTest(
+  [name, ...args]: typeof SUBJECTS[number],
+  run: (args: readonly string[], t: Deno.TestContext) => Promise<void>,
+): void {
+  Deno.test({
+    name: `${variantName(name, args)} runs on as it was wherever the tool is killed`,
+    ignore: name.startsWith("sud_") && !(backend.usable && hasModeOf(name)),
+    fn: (t) => run(args, t),
+  });
+}
+
+/** The arguments of a checkpoint of a subject. */
+function saving(subject: Subject, room: ImageRoom): string[] {
+  return ["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"];
+}
+
+for (const [index, subjectLine] of SUBJECTS.entries()) {
+  const [name] = subjectLine;
+  const share = shareOf(index);
+  if (share === 0) continue;
+  killTest(subjectLine, async (args, t) => {
+    await using subject = await Subject.start(name, { args });
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    using room = new ImageRoom();
+    const { moments, status, stderr } = await actAtMoment(saving(subject, room), Infinity);
+    assert.equal(status.code, 0, stderr);
+    for (let kill = 0; kill < share; kill++) {
+      const moment = Math.floor(spread(kill, share) * moments);
+      const before = look(subject.pid);
+      const run = await actAtMoment(saving(subject, room), moment);
+      assertAsBefore(name, before, look(subject.pid), `killed at ${describe(run)}`);
+    }
+    await subject.expectPass();
+  });
+}
+
+for (const [index, subjectLine] of TIMED.entries()) {
+  const [name] = subjectLine;
+  const share = shareOf(SUBJECTS.length + index);
+  if (share === 0) continue;
+  killTest(subjectLine, async (args) => {
+    using room = new ImageRoom();
+    let moments = 0;
+    for (let kill = 0; kill < share; kill++) {
+      await using subject = await Subject.start(name, { args });
+      if (moments === 0) moments = (await actAtMoment(saving(subject, room), Infinity)).moments;
+      await actAtMoment(saving(subject, room), Math.floor(spread(kill, share) * moments));
+      await subject.expectPass();
+    }
+  });
+}
+
+function look(pid: number) {
+  return { snapshot: takeSnapshot(pid), dispatch: dispatchOf(pid), filters: seccompOf(pid) };
+}
+
+function assertAsBefore(
+  name: string,
+  before: ReturnType<typeof look>,
+  after: ReturnType<typeof look>,
+  what: string,
+): void {
+  const ignore = changing(name);
+  assert.deepEqual(diffSnapshots(before.snapshot, after.snapshot, { ignore }), [], what);
+  // A thread of sud_leave turns its dispatch on and off all the time.
+  if (name !== "sud_leave") assert.deepEqual(after.dispatch, before.dispatch, what);
+  assert.deepEqual(after.filters, before.filters, what);
+}
+
+function describe({ call = "its end", moments }: TracedRun): string {
+  return `${call}, moment ${moments}`;
+}
+
+/** Runs checkpoints of a subject that leave it running, does something at moments spread over them, and looks. */
+async function atMoments(
+  subject: Subject,
+  count: number,
+  act: Act,
+  judge: (run: TracedRun, before: ReturnType<typeof look>) => void | Promise<void>,
+): Promise<void> {
+  using room = new ImageRoom();
+  const { moments } = await actAtMoment(saving(subject, room), Infinity);
+  for (let turn = 0; turn < count; turn++) {
+    const before = look(subject.pid);
+    const moment = Math.floor(spread(turn, count) * moments);
+    await judge(await actAtMoment(saving(subject, room), moment, act), before);
+  }
+}
+
+for (const name of ["mem_anon", "sud_guard"]) {
+  const needsBackend = { ignore: name === "sud_guard" && !backend.usable };
+
+  Deno.test({
+    name: `${name} does not notice that the guardian is killed, and the tool goes on`,
+    ...needsBackend,
+    async fn() {
+      await using subject = await Subject.start(name);
+      const killFirst: Act = (_tool, [first]) => {
+        if (first !== undefined) Deno.kill(first, "SIGKILL");
+      };
+      await atMoments(subject, 4, killFirst, (run, before) => {
+        // Before it has done its work, its maker cannot do without it.
+        assert.ok([0, 11].includes(run.status.code), run.stderr);
+        assertAsBefore(name, before, look(subject.pid), describe(run));
+      });
+      await subject.expectPass();
+    },
+  });
+
+  Deno.test({
+    name:
+      `${name} runs on, or is ended, where the guardian is killed with the tool: never without what it had`,
+    ...needsBackend,
+    async fn() {
+      const killBoth: Act = (tool, [first]) => {
+        if (first !== undefined) Deno.kill(first, "SIGKILL");
+        Deno.kill(tool, "SIGKILL");
+      };
+      let ended = 0;
+      for (let turn = 0; turn < 6; turn++) {
+        await using subject = await Subject.start(name);
+        using room = new ImageRoom();
+        const { moments } = await actAtMoment(saving(subject, room), Infinity);
+        await actAtMoment(
+          saving(subject, room),
+          Math.floor(((turn + 0.5) * moments) / 6),
+          killBoth,
+        );
+        if (subject.alive) await subject.expectPass();
+        else ended++;
+        assert.equal(subject.output().includes("LEAKED"), false, subject.output());
+      }
+      assert.ok(ended > 0, "it was never in need of the guardian");
+    },
+  });
+
+  Deno.test({
+    name: `${name} may be killed while the guardian works`,
+    ...needsBackend,
+    async fn() {
+      for (let turn = 0; turn < 4; turn++) {
+        await using subject = await Subject.start(name);
+        await atMoments(subject, 1, (tool) => {
+          Deno.kill(tool, "SIGKILL");
+          Deno.kill(subject.pid, "SIGKILL");
+        }, async () => await subject.waitGone());
+      }
+    },
+  });
+
+  Deno.test({
+    name: `${name} waits while the tool is stopped, and runs on when it goes on`,
+    ...needsBackend,
+    async fn() {
+      await using subject = await Subject.start(name);
+      const stopForAWhile: Act = (tool) => {
+        Deno.kill(tool, "SIGSTOP");
+        setTimeout(() => Deno.kill(tool, "SIGCONT"), 1_000);
+      };
+      await atMoments(subject, 3, stopForAWhile, (run, before) => {
+        assert.equal(run.status.code, 0, run.stderr);
+        assertAsBefore(name, before, look(subject.pid), describe(run));
+      });
+      await subject.expectPass();
+    },
+  });
+}
+
+Deno.test("a tree that is being ended runs on as it was, or is ended whole with its images whole", async () => {
+  let ended = 0;
+  let kept = 0;
+  for (let turn = 0; turn < 12; turn++) {
+    await using subject = await Subject.start("tree_sessions");
+    using room = new ImageRoom();
+    // The commit is near the end.
+    const trial = await actAtMoment(saving(subject, room), Infinity);
+    const moment = Math.floor(trial.moments * (0.7 + 0.04 * turn));
+    const directory = room.fresh();
+    const pids = processTree(subject.pid);
+    const before = look(subject.pid);
+    const run = await actAtMoment(
+      ["checkpoint", String(subject.pid), "-D", directory],
+      moment,
+      killTool,
+    );
+    if (exists(`${directory}/inventory.img`)) {
+      ended++;
+      await waitUntil(() => !pids.some(isAlive), () => `${describe(run)}: the tree to end`);
+    } else {
+      kept++;
+      assertAsBefore("tree_sessions", before, look(subject.pid), describe(run));
+      await subject.expectPass();
+    }
+  }
+  assert.ok(ended > 0 && kept > 0, `ended ${ended}, kept ${kept}`);
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
