@@ -25,7 +25,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_file_private: [[]],
   mem_file_shared: [[]],
   mem_growsdown: [[]],
-  mem_limits: [["nofile"], ["fsize"], ["unreadable"]],
+  mem_limits: [["nofile"], ["fsize"], ["unreadable"], ["space"], ["locked"]],
   mem_lock_guards: [["mlock"], ["onfault"], ["current"], ["all"]],
   mem_madvise: [[]],
   mem_many: [["1000"]],

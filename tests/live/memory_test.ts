@@ -124,6 +124,10 @@ Deno.test("checkpoint() says what memory it cannot save, and why", async () => {
         "os.remove('gone')",
         "context = ctypes.c_long(0)",
         "libc.syscall(206, 4, ctypes.byref(context))",
+        "vdso = next(line for line in open('/proc/self/maps') if '[vdso]' in line)",
+        "start, end = (int(part, 16) for part in vdso.split()[0].split('-'))",
+        "libc.mprotect(ctypes.c_void_p(start), ctypes.c_size_t(end - start), 7)",
+        "ctypes.memset(end - 1, 0x90, 1)",
         "print('ready', flush=True)",
         "time.sleep(1000)",
       ].join("\n"),
@@ -131,7 +135,7 @@ Deno.test("checkpoint() says what memory it cannot save, and why", async () => {
   });
   await subject.waitReady();
   const problems = await problemsOf(subject.pid);
-  for (const part of ["System V", "gone, of 2097152 bytes", "io_setup"]) {
+  for (const part of ["System V", "gone, of 2097152 bytes", "io_setup", "vDSO"]) {
     const found = problems.find(({ plugin, what }) => plugin === "memory" && what.includes(part));
     assert.ok(found, `${part} is not among ${JSON.stringify(problems)}`);
     equal(typeof found?.hint, "string", part);

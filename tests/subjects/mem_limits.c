@@ -1,6 +1,8 @@
 /*
  * A task that cannot help with its own dump: no descriptor is free (RLIMIT_NOFILE), its files may not grow
- * (RLIMIT_FSIZE), or its memory may not be read. Usage: mem_limits nofile|fsize|unreadable
+ * (RLIMIT_FSIZE), or its memory may not be read; or one that has just the room for it in its address space and data
+ * (RLIMIT_AS, RLIMIT_DATA), or among what it may lock (RLIMIT_MEMLOCK), all of which its restore needs as well.
+ * Usage: mem_limits nofile|fsize|unreadable|space|locked
  */
 #include "mem.h"
 
@@ -12,6 +14,33 @@ static void on_xfsz(int sig)
 {
 	(void)sig;
 	xfsz++;
+}
+
+/* What is left to the tool: its scratch memory, and a page to look at. */
+#define ROOM (160 << 10)
+
+/* A size of /proc/self/status, in bytes. */
+static rlim_t size_of(const char *field)
+{
+	FILE *file = fopen("/proc/self/status", "r");
+	char line[256];
+	rlim_t size = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, field, strlen(field)))
+			size = strtoul(line + strlen(field), NULL, 10) << 10;
+	if (file)
+		fclose(file);
+	return size;
+}
+
+/* Sets a limit to what there is and a little more. */
+static void limit_to(int resource, const char *field)
+{
+	struct rlimit limit = { size_of(field) + ROOM, size_of(field) + ROOM };
+
+	if (setrlimit(resource, &limit))
+		die("setrlimit(%d)", resource);
 }
 
 int main(int argc, char **argv)
@@ -33,6 +62,13 @@ int main(int argc, char **argv)
 		struct rlimit limit = { 100000, 100000 };
 		if (setrlimit(RLIMIT_FSIZE, &limit))
 			die("setrlimit");
+	} else if (!strcmp(what, "space")) {
+		limit_to(RLIMIT_AS, "VmSize:");
+		limit_to(RLIMIT_DATA, "VmData:");
+	} else if (!strcmp(what, "locked")) {
+		if (mlockall(MCL_CURRENT | MCL_FUTURE))
+			die("mlockall");
+		limit_to(RLIMIT_MEMLOCK, "VmLck:");
 	} else {
 		mprotect(pages, 200 * PAGE, PROT_NONE);
 		mprotect(pages + 300 * PAGE, 100 * PAGE, PROT_NONE);
