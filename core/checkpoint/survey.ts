@@ -182,7 +182,11 @@ export async function survey(
   }
   const root = tasks[0] as Task;
   // What it is when it stands still, the plan of its restore tells before it is ended.
-  if (!frozen) problems.push(...findVforks(live), ...surveyTree(tasks));
+  if (!frozen) {
+    const vforks = findVforks(live);
+    const children = new Set(vforks.map(({ child }) => child));
+    problems.push(...vforks.map(({ problem }) => problem), ...surveyTree(tasks, children));
+  }
   if (!plugins.some(({ hooks }) => hooks.suspendsFilters)) problems.push(...findFilters(live));
   for (const { plugin, hooks } of plugins) {
     if (hooks.survey === undefined) continue;
@@ -262,18 +266,21 @@ function isFiltered(task: Task, tid: number): boolean {
   }
 }
 
-/** Threads that wait in vfork(2). */
-function findVforks(tasks: readonly Task[]): Problem[] {
-  const problems: Problem[] = [];
+/** Threads that wait in vfork(2), each with the child that it waits for. */
+function findVforks(
+  tasks: readonly Task[],
+): { readonly problem: Problem; readonly child: number }[] {
+  const found: { problem: Problem; child: number }[] = [];
   const byPid = new Map(tasks.map((task) => [task.pid, task]));
   for (const { pid, stat: { ppid, comm } } of tasks) {
     const parent = byPid.get(ppid);
     const tid = parent && vforkingThread(ppid, parent.threads, pid);
     if (tid === undefined) continue;
     const what = `it ${describeVfork(pid, comm)}`;
-    problems.push({ pid: ppid, tid, plugin: "core", what, hint: VFORK_HINT });
+    const problem = { pid: ppid, tid, plugin: "core", what, hint: VFORK_HINT };
+    found.push({ problem, child: pid });
   }
-  return problems;
+  return found;
 }
 
 function nameOf(pid: number): string {

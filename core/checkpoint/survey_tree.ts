@@ -15,10 +15,11 @@ import type { Task } from "./task.ts";
  * Looks at the shape of a tree, which may change meanwhile.
  *
  * @param tasks parents before children, zombies included
+ * @param vforked children that share memory until they execute a program, which is told of already
  */
-export function surveyTree(tasks: readonly Task[]): Problem[] {
+export function surveyTree(tasks: readonly Task[], vforked: ReadonlySet<number>): Problem[] {
   try {
-    return findProblems(tasks);
+    return findProblems(tasks, vforked);
   } catch (error) {
     // One has ended meanwhile: the next look shows the tree without it, and the restore is planned in any case.
     const ended = error instanceof StasisError &&
@@ -28,7 +29,7 @@ export function surveyTree(tasks: readonly Task[]): Problem[] {
   }
 }
 
-function findProblems(tasks: readonly Task[]): Problem[] {
+function findProblems(tasks: readonly Task[], vforked: ReadonlySet<number>): Problem[] {
   const [root] = tasks;
   const known = new Set(tasks.map(({ pid }) => pid));
   // A child that was given to somebody else since is no part of the tree any more.
@@ -50,11 +51,11 @@ function findProblems(tasks: readonly Task[]): Problem[] {
   let free = -2;
   const { problems, helpers } = planBirths(tree, () => free--);
   const needed = new Set([...known, ...helpers.flatMap(({ pid, leads }) => leads ? [pid] : [])]);
+  const sharers = [...memory].filter(([pid, owner]) => pid !== owner && !vforked.has(pid));
   return [
-    ...[...memory].filter(([pid, owner]) => pid !== owner).map(([pid, owner]) => ({
+    ...sharers.map(([pid, owner]) => ({
       pid,
       what: `it shares its memory with process ${owner} (CLONE_VM), which cannot be rebuilt`,
-      hint: "a child of vfork(2) does so until it executes a program: try again then",
     })),
     ...problems,
     ...[...findIdHolders(needed, known)].map(([id, { pid, comm, as }]) => ({

@@ -20,7 +20,11 @@ async function refusalOf(script: string): Promise<string> {
     args: ["-c", `set -m\n${script}\necho ready; exec sleep 1000`],
   });
   await subject.waitReady();
-  await becomesSleep(subject.pid);
+  // The shells of all of them have become what they are to be.
+  const sleeps = (pid: number) =>
+    /^(35|230) /.test(Deno.readTextFileSync(`/proc/${pid}/syscall`)) &&
+    readProcess(pid)?.comm !== "bash";
+  await waitUntil(() => processTree(subject.pid).every(sleeps), "all to sleep");
   return (await problemsOf(subject.pid)).map(({ what }) => what).join("; ");
 }
 
