@@ -19,6 +19,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { remoteAddress } from "../linux/address.ts";
+import { Errno, isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import type { ProcessMemory } from "../linux/memory.ts";
 import { waitForStop } from "../linux/ptrace.ts";
@@ -241,11 +242,16 @@ function takeSecond(pid: number, first: RemoteTask): RemoteTask {
   return remote;
 }
 
-/** Kills the guardians and reaps them. */
+/**
+ * Kills the guardians and reaps them, the second one first: where the first has ended without having done its work,
+ * the second kills the targets when the tool ends. One that must not be killed is left alone, and those before it as
+ * well: when this process ends, they have nothing to do and end by themselves.
+ */
 function end(pids: readonly number[], memories: readonly ProcessMemory[]): void {
   for (const memory of memories) memory[Symbol.dispose]();
-  for (const pid of pids) syscall(SYSCALLS.kill, pid, SIG.KILL);
-  for (const pid of pids) {
+  for (const pid of [...pids].reverse()) {
+    const sent = syscall(SYSCALLS.kill, pid, SIG.KILL);
+    if (isErrno(sent) && sent !== -BigInt(Errno.ESRCH)) return;
     for (let kind = ""; !["killed", "exited", "absent"].includes(kind);) {
       kind = waitForStop(pid).kind;
     }
