@@ -7,12 +7,15 @@ import { isErrno } from "./linux/errno.ts";
 import { KCMP, kcmp } from "./linux/kcmp.ts";
 import { syscall } from "./linux/libc_ffi.ts";
 import { openPidfd, takeDescriptor } from "./linux/pidfd.ts";
-import { readPidMax, readStatus } from "./linux/procfs/mod.ts";
+import { ProcessMemory } from "./linux/memory.ts";
+import { mappingKind, readMaps, readPidMax, readStatus } from "./linux/procfs/mod.ts";
+import { findCodePlaces } from "./remote/code_places.ts";
+import { Guardian } from "./guardian/guardian.ts";
 import { SYSCALLS } from "./linux/x86_64/syscalls.ts";
 import type { Feature, Plugin } from "./plugin.ts";
 import { SyscallProgram } from "./remote/program.ts";
 import { addClone } from "./restore/clone.ts";
-import { endSeed, openSeed, startSeed } from "./restore/seed.ts";
+import { endSeed, openSeed, startSeed } from "./remote/seed.ts";
 
 /** What {@link checkMachine} tells of a machine. */
 export interface CheckReport {
@@ -52,6 +55,7 @@ function coreFeatures(): Feature[] {
       using _ = takeDescriptor(pidfd, Deno.pid, 0);
     }),
     ...seedFeatures(),
+    ...guardianFeatures(),
     ...capabilityFeatures(),
   ];
 }
@@ -94,6 +98,28 @@ function seedFeatures(): Feature[] {
   } finally {
     endSeed(seed.pid);
   }
+}
+
+/** Starts a guardian and ends it, and looks where threads could wait for it. */
+function guardianFeatures(): Feature[] {
+  return [
+    attempt("guardian", "targets that survive the death of this tool", () => {
+      using _ = Guardian.start();
+    }),
+    {
+      name: "waiting place in the vDSO",
+      available: hasWaitingVdso(),
+      required: false,
+      note:
+        "without one a program with dispatch or filters, and none in its code, dies with this tool",
+    },
+  ];
+}
+
+function hasWaitingVdso(): boolean {
+  using memory = new ProcessMemory(Deno.pid);
+  const vdso = readMaps(Deno.pid).filter((mapping) => mappingKind(mapping) === "vdso");
+  return findCodePlaces(memory, vdso).waiting !== undefined;
 }
 
 /** A pid that nobody has, from the far end: the near ones are given out next. */

@@ -1,7 +1,7 @@
 /**
  * The guardian: a process that puts the targets of a checkpoint back as they were if the tool dies, whatever kills it.
  *
- * It is a seed (`core/restore/seed.ts`) in a session of its own that runs one syscall program, the rescue program
+ * It is a seed (`core/remote/seed.ts`) in a session of its own that runs one syscall program, the rescue program
  * (`rescue_table.ts`). Its first call waits until the tool is dead: poll(2) of its pidfd, which the kernel wakes after
  * it has let go of the tool's tracees (`exit_notify()` of `kernel/exit.c`). What is to be done then the tool writes
  * into the guardian's memory while it works: first the note, then the change.
@@ -37,7 +37,7 @@ import type {
   Rescuer,
   ThreadUndo,
 } from "../remote/undo.ts";
-import { openSeed, SEED_OPTIONS, startSeed } from "../restore/seed.ts";
+import { openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { AliveWord } from "./alive_word.ts";
 import {
   type Block,

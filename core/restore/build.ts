@@ -29,7 +29,7 @@ import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
-import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
+import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { stopTasks } from "./job_control.ts";
 import { takingTurns } from "./turns.ts";
 

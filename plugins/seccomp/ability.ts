@@ -8,7 +8,7 @@ import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
-import { endSeed, startSeed } from "../../core/restore/seed.ts";
+import { endSeed, startSeed } from "../../core/remote/seed.ts";
 import { PRIVILEGE_HINT } from "./kernel.ts";
 
 const KERNEL_HINT = "boot a kernel with CONFIG_CHECKPOINT_RESTORE and CONFIG_SECCOMP";

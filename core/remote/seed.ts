@@ -14,10 +14,10 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { ProcessMemory } from "../linux/memory.ts";
 import { mappingKind, readMaps } from "../linux/procfs/mod.ts";
 import { PTRACE_O, waitForStop } from "../linux/ptrace.ts";
-import { findCodePlaces } from "../remote/code_places.ts";
-import { RemoteTask } from "../remote/remote_task.ts";
-import { beginStop, finishStop } from "../remote/stop_thread.ts";
-import type { Tracee } from "../remote/tracee.ts";
+import { findCodePlaces } from "./code_places.ts";
+import { RemoteTask } from "./remote_task.ts";
+import { beginStop, finishStop } from "./stop_thread.ts";
+import type { Tracee } from "./tracee.ts";
 
 const MFD_CLOEXEC = 1;
 /** Where the seed's page of code lies; it is unmapped before a task's own memory is built. */
