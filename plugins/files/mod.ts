@@ -12,9 +12,10 @@
  * Deleted files are saved with their contents and made anew (`core/checkpoint/ghosts.ts`,
  * `core/restore/ghosts.ts`). One that has another name in the same directory is saved by that name.
  *
- * Refused at the checkpoint: paths that lead elsewhere, locks, leases and watched directories (F_NOTIFY). Refused at restore,
- * all at once and before anything is built: files that are gone, of another type or another size. A log
- * that is only appended to may grow meanwhile, so its size is not saved (as in CRIU).
+ * Refused at the checkpoint: paths that lead elsewhere, locks, leases, watched directories (F_NOTIFY) and files
+ * of /proc of one thread, descriptor or mapping. Refused at restore, all at once and before anything is built:
+ * files that are gone, of another type or another size. A log that is only appended to may grow meanwhile, so
+ * its size is not saved (as in CRIU).
  *
  * @module
  */

@@ -48,6 +48,13 @@ export function pathProblem(
       hint: "threads are restored after files: close it before the checkpoint",
     };
   }
+  if (/^\/proc\/\d+\/(task\/\d+\/)?(fd|fdinfo|map_files)\/./.test(link.text)) {
+    return {
+      what:
+        `its ${what} is a file of one descriptor or mapping, ${link.text}, which cannot be opened at restore`,
+      hint: "descriptors and memory are restored after files: close it before the checkpoint",
+    };
+  }
   const found = locate(descriptor, options);
   return "problem" in found ? found.problem : undefined;
 }

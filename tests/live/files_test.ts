@@ -73,6 +73,11 @@ os.dup2(queue, 5)
 os.execv("/bin/sleep", ["sleep", "1000"])'`,
     /its descriptor 5 is a POSIX message queue, \/stasis-\d+, which cannot be saved/,
   ],
+  [
+    "a file of one descriptor",
+    "exec 5</proc/self/fdinfo/0",
+    /descriptor 5 is a file of one descriptor or mapping, \/proc\/\d+\/fdinfo\/0, which cannot be/,
+  ],
   ["a lock", "exec 5>locked; flock 5", /descriptor 5 \(\S+\/locked\) has a write lock \(flock\)/],
 ];
 
