@@ -4,7 +4,7 @@
  */
 import { ok } from "@std/assert";
 import { explain } from "../mixed/explain.ts";
-import { isBusy, makeRecipe } from "../mixed/recipe.ts";
+import { isBusy, makeRecipe } from "../mixed/make_recipe.ts";
 import { type Outcome, tryRecipe } from "../mixed/trial.ts";
 
 const FIRST_SEED = 1;

@@ -11,7 +11,8 @@
  */
 
 import { explain } from "./explain.ts";
-import { fromWords, isBusy, makeRecipe } from "./recipe.ts";
+import { isBusy, makeRecipe } from "./make_recipe.ts";
+import { fromWords } from "./recipe.ts";
 import { type Outcome, signatureOf, tryRecipe } from "./trial.ts";
 
 function oneLine(outcome: Outcome): string {

@@ -1,5 +1,6 @@
 import { deepEqual, equal, notDeepEqual, ok, throws } from "@std/assert";
-import { fromWords, makeRecipe, needs, toWords, without } from "./recipe.ts";
+import { makeRecipe } from "./make_recipe.ts";
+import { fromWords, needs, toWords, without } from "./recipe.ts";
 
 const SEEDS = Array.from({ length: 300 }, (_, seed) => seed);
 

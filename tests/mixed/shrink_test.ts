@@ -1,5 +1,6 @@
 import { deepEqual, ok } from "@std/assert";
-import { fromWords, makeRecipe, type Recipe, toWords } from "./recipe.ts";
+import { makeRecipe } from "./make_recipe.ts";
+import { fromWords, type Recipe, toWords } from "./recipe.ts";
 import { shrink } from "./shrink.ts";
 
 const WORDS = ["1=proc@0", "2=file@1:append,size=5", "3=file@0:size=7", "4=map@0", "5=epoll@0:#3"];

@@ -52,6 +52,7 @@ static const struct kind KINDS[] = {
 	{ "itimer", itimer_make, NULL, NULL, NULL, itimer_look },
 	{ "timer", posix_make, NULL, NULL, NULL, posix_look },
 	{ "wait", wait_make, NULL, NULL, NULL, wait_look },
+	{ "program", program_make, NULL, program_look, NULL, NULL },
 	{ "dispatch", dispatch_make, NULL, NULL, NULL, dispatch_look },
 	{ "filter", filter_make, NULL, NULL, NULL, filter_look },
 	{ "stop", NULL, NULL, NULL, NULL, NULL },
@@ -221,7 +222,7 @@ static void on_usr1(int sig)
 static __attribute__((noreturn)) void give_up(void)
 {
 	for (int i = 1; i < MAX_PARTS; i++)
-		if (model[i].here && !model[i].ended && model[i].process == i)
+		if ((model[i].here && !model[i].ended && model[i].process == i) || is(&parts[i], "program"))
 			kill(common->pid[i], SIGKILL);
 	failures = common->failures;
 	finish();

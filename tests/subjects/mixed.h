@@ -1,6 +1,6 @@
 /*
  * The mixed subject: a tree of tasks and resources that its arguments describe, one part each, as
- * tests/mixed/recipe.ts makes them:
+ * tests/mixed/ makes them:
  *
  *     ID=OP@TASK:WORD,WORD,...      3=file@1:rw,append,size=5000
  *

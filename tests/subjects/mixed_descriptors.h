@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/shm.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -133,10 +134,13 @@ static inline void file_look(const struct part *p, int as)
 static inline void tree_make(const struct part *p)
 {
 	char path[600];
-	const char *device = text_of(p, "device", NULL);
+	const char *device = text_of(p, "device", NULL), *file = text_of(p, "proc", NULL);
 	struct stat st;
 
-	if (device) {
+	if (file) {
+		snprintf(path, sizeof(path), "/proc/%s", file);
+		put(p, 0, open(path, O_RDONLY));
+	} else if (device) {
 		snprintf(path, sizeof(path), "/dev/%s", device);
 		put(p, 0, open(path, O_RDWR | (has(p, "path") ? O_PATH : 0)));
 	} else {
@@ -150,7 +154,7 @@ static inline void tree_make(const struct part *p)
 	if (fstat(FD(p->id, 0), &st))
 		die("fstat");
 	common->state[p->id][0] = st.st_mode;
-	common->state[p->id][1] = device ? (long)st.st_rdev : has(p, "deleted") ? 0 : (long)st.st_ino;
+	common->state[p->id][1] = device || file ? (long)st.st_rdev : has(p, "deleted") ? 0 : (long)st.st_ino;
 }
 
 static inline void tree_look(const struct part *p, int as)
@@ -545,12 +549,27 @@ static inline void odd_make(const struct part *p)
 		inotify_add_watch(fd, ".", IN_CREATE);
 	} else if (has(p, "pidfd")) {
 		fd = syscall(SYS_pidfd_open, getpid(), 0);
+	} else if (has(p, "netlink")) {
+		fd = socket(AF_NETLINK, SOCK_RAW, 0);
+	} else if (has(p, "uring")) {
+		unsigned parameters[30] = { 0 };
+		fd = syscall(SYS_io_uring_setup, 4, parameters);
+	} else if (has(p, "userfault")) {
+		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	} else if (has(p, "dnotify")) {
+		fd = open(home, O_RDONLY | O_DIRECTORY);
+		fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT);
+	} else if (has(p, "shm")) {
+		int id = shmget(IPC_PRIVATE, PAGE, 0600);
+		shmat(id, NULL, 0);
+		shmctl(id, IPC_RMID, NULL);
 	} else if (has(p, "pty")) {
 		if (openpty(&fd, &other, NULL, NULL, NULL))
 			die("openpty");
 		put(p, 1, other);
 	}
-	put(p, 0, fd);
+	/* Some kernels or machines lack some of it, and some of it has no descriptor. */
+	put(p, 0, fd < 0 ? eventfd(0, 0) : fd);
 	struct stat st;
 	fstat(FD(p->id, 0), &st);
 	common->state[p->id][0] = st.st_mode;

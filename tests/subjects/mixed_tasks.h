@@ -134,7 +134,9 @@ static inline void paint(struct portrait *to, bool is_root)
 		struct itimerval timer;
 		getitimer(i, &timer);
 		note(to, "itimer", i, timer.it_interval.tv_sec * 1000000 + timer.it_interval.tv_usec);
-		note(to, "itimer on", i, timer.it_value.tv_sec || timer.it_value.tv_usec);
+		/* One that comes again is off for the moment in which its signal waits. */
+		if (!timer.it_interval.tv_sec && !timer.it_interval.tv_usec)
+			note(to, "itimer on", i, timer.it_value.tv_sec || timer.it_value.tv_usec);
 	}
 	note(to, "oom_score_adj", -1, proc_number("/proc/self/oom_score_adj", NULL, 10));
 	note(to, "coredump_filter", -1, proc_number("/proc/self/coredump_filter", NULL, 16));
@@ -369,6 +371,13 @@ static inline void attribute_make(const struct part *p)
 		right = !syscall(SYS_setgroups, 3, groups);
 	} else if (!strcmp(kind, "gid")) {
 		right = !syscall(SYS_setresgid, -1, value, -1);
+	} else if (!strcmp(kind, "uid")) {
+		/* Another user who may do all that root may: what the subject does needs it. */
+		struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+		struct __user_cap_data_struct caps[2];
+		right = !syscall(SYS_capget, &header, caps) && !prctl(PR_SET_KEEPCAPS, 1) &&
+			!syscall(SYS_setresuid, value, value, has(p, "saved") ? 0 : value) &&
+			!syscall(SYS_capset, &header, caps) && !prctl(PR_SET_DUMPABLE, 1);
 	} else if (!strcmp(kind, "lockall")) {
 		right = !mlockall(value);
 	} else if (!strcmp(kind, "keyring")) {

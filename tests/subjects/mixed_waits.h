@@ -144,6 +144,56 @@ static inline void wait_make(const struct part *p)
 		sleep_ms(1);
 }
 
+/* Another program, which gives back what it is given. */
+static inline void program_make(const struct part *p)
+{
+	int to[2], from[2];
+
+	if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
+		die("pipe");
+	pid_t pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (pid == 0) {
+		dup2(to[0], 0);
+		dup2(from[1], 1);
+		if (has(p, "sh"))
+			execl("/bin/sh", "sh", "-c", "while read line; do echo \"$line\"; done", NULL);
+		execl("/bin/cat", "cat", NULL);
+		_exit(127);
+	}
+	close(to[0]);
+	close(from[1]);
+	common->pid[p->id] = common->tid[p->id] = pid;
+	put(p, 0, to[1]);
+	put(p, 1, from[0]);
+	for (int i = 0; i < 4000; i++) {
+		char path[64], name[64] = "";
+		snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && read(fd, name, sizeof(name) - 1) > 0 && strstr(name, "pipe_read"))
+			i = 4000;
+		close(fd);
+		sleep_ms(1);
+	}
+}
+
+static inline void program_look(const struct part *p, int as)
+{
+	char text[16] = "";
+
+	if (as != p->id)
+		return;
+	if (write(FD(p->id, 0), "how are you?\n", 13) != 13)
+		bad(p, "write: errno %d", errno);
+	ssize_t n;
+	do
+		n = read(FD(p->id, 1), text, sizeof(text) - 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 13 || strcmp(text, "how are you?\n"))
+		bad(p, "the program answers %s", text);
+}
+
 /* Wakes the thread, which must answer. */
 static inline void wait_look(const struct part *p)
 {
