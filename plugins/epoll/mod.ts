@@ -39,7 +39,7 @@ import { EPOLL_EXTRA } from "../../images/kinds/epoll_extra.ts";
 import { planTarget } from "./add.ts";
 import { pollsBusily } from "./busy_poll.ts";
 import { hasFired } from "./fired.ts";
-import { targetImage, targetsOf } from "./targets.ts";
+import { type Hints, targetImage, targetsOf } from "./targets.ts";
 
 /** The plugin. */
 export const epoll: Plugin = definePlugin({
@@ -53,6 +53,7 @@ export const epoll: Plugin = definePlugin({
 function checkpointEpoll(session: CheckpointSession): CheckpointHooks {
   /** One descriptor of each instance that was looked at, the first, as for the dump; in kcmp's order. */
   let looked: Descriptor[] = [];
+  const hints = new Map<string, Hints>();
   return {
     survey: () => {
       looked = [];
@@ -71,7 +72,7 @@ function checkpointEpoll(session: CheckpointSession): CheckpointHooks {
         );
         if (found) return undefined;
         looked.splice(index, 0, descriptor);
-        const lost = targetsOf(descriptor, task).filter(({ fd }) => fd === undefined);
+        const lost = targetsOf(descriptor, task, hints).filter(({ fd }) => fd === undefined);
         if (lost.length === 0) return undefined;
         const numbers = lost.slice(0, NAMED).map(({ target }) => target.tfd).join(", ");
         const more = lost.length > NAMED ? ` and ${lost.length - NAMED} more` : "";
@@ -88,7 +89,7 @@ function checkpointEpoll(session: CheckpointSession): CheckpointHooks {
             `task ${task.pid} has told its epoll instance ${descriptor.fd} to poll busily (EPIOCSPARAMS), which is lost`,
           );
         }
-        const found = targetsOf(descriptor, task.proc);
+        const found = targetsOf(descriptor, task.proc, hints);
         found.forEach(({ target, fd }, index) => {
           if (fd === target.tfd) return;
           session.writer.append(EPOLL_EXTRA, null, { id, index, number: target.tfd });

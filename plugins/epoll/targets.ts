@@ -81,6 +81,7 @@ export function findTargets(
   targets: readonly EpollTarget[],
   candidates: CandidateIndex,
   comparer: Comparer,
+  hints: Hints = new Map(),
 ): FoundTarget[] {
   const files = new OrderedFiles(candidates, comparer);
   const seen = new Map<number, number>();
@@ -100,11 +101,22 @@ export function findTargets(
         continue;
       }
     }
-    const fd = files.find(target, toff);
-    if (fd !== "gone") found.push({ target, fd });
+    const key = `${tfd} ${toff}`;
+    const hint = hints.get(key);
+    const isStill = hint !== undefined && comparer.withEntry(hint, tfd, toff) === 0;
+    const fd = isStill ? hint : files.find(target, toff);
+    if (fd === "gone") continue;
+    if (fd !== undefined) hints.set(key, fd);
+    found.push({ target, fd });
   }
   return found;
 }
+
+/**
+ * What was found for entries of numbers that are not theirs any more, by number and offset: the frozen tree is asked
+ * about that first, and mostly about nothing else. Each question has the kernel walk through half of the entries.
+ */
+export type Hints = Map<string, number>;
 
 /** The descriptors of a task, as the search looks for them: made once for all its instances. */
 export class CandidateIndex {
@@ -184,16 +196,28 @@ class OrderedFiles {
 const known = new WeakMap<Descriptor, readonly FoundTarget[]>();
 const indexes = new WeakMap<Task, CandidateIndex>();
 
-/** {@link findTargets} of an epoll descriptor of a task. */
-export function targetsOf(descriptor: Descriptor, task: Task): readonly FoundTarget[] {
+/**
+ * {@link findTargets} of an epoll descriptor of a task.
+ *
+ * @param hints those of this checkpoint, by task and instance
+ */
+export function targetsOf(
+  descriptor: Descriptor,
+  task: Task,
+  hints: Map<string, Hints>,
+): readonly FoundTarget[] {
   const { epoll: targets = [] } = descriptor.info;
   if (targets.length === 0) return [];
   let found = known.get(descriptor);
   if (found === undefined) {
     let index = indexes.get(task);
     if (index === undefined) indexes.set(task, index = new CandidateIndex(task.descriptors));
-    const comparer = compareWith(descriptor.pid, descriptor.fd);
-    known.set(descriptor, found = findTargets(targets, index, comparer));
+    const { pid, fd } = descriptor;
+    const key = `${pid} ${fd}`;
+    let own = hints.get(key);
+    if (own === undefined) hints.set(key, own = new Map());
+    found = findTargets(targets, index, compareWith(pid, fd), own);
+    known.set(descriptor, found);
   }
   return found;
 }

@@ -1,13 +1,20 @@
 import { deepEqual, equal, ok } from "@std/assert";
 import type { EpollTarget } from "../../core/linux/procfs/mod.ts";
 import { hasFired } from "./fired.ts";
-import { type Candidate, CandidateIndex, type Comparer, findTargets as find } from "./targets.ts";
+import {
+  type Candidate,
+  CandidateIndex,
+  type Comparer,
+  findTargets as find,
+  type Hints,
+} from "./targets.ts";
 
 const findTargets = (
   targets: readonly EpollTarget[],
   candidates: readonly Candidate[],
   comparer: Comparer,
-) => find(targets, new CandidateIndex(candidates), comparer);
+  hints?: Hints,
+) => find(targets, new CandidateIndex(candidates), comparer, hints);
 
 const target = (tfd: number, ino: bigint): EpollTarget => ({
   tfd,
@@ -99,6 +106,15 @@ Deno.test("findTargets() asks about n log n times for n closed numbers", () => {
   const found = findTargets(targets, candidates, comparer);
   deepEqual(found.map(({ fd }) => fd), targets.map(({ tfd }) => tfd + count));
   ok(asked.entries <= 10 * count && asked.others <= 10 * count, JSON.stringify(asked));
+  // A second look asks about each once, and finds what has changed meanwhile all the same.
+  const hints: Hints = new Map();
+  findTargets(targets, candidates, comparer, hints);
+  Object.assign(asked, { entries: 0, others: 0 });
+  deepEqual(findTargets(targets, candidates, comparer, hints), found);
+  deepEqual(asked, { entries: count, others: 0 });
+  [files[count], files[count + 1]] = [files[count + 1]!, files[count]!];
+  const again = findTargets(targets, candidates, comparer, hints);
+  deepEqual(again.slice(0, 3).map(({ fd }) => fd), [count + 1, count, count + 2]);
 });
 
 Deno.test("hasFired() knows a one-shot that waits to be armed again", () => {
