@@ -156,7 +156,8 @@ class Trial {
   }
 
   #checkpoint(settings: CheckpointSettings) {
-    return checkpoint(this.subject.pid, settings);
+    // How long a tree stands still on a loaded machine must not decide.
+    return checkpoint(this.subject.pid, { ...settings, options: { timeout: STEP_LIMIT_MS } });
   }
 
   /** One that goes through its things all the time never stands still. */

@@ -355,6 +355,9 @@ static void stop_all(bool stop)
 	for (int i = 1; i < MAX_PARTS; i++) {
 		if (!model[i].here || model[i].ended || model[i].process != i || !model[i].stopped)
 			continue;
+		/* One that was restored stops again by itself, a moment after it was let go. */
+		for (int n = 0; !stop && n < 2000 && state_of(common->pid[i], common->tid[i]) != 'T'; n++)
+			sleep_ms(1);
 		if (!stop && state_of(common->pid[i], common->tid[i]) != 'T')
 			bad(&parts[i], "it is not stopped any more");
 		kill(common->pid[i], stop ? SIGSTOP : SIGCONT);
