@@ -47,7 +47,9 @@ function problemOf(
       hint,
     };
   }
-  if (clock?.of === "thread" && clock.id === 0 && tid === undefined && threads.length > 1) {
+  // One that signals a thread was most likely made by that, which is not known where it has ended.
+  const isGuess = tid === undefined ? threads.length > 1 : !threads.includes(tid);
+  if (clock?.of === "thread" && clock.id === 0 && isGuess) {
     return {
       what:
         `its timer ${id} measures the CPU time of the thread that made it, and the kernel does not ` +

@@ -30,6 +30,7 @@ Deno.test("timerProblems() lets timers be that can be made again", () => {
 Deno.test("timerProblems() refuses clocks of processes outside, and of a thread that is not told", () => {
   match(problems(timer(processClock(1)))[0] ?? "", /process 1, which is not of the tree/);
   match(problems(timer(-2))[0] ?? "", /does not tell which/);
+  match(problems(timer(-2, 99))[0] ?? "", /does not tell which/);
 });
 
 Deno.test("timerProblems() refuses ended threads whose ids others have", () => {
