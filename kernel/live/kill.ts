@@ -12,8 +12,8 @@ import { inVm } from "./kernels.ts";
 
 /** Subjects by kernel; those with dispatch are refused where nothing can suspend it. */
 const SUBJECTS = {
-  plain: ["mem_anon", "tree_sessions", "seccomp_guard"],
-  series: ["mem_anon", "seccomp_guard", "sud_guard", "sud_in_handler"],
+  plain: ["mem_anon", "seccomp_guard"],
+  series: ["seccomp_guard", "sud_guard"],
 } as const;
 
 for (const variant of ["plain", "series"] as const) {
