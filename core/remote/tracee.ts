@@ -89,17 +89,6 @@ export interface CallSite {
 /** `si_code` of the SIGSYS of Syscall User Dispatch (`include/uapi/asm-generic/siginfo.h`). */
 const SYS_USER_DISPATCH = 2;
 
-/** A call that was made in a thread was turned into a SIGSYS by Syscall User Dispatch. */
-export class DispatchedError extends StasisError {
-  constructor(tid: number, purpose: string) {
-    super(
-      "unsupported",
-      `${purpose} was turned into a SIGSYS: thread ${tid} has Syscall User Dispatch on`,
-      { pid: tid },
-    );
-  }
-}
-
 /** A thread that this process traces and that stands still. */
 export class Tracee {
   /** The thread, as this process sees it. */
@@ -381,26 +370,6 @@ export class Tracee {
   }
 
   /**
-   * Makes a harmless call (getpid) to see whether Syscall User Dispatch turns it into a SIGSYS. SIGSYS is
-   * left unblocked for it: the kernel resets the handler of a forced signal that is blocked. The signal
-   * itself is dropped. Not for a thread that ignores SIGSYS, which the kernel would reset as well, or for which
-   * one waits already, which would be dropped in its place.
-   */
-  isDispatched(site: CallSite, sharedPending: readonly Siginfo[]): boolean {
-    const end = this.endSignal(sharedPending);
-    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end) & ~signalBit(SIG.SYS));
-    try {
-      this.call(site, sharedPending, "getpid");
-      return false;
-    } catch (error) {
-      if (error instanceof DispatchedError) return true;
-      throw error;
-    } finally {
-      setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(end));
-    }
-  }
-
-  /**
    * Makes a call that may wait, and has it interrupted before it does, as by a signal: the kernel keeps what is
    * needed to go on with it. Whoever sets {@link Tracee.registers} to what this gives lets it do so.
    *
@@ -523,7 +492,7 @@ export class Tracee {
         if (stop.signal === SIG.SYS && info.code === SYS_USER_DISPATCH) {
           // The stop is one of the signal path; dropping the signal is the next resume's doing.
           this.#settled = true;
-          throw new DispatchedError(this.tid, purpose);
+          throw isDispatched(this.tid, purpose);
         }
         if (isFault(stop.signal, info.code)) throw this.#fault(stop.signal, info, purpose);
         // Somebody's signal got through: it is given back by release().
@@ -630,6 +599,15 @@ const FAULTS: readonly number[] = [4, 5, 7, 8, 11, 31];
 /** Whether the kernel raised the signal at what the thread did (si_code > 0), not somebody who sent it. */
 function isFault(signal: number, code: number): boolean {
   return code > 0 && FAULTS.includes(signal);
+}
+
+/** The error for a thread whose calls are turned into SIGSYS: it has dispatch that nobody has suspended. */
+function isDispatched(tid: number, purpose: string): StasisError {
+  return new StasisError(
+    "unsupported",
+    `${purpose} was turned into a SIGSYS: thread ${tid} has Syscall User Dispatch on, which this kernel cannot suspend`,
+    { pid: tid, hint: "boot Linux 6.4 or later, or one with the series of kernel/patches" },
+  );
 }
 
 function how(stop: Stop): string {

@@ -7,41 +7,27 @@
  * either, as a selector that says ALLOW at the moment hides dispatch from it. So whatever handles SIGSYS is
  * refused, by the survey, before anything is touched.
  *
- * Only what leaves SIGSYS at its default is tried with a harmless call, from two places, as one may lie in the range
- * that is not dispatched: it comes back as a SIGSYS if it is. That harms nothing then:
+ * What leaves SIGSYS at its default shows its dispatch by the first call that is injected: it comes back as a SIGSYS,
+ * and the checkpoint ends there, with everything undone. That harms nothing: the signal is forced, so it must not
+ * find itself ignored, or waiting already, for which the kernel would reset its disposition or take the other one
+ * (`force_sig_info_to_task()` of `kernel/signal.c`); both are refused before.
  *
- * - Its filters do not see the call: the seccomp plugin has suspended them, or has refused the thread.
- * - The SIGSYS is forced, so it must not find the signal blocked or ignored, for which the kernel would reset
- *   its disposition (`force_sig_info_to_task()` of `kernel/signal.c`): it is unblocked for the call, and what
- *   ignores it is not tried.
- * - Unblocked, a SIGSYS that waits already would be taken instead: where one does, none is tried.
- *
- * What is left undetected is a thread without a handler whose selector says ALLOW: one that has armed dispatch and
- * not got to installing its handler. And one whose selector is unmapped or has a value of its own dies of the
- * call, as of any call that it makes from outside its range.
+ * What is left undetected is a thread without a handler whose selector says ALLOW, or whose range holds both the
+ * vDSO and the tool's memory below everything else. And one whose selector is unmapped or has a value of its own dies
+ * of the call, as of any call that it makes from outside its range.
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
-import { mappingKind } from "../../core/linux/procfs/mod.ts";
 import { SIG, signalBit } from "../../core/linux/signals.ts";
-import { ProcessMemory } from "../../core/linux/memory.ts";
-import { remoteAddress } from "../../core/linux/address.ts";
-import type { StoppedThread, SurveyContext } from "../../core/plugin.ts";
+import type { SurveyContext } from "../../core/plugin.ts";
 import type { SudBackend } from "./backend.ts";
-import { outermostInstructions } from "./instructions.ts";
 
-const PROT_EXEC = 4;
 const HINT = "boot Linux 6.4 or later, or one with the series of kernel/patches";
 
 /** The back end, for one operation. */
 export function noBackend(): SudBackend {
-  /** Threads whose call was dispatched. */
-  const dispatched = new Set<number>();
-  /** Tasks in which a SIGSYS waited, so that nothing could be tried. */
+  /** Tasks in which a SIGSYS waited. */
   const waiting = new Set<number>();
-  /** Where calls are tried, by task. */
-  const known = new Map<number, readonly bigint[]>();
 
   return {
     name: "none",
@@ -49,32 +35,21 @@ export function noBackend(): SudBackend {
     usable: false,
 
     survey({ tasks, problem }: SurveyContext): void {
-      for (const { pid, threads, status } of tasks) {
-        const tid = threads.find((tid) => dispatched.has(tid));
+      for (const { pid, status } of tasks) {
         const doubt = waiting.has(pid) ? "a SIGSYS waits for it" : doubtOf(status);
-        if (tid === undefined && doubt === undefined) continue;
-        const what = tid !== undefined
-          ? "it uses Syscall User Dispatch, which this kernel cannot suspend"
-          : `${doubt}, so it may use Syscall User Dispatch, which this kernel can neither tell nor suspend`;
-        problem({ pid, tid, what, hint: HINT });
+        if (doubt === undefined) continue;
+        const what =
+          `${doubt}, so it may use Syscall User Dispatch, which this kernel can neither tell nor suspend`;
+        problem({ pid, what, hint: HINT });
       }
     },
 
-    suspend(thread) {
-      const { tid, tracee, proc, sharedPending } = thread;
+    suspend({ tracee, proc, sharedPending }) {
       // The survey of the frozen tree reports it.
-      if (doubtOf(proc.status) !== undefined) return undefined;
-      if ([...tracee.pending, ...sharedPending].some(({ signal }) => signal === SIG.SYS)) {
-        waiting.add(proc.pid);
-        return undefined;
-      }
-      let places = known.get(proc.pid);
-      if (places === undefined) known.set(proc.pid, places = placesToTry(thread));
-      if (
-        places.some((place) =>
-          tracee.isDispatched({ instruction: remoteAddress(place) }, sharedPending)
-        )
-      ) dispatched.add(tid);
+      const isWaiting = [...tracee.pending, ...sharedPending].some(({ signal }) =>
+        signal === SIG.SYS
+      );
+      if (isWaiting) waiting.add(proc.pid);
       return undefined;
     },
   };
@@ -87,21 +62,4 @@ export function doubtOf(
   const bit = signalBit(SIG.SYS);
   if ((status.sigCaught & bit) !== 0n) return "it handles SIGSYS";
   return (status.sigIgnored & bit) !== 0n ? "it ignores SIGSYS" : undefined;
-}
-
-/** Where to try calls: see `instructions.ts`. */
-function placesToTry({ proc }: StoppedThread): readonly bigint[] {
-  const code = proc.vmas.filter((vma) =>
-    (vma.prot & PROT_EXEC) !== 0 && mappingKind(vma) !== "vsyscall"
-  );
-  using memory = new ProcessMemory(proc.pid);
-  return outermostInstructions(code, ({ start, end }) => {
-    try {
-      return memory.read(remoteAddress(start), Number(end - start));
-    } catch (error) {
-      // Behind the end of the file that is mapped there is nothing to be read, or to be run.
-      if (error instanceof StasisError && error.code === "syscall") return undefined;
-      throw error;
-    }
-  });
 }

@@ -36,8 +36,10 @@ export async function buildProgram(source: string, flags: readonly string[] = []
     if (!output.success) {
       throw new Error(`cc cannot build ${source}:\n${new TextDecoder().decode(output.stderr)}`);
     }
-    // A rename is atomic: two test files may build the same subject at once.
-    await Deno.rename(unfinished, program);
+    // Two test files may build the same subject at once, and one of them run it already: the first one stays.
+    await Deno.link(unfinished, program).catch((error) => {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    });
   } finally {
     await Deno.remove(unfinished).catch(() => {});
   }

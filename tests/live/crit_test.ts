@@ -10,7 +10,7 @@ import { ImageHome } from "./round_trip.ts";
 
 /** Images of our own plugins, and those without frames, which crit does not know. */
 const NOT_CRIU =
-  /^(sud|external|task|fifo-extra|mm-extra|unix-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
+  /^(sud|external|task|clocks|deadlines|waits|timers|fifo-extra|epoll-extra|mm-extra|unix-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
 
 const hasCrit = (() => {
   try {

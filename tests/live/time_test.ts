@@ -6,9 +6,9 @@ import { Subject } from "../harness/subject.ts";
 import { bringsBack, ImageHome, leavesAlone } from "./round_trip.ts";
 
 Deno.test("waits eintr: what ends with EINTR does so after a restore", (t) =>
-  bringsBack(t, "waits", { args: ["eintr"], ignore: [/./] }));
+  bringsBack(t, "waits", { args: ["eintr", "stopped"], ignore: [/./] }));
 Deno.test("waits eintr: what ends with EINTR does so in a program that runs on", (t) =>
-  leavesAlone(t, "waits", { args: ["eintr"], ignore: [/./] }));
+  leavesAlone(t, "waits", { args: ["eintr", "stopped"], ignore: [/./] }));
 
 const SECOND = 1_000_000_000n;
 
@@ -33,7 +33,7 @@ const CALLS = [
 
 Deno.test("waits: each goes on for what was left of it, however often it is saved", async () => {
   using images = new ImageHome();
-  await using subject = await Subject.start("waits", { args: ["relative"] });
+  await using subject = await Subject.start("waits", { args: ["relative", "stopped"] });
   let count = 0;
   /** Saves the subject until every wait is there: on a machine that is busy one may not be found at once. */
   const save = async () => {
