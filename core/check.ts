@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CAP } from "./linux/capability.ts";
 import { isErrno } from "./linux/errno.ts";
 import { KCMP, kcmp } from "./linux/kcmp.ts";
 import { syscall } from "./linux/libc_ffi.ts";
@@ -25,13 +26,17 @@ export interface CheckReport {
   readonly features: readonly (Feature & { readonly plugin: string })[];
 }
 
-/** Capabilities that matter, by bit (`include/uapi/linux/capability.h`). */
+/** Capabilities that matter. */
 const CAPABILITIES: readonly (readonly [bit: bigint, name: string, note: string])[] = [
-  [19n, "CAP_SYS_PTRACE", "targets of other users"],
-  [21n, "CAP_SYS_ADMIN", "restoring with the same pids, mapped files, suspending seccomp"],
-  [24n, "CAP_SYS_RESOURCE", "raising hard limits and pipe sizes of restored tasks"],
-  [6n, "CAP_SETGID", "restoring groups"],
-  [7n, "CAP_SETUID", "restoring user ids"],
+  [CAP.SYS_PTRACE, "CAP_SYS_PTRACE", "targets of other users"],
+  [
+    CAP.SYS_ADMIN,
+    "CAP_SYS_ADMIN",
+    "restoring with the same pids, mapped files, suspending seccomp",
+  ],
+  [CAP.SYS_RESOURCE, "CAP_SYS_RESOURCE", "raising hard limits and pipe sizes of restored tasks"],
+  [CAP.SETGID, "CAP_SETGID", "restoring groups"],
+  [CAP.SETUID, "CAP_SETUID", "restoring user ids"],
 ];
 
 /** Looks at this machine. Creates a process and lets it go again; changes nothing. */
@@ -134,7 +139,7 @@ function capabilityFeatures(): Feature[] {
   const { effective } = readStatus(Deno.pid).caps;
   return CAPABILITIES.map(([bit, name, note]) => ({
     name,
-    available: (effective & (1n << bit)) !== 0n,
+    available: (effective & bit) !== 0n,
     required: false,
     note,
   }));

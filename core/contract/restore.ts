@@ -12,6 +12,7 @@ import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import type { Problem } from "../../base/errors.ts";
 import type { RemoteAddress } from "../linux/address.ts";
+import type { TaskStatus } from "../linux/procfs/mod.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import type { Session } from "./session.ts";
@@ -70,8 +71,8 @@ export interface RestoreSession extends Session {
   /**
    * Whether this is no restore but a checkpoint that asks, before it ends the tree, whether its images can be
    * restored: `load` and the planning hooks are called for that. The tree still lives, and nobody has said yet what
-   * is to be provided: what stands against a restore for one of these reasons alone (a name that the tree itself
-   * has) is no problem then.
+   * is to be provided, or who is to restore it: what stands against a restore for one of these reasons alone (a name
+   * that the tree itself has) is no problem then.
    */
   readonly rehearsal: boolean;
   /** The planner that restores a mapping. @throws {StasisError} if none does, or two do */
@@ -86,7 +87,12 @@ export interface Machine {
   readonly descriptorLimit: number;
   /** The mappings of the vDSO and its data in a fresh process, lowest first, relative to the first. */
   readonly vdso: readonly VdsoPart[];
+  /** What the restore may do, and what every task starts with. A rehearsal may do all that anybody can. */
+  readonly privileges: Privileges;
 }
+
+/** The privileges of a process, as its `status` tells them. */
+export type Privileges = Pick<TaskStatus, "caps" | "noNewPrivs">;
 
 /** One of the kernel's mappings around the vDSO. */
 export interface VdsoPart {

@@ -72,14 +72,15 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   checkInventory(images, plugins);
   const { tasks, cores } = readTree(images, cancellation);
   const files = restoredFiles(images, options.remap ?? {});
-  const machine = readMachine();
+  const rehearsal = request.rehearsed !== undefined;
+  const machine = readMachine(rehearsal);
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
     if (plugin.restore === undefined) return [];
     const session: RestoreSession = {
       ...makeSession(plugin, listener, cancellation, options),
       images,
       machine,
-      rehearsal: request.rehearsed !== undefined,
+      rehearsal,
       mappingPlanner: (vma, mm) => mappingPlanner(vma, mm, hooked),
     };
     return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];

@@ -28,13 +28,14 @@ import { splitWords } from "../../images/words.ts";
 import { StasisError } from "../../base/errors.ts";
 import { readTaskText } from "../../core/linux/procfs/read.ts";
 import { signalName } from "../../core/linux/signals.ts";
-import { parseStatus, readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
+import { parseStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
   type Collected,
   definePlugin,
   type FrozenThread,
   type Plugin,
+  type Privileges,
   type RestoreHooks,
   type RestoreSession,
   type TaskPlanner,
@@ -43,7 +44,7 @@ import {
 import { type Call, SyscallProgram } from "../../core/remote/program.ts";
 import { askForKeyrings } from "./keyrings.ts";
 import { surveyLabels } from "./labels.ts";
-import { credentialProblem, type OwnCredentials, planCredentials } from "./plan.ts";
+import { credentialProblem, planCredentials } from "./plan.ts";
 
 /** prctl(2), from `include/uapi/linux/prctl.h`. */
 const PR = {
@@ -129,8 +130,7 @@ export function encodeCredentials(status: TaskStatus, secbits: number) {
 /* --------------------------------------------------------------------- restore */
 
 function restoreCredentials(session: RestoreSession): RestoreHooks {
-  const own: OwnCredentials = readStatus(Deno.pid);
-  const planned = new PlannedCredentials(own);
+  const planned = new PlannedCredentials(session.machine.privileges);
   return {
     planTask: (task) => planDumpable(task, session),
     planThread: (thread) => planThread(thread, session, planned),
@@ -149,7 +149,7 @@ function credentialsOf(thread: ThreadPlanner, session: RestoreSession): creds_en
 class PlannedCredentials {
   readonly #calls = new Map<string, readonly Call[]>();
 
-  constructor(readonly own: OwnCredentials) {}
+  constructor(readonly own: Privileges) {}
 
   /** Adds the calls for these credentials. */
   add(program: SyscallProgram, creds: creds_entry): void {

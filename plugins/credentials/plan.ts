@@ -17,7 +17,7 @@
 import type { creds_entry } from "../../images/gen/credentials_pb.ts";
 import { joinWords } from "../../images/words.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import type { TaskStatus } from "../../core/linux/procfs/mod.ts";
+import type { Privileges } from "../../core/plugin.ts";
 import {
   capabilitiesOf,
   CAPABILITY_HEADER,
@@ -37,9 +37,6 @@ const PR_CAP_AMBIENT_RAISE = 2, PR_CAP_AMBIENT_CLEAR_ALL = 4;
 /** `1 << SECURE_NO_SETUID_FIXUP` (`include/uapi/linux/securebits.h`). */
 const SECBIT_NO_SETUID_FIXUP = 4;
 
-/** What the thread starts with: the tool's own. */
-export type OwnCredentials = Pick<TaskStatus, "caps" | "noNewPrivs">;
-
 /** The capability sets of an image as numbers. */
 export function imageCaps(creds: creds_entry) {
   return {
@@ -57,7 +54,7 @@ export function imageCaps(creds: creds_entry) {
  * @param own what this process has
  * @returns one sentence without a full stop, or undefined
  */
-export function credentialProblem(creds: creds_entry, own: OwnCredentials): string | undefined {
+export function credentialProblem(creds: creds_entry, own: Privileges): string | undefined {
   const caps = imageCaps(creds);
   const missing = (caps.permitted | caps.effective | caps.inheritable | caps.ambient) &
     ~own.caps.permitted;
@@ -74,7 +71,7 @@ export function credentialProblem(creds: creds_entry, own: OwnCredentials): stri
 export function planCredentials(
   program: SyscallProgram,
   creds: creds_entry,
-  own: OwnCredentials,
+  own: Privileges,
 ): void {
   const caps = imageCaps(creds);
   program.call("prctl", PR.SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0);

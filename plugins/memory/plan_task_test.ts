@@ -22,6 +22,10 @@ const ANON = VMA_AREA_REGULAR | VMA_ANON_PRIVATE, FILE = VMA_AREA_REGULAR | VMA_
 const machine = {
   release: "6.18",
   descriptorLimit: 1024,
+  privileges: {
+    caps: { inheritable: 0n, permitted: 0n, effective: 0n, bounding: 0n, ambient: 0n },
+    noNewPrivs: false,
+  },
   vdso: [{ name: "[vvar]", offset: 0n, size: 0x4000n }, {
     name: "[vdso]",
     offset: 0x4000n,

@@ -17,14 +17,15 @@
  */
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { readStatus } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
   definePlugin,
   type LoadContext,
   type Plugin,
+  type Privileges,
   type RestoreHooks,
   type RestoreSession,
   type TaskPlanner,
@@ -113,7 +114,7 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
 }
 
 function restore(session: RestoreSession): RestoreHooks {
-  const { images, options } = session;
+  const { images, machine, options } = session;
   const ends = new Map<number, pipe_entry[]>();
   const pipesData = new ServedImage(images.pathOf(PIPES_DATA, null));
   const fifoData = new ServedImage(images.pathOf(FIFO_DATA, null));
@@ -141,7 +142,7 @@ function restore(session: RestoreSession): RestoreHooks {
       if (images.has(FIFO_EXTRA, null)) {
         for (const { id } of images.readList(FIFO_EXTRA, null)) unwritten.add(id);
       }
-      checkSizes([...pipeContents.values(), ...fifoContents.values()], context);
+      checkSizes([...pipeContents.values(), ...fifoContents.values()], machine.privileges, context);
     },
     planTree(tree) {
       if (ends.size > 0) spare = tree.service();
@@ -180,15 +181,17 @@ function restore(session: RestoreSession): RestoreHooks {
   };
 }
 
-const CAP_SYS_RESOURCE = 24n;
-
 /** Reports buffers that are larger than this user may make them (pipe_set_size() of `fs/pipe.c`). */
-function checkSizes(all: readonly Contents[], { problem }: LoadContext): void {
+function checkSizes(
+  all: readonly Contents[],
+  { caps }: Privileges,
+  { problem }: LoadContext,
+): void {
   const most = Math.max(0, ...all.map(({ size = 0 }) => size));
   if (most === 0) return;
   const limit = Number(Deno.readTextFileSync("/proc/sys/fs/pipe-max-size"));
   if (most <= limit) return;
-  if ((readStatus(Deno.pid).caps.effective >> CAP_SYS_RESOURCE & 1n) === 1n) return;
+  if ((caps.effective & CAP.SYS_RESOURCE) !== 0n) return;
   problem({
     what: `a pipe has a buffer of ${most} bytes, and this user may make at most ${limit}`,
     hint: `raise the limit: sysctl fs.pipe-max-size=${most}`,

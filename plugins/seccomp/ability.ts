@@ -4,6 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { CAP } from "../../core/linux/capability.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";
@@ -12,8 +13,6 @@ import { endSeed, startSeed } from "../../core/remote/seed.ts";
 import { PRIVILEGE_HINT } from "./kernel.ts";
 
 const KERNEL_HINT = "boot a kernel with CONFIG_CHECKPOINT_RESTORE and CONFIG_SECCOMP";
-
-const CAP_SYS_ADMIN = 1n << 21n;
 
 /**
  * Why the kernel will not let this process suspend seccomp.
@@ -27,7 +26,7 @@ export function inability(
   uidMap: string,
 ): string | undefined {
   if ((own.seccomp ?? 0) !== 0) return "this tool is under seccomp itself";
-  if ((own.caps.effective & CAP_SYS_ADMIN) === 0n) return "this tool has no CAP_SYS_ADMIN";
+  if ((own.caps.effective & CAP.SYS_ADMIN) === 0n) return "this tool has no CAP_SYS_ADMIN";
   // The kernel asks for the capability in the initial user namespace, which maps every id to itself.
   if (!/^\s*0\s+0\s+4294967295\s*$/.test(uidMap)) {
     return "this tool is in a user namespace, and its CAP_SYS_ADMIN counts in there alone";

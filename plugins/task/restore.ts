@@ -7,13 +7,13 @@ import { present } from "../../images/present.ts";
 import { FS } from "../../images/kinds/files.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { StasisError } from "../../base/errors.ts";
+import { CAP } from "../../core/linux/capability.ts";
 import {
   NO_LOGINUID,
   readCoredumpFilter,
   readLimits,
   readLoginuid,
   readOomScoreAdj,
-  readStatus,
 } from "../../core/linux/procfs/mod.ts";
 import type {
   RestoreHooks,
@@ -35,14 +35,12 @@ const AT_FDCWD = -100;
 const O_WRONLY = 1, O_PATH = 0o10000000, O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
 const PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1;
 const COMM_SIZE = 16;
-/** The bit of CAP_SYS_RESOURCE, which may raise hard limits (setrlimit(2)) and make I/O flushers. */
-const CAP_SYS_RESOURCE = 1n << 24n;
 
 const encoder = new TextEncoder();
 
 /** The hooks of one restore. */
 export function restoreTasks(session: RestoreSession): RestoreHooks {
-  const { images } = session;
+  const { images, machine } = session;
   const extras = uniqueById(
     images.has(TASK_EXTRA, null) ? images.readList(TASK_EXTRA, null) : [],
     ({ tid }) => tid,
@@ -56,7 +54,8 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     limits: readLimits(Deno.pid),
     settings: readInherited(),
     mempolicy: readMempolicy(),
-    mayRaise: (readStatus(Deno.pid).caps.effective & CAP_SYS_RESOURCE) !== 0n,
+    /** May raise hard limits (setrlimit(2)), and make I/O flushers. */
+    mayRaise: (machine.privileges.caps.effective & CAP.SYS_RESOURCE) !== 0n,
   };
 
   function planTask(task: TaskPlanner): void {

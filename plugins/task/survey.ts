@@ -6,6 +6,7 @@
  */
 import { findTaskFile } from "../../core/checkpoint/file_location.ts";
 import { StasisError } from "../../base/errors.ts";
+import { CAP } from "../../core/linux/capability.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import {
   NAMESPACE_NAMES,
@@ -37,8 +38,6 @@ const ALL_BITS = 0xffff_ffff_ffff_ffffn;
 
 /** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE (`include/linux/sched.h`): what prctl(PR_SET_IO_FLUSHER) sets. */
 const PF_IO_FLUSHER = 0x00080000 | 0x00100000;
-/** The bit of CAP_SYS_RESOURCE: only who has it may ask for that. */
-const CAP_SYS_RESOURCE = 1n << 24n;
 
 /** The namespaces that differ. A file that one of them lacks is no difference. */
 export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[] {
@@ -104,7 +103,7 @@ export function surveyTasks(
           hint: "such children (of clone(2) with another signal) cannot be saved yet",
         });
       }
-      const mayAsk = (task.status.caps.effective & CAP_SYS_RESOURCE) !== 0n;
+      const mayAsk = (task.status.caps.effective & CAP.SYS_RESOURCE) !== 0n;
       if ((task.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER && !mayAsk) {
         problem({
           pid,

@@ -3,16 +3,10 @@
  *
  * @module
  */
+import { CAP } from "../../core/linux/capability.ts";
 import { readStatus } from "../../core/linux/procfs/mod.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
 import type { Feature } from "../../core/plugin.ts";
-
-const CAP_NET_ADMIN = 12n;
-
-/** Whether this process has CAP_NET_ADMIN. */
-export function hasNetAdmin(): boolean {
-  return (readStatus(Deno.pid).caps.effective >> CAP_NET_ADMIN & 1n) === 1n;
-}
 
 /** The lines of `stasis check`. */
 export function unixFeatures(): readonly Feature[] {
@@ -23,7 +17,7 @@ export function unixFeatures(): readonly Feature[] {
     note: "saving programs with unix sockets (CONFIG_UNIX_DIAG)",
   }, {
     name: "CAP_NET_ADMIN",
-    available: hasNetAdmin(),
+    available: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
     required: false,
     note: "unix sockets bound to a path, and with large buffers",
   }];

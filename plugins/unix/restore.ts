@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import type {
   LoadContext,
+  Privileges,
   RestoreHooks,
   RestoreSession,
   TaskPlanner,
@@ -19,7 +21,6 @@ import { ServedImage } from "../../core/restore/image_bytes.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
-import { hasNetAdmin } from "./features.ts";
 import { type Group, groupSockets, type SavedSocket } from "./group.ts";
 import { loadSockets } from "./load.ts";
 import type { BufferLimits } from "./options.ts";
@@ -28,7 +29,7 @@ import type { Means } from "./socket.ts";
 import { nameProblems } from "./taken.ts";
 
 /** The hooks of one restore. */
-export function restoreUnix({ images, options, rehearsal }: RestoreSession): RestoreHooks {
+export function restoreUnix({ images, machine, options, rehearsal }: RestoreSession): RestoreHooks {
   const groups = new Map<number, Group>();
   const homes = new Map<Group, TaskPlanner>();
   const made = new Map<number, Argument>();
@@ -77,7 +78,7 @@ export function restoreUnix({ images, options, rehearsal }: RestoreSession): Res
     load({ problem }) {
       const sockets = loadSockets(images, isMine, queues);
       if (sockets.length === 0) return;
-      limits = bufferLimits();
+      limits = bufferLimits(machine.privileges);
       const { groups: all, misfits } = groupSockets(sockets);
       for (const { socket: { entry }, why } of misfits) {
         problem({
@@ -211,12 +212,12 @@ function checkBuffers(
   });
 }
 
-/** What this process may do with sizes of buffers. */
-function bufferLimits(): BufferLimits {
+/** What a restore may do with sizes of buffers. */
+function bufferLimits({ caps }: Privileges): BufferLimits {
   const most = (name: string): number =>
     Number(Deno.readTextFileSync(`/proc/sys/net/core/${name}`));
   return {
-    force: hasNetAdmin(),
+    force: (caps.effective & CAP.NET_ADMIN) !== 0n,
     send: most("wmem_max"),
     receive: most("rmem_max"),
   };
