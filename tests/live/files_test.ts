@@ -4,7 +4,6 @@ import { readLimits } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, EXIT_STATUS, planRestore, restore, type StasisError } from "../../mod.ts";
 import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
-import { Subject } from "../harness/subject.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (const name of ["files_regular", "files_shared_between", "paths", "tables_shared"]) {
@@ -89,24 +88,6 @@ for (const [name, setUp, what] of REFUSED) {
     match(problems[0]?.what ?? "", what);
   });
 }
-
-Deno.test("a program that runs from a memfd is refused, and does not notice", async () => {
-  const program = `import os
-fd = os.memfd_create("run")
-os.write(fd, open("/bin/sleep", "rb").read())
-os.execve(fd, ["sleep", "1000"], os.environ)`;
-  await using subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", program] });
-  await waitUntil(() => {
-    const call = Deno.readTextFileSync(`/proc/${subject.pid}/syscall`);
-    return Deno.readLinkSync(`/proc/${subject.pid}/exe`).startsWith("/memfd:") &&
-      /^(35|230) /.test(call);
-  }, "the memfd's program to sleep");
-  const problems = await problemsOf(subject.pid);
-  match(
-    problems.map(({ what }) => what).join("\n"),
-    /its executable is a deleted file, \/memfd:run, which cannot be saved: it is a memfd/,
-  );
-});
 
 /** What the descriptors of a tree lead to, by pid and number. */
 function descriptorsOf(root: number): string[] {
