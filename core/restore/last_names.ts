@@ -23,16 +23,18 @@ const O_PATH_DIRECTORY = 0o10200000, O_CLOEXEC = 0o2000000;
 /** The private directories of one restore. Disposing of it deletes them, with what has no name yet. */
 export class LastNames implements Disposable {
   readonly #plan: RestorePlan;
+  readonly #note: (text: string) => void;
   readonly #directories = new Map<string, Partial>();
   readonly #parents = new DisposableStack();
 
   /**
    * Makes the directories.
    *
-   * @param note is told what a restore that was killed had left behind, and is deleted
+   * @param note is told what a restore that was killed had left behind, and is deleted; and what cannot be deleted
    */
   constructor(plan: RestorePlan, note: (text: string) => void) {
     this.#plan = plan;
+    this.#note = note;
     using undo = new DisposableStack();
     undo.adopt(this, (names) => names[Symbol.dispose]());
     for (const parent of plan.privateDirectories.keys()) {
@@ -75,8 +77,9 @@ export class LastNames implements Disposable {
       try {
         Deno.removeSync(path, { recursive: true });
       } catch (error) {
-        // Who may delete what is in it has done so.
-        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        // Who may delete what is in it has done so. Nothing else fails for it: the tree may be running by now.
+        if (error instanceof Deno.errors.NotFound) continue;
+        this.#note(`${path} cannot be deleted, the next restore there will try again: ${error}`);
       } finally {
         lock?.[Symbol.dispose]();
       }

@@ -108,8 +108,8 @@ export async function runPlan(
   tree.arm();
   await cancellation.breathe();
   listener({ kind: "phase", phase: "run" });
-  // From here on nothing can fail any more.
   names.give();
+  // From here on nothing can fail any more.
   tree.run();
   return new RestoredTree(plan.tasks.map(({ pid }) => pid));
 }
