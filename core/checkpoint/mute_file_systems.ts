@@ -62,8 +62,8 @@ function mountsOf(task: Task, mounts: readonly MountInfo[]): Set<MountInfo> {
   }
   const paths = [...task.links, ...new Set(task.vmas.map(({ name }) => name))];
   for (const path of paths) {
-    const mount = mounts.find(({ mountPoint }) => isBelow(path, mountPoint));
-    if (mount !== undefined) found.add(mount);
+    // One may be mounted on another: the way to the path leads through both.
+    for (const mount of mounts) if (isBelow(path, mount.mountPoint)) found.add(mount);
   }
   return found;
 }
