@@ -23,6 +23,7 @@
 import { type user_x86_regs_entry, user_x86_regs_mode } from "../../images/gen/registers_x86_pb.ts";
 import type { wait_entry } from "../../images/gen/time_pb.ts";
 import { WAITS } from "../../images/kinds/time.ts";
+import { uniqueById } from "../../images/unique.ts";
 import type { rseq_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
@@ -332,11 +333,12 @@ function readTls(tid: number, entry: number): TlsEntry {
 /* --------------------------------------------------------------------- restore */
 
 function restoreRegisters({ images }: RestoreSession): RestoreHooks {
-  const waits = new Map<number, wait_entry>();
+  let waits: ReadonlyMap<number, wait_entry> = new Map();
   return {
     load() {
       if (!images.has(WAITS, null)) return;
-      for (const entry of images.readList(WAITS, null)) waits.set(entry.tid, entry);
+      const path = images.pathOf(WAITS, null);
+      waits = uniqueById(images.readList(WAITS, null), ({ tid }) => tid, path, "thread");
     },
     planThread,
     armThread: (thread) => armThread(thread, waits.get(thread.tid)),

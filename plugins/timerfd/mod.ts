@@ -25,6 +25,7 @@ import type { timerfd_entry } from "../../images/gen/event_files_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { joinNanoseconds, splitNanoseconds } from "../../images/time.ts";
 import { CLOCKS, DEADLINES } from "../../images/kinds/time.ts";
+import { uniqueById } from "../../images/unique.ts";
 import { settledTimer } from "./clock.ts";
 
 /** `include/uapi/linux/timerfd.h` */
@@ -89,13 +90,18 @@ export const timerfd: Plugin = definePlugin({
       load() {
         if (!images.has(FILES, null)) return;
         const saved = images.has(DEADLINES, null) ? images.readList(DEADLINES, null) : [];
-        const points = new Map(saved.map(({ id, deadline }) => [id, deadline]));
+        const points = uniqueById(
+          saved,
+          ({ id }) => id,
+          images.pathOf(DEADLINES, null),
+          "file",
+        );
         const before = images.has(CLOCKS, null) ? images.read(CLOCKS, null) : undefined;
         const now = readClocks();
         for (const { tfd } of images.readList(FILES, null)) {
           if (tfd === undefined || (tfd.settimeFlags & TFD_TIMER_ABSTIME) === 0) continue;
           clocks.set(tfd.clockid, clockNow(tfd.clockid));
-          const point = points.get(tfd.id);
+          const point = points.get(tfd.id)?.deadline;
           if (point !== undefined && clockGoesOn(tfd.clockid, before, now)) {
             deadlines.set(tfd.id, point);
           }
