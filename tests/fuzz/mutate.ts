@@ -217,7 +217,7 @@ class Mutator {
         const name = random.pick([...this.images.keys()]);
         const bytes = this.images.get(name)!;
         const kind = bytes.length > LARGEST ? undefined : kindOf(name);
-        if (kind === undefined) return BigInt(random.next());
+        if (kind === undefined) return BigInt(random.bits());
         const { frames } = takeApart(kind, bytes);
         const integers = frames.flatMap(({ fields }) =>
           [...allFields(fields)].map(({ field }) => field.value).filter((one) =>

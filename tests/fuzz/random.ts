@@ -1,29 +1,15 @@
 /**
- * Random numbers that a seed decides: the same seed gives the same cases everywhere.
+ * Random choices that a seed decides: the same seed gives the same cases everywhere.
  *
  * @module
  */
+import { Mulberry32 } from "../harness/mulberry32.ts";
 
-/** A source of random numbers (Mulberry32: 32 bits of state, enough for choosing mutations). */
-export class Random {
-  #state: number;
-
-  /** @param seed any integer; its low 32 bits count */
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** 32 random bits. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
-  }
-
+/** A source of random choices. */
+export class Random extends Mulberry32 {
   /** An integer from 0 up to, but not including, `end`. */
   below(end: number): number {
-    return this.next() % end;
+    return this.bits() % end;
   }
 
   /** Whether something that happens once in `times` happens. */

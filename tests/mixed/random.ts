@@ -1,25 +1,15 @@
 /**
- * Random numbers that are the same for the same seed, on every machine.
+ * Random choices that are the same for the same seed, on every machine.
  *
  * @module
  */
+import { Mulberry32 } from "../harness/mulberry32.ts";
 
-/** A stream of random choices: mulberry32, a public-domain generator of 32 bits. */
-export class Random {
-  #state: number;
-
-  /** @param seed any number; its lowest 32 bits count */
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
+/** A stream of random choices. */
+export class Random extends Mulberry32 {
   /** A number from 0 up to 1, which it never is. */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ t >>> 15, t | 1);
-    t ^= t + Math.imul(t ^ t >>> 7, t | 61);
-    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
+    return this.bits() / 2 ** 32;
   }
 
   /** A whole number from `low` to `high`, both included. */
