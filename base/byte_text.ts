@@ -66,10 +66,13 @@ export function encodeBytes(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(parts);
 }
 
-/** A text for people: bytes that are no text, and control characters other than a newline, as `\xNN`. */
+/**
+ * A text for people: bytes that are no text, and control characters other than a newline, as `\xNN`; those of two
+ * bytes, which a terminal obeys too, as `\u00NN`.
+ */
 export function printable(text: string): string {
   // deno-lint-ignore no-control-regex
-  return text.replaceAll(/[\0-\x09\x0b-\x1f\x7f\udc80-\udcff]/gu, hexEscape);
+  return text.replaceAll(/[\0-\x09\x0b-\x1f\x7f-\x9f\udc80-\udcff]/gu, hexEscape);
 }
 
 /** A name for people, on one line: as {@link printable}, and a newline as `\n`, a backslash as `\\`. */
@@ -81,6 +84,7 @@ export function printableName(name: string): string {
 
 function hexEscape(character: string): string {
   const code = character.charCodeAt(0);
+  if (code >= 0x80 && code < FIRST) return `\\u${code.toString(16).padStart(4, "0")}`;
   const byte = code >= FIRST ? code - ESCAPE : code;
   return `\\x${byte.toString(16).padStart(2, "0")}`;
 }

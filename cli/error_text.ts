@@ -16,9 +16,13 @@ export function describeError(error: StasisError, colour: boolean): string {
   const lines = [`${paint("red", "stasis:", colour)} ${printable(error.message)}`];
   for (const problem of error.problems) {
     lines.push(`  - ${whose(problem)}${printable(problem.what)}`);
-    if (problem.hint !== undefined) lines.push(`    ${paint("dim", problem.hint, colour)}`);
+    if (problem.hint !== undefined) {
+      lines.push(`    ${paint("dim", printable(problem.hint), colour)}`);
+    }
   }
-  if (error.hint !== undefined) lines.push(`${paint("cyan", "hint:", colour)} ${error.hint}`);
+  if (error.hint !== undefined) {
+    lines.push(`${paint("cyan", "hint:", colour)} ${printable(error.hint)}`);
+  }
   return lines.join("\n");
 }
 
