@@ -45,8 +45,8 @@ export interface Lost {
 export const GHOST_LIMIT: bigint = 1n << 20n;
 
 const DELETED = " (deleted)";
-/** `f_type` of file systems: `include/uapi/linux/magic.h`, `ipc/mqueue.c`. */
-const MQUEUE_MAGIC = 0x19800202n, TMPFS_MAGIC = 0x01021994n;
+/** `f_type` of POSIX message queues (`ipc/mqueue.c`). */
+const MQUEUE_MAGIC = 0x19800202n;
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
 const S_IFSOCK = 0o140000;
 
@@ -149,12 +149,6 @@ function ghostProblem(
     return {
       what: `${what} which was of a task that has ended, and cannot be saved`,
       hint: "close it before the checkpoint, or change the directory",
-    };
-  }
-  if (path.startsWith("/memfd:") && fileSystemType(behind) === TMPFS_MAGIC) {
-    return {
-      what: `${what} which cannot be saved: it is a memfd`,
-      hint: "have it run from a file, or from one that was opened with O_TMPFILE",
     };
   }
   if (fileSystemOf(behind) !== fileSystemOf(existingParent(path))) {
