@@ -23,8 +23,11 @@ export function located(descriptor: Descriptor, options: OperationOptions): Wher
   if (!descriptor.link.deleted) return { path: descriptor.link.text };
   const found = locate(descriptor, options);
   if ("path" in found) return found;
-  throw new StasisError("internal", `${found.problem.what}, since the survey`, {
+  // Somebody outside of the tree has done something to it meanwhile.
+  const { what, hint } = found.problem;
+  throw new StasisError("unsupported", `task ${descriptor.pid}: ${what}`, {
     pid: descriptor.pid,
+    hint,
   });
 }
 

@@ -61,7 +61,7 @@ export async function copyRuns(
       await step(count);
     }
     if ((offset[0] as bigint) < start + size && start + size - (offset[0] as bigint) >= PAGE_SIZE) {
-      throw new StasisError("internal", `${fromPath} became shorter while it was saved`);
+      throw new StasisError("io", `${fromPath} became shorter while it was saved`);
     }
     written += size;
     // Pages files have whole pages.
