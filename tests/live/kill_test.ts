@@ -133,7 +133,11 @@ for (const [index, subjectLine] of TIMED.entries()) {
     for (let kill = 0; kill < share; kill++) {
       await using subject = await Subject.start(name, { args });
       if (moments === 0) moments = (await actAtMoment(saving(subject, room), Infinity)).moments;
-      await actAtMoment(saving(subject, room), Math.floor(spread(kill, share) * moments));
+      const run = await actAtMoment(
+        saving(subject, room),
+        Math.floor(spread(kill, share) * moments),
+      );
+      assert.ok(subject.alive, `it died: killed at ${describe(run)}: ${run.stderr}`);
       await subject.expectPass();
     }
   });
@@ -232,7 +236,11 @@ for (const name of ["mem_anon", "sud_guard"]) {
         await atMoments(subject, 1, (tool) => {
           Deno.kill(tool, "SIGKILL");
           Deno.kill(subject.pid, "SIGKILL");
-        }, async () => await subject.waitGone());
+        }, async ({ call }) => {
+          // This run had fewer moments than the one before, and has come to its end.
+          if (call === undefined) Deno.kill(subject.pid, "SIGKILL");
+          await subject.waitGone();
+        });
       }
     },
   });
