@@ -44,7 +44,8 @@ import {
 import { type Call, SyscallProgram } from "../../core/remote/program.ts";
 import { askForKeyrings } from "./keyrings.ts";
 import { surveyLabels } from "./labels.ts";
-import { credentialProblem, planCredentials } from "./plan.ts";
+import { capabilityNames } from "./capability.ts";
+import { credentialProblem, lostFromBounding, planCredentials } from "./plan.ts";
 
 /** prctl(2), from `include/uapi/linux/prctl.h`. */
 const PR = {
@@ -183,6 +184,14 @@ function planThread(
       pid,
       hint: "restore with the privileges that the program had",
     });
+  }
+  const lost = lostFromBounding(creds, planned.own);
+  if (lost !== 0n && thread.task.pid === tid) {
+    session.note(
+      `task ${pid} could get capabilities that this process cannot give, and will not: ${
+        capabilityNames(lost)
+      }`,
+    );
   }
   planned.add(thread.program("credentials"), creds);
   planDeathSignal(thread, session);

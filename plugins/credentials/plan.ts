@@ -67,6 +67,11 @@ export function credentialProblem(creds: creds_entry, own: Privileges): string |
   return undefined;
 }
 
+/** The capabilities that a program could get once and never again: nobody can widen a bounding set. */
+export function lostFromBounding(creds: creds_entry, own: Privileges): bigint {
+  return imageCaps(creds).bounding & ~own.caps.bounding;
+}
+
 /** Adds the calls. @param own what the thread starts with */
 export function planCredentials(
   program: SyscallProgram,

@@ -4,7 +4,7 @@ import { creds_entrySchema } from "../../images/gen/credentials_pb.ts";
 import { splitWords } from "../../images/words.ts";
 import { SyscallProgram } from "../../core/remote/program.ts";
 import { capabilitiesOf, capabilityData, capabilityNames } from "./capability.ts";
-import { credentialProblem, planCredentials } from "./plan.ts";
+import { credentialProblem, lostFromBounding, planCredentials } from "./plan.ts";
 
 const FULL = (1n << 41n) - 1n;
 const NONE = { inheritable: 0n, permitted: 0n, effective: 0n, bounding: FULL, ambient: 0n };
@@ -98,4 +98,12 @@ Deno.test("capabilityNames() has a name or a number for every bit", () => {
   deepEqual(capabilitiesOf(1n << 40n | 1n), [0, 40]);
   equal(capabilityNames(1n << 40n | 1n), "CAP_CHOWN, CAP_CHECKPOINT_RESTORE");
   equal(capabilityNames(1n << 63n), "capability 63");
+});
+
+Deno.test("lostFromBounding() knows what a narrower bounding set takes", () => {
+  const NET_ADMIN = 1n << 12n;
+  const own = { ...OWN, caps: { ...OWN.caps, bounding: FULL & ~NET_ADMIN } };
+  equal(lostFromBounding(image({}), OWN), 0n);
+  equal(lostFromBounding(image({}), own), NET_ADMIN);
+  equal(lostFromBounding(image({ bounding: 1n }), own), 0n);
 });
