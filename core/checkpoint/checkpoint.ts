@@ -116,15 +116,15 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   }
   await surveyRunning(pid, isToEnd, hooked, cancellation);
 
+  // Somebody may kill the tree meanwhile.
+  using _ = new Interruptions();
+  using guardian = Guardian.start();
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;
   let done: { readonly tree: FrozenTree; readonly bytes: bigint; readonly taken: number[] };
   /** What stands still. */
   let still: readonly Task[] = [];
-  // Somebody may kill the tree meanwhile.
-  using _ = new Interruptions();
-  using guardian = Guardian.start();
   using undo = new DisposableStack();
   const { timeout = TIMEOUT } = options;
   const limit = cancellation.limit(timeout === 0 ? Infinity : timeout, () => tooSlow(pid, timeout));

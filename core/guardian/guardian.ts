@@ -62,6 +62,8 @@ import {
 
 const PR_SET_NAME = 15;
 const ALL_DESCRIPTORS = 0xffffffff;
+/** Of pidfd_open(2): O_EXCL (`include/uapi/linux/pidfd.h`). */
+const PIDFD_THREAD = 0o200;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
 /** Of clone(2): the new process is a child of the tool, and stopped and traced like its maker. */
@@ -222,11 +224,26 @@ function prepare(remote: RemoteTask): number {
   program.call("chdir", "/");
   program.call("prctl", PR_SET_NAME, "stasis-guardian", 0, 0, 0);
   program.call("close_range", 0, ALL_DESCRIPTORS, 0);
-  program.expect(BigInt(TOOL_FD), "pidfd_open", Deno.pid, 0);
+  const [tool, thread] = tracer();
+  program.expect(BigInt(TOOL_FD), "pidfd_open", tool, thread);
   const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
   program.call("mmap", TABLE_ADDRESS, TABLE_SIZE, PROT_READ_WRITE, flags, -1, 0);
   const born = program.call("clone", CLONE_PARENT_PTRACE, 0, 0, 0, 0);
   return Number(remote.run(program).result(born));
+}
+
+/**
+ * Whose end the guardian waits for: that of the very thread that traces targets, where the kernel can tell it
+ * (Linux 6.9), since it may end before its process; otherwise that of the process.
+ *
+ * @returns the id, and the flags of pidfd_open(2)
+ */
+function tracer(): readonly [id: bigint | number, flags: number] {
+  const tid = syscall(SYSCALLS.gettid);
+  const known = syscall(SYSCALLS.pidfd_open, tid, PIDFD_THREAD);
+  if (isErrno(known)) return [Deno.pid, 0];
+  syscall(SYSCALLS.close, known);
+  return [tid, PIDFD_THREAD];
 }
 
 /** Takes the second guardian, and gives it what it waits for besides. */

@@ -49,7 +49,7 @@ export const TABLE_ADDRESS = 0x10_0000_0000n;
 /** The size of a block in bytes; a page holds whole ones, so that no write to one is done by halves. */
 export const BLOCK_SIZE = 2048;
 /** How much of the address space the table takes; only what is written to is really there. */
-export const TABLE_SIZE = 1n << 30n;
+export const TABLE_SIZE = 1n << 28n;
 
 const WALL = 0x40000000n;
 const POLLIN = 1;
