@@ -37,7 +37,7 @@ import type {
   Rescuer,
   ThreadUndo,
 } from "../remote/undo.ts";
-import { openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
+import { openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { AliveWord } from "./alive_word.ts";
 import {
   type Block,
@@ -221,6 +221,7 @@ export class Guardian implements Rescuer, Disposable {
 function prepare(remote: RemoteTask): number {
   const program = new SyscallProgram("the guardian");
   program.call("setsid");
+  program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0);
   program.call("chdir", "/");
   program.call("prctl", PR_SET_NAME, "stasis-guardian", 0, 0, 0);
   program.call("close_range", 0, ALL_DESCRIPTORS, 0);

@@ -23,13 +23,39 @@ const MFD_CLOEXEC = 1;
 /** Where the seed's page of code lies; it is unmapped before a task's own memory is built. */
 const LOAD_ADDRESS = 0x10000n;
 
-/** pause() for ever: `mov eax, 34; syscall; jmp`. */
-const CODE = [0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+/**
+ * Waits for ever, and dies with this process: it may be killed before it has got to tracing its child.
+ *
+ * @param parent the pid of this process: where it is dead by the time that the seed asks to be told, it has another one
+ */
+function seedCode(parent: number): number[] {
+  const pid = [...new Uint8Array(Uint32Array.of(parent).buffer)];
+  // deno-fmt-ignore
+  return [
+    0xbf, 1, 0, 0, 0,          // 00 mov edi, 1    ; PR_SET_PDEATHSIG
+    0xbe, 9, 0, 0, 0,          // 05 mov esi, 9    ; SIGKILL
+    0xb8, 157, 0, 0, 0,        // 0a mov eax, 157  ; prctl
+    0x0f, 0x05,                // 0f syscall
+    0xb8, 110, 0, 0, 0,        // 11 mov eax, 110  ; getppid
+    0x0f, 0x05,                // 16 syscall
+    0x3d, ...pid,              // 18 cmp eax, parent
+    0x75, 0x09,                // 1d jne 28
+    0xb8, 34, 0, 0, 0,         // 1f mov eax, 34   ; pause
+    0x0f, 0x05,                // 24 syscall
+    0xeb, 0xf7,                // 26 jmp 1f
+    0xb8, 231, 0, 0, 0,        // 28 mov eax, 231  ; exit_group
+    0x0f, 0x05,                // 2d syscall
+  ];
+}
+
+/** What ends that in a seed which is to survive this process: prctl(2) with {@link PR_SET_PDEATHSIG} and 0. */
+export const PR_SET_PDEATHSIG = 1;
 
 /** A static ELF file of one segment with the code behind its headers (elf(5)). */
 export function seedExecutable(): Uint8Array {
   const headers = 64 + 56;
-  const bytes = new Uint8Array(headers + CODE.length);
+  const code = seedCode(Deno.pid);
+  const bytes = new Uint8Array(headers + code.length);
   const view = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // magic, 64-bit, little-endian, version 1
   view.setUint16(16, 2, true); // ET_EXEC
@@ -47,7 +73,7 @@ export function seedExecutable(): Uint8Array {
   view.setBigUint64(96, BigInt(bytes.length), true);
   view.setBigUint64(104, BigInt(bytes.length), true);
   view.setBigUint64(112, 0x1000n, true);
-  bytes.set(CODE, headers);
+  bytes.set(code, headers);
   return bytes;
 }
 
