@@ -11,6 +11,7 @@
  * | phase | hook | called | the target |
  * |---|---|---|---|
  * | survey | `survey` | once, and again after the freeze | runs, then stands still |
+ * | freeze | `stopThread` | for each thread, the moment that it has stopped | is being stopped |
  * | freeze | `examineThread` | for each thread, as it was found | stands still |
  * | freeze | `freezeThread` | for each thread, before anything is injected | |
  * | dump | `collectTask`, `collectThread` | for each task and thread: adds calls to one program | |

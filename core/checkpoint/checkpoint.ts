@@ -129,8 +129,11 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   const { timeout = TIMEOUT } = options;
   const limit = cancellation.limit(timeout === 0 ? Infinity : timeout, () => tooSlow(pid, timeout));
   try {
-    const stopped = freezeTree(pid, undo, cancellation);
+    const stopped = freezeTree(pid, undo, cancellation, (tracee) => {
+      for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.stopThread?.(tracee));
+    });
     still = stopped.processes.map(({ proc }) => proc);
+    const noted = new Map(still.map((task) => [task.pid, guardian.noteProcess(task.pid)]));
     const parked = park(stopped, guardian, hooked, undo, cancellation);
     makeSafe(parked, hooked, undo, cancellation);
     await survey([...still, ...stopped.zombies], hooked, true, cancellation);
@@ -166,6 +169,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     if (!isToEnd) {
       listener({ kind: "phase", phase: "release" });
       undo.dispose();
+      // It has nothing to undo any more, and nobody to end.
+      guardian[Symbol.dispose]();
       still = [];
       frozenMs = performance.now() - frozenAt;
     }
@@ -177,7 +182,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     let taken: number[] = [];
     if (isToEnd) {
       listener({ kind: "phase", phase: "release" });
-      taken = killTree(tree);
+      taken = killTree(tree, (ended) => noted.get(ended)?.erase());
       still = [];
       frozenMs = performance.now() - frozenAt;
     }
@@ -218,7 +223,6 @@ function park(
   callThreadHooks(stopped.processes, "examineThread", plugins, undo, cancellation);
   return stopped.processes.map((process) => {
     cancellation.check();
-    guardian.noteProcess(process.proc.pid);
     return parkProcess(process, guardian);
   });
 }

@@ -33,6 +33,7 @@ export interface StoppedTree {
  * Stops a whole tree.
  *
  * @param undo gets the release of every thread, as soon as it is stopped
+ * @param onStop is told of every thread as soon as it stands still
  * @throws {StasisError} `unsupported` if a part of it cannot be stopped, `no-privilege`, `no-such-task`, or as the
  * cancellation says
  */
@@ -40,9 +41,10 @@ export function freezeTree(
   root: number,
   undo: DisposableStack,
   cancellation: Cancellation,
+  onStop: (tracee: Tracee) => void = () => {},
 ): StoppedTree {
   using _ = new Interruptions();
-  const stoppers = new Map([[root, new ProcessStopper(root, undo, cancellation)]]);
+  const stoppers = new Map([[root, new ProcessStopper(root, undo, cancellation, onStop)]]);
   const zombies = new Set<number>();
   for (let grew = true; grew;) {
     grew = false;
@@ -56,7 +58,7 @@ export function freezeTree(
       }
       for (const child of unlessGone(() => readChildren(pid), [])) {
         if (stoppers.has(child) || zombies.has(child)) continue;
-        stoppers.set(child, new ProcessStopper(child, undo, cancellation));
+        stoppers.set(child, new ProcessStopper(child, undo, cancellation, onStop));
         grew = true;
       }
     }

@@ -23,9 +23,10 @@ const EXITED_KEEP = 0x4 | 0x01000000 | WALL;
  * Kills every process of a tree, children before their parents. Each parent, still frozen, is made to reap
  * its children before it dies: otherwise their pids would stay taken until init gets round to it.
  *
+ * @param onEnded is told the pid of each as it has ended: it may be somebody else's soon
  * @returns the pids that are still taken: zombies whose parents have not reaped them
  */
-export function killTree(tree: FrozenTree): number[] {
+export function killTree(tree: FrozenTree, onEnded: (pid: number) => void): number[] {
   const children = new Map<number, number[]>();
   for (const { stat, pid } of [...tree.tasks.map(({ proc }) => proc), ...tree.zombies]) {
     const siblings = children.get(stat.ppid);
@@ -35,6 +36,7 @@ export function killTree(tree: FrozenTree): number[] {
   for (const task of [...tree.tasks].reverse()) {
     reap(task, children.get(task.pid) ?? []);
     kill(task);
+    onEnded(task.pid);
   }
   const pids = [...tree.tasks.map(({ pid }) => pid), ...tree.zombies.map(({ pid }) => pid)];
   return pids.filter((pid) => syscall(SYSCALLS.kill, pid, 0) === 0n);

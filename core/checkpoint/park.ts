@@ -39,9 +39,9 @@ export function parkProcess(process: StoppedProcess, rescuer: Rescuer): ParkedPr
   return { ...process, places };
 }
 
-function waitingPlace({ waiting, instruction }: CodePlaces): WaitingPlace | undefined {
-  if (waiting !== undefined) return { address: waiting, isCall: false };
-  return instruction && { address: instruction, isCall: true };
+function waitingPlace({ waiting, instruction, returns }: CodePlaces): WaitingPlace | undefined {
+  if (waiting !== undefined) return { address: waiting, isCall: false, isLanding: returns };
+  return instruction && { address: instruction, isCall: true, isLanding: false };
 }
 
 function hasNoCall(pid: number): StasisError {
@@ -86,7 +86,7 @@ function shelterOf(
       }
     },
     prepare: tracees.some(({ needsTracer }) => needsTracer)
-      ? (remote) => watchTracer(remote, rescuer)
+      ? (remote) => watchTracer(remote, rescuer, tracees)
       : undefined,
   };
 }

@@ -50,11 +50,21 @@ export class ProcessStopper {
   readonly #refusals = new Map<number, number>();
   readonly #undo: DisposableStack;
   readonly #cancellation: Cancellation;
+  readonly #onStop: (tracee: Tracee) => void;
   #programs = 0;
 
-  /** @param undo gets the release of every thread, as soon as it is stopped */
-  constructor(pid: number, undo: DisposableStack, cancellation: Cancellation) {
+  /**
+   * @param undo gets the release of every thread, as soon as it is stopped
+   * @param onStop is told of it then
+   */
+  constructor(
+    pid: number,
+    undo: DisposableStack,
+    cancellation: Cancellation,
+    onStop: (tracee: Tracee) => void,
+  ) {
     this.pid = pid;
+    this.#onStop = onStop;
     this.#cancellation = cancellation;
     this.tracees = this.#tracees;
     this.#undo = undo;
@@ -188,6 +198,7 @@ export class ProcessStopper {
     const { pid } = this;
     this.#tracees.set(tracee.tid, tracee);
     this.#undo.defer(() => tracee.release());
+    this.#onStop(tracee);
     if (!tracee.registers.isCompat) return;
     throw new StasisError("unsupported", `thread ${tracee.tid} of task ${pid} runs 32-bit code`, {
       pid,

@@ -7,16 +7,28 @@
 import { lendDescriptor } from "../remote/send_descriptor.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
+import type { Tracee } from "../remote/tracee.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { PAGE_SIZE } from "../linux/address.ts";
 
 const PROT_READ = 1;
 const MAP_SHARED = 1, MAP_FIXED = 0x10;
 
-/** Maps the word that tells so into the task's scratch memory. Without room for a descriptor it goes without. */
-export function watchTracer(remote: RemoteTask, rescuer: Rescuer): void {
+/**
+ * Maps the word that tells so into the task's scratch memory. One that has no room for a descriptor ends with the tool.
+ *
+ * @param threads all threads of the task
+ */
+export function watchTracer(
+  remote: RemoteTask,
+  rescuer: Rescuer,
+  threads: readonly Tracee[],
+): void {
   using lent = lendDescriptor(remote, rescuer.aliveWord);
-  if (lent === undefined) return;
+  if (lent === undefined) {
+    for (const thread of threads) if (thread.needsTracer) thread.endWithTool(true);
+    return;
+  }
   const program = new SyscallProgram(`the word that tells task ${remote.pid} of its tracer`);
   const flags = MAP_SHARED | MAP_FIXED;
   program.call("mmap", remote.alivePage, PAGE_SIZE, PROT_READ, flags, lent.fd, 0);

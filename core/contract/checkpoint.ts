@@ -43,6 +43,11 @@ export interface CheckpointHooks {
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
   /**
+   * Is told of a thread the moment that it has stopped, while others of its process still run: for what must be
+   * mended in it whatever happens next, as it may be let go, or the tool die, at any time from then on.
+   */
+  stopThread?(tracee: Tracee): void;
+  /**
    * Looks at a thread as it was stopped, before it is sent to where it waits ({@link Tracee.park}): a plugin that has
    * to let it go on for a moment does so here. If the tool dies meanwhile, the thread runs on as it is.
    */

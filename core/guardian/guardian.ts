@@ -62,6 +62,9 @@ import {
 
 const PR_SET_NAME = 15;
 const ALL_DESCRIPTORS = 0xffffffff;
+const SCHED_FIFO = 1, HIGHEST = 99;
+/** More than any kernel knows; those that are not there do not matter. */
+const ALL_PROCESSORS = new Uint8Array(1024).fill(0xff);
 /** Of pidfd_open(2): O_EXCL (`include/uapi/linux/pidfd.h`). */
 const PIDFD_THREAD = 0o200;
 const PROT_READ_WRITE = 3;
@@ -85,6 +88,7 @@ export class Guardian implements Rescuer, Disposable {
   readonly #newest = new Map<ListName, bigint>();
   #next = FIRST_BLOCK;
   #alive: AliveWord | undefined;
+  #ended = false;
 
   private constructor(pids: readonly number[], memories: readonly ProcessMemory[]) {
     this.#pids = pids;
@@ -132,7 +136,7 @@ export class Guardian implements Rescuer, Disposable {
     const at = this.#allocate();
     // What lies before a block stays where it is.
     const before = new Map(
-      ["STOP", "THREADS"].map((list) => [list, this.#before(list as ListName)] as const),
+      ["STOP", "AWAIT", "THREADS"].map((list) => [list, this.#before(list as ListName)] as const),
     );
     const make = (undo: ThreadUndo) =>
       threadBlock(at, undo, this.mark, (list) => before.get(list) as bigint);
@@ -156,9 +160,9 @@ export class Guardian implements Rescuer, Disposable {
   }
 
   /** Notes a process, to be killed where the tree is to be ended whole. */
-  noteProcess(pid: number): void {
+  noteProcess(pid: number): Noted {
     const at = this.#allocate();
-    this.#link(at, killBlock(at, pid, this.#before));
+    return this.#link(at, killBlock(at, pid, this.#before));
   }
 
   /** From now on the tree is ended whole if the tool dies and this file is there by then. */
@@ -173,6 +177,8 @@ export class Guardian implements Rescuer, Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#ended) return;
+    this.#ended = true;
     this.#alive?.[Symbol.dispose]();
     end(this.#pids, this.#memories);
   }
@@ -221,6 +227,10 @@ export class Guardian implements Rescuer, Disposable {
 function prepare(remote: RemoteTask): number {
   const program = new SyscallProgram("the guardian");
   program.call("setsid");
+  // Targets that wait for it use the processors meanwhile, and may be real-time ones.
+  const priority = program.data(Uint8Array.of(HIGHEST, 0, 0, 0), "sched_param");
+  program.try("sched_setscheduler", 0, SCHED_FIFO, priority);
+  program.try("sched_setaffinity", 0, ALL_PROCESSORS.length, ALL_PROCESSORS);
   program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0);
   program.call("chdir", "/");
   program.call("prctl", PR_SET_NAME, "stasis-guardian", 0, 0, 0);

@@ -3,14 +3,15 @@
  * `core/linux/x86_64/program_code.ts`. Pure: blocks of bytes and where they go.
  *
  * The head stands at the beginning. Behind it lie blocks of {@link BLOCK_SIZE}, one for everything that was noted.
- * A block is in one list, or a thread's in two, whose newest one the head jumps to; each block ends by jumping to
+ * A block is in one list, or a thread's in three, whose newest one the head jumps to; each block ends by jumping to
  * the one before it. Linking a block in is one word written, and so is switching it off (its gate): the tool
  * may die between any two writes, and the program is whole.
  *
  * ```text
  * wait until the tool is dead
  * where the tool was about to kill the tree: are the images there?  yes: kill list, end
- * stop list      seize, interrupt and await every thread
+ * stop list      seize and interrupt every thread
+ * await list     wait until each has stopped
  * task list      undo what was done to whole processes: memory, calls made in them
  * thread list    put every thread back that has the mark of the waiting ones; let go of all
  * signal list    send again what was taken on its way
@@ -62,14 +63,15 @@ const HEAD = {
   DECIDE: 3,
   KILL: 6,
   STOP: 7,
-  TASKS: 8,
-  THREADS: 9,
-  SIGNALS: 10,
-  QUIT: 11,
-  EXIT: 12,
-  SECOND: 13,
+  AWAIT: 8,
+  TASKS: 9,
+  THREADS: 10,
+  SIGNALS: 11,
+  QUIT: 12,
+  EXIT: 13,
+  SECOND: 14,
 } as const;
-const ENTRIES_END = 18 * ENTRY_SIZE;
+const ENTRIES_END = 19 * ENTRY_SIZE;
 const POLL_TOOL = ENTRIES_END, POLL_FIRST = ENTRIES_END + 8, ZERO = ENTRIES_END + 16;
 const TAIL = ENTRIES_END + 64;
 /** The path of the images, of up to a page, behind the head. */
@@ -85,12 +87,13 @@ export function tableAddress(at: number): bigint {
 const entryAddress = (index: number): bigint => tableAddress(index * ENTRY_SIZE);
 
 /** The lists of blocks. */
-export type ListName = "KILL" | "STOP" | "TASKS" | "THREADS" | "SIGNALS";
+export type ListName = "KILL" | "STOP" | "AWAIT" | "TASKS" | "THREADS" | "SIGNALS";
 
 /** Where each list goes on when it has come to its end. */
 const AFTER: Readonly<Record<ListName, bigint>> = {
   KILL: entryAddress(HEAD.QUIT),
-  STOP: entryAddress(HEAD.TASKS),
+  STOP: entryAddress(HEAD.AWAIT),
+  AWAIT: entryAddress(HEAD.TASKS),
   TASKS: entryAddress(HEAD.THREADS),
   THREADS: entryAddress(HEAD.SIGNALS),
   SIGNALS: entryAddress(HEAD.QUIT),
@@ -199,7 +202,7 @@ export function makeHead(tool: number, first: number, second: number): Uint8Arra
   const found = head.entry(BigInt(SYSCALLS.access), tableAddress(PATH), 0n);
   head.unless(found, 0n, entryAddress(HEAD.STOP));
   head.jump(entryAddress(HEAD.KILL));
-  for (const list of ["KILL", "STOP", "TASKS", "THREADS", "SIGNALS"] as const) {
+  for (const list of ["KILL", "STOP", "AWAIT", "TASKS", "THREADS", "SIGNALS"] as const) {
     head.jump(AFTER[list]);
   }
   head.call({ name: "kill", args: [BigInt(second), BigInt(SIG.KILL)] });
@@ -250,7 +253,7 @@ export interface Block {
 export type Before = (list: ListName) => bigint;
 
 const GATE_ARGUMENT = ENTRY_ARGUMENTS;
-const STOP_ENTRIES = 5;
+const STOP_ENTRIES = 4;
 /** Where the data of a block begins: more entries than this none has. */
 const DATA = 20 * ENTRY_SIZE;
 
@@ -267,8 +270,12 @@ export function threadBlock(at: number, undo: ThreadUndo, mark: bigint, before: 
   entries.jump(entries.ahead(1));
   entries.call(ptraceCall(PTRACE.SEIZE, undo.tid, 0n, undo.options));
   entries.call(ptraceCall(PTRACE.INTERRUPT, undo.tid));
-  entries.call({ name: "wait4", args: [tid, status, WALL, 0n] });
   entries.jump(before("STOP"));
+
+  // Those that wait still run, and each round of them takes its time: none is waited for before all were asked.
+  const awaiting = entries.here;
+  entries.call({ name: "wait4", args: [tid, status, WALL, 0n] });
+  entries.jump(before("AWAIT"));
 
   const thread = entries.here;
   entries.call(ptraceCall(PTRACE.GETREGS, undo.tid, 0n, registers));
@@ -287,7 +294,11 @@ export function threadBlock(at: number, undo: ThreadUndo, mark: bigint, before: 
   return {
     bytes: entries.bytes,
     // Let go of without having been stopped, nothing happens to it; so this comes first.
-    links: [{ list: "THREADS", start: thread }, { list: "STOP", start: tableAddress(at) }],
+    links: [
+      { list: "THREADS", start: thread },
+      { list: "AWAIT", start: awaiting },
+      { list: "STOP", start: tableAddress(at) },
+    ],
     off: { at: at + GATE_ARGUMENT, value: skip },
   };
 }

@@ -156,7 +156,7 @@ Deno.test("threadBlock() puts back what waits, and lets go of all, after all hav
   addThread(table, 11);
   const made = table.run([11]);
   assert.deepEqual(names(made), [
-    ...["SEIZE 11", "INTERRUPT 11", "wait4 11", "SEIZE 10", "INTERRUPT 10", "wait4 10"],
+    ...["SEIZE 11", "INTERRUPT 11", "SEIZE 10", "INTERRUPT 10", "wait4 11", "wait4 10"],
     ...["GETREGS 11", "SETREGS 11", "DETACH 11", "DETACH 11"],
     ...["GETREGS 10", "DETACH 10", "DETACH 10"],
     ...END,

@@ -363,7 +363,11 @@ export class RemoteTask implements Disposable {
     const scratch = this.#scratch;
     if (scratch === undefined || !this.#ownsScratch) return;
     // Programs whose end nobody awaited, since another one failed, still run in it.
-    for (const thread of this.#started) thread.quiesce();
+    // And a thread that has come to its end stands in it: should the tool die now, it must have a place to wait.
+    for (const thread of this.#started) {
+      thread.quiesce();
+      thread.waitAgain();
+    }
     this.#scratch = undefined;
     this.#alive = undefined;
     this.call("munmap", scratch.address, scratch.size);

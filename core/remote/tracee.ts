@@ -73,6 +73,8 @@ export interface WaitingPlace {
    * are dispatched or filtered.
    */
   readonly isCall: boolean;
+  /** Whether single calls of the thread's process end there ({@link CallSite.landing}). */
+  readonly isLanding: boolean;
 }
 
 /** Where a thread makes a single call. */
@@ -187,6 +189,17 @@ export class Tracee {
     this.#blockSignals();
   }
 
+  /** Sends a parked thread that a program has run in back to its waiting place: the code of the program goes. */
+  waitAgain(): void {
+    if (this.#parked === undefined || this.#ended || this.#lost) return;
+    try {
+      setRegisters(this.tid, this.#parked.registers);
+    } catch (error) {
+      // One that was killed waits for nothing.
+      if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
+    }
+  }
+
   /**
    * Whether calls in it must end with the tool: it is under filters, or has dispatch, that are suspended only for as
    * long as it is traced. Said by the plugin that suspends them.
@@ -194,13 +207,15 @@ export class Tracee {
   needsTracer = false;
 
   /**
-   * Has the kernel end the thread with the tool (PTRACE_O_EXITKILL) where it does not wait in a place in which it
-   * makes no call: for one whose calls are filtered or dispatched, which must not be let loose then.
+   * Has the kernel end the thread with the tool (PTRACE_O_EXITKILL): for one whose calls are filtered or dispatched,
+   * and that must not be let loose, but for a thread that waits in a place in which it makes no call.
    *
+   * @param always where it waits makes no difference
    * @throws {StasisError} `no-such-task`, `syscall`
    */
-  endWithTool(): void {
-    if (this.#parked !== undefined && !this.#parked.place.isCall) return;
+  endWithTool(always = false): void {
+    const place = this.#parked?.place;
+    if (!always && place?.isCall === false && place.isLanding) return;
     const result = this.addOptions(PTRACE_O.EXITKILL);
     if (!isErrno(result)) return;
     const errno = errnoName(-result);
@@ -281,13 +296,14 @@ export class Tracee {
   #findEndSignal(shared: readonly Siginfo[], caught: bigint): number {
     const waiting = [...this.pending, ...shared].map(({ signal }) => signal);
     const stops = this.groupStop !== 0 || waiting.some((signal) => STOP_SIGNALS.includes(signal));
+    const harmless = (taken: bigint) =>
+      IGNORED_SIGNALS.find((signal) =>
+        (taken & signalBit(signal)) === 0n && !waiting.includes(signal) &&
+        !(signal === SIG.CONT && stops)
+      );
     // One that the thread blocks itself it may wait for by other means (signalfd(2), sigwait(3)).
-    const taken = caught | this.#signalMask;
-    const harmless = IGNORED_SIGNALS.find((signal) =>
-      (taken & signalBit(signal)) === 0n && !waiting.includes(signal) &&
-      !(signal === SIG.CONT && stops)
-    );
-    const free = harmless ?? END_SIGNALS.find((signal) => !waiting.includes(signal));
+    const free = harmless(caught | this.#signalMask) ?? harmless(caught) ??
+      END_SIGNALS.find((signal) => !waiting.includes(signal));
     if (free !== undefined) return free;
     throw new StasisError("unsupported", `thread ${this.tid} has too many signals pending`, {
       pid: this.tid,

@@ -39,6 +39,7 @@
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
+import { setRegisters } from "../../core/linux/ptrace.ts";
 import { readStatus } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
@@ -53,6 +54,7 @@ import {
   type SurveyContext,
   type TaskPlanner,
 } from "../../core/plugin.ts";
+import type { Tracee } from "../../core/remote/tracee.ts";
 import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import { present } from "../../images/present.ts";
 import { missingPrivilege, ownInability, suspend } from "./ability.ts";
@@ -69,7 +71,7 @@ import {
 } from "./chain.ts";
 import { readFilters } from "./kernel.ts";
 import { planThreads } from "./plan.ts";
-import { withoutRestart } from "./restart.ts";
+import { isRestartBlock, withoutRestart } from "./restart.ts";
 import { isAllowedSpeculation } from "./speculation.ts";
 
 /** prctl(PR_GET_SECCOMP). */
@@ -114,6 +116,24 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
   const chains = new Map<number, Filter[]>();
   const strict = new Set<number>();
 
+  /** It may be let go at any time from now on, and must not make the call then that its filters forbid. */
+  function stopThread(tracee: Tracee): void {
+    const { registers, tid } = tracee;
+    if (!isRestartBlock(registers)) return;
+    let filters: readonly Filter[];
+    try {
+      filters = readFilters(tid, pool);
+    } catch (error) {
+      // What keeps this process from reading them, the survey has told, or tells when all have stopped.
+      if (error instanceof StasisError) return;
+      throw error;
+    }
+    const again = withoutRestart(registers, filters.map(decoded));
+    if (again === undefined) return;
+    setRegisters(tid, again);
+    tracee.registers = again;
+  }
+
   function freezeThread({ tid, tracee, proc }: StoppedThread): void {
     const { pid } = tracee;
     if (!suspend(tracee, () => (readStatus(pid, tid).seccomp ?? 0) !== 0)) return;
@@ -124,11 +144,9 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
       tracee.needsTracer = true;
     }
     if (filters.length === 0) return;
-    const instructions = filters.map(decoded);
     const allowed = isAllowedSpeculation(pid, tid);
     const marked = ({ bytes, flags }: Filter) => pool.intern(bytes, flags | FILTER_FLAG.SPEC_ALLOW);
     chains.set(tid, allowed ? filters.map(marked) : filters);
-    tracee.registers = withoutRestart(tracee.registers, instructions) ?? tracee.registers;
   }
 
   const asking = new Map<Filter, boolean>();
@@ -180,6 +198,7 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
       else surveyRunning(context);
     },
     suspendsFilters: true,
+    stopThread,
     freezeThread,
     collectThread({ tid }, program) {
       if (chains.has(tid)) return;

@@ -13,7 +13,7 @@ import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { actionOf, type Instruction, runChain, SECCOMP_RET } from "./bpf.ts";
 
 /** Whether the kernel would carry the interrupted call on as restart_syscall(2). */
-function isRestartBlock(registers: Registers): boolean {
+export function isRestartBlock(registers: Registers): boolean {
   return BigInt.asIntN(64, registers.get("orig_ax")) >= 0n &&
     -BigInt.asIntN(64, registers.get("ax")) === BigInt(Errno.ERESTART_RESTARTBLOCK);
 }

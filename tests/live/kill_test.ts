@@ -263,6 +263,22 @@ for (const name of ["mem_anon", "sud_guard"]) {
   });
 }
 
+for (const [name, ...args] of [["threads_many", "4"], ["sud_threads", "4"]] as const) {
+  killTest([name, ...args, "while it is let go"], async () => {
+    await using subject = await Subject.start(name, { args });
+    using room = new ImageRoom();
+    const { moments } = await actAtMoment(saving(subject, room), Infinity);
+    for (let kill = 0; kill < 10; kill++) {
+      // The release is in the last third, and what comes after it has nothing to undo.
+      const moment = Math.floor((0.65 + spread(kill, 10) * 0.35) * moments);
+      const before = look(subject.pid);
+      const run = await actAtMoment(saving(subject, room), moment);
+      assertAsBefore(name, before, look(subject.pid), `killed at ${describe(run)}`);
+    }
+    await subject.expectPass();
+  });
+}
+
 Deno.test("a tree that is being ended runs on as it was, or is ended whole with its images whole", async () => {
   let ended = 0;
   let kept = 0;
