@@ -11,7 +11,8 @@ import { mappingKind, PROT_EXEC, PROT_READ, readStatus, type Vma } from "../linu
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { type CodePlaces, type CodeRegion, findCodePlaces } from "../remote/code_places.ts";
 import { type InnerIds, RemoteTask, type Shelter } from "../remote/remote_task.ts";
-import type { Tracee, WaitingPlace } from "../remote/tracee.ts";
+import type { Tracee } from "../remote/tracee.ts";
+import type { WaitingPlace } from "../remote/tracee_state.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { findHole } from "../restore/layout.ts";
 import type { StoppedProcess } from "./freeze.ts";

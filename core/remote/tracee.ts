@@ -1,10 +1,6 @@
 /**
- * One traced thread. It remembers how it was found, and {@link Tracee.release} lets it run on exactly as
- * it was: registers, signal mask, signals that were intercepted while calls ran in it.
- *
- * Before anything is changed in a target, its threads are *parked* ({@link Tracee.park}): their registers lead to a
- * place where they can only wait, with all signals blocked, and there they are between programs and calls, too. So
- * if the tool dies they wait for the guardian, which has been told how to put them back.
+ * One traced thread: running programs and calls in it, and letting it run on exactly as it was
+ * ({@link Tracee.release}): registers, signal mask, signals that were intercepted while calls ran in it.
  *
  * The last stop before a thread runs on must be one in the kernel's signal path (an interrupt's or a
  * signal's, not a system call's exit): only there does the kernel look at the restart codes in the
@@ -15,67 +11,32 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
-import { errnoName, isErrno } from "../linux/errno.ts";
 import type { RemoteAddress } from "../linux/address.ts";
 import {
   getRegisters,
-  getSignalMask,
   getStopSiginfo,
   interrupt,
   peekSiginfo,
-  PTRACE,
-  PTRACE_O,
   resume,
   resumeToSyscall,
-  setOptions,
   setRegisters,
-  setSignalMask,
   type Stop,
 } from "../linux/ptrace.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import { ALL_SIGNALS, SIG, signalBit, signalName, STOP_SIGNALS } from "../linux/signals.ts";
+import { SIG, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
-import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { detachThread } from "./detach.ts";
 import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop } from "./reap.ts";
 import { requeueSignals } from "./requeue_signals.ts";
-import {
-  mustCall,
-  type Noted,
-  type NotedThread,
-  ptraceCall,
-  type RawCall,
-  type Rescuer,
-  type ThreadUndo,
-} from "./undo.ts";
-
-/**
- * Signals to end a program with, in the order of preference. First those that are ignored by default: where nothing
- * catches one it does nothing, should the tool die with it on its way. SIGCONT would undo a stop.
- */
-const IGNORED_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.CHLD, SIG.CONT];
-const END_SIGNALS: readonly number[] = [SIG.URG, SIG.WINCH, SIG.IO, 60, 61, 62, 63];
-
-/** What a tracer's death ends by itself, and whoever goes on in its place needs as well. */
-const SUSPENSIONS = PTRACE_O.SUSPEND_SECCOMP | PTRACE_O.SUSPEND_SYSCALL_USER_DISPATCH;
+import { TraceeState } from "./tracee_state.ts";
+import { mustCall, type Noted } from "./undo.ts";
 
 /** For how long a call is left alone before it is looked whether it has returned, at first and at most, in milliseconds. */
 const FIRST_PATIENCE = 0.01, MOST_PATIENCE = 5;
-
-/** Where a thread can only wait. */
-export interface WaitingPlace {
-  readonly address: RemoteAddress;
-  /**
-   * Whether it is a `syscall` instruction, for pause(2), rather than a jump to itself: not for a thread whose calls
-   * are dispatched or filtered.
-   */
-  readonly isCall: boolean;
-  /** Whether single calls of the thread's process end there ({@link CallSite.landing}). */
-  readonly isLanding: boolean;
-}
 
 /** Where a thread makes a single call. */
 export interface CallSite {
@@ -92,33 +53,11 @@ export interface CallSite {
 const SYS_USER_DISPATCH = 2;
 
 /** A thread that this process traces and that stands still. */
-export class Tracee {
-  /** The thread, as this process sees it. */
-  readonly tid: number;
-  /** The thread group. */
-  readonly pid: number;
-  /** The signals that waited for this thread alone at the freeze. */
-  pending: readonly Siginfo[];
-  /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
-  readonly groupStop: number;
-
+export class Tracee extends TraceeState {
   readonly #cancellation: Cancellation;
-  #registers: Registers;
-  #signalMask: bigint;
-  #options: bigint;
-  #endSignal: number | undefined;
-  #parked:
-    | { readonly place: WaitingPlace; readonly registers: Registers; readonly rescuer: Rescuer }
-    | undefined;
-  #noted: NotedThread | undefined;
-  /** What plugins have changed by ptrace, last first. */
-  readonly #undo: RawCall[] = [];
   #settled = true;
   /** Whether a program was started in it whose end has not been awaited. */
   #running = false;
-  /** Whether it has ended, or another thread has taken its id by execve(2). */
-  #lost = false;
-  #ended = false;
   #stolen: Siginfo[] = [];
   readonly #notedSignals: Noted[] = [];
 
@@ -137,202 +76,8 @@ export class Tracee {
     options: bigint,
     cancellation: Cancellation,
   ) {
-    this.tid = tid;
-    this.pid = pid;
-    this.groupStop = groupStop;
-    this.#options = options;
+    super(tid, pid, groupStop, options);
     this.#cancellation = cancellation;
-    this.#registers = getRegisters(tid);
-    this.#signalMask = getSignalMask(tid);
-    this.pending = peekSiginfo(tid, false);
-  }
-
-  /** The general registers at the freeze. A plugin or the core may adjust them (an rseq abort, say). */
-  get registers(): Registers {
-    return this.#registers;
-  }
-  set registers(registers: Registers) {
-    this.#registers = registers;
-    this.#note();
-  }
-
-  /** The signal mask at the freeze; a restore sets the one that the thread is to run with. */
-  get signalMask(): bigint {
-    return this.#signalMask;
-  }
-  set signalMask(mask: bigint) {
-    this.#signalMask = mask;
-    this.#note();
-  }
-
-  /**
-   * Sends the thread to where it waits until it is released, by whoever that is then.
-   *
-   * The registers are set before the mask: should the tool die in between, a signal is handled, and its handler
-   * returns to the waiting place. The other way round the thread would run on with its signals blocked.
-   *
-   * @param caught the signals that its process catches (SigCgt of `/proc/PID/status`)
-   * @param shared the signals that wait for its whole process
-   */
-  park(
-    place: WaitingPlace,
-    rescuer: Rescuer,
-    { caught, shared }: { readonly caught: bigint; readonly shared: readonly Siginfo[] },
-  ): void {
-    const registers = this.#registers.copy()
-      .set("r15", rescuer.mark).set("ip", place.address).set("flags", WAITING_FLAGS)
-      .set("orig_ax", -1n).set("ax", place.isCall ? BigInt(SYSCALLS.pause) : 0n);
-    this.#parked = { place, registers, rescuer };
-    this.#endSignal = this.#findEndSignal(shared, caught);
-    this.#noted = rescuer.noteThread(this.#describeUndo());
-    setRegisters(this.tid, registers);
-    this.#blockSignals();
-  }
-
-  /** Sends a parked thread that a program has run in back to its waiting place: the code of the program goes. */
-  waitAgain(): void {
-    if (this.#parked === undefined || this.#ended || this.#lost) return;
-    try {
-      setRegisters(this.tid, this.#parked.registers);
-    } catch (error) {
-      // One that was killed waits for nothing.
-      if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
-    }
-  }
-
-  /**
-   * Whether calls in it must end with the tool: it is under filters, or has dispatch, that are suspended only for as
-   * long as it is traced. Said by the plugin that suspends them.
-   */
-  needsTracer = false;
-
-  /**
-   * Has the kernel end the thread with the tool (PTRACE_O_EXITKILL): for one whose calls are filtered or dispatched,
-   * and that must not be let loose, but for a thread that waits in a place in which it makes no call.
-   *
-   * @param always where it waits makes no difference
-   * @throws {StasisError} `no-such-task`, `syscall`
-   */
-  endWithTool(always = false): void {
-    const place = this.#parked?.place;
-    if (!always && place?.isCall === false && place.isLanding) return;
-    const result = this.addOptions(PTRACE_O.EXITKILL);
-    if (!isErrno(result)) return;
-    const errno = errnoName(-result);
-    throw new StasisError(
-      errno === "ESRCH" ? "no-such-task" : "syscall",
-      `ptrace(PTRACE_SETOPTIONS) of thread ${this.tid} failed: ${errno}`,
-      { pid: this.pid, errno },
-    );
-  }
-
-  /**
-   * Notes a call of ptrace(2) or the like that takes a change to this thread back, to be made when it is let go,
-   * before its registers are set. To be noted before the change is made.
-   */
-  noteUndo(call: RawCall): void {
-    this.#undo.unshift(call);
-    this.#note();
-  }
-
-  /** What puts it back: the same for the tool and for the guardian. */
-  #describeUndo(): ThreadUndo {
-    const { tid } = this;
-    const mask = new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, this.#signalMask)).buffer);
-    const registers = new Uint8Array(this.#registers.words.slice().buffer);
-    return {
-      tid,
-      options: this.#options & SUSPENSIONS,
-      calls: [
-        ...this.#undo,
-        ptraceCall(PTRACE.SETSIGMASK, tid, BigInt(mask.length), mask),
-        ptraceCall(PTRACE.SETREGS, tid, 0n, registers),
-      ],
-    };
-  }
-
-  #note(): void {
-    this.#noted?.change(this.#describeUndo());
-  }
-
-  /** Says that it has ended, or that another thread has taken its id by execve(2). */
-  lose(): void {
-    this.#lost = true;
-  }
-
-  /** Says that it was killed and its end awaited: there is nothing to let go of. */
-  end(): void {
-    this.#ended = true;
-  }
-
-  /**
-   * Turns ptrace options on, in addition to those that are, until the thread is let go.
-   *
-   * @returns 0, or the negative errno; then nothing changed
-   */
-  addOptions(options: bigint): bigint {
-    const all = this.#options | options;
-    const result = setOptions(this.tid, all);
-    if (isErrno(result)) return result;
-    this.#options = all;
-    this.#note();
-    return result;
-  }
-
-  /** The ptrace options in force. */
-  get options(): bigint {
-    return this.#options;
-  }
-
-  /** The signal that ends programs in this thread: one that does not wait for it or its process already. */
-  endSignal(sharedPending: readonly Siginfo[]): number {
-    if (this.#endSignal === undefined) {
-      this.#endSignal = this.#findEndSignal(sharedPending, ALL_SIGNALS);
-      this.#blockSignals();
-    }
-    return this.#endSignal;
-  }
-
-  #findEndSignal(shared: readonly Siginfo[], caught: bigint): number {
-    const waiting = [...this.pending, ...shared].map(({ signal }) => signal);
-    const stops = this.groupStop !== 0 || waiting.some((signal) => STOP_SIGNALS.includes(signal));
-    const harmless = (taken: bigint) =>
-      IGNORED_SIGNALS.find((signal) =>
-        (taken & signalBit(signal)) === 0n && !waiting.includes(signal) &&
-        !(signal === SIG.CONT && stops)
-      );
-    // One that the thread blocks itself it may wait for by other means (signalfd(2), sigwait(3)).
-    const free = harmless(caught | this.#signalMask) ?? harmless(caught) ??
-      END_SIGNALS.find((signal) => !waiting.includes(signal));
-    if (free !== undefined) return free;
-    throw new StasisError("unsupported", `thread ${this.tid} has too many signals pending`, {
-      pid: this.tid,
-      hint: "let it handle its signals, then try again",
-    });
-  }
-
-  /** Blocks all signals but the one that ends programs. */
-  #blockSignals(): void {
-    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(this.#endSignal as number));
-  }
-
-  /** The registers to start from in whatever runs in the thread: those with which it waits, if it does. */
-  #base(): Registers {
-    return (this.#parked?.registers ?? this.#registers).copy();
-  }
-
-  /** The registers with which a thread makes a single call. */
-  callRegisters(
-    instruction: RemoteAddress,
-    name: SyscallName,
-    ...args: (bigint | number)[]
-  ): Registers {
-    const registers = this.#base();
-    registers.set("ax", BigInt(SYSCALLS[name])).set("orig_ax", -1n).set("ip", instruction);
-    (["di", "si", "dx", "r10", "r8", "r9"] as const).forEach((register, index) =>
-      registers.set(register, BigInt(args[index] ?? 0))
-    );
-    return registers;
   }
 
   /**
@@ -414,7 +159,7 @@ export class Tracee {
     readonly tail: bigint;
     readonly alive: bigint;
   }): void {
-    const registers = this.#base()
+    const registers = this.baseRegisters()
       .set("ip", at.code).set("ax", 0n).set("orig_ax", -1n)
       .set("bx", at.entries).set("r12", at.tail).set("r13", at.alive)
       // A trap flag of the thread's own would end the program at its first instruction.
@@ -476,7 +221,7 @@ export class Tracee {
       if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") break;
       if (stop.kind === "signal") {
         const info = getStopSiginfo(tid);
-        if (info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal) break;
+        if (info.payload === PROGRAM_END_MARK && this.isEndSignal(stop.signal)) break;
         if (isFault(stop.signal, info.code)) break;
         this.#steal(info);
       } else if (stop.kind === "event-stop") {
@@ -503,7 +248,7 @@ export class Tracee {
       const stop = awaitStop(this.tid, this.pid, whileWaiting);
       if (stop.kind === "signal") {
         const info = getStopSiginfo(this.tid);
-        const ours = info.payload === PROGRAM_END_MARK && stop.signal === this.#endSignal;
+        const ours = info.payload === PROGRAM_END_MARK && this.isEndSignal(stop.signal);
         if (ours && wanted === "signal") return;
         if (stop.signal === SIG.SYS && info.code === SYS_USER_DISPATCH) {
           // The stop is one of the signal path; dropping the signal is the next resume's doing.
@@ -575,7 +320,7 @@ export class Tracee {
   }
 
   #steal(info: Siginfo): void {
-    const noted = this.#parked?.rescuer.noteSignal(this.pid, this.tid, info);
+    const noted = this.rescuer?.noteSignal(this.pid, this.tid, info);
     if (noted !== undefined) this.#notedSignals.push(noted);
     this.#stolen.push(info);
   }
@@ -591,12 +336,12 @@ export class Tracee {
    * @throws {StasisError} if its registers or mask cannot be set; it is let go all the same
    */
   release(): void {
-    if (this.#ended) return;
+    if (this.hasEnded) return;
     try {
-      if (this.#lost) return;
+      if (this.isLost) return;
       this.quiesce();
       this.settle();
-      for (const call of this.#describeUndo().calls) mustCall(call, this.tid);
+      for (const call of this.describeUndo().calls) mustCall(call, this.tid);
       requeueSignals(this.pid, this.tid, this.#stolen);
       this.#stolen = [];
       for (const noted of this.#notedSignals.splice(0)) noted.erase();
@@ -604,7 +349,7 @@ export class Tracee {
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     } finally {
       detachThread(this.tid, this.pid);
-      this.#noted?.erase();
+      this.forget();
     }
   }
 }

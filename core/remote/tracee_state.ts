@@ -1,0 +1,302 @@
+/**
+ * What is known of a traced thread that stands still: how it was found, where it waits, and what puts it back. What runs
+ * in it is `tracee.ts`'s.
+ *
+ * Before anything is changed in a target, its threads are *parked* ({@link TraceeState.park}): their registers lead to a
+ * place where they can only wait, with all signals blocked, and there they are between programs and calls, too. So
+ * if the tool dies they wait for the guardian, which has been told how to put them back.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
+import type { RemoteAddress } from "../linux/address.ts";
+import {
+  getRegisters,
+  getSignalMask,
+  peekSiginfo,
+  PTRACE,
+  PTRACE_O,
+  setOptions,
+  setRegisters,
+  setSignalMask,
+} from "../linux/ptrace.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import { ALL_SIGNALS, signalBit } from "../linux/signals.ts";
+import type { Registers } from "../linux/x86_64/registers.ts";
+import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
+import { chooseEndSignal } from "./end_signal.ts";
+import {
+  type NotedThread,
+  ptraceCall,
+  type RawCall,
+  type Rescuer,
+  type ThreadUndo,
+} from "./undo.ts";
+
+/** What a tracer's death ends by itself, and whoever goes on in its place needs as well. */
+const SUSPENSIONS = PTRACE_O.SUSPEND_SECCOMP | PTRACE_O.SUSPEND_SYSCALL_USER_DISPATCH;
+
+/** Where a thread can only wait. */
+export interface WaitingPlace {
+  readonly address: RemoteAddress;
+  /**
+   * Whether it is a `syscall` instruction, for pause(2), rather than a jump to itself: not for a thread whose calls
+   * are dispatched or filtered.
+   */
+  readonly isCall: boolean;
+  /** Whether single calls of the thread's process end there ({@link CallSite.landing}). */
+  readonly isLanding: boolean;
+}
+
+/** What is known of a thread that this process traces and that stands still, and how it is put back. */
+export abstract class TraceeState {
+  /** The thread, as this process sees it. */
+  readonly tid: number;
+  /** The thread group. */
+  readonly pid: number;
+  /** The signals that waited for this thread alone at the freeze. */
+  pending: readonly Siginfo[];
+  /** The signal whose group-stop (job control) the thread was found in; 0 if it ran. */
+  readonly groupStop: number;
+
+  #registers: Registers;
+  #signalMask: bigint;
+  #options: bigint;
+  #endSignal: number | undefined;
+  #parked:
+    | { readonly place: WaitingPlace; readonly registers: Registers; readonly rescuer: Rescuer }
+    | undefined;
+  #noted: NotedThread | undefined;
+  /** What plugins have changed by ptrace, last first. */
+  readonly #undo: RawCall[] = [];
+  #lost = false;
+  #ended = false;
+
+  /**
+   * Takes note of a thread that stands still (`stop_thread.ts` makes it do so).
+   *
+   * @param groupStop the signal whose group-stop it is in; 0 if none
+   * @param options the ptrace options in force
+   * @throws {StasisError} `no-such-task` if it was killed in this very moment
+   */
+  constructor(tid: number, pid: number, groupStop: number, options: bigint) {
+    this.tid = tid;
+    this.pid = pid;
+    this.groupStop = groupStop;
+    this.#options = options;
+    this.#registers = getRegisters(tid);
+    this.#signalMask = getSignalMask(tid);
+    this.pending = peekSiginfo(tid, false);
+  }
+
+  /** The general registers at the freeze. A plugin or the core may adjust them (an rseq abort, say). */
+  get registers(): Registers {
+    return this.#registers;
+  }
+  set registers(registers: Registers) {
+    this.#registers = registers;
+    this.#note();
+  }
+
+  /** The signal mask at the freeze; a restore sets the one that the thread is to run with. */
+  get signalMask(): bigint {
+    return this.#signalMask;
+  }
+  set signalMask(mask: bigint) {
+    this.#signalMask = mask;
+    this.#note();
+  }
+
+  /**
+   * Sends the thread to where it waits until it is released, by whoever that is then.
+   *
+   * The registers are set before the mask: should the tool die in between, a signal is handled, and its handler
+   * returns to the waiting place. The other way round the thread would run on with its signals blocked.
+   *
+   * @param caught the signals that its process catches (SigCgt of `/proc/PID/status`)
+   * @param shared the signals that wait for its whole process
+   */
+  park(
+    place: WaitingPlace,
+    rescuer: Rescuer,
+    { caught, shared }: { readonly caught: bigint; readonly shared: readonly Siginfo[] },
+  ): void {
+    const registers = this.#registers.copy()
+      .set("r15", rescuer.mark).set("ip", place.address).set("flags", WAITING_FLAGS)
+      .set("orig_ax", -1n).set("ax", place.isCall ? BigInt(SYSCALLS.pause) : 0n);
+    this.#parked = { place, registers, rescuer };
+    this.#endSignal = this.#findEndSignal(shared, caught);
+    this.#noted = rescuer.noteThread(this.describeUndo());
+    setRegisters(this.tid, registers);
+    this.#blockSignals();
+  }
+
+  /** Sends a parked thread that a program has run in back to its waiting place: the code of the program goes. */
+  waitAgain(): void {
+    if (this.#parked === undefined || this.hasEnded || this.isLost) return;
+    try {
+      setRegisters(this.tid, this.#parked.registers);
+    } catch (error) {
+      // One that was killed waits for nothing.
+      if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
+    }
+  }
+
+  /**
+   * Whether calls in it must end with the tool: it is under filters, or has dispatch, that are suspended only for as
+   * long as it is traced. Said by the plugin that suspends them.
+   */
+  needsTracer = false;
+
+  /**
+   * Has the kernel end the thread with the tool (PTRACE_O_EXITKILL): for one whose calls are filtered or dispatched,
+   * and that must not be let loose, but for a thread that waits in a place in which it makes no call.
+   *
+   * @param always where it waits makes no difference
+   * @throws {StasisError} `no-such-task`, `syscall`
+   */
+  endWithTool(always = false): void {
+    const place = this.#parked?.place;
+    if (!always && place?.isCall === false && place.isLanding) return;
+    const result = this.addOptions(PTRACE_O.EXITKILL);
+    if (!isErrno(result)) return;
+    const errno = errnoName(-result);
+    throw new StasisError(
+      errno === "ESRCH" ? "no-such-task" : "syscall",
+      `ptrace(PTRACE_SETOPTIONS) of thread ${this.tid} failed: ${errno}`,
+      { pid: this.pid, errno },
+    );
+  }
+
+  /**
+   * Notes a call of ptrace(2) or the like that takes a change to this thread back, to be made when it is let go,
+   * before its registers are set. To be noted before the change is made.
+   */
+  noteUndo(call: RawCall): void {
+    this.#undo.unshift(call);
+    this.#note();
+  }
+
+  /** What puts it back: the same for the tool and for the guardian. */
+  protected describeUndo(): ThreadUndo {
+    const { tid } = this;
+    const mask = new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, this.#signalMask)).buffer);
+    const registers = new Uint8Array(this.#registers.words.slice().buffer);
+    return {
+      tid,
+      options: this.#options & SUSPENSIONS,
+      calls: [
+        ...this.#undo,
+        ptraceCall(PTRACE.SETSIGMASK, tid, BigInt(mask.length), mask),
+        ptraceCall(PTRACE.SETREGS, tid, 0n, registers),
+      ],
+    };
+  }
+
+  #note(): void {
+    this.#noted?.change(this.describeUndo());
+  }
+
+  /** Who has been told of it, if it is parked. */
+  protected get rescuer(): Rescuer | undefined {
+    return this.#parked?.rescuer;
+  }
+
+  /** Says to whoever was told of it that it has been let go. */
+  protected forget(): void {
+    this.#noted?.erase();
+  }
+
+  /** Says that it has ended, or that another thread has taken its id by execve(2). */
+  lose(): void {
+    this.#lost = true;
+  }
+
+  /** Whether {@link lose} was called. */
+  protected get isLost(): boolean {
+    return this.#lost;
+  }
+
+  /** Says that it was killed and its end awaited: there is nothing to let go of. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** Whether {@link end} was called. */
+  protected get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  /**
+   * Turns ptrace options on, in addition to those that are, until the thread is let go.
+   *
+   * @returns 0, or the negative errno; then nothing changed
+   */
+  addOptions(options: bigint): bigint {
+    const all = this.#options | options;
+    const result = setOptions(this.tid, all);
+    if (isErrno(result)) return result;
+    this.#options = all;
+    this.#note();
+    return result;
+  }
+
+  /** The ptrace options in force. */
+  get options(): bigint {
+    return this.#options;
+  }
+
+  /** The signal that ends programs in this thread: one that does not wait for it or its process already. */
+  endSignal(sharedPending: readonly Siginfo[]): number {
+    if (this.#endSignal === undefined) {
+      this.#endSignal = this.#findEndSignal(sharedPending);
+      this.#blockSignals();
+    }
+    return this.#endSignal;
+  }
+
+  #findEndSignal(shared: readonly Siginfo[], caught?: bigint): number {
+    const signal = chooseEndSignal({
+      waiting: [...this.pending, ...shared].map(({ signal }) => signal),
+      caught,
+      blocked: this.#signalMask,
+      isStopped: this.groupStop !== 0,
+    });
+    if (signal !== undefined) return signal;
+    throw new StasisError("unsupported", `thread ${this.tid} has too many signals pending`, {
+      pid: this.tid,
+      hint: "let it handle its signals, then try again",
+    });
+  }
+
+  /** Whether a signal is the one that ends programs in it. */
+  protected isEndSignal(signal: number): boolean {
+    return signal === this.#endSignal;
+  }
+
+  /** Blocks all signals but the one that ends programs. */
+  #blockSignals(): void {
+    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(this.#endSignal as number));
+  }
+
+  /** The registers to start from in whatever runs in the thread: those with which it waits, if it does. */
+  protected baseRegisters(): Registers {
+    return (this.#parked?.registers ?? this.#registers).copy();
+  }
+
+  /** The registers with which a thread makes a single call. */
+  callRegisters(
+    instruction: RemoteAddress,
+    name: SyscallName,
+    ...args: (bigint | number)[]
+  ): Registers {
+    const registers = this.baseRegisters();
+    registers.set("ax", BigInt(SYSCALLS[name])).set("orig_ax", -1n).set("ip", instruction);
+    (["di", "si", "dx", "r10", "r8", "r9"] as const).forEach((register, index) =>
+      registers.set(register, BigInt(args[index] ?? 0))
+    );
+    return registers;
+  }
+}
