@@ -47,8 +47,8 @@ import {
 
 /** Where the table lies in the guardian. Nothing else is there: a seed has a page of code and a stack. */
 export const TABLE_ADDRESS = 0x10_0000_0000n;
-/** The size of a block in bytes; a page holds whole ones, so that no write to one is done by halves. */
-export const BLOCK_SIZE = 2048;
+/** The size of a block in bytes: a page, so that no write to one is done by halves. */
+export const BLOCK_SIZE = 4096;
 /** How much of the address space the table takes; only what is written to is really there. */
 export const TABLE_SIZE = 1n << 28n;
 
@@ -255,7 +255,7 @@ export type Before = (list: ListName) => bigint;
 const GATE_ARGUMENT = ENTRY_ARGUMENTS;
 const STOP_ENTRIES = 4;
 /** Where the data of a block begins: more entries than this none has. */
-const DATA = 20 * ENTRY_SIZE;
+const DATA = 24 * ENTRY_SIZE;
 
 /**
  * A thread: stopping it, and putting it back if it has the mark. A signal that it is about to take it gets; so the
@@ -279,12 +279,20 @@ export function threadBlock(at: number, undo: ThreadUndo, mark: bigint, before: 
 
   const thread = entries.here;
   entries.call(ptraceCall(PTRACE.GETREGS, undo.tid, 0n, registers));
-  entries.unless(
-    registers + BigInt(REGISTER.r15 * 8),
-    mark,
-    entries.ahead(1 + undo.calls.length),
-  );
-  for (const call of undo.calls) entries.call(call);
+  const { calls, afterSignal, waitingMask } = undo;
+  const more = afterSignal === undefined ? 0 : 4;
+  const end = entries.ahead(1 + calls.length + more);
+  entries.unless(registers + BigInt(REGISTER.r15 * 8), mark, end);
+  const signals = entries.data(8);
+  if (afterSignal !== undefined) {
+    entries.call(ptraceCall(PTRACE.GETSIGMASK, undo.tid, 8n, signals));
+  }
+  for (const call of calls) entries.call(call);
+  if (afterSignal !== undefined) {
+    entries.unless(signals, waitingMask, entries.ahead(2));
+    entries.jump(end);
+    entries.call(afterSignal);
+  }
   // The signal of a stop is the second byte of its status; what is no signal's stop has more in it.
   const detach = entries.ahead(1);
   entries.entry(OPERATION_COPY, detach + BigInt(ENTRY_ARGUMENTS + 24), status + 1n, 4n);

@@ -32,13 +32,16 @@ import {
 
 const MARK = 0x1234_5678_9abc_def0n;
 const SECOND = 77;
+const WAITING_MASK = 0xffffn;
 
 /** A call that the rescue program made, with its arguments. */
 type Made = [SyscallName, ...bigint[]];
 
 /** The table of a guardian, and what runs it: what the machine code does, in TypeScript. */
 class Table {
-  readonly bytes = new Uint8Array(FIRST_BLOCK + 64 * BLOCK_SIZE);
+  readonly bytes = new Uint8Array(FIRST_BLOCK + 16 * BLOCK_SIZE);
+  /** The mask of every thread. */
+  mask = WAITING_MASK;
   readonly #view = new DataView(this.bytes.buffer);
   readonly #newest = new Map<ListName, bigint>();
   #next = FIRST_BLOCK;
@@ -107,9 +110,13 @@ class Table {
         const args = [0, 1, 2, 3, 4, 5].map(arg);
         made.push([call, ...args]);
         if (call === "exit_group") return made;
-        if (call === "ptrace" && args[0] === PTRACE.GETREGS && marked.includes(Number(args[1]))) {
+        if (call === "ptrace" && args[0] === PTRACE.GETREGS) {
           const view = new DataView(this.bytes.buffer, Number(args[3]! - TABLE_ADDRESS));
-          view.setBigUint64(REGISTER.r15 * 8, MARK, true);
+          view.setBigUint64(REGISTER.r15 * 8, marked.includes(Number(args[1])) ? MARK : 0n, true);
+        }
+        if (call === "ptrace" && args[0] === PTRACE.GETSIGMASK) {
+          const view = new DataView(this.bytes.buffer, Number(args[3]! - TABLE_ADDRESS));
+          view.setBigUint64(0, this.mask, true);
         }
         const result = answers[call] ?? (call === "ppoll" ? 1n : 0n);
         this.#view.setBigUint64(at + ENTRY_RESULT, BigInt.asUintN(64, result), true);
@@ -122,6 +129,7 @@ function undoOf(tid: number): ThreadUndo {
   return {
     tid,
     options: 1n << 21n,
+    waitingMask: WAITING_MASK,
     calls: [ptraceCall(PTRACE.SETREGS, tid, 0n, Uint8Array.of(1, 2, 3, Number(tid)))],
   };
 }
@@ -228,11 +236,26 @@ Deno.test("threadBlock() takes what a plugin noted: a request, and memory", () =
   const undo: ThreadUndo = {
     tid: 10,
     options: 0n,
+    waitingMask: WAITING_MASK,
     calls: [writeCall(10, 0x8000n, new Uint8Array(8)), ...undoOf(10).calls],
   };
   table.add((at) => threadBlock(at, undo, MARK, table.before));
   const made = names(table.run([10]));
   assert.deepEqual(made.slice(3, 6), ["GETREGS 10", "process_vm_writev 10", "SETREGS 10"]);
+});
+
+Deno.test("threadBlock() ends an interrupted call where a signal may have been handled meanwhile", () => {
+  const table = new Table();
+  const afterSignal = ptraceCall(PTRACE.SETREGS, 10, 0n, Uint8Array.of(4));
+  const undo: ThreadUndo = { ...undoOf(10), afterSignal };
+  table.add((at) => threadBlock(at, undo, MARK, table.before));
+  const end = ["DETACH 10", "DETACH 10", ...END];
+  const waited = names(table.run([10])).slice(3);
+  assert.deepEqual(waited, ["GETREGS 10", "GETSIGMASK 10", "SETREGS 10", ...end]);
+  table.mask = 0n;
+  const handled = names(table.run([10])).slice(3);
+  assert.deepEqual(handled, ["GETREGS 10", "GETSIGMASK 10", "SETREGS 10", "SETREGS 10", ...end]);
+  assert.deepEqual(names(table.run()).slice(3), ["GETREGS 10", ...end]);
 });
 
 Deno.test("signalBlock() sends a signal as it was, or as kill(2) may", () => {

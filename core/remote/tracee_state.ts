@@ -9,7 +9,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { errnoName, isErrno } from "../linux/errno.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import type { RemoteAddress } from "../linux/address.ts";
 import {
   getRegisters,
@@ -22,7 +22,7 @@ import {
   setSignalMask,
 } from "../linux/ptrace.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import { ALL_SIGNALS, signalBit } from "../linux/signals.ts";
+import { ALL_SIGNALS, SIG, signalBit } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
@@ -37,6 +37,11 @@ import {
 
 /** What a tracer's death ends by itself, and whoever goes on in its place needs as well. */
 const SUSPENSIONS = PTRACE_O.SUSPEND_SECCOMP | PTRACE_O.SUSPEND_SYSCALL_USER_DISPATCH;
+
+/** Signals that no mask has. */
+const UNBLOCKABLE = signalBit(SIG.KILL) | signalBit(SIG.STOP);
+/** The restart codes of calls that the kernel begins again only where no handler has run. */
+const ENDED_BY_SIGNALS: readonly number[] = [Errno.ERESTARTNOHAND, Errno.ERESTART_RESTARTBLOCK];
 
 /** Where a thread can only wait. */
 export interface WaitingPlace {
@@ -187,12 +192,24 @@ export abstract class TraceeState {
     return {
       tid,
       options: this.#options & SUSPENSIONS,
+      waitingMask: this.#waitingMask & ~UNBLOCKABLE,
+      afterSignal: this.#afterSignal(),
       calls: [
         ...this.#undo,
         ptraceCall(PTRACE.SETSIGMASK, tid, BigInt(mask.length), mask),
         ptraceCall(PTRACE.SETREGS, tid, 0n, registers),
       ],
     };
+  }
+
+  /** An interrupted call that a handled signal ends must not go on: the program would miss what it waits for. */
+  #afterSignal(): RawCall | undefined {
+    const { tid } = this;
+    const code = -BigInt.asIntN(64, this.#registers.get("ax"));
+    const isCall = BigInt.asIntN(64, this.#registers.get("orig_ax")) >= 0n;
+    if (!isCall || !ENDED_BY_SIGNALS.includes(Number(code))) return undefined;
+    const ended = this.#registers.copy().set("ax", BigInt(-Errno.EINTR)).set("orig_ax", -1n);
+    return ptraceCall(PTRACE.SETREGS, tid, 0n, new Uint8Array(ended.words.buffer));
   }
 
   #note(): void {
@@ -278,7 +295,11 @@ export abstract class TraceeState {
 
   /** Blocks all signals but the one that ends programs. */
   #blockSignals(): void {
-    setSignalMask(this.tid, ALL_SIGNALS & ~signalBit(this.#endSignal as number));
+    setSignalMask(this.tid, this.#waitingMask);
+  }
+
+  get #waitingMask(): bigint {
+    return ALL_SIGNALS & ~signalBit(this.#endSignal ?? 0);
   }
 
   /** The registers to start from in whatever runs in the thread: those with which it waits, if it does. */

@@ -94,6 +94,13 @@ export interface ThreadUndo {
   readonly options: bigint;
   /** The calls, in their order; the last one sets the registers. */
   readonly calls: readonly RawCall[];
+  /** The mask of a thread that waits, as the kernel tells it: it takes no signal. */
+  readonly waitingMask: bigint;
+  /**
+   * The call that sets the registers where it may have handled a signal while it waited (its mask is another): an
+   * interrupted call that ends with a signal then ends. Absent where it was in none.
+   */
+  readonly afterSignal?: RawCall;
 }
 
 /** A call in a waiting thread that takes a change to its process back. */
