@@ -97,15 +97,18 @@ function checkRoot(task: Task, isToEnd: boolean): void {
   }
 }
 
-/** How often a running tree is looked at until two looks in a row agree. */
-const ATTEMPTS = 10;
-/** How long a tree that is looked at once more is left alone before, in milliseconds: what passes has passed. */
+/** How often a running tree is looked at until so many looks in a row agree. */
+const ATTEMPTS = 10, AGREEING = 3;
+/**
+ * How long a tree that is looked at once more is left alone before, in milliseconds, each time longer by as much:
+ * what passes has passed, on a busy machine later.
+ */
 const PAUSE = 20;
 
 /**
  * Lets the core and all plugins look at a running tree. What they read belongs to different moments: tasks
  * end meanwhile, a descriptor is closed and its number is that of another file. So a problem counts when it
- * is seen twice in a row, and where no two looks agree, the survey of the frozen tree decides.
+ * is seen {@link AGREEING} times in a row, and where no looks agree, the survey of the frozen tree decides.
  *
  * @throws {StasisError} `unsupported` with all problems, if there are any
  */
@@ -116,17 +119,22 @@ export async function surveyRunning(
   cancellation: Cancellation,
 ): Promise<void> {
   let last: StasisError | undefined;
+  /** The problems that were seen each time, and how often. */
+  let lasting: readonly Problem[] = [];
+  let times = 0;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     try {
       return await survey(findTree(root, isToEnd), plugins, false, cancellation);
     } catch (error) {
       if (!(error instanceof StasisError) || !mayPass(error) || !exists(root)) throw error;
-      const both = error.problems.filter((problem) => last?.problems.some(isSame(problem)));
-      if (both.length > 0) throw refuse(new Task(root), both);
+      const still = error.problems.filter((problem) => lasting.some(isSame(problem)));
+      times = still.length > 0 ? times + 1 : 1;
+      lasting = still.length > 0 ? still : error.problems;
+      if (still.length > 0 && times === AGREEING) throw refuse(new Task(root), still);
       if (error.code === "syscall" && error.message === last?.message) throw error;
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    await new Promise((resolve) => setTimeout(resolve, PAUSE * (attempt + 1)));
     cancellation.check();
   }
 }
