@@ -86,8 +86,8 @@ export class ProcessStopper {
         any = true;
         this.#awaitStops();
       } else if (!this.#dropLost() && complete) {
-        if (this.#tracees.size > 0 || hasEnded(this.pid)) return any;
-        // The first thread is a zombie, and another one about to take its place.
+        if (this.#tracees.size > 0 ? this.#hasAll() : hasEnded(this.pid)) return any;
+        // The first thread is a zombie, and another one about to take its place; or the listing has broken off.
         pause(0.1);
       }
       this.#cancellation.throwIfCancelled();
@@ -130,6 +130,13 @@ export class ProcessStopper {
       }
     }
     return complete;
+  }
+
+  /** Whether the process has no more threads than those that stand still, and a first one that has ended. */
+  #hasAll(): boolean {
+    const { pid } = this;
+    const ended = this.#tracees.has(pid) ? 0 : 1;
+    return unlessGone(() => readStat(pid).threads === this.#tracees.size + ended, true);
   }
 
   #adoptTraced(): void {
