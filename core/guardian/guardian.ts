@@ -128,7 +128,9 @@ export class Guardian implements Rescuer, Disposable {
       return new Guardian(pids, memories);
     } catch (error) {
       end(pids, memories);
-      throw error;
+      // It is not the target that is gone.
+      const died = error instanceof StasisError && error.code === "no-such-task";
+      throw died ? wasKilled(error) : error;
     }
   }
 
@@ -217,10 +219,15 @@ export class Guardian implements Rescuer, Disposable {
         if (!(error instanceof StasisError)) throw error;
       }
     }
-    throw new StasisError("syscall", "the guardian of the checkpoint was killed", {
-      hint: "something ends processes here: see who, and try again",
-    });
+    throw wasKilled();
   }
+}
+
+function wasKilled(cause?: unknown): StasisError {
+  return new StasisError("syscall", "the guardian of the checkpoint was killed", {
+    hint: "something ends processes here: see who, and try again",
+    cause,
+  });
 }
 
 /** Gives the first guardian its session, descriptors and table, and has it make the second. @returns the pid of that */
@@ -260,7 +267,7 @@ function tracer(): readonly [id: bigint | number, flags: number] {
 /** Takes the second guardian, and gives it what it waits for besides. */
 function takeSecond(pid: number, first: RemoteTask): RemoteTask {
   const tracee = finishStop(pid, pid, SEED_OPTIONS);
-  if (tracee === undefined) throw new StasisError("internal", `the guardian ${pid} died at birth`);
+  if (tracee === undefined) throw wasKilled();
   const remote = new RemoteTask(tracee, [], first.instruction, { pid, tid: (tid) => tid });
   const { address, size } = first.keepScratch();
   remote.adoptScratch(address, size);

@@ -30,7 +30,7 @@ import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { detachThread } from "./detach.ts";
 import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
-import { awaitStop } from "./reap.ts";
+import { awaitStop, nextStop } from "./reap.ts";
 import { requeueSignals } from "./requeue_signals.ts";
 import { TraceeState } from "./tracee_state.ts";
 import { mustCall, type Noted } from "./undo.ts";
@@ -118,12 +118,15 @@ export class Tracee extends TraceeState {
       resume(tid);
       if (patience > 0.2) pause(patience);
       else for (const end = performance.now() + patience; performance.now() < end;);
-      interrupt(tid);
-      this.#await("event-stop", () => {
+      // One that has stopped by itself (a group-stop) must not be asked: it would stop for that as soon as it goes on.
+      const first = nextStop(tid, this.pid);
+      if (first.kind === "none") interrupt(tid);
+      const goOn = () => {
         // Any stop takes back what was asked for before it.
         interrupt(tid);
         resume(tid);
-      }, name);
+      };
+      this.#await("event-stop", goOn, name, undefined, first);
       const now = getRegisters(tid);
       if (now.get("ip") === waiting) return BigInt.asIntN(64, now.get("ax"));
       // It had not got to its call, or is in it: the kernel begins that again.
@@ -243,9 +246,10 @@ export class Tracee extends TraceeState {
     goOn: () => void,
     purpose: string,
     whileWaiting?: () => void,
+    first: Stop = { kind: "none" },
   ): void {
-    for (;;) {
-      const stop = awaitStop(this.tid, this.pid, whileWaiting);
+    for (let stop = first;; stop = { kind: "none" }) {
+      if (stop.kind === "none") stop = awaitStop(this.tid, this.pid, whileWaiting);
       if (stop.kind === "signal") {
         const info = getStopSiginfo(this.tid);
         const ours = info.payload === PROGRAM_END_MARK && this.isEndSignal(stop.signal);
