@@ -98,7 +98,7 @@ function checkRoot(task: Task, isToEnd: boolean): void {
 }
 
 /** How often a running tree is looked at until so many looks in a row agree. */
-const ATTEMPTS = 10, AGREEING = 3;
+const ATTEMPTS = 6, AGREEING = 3;
 /**
  * How long a tree that is looked at once more is left alone before, in milliseconds, each time longer by as much:
  * what passes has passed, on a busy machine later.
