@@ -20,10 +20,26 @@ const HINTS: Readonly<Record<string, string>> = {
   EFBIG: "raise the limit of file sizes (ulimit -f)",
 };
 
+/** Numbers for which Deno may give no name, only `(os error N)` in the message (`asm-generic/errno.h`). */
+const NAMELESS: Readonly<Record<string, string>> = {
+  5: "EIO",
+  11: "EAGAIN",
+  12: "ENOMEM",
+  23: "ENFILE",
+  24: "EMFILE",
+  105: "ENOBUFS",
+  110: "ETIMEDOUT",
+  116: "ESTALE",
+  121: "EREMOTEIO",
+  122: "EDQUOT",
+};
+
 /** The errno of an error of Deno's file functions by name, or undefined where it has none. */
 export function errnoOf(error: unknown): string | undefined {
-  const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
-  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as Error & { code?: unknown };
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
+  return NAMELESS[/\(os error (\d+)\)/.exec(error.message)?.[1] ?? ""];
 }
 
 /**

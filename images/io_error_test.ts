@@ -39,3 +39,11 @@ Deno.test("machineError() tells what a machine refuses from defects", () => {
   equal(machineError(error("No such file (os error 2): open '/x'", "ENOENT")), undefined);
   equal(machineError(new TypeError("x is undefined")), undefined);
 });
+
+Deno.test("machineError() knows by its number what Deno has no name for", () => {
+  const error = new Error(
+    "Too many open files in system (os error 23): readfile '/proc/sysvipc/sem'",
+  );
+  equal(machineError(error)?.errno, "ENFILE");
+  equal(machineError(new Error("No such device (os error 19): open '/x'")), undefined);
+});
