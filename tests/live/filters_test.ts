@@ -15,7 +15,7 @@ import { killAndRestore, leaveRunningAndRestore, type Program } from "../program
 const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
 
 /** How many paragraphs the manual page has. */
-const PARAGRAPHS = 80_000;
+const PARAGRAPHS = 240_000;
 
 function manualPage(): string {
   const paragraphs = Array.from(
