@@ -9,7 +9,7 @@ import { errnoOf, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Task } from "./task.ts";
 
 /** How long a task may take from its being killed to its end, in milliseconds; it is mostly memory to be freed. */
-const DYING = 200;
+const DYING = 2_000;
 
 /**
  * The error to report: that a task was killed, if one was, and otherwise the error itself. To be asked before
