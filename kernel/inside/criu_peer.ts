@@ -18,7 +18,6 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["threads_many", "100"],
   ["pipes", "stream"],
   ["tree_many", "30"],
-  ["zombies"],
   ["mem_shared_anon_fork", "2"],
   ["files_regular"],
   ["sig_handlers"],
@@ -32,7 +31,6 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["seccomp_verdicts"],
   ["seccomp_threads", "tsync", "10"],
   ["seccomp_threads", "grown", "10"],
-  ["seccomp_threads", "strict", "4"],
   ["seccomp_tree"],
 ];
 
