@@ -97,8 +97,10 @@ function checkRoot(task: Task, isToEnd: boolean): void {
   }
 }
 
-/** How often a running tree is looked at until so many looks in a row agree. */
-const ATTEMPTS = 6, AGREEING = 3;
+/** How often a running tree is looked at, at most. */
+export const ATTEMPTS = 6;
+/** How many looks in a row have to agree on what cannot be saved. */
+const AGREEING = 3;
 /**
  * How long a tree that is looked at once more is left alone before, in milliseconds, each time longer by as much:
  * what passes has passed, on a busy machine later.

@@ -39,8 +39,12 @@ export const PTRACE = {
 export const PTRACE_O = {
   /** Syscall stops are told from a real SIGTRAP by bit 7 of the signal. */
   TRACESYSGOOD: 1n << 0n,
+  /** A thread that makes a process by vfork(2) or posix_spawn(3) stops, and that process is traced as well. */
+  TRACEVFORK: 1n << 2n,
   /** A thread that has executed a program stops, under the id that it has then: its process's. */
   TRACEEXEC: 1n << 4n,
+  /** A thread that is about to end stops. */
+  TRACEEXIT: 1n << 6n,
   /** The tracee dies with its tracer. */
   EXITKILL: 1n << 20n,
   /** Seccomp of this thread is suspended while it is traced. */
@@ -52,8 +56,14 @@ export const PTRACE_O = {
 /** The event number of a group-stop, of an interrupt, and of a new tracee's first stop. */
 const PTRACE_EVENT_STOP = 128;
 
+/** The event number of the stop of a thread that has made a process (PTRACE_O_TRACEVFORK). */
+export const PTRACE_EVENT_VFORK = 2;
+
 /** The event number of the stop of a thread that has executed a program (PTRACE_O_TRACEEXEC). */
 export const PTRACE_EVENT_EXEC = 4;
+
+/** The event number of the stop of a thread that is about to end (PTRACE_O_TRACEEXIT). */
+export const PTRACE_EVENT_EXIT = 6;
 
 /** Register sets of PTRACE_GETREGSET, by their ELF note type (`include/uapi/linux/elf.h`). */
 export const NT = { IOPERM: 0x201n, X86_XSTATE: 0x202n } as const;
@@ -115,6 +125,17 @@ export function interrupt(tid: number): void {
 export function standsStill(tid: number): boolean {
   const message = new BigUint64Array(1);
   return !isErrno(ptraceData(PTRACE.GETEVENTMSG, BigInt(tid), 0n, message));
+}
+
+/** What the event that a thread stands at has to tell: of one that has made a process, its pid. */
+export function eventMessage(tid: number): bigint {
+  const message = new BigUint64Array(1);
+  must(
+    () => ptraceData(PTRACE.GETEVENTMSG, BigInt(tid), 0n, message),
+    "PTRACE_GETEVENTMSG",
+    tid,
+  );
+  return message[0]!;
 }
 
 /** Lets a stopped thread run on, delivering `signal` if it is not 0. */

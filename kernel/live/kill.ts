@@ -12,7 +12,7 @@ import { inVm } from "./kernels.ts";
 
 /** Subjects by kernel; those with dispatch are refused where nothing can suspend it. */
 const SUBJECTS = {
-  plain: ["sig_altstack", "seccomp_verdicts"],
+  plain: ["sig_altstack", "seccomp_guard"],
   series: ["seccomp_guard", "sud_guard"],
 } as const;
 

@@ -7,16 +7,20 @@
 import { fileURLToPath } from "node:url";
 import {
   detach,
+  eventMessage,
   getRegisters,
-  interrupt,
   PTRACE,
+  PTRACE_EVENT_EXIT,
+  PTRACE_EVENT_VFORK,
   PTRACE_O,
+  resume,
   resumeToSyscall,
   seize,
+  setOptions,
   waitForStop,
 } from "../../core/linux/ptrace.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { readProcess, waitUntil } from "./processes.ts";
+import { isAlive, readProcess, waitUntil } from "./processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
@@ -41,9 +45,9 @@ const NAMES = new Map<number, string>(
  * Something that is done at a moment. Afterwards the tool runs on by itself, if it lives.
  *
  * @param tool its pid
- * @param children what it has started: the guardians, the first one first
+ * @param guardians of those that live, the first one first
  */
-export type Act = (tool: number, children: readonly number[]) => void;
+export type Act = (tool: number, guardians: readonly number[]) => void;
 
 /** Kills the tool. */
 export const killTool: Act = (tool) => Deno.kill(tool, "SIGKILL");
@@ -59,44 +63,68 @@ export async function actAtMoment(
   moment: number,
   act: Act = killTool,
 ): Promise<TracedRun> {
-  const tool = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "--config", CONFIG, MAIN, ...args],
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).spawn();
+  const tool = startStopped(args);
   const said = new Response(tool.stderr).text();
   const { pid } = tool;
-  const seized = seize(pid, PTRACE_O.TRACESYSGOOD);
-  if (seized !== 0n) throw new Error(`the tool cannot be traced: ${seized}`);
-  interrupt(pid);
+  await waitUntil(() => readProcess(pid)?.state === "T", "the tool to wait for its tracer");
+  const traced = seize(pid, PTRACE_O.TRACESYSGOOD | PTRACE_O.TRACEEXIT | PTRACE_O.TRACEVFORK);
+  if (traced !== 0n) throw new Error(`the tool cannot be traced: ${traced}`);
+  Deno.kill(pid, "SIGCONT");
   let moments = 0;
   let call: string | undefined;
   let children: readonly number[] = [];
-  for (let begun = false; call === undefined;) {
-    // Its end is left to Deno, which has started it.
+  // It traces nobody before it has made a process, and is quicker without being looked at until then.
+  for (let goOn = resume, begun = false;;) {
     const stop = waitForStop(pid);
     if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") {
       throw new Error("the end of the tool was not to be told here");
     }
-    const isCall = stop.kind === "syscall";
-    if (isCall && !begun) begun = currentCall(pid) === SYSCALLS.ptrace;
-    if (isCall && begun && (moments === moment || currentCall(pid) === SYSCALLS.exit_group)) {
-      call = describeCall(pid);
-      children = childrenOf(pid);
-      if (moments === moment) act(pid, children);
-      else call = "";
-      detach(pid);
-    } else resumeToSyscall(pid, stop.kind === "signal" ? stop.signal : 0);
-    if (isCall && begun) moments++;
+    if (stop.kind === "event" && stop.event === PTRACE_EVENT_EXIT) break;
+    if (stop.kind === "event" && stop.event === PTRACE_EVENT_VFORK) {
+      leaveChild(Number(eventMessage(pid)));
+      // Without TRACEEXIT: one that is killed would stop once more.
+      setOptions(pid, PTRACE_O.TRACESYSGOOD);
+      goOn = resumeToSyscall;
+    }
+    if (stop.kind === "syscall") {
+      const current = currentCall(pid);
+      if (current === SYSCALLS.exit_group) break;
+      begun ||= current === SYSCALLS.ptrace;
+      if (begun && moments++ === moment) {
+        call = describeCall(pid);
+        children = childrenOf(pid);
+        act(pid, children.filter(isGuardian));
+        break;
+      }
+    }
+    goOn(pid, stop.kind === "signal" ? stop.signal : 0);
   }
+  detach(pid);
   const status = await tool.status;
   await waitUntil(
-    () => children.every((child) => readProcess(child) === null),
+    () => !children.some(isAlive),
     () => `what the tool has started to end: ${JSON.stringify(children.map(readProcess))}`,
     60_000,
   );
-  return { moments, call: call === "" ? undefined : call, status, stderr: await said };
+  return { moments, call, status, stderr: await said };
+}
+
+/** Starts `stasis ARGS`, which stops before its first instruction. */
+function startStopped(args: readonly string[]): Deno.ChildProcess {
+  const command = ["run", "-A", "--no-check", "--config", CONFIG, MAIN, ...args];
+  return new Deno.Command("/bin/sh", {
+    args: ["-c", 'kill -STOP $$; exec "$@"', "sh", Deno.execPath(), ...command],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Lets go of a new process that is traced since its maker is. */
+function leaveChild(pid: number): void {
+  const stop = waitForStop(pid);
+  if (stop.kind !== "event-stop") throw new Error(`a new process of the tool: ${stop.kind}`);
+  detach(pid);
 }
 
 function currentCall(tid: number): number {
@@ -115,4 +143,8 @@ function describeCall(tid: number): string {
 function childrenOf(pid: number): number[] {
   const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
   return text === "" ? [] : text.split(" ").map(Number);
+}
+
+function isGuardian(pid: number): boolean {
+  return Deno.readTextFileSync(`/proc/${pid}/cmdline`).startsWith("stasis-guardian\0");
 }

@@ -51,6 +51,35 @@ export function isAlive(pid: number): boolean {
   return process.state !== "Z" || process.threads !== 1;
 }
 
+/** The bit of SIGKILL in a mask of `/proc/PID/status`, and of PF_EXITING in the flags of `/proc/PID/stat`. */
+const SIGKILL_BIT = 1n << 8n, PF_EXITING = 4;
+
+/** Whether a process is alive and about to die: SIGKILL is on its way to one of its threads, or one of them ends. */
+function isDying(pid: number): boolean {
+  try {
+    for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+      const thread = `/proc/${pid}/task/${name}`;
+      const status = Deno.readTextFileSync(`${thread}/status`);
+      for (const [, mask] of status.matchAll(/^S(?:ig|hd)Pnd:\t(\w+)$/gm)) {
+        if ((BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n) return true;
+      }
+      const stat = Deno.readTextFileSync(`${thread}/stat`);
+      const flags = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6]);
+      if ((flags & PF_EXITING) !== 0) return true;
+    }
+  } catch {
+    // A thread went while it was looked at.
+    return isAlive(pid);
+  }
+  return false;
+}
+
+/** Whether a process outlives what it was sent: waits for the end of one that has been sent SIGKILL. */
+export async function outlives(pid: number): Promise<boolean> {
+  await waitUntil(() => !isAlive(pid) || !isDying(pid), `process ${pid} to die`);
+  return isAlive(pid);
+}
+
 /** Every pid of the machine. */
 export function allPids(): number[] {
   const pids: number[] = [];

@@ -6,7 +6,7 @@
  */
 import assert from "@std/assert";
 import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
-import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
+import { isAlive, outlives, processTree, waitUntil } from "../harness/processes.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { skip } from "../harness/skip.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
@@ -219,7 +219,7 @@ for (const name of ["mem_anon", "sud_guard"]) {
           Math.floor(((turn + 0.5) * moments) / 6),
           killBoth,
         );
-        if (subject.alive) await subject.expectPass();
+        if (await outlives(subject.pid)) await subject.expectPass();
         else ended++;
         assert.equal(subject.output().includes("LEAKED"), false, subject.output());
       }

@@ -1,7 +1,7 @@
 /** What a survey sees of a running tree may be gone, or have become another thing, a moment later. */
 import assert from "@std/assert";
 import { uncancelled } from "../../core/cancellation.ts";
-import { surveyRunning } from "../../core/checkpoint/survey.ts";
+import { ATTEMPTS, surveyRunning } from "../../core/checkpoint/survey.ts";
 import {
   checkpoint,
   type CheckpointHooks,
@@ -97,7 +97,7 @@ Deno.test("surveyRunning() leaves a tree in which no two looks agree to the froz
     let look = 0;
     const { hooked, count } = surveyor([(context) => says(`problem ${look++}`)(context)]);
     await surveyRunning(pid, false, hooked, uncancelled());
-    assert.equal(count(), 10);
+    assert.equal(count(), ATTEMPTS);
   });
 });
 
