@@ -3,13 +3,11 @@
  *
  * @module
  */
-import type { Command } from "@commander-js/extra-typings";
 import { EXIT_STATUS } from "../base/errors.ts";
 import type { CheckReport } from "../mod.ts";
-import { examplesHelp, STATUS_POINTER } from "./help.ts";
+import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
-import { collect, loadPlugins } from "./options.ts";
-import type { SetStatus } from "./status.ts";
+import { loadPlugins, PLUGIN_OPTION } from "./options.ts";
 import { hasColour, paint } from "./ui/colour.ts";
 import { table } from "./ui/table.ts";
 
@@ -43,27 +41,28 @@ export function describeCheck(report: CheckReport, colour: boolean): string[] {
   ];
 }
 
-/** Adds the command. */
-export function addCheck(program: Command, setStatus: SetStatus): void {
-  program.command("check")
-    .summary("tell what this kernel and this user can do")
-    .description(
-      "Tells feature by feature what this kernel and this user can do, and which back end Syscall User " +
-        "Dispatch has here. Ends with status 6 if something is missing that Stasis cannot do without.",
-    )
-    .option("--plugin <file>", "a TypeScript module with a plugin; repeatable", collect)
-    .option("--json", "print the report as JSON")
-    .addHelpText("after", examplesHelp([["stasis check", "look at this machine"]]) + STATUS_POINTER)
-    .action(async (options) => {
-      const plugins = await loadPlugins(options.plugin ?? []);
-      const { check } = await import("../mod.ts");
-      const report = check({ plugins });
-      const usable = isUsable(report);
-      console.log(
-        options.json
-          ? toJson({ ...report, usable })
-          : describeCheck(report, hasColour(Deno.stdout)).join("\n"),
-      );
-      if (!usable) setStatus(EXIT_STATUS["kernel-too-old"]);
-    });
-}
+/** The command. */
+export const check: Command = defineCommand({
+  name: "check",
+  summary: "tell what this kernel and this user can do",
+  description:
+    "Tells feature by feature what this kernel and this user can do, and which back end Syscall User " +
+    "Dispatch has here. Ends with status 6 if something is missing that Stasis cannot do without.",
+  options: {
+    plugin: PLUGIN_OPTION,
+    json: { flags: "--json", description: "print the report as JSON" },
+  },
+  examples: [["stasis check", "look at this machine"]],
+  async run(_argument, options, setStatus) {
+    const plugins = await loadPlugins(options.plugin ?? []);
+    const { check } = await import("../mod.ts");
+    const report = check({ plugins });
+    const usable = isUsable(report);
+    console.log(
+      options.json
+        ? toJson({ ...report, usable })
+        : describeCheck(report, hasColour(Deno.stdout)).join("\n"),
+    );
+    if (!usable) setStatus(EXIT_STATUS["kernel-too-old"]);
+  },
+});

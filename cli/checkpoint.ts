@@ -3,12 +3,18 @@
  *
  * @module
  */
-import type { Command } from "@commander-js/extra-typings";
 import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
 import { StasisError } from "../base/errors.ts";
-import { examplesHelp, STATUS_POINTER } from "./help.ts";
+import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
-import { collect, either, loadPlugins, parsePid, parseSeconds, parseSize } from "./options.ts";
+import {
+  either,
+  loadPlugins,
+  parsePid,
+  parseSeconds,
+  parseSize,
+  PLUGIN_OPTION,
+} from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { Progress } from "./ui/progress.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
@@ -33,74 +39,83 @@ export function describeCheckpoint(result: CheckpointResult, leftRunning: boolea
   return lines.join("\n");
 }
 
-/** Adds the command. */
-export function addCheckpoint(program: Command): void {
-  program.command("checkpoint")
-    .alias("dump")
-    .summary("save a running process tree to a directory")
-    .description(
-      "Stops a process with all its descendants, writes their state to a directory and ends them, or with " +
-        "--leave-running lets them run on. Whatever fails, they run on as they were and no directory is left.",
-    )
-    .argument("[pid]", "the root of the tree")
-    .option("-t, --tree <pid>", "the same, as an option (as CRIU has it)")
-    .option("-D, --images-dir <dir>", "where the images go: a new directory (default: stasis-PID)")
-    .option("-R, --leave-running", "let the tree run on")
-    .option("--external <resource>", "something that restore will provide; repeatable", collect)
-    .option("--ghost-limit <size>", "save deleted files up to this size, as 8M (default: 1M)")
-    .option(
-      "--timeout <seconds>",
-      "how long they may stand still before their memory is written (default: 10; 0: no limit)",
-    )
-    .option("--plugin <file>", "a TypeScript module with a plugin; repeatable", collect)
-    .option("--json", "print the result as JSON")
-    .option("-v, --verbose", "tell what is done, with times")
-    .addHelpText(
-      "after",
-      examplesHelp([
-        [
-          "stasis checkpoint 1234 -D /tmp/saved",
-          "save process 1234 and its descendants, and end them",
-        ],
-        [
-          "stasis checkpoint 1234 --leave-running",
-          "save them to ./stasis-1234 and let them run on",
-        ],
-        [
-          "stasis checkpoint 1234 --external 'pipe:[5678]'",
-          "leave out a pipe whose other end is elsewhere",
-        ],
-      ]) + STATUS_POINTER,
-    )
-    .action(async (argument, options) => {
-      const text = either("process id", argument, options.tree);
-      if (text === undefined) {
-        throw new StasisError("usage", "No process id was given", {
-          hint: "stasis checkpoint PID",
-        });
-      }
-      const pid = parsePid(text);
-      const plugins = await loadPlugins(options.plugin ?? []);
-      const { checkpoint, onEndingSignals } = await import("../mod.ts");
-
-      const controller = new AbortController();
-      // Nothing that a person or a closed terminal sends may end the tool in its middle.
-      using _listening = onEndingSignals(() => controller.abort());
-      const leaveRunning = options.leaveRunning ?? false;
-      using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
-      const result = await checkpoint(pid, {
-        directory: options.imagesDir ?? defaultDirectory(pid),
-        leaveRunning,
-        plugins,
-        signal: controller.signal,
-        onEvent: progress.listener,
-        options: {
-          external: options.external ?? [],
-          ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
-          timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),
-        },
+/** The command. */
+export const checkpoint: Command = defineCommand({
+  name: "checkpoint",
+  alias: "dump",
+  summary: "save a running process tree to a directory",
+  description:
+    "Stops a process with all its descendants, writes their state to a directory and ends them, or with " +
+    "--leave-running lets them run on. Whatever fails, they run on as they were and no directory is left.",
+  argument: ["[pid]", "the root of the tree"],
+  options: {
+    tree: { flags: "-t, --tree <pid>", description: "the same, as an option (as CRIU has it)" },
+    imagesDir: {
+      flags: "-D, --images-dir <dir>",
+      description: "where the images go: a new directory (default: stasis-PID)",
+    },
+    leaveRunning: { flags: "-R, --leave-running", description: "let the tree run on" },
+    external: {
+      flags: "--external <resource>",
+      description: "something that restore will provide; repeatable",
+      repeatable: true,
+    },
+    ghostLimit: {
+      flags: "--ghost-limit <size>",
+      description: "save deleted files up to this size, as 8M (default: 1M)",
+    },
+    timeout: {
+      flags: "--timeout <seconds>",
+      description:
+        "how long they may stand still before their memory is written (default: 10; 0: no limit)",
+    },
+    plugin: PLUGIN_OPTION,
+    json: { flags: "--json", description: "print the result as JSON" },
+    verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
+  },
+  examples: [
+    [
+      "stasis checkpoint 1234 -D /tmp/saved",
+      "save process 1234 and its descendants, and end them",
+    ],
+    [
+      "stasis checkpoint 1234 --leave-running",
+      "save them to ./stasis-1234 and let them run on",
+    ],
+    [
+      "stasis checkpoint 1234 --external 'pipe:[5678]'",
+      "leave out a pipe whose other end is elsewhere",
+    ],
+  ],
+  async run(argument, options) {
+    const text = either("process id", argument, options.tree);
+    if (text === undefined) {
+      throw new StasisError("usage", "No process id was given", {
+        hint: "stasis checkpoint PID",
       });
-      progress[Symbol.dispose]();
-      console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
+    }
+    const pid = parsePid(text);
+    const plugins = await loadPlugins(options.plugin ?? []);
+    const { checkpoint, onEndingSignals } = await import("../mod.ts");
+
+    const controller = new AbortController();
+    // Nothing that a person or a closed terminal sends may end the tool in its middle.
+    using _listening = onEndingSignals(() => controller.abort());
+    const leaveRunning = options.leaveRunning ?? false;
+    using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
+    const result = await checkpoint(pid, {
+      directory: options.imagesDir ?? defaultDirectory(pid),
+      leaveRunning,
+      plugins,
+      signal: controller.signal,
+      onEvent: progress.listener,
+      options: {
+        external: options.external ?? [],
+        ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
+        timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),
+      },
     });
-}
+    progress[Symbol.dispose]();
+    console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
+  },
+});

@@ -3,15 +3,15 @@
  *
  * @module
  */
-import { Argument, type Command } from "@commander-js/extra-typings";
+import { Argument, type Command as Program } from "commander";
 import { examplesHelp } from "./help.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /** The commands as the completion library knows them. */
-async function completionTree(program: Command) {
+async function completionTree(program: Program) {
   const { default: tab } = await import("@bomb.sh/tab/commander");
-  return tab(program as unknown as Parameters<typeof tab>[0]);
+  return tab(program);
 }
 
 /**
@@ -20,7 +20,7 @@ async function completionTree(program: Command) {
  * @param completed makes the program whose commands and options are completed, without these two: the completion
  * library brings its own
  */
-export function addCompletions(program: Command, completed: () => Command): void {
+export function addCompletions(program: Program, completed: () => Program): void {
   program.command("completions")
     .summary("print completions for a shell")
     .description("Prints a script that makes a shell complete the commands and options of stasis.")

@@ -3,54 +3,57 @@
  *
  * @module
  */
-import type { Command } from "@commander-js/extra-typings";
 import { StasisError } from "../base/errors.ts";
-import { examplesHelp, STATUS_POINTER } from "./help.ts";
+import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import { either } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 
-/** Adds the command. */
-export function addInspect(program: Command): void {
-  program.command("inspect")
-    .summary("show what is in an image directory")
-    .description(
-      "Shows what a checkpoint has saved: the process tree, its threads with their Syscall User Dispatch, its " +
-        "descriptors and how much memory. Reads CRIU's images too.",
-    )
-    .argument("[dir]", "the image directory")
-    .option("-D, --images-dir <dir>", "the same, as an option (as CRIU has it)")
-    .option("--json", "print everything as JSON")
-    .option("-v, --verbose", "show every mapping, every image, registers")
-    .option("--verify", "compare every byte with the checksums that were made when it was written")
-    .addHelpText(
-      "after",
-      examplesHelp([
-        ["stasis inspect /tmp/saved", "what was saved"],
-        ["stasis inspect /tmp/saved --verify", "also see whether it is still what was saved"],
-        ["stasis inspect /tmp/saved --json | jq '.tasks[].threads[].sud'", "for scripts"],
-      ]) + STATUS_POINTER,
-    )
-    .action(async (argument, options) => {
-      const directory = either("image directory", argument, options.imagesDir);
-      if (directory === undefined) {
-        throw new StasisError("usage", "No image directory was given", {
-          hint: "stasis inspect DIR",
-        });
-      }
-      const [{ ImageDirectory }, { inspectImages }, { describeImages }] = await Promise.all([
-        import("../images/mod.ts"),
-        import("./inspect/model.ts"),
-        import("./inspect/text.ts"),
-      ]);
-      const images = ImageDirectory.open(directory);
-      const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
-      const inspected = { ...inspectImages(images), ...verified };
-      const { verbose = false } = options;
-      console.log(
-        options.json
-          ? toJson(inspected)
-          : describeImages(inspected, { verbose, colour: hasColour(Deno.stdout) }).join("\n"),
-      );
-    });
-}
+/** The command. */
+export const inspect: Command = defineCommand({
+  name: "inspect",
+  summary: "show what is in an image directory",
+  description:
+    "Shows what a checkpoint has saved: the process tree, its threads with their Syscall User Dispatch, its " +
+    "descriptors and how much memory. Reads CRIU's images too.",
+  argument: ["[dir]", "the image directory"],
+  options: {
+    imagesDir: {
+      flags: "-D, --images-dir <dir>",
+      description: "the same, as an option (as CRIU has it)",
+    },
+    json: { flags: "--json", description: "print everything as JSON" },
+    verbose: { flags: "-v, --verbose", description: "show every mapping, every image, registers" },
+    verify: {
+      flags: "--verify",
+      description: "compare every byte with the checksums that were made when it was written",
+    },
+  },
+  examples: [
+    ["stasis inspect /tmp/saved", "what was saved"],
+    ["stasis inspect /tmp/saved --verify", "also see whether it is still what was saved"],
+    ["stasis inspect /tmp/saved --json | jq '.tasks[].threads[].sud'", "for scripts"],
+  ],
+  async run(argument, options) {
+    const directory = either("image directory", argument, options.imagesDir);
+    if (directory === undefined) {
+      throw new StasisError("usage", "No image directory was given", {
+        hint: "stasis inspect DIR",
+      });
+    }
+    const [{ ImageDirectory }, { inspectImages }, { describeImages }] = await Promise.all([
+      import("../images/mod.ts"),
+      import("./inspect/model.ts"),
+      import("./inspect/text.ts"),
+    ]);
+    const images = ImageDirectory.open(directory);
+    const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
+    const inspected = { ...inspectImages(images), ...verified };
+    const { verbose = false } = options;
+    console.log(
+      options.json
+        ? toJson(inspected)
+        : describeImages(inspected, { verbose, colour: hasColour(Deno.stdout) }).join("\n"),
+    );
+  },
+});

@@ -3,19 +3,21 @@
  *
  * @module
  */
-import { pathToFileURL } from "node:url";
 import { StasisError } from "../base/errors.ts";
 import type { Plugin } from "../core/plugin.ts";
+import type { OptionDescription } from "./command.ts";
 
 /** What a wrong value of an option or argument is answered with. */
 function usage(message: string, hint?: string): StasisError {
   return new StasisError("usage", message, { hint });
 }
 
-/** Gathers the values of an option that may be given many times. */
-export function collect(value: string, previous: readonly string[] = []): string[] {
-  return [...previous, value];
-}
+/** Plugins of the user. */
+export const PLUGIN_OPTION = {
+  flags: "--plugin <file>",
+  description: "a TypeScript module with a plugin; repeatable",
+  repeatable: true,
+} as const satisfies OptionDescription;
 
 /** Reads a process id. @throws {StasisError} `usage` */
 export function parsePid(text: string): number {
@@ -115,7 +117,7 @@ export async function loadPlugins(files: readonly string[]): Promise<Plugin[]> {
     }
     let module: { readonly default?: unknown };
     try {
-      module = await import(pathToFileURL(path).href);
+      module = await import(`file://${path.split("/").map(encodeURIComponent).join("/")}`);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new StasisError("usage", `The plugin ${file} cannot be loaded: ${why}`, { cause });

@@ -1,15 +1,14 @@
 /**
- * The command line: its commands, options and help.
+ * The command line as commander reads it: with help, errors, suggestions and completions.
  *
  * @module
  */
-import { Command } from "@commander-js/extra-typings";
-import { addCheck } from "./check.ts";
-import { addCheckpoint } from "./checkpoint.ts";
+import { Command as Program, CommanderError, Option } from "commander";
+import { StasisError } from "../base/errors.ts";
+import type { Command } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
 import { addCompletions } from "./completions.ts";
-import { exitStatusHelp } from "./help.ts";
-import { addInspect } from "./inspect.ts";
-import { addRestore } from "./restore.ts";
+import { examplesHelp, exitStatusHelp, STATUS_POINTER } from "./help.ts";
 import type { SetStatus } from "./status.ts";
 import { paint } from "./ui/colour.ts";
 import { VERSION } from "./version.ts";
@@ -20,8 +19,8 @@ import { VERSION } from "./version.ts";
  * @param setStatus is told the exit status
  * @param parts `completions: false` leaves those commands out, which the completion library brings itself
  */
-export function createProgram(setStatus: SetStatus, parts = { completions: true }): Command {
-  const program = new Command("stasis")
+export function createProgram(setStatus: SetStatus, parts = { completions: true }): Program {
+  const program = new Program("stasis")
     .description(
       "Checkpoint and restore of Linux process trees, also of those that use Syscall User Dispatch.",
     )
@@ -33,12 +32,52 @@ export function createProgram(setStatus: SetStatus, parts = { completions: true 
     // Errors are printed in one place, with their exit status; see run.ts.
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", exitStatusHelp());
-  addCheckpoint(program);
-  addRestore(program, setStatus);
-  addCheck(program, setStatus);
-  addInspect(program);
+  for (const command of COMMANDS) addCommand(program, command, setStatus);
   if (parts.completions) {
     addCompletions(program, () => createProgram(() => {}, { completions: false }));
   }
-  return program as unknown as Command;
+  return program;
+}
+
+/** Adds a command as its description says. */
+export function addCommand(program: Program, command: Command, setStatus: SetStatus): void {
+  const { name, alias, summary, description, argument, options, examples } = command;
+  const added = program.command(name).summary(summary).description(description);
+  if (alias !== undefined) added.alias(alias);
+  if (argument !== undefined) added.argument(...argument);
+  for (const { flags, description, repeatable } of Object.values(options)) {
+    const option = new Option(flags, description);
+    if (repeatable) {
+      option.argParser<string[]>((value, previous) => [...previous ?? [], value]);
+    }
+    added.addOption(option);
+  }
+  added.addHelpText("after", examplesHelp(examples) + STATUS_POINTER);
+  added.action(() => command.run(added.args[0], added.opts(), setStatus));
+}
+
+/**
+ * Runs a command line.
+ *
+ * @param args without the program's name
+ * @throws {StasisError} where it makes no sense, and what the command throws
+ */
+export async function runProgram(args: readonly string[], setStatus: SetStatus): Promise<void> {
+  try {
+    await createProgram(setStatus).parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw usageError(error); // 0: --help or --version
+  }
+}
+
+function usageError(error: CommanderError): StasisError {
+  if (error.code === "commander.help") {
+    return new StasisError("usage", "No command was given", { hint: "see the help above" });
+  }
+  const [first = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
+  const suggestion = /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
+  return new StasisError("usage", first.charAt(0).toUpperCase() + first.slice(1), {
+    hint: suggestion === undefined ? "see --help" : `did you mean ${suggestion}?`,
+  });
 }

@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import type { Command } from "@commander-js/extra-typings";
+import type { Command } from "commander";
 import { EXIT_STATUS } from "../base/errors.ts";
 import { statusOf } from "./restore.ts";
 import { STATUS_MEANINGS } from "./help.ts";
@@ -22,7 +22,7 @@ Deno.test("createProgram() has help for everything", async (t) => {
   await t.assertSnapshot(helpOf(program), "stasis");
   for (const command of program.commands) {
     if (command.name() === "complete") continue;
-    const help = helpOf(command as Command);
+    const help = helpOf(command);
     assert.match(help, /^Examples:$/m, `${command.name()} has examples`);
     await t.assertSnapshot(help, command.name());
   }

@@ -3,14 +3,12 @@
  *
  * @module
  */
-import type { Command } from "@commander-js/extra-typings";
 import { StasisError } from "../base/errors.ts";
 import type { OperationOptions } from "../core/plugin.ts";
 import type { Ending, RestoredTree } from "../core/restore/restore.ts";
-import { examplesHelp, STATUS_POINTER } from "./help.ts";
+import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
-import { collect, either, loadPlugins, parseInheritFds, parseRemaps } from "./options.ts";
-import type { SetStatus } from "./status.ts";
+import { either, loadPlugins, parseInheritFds, parseRemaps, PLUGIN_OPTION } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { Progress } from "./ui/progress.ts";
 import { plural } from "./ui/units.ts";
@@ -20,91 +18,102 @@ export function statusOf(ending: Ending): number {
   return ending.signal === undefined ? ending.code ?? 0 : 128 + ending.signal;
 }
 
-/** Adds the command. */
-export function addRestore(program: Command, setStatus: SetStatus): void {
-  program.command("restore")
-    .summary("bring a process tree back from a directory")
-    .description(
-      "Builds the process tree that a checkpoint has saved, under the same pids, and lets it run. Stays in the " +
-        "foreground: hands on SIGHUP, SIGINT, SIGQUIT and SIGTERM to the tree's root and ends with its exit " +
-        "status (128 + N if signal N killed it); with --detach it ends at once. Whatever fails, nothing is left.",
-    )
-    .argument("[dir]", "the image directory")
-    .option("-D, --images-dir <dir>", "the same, as an option (as CRIU has it)")
-    .option("-d, --detach", "do not wait for the tree to end")
-    .option("-n, --dry-run", "print what would be done, as strace does, and do nothing")
-    .option(
-      "--inherit-fd <fd[N]:resource>",
-      "give the tree descriptor N of this command for a resource; repeatable",
-      collect,
-    )
-    .option(
-      "--external <resource>",
-      "something that was left out of the images; repeatable",
-      collect,
-    )
-    .option("--ignore-file-change", "accept files whose size has changed since the checkpoint")
-    .option("--remap <from=to>", "look for a path elsewhere; repeatable", collect)
-    .option("--plugin <file>", "a TypeScript module with a plugin; repeatable", collect)
-    .option("--json", "print the result as JSON")
-    .option("-v, --verbose", "tell what is done, with times")
-    .addHelpText(
-      "after",
-      examplesHelp([
-        ["stasis restore /tmp/saved", "bring a tree back and wait for its end"],
-        ["stasis restore /tmp/saved --detach", "bring it back and return to the shell"],
-        ["stasis restore /tmp/saved --dry-run", "show every system call that would be made"],
-        [
-          "stasis restore /tmp/saved --inherit-fd 'fd[1]:pipe:[5678]'",
-          "let it write to this terminal where it wrote to a pipe",
-        ],
-      ]) + STATUS_POINTER,
-    )
-    .action(async (argument, options) => {
-      const directory = either("image directory", argument, options.imagesDir);
-      if (directory === undefined) {
-        throw new StasisError("usage", "No image directory was given", {
-          hint: "stasis restore DIR",
-        });
-      }
-      const operation: OperationOptions = {
-        inheritFds: parseInheritFds(options.inheritFd ?? []),
-        external: options.external ?? [],
-        ignoreFileChange: options.ignoreFileChange ?? false,
-        remap: parseRemaps(options.remap ?? []),
-        detached: options.detach ?? false,
-      };
-      const plugins = await loadPlugins(options.plugin ?? []);
-      const { onEndingSignals, planRestore, restore } = await import("../mod.ts");
-
-      const controller = new AbortController();
-      const running: { tree?: RestoredTree } = {};
-      // Until the tree runs a signal cancels the restore; from then on it is the tree's.
-      using _listening = onEndingSignals((number) => {
-        if (running.tree === undefined) controller.abort();
-        else running.tree.kill(number);
+/** The command. */
+export const restore: Command = defineCommand({
+  name: "restore",
+  summary: "bring a process tree back from a directory",
+  description:
+    "Builds the process tree that a checkpoint has saved, under the same pids, and lets it run. Stays in the " +
+    "foreground: hands on SIGHUP, SIGINT, SIGQUIT and SIGTERM to the tree's root and ends with its exit " +
+    "status (128 + N if signal N killed it); with --detach it ends at once. Whatever fails, nothing is left.",
+  argument: ["[dir]", "the image directory"],
+  options: {
+    imagesDir: {
+      flags: "-D, --images-dir <dir>",
+      description: "the same, as an option (as CRIU has it)",
+    },
+    detach: { flags: "-d, --detach", description: "do not wait for the tree to end" },
+    dryRun: {
+      flags: "-n, --dry-run",
+      description: "print what would be done, as strace does, and do nothing",
+    },
+    inheritFd: {
+      flags: "--inherit-fd <fd[N]:resource>",
+      description: "give the tree descriptor N of this command for a resource; repeatable",
+      repeatable: true,
+    },
+    external: {
+      flags: "--external <resource>",
+      description: "something that was left out of the images; repeatable",
+      repeatable: true,
+    },
+    ignoreFileChange: {
+      flags: "--ignore-file-change",
+      description: "accept files whose size has changed since the checkpoint",
+    },
+    remap: {
+      flags: "--remap <from=to>",
+      description: "look for a path elsewhere; repeatable",
+      repeatable: true,
+    },
+    plugin: PLUGIN_OPTION,
+    json: { flags: "--json", description: "print the result as JSON" },
+    verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
+  },
+  examples: [
+    ["stasis restore /tmp/saved", "bring a tree back and wait for its end"],
+    ["stasis restore /tmp/saved --detach", "bring it back and return to the shell"],
+    ["stasis restore /tmp/saved --dry-run", "show every system call that would be made"],
+    [
+      "stasis restore /tmp/saved --inherit-fd 'fd[1]:pipe:[5678]'",
+      "let it write to this terminal where it wrote to a pipe",
+    ],
+  ],
+  async run(argument, options, setStatus) {
+    const directory = either("image directory", argument, options.imagesDir);
+    if (directory === undefined) {
+      throw new StasisError("usage", "No image directory was given", {
+        hint: "stasis restore DIR",
       });
-      using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
-      const settings = { plugins, signal: controller.signal, onEvent: progress.listener };
-      const plan = await planRestore(directory, { ...settings, options: operation });
-      if (options.dryRun) {
-        const lines = [...plan.describe()];
-        console.log(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
-        return;
-      }
-      const tree = running.tree = await restore(plan, settings);
-      progress[Symbol.dispose]();
-      const { pid, pids } = tree;
-      if (options.detach) {
-        console.log(
-          options.json
-            ? toJson({ pid, pids })
-            : `${pid}: runs again (${plural(pids.length, "process", "processes")})`,
-        );
-        return;
-      }
-      const ending = await tree.wait();
-      if (options.json) console.log(toJson({ pid, pids, ending }));
-      setStatus(statusOf(ending));
+    }
+    const operation: OperationOptions = {
+      inheritFds: parseInheritFds(options.inheritFd ?? []),
+      external: options.external ?? [],
+      ignoreFileChange: options.ignoreFileChange ?? false,
+      remap: parseRemaps(options.remap ?? []),
+      detached: options.detach ?? false,
+    };
+    const plugins = await loadPlugins(options.plugin ?? []);
+    const { onEndingSignals, planRestore, restore } = await import("../mod.ts");
+
+    const controller = new AbortController();
+    const running: { tree?: RestoredTree } = {};
+    // Until the tree runs a signal cancels the restore; from then on it is the tree's.
+    using _listening = onEndingSignals((number) => {
+      if (running.tree === undefined) controller.abort();
+      else running.tree.kill(number);
     });
-}
+    using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
+    const settings = { plugins, signal: controller.signal, onEvent: progress.listener };
+    const plan = await planRestore(directory, { ...settings, options: operation });
+    if (options.dryRun) {
+      const lines = [...plan.describe()];
+      console.log(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
+      return;
+    }
+    const tree = running.tree = await restore(plan, settings);
+    progress[Symbol.dispose]();
+    const { pid, pids } = tree;
+    if (options.detach) {
+      console.log(
+        options.json
+          ? toJson({ pid, pids })
+          : `${pid}: runs again (${plural(pids.length, "process", "processes")})`,
+      );
+      return;
+    }
+    const ending = await tree.wait();
+    if (options.json) console.log(toJson({ pid, pids, ending }));
+    setStatus(statusOf(ending));
+  },
+});

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { CommanderError } from "commander";
 import { StasisError } from "../base/errors.ts";
+import { COMMANDS } from "./commands.ts";
 import { describeError, errorJson } from "./error_text.ts";
 import { toJson } from "./json.ts";
-import { createProgram } from "./program.ts";
+import { readPlainArguments } from "./plain_arguments.ts";
 import { hasColour } from "./ui/colour.ts";
 
 /**
@@ -19,13 +19,14 @@ import { hasColour } from "./ui/colour.ts";
  */
 export async function run(args: readonly string[]): Promise<number> {
   let status = 0;
+  const setStatus = (code: number) => status = code;
   try {
-    const program = createProgram((code) => status = code);
-    await program.parseAsync([...args], { from: "user" });
+    const plain = readPlainArguments(COMMANDS, args);
+    if (plain !== undefined) await plain.command.run(plain.argument, plain.options, setStatus);
+    else await (await import("./program.ts")).runProgram(args, setStatus);
     return status;
   } catch (error) {
     const failure = asStasisError(error);
-    if (failure === null) return 0;
     const end = args.indexOf("--");
     if (args.slice(0, end < 0 ? args.length : end).includes("--json")) {
       console.log(toJson(errorJson(failure)));
@@ -38,20 +39,9 @@ export async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-/** What a thrown value is to the user; null for `--help` and `--version`, which commander throws too. */
-function asStasisError(error: unknown): StasisError | null {
+/** What a thrown value is to the user. */
+function asStasisError(error: unknown): StasisError {
   if (error instanceof StasisError) return error;
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return null;
-    if (error.code === "commander.help") {
-      return new StasisError("usage", "No command was given", { hint: "see the help above" });
-    }
-    const [first = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
-    const suggestion = /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
-    return new StasisError("usage", first.charAt(0).toUpperCase() + first.slice(1), {
-      hint: suggestion === undefined ? "see --help" : `did you mean ${suggestion}?`,
-    });
-  }
   const message = error instanceof Error ? error.message : String(error);
   return new StasisError("internal", `Stasis failed unexpectedly: ${message}`, { cause: error });
 }

@@ -4,10 +4,19 @@
  *
  * @module
  */
-import { styleText } from "node:util";
 
-/** The styles in use. */
-export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
+/** The styles in use: what begins and what ends each, as parameters of SGR (ECMA-48). */
+const STYLES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
+
+/** A style. */
+export type Style = keyof typeof STYLES;
 
 /** Whether a stream gets colour. */
 export function hasColour(
@@ -20,5 +29,7 @@ export function hasColour(
 
 /** A text in a style, or as it is. */
 export function paint(style: Style, text: string, colour: boolean): string {
-  return colour ? styleText(style, text, { validateStream: false }) : text;
+  if (!colour) return text;
+  const [begin, end] = STYLES[style];
+  return `\x1b[${begin}m${text}\x1b[${end}m`;
 }

@@ -11,7 +11,6 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { INSTRUCTION_SIZE } from "./bpf.ts";
 
 /** SECCOMP_FILTER_FLAG_* of seccomp(2) (`include/uapi/linux/seccomp.h`). */
@@ -65,12 +64,20 @@ export class FilterPool {
   intern(bytes: Uint8Array, flags: number): Filter {
     const key = `${flags} ${bytes.length} ${hashOf(bytes)}`;
     const alike = this.#known.get(key) ?? [];
-    const found = alike.find((one) => Buffer.compare(one.bytes, bytes) === 0);
+    const found = alike.find((one) => isEqual(one.bytes, bytes));
     if (found !== undefined) return found;
     const fresh: Filter = { bytes: bytes.slice(), flags };
     this.#known.set(key, [...alike, fresh]);
     return fresh;
   }
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) {
+    if (a[at] !== b[at]) return false;
+  }
+  return true;
 }
 
 /** Of a part of the bytes: equal filters come by thousands, different ones of one length are few. */

@@ -1,0 +1,13 @@
+/**
+ * The commands, in the order of the help. Those for completions are beside them in `program.ts`.
+ *
+ * @module
+ */
+import { check } from "./check.ts";
+import { checkpoint } from "./checkpoint.ts";
+import type { Command } from "./command.ts";
+import { inspect } from "./inspect.ts";
+import { restore } from "./restore.ts";
+
+/** All of them. */
+export const COMMANDS: readonly Command[] = [checkpoint, restore, check, inspect];

@@ -1,0 +1,61 @@
+/**
+ * Reads the command lines that nearly all are: a command, its options written out, its argument. Everything else
+ * (help, errors, suggestions, joined short options, `--`) is left to commander, which reads these lines in the same
+ * way but takes longer to load than a small checkpoint.
+ *
+ * @module
+ */
+import type { AnyOptionValues, Command, OptionDescription } from "./command.ts";
+
+/** A command line that was read. */
+export interface PlainArguments {
+  /** What to run. */
+  readonly command: Command;
+  /** Its argument, if it was given. */
+  readonly argument?: string;
+  /** Its options, those that were given. */
+  readonly options: AnyOptionValues;
+}
+
+/**
+ * Reads a command line.
+ *
+ * @param args without the program's name
+ * @returns undefined where it is none of the plain ones
+ */
+export function readPlainArguments(
+  commands: readonly Command[],
+  args: readonly string[],
+): PlainArguments | undefined {
+  const [name, ...words] = args;
+  const command = commands.find((one) => name === one.name || name === one.alias);
+  if (command === undefined) return undefined;
+  const options: Record<string, string | true | string[]> = {};
+  let argument: string | undefined;
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    if (!word.startsWith("-")) {
+      if (command.argument === undefined || argument !== undefined) return undefined;
+      argument = word;
+      continue;
+    }
+    const equals = word.startsWith("--") ? word.indexOf("=") : -1;
+    const flag = equals < 0 ? word : word.slice(0, equals);
+    const found = Object.entries(command.options).find(([, option]) => hasFlag(option, flag));
+    if (found === undefined) return undefined;
+    const [key, { flags, repeatable = false }] = found;
+    if (!flags.endsWith(">")) {
+      if (equals >= 0) return undefined;
+      options[key] = true;
+      continue;
+    }
+    const value = equals < 0 ? words.shift() : word.slice(equals + 1);
+    // Commander takes whatever comes; a word like this is more likely a slip, and its affair.
+    if (value === undefined || value === "" || value.startsWith("-")) return undefined;
+    options[key] = repeatable ? [...options[key] as string[] ?? [], value] : value;
+  }
+  return { command, argument, options };
+}
+
+function hasFlag({ flags }: OptionDescription, flag: string): boolean {
+  return flags.replace(/ <.*>$/, "").split(", ").includes(flag);
+}
