@@ -29,17 +29,24 @@ export function decodeBytes(bytes: Uint8Array): string {
 function decodeEscaped(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length;) {
-    const length = characterLength(bytes, at);
+    const length = asciiLength(bytes, at) || characterLength(bytes, at);
     if (length === 0) text += String.fromCharCode(ESCAPE + (bytes[at++] as number));
     else text += strict.decode(bytes.subarray(at, at += length));
   }
   return text;
 }
 
-/** How many bytes the character at this place has; 0 if there is none. */
+/** How many bytes from this place on are ASCII. */
+function asciiLength(bytes: Uint8Array, from: number): number {
+  let at = from;
+  while (at < bytes.length && (bytes[at] as number) < 0x80) at++;
+  return at - from;
+}
+
+/** How many bytes the character at this place has, which is not ASCII; 0 if there is none. */
 function characterLength(bytes: Uint8Array, at: number): number {
   const first = bytes[at] as number;
-  const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  const length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
   if (at + length > bytes.length) return 0;
   try {
     strict.decode(bytes.subarray(at, at + length));
@@ -56,14 +63,15 @@ function characterLength(bytes: Uint8Array, at: number): number {
  */
 export function encodeBytes(text: string): Uint8Array<ArrayBuffer> {
   if (text.isWellFormed()) return encoder.encode(text);
-  const parts: number[] = [];
-  for (const character of text) {
-    const code = character.codePointAt(0) as number;
-    if (code >= FIRST && code <= LAST) parts.push(code - ESCAPE);
-    else if (character.isWellFormed()) parts.push(...encoder.encode(character));
+  const bytes = new Uint8Array(text.length * 3);
+  let size = 0;
+  for (const part of text.split(/([\udc80-\udcff])/u)) {
+    const code = part.codePointAt(0) as number;
+    if (part.length === 1 && code >= FIRST && code <= LAST) bytes[size++] = code - ESCAPE;
+    else if (part.isWellFormed()) size += encoder.encodeInto(part, bytes.subarray(size)).written;
     else throw new TypeError(`${JSON.stringify(text)} stands for no bytes`);
   }
-  return Uint8Array.from(parts);
+  return bytes.slice(0, size);
 }
 
 /**

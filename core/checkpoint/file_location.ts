@@ -11,9 +11,11 @@ import { decodeBytes } from "../../base/byte_text.ts";
 import type { Problem } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { readNames } from "../linux/directory.ts";
-import { type FileInfo, lstatPath, PATH_MAX, statPath } from "../linux/files.ts";
+import { type FileInfo, lstatPath, statPath } from "../linux/files.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
-import { errnoOf, readTaskLink, statTaskLink } from "../linux/procfs/mod.ts";
+import { readTaskFileLink } from "../linux/long_link.ts";
+import { PATH_MAX } from "../linux/path_pieces.ts";
+import { errnoOf, statTaskLink } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { OperationOptions } from "../plugin.ts";
 
@@ -105,21 +107,35 @@ export function findTaskFile(
   what: string,
   options: OperationOptions,
 ): Whereabouts | Lost | undefined {
-  let text: string | undefined;
-  try {
-    text = readTaskLink(pid, link);
-  } catch (error) {
-    if (errnoOf(error) === "ENAMETOOLONG") return { problem: pathTooLong(what) };
-    throw error;
-  }
-  return text === undefined ? undefined : findFile(`/proc/${pid}/${link}`, text, what, options);
+  const text = linkText(pid, link, what);
+  return typeof text === "string" ? findFile(`/proc/${pid}/${link}`, text, what, options) : text;
 }
 
-/** Says that a path of `/proc` leads to a file whose own path is longer than the kernel tells or takes. */
+/**
+ * What a link of a task says; undefined if it has none.
+ *
+ * @throws {StasisError} `no-such-task`
+ */
+export function linkText(
+  pid: number,
+  link: "cwd" | "root" | "exe",
+  what: string,
+): string | Lost | undefined {
+  try {
+    return readTaskFileLink(pid, link);
+  } catch (error) {
+    if (errnoOf(error) !== "ENAMETOOLONG") throw error;
+    // Of a task that has ended meanwhile there is nothing to say.
+    statTaskLink(`/proc/${pid}/${link}`);
+    return { problem: pathTooLong(what) };
+  }
+}
+
+/** Says that a path of `/proc` leads to a file whose own path is longer than the kernel tells, and not to be found. */
 export function pathTooLong(what: string): Finding {
   return {
-    what: `${what} has a path of more than ${PATH_MAX - 1} bytes, which the kernel does not tell`,
-    hint: "move what it lies in to a shorter path",
+    what: `${what} has a path of more than ${PATH_MAX - 1} bytes, which cannot be found`,
+    hint: "only directories and regular files that are still there can have so long a path",
   };
 }
 

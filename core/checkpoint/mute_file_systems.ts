@@ -60,7 +60,10 @@ function mountsOf(task: Task, mounts: readonly MountInfo[]): Set<MountInfo> {
     const mount = byId.get(info.mountId);
     if (mount !== undefined) found.add(mount);
   }
-  const paths = [...task.links, ...new Set(task.vmas.map(({ name }) => name))];
+  const { links } = task;
+  // It may be on any of them.
+  if (links === undefined) return new Set(mounts);
+  const paths = [...links, ...new Set(task.vmas.map(({ name }) => name))];
   for (const path of paths) {
     // One may be mounted on another: the way to the path leads through both.
     for (const mount of mounts) if (isBelow(path, mount.mountPoint)) found.add(mount);

@@ -6,9 +6,11 @@
  * @module
  */
 import {
+  errnoOf,
   type FdIdentity,
   type FdInfo,
   type FdLink,
+  parseFdLink,
   readFdInfo,
   readFdLink,
   readFds,
@@ -23,21 +25,33 @@ import {
   type Vma,
 } from "../linux/procfs/mod.ts";
 import { StasisError } from "../../base/errors.ts";
+import { readLongLink } from "../linux/long_link.ts";
 
 /** One open descriptor of a task. */
 export class Descriptor {
   #identity: FdIdentity | undefined;
+  #link: FdLink;
 
   constructor(
     /** The task that has it. */
     readonly pid: number,
     /** Its number. */
     readonly fd: number,
-    /** What `/proc/PID/fd/N` points to. */
-    readonly link: FdLink,
+    link: FdLink,
     /** What `/proc/PID/fdinfo/N` says. */
     readonly info: FdInfo,
-  ) {}
+  ) {
+    this.#link = link;
+  }
+
+  /** What `/proc/PID/fd/N` points to. A path longer than the kernel tells is looked for when first asked for. */
+  get link(): FdLink {
+    if (this.#link.kind !== "long-path") return this.#link;
+    const text = readLongLink(`/proc/${this.pid}/fd/${this.fd}`);
+    if (text !== undefined) return this.#link = parseFdLink(text);
+    // It may be gone.
+    return this.identity && this.#link;
+  }
 
   /** What stat(2) says of the file behind it; read when first asked for. */
   get identity(): FdIdentity {
@@ -84,9 +98,17 @@ export class Task {
     return this.#status ??= readStatus(this.pid);
   }
 
-  /** What its working directory, its root directory and its executable are called; those that it has. */
-  get links(): readonly string[] {
-    return ["cwd", "root", "exe"].flatMap((name) => readTaskLink(this.pid, name) ?? []);
+  /**
+   * What its working directory, its root directory and its executable are called; those that it has. Undefined where
+   * the kernel does not tell, because a path is too long; nothing of any file is looked at to find it.
+   */
+  get links(): readonly string[] | undefined {
+    try {
+      return ["cwd", "root", "exe"].flatMap((name) => readTaskLink(this.pid, name) ?? []);
+    } catch (error) {
+      if (errnoOf(error) === "ENAMETOOLONG") return undefined;
+      throw error;
+    }
   }
 
   /** The tids of all threads, the leader first, then ascending. */

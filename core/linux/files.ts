@@ -8,14 +8,38 @@ import { decodeBytes } from "../../base/byte_text.ts";
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { cString, syscall } from "./libc_ffi.ts";
+import { PATH_MAX, splitPath } from "./path_pieces.ts";
 import { FileStatus } from "./stat.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 const AT_FDCWD = -100, AT_SYMLINK_NOFOLLOW = 0x100;
+/** O_PATH, O_DIRECTORY and O_CLOEXEC. */
+const PASSING = 0o10000000 | 0o200000 | 0o2000000;
 const S_IFMT = 0o170000, S_IFDIR = 0o040000, S_IFSOCK = 0o140000;
 
-/** PATH_MAX of `include/uapi/linux/limits.h`: how long a path may be that a call is told or tells, with its end. */
-export const PATH_MAX = 4096;
+/**
+ * Makes a call with a path of any length: with a directory and a path from there that the call takes.
+ *
+ * @returns the call's result, or the negative errno of opening a directory on the way
+ */
+export function atPath(path: string, call: (directory: number, path: string) => bigint): bigint {
+  let at = AT_FDCWD;
+  const leave = () => {
+    if (at !== AT_FDCWD) syscall(SYSCALLS.close, at);
+  };
+  try {
+    const pieces = splitPath(path);
+    for (const piece of pieces.slice(0, -1)) {
+      const next = syscall(SYSCALLS.openat, at, cString(piece), PASSING, 0);
+      if (isErrno(next)) return next;
+      leave();
+      at = Number(next);
+    }
+    return call(at, pieces[pieces.length - 1] as string);
+  } finally {
+    leave();
+  }
+}
 
 /** What stat(2) says of a file, in the words of `Deno.FileInfo`. */
 export interface FileInfo {
@@ -52,7 +76,10 @@ export function lstatPath(path: string): FileInfo {
 
 function stat(path: string, flags: number): FileInfo {
   const bytes = new Uint8Array(FileStatus.size);
-  const result = syscall(SYSCALLS.newfstatat, AT_FDCWD, cString(path), bytes, flags);
+  const result = atPath(
+    path,
+    (at, rest) => syscall(SYSCALLS.newfstatat, at, cString(rest), bytes, flags),
+  );
   if (isErrno(result)) throw fileError("look at", path, result);
   const { dev, ino, mode, links, uid, gid, rdev, size, blocks } = FileStatus.read(bytes);
   return {
@@ -76,7 +103,7 @@ const linkBuffer = new Uint8Array(PATH_MAX);
  * The text of a symbolic link.
  *
  * @throws {StasisError} `io` with the errno's name; of a link of `/proc` to a file whose path is longer than
- * {@link PATH_MAX} that is ENAMETOOLONG
+ * {@link PATH_MAX} that is ENAMETOOLONG: see `long_link.ts`
  */
 export function readLink(path: string): string {
   const length = syscall(

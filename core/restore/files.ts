@@ -7,7 +7,9 @@ import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
+import { splitPath } from "../linux/path_pieces.ts";
 import type { RestoredFiles } from "../plugin.ts";
+import type { CallResult, SyscallProgram } from "../remote/program.ts";
 import { type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { validFiles } from "../../images/validate_files.ts";
 
@@ -16,6 +18,8 @@ const O_CLOEXEC = 0o2000000;
 /** O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC: what must not happen again when a file is opened anew. */
 const ONCE = 0o100 | 0o200 | 0o1000;
 const O_NOCTTY = 0o400;
+/** O_PATH, O_DIRECTORY and O_CLOEXEC. */
+const PASSING = 0o10000000 | 0o200000 | O_CLOEXEC;
 
 /** The entries by id, and how regular ones are opened. */
 export function restoredFiles(
@@ -55,7 +59,21 @@ export function restoredFiles(
     open(program, id, flags = regular(id).flags) {
       const kept = (flags & ~ONCE) | O_CLOEXEC | O_NOCTTY;
       const ghost = ghosts.open(program, id, kept);
-      return ghost ?? program.call("openat", AT_FDCWD, pathOf(id), kept, 0);
+      return ghost ?? planOpen(program, pathOf(id), kept);
     },
   };
+}
+
+/** Adds the calls that open a file, however long its path. @returns the descriptor */
+function planOpen(program: SyscallProgram, path: string, flags: number): CallResult {
+  const pieces = splitPath(path);
+  const last = pieces[pieces.length - 1] as string;
+  let at: CallResult | undefined;
+  const open = (piece: string, how: number): CallResult => {
+    const opened = program.call("openat", at ?? AT_FDCWD, piece, how, 0);
+    if (at !== undefined) program.call("close", at);
+    return opened;
+  };
+  for (const directory of pieces.slice(0, -1)) at = open(directory, PASSING);
+  return open(last, flags);
 }

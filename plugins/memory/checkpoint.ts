@@ -3,16 +3,11 @@
  *
  * @module
  */
-import { findFile, findTaskFile } from "../../core/checkpoint/file_location.ts";
+import { findFile, linkText } from "../../core/checkpoint/file_location.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
+import { readTaskFileLink } from "../../core/linux/long_link.ts";
 import { PR } from "../../core/linux/mman.ts";
-import {
-  parseFdLink,
-  readAuxv,
-  readTaskLink,
-  statTaskLink,
-  unlessGone,
-} from "../../core/linux/procfs/mod.ts";
+import { parseFdLink, readAuxv, statTaskLink, unlessGone } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -168,16 +163,17 @@ function findExecutableProblem(
   pid: number,
   options: OperationOptions,
 ): Omit<Problem, "plugin" | "pid"> | undefined {
-  const link = readTaskLink(pid, "exe");
-  if (link === undefined || memfdName(link) !== undefined) return undefined;
-  const found = findTaskFile(pid, "exe", "its executable", options);
-  if (found === undefined) return undefined;
+  const what = "its executable";
+  const link = linkText(pid, "exe", what);
+  if (typeof link !== "string") return link?.problem;
+  if (memfdName(link) !== undefined) return undefined;
+  const found = findFile(`/proc/${pid}/exe`, link, what, options);
   if ("problem" in found) return found.problem;
   return executableProblem(found.behind ?? found.path, found.path);
 }
 
 function saveExecutable(pid: number, session: CheckpointSession, shared: SharedObjects): number {
-  const link = readTaskLink(pid, "exe");
+  const link = readTaskFileLink(pid, "exe");
   if (link === undefined) {
     throw new StasisError("unsupported", `task ${pid} has no executable`, { pid });
   }

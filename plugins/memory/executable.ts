@@ -6,10 +6,11 @@
  */
 import type { Problem } from "../../base/errors.ts";
 import { Errno, isErrno } from "../../core/linux/errno.ts";
+import { atPath } from "../../core/linux/files.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 
-const AT_FDCWD = -100, X_OK = 1, AT_EACCESS = 0x200;
+const X_OK = 1, AT_EACCESS = 0x200;
 
 /**
  * What is wrong with an executable; nothing where another look finds more than that: it is not there, say.
@@ -22,7 +23,10 @@ export function executableProblem(
   path: string,
 ): Omit<Problem, "plugin" | "pid"> | undefined {
   // It asks for permissions and for a mount with MS_NOEXEC alike (do_faccessat() of `fs/open.c`).
-  const result = syscall(SYSCALLS.faccessat2, AT_FDCWD, cString(at), X_OK, AT_EACCESS);
+  const result = atPath(
+    at,
+    (directory, rest) => syscall(SYSCALLS.faccessat2, directory, cString(rest), X_OK, AT_EACCESS),
+  );
   if (!isErrno(result) || result !== -BigInt(Errno.EACCES)) return undefined;
   return {
     what:

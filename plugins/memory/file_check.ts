@@ -7,6 +7,7 @@ import type { Task } from "../../core/checkpoint/task.ts";
 import { findFile, pathTooLong } from "../../core/checkpoint/file_location.ts";
 import type { Problem } from "../../base/errors.ts";
 import { type FileInfo, readLink, statPath } from "../../core/linux/files.ts";
+import { readLongLink } from "../../core/linux/long_link.ts";
 import { errnoOf, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 
@@ -79,10 +80,6 @@ function look(vma: Vma, task: Task, options: OperationOptions): MappedFile {
   try {
     info = statPath(name);
   } catch (error) {
-    if (errnoOf(error) === "ENAMETOOLONG") {
-      const problem = pathTooLong("a file that it has mapped");
-      return { path: name, mode: 0, isDevice: false, problem };
-    }
     const problem = {
       what: `it has ${name} mapped, which cannot be found from here (${
         errnoOf(error) ?? String(error)
@@ -110,7 +107,11 @@ function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile
   const { name } = vma;
   const behind = mapFilesPath(task.pid, vma);
   try {
-    const text = readLink(behind);
+    const text = linkBehind(behind);
+    if (text === undefined) {
+      const problem = pathTooLong("a file that it has mapped");
+      return { path: name, mode: 0, isDevice: false, problem };
+    }
     const found = findFile(behind, text, "a file that it has mapped", options);
     if ("problem" in found) {
       return { path: name, mode: 0, isDevice: false, problem: found.problem };
@@ -118,10 +119,6 @@ function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile
     const { size, ...rest } = describe(statPath(behind));
     return found.behind === undefined ? { ...found, ...rest, size } : { ...found, ...rest };
   } catch (error) {
-    if (errnoOf(error) === "ENAMETOOLONG") {
-      const problem = pathTooLong("a file that it has mapped");
-      return { path: name, mode: 0, isDevice: false, problem };
-    }
     const problem = {
       what: `it has a file mapped, ${JSON.stringify(name)}, which cannot be looked at (${
         errnoOf(error) ?? String(error)
@@ -129,6 +126,16 @@ function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile
       hint: "run as root, or with CAP_CHECKPOINT_RESTORE",
     };
     return { path: name, mode: 0, isDevice: false, problem };
+  }
+}
+
+/** @returns undefined where its path is longer than the kernel tells, and not to be found */
+function linkBehind(behind: string): string | undefined {
+  try {
+    return readLink(behind);
+  } catch (error) {
+    if (errnoOf(error) !== "ENAMETOOLONG") throw error;
+    return readLongLink(behind);
   }
 }
 

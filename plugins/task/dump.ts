@@ -8,13 +8,13 @@ import type { task_extra_entrySchema } from "../../images/gen/task_pb.ts";
 import { FS } from "../../images/kinds/files.ts";
 import { findFile } from "../../core/checkpoint/file_location.ts";
 import { StasisError } from "../../base/errors.ts";
+import { readTaskFileLink } from "../../core/linux/long_link.ts";
 import {
   readAutogroupNice,
   readCoredumpFilter,
   readLimits,
   readLoginuid,
   readOomScoreAdj,
-  readTaskLink,
   statTaskLink,
 } from "../../core/linux/procfs/mod.ts";
 import type {
@@ -180,7 +180,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
 
   function directory(pid: number, link: "cwd" | "root"): number {
     const directory = `/proc/${pid}/${link}`;
-    const text = readTaskLink(pid, link) ?? "/";
+    const text = readTaskFileLink(pid, link) ?? "/";
     const found = findFile(directory, text, `its ${link}`, session.options);
     if ("problem" in found) {
       throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });

@@ -11,6 +11,8 @@ import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { lstatPath, readLink, statPath } from "../../core/linux/files.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { PATH_MAX } from "../../core/linux/path_pieces.ts";
+import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { file_perms_entrySchema } from "../../images/gen/sockets_pb.ts";
 import { nameText, pathOf } from "./name.ts";
@@ -51,7 +53,13 @@ export function findPlace(fd: number, name: Uint8Array): SocketPlace {
   const link = `/proc/self/fd/${file.fd}`;
   const { ino, dev, mode, uid, gid } = statPath(link);
   const perms = { mode, uid, gid };
-  const real = readLink(link);
+  let real: string;
+  try {
+    real = readLink(link);
+  } catch (error) {
+    if (errnoOf(error) !== "ENAMETOOLONG") throw error;
+    return lost(`which lies deeper than the ${PATH_MAX - 1} bytes of path that the kernel tells`);
+  }
   const isThere = (candidate: string): boolean => {
     try {
       const found = lstatPath(candidate);

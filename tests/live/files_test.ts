@@ -6,7 +6,9 @@ import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
-for (const name of ["files_regular", "files_shared_between", "paths", "tables_shared"]) {
+for (
+  const name of ["files_regular", "files_shared_between", "paths", "paths_long", "tables_shared"]
+) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
@@ -46,20 +48,43 @@ const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
     /descriptor 5 is a deleted file, \/f, of a file system that is not there any more/,
   ],
   [
-    "a file whose path is longer than the kernel tells",
+    "a deleted file whose path is longer than the kernel tells",
     `exec python3 -c 'import os
 for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
 os.dup2(os.open("f", os.O_CREAT), 5)
+os.unlink("f")
 os.chdir("/")
 os.execv("/bin/sleep", ["sleep", "1000"])'`,
     /descriptor 5 \(a path of more than 4095 bytes, which the kernel does not tell\)/,
   ],
   [
-    "a working directory whose path is longer than the kernel tells",
+    "a fifo whose path is longer than the kernel tells",
     `exec python3 -c 'import os
 for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
+os.mkfifo("f")
+os.dup2(os.open("f", os.O_RDWR), 5)
+os.chdir("/")
 os.execv("/bin/sleep", ["sleep", "1000"])'`,
-    /its working directory has a path of more than 4095 bytes, which the kernel does not tell/,
+    /descriptor 5 \(a path of more than 4095 bytes, which the kernel does not tell\)/,
+  ],
+  [
+    "a socket whose path is longer than the kernel tells",
+    `exec python3 -c 'import os, socket
+for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
+s = socket.socket(socket.AF_UNIX)
+s.bind("s")
+os.dup2(s.fileno(), 5)
+os.chdir("/")
+os.execv("/bin/sleep", ["sleep", "1000"])'`,
+    /has the name s, which lies deeper than the 4095 bytes of path that the kernel tells/,
+  ],
+  [
+    "a deleted directory whose path is longer than the kernel tells",
+    `exec python3 -c 'import os
+for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
+os.rmdir("../" + "d" * 250)
+os.execv("/bin/sleep", ["sleep", "1000"])'`,
+    /its working directory has a path of more than 4095 bytes, which cannot be found/,
   ],
   [
     "a POSIX message queue",

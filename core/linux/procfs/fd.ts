@@ -6,8 +6,9 @@
  */
 
 import { isErrno } from "../errno.ts";
-import { PATH_MAX, readLink } from "../files.ts";
+import { readLink } from "../files.ts";
 import { cString, syscall } from "../libc_ffi.ts";
+import { PATH_MAX } from "../path_pieces.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
 import { errnoOf, readTaskNumbers, taskError, taskExists, taskPath } from "./read.ts";
 
@@ -28,7 +29,7 @@ export interface FdLink {
    * - `anon-inode`: `path` is the kind without `anon_inode:` and brackets, for example `eventpoll`;
    * - `pipe`, `socket`, and namespaces (`mnt`, `net`, ...): `inode` in it;
    * - `memfd`: `path` is the name;
-   * - `long-path`: a file whose path is longer than the kernel tells (PATH_MAX).
+   * - `long-path`: a file whose path is longer than the kernel tells (PATH_MAX; see `long_link.ts`).
    */
   readonly kind: "path" | "long-path" | "anon-inode" | "memfd" | "pipe" | "socket" | "object";
   /** The link's text as the kernel gave it. */
@@ -42,6 +43,8 @@ export interface FdLink {
 }
 
 const DELETED = " (deleted)";
+/** What is said in place of a path that cannot be found. */
+const LONG_PATH = `a path of more than ${PATH_MAX - 1} bytes, which the kernel does not tell`;
 
 /** Takes the text of such a link apart. Nothing in it is escaped, not even newlines. */
 export function parseFdLink(text: string): FdLink {
@@ -83,8 +86,7 @@ export function readFdLink(pid: number, fd: number, tid?: number): FdLink | unde
     }
   });
   if (text !== null) return text === undefined ? undefined : parseFdLink(text);
-  const told = `a path of more than ${PATH_MAX - 1} bytes, which the kernel does not tell`;
-  return { kind: "long-path", text: told, path: told, deleted: false };
+  return { kind: "long-path", text: LONG_PATH, path: LONG_PATH, deleted: false };
 }
 
 /** What a descriptor's file is, from stat through the link. */
