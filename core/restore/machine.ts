@@ -8,13 +8,11 @@ import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/m
 import { CAP } from "../linux/capability.ts";
 import type { Machine, Privileges } from "../plugin.ts";
 
-/** A set of all capabilities, those included that are not known here. */
-const ALL = (1n << 64n) - 1n;
-
 /**
  * Reads them from this process: the kernel maps the same vDSO into every one.
  *
- * @param rehearsal whether nothing will be restored by this process: somebody with other privileges may do it
+ * @param rehearsal whether nothing will be restored by this process: somebody with more privileges may do it, but
+ *     with none that root lacks here, in a container say (the bounding set)
  */
 export function readMachine(rehearsal: boolean): Machine {
   const parts = readMaps(Deno.pid).filter((mapping) =>
@@ -25,8 +23,9 @@ export function readMachine(rehearsal: boolean): Machine {
     throw new StasisError("kernel-too-old", "this kernel maps no vDSO (is it booted with vdso=0?)");
   }
   const { caps, noNewPrivs } = readStatus(Deno.pid);
+  const most = caps.permitted | caps.bounding;
   const privileges: Privileges = rehearsal
-    ? { caps: { ...caps, permitted: ALL, effective: ALL }, noNewPrivs: false }
+    ? { caps: { ...caps, permitted: most, effective: most }, noNewPrivs: false }
     : { caps, noNewPrivs };
   return {
     release: Deno.osRelease(),

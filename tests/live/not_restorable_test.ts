@@ -5,6 +5,7 @@
 import assert from "@std/assert";
 import { definePlugin, type RestoreHooks } from "../../core/plugin.ts";
 import { checkpoint, restore } from "../../mod.ts";
+import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
 
@@ -90,4 +91,25 @@ Deno.test("checkpoint() tells the plugins of a restore that it is none, and note
   assert.deepEqual([rehearsals, notes], [[true, false], ["this is only for a real restore"]]);
   await subject.expectPass();
   await tree.wait();
+});
+
+Deno.test("checkpoint() refuses more descriptors than could be built by a restore here", async () => {
+  using room = new ImageRoom();
+  // A restore needs twice as many numbers, and nobody here may have more than the limit.
+  const script =
+    'ulimit -n 300; for ((fd = 10; fd < 210; fd++)); do eval "exec $fd</dev/null"; done; ' +
+    "echo ready; while :; do sleep 0.1; done";
+  await using subject = await Subject.spawn("bash", { args: ["-c", script] });
+  await subject.waitReady();
+  const directory = room.fresh();
+  const args = ["checkpoint", String(subject.pid), "-D", directory];
+  const refused = await stasis(args, { descriptors: 300 });
+  assert.equal(refused.status, 4, refused.stderr);
+  assert.match(refused.stderr, /leave too few numbers free to build it: 300 may be open here/);
+  room.assertAbsent(directory);
+  assert.ok(subject.alive);
+  const saved = await stasis(args, { descriptors: 900 });
+  assert.equal(saved.status, 0, saved.stderr);
+  const back = await stasis(["restore", directory, "--detach"], { descriptors: 900 });
+  assert.equal(back.status, 0, back.stderr);
 });
