@@ -15,12 +15,11 @@
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import type { EventListener } from "./base/events.ts";
-import { withoutSuppressed } from "./base/errors.ts";
+import { asStasisError } from "./base/thrown.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
 import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
-import { machineError } from "./images/io_error.ts";
 import { ImageDirectory } from "./images/mod.ts";
 import { DEFAULT_PLUGINS } from "./plugins/default.ts";
 import { chooseBackend } from "./plugins/sud/choose_backend.ts";
@@ -94,8 +93,7 @@ async function reportOne<T>(operation: Promise<T>): Promise<T> {
   try {
     return await operation;
   } catch (error) {
-    const first = withoutSuppressed(error);
-    throw machineError(first) ?? first;
+    throw asStasisError(error);
   }
 }
 

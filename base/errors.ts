@@ -112,29 +112,3 @@ export class StasisError extends Error {
     return EXIT_STATUS[this.code];
   }
 }
-
-/**
- * The one error to report where undoing failed too: the first, which says in its hint what else went wrong.
- * Disposables that throw leave a SuppressedError, behind which nobody finds it.
- */
-export function withoutSuppressed(error: unknown): unknown {
-  if (!(error instanceof SuppressedError)) return error;
-  const [first, ...later] = flatten(error);
-  const text = (one: unknown) => one instanceof Error ? one.message : String(one);
-  const details = first instanceof StasisError ? first : undefined;
-  const also = `undoing it failed too: ${later.map(text).join("; ")}`;
-  return new StasisError(details?.code ?? "internal", text(first), {
-    pid: details?.pid,
-    errno: details?.errno,
-    problems: details?.problems,
-    plugin: details?.plugin,
-    hint: details?.hint === undefined ? also : `${details.hint}; ${also}`,
-    cause: error,
-  });
-}
-
-/** What was thrown, in the order of time. */
-function flatten(error: unknown): unknown[] {
-  if (!(error instanceof SuppressedError)) return [error];
-  return [...flatten(error.suppressed), ...flatten(error.error)];
-}

@@ -9,6 +9,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import { loadPlugins, PLUGIN_OPTION } from "./options.ts";
 import { hasColour, paint } from "./ui/colour.ts";
+import { print } from "./ui/print.ts";
 import { table } from "./ui/table.ts";
 
 /** Whether a machine can do what Stasis needs. */
@@ -58,7 +59,7 @@ export const check: Command = defineCommand({
     const { check } = await import("../mod.ts");
     const report = check({ plugins });
     const usable = isUsable(report);
-    console.log(
+    print(
       options.json
         ? toJson({ ...report, usable })
         : describeCheck(report, hasColour(Deno.stdout)).join("\n"),

@@ -16,6 +16,7 @@ import {
   PLUGIN_OPTION,
 } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
+import { print } from "./ui/print.ts";
 import { Progress } from "./ui/progress.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
 
@@ -116,6 +117,6 @@ export const checkpoint: Command = defineCommand({
       },
     });
     progress[Symbol.dispose]();
-    console.log(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
+    print(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
   },
 });

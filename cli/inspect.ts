@@ -8,6 +8,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import { either } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
+import { print } from "./ui/print.ts";
 
 /** The command. */
 export const inspect: Command = defineCommand({
@@ -50,7 +51,7 @@ export const inspect: Command = defineCommand({
     const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
     const inspected = { ...inspectImages(images), ...verified };
     const { verbose = false } = options;
-    console.log(
+    print(
       options.json
         ? toJson(inspected)
         : describeImages(inspected, { verbose, colour: hasColour(Deno.stdout) }).join("\n"),

@@ -10,6 +10,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import { either, loadPlugins, parseInheritFds, parseRemaps, PLUGIN_OPTION } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
+import { print } from "./ui/print.ts";
 import { Progress } from "./ui/progress.ts";
 import { plural } from "./ui/units.ts";
 
@@ -98,14 +99,14 @@ export const restore: Command = defineCommand({
     const plan = await planRestore(directory, { ...settings, options: operation });
     if (options.dryRun) {
       const lines = [...plan.describe()];
-      console.log(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
+      print(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
       return;
     }
     const tree = running.tree = await restore(plan, settings);
     progress[Symbol.dispose]();
     const { pid, pids } = tree;
     if (options.detach) {
-      console.log(
+      print(
         options.json
           ? toJson({ pid, pids })
           : `${pid}: runs again (${plural(pids.length, "process", "processes")})`,
@@ -113,7 +114,7 @@ export const restore: Command = defineCommand({
       return;
     }
     const ending = await tree.wait();
-    if (options.json) console.log(toJson({ pid, pids, ending }));
+    if (options.json) print(toJson({ pid, pids, ending }));
     setStatus(statusOf(ending));
   },
 });

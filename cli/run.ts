@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../base/errors.ts";
+import { asStasisError } from "../base/thrown.ts";
 import { COMMANDS } from "./commands.ts";
 import { describeError, errorJson } from "./error_text.ts";
 import { toJson } from "./json.ts";
@@ -29,19 +29,20 @@ export async function run(args: readonly string[]): Promise<number> {
     const failure = asStasisError(error);
     const end = args.indexOf("--");
     if (args.slice(0, end < 0 ? args.length : end).includes("--json")) {
-      console.log(toJson(errorJson(failure)));
+      tryTo(() => console.log(toJson(errorJson(failure))));
     }
-    console.error(describeError(failure, hasColour(Deno.stderr)));
-    if (failure.code === "internal" && failure.cause instanceof Error) {
-      console.error(failure.cause.stack);
-    }
+    tryTo(() => console.error(describeError(failure, hasColour(Deno.stderr))));
+    const { code, cause } = failure;
+    if (code === "internal" && cause instanceof Error) tryTo(() => console.error(cause.stack));
     return failure.exitStatus;
   }
 }
 
-/** What a thrown value is to the user. */
-function asStasisError(error: unknown): StasisError {
-  if (error instanceof StasisError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new StasisError("internal", `Stasis failed unexpectedly: ${message}`, { cause: error });
+/** There may be nobody to be told: a full disk behind stderr, or a terminal that is gone. */
+function tryTo(tell: () => void): void {
+  try {
+    tell();
+  } catch {
+    // The status is all that is left to say it.
+  }
 }

@@ -5,7 +5,7 @@
  */
 import { StasisError } from "../base/errors.ts";
 import type { EventListener } from "../base/events.ts";
-import { machineError } from "../images/io_error.ts";
+import { machineError } from "../base/thrown.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { OperationOptions, Plugin, Session } from "./plugin.ts";
 

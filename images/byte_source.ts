@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ioError } from "./io_error.ts";
+import { ioError } from "../base/io_error.ts";
 
 /** Bytes that can be read anywhere. */
 export interface ByteSource {

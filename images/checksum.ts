@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ioError } from "./io_error.ts";
+import { ioError } from "../base/io_error.ts";
 
 /** How many bytes of a file a checksum is of; the last one is of what is left. */
 export const BLOCK_SIZE = 1 << 20;

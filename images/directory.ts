@@ -17,7 +17,7 @@ import {
   locateImage,
 } from "./codec.ts";
 import type { manifest_entry } from "./gen/manifest_pb.ts";
-import { ioError } from "./io_error.ts";
+import { ioError } from "../base/io_error.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import {
   imageFileName,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { ioError } from "./io_error.ts";
+import { ioError } from "../base/io_error.ts";
 import { lastName, parentPath } from "./path.ts";
 
 /**

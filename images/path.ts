@@ -4,14 +4,28 @@
  * @module
  */
 
-/** A path from the root, without `.`, `..`, double or trailing slashes. Symbolic links stay. */
+import { ioError } from "../base/io_error.ts";
+
+/**
+ * A path from the root, without `.`, `..`, double or trailing slashes. Symbolic links stay.
+ *
+ * @throws {StasisError} `io` where the working directory is gone
+ */
 export function absolutePath(path: string): string {
   const parts: string[] = [];
-  for (const part of (path.startsWith("/") ? path : `${Deno.cwd()}/${path}`).split("/")) {
+  for (const part of (path.startsWith("/") ? path : `${workingDirectory()}/${path}`).split("/")) {
     if (part === "..") parts.pop();
     else if (part !== "" && part !== ".") parts.push(part);
   }
   return `/${parts.join("/")}`;
+}
+
+function workingDirectory(): string {
+  try {
+    return Deno.cwd();
+  } catch (cause) {
+    throw ioError("tell the working directory", cause);
+  }
 }
 
 /** The directory of an absolute path. */

@@ -10,7 +10,7 @@ import { StasisError } from "../base/errors.ts";
 import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
 import { concat, encodeEntry, encodeFile, encodeHead, encodeMessage } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
-import { errnoOf, ioError } from "./io_error.ts";
+import { errnoOf, ioError } from "../base/io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
 import { INVENTORY } from "./kinds/core.ts";
 import { MANIFEST } from "./kinds/manifest.ts";

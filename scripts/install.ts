@@ -9,6 +9,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { EXIT_STATUS } from "../base/errors.ts";
 
 /** The second line of every launcher of ours: nothing else is replaced or deleted. */
 const MARK = "# Starts Stasis; written by: deno task install";
@@ -31,11 +32,16 @@ deno=${quote(deno)}
 main=${quote(main)}
 [ -x "$deno" ] || deno=$(command -v deno) || {
 	echo "stasis: there is no Deno: install it (npm install -g deno)" >&2
-	exit 1
+	exit ${EXIT_STATUS.io}
 }
 [ -r "$main" ] || {
 	echo "stasis: $main is gone: run 'deno task install' in the new place" >&2
-	exit 1
+	exit ${EXIT_STATUS.io}
+}
+# Deno ends before it runs anything where its working directory has been deleted.
+[ . -ef "$PWD" ] || {
+	echo "stasis: the working directory is gone: change to one that is there" >&2
+	exit ${EXIT_STATUS.io}
 }
 exec "$deno" run --quiet --allow-all "$main" "$@"
 `;

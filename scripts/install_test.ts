@@ -1,4 +1,5 @@
 import assert from "@std/assert";
+import { EXIT_STATUS } from "../base/errors.ts";
 import { install, launcher, quote } from "./install.ts";
 
 const options = (prefix: string) => ({ prefix, uninstall: false, force: false });
@@ -48,8 +49,22 @@ Deno.test("launcher() says what is gone", async () => {
     const script = `${directory}/stasis`;
     await Deno.writeTextFile(script, launcher(Deno.execPath(), "/gone/main.ts"), { mode: 0o755 });
     const { code, stderr } = await run(script);
-    assert.equal(code, 1);
+    assert.equal(code, EXIT_STATUS.io);
     assert.match(stderr, /\/gone\/main\.ts is gone/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("launcher() says that the working directory is gone, where Deno would not start", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "stasis-install-" });
+  try {
+    const script = `${directory}/stasis`;
+    await Deno.writeTextFile(script, launcher(Deno.execPath(), script), { mode: 0o755 });
+    const gone = `mkdir "${directory}/gone" && cd "${directory}/gone" && rmdir "$PWD" && ${script}`;
+    const { code, stderr } = await run("/bin/sh", "-c", gone);
+    assert.equal(code, EXIT_STATUS.io);
+    assert.match(stderr, /the working directory is gone/);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

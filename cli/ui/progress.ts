@@ -45,7 +45,13 @@ export class Progress implements Disposable {
   static onStderr(verbose: boolean, colour: boolean): Progress {
     const encoder = new TextEncoder();
     return new Progress({
-      write: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+      write: (text) => {
+        try {
+          Deno.stderr.writeSync(encoder.encode(text));
+        } catch {
+          // A full disk, or a terminal that is gone: what is told is not worth what is done.
+        }
+      },
       terminal: Deno.stderr.isTerminal(),
       colour,
       verbose,

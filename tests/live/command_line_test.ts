@@ -1,7 +1,9 @@
 /** The commands as users run them: results, exit statuses, signals. */
 
 import assert from "@std/assert";
+import { EXIT_STATUS } from "../../base/errors.ts";
 import { isAlive, readProcess, waitUntil } from "../harness/processes.ts";
+import { stasis as stasisCommand } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { becomesSleep, ImageHome, startSleeper } from "./round_trip.ts";
 
@@ -178,4 +180,22 @@ Deno.test("check finds what this machine can do", async () => {
   assert.equal(report.usable, true);
   assert.ok(["ptrace", "series", "none"].includes(report.sudBackend));
   assert.ok(report.features.length > 0);
+});
+
+Deno.test("what cannot be printed is told by the exit status, and takes nothing away", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper("");
+  const full = (redirection: string) => ({
+    through: ["/bin/sh", "-c", `exec "$@" ${redirection}`, "sh"],
+  });
+  const asked = await stasisCommand(["check"], full(">/dev/full"));
+  assert.equal(asked.status, EXIT_STATUS.io, asked.stderr);
+  assert.match(asked.stderr, /Cannot print the result: ENOSPC/);
+
+  const save = ["checkpoint", String(subject.pid), "-D", images.directory];
+  const saved = await stasisCommand([...save, "-v"], full(">/dev/full 2>&1"));
+  assert.equal(saved.status, EXIT_STATUS.io);
+  const back = await stasisCommand(["restore", images.directory, "--detach"], full("2>/dev/full"));
+  assert.equal(back.status, 0);
+  assert.ok(isAlive(subject.pid));
 });

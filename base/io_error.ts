@@ -4,7 +4,7 @@
  * @module
  */
 
-import { StasisError } from "../base/errors.ts";
+import { StasisError } from "./errors.ts";
 
 const HINTS: Readonly<Record<string, string>> = {
   ENOSPC: "make room on that file system, or name a directory on another one",
@@ -34,12 +34,13 @@ const NAMELESS: Readonly<Record<string, string>> = {
   122: "EDQUOT",
 };
 
-/** The errno of an error of Deno's file functions by name, or undefined where it has none. */
+/** The errno of an error of Deno's functions by name (or as `errno N`), or undefined where it has none. */
 export function errnoOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code } = error as Error & { code?: unknown };
   if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
-  return NAMELESS[/\(os error (\d+)\)/.exec(error.message)?.[1] ?? ""];
+  const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
+  return number === undefined ? undefined : NAMELESS[number] ?? `errno ${number}`;
 }
 
 /**
@@ -57,33 +58,4 @@ export function ioError(what: string, cause: unknown): StasisError {
     hint: errno === undefined ? undefined : HINTS[errno],
     cause,
   });
-}
-
-/** What a machine may answer to any call, and that is nobody's defect; unlike ENOENT or EINVAL. */
-const OF_THE_MACHINE: ReadonlySet<string> = new Set([
-  ...[
-    "EACCES",
-    "EAGAIN",
-    "EBUSY",
-    "EDQUOT",
-    "EFBIG",
-    "EINTR",
-    "EIO",
-    "EMFILE",
-    "ENFILE",
-    "ENOBUFS",
-  ],
-  ...["ENOMEM", "ENOSPC", "EPERM", "EREMOTEIO", "EROFS", "ESTALE", "ETIMEDOUT"],
-]);
-
-/**
- * The error for an exception that nobody caught where it came from: of a call which the machine refused. Undefined
- * for every other one, which is a defect.
- */
-export function machineError(error: unknown): StasisError | undefined {
-  const errno = errnoOf(error);
-  if (errno === undefined || !OF_THE_MACHINE.has(errno)) return undefined;
-  // "Cannot allocate memory (os error 12): open '/x'"
-  const what = /\(os error \d+\): (.+)$/s.exec((error as Error).message)?.[1];
-  return ioError(what ?? "go on", error);
 }
