@@ -22,6 +22,7 @@ Deno.test("install() makes a command that works anywhere and goes away again", a
 
     assert.match(await install({ ...options(prefix), uninstall: true }), /removed/);
     assert.deepEqual([...Deno.readDirSync(`${prefix}/bin`)], []);
+    assert.deepEqual([...Deno.readDirSync(`${prefix}/lib`)], []);
     assert.match(await install({ ...options(prefix), uninstall: true }), /there is no/);
   } finally {
     await Deno.remove(prefix, { recursive: true });
@@ -43,14 +44,29 @@ Deno.test("install() leaves what is not its own alone", async () => {
   }
 });
 
+Deno.test("install() leaves a directory that is not its own alone", async () => {
+  const prefix = await Deno.makeTempDir({ prefix: "stasis-install-" });
+  try {
+    await Deno.mkdir(`${prefix}/lib/stasis`, { recursive: true });
+    await assert.rejects(install(options(prefix)), RangeError);
+    await assert.rejects(install({ ...options(prefix), uninstall: true }), RangeError);
+    assert.deepEqual([...Deno.readDirSync(prefix)].map(({ name }) => name), ["lib"]);
+  } finally {
+    await Deno.remove(prefix, { recursive: true });
+  }
+});
+
 Deno.test("launcher() says what is gone", async () => {
   const directory = await Deno.makeTempDir({ prefix: "stasis-install-" });
   try {
     const script = `${directory}/stasis`;
-    await Deno.writeTextFile(script, launcher(Deno.execPath(), "/gone/main.ts"), { mode: 0o755 });
-    const { code, stderr } = await run(script);
-    assert.equal(code, EXIT_STATUS.io);
-    assert.match(stderr, /\/gone\/main\.ts is gone/);
+    const text = launcher(Deno.execPath(), "/gone/lib", "/gone/main.ts");
+    await Deno.writeTextFile(script, text, { mode: 0o755 });
+    for (const [args, gone] of [[[], "lib/main.js"], [["--plugin", "x"], "main.ts"]] as const) {
+      const { code, stderr } = await run(script, ...args);
+      assert.equal(code, EXIT_STATUS.io);
+      assert.match(stderr, new RegExp(`/gone/${gone} is gone`));
+    }
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
@@ -60,7 +76,7 @@ Deno.test("launcher() says that the working directory is gone, where Deno would 
   const directory = await Deno.makeTempDir({ prefix: "stasis-install-" });
   try {
     const script = `${directory}/stasis`;
-    await Deno.writeTextFile(script, launcher(Deno.execPath(), script), { mode: 0o755 });
+    await Deno.writeTextFile(script, launcher(Deno.execPath(), directory, script), { mode: 0o755 });
     const gone = `mkdir "${directory}/gone" && cd "${directory}/gone" && rmdir "$PWD" && ${script}`;
     const { code, stderr } = await run("/bin/sh", "-c", gone);
     assert.equal(code, EXIT_STATUS.io);
