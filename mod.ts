@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { Cancellation } from "./core/cancellation.ts";
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import type { EventListener } from "./base/events.ts";
@@ -108,7 +109,9 @@ export async function planRestore(
   settings: Settings = {},
 ): Promise<RestorePlan> {
   const options = settings.options ?? {};
-  return await reportOne(makePlan({ ...common(settings), directory, options }));
+  const { plugins, signal, listener } = common(settings);
+  const cancellation = new Cancellation(signal);
+  return await reportOne(makePlan({ directory, plugins, listener, options, cancellation }));
 }
 
 /**

@@ -127,7 +127,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   let still: readonly Task[] = [];
   using undo = new DisposableStack();
   const { timeout = TIMEOUT } = options;
-  const limit = cancellation.limit(timeout === 0 ? Infinity : timeout, () => tooSlow(pid, timeout));
+  const limitTo = (ms: number) =>
+    cancellation.limit(timeout === 0 ? Infinity : ms, () => tooSlow(pid, timeout));
+  const limit = limitTo(timeout);
   try {
     const stopped = freezeTree(pid, undo, cancellation, (tracee) => {
       for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.stopThread?.(tracee));
@@ -153,6 +155,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     await dump(tree, session, hooked);
     // Memory takes as long as it takes, as long as it goes on; the user may cancel.
     limit[Symbol.dispose]();
+    const left = timeout - (performance.now() - frozenAt);
 
     await enter({ kind: "phase", phase: "pages" });
     for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
@@ -160,8 +163,11 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
     if (isToEnd) await writer.flush();
     const verify = (last: ReturnType<typeof inventory>): Promise<void> =>
-      verifyRestorable({ ...request, tree, writer, inventory: last });
-    if (isToEnd) await verify(inventory(tree, required));
+      verifyRestorable({ ...request, tree, writer, inventory: last, cancellation });
+    if (isToEnd) {
+      using _limit = limitTo(left);
+      await verify(inventory(tree, required));
+    }
     dumpLast(tree, session, hooked);
     const last = inventory(tree, required);
 

@@ -11,6 +11,7 @@ import { CORE, INVENTORY } from "../../images/kinds/core.ts";
 import { encodeFile, ImageDirectory, type ImageWriter } from "../../images/mod.ts";
 import { imageFileName } from "../../images/kind.ts";
 import { StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import type { FrozenTree, OperationOptions, Plugin } from "../plugin.ts";
 import { makePlan } from "../restore/make_plan.ts";
 
@@ -25,17 +26,17 @@ export interface Rehearsal {
   readonly plugins: readonly Plugin[];
   /** Options of the checkpoint. */
   readonly options: OperationOptions;
-  /** Cancels. */
-  readonly signal: AbortSignal;
+  /** That of the checkpoint, with the limit of the time for which the tree may stand still. */
+  readonly cancellation: Cancellation;
 }
 
 /**
  * Loads and plans the restore of a tree from the images that are being written.
  *
- * @throws {StasisError} with everything that stands against a restore on this machine
+ * @throws {StasisError} with everything that stands against a restore on this machine; `cancelled`, `timeout`
  */
 export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
-  const { tree, writer, inventory, plugins, options, signal } = rehearsal;
+  const { tree, writer, inventory, plugins, options, cancellation } = rehearsal;
   writer.flushLists();
   const unwritten = new Map(
     tree.tasks.flatMap(({ threads }) => threads).map(({ tid, core }) => [
@@ -51,11 +52,11 @@ export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
       plugins,
       // Files that change are the business of the restore's user, who can say that they may.
       options: { ...options, ignoreFileChange: true },
-      signal,
+      cancellation,
       listener: () => {},
     });
   } catch (error) {
-    if (!(error instanceof StasisError) || error.code === "cancelled") throw error;
+    if (!(error instanceof StasisError) || cancellation.isOver) throw error;
     throw notRestorable(error, tree.tasks[0]?.pid);
   }
 }

@@ -10,6 +10,7 @@ import { IDS } from "../../images/kinds/core.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
 import type { DescriptorPlanner, Plugin } from "../plugin.ts";
 import type { CallResult } from "../remote/program.ts";
@@ -57,8 +58,8 @@ function tableOf(entries: readonly fdinfo_entry[]): Table {
 
 const NO_TABLE = tableOf([]);
 
-/** Plans the descriptors of all tasks. */
-export function planDescriptors(plan: RestorePlan): void {
+/** Plans the descriptors of all tasks. @param cancellation is asked for each of them */
+export function planDescriptors(plan: RestorePlan, cancellation: Cancellation): void {
   const tables = new Map<PlannedTask, Table>();
   for (const task of plan.tasks) {
     if (task.filesOwner !== task.pid) continue;
@@ -66,9 +67,18 @@ export function planDescriptors(plan: RestorePlan): void {
   }
   const descriptions = findDescriptions(plan, tables);
   const staging = numberThem(plan, descriptions.values());
-  for (const description of descriptions.values()) create(plan, description);
-  for (const [task, { entries }] of tables) share(task, entries, descriptions, staging);
-  for (const description of descriptions.values()) connect(description, tables);
+  for (const description of descriptions.values()) {
+    cancellation.check();
+    create(plan, description);
+  }
+  for (const [task, { entries }] of tables) {
+    cancellation.check();
+    share(task, entries, descriptions, staging);
+  }
+  for (const description of descriptions.values()) {
+    cancellation.check();
+    connect(description, tables);
+  }
   closeServices(plan);
 }
 

@@ -17,7 +17,7 @@ import {
 import { ImageDirectory } from "../../images/mod.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
-import { Cancellation } from "../cancellation.ts";
+import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import { readStat } from "../linux/procfs/mod.ts";
@@ -50,8 +50,8 @@ export interface PlanRequest {
   readonly plugins: readonly Plugin[];
   /** Options of the user. */
   readonly options: OperationOptions;
-  /** Cancels. */
-  readonly signal: AbortSignal;
+  /** Ends it before its time; of a checkpoint its own, since a tree may stand still meanwhile. */
+  readonly cancellation: Cancellation;
   /** Is told what happens. */
   readonly listener: EventListener;
   /** Images of a tree that still lives, which a checkpoint looks at, in place of those of `directory`. */
@@ -63,8 +63,7 @@ const KNOWN_VERSIONS: ReadonlySet<number> = new Set([IMAGES_VERSION, IMAGES_VERS
 
 /** Loads and plans. @throws {StasisError} with all problems at once; nothing has been created then */
 export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
-  const { listener, options } = request;
-  const cancellation = new Cancellation(request.signal);
+  const { listener, options, cancellation } = request;
   listener({ kind: "phase", phase: "load" });
   const images = request.rehearsed ?? ImageDirectory.open(request.directory);
   if (request.rehearsed === undefined) images.verify();
@@ -132,6 +131,7 @@ function planAll(
   const occupied: Range[] = [];
   for (const { plugin, hooks } of hooked) {
     for (const { pid } of live) {
+      cancellation.check();
       for (const range of runHook(plugin, () => hooks.occupies?.(pid)) ?? []) occupied.push(range);
     }
   }
@@ -210,7 +210,10 @@ function complete(
   for (const { pid } of tasks) {
     if (isDead(cores, pid)) plan.zombies.set(pid, cores.get(pid) as core_entry);
   }
-  for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.planTree?.(plan));
+  for (const { plugin, hooks } of plan.plugins) {
+    cancellation.check();
+    runHook(plugin, () => hooks.planTree?.(plan));
+  }
   for (const task of plan.tasks) {
     planThreads(task);
     for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.planTask?.(task));
@@ -221,7 +224,7 @@ function complete(
       }
     }
   }
-  planDescriptors(plan);
+  planDescriptors(plan, cancellation);
   // It is found out here what has no room, while nothing has been made yet.
   plan.scratchSize();
   return plan;

@@ -28,7 +28,7 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
 import { FILES, GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
-import { checkFiles } from "./load.ts";
+import { checkFiles, lookAt } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
 import { located, lockProblem, pathProblem } from "./survey.ts";
 
@@ -92,7 +92,12 @@ export const files: Plugin = definePlugin({
       );
       // A tree that has been let run on may have deleted some by now.
       const changes = session.rehearsal && options.leaveRunning === true;
-      if (!changes) checkFiles(named, context, options);
+      // A file system may take its time with each of them.
+      const look = (path: string, link: boolean) => {
+        session.check();
+        return lookAt(path, link);
+      };
+      if (!changes) checkFiles(named, context, options, look);
       if (remaps.some(({ remapType }) => remapType !== remap_type.GHOST)) {
         context.problem({
           what: "the images have files under names that CRIU made for them, or of ended tasks",

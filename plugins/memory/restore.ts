@@ -56,6 +56,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
       for (const { pid } of context.tasks) {
         // Zombies have none, and tasks that share another one's.
         if (!images.has(MM, pid)) continue;
+        session.check();
         const task = load(session, pid);
         loaded.set(pid, task);
         for (const vma of task.mm.vmas) {

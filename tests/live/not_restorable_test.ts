@@ -68,6 +68,34 @@ for (const leaveRunning of [false, true]) {
   });
 }
 
+for (const why of ["timeout", "cancelled"] as const) {
+  Deno.test(`checkpoint() does not let a tree stand still while its restore is looked at: ${why}`, async () => {
+    using room = new ImageRoom();
+    await using subject = await Subject.start("sud_threads", { args: ["3"] });
+    const before = witness(subject.pid);
+    const directory = room.fresh();
+    const controller = new AbortController();
+    const plugin = definePlugin({
+      name: "sluggard",
+      description: "takes its time",
+      restore: ({ check }) => ({
+        load() {
+          if (why === "cancelled") controller.abort();
+          while (true) check();
+        },
+      }),
+    });
+    const { signal } = controller;
+    const options = { timeout: why === "timeout" ? 3000 : 0 };
+    const settings = { directory, plugins: [plugin], signal, options };
+    const error = await failureOf(checkpoint(subject.pid, settings));
+    assert.equal(error.code, why);
+    room.assertAbsent(directory);
+    await assertUnharmed(before);
+    await subject.expectPass();
+  });
+}
+
 Deno.test("checkpoint() tells the plugins of a restore that it is none, and notes nothing twice", async () => {
   using room = new ImageRoom();
   await using subject = await Subject.start("unix_service", { args: ["stream"] });

@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "@std/assert";
+import { uncancelled } from "../../core/cancellation.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { IMAGES_VERSION_PLUGINS, INVENTORY } from "../../images/kinds/core.ts";
 import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
@@ -103,7 +104,7 @@ Deno.test({
         directory: images.directory,
         plugins: DEFAULT_PLUGINS.filter(({ name }) => name !== "sud"),
         options: {},
-        signal: new AbortController().signal,
+        cancellation: uncancelled(),
         listener: () => {},
       }),
       (error: unknown) =>
