@@ -18,6 +18,7 @@ import {
   leaveRunningAndRestore,
   type Program,
   start,
+  withEnoughToDo,
 } from "../programs/scenario.ts";
 
 const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
@@ -78,36 +79,39 @@ function shuffledLines(count: number): string[] {
   });
 }
 
+/** How many steps a program makes that has as much to do as usual. */
 const STEPS = 70;
 
-function python(): Program {
+function python(work: number): Program {
+  const steps = STEPS * work;
   const rounds = 3000;
   return {
     command: "/usr/bin/python3",
-    args: [script("compute.py"), String(STEPS), String(rounds)],
+    args: [script("compute.py"), String(steps), String(rounds)],
     midway: reached(25),
     verify(subject) {
-      const expected = states(STEPS, rounds);
+      const expected = states(steps, rounds);
       expectOutput(subject, text([...expected.map((state, i) => `step ${i} ${state}`), "done"]));
       assert.equal(
         file(subject, "received.txt"),
         text(expected.map((s, i) => `received ${i} ${s}`)),
       );
       const lines = expected.map((state, i) => `line ${i} ${state}`);
-      assert.equal(file(subject, "lines.txt"), text([String(STEPS).padStart(4, "0"), ...lines]));
+      assert.equal(file(subject, "lines.txt"), text([String(steps).padStart(4, "0"), ...lines]));
     },
   };
 }
 
 /** Three processes that talk through unix sockets. */
-function sockets(): Program {
+function sockets(work: number): Program {
+  const steps = STEPS * work;
   const rounds = 3000;
   return {
     command: "/usr/bin/python3",
-    args: [script("sockets.py"), String(STEPS), String(rounds)],
+    args: [script("sockets.py"), String(steps), String(rounds)],
     midway: reached(25),
     verify(subject) {
-      const expected = states(STEPS, rounds);
+      const expected = states(steps, rounds);
       expectOutput(subject, text([...expected.map((state, i) => `step ${i} ${state}`), "done"]));
       assert.equal(
         file(subject, "received.txt"),
@@ -117,27 +121,29 @@ function sockets(): Program {
   };
 }
 
-function node(): Program {
+function node(work: number): Program {
+  const steps = STEPS * work;
   const rounds = 3000;
   return {
     command: "node",
-    args: [script("compute.mjs"), String(STEPS), String(rounds)],
+    args: [script("compute.mjs"), String(steps), String(rounds)],
     midway: reached(25),
     verify(subject) {
-      const own = states(STEPS, rounds);
-      const other = states(STEPS, rounds, 2n);
+      const own = states(steps, rounds);
+      const other = states(steps, rounds, 2n);
       const keys = createHash("sha256");
-      for (const step of range(STEPS)) {
+      for (const step of range(steps)) {
         keys.update(pbkdf2Sync(`step ${step}`, "salt", 500, 16, "sha256"));
       }
-      const steps = own.map((state, i) => `step ${i} ${state} ${other[i]}`);
-      expectOutput(subject, text([...steps, `keys ${keys.digest("hex")}`, "done"]));
+      const lines = own.map((state, i) => `step ${i} ${state} ${other[i]}`);
+      expectOutput(subject, text([...lines, `keys ${keys.digest("hex")}`, "done"]));
       assert.equal(file(subject, "stream.txt"), text(own.map((state, i) => `line ${i} ${state}`)));
     },
   };
 }
 
-function bash(steps = 40): Program {
+function bash(work: number): Program {
+  const steps = 40 * work;
   return {
     command: "bash",
     args: [script("children.sh"), String(steps)],
@@ -153,17 +159,18 @@ function bash(steps = 40): Program {
   };
 }
 
-function perl(): Program {
+function perl(work: number): Program {
+  const steps = STEPS * work;
   const rounds = 5000;
   return {
     command: "perl",
-    args: [script("partner.pl"), String(STEPS), String(rounds)],
+    args: [script("partner.pl"), String(steps), String(rounds)],
     midway: reached(25),
     verify(subject) {
       let state = 1;
       const parent: string[] = [];
       const child: string[] = [];
-      for (const step of range(STEPS)) {
+      for (const step of range(steps)) {
         child.push(`child ${step} ${state = advance(state, rounds)}`);
         parent.push(`step ${step} ${state = advance(state, rounds)}`);
       }
@@ -173,8 +180,8 @@ function perl(): Program {
   };
 }
 
-function awk(): Program {
-  const lines = 60_000;
+function awk(work: number): Program {
+  const lines = 60_000 * work;
   const rounds = 200;
   return {
     command: "awk",
@@ -194,8 +201,8 @@ function awk(): Program {
 }
 
 /** sort with little memory: several threads, and files of its own in mid-merge. */
-function sort(): Program {
-  const count = 600_000;
+function sort(work: number): Program {
+  const count = 600_000 * work;
   return {
     command: "sort",
     args: ["--parallel=2", "-S", "2M", "-T", ".", "-o", "sorted.txt", "shuffled.txt"],
@@ -212,8 +219,8 @@ function sort(): Program {
 }
 
 /** A pipeline that is always full. */
-function gzip(): Program {
-  const count = 300_000;
+function gzip(work: number): Program {
+  const count = 300_000 * work;
   const expected = () => createHash("sha256").update(text(shuffledLines(count))).digest("hex");
   return {
     command: "bash",
@@ -234,8 +241,8 @@ function gzip(): Program {
  * ENOSYS, for which the worker gives up without calling it a failure. What matters is to catch it before the
  * call; three times, because the call may just have been made.
  */
-function stressNg(): Program {
-  const seconds = 5;
+function stressNg(work: number): Program {
+  const seconds = 5 * work;
   let caught = 0;
   return {
     command: "stress-ng",
@@ -273,7 +280,7 @@ function hasRun(subject: Subject, seconds: number): boolean {
   });
 }
 
-const PROGRAMS: Readonly<Record<string, () => Program>> = {
+const PROGRAMS: Readonly<Record<string, (work: number) => Program>> = {
   "stress-ng --usersyscall": stressNg,
   "a Python script": python,
   "Python processes that talk through sockets": sockets,
@@ -286,32 +293,32 @@ const PROGRAMS: Readonly<Record<string, () => Program>> = {
 };
 
 /** Deno itself: a compiler at work while the program runs, and many threads. */
-function deno(): Program {
+function deno(work: number): Program {
   return {
-    ...node(),
+    ...node(work),
     command: Deno.execPath(),
-    args: ["run", "-A", "--no-check", "--no-config", ...node().args],
+    args: ["run", "-A", "--no-check", "--no-config", ...node(work).args],
     env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
   };
 }
 
 for (const [name, program] of Object.entries(PROGRAMS)) {
   Deno.test(`${name} comes to the right end after checkpoint and restore`, async () => {
-    await killAndRestore(program());
+    await withEnoughToDo(program, killAndRestore);
   });
   Deno.test(`${name} comes to the right end when it is left running, and from its images`, async () => {
-    await leaveRunningAndRestore(program());
+    await withEnoughToDo(program, leaveRunningAndRestore);
   });
 }
 
 Deno.test("a bash script with children stands ten checkpoints in a row, each in other commands", async () => {
-  await killAndRestore(bash(120), 10);
+  await withEnoughToDo((work) => bash(3 * work), (program) => killAndRestore(program, 10));
 });
 
 Deno.test("stress-ng --usersyscall notices when a worker loses its dispatch", async () => {
   const harness = new URL("../harness/lose_dispatch.c", import.meta.url);
   const robber = await buildProgram(fileURLToPath(harness));
-  const program = stressNg();
+  const program = stressNg(1);
   await using subject = await start(program);
   const worker = processTree(subject.pid).at(-1)!;
   // Most of the time dispatch is off anyway.
@@ -326,7 +333,7 @@ Deno.test("stress-ng --usersyscall notices when a worker loses its dispatch", as
 // File locks are not saved yet: then all of them are named, and Deno must not notice anything.
 Deno.test("Deno is refused for its locks, and comes to the right end", async () => {
   await using images = await Images.create();
-  const program = deno();
+  const program = deno(2);
   await using subject = await start(program);
   await assert.rejects(
     checkpoint(subject.pid, { directory: images.next() }),
