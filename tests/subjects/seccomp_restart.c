@@ -27,6 +27,9 @@ static void *sleeper(void *unused)
 		result = syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0) == -1 &&
 			 errno == ETIMEDOUT ? 0 : errno;
 	ended = now_s();
+	/* It does not end while it is looked at. */
+	while (!term_requested)
+		__builtin_ia32_pause();
 	return NULL;
 }
 
@@ -47,11 +50,9 @@ int main(int argc, char **argv)
 	sleep_ms(100);
 	ready();
 	/* No signal may wake it, and this thread must not be the one that dies: it does not sleep. */
-	while (!ended)
+	while (!ended || !term_requested)
 		__builtin_ia32_pause();
 	pthread_join(thread, NULL);
-	while (!term_requested)
-		__builtin_ia32_pause();
 	check_equal("result", result, 0);
 	check(ended - began >= SECONDS, "time", "it slept %f s", ended - began);
 	finish();
