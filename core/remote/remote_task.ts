@@ -23,13 +23,14 @@ import { errnoName, isErrno } from "../linux/errno.ts";
 import { ProcessMemory } from "../linux/memory.ts";
 import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
+import { ALL_SIGNALS } from "../linux/signals.ts";
 import { formatArgument } from "../linux/strace.ts";
 import { PROGRAM_CODE, TAIL_ALIVE } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
 import { largestHole, noRoom } from "./scratch_limits.ts";
-import type { CallSite, Tracee } from "./tracee.ts";
+import type { CallSite, ProgramPlace, Tracee } from "./tracee.ts";
 import type { Noted, Rescuer } from "./undo.ts";
 
 /** A program and the thread that runs it. */
@@ -243,6 +244,16 @@ export class RemoteTask implements Disposable {
    * programs may be started, so that the tasks work in parallel.
    */
   start(runs: readonly Run[]): StartedRuns {
+    const { base, images, places } = this.#place(runs);
+    images.forEach(({ run }, index) => {
+      this.#started.add(run.thread);
+      run.thread.start(places[index] as ProgramPlace);
+    });
+    return new StartedRuns(this.pid, this.memory, base, images);
+  }
+
+  /** Puts programs into the scratch memory. */
+  #place(runs: readonly Run[]) {
     const images: { run: Run; image: ProgramImage; at: number }[] = [];
     let size = 0;
     for (const run of runs) {
@@ -261,18 +272,31 @@ export class RemoteTask implements Disposable {
       });
     }
     this.memory.write(base, bytes);
-    for (const { run, image, at } of images) {
+    const places = images.map(({ image, at }): ProgramPlace => {
       const start = base + BigInt(at);
       const tail = start + BigInt(image.tailAt);
-      this.#started.add(run.thread);
-      run.thread.start({
+      return {
         code,
         entries: start + BigInt(image.entriesAt),
         tail,
         alive: this.#alive ?? tail + BigInt(TAIL_ALIVE),
-      });
-    }
-    return new StartedRuns(this.pid, this.memory, base, images);
+      };
+    });
+    return { base, images, places };
+  }
+
+  /**
+   * Has the task run a program that ends it, with all signals blocked and nobody to trace it; that it dies with this
+   * process must have been undone. No call can be made in it any more.
+   */
+  leave(program: SyscallProgram): void {
+    const { places: [place] } = this.#place([{ thread: this.leader, program }]);
+    const { code, entries, tail, alive } = place as ProgramPlace;
+    this.leader.registers.set("ip", code).set("orig_ax", -1n).set("bx", entries)
+      .set("r12", tail).set("r13", alive);
+    this.leader.signalMask = ALL_SIGNALS;
+    this.leader.release();
+    this.memory[Symbol.dispose]();
   }
 
   /** Starts a program that ends the task, so that no results come. */

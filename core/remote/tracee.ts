@@ -52,6 +52,16 @@ export interface CallSite {
 /** `si_code` of the SIGSYS of Syscall User Dispatch (`include/uapi/asm-generic/siginfo.h`). */
 const SYS_USER_DISPATCH = 2;
 
+/** Where a program lies. */
+export interface ProgramPlace {
+  readonly code: bigint;
+  /** Its first entry. */
+  readonly entries: bigint;
+  readonly tail: bigint;
+  /** The word that tells whether the tracer lives. */
+  readonly alive: bigint;
+}
+
 /** A thread that this process traces and that stands still. */
 export class Tracee extends TraceeState {
   readonly #cancellation: Cancellation;
@@ -155,13 +165,8 @@ export class Tracee extends TraceeState {
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
-  /** Starts a program. @param at where its code, its first entry, its tail and the word of the tracer lie */
-  start(at: {
-    readonly code: bigint;
-    readonly entries: bigint;
-    readonly tail: bigint;
-    readonly alive: bigint;
-  }): void {
+  /** Starts a program. */
+  start(at: ProgramPlace): void {
     const registers = this.baseRegisters()
       .set("ip", at.code).set("ax", 0n).set("orig_ax", -1n)
       .set("bx", at.entries).set("r12", at.tail).set("r13", at.alive)

@@ -14,10 +14,12 @@ import { lockDirectory } from "../linux/flock.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { lastName } from "../../images/path.ts";
+import { startNameKeeper } from "./name_keeper.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 
 /** `include/uapi/linux/fs.h`. */
-const RENAME_NOREPLACE = 1, RENAME_EXCHANGE = 2;
+const RENAME_NOREPLACE = 1;
 const O_PATH_DIRECTORY = 0o10200000, O_CLOEXEC = 0o2000000;
 
 /** The private directories of one restore. Disposing of it deletes them, with what has no name yet. */
@@ -57,17 +59,45 @@ export class LastNames implements Disposable {
   }
 
   /**
+   * Sees to it that the names go back if this process dies while it gives them, or before the tree runs.
+   *
+   * @returns what ends that
+   */
+  keep(): Disposable | undefined {
+    const { lastNames, pid } = this.#plan;
+    if (lastNames.length === 0) return undefined;
+    const renames = lastNames.flatMap(({ parent, inside, path }) => {
+      const directory = `${parent === "/" ? "" : parent}/${lastName(this.#pathOf(parent))}`;
+      return [
+        { from: path, to: `${directory}/${inside}` },
+        { from: `${directory}/${formerName(inside)}`, to: path },
+      ];
+    });
+    return startNameKeeper(pid, renames);
+  }
+
+  /**
    * Gives all files their names. What had one of them is taken away: a socket to which nobody is bound any more.
+   *
+   * Each step is a rename to where nothing is. So whatever was done until some moment is undone by the opposite ones,
+   * from the last to the first, where those fail that have nothing to undo ({@link keep}).
    *
    * @throws {StasisError} `conflict`; then none has its name
    */
   give(): void {
     using undo = new DisposableStack();
     for (const { parent, inside, path } of this.#plan.lastNames) {
-      const from = `${this.#pathOf(parent)}/${inside}`;
-      const flags = rename(from, path);
-      undo.defer(() => void move(path, from, flags));
-      if (flags === RENAME_EXCHANGE && !lstatPath(from).isSocket) throw taken(path);
+      const directory = this.#pathOf(parent);
+      const from = `${directory}/${inside}`, former = `${directory}/${formerName(inside)}`;
+      let result = move(from, path);
+      if (result === -BigInt(Errno.EEXIST)) {
+        result = move(path, former);
+        undo.defer(() => void move(former, path));
+        if (!isErrno(result) && !lstatPath(former).isSocket) throw taken(path);
+        if (!isErrno(result)) result = move(from, path);
+      }
+      if (isErrno(result)) throw failed(path, result);
+      undo.defer(() => void move(path, from));
     }
     undo.move();
   }
@@ -102,19 +132,20 @@ export class LastNames implements Disposable {
   }
 }
 
-/** Moves a file to where nothing is, or exchanges it with what is there. @returns how it can be undone */
-function rename(from: string, to: string): number {
-  let flags = RENAME_NOREPLACE;
-  let result = move(from, to, flags);
-  if (result === -BigInt(Errno.EEXIST)) result = move(from, to, flags = RENAME_EXCHANGE);
-  if (!isErrno(result)) return flags;
-  const errno = errnoName(-result);
-  throw new StasisError("conflict", `${to} cannot get its name again: ${errno}`, { errno });
+/** Where what had a name before is meanwhile. */
+function formerName(inside: string): string {
+  return `${inside}.former`;
 }
 
-/** @returns 0, or the negative errno */
-function move(from: string, to: string, flags: number): bigint {
+/** Moves a file to where nothing is. @returns 0, or the negative errno */
+function move(from: string, to: string): bigint {
+  const flags = RENAME_NOREPLACE;
   return syscall(SYSCALLS.renameat2, AT_FDCWD, cString(from), AT_FDCWD, cString(to), flags);
+}
+
+function failed(path: string, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("conflict", `${path} cannot get its name again: ${errno}`, { errno });
 }
 
 function taken(path: string): StasisError {

@@ -108,6 +108,7 @@ export async function runPlan(
   tree.arm();
   await cancellation.breathe();
   listener({ kind: "phase", phase: "run" });
+  using _keeper = names.keep();
   names.give();
   // From here on nothing can fail any more.
   tree.run();

@@ -27,6 +27,13 @@ function namesBelow(directory: string): string[] {
   }).sort();
 }
 
+/** Every name below a directory with the inode behind it, but for private ones. */
+function filesBelow(directory: string): string[] {
+  return namesBelow(directory).filter((name) => !isPrivate(name)).map((name) =>
+    `${name} ${Deno.lstatSync(name).ino}`
+  );
+}
+
 /** The names of this directory that only the next restore deletes. */
 const isPrivate = (name: string) => /\/\.names\.partial-/.test(name);
 
@@ -83,3 +90,52 @@ for (const name of ["unix_service", "ghosts"]) {
     await tree.wait();
   });
 }
+
+/** A tool that ends as soon as the tree runs. */
+const DETACHED = `
+import { restore } from "${new URL("../../mod.ts", import.meta.url)}";
+await restore(Deno.args[0]);
+`;
+
+Deno.test("a restore that is killed among its last renames leaves every name to the file that had it", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("unix_service", { args: ["stream"] });
+  const directory = room.fresh();
+  const script = `${subject.cwd}/../tool.ts`;
+  Deno.writeTextFileSync(script, DETACHED);
+  await checkpoint(subject.pid, { directory });
+  await subject.waitGone();
+  // One of the names is free by then, the others are those of sockets that nobody is bound to any more.
+  const [free] = namesBelow(subject.cwd).filter((name) => Deno.lstatSync(name).isSocket);
+  Deno.removeSync(free as string);
+  const before = filesBelow(subject.cwd);
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  for (let rename = 1;; rename++) {
+    const inject = `inject=renameat2:signal=SIGKILL:when=${rename}`;
+    const run = ["run", "-A", "--no-check", "--config", config, script, directory];
+    const { success } = await new Deno.Command("strace", {
+      args: [
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=renameat2",
+        "-e",
+        inject,
+        Deno.execPath(),
+        ...run,
+      ],
+      stdin: "null",
+    }).output();
+    if (success) {
+      equal(subject.alive, true);
+      equal(rename > 3, true, `only ${rename} renames`);
+      break;
+    }
+    const left = () => filesBelow(subject.cwd);
+    const same = () => JSON.stringify(left()) === JSON.stringify(before);
+    await waitUntil(same, () => `rename ${rename}: ${left()} to be ${before}`);
+    equal(subject.alive, false);
+  }
+  await subject.expectPass();
+});
