@@ -5,15 +5,9 @@
 // @generated from file credentials.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file credentials.proto.
- */
-export const file_credentials: GenFile = /*@__PURE__*/
-  fileDesc("ChFjcmVkZW50aWFscy5wcm90byK2AgoLY3JlZHNfZW50cnkSCwoDdWlkGAEgAigNEgsKA2dpZBgCIAIoDRIMCgRldWlkGAMgAigNEgwKBGVnaWQYBCACKA0SDAoEc3VpZBgFIAIoDRIMCgRzZ2lkGAYgAigNEg0KBWZzdWlkGAcgAigNEg0KBWZzZ2lkGAggAigNEg8KB2NhcF9pbmgYCSADKA0SDwoHY2FwX3BybRgKIAMoDRIPCgdjYXBfZWZmGAsgAygNEg8KB2NhcF9ibmQYDCADKA0SDwoHc2VjYml0cxgNIAIoDRIOCgZncm91cHMYDiADKA0SEwoLbHNtX3Byb2ZpbGUYDyABKAkSFgoObHNtX3NvY2tjcmVhdGUYECABKAkSFAoMbm9fbmV3X3ByaXZzGBIgASgNEg8KB2NhcF9hbWIYEyADKA0");
 
 /**
  * All of this is in /proc/PID/task/TID/status, but for the securebits. A set of capabilities is two words, the
@@ -154,5 +148,24 @@ export type creds_entry = Message<"creds_entry"> & {
  * Use `create(creds_entrySchema)` to create a new message.
  */
 export const creds_entrySchema: GenMessage<creds_entry> = /*@__PURE__*/
-  messageDesc(file_credentials, 0);
+  message("creds_entry", () => [
+    [1, "uid", "required", "uint32"],
+    [2, "gid", "required", "uint32"],
+    [3, "euid", "required", "uint32"],
+    [4, "egid", "required", "uint32"],
+    [5, "suid", "required", "uint32"],
+    [6, "sgid", "required", "uint32"],
+    [7, "fsuid", "required", "uint32"],
+    [8, "fsgid", "required", "uint32"],
+    [9, "cap_inh", "repeated", "uint32"],
+    [10, "cap_prm", "repeated", "uint32"],
+    [11, "cap_eff", "repeated", "uint32"],
+    [12, "cap_bnd", "repeated", "uint32"],
+    [13, "secbits", "required", "uint32"],
+    [14, "groups", "repeated", "uint32"],
+    [15, "lsm_profile", "optional", "string"],
+    [16, "lsm_sockcreate", "optional", "string"],
+    [18, "no_new_privs", "optional", "uint32"],
+    [19, "cap_amb", "repeated", "uint32"],
+  ]);
 

@@ -5,31 +5,25 @@
 // @generated from file descriptors.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumeration, message } from "../schema.ts";
+import { reg_file_entrySchema } from "./paths_pb.ts";
+import { ns_file_entrySchema } from "./namespaces_pb.ts";
+import { eventfd_file_entrySchema, eventpoll_file_entrySchema, signalfd_entrySchema, timerfd_entrySchema } from "./event_files_pb.ts";
+import { ext_file_entrySchema } from "./external_pb.ts";
+import { unix_sk_entrySchema } from "./sockets_pb.ts";
+import { fifo_entrySchema, pipe_entrySchema } from "./pipes_pb.ts";
+import { tty_file_entrySchema } from "./terminals_pb.ts";
+import { memfd_file_entrySchema } from "./memfd_pb.ts";
 import type { eventfd_file_entry, eventpoll_file_entry, signalfd_entry, timerfd_entry } from "./event_files_pb.ts";
-import { file_event_files } from "./event_files_pb.ts";
 import type { ext_file_entry } from "./external_pb.ts";
-import { file_external } from "./external_pb.ts";
 import type { memfd_file_entry } from "./memfd_pb.ts";
-import { file_memfd } from "./memfd_pb.ts";
 import type { ns_file_entry } from "./namespaces_pb.ts";
-import { file_namespaces } from "./namespaces_pb.ts";
 import type { reg_file_entry } from "./paths_pb.ts";
-import { file_paths } from "./paths_pb.ts";
 import type { fifo_entry, pipe_entry } from "./pipes_pb.ts";
-import { file_pipes } from "./pipes_pb.ts";
 import type { unix_sk_entry } from "./sockets_pb.ts";
-import { file_sockets } from "./sockets_pb.ts";
 import type { tty_file_entry } from "./terminals_pb.ts";
-import { file_terminals } from "./terminals_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file descriptors.proto.
- */
-export const file_descriptors: GenFile = /*@__PURE__*/
-  fileDesc("ChFkZXNjcmlwdG9ycy5wcm90byJOCgxmZGluZm9fZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SFwoEdHlwZRgDIAIoDjIJLmZkX3R5cGVzEgoKAmZkGAQgAigNIqADCgpmaWxlX2VudHJ5EhcKBHR5cGUYASACKA4yCS5mZF90eXBlcxIKCgJpZBgCIAIoDRIcCgNyZWcYAyABKAsyDy5yZWdfZmlsZV9lbnRyeRIbCgNuc2YYBSABKAsyDi5uc19maWxlX2VudHJ5EiAKA2VmZBgIIAEoCzITLmV2ZW50ZmRfZmlsZV9lbnRyeRIjCgRlcGZkGAkgASgLMhUuZXZlbnRwb2xsX2ZpbGVfZW50cnkSHQoEc2dmZBgKIAEoCzIPLnNpZ25hbGZkX2VudHJ5EhsKA3RmZBgMIAEoCzIOLnRpbWVyZmRfZW50cnkSHAoDZXh0GA8gASgLMg8uZXh0X2ZpbGVfZW50cnkSGwoDdXNrGBAgASgLMg4udW5peF9za19lbnRyeRIZCgRmaWZvGBEgASgLMgsuZmlmb19lbnRyeRIZCgRwaXBlGBIgASgLMgsucGlwZV9lbnRyeRIcCgN0dHkYEyABKAsyDy50dHlfZmlsZV9lbnRyeRIgCgVtZW1mZBgUIAEoCzIRLm1lbWZkX2ZpbGVfZW50cnkqnwIKCGZkX3R5cGVzEgcKA1VORBAAEgcKA1JFRxABEggKBFBJUEUQAhIICgRGSUZPEAMSCgoGSU5FVFNLEAQSCgoGVU5JWFNLEAUSCwoHRVZFTlRGRBAGEg0KCUVWRU5UUE9MTBAHEgsKB0lOT1RJRlkQCBIMCghTSUdOQUxGRBAJEgwKCFBBQ0tFVFNLEAoSBwoDVFRZEAsSDAoIRkFOT1RJRlkQDBINCglORVRMSU5LU0sQDRIGCgJOUxAOEggKBFRVTkYQDxIHCgNFWFQQEBILCgdUSU1FUkZEEBESCQoFTUVNRkQQEhIKCgZCUEZNQVAQExIJCgVQSURGRBAUEg0KB0NUTF9UVFkQ/v8DEhEKC0FVVE9GU19QSVBFEP//Aw", [file_event_files, file_external, file_memfd, file_namespaces, file_paths, file_pipes, file_sockets, file_terminals]);
 
 /**
  * A descriptor, in fdinfo-ID.img; ID is the table's `task_kobj_ids_entry.files_id`.
@@ -71,7 +65,12 @@ export type fdinfo_entry = Message<"fdinfo_entry"> & {
  * Use `create(fdinfo_entrySchema)` to create a new message.
  */
 export const fdinfo_entrySchema: GenMessage<fdinfo_entry> = /*@__PURE__*/
-  messageDesc(file_descriptors, 0);
+  message("fdinfo_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "flags", "required", "uint32"],
+    [3, "type", "required", fd_typesSchema],
+    [4, "fd", "required", "uint32"],
+  ]);
 
 /**
  * An open file description, in files.img. Also paths stand here that something else refers to: programs, mapped
@@ -185,7 +184,22 @@ export type file_entry = Message<"file_entry"> & {
  * Use `create(file_entrySchema)` to create a new message.
  */
 export const file_entrySchema: GenMessage<file_entry> = /*@__PURE__*/
-  messageDesc(file_descriptors, 1);
+  message("file_entry", () => [
+    [1, "type", "required", fd_typesSchema],
+    [2, "id", "required", "uint32"],
+    [3, "reg", "optional", reg_file_entrySchema],
+    [5, "nsf", "optional", ns_file_entrySchema],
+    [8, "efd", "optional", eventfd_file_entrySchema],
+    [9, "epfd", "optional", eventpoll_file_entrySchema],
+    [10, "sgfd", "optional", signalfd_entrySchema],
+    [12, "tfd", "optional", timerfd_entrySchema],
+    [15, "ext", "optional", ext_file_entrySchema],
+    [16, "usk", "optional", unix_sk_entrySchema],
+    [17, "fifo", "optional", fifo_entrySchema],
+    [18, "pipe", "optional", pipe_entrySchema],
+    [19, "tty", "optional", tty_file_entrySchema],
+    [20, "memfd", "optional", memfd_file_entrySchema],
+  ]);
 
 /**
  * Kinds of open files, by CRIU's numbers. Stasis saves those with a member in `file_entry`, and names the
@@ -360,5 +374,5 @@ export enum fd_types {
  * Describes the enum fd_types.
  */
 export const fd_typesSchema: GenEnum<fd_types> = /*@__PURE__*/
-  enumDesc(file_descriptors, 0);
+  enumeration("fd_types", fd_types);
 

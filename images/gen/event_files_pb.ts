@@ -5,17 +5,11 @@
 // @generated from file event_files.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
+import { fown_entrySchema } from "./file_owner_pb.ts";
 import type { fown_entry } from "./file_owner_pb.ts";
-import { file_file_owner } from "./file_owner_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file event_files.proto.
- */
-export const file_event_files: GenFile = /*@__PURE__*/
-  fileDesc("ChFldmVudF9maWxlcy5wcm90byJbChJldmVudGZkX2ZpbGVfZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SGQoEZm93bhgDIAIoCzILLmZvd25fZW50cnkSDwoHY291bnRlchgEIAIoBCJ1ChNldmVudHBvbGxfdGZkX2VudHJ5EgoKAmlkGAEgAigNEgsKA3RmZBgCIAIoDRIOCgZldmVudHMYAyACKA0SDAoEZGF0YRgEIAIoBBILCgNkZXYYBSABKA0SDQoFaW5vZGUYBiABKAQSCwoDcG9zGAcgASgEIm8KFGV2ZW50cG9sbF9maWxlX2VudHJ5EgoKAmlkGAEgAigNEg0KBWZsYWdzGAIgAigNEhkKBGZvd24YAyACKAsyCy5mb3duX2VudHJ5EiEKA3RmZBgEIAMoCzIULmV2ZW50cG9sbF90ZmRfZW50cnkiPgoRZXBvbGxfZXh0cmFfZW50cnkSCgoCaWQYASACKA0SDQoFaW5kZXgYAiACKA0SDgoGbnVtYmVyGAMgAigNIlcKDnNpZ25hbGZkX2VudHJ5EgoKAmlkGAEgAigNEg0KBWZsYWdzGAIgAigNEhkKBGZvd24YAyACKAsyCy5mb3duX2VudHJ5Eg8KB3NpZ21hc2sYBCACKAQitgEKDXRpbWVyZmRfZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SGQoEZm93bhgDIAIoCzILLmZvd25fZW50cnkSDwoHY2xvY2tpZBgEIAIoDRINCgV0aWNrcxgFIAIoBBIVCg1zZXR0aW1lX2ZsYWdzGAYgAigNEgwKBHZzZWMYByACKAQSDQoFdm5zZWMYCCACKAQSDAoEaXNlYxgJIAIoBBINCgVpbnNlYxgKIAIoBA", [file_file_owner]);
 
 /**
  * A counter of eventfd(2).
@@ -58,7 +52,12 @@ export type eventfd_file_entry = Message<"eventfd_file_entry"> & {
  * Use `create(eventfd_file_entrySchema)` to create a new message.
  */
 export const eventfd_file_entrySchema: GenMessage<eventfd_file_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 0);
+  message("eventfd_file_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "flags", "required", "uint32"],
+    [3, "fown", "required", fown_entrySchema],
+    [4, "counter", "required", "uint64"],
+  ]);
 
 /**
  * A file that an epoll instance watches.
@@ -123,7 +122,15 @@ export type eventpoll_tfd_entry = Message<"eventpoll_tfd_entry"> & {
  * Use `create(eventpoll_tfd_entrySchema)` to create a new message.
  */
 export const eventpoll_tfd_entrySchema: GenMessage<eventpoll_tfd_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 1);
+  message("eventpoll_tfd_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "tfd", "required", "uint32"],
+    [3, "events", "required", "uint32"],
+    [4, "data", "required", "uint64"],
+    [5, "dev", "optional", "uint32"],
+    [6, "inode", "optional", "uint64"],
+    [7, "pos", "optional", "uint64"],
+  ]);
 
 /**
  * An epoll instance.
@@ -165,7 +172,12 @@ export type eventpoll_file_entry = Message<"eventpoll_file_entry"> & {
  * Use `create(eventpoll_file_entrySchema)` to create a new message.
  */
 export const eventpoll_file_entrySchema: GenMessage<eventpoll_file_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 2);
+  message("eventpoll_file_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "flags", "required", "uint32"],
+    [3, "fown", "required", fown_entrySchema],
+    [4, "tfd", "repeated", eventpoll_tfd_entrySchema],
+  ]);
 
 /**
  * epoll-extra.img, which CRIU does not have; such images need the plugin "epoll". A file is watched under the number
@@ -202,7 +214,11 @@ export type epoll_extra_entry = Message<"epoll_extra_entry"> & {
  * Use `create(epoll_extra_entrySchema)` to create a new message.
  */
 export const epoll_extra_entrySchema: GenMessage<epoll_extra_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 3);
+  message("epoll_extra_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "index", "required", "uint32"],
+    [3, "number", "required", "uint32"],
+  ]);
 
 /**
  * A descriptor of signalfd(2). The signals themselves wait in their process.
@@ -244,7 +260,12 @@ export type signalfd_entry = Message<"signalfd_entry"> & {
  * Use `create(signalfd_entrySchema)` to create a new message.
  */
 export const signalfd_entrySchema: GenMessage<signalfd_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 4);
+  message("signalfd_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "flags", "required", "uint32"],
+    [3, "fown", "required", fown_entrySchema],
+    [4, "sigmask", "required", "uint64"],
+  ]);
 
 /**
  * A timer of timerfd_create(2).
@@ -329,5 +350,16 @@ export type timerfd_entry = Message<"timerfd_entry"> & {
  * Use `create(timerfd_entrySchema)` to create a new message.
  */
 export const timerfd_entrySchema: GenMessage<timerfd_entry> = /*@__PURE__*/
-  messageDesc(file_event_files, 5);
+  message("timerfd_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "flags", "required", "uint32"],
+    [3, "fown", "required", fown_entrySchema],
+    [4, "clockid", "required", "uint32"],
+    [5, "ticks", "required", "uint64"],
+    [6, "settime_flags", "required", "uint32"],
+    [7, "vsec", "required", "uint64"],
+    [8, "vnsec", "required", "uint64"],
+    [9, "isec", "required", "uint64"],
+    [10, "insec", "required", "uint64"],
+  ]);
 

@@ -4,17 +4,11 @@
 // @generated from file external.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
+import { fown_entrySchema } from "./file_owner_pb.ts";
 import type { fown_entry } from "./file_owner_pb.ts";
-import { file_file_owner } from "./file_owner_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file external.proto.
- */
-export const file_external: GenFile = /*@__PURE__*/
-  fileDesc("Cg5leHRlcm5hbC5wcm90byI3Cg5leHRfZmlsZV9lbnRyeRIKCgJpZBgBIAIoDRIZCgRmb3duGAUgAigLMgsuZm93bl9lbnRyeSJHCg5leHRlcm5hbF9lbnRyeRIKCgJpZBgBIAIoDRIMCgRuYW1lGAIgAigJEg0KBWZsYWdzGAMgAigNEgwKBHBhdGgYBCABKAk", [file_file_owner]);
 
 /**
  * Such a file in files.img, where it is neither a pipe nor a terminal. CRIU's format, in which the plugin that
@@ -43,7 +37,10 @@ export type ext_file_entry = Message<"ext_file_entry"> & {
  * Use `create(ext_file_entrySchema)` to create a new message.
  */
 export const ext_file_entrySchema: GenMessage<ext_file_entry> = /*@__PURE__*/
-  messageDesc(file_external, 0);
+  message("ext_file_entry", () => [
+    [1, "id", "required", "uint32"],
+    [5, "fown", "required", fown_entrySchema],
+  ]);
 
 /**
  * Every such file, in external.img. CRIU has no such image: it is told by its users, with --inherit-fd and
@@ -86,5 +83,10 @@ export type external_entry = Message<"external_entry"> & {
  * Use `create(external_entrySchema)` to create a new message.
  */
 export const external_entrySchema: GenMessage<external_entry> = /*@__PURE__*/
-  messageDesc(file_external, 1);
+  message("external_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "name", "required", "string"],
+    [3, "flags", "required", "uint32"],
+    [4, "path", "optional", "string"],
+  ]);
 

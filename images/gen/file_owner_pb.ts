@@ -4,15 +4,9 @@
 // @generated from file file_owner.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file file_owner.proto.
- */
-export const file_file_owner: GenFile = /*@__PURE__*/
-  fileDesc("ChBmaWxlX293bmVyLnByb3RvIlYKCmZvd25fZW50cnkSCwoDdWlkGAEgAigNEgwKBGV1aWQYAiACKA0SDgoGc2lnbnVtGAMgAigNEhAKCHBpZF90eXBlGAQgAigNEgsKA3BpZBgFIAIoDQ");
 
 /**
  * F_GETOWN_EX, F_GETOWNER_UIDS and F_GETSIG of fcntl(2). All zeros: nobody.
@@ -61,5 +55,11 @@ export type fown_entry = Message<"fown_entry"> & {
  * Use `create(fown_entrySchema)` to create a new message.
  */
 export const fown_entrySchema: GenMessage<fown_entry> = /*@__PURE__*/
-  messageDesc(file_file_owner, 0);
+  message("fown_entry", () => [
+    [1, "uid", "required", "uint32"],
+    [2, "euid", "required", "uint32"],
+    [3, "signum", "required", "uint32"],
+    [4, "pid_type", "required", "uint32"],
+    [5, "pid", "required", "uint32"],
+  ]);
 

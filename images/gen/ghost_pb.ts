@@ -6,15 +6,9 @@
 // @generated from file ghost.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file ghost.proto.
- */
-export const file_ghost: GenFile = /*@__PURE__*/
-  fileDesc("CgtnaG9zdC5wcm90byIqCgd0aW1ldmFsEg4KBnR2X3NlYxgBIAIoBBIPCgd0dl91c2VjGAIgAigEIscBChBnaG9zdF9maWxlX2VudHJ5EgsKA3VpZBgBIAIoDRILCgNnaWQYAiACKA0SDAoEbW9kZRgDIAIoDRILCgNkZXYYBCABKA0SCwoDaW5vGAUgASgEEgwKBHJkZXYYBiABKA0SFgoEYXRpbRgHIAEoCzIILnRpbWV2YWwSFgoEbXRpbRgIIAEoCzIILnRpbWV2YWwSDgoGY2h1bmtzGAkgASgIEgwKBHNpemUYCiABKAQSFQoNc3ltbG5rX3RhcmdldBgLIAEoCSItChFnaG9zdF9jaHVua19lbnRyeRILCgNsZW4YASACKAQSCwoDb2ZmGAIgAigE");
 
 /**
  * A time since 1970.
@@ -42,7 +36,10 @@ export type timeval = Message<"timeval"> & {
  * Use `create(timevalSchema)` to create a new message.
  */
 export const timevalSchema: GenMessage<timeval> = /*@__PURE__*/
-  messageDesc(file_ghost, 0);
+  message("timeval", () => [
+    [1, "tv_sec", "required", "uint64"],
+    [2, "tv_usec", "required", "uint64"],
+  ]);
 
 /**
  * The file, as fstat(2) tells.
@@ -133,7 +130,19 @@ export type ghost_file_entry = Message<"ghost_file_entry"> & {
  * Use `create(ghost_file_entrySchema)` to create a new message.
  */
 export const ghost_file_entrySchema: GenMessage<ghost_file_entry> = /*@__PURE__*/
-  messageDesc(file_ghost, 1);
+  message("ghost_file_entry", () => [
+    [1, "uid", "required", "uint32"],
+    [2, "gid", "required", "uint32"],
+    [3, "mode", "required", "uint32"],
+    [4, "dev", "optional", "uint32"],
+    [5, "ino", "optional", "uint64"],
+    [6, "rdev", "optional", "uint32"],
+    [7, "atim", "optional", timevalSchema],
+    [8, "mtim", "optional", timevalSchema],
+    [9, "chunks", "optional", "bool"],
+    [10, "size", "optional", "uint64"],
+    [11, "symlnk_target", "optional", "string"],
+  ]);
 
 /**
  * A stretch without holes; its bytes follow.
@@ -161,5 +170,8 @@ export type ghost_chunk_entry = Message<"ghost_chunk_entry"> & {
  * Use `create(ghost_chunk_entrySchema)` to create a new message.
  */
 export const ghost_chunk_entrySchema: GenMessage<ghost_chunk_entry> = /*@__PURE__*/
-  messageDesc(file_ghost, 2);
+  message("ghost_chunk_entry", () => [
+    [1, "len", "required", "uint64"],
+    [2, "off", "required", "uint64"],
+  ]);
 

@@ -6,17 +6,11 @@
 // @generated from file inventory.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
+import { task_kobj_ids_entrySchema } from "./tree_pb.ts";
 import type { task_kobj_ids_entry } from "./tree_pb.ts";
-import { file_tree } from "./tree_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file inventory.proto.
- */
-export const file_inventory: GenFile = /*@__PURE__*/
-  fileDesc("Cg9pbnZlbnRvcnkucHJvdG8iIAoNcGx1Z2luc19lbnRyeRIPCgdwbHVnaW5zGAwgAygJIrQBCg9pbnZlbnRvcnlfZW50cnkSEwoLaW1nX3ZlcnNpb24YASACKA0SFQoNZmRpbmZvX3Blcl9pZBgCIAEoCBImCghyb290X2lkcxgDIAEoCzIULnRhc2tfa29ial9pZHNfZW50cnkSEQoJbnNfcGVyX2lkGAQgASgIEhMKC2R1bXBfdXB0aW1lGAggASgEEiUKDXBsdWdpbnNfZW50cnkYDCABKAsyDi5wbHVnaW5zX2VudHJ5", [file_tree]);
 
 /**
  * A list inside a message of its own, so that images without it differ from images with an empty one.
@@ -38,7 +32,9 @@ export type plugins_entry = Message<"plugins_entry"> & {
  * Use `create(plugins_entrySchema)` to create a new message.
  */
 export const plugins_entrySchema: GenMessage<plugins_entry> = /*@__PURE__*/
-  messageDesc(file_inventory, 0);
+  message("plugins_entry", () => [
+    [12, "plugins", "repeated", "string"],
+  ]);
 
 /**
  * What the whole directory has in common.
@@ -95,5 +91,12 @@ export type inventory_entry = Message<"inventory_entry"> & {
  * Use `create(inventory_entrySchema)` to create a new message.
  */
 export const inventory_entrySchema: GenMessage<inventory_entry> = /*@__PURE__*/
-  messageDesc(file_inventory, 1);
+  message("inventory_entry", () => [
+    [1, "img_version", "required", "uint32"],
+    [2, "fdinfo_per_id", "optional", "bool"],
+    [3, "root_ids", "optional", task_kobj_ids_entrySchema],
+    [4, "ns_per_id", "optional", "bool"],
+    [8, "dump_uptime", "optional", "uint64"],
+    [12, "plugins_entry", "optional", plugins_entrySchema],
+  ]);
 

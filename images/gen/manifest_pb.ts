@@ -4,15 +4,9 @@
 // @generated from file manifest.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file manifest.proto.
- */
-export const file_manifest: GenFile = /*@__PURE__*/
-  fileDesc("Cg5tYW5pZmVzdC5wcm90byJTCg5tYW5pZmVzdF9lbnRyeRIMCgRuYW1lGAEgAigJEgwKBHNpemUYAiACKAQSEgoKYmxvY2tfc2l6ZRgDIAEoDRIRCgVjcmMzMhgEIAMoB0ICEAE");
 
 /**
  * A file of the directory, all but the manifest itself.
@@ -54,5 +48,10 @@ export type manifest_entry = Message<"manifest_entry"> & {
  * Use `create(manifest_entrySchema)` to create a new message.
  */
 export const manifest_entrySchema: GenMessage<manifest_entry> = /*@__PURE__*/
-  messageDesc(file_manifest, 0);
+  message("manifest_entry", () => [
+    [1, "name", "required", "string"],
+    [2, "size", "required", "uint64"],
+    [3, "block_size", "optional", "uint32"],
+    [4, "crc32", "packed", "fixed32"],
+  ]);
 

@@ -5,17 +5,11 @@
 // @generated from file memfd.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
+import { fown_entrySchema } from "./file_owner_pb.ts";
 import type { fown_entry } from "./file_owner_pb.ts";
-import { file_file_owner } from "./file_owner_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file memfd.proto.
- */
-export const file_memfd: GenFile = /*@__PURE__*/
-  fileDesc("CgttZW1mZC5wcm90byJnChBtZW1mZF9maWxlX2VudHJ5EgoKAmlkGAEgAigNEg0KBWZsYWdzGAIgAigNEgsKA3BvcxgDIAIoBBIZCgRmb3duGAQgAigLMgsuZm93bl9lbnRyeRIQCghpbm9kZV9pZBgFIAIoDSKdAQoRbWVtZmRfaW5vZGVfZW50cnkSDAoEbmFtZRgBIAIoCRILCgN1aWQYAiACKA0SCwoDZ2lkGAMgAigNEgwKBHNpemUYBCACKAQSDQoFc2htaWQYBSACKA0SDQoFc2VhbHMYBiACKA0SEAoIaW5vZGVfaWQYByACKAQSFAoMaHVnZXRsYl9mbGFnGAggASgNEgwKBG1vZGUYCSABKA0", [file_file_owner]);
 
 /**
  * An open file of a memfd.
@@ -64,7 +58,13 @@ export type memfd_file_entry = Message<"memfd_file_entry"> & {
  * Use `create(memfd_file_entrySchema)` to create a new message.
  */
 export const memfd_file_entrySchema: GenMessage<memfd_file_entry> = /*@__PURE__*/
-  messageDesc(file_memfd, 0);
+  message("memfd_file_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "flags", "required", "uint32"],
+    [3, "pos", "required", "uint64"],
+    [4, "fown", "required", fown_entrySchema],
+    [5, "inode_id", "required", "uint32"],
+  ]);
 
 /**
  * An object.
@@ -141,5 +141,15 @@ export type memfd_inode_entry = Message<"memfd_inode_entry"> & {
  * Use `create(memfd_inode_entrySchema)` to create a new message.
  */
 export const memfd_inode_entrySchema: GenMessage<memfd_inode_entry> = /*@__PURE__*/
-  messageDesc(file_memfd, 1);
+  message("memfd_inode_entry", () => [
+    [1, "name", "required", "string"],
+    [2, "uid", "required", "uint32"],
+    [3, "gid", "required", "uint32"],
+    [4, "size", "required", "uint64"],
+    [5, "shmid", "required", "uint32"],
+    [6, "seals", "required", "uint32"],
+    [7, "inode_id", "required", "uint64"],
+    [8, "hugetlb_flag", "optional", "uint32"],
+    [9, "mode", "optional", "uint32"],
+  ]);
 

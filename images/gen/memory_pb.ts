@@ -5,15 +5,9 @@
 // @generated from file memory.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file memory.proto.
- */
-export const file_memory: GenFile = /*@__PURE__*/
-  fileDesc("CgxtZW1vcnkucHJvdG8inQEKCXZtYV9lbnRyeRINCgVzdGFydBgBIAIoBBILCgNlbmQYAiACKAQSDQoFcGdvZmYYAyACKAQSDQoFc2htaWQYBCACKAQSDAoEcHJvdBgFIAIoDRINCgVmbGFncxgGIAIoDRIOCgZzdGF0dXMYByACKA0SCgoCZmQYCCACKBISDAoEbWFkdhgJIAEoBBIPCgdmZGZsYWdzGAogASgNIuICCghtbV9lbnRyeRIVCg1tbV9zdGFydF9jb2RlGAEgAigEEhMKC21tX2VuZF9jb2RlGAIgAigEEhUKDW1tX3N0YXJ0X2RhdGEYAyACKAQSEwoLbW1fZW5kX2RhdGEYBCACKAQSFgoObW1fc3RhcnRfc3RhY2sYBSACKAQSFAoMbW1fc3RhcnRfYnJrGAYgAigEEg4KBm1tX2JyaxgHIAIoBBIUCgxtbV9hcmdfc3RhcnQYCCACKAQSEgoKbW1fYXJnX2VuZBgJIAIoBBIUCgxtbV9lbnZfc3RhcnQYCiACKAQSEgoKbW1fZW52X2VuZBgLIAIoBBITCgtleGVfZmlsZV9pZBgMIAIoDRIVCg1tbV9zYXZlZF9hdXh2GA0gAygEEhgKBHZtYXMYDiADKAsyCi52bWFfZW50cnkSEAoIZHVtcGFibGUYDyABKAUSFAoMdGhwX2Rpc2FibGVkGBEgASgI");
 
 /**
  * A mapping: a line of /proc/PID/smaps.
@@ -98,7 +92,18 @@ export type vma_entry = Message<"vma_entry"> & {
  * Use `create(vma_entrySchema)` to create a new message.
  */
 export const vma_entrySchema: GenMessage<vma_entry> = /*@__PURE__*/
-  messageDesc(file_memory, 0);
+  message("vma_entry", () => [
+    [1, "start", "required", "uint64"],
+    [2, "end", "required", "uint64"],
+    [3, "pgoff", "required", "uint64"],
+    [4, "shmid", "required", "uint64"],
+    [5, "prot", "required", "uint32"],
+    [6, "flags", "required", "uint32"],
+    [7, "status", "required", "uint32"],
+    [8, "fd", "required", "sint64"],
+    [9, "madv", "optional", "uint64"],
+    [10, "fdflags", "optional", "uint32"],
+  ]);
 
 /**
  * An address space, by the pid of the process that has it, or of the first of those that share it.
@@ -226,5 +231,22 @@ export type mm_entry = Message<"mm_entry"> & {
  * Use `create(mm_entrySchema)` to create a new message.
  */
 export const mm_entrySchema: GenMessage<mm_entry> = /*@__PURE__*/
-  messageDesc(file_memory, 1);
+  message("mm_entry", () => [
+    [1, "mm_start_code", "required", "uint64"],
+    [2, "mm_end_code", "required", "uint64"],
+    [3, "mm_start_data", "required", "uint64"],
+    [4, "mm_end_data", "required", "uint64"],
+    [5, "mm_start_stack", "required", "uint64"],
+    [6, "mm_start_brk", "required", "uint64"],
+    [7, "mm_brk", "required", "uint64"],
+    [8, "mm_arg_start", "required", "uint64"],
+    [9, "mm_arg_end", "required", "uint64"],
+    [10, "mm_env_start", "required", "uint64"],
+    [11, "mm_env_end", "required", "uint64"],
+    [12, "exe_file_id", "required", "uint32"],
+    [13, "mm_saved_auxv", "repeated", "uint64"],
+    [14, "vmas", "repeated", vma_entrySchema],
+    [15, "dumpable", "optional", "int32"],
+    [17, "thp_disabled", "optional", "bool"],
+  ]);
 

@@ -6,15 +6,9 @@
 // @generated from file mm_extra.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file mm_extra.proto.
- */
-export const file_mm_extra: GenFile = /*@__PURE__*/
-  fileDesc("Cg5tbV9leHRyYS5wcm90byJPCgl2bWFfZXh0cmESDQoFc3RhcnQYASACKAQSDAoEbmFtZRgCIAEoCRIVCg1sb2NrX29uX2ZhdWx0GAMgASgIEg4KBnNlYWxlZBgEIAEoCCKVAQoObW1fZXh0cmFfZW50cnkSGAoEdm1hcxgBIAMoCzIKLnZtYV9leHRyYRIMCgRtZHdlGAIgASgNEhMKC2xvY2tfZnV0dXJlGAMgASgIEg0KBW1lcmdlGAQgASgIEhkKEXRocF9kaXNhYmxlX2ZsYWdzGAUgASgNEhwKFGxvY2tfZnV0dXJlX29uX2ZhdWx0GAYgASgI");
 
 /**
  * What a mapping has beyond `vma_entry`.
@@ -56,7 +50,12 @@ export type vma_extra = Message<"vma_extra"> & {
  * Use `create(vma_extraSchema)` to create a new message.
  */
 export const vma_extraSchema: GenMessage<vma_extra> = /*@__PURE__*/
-  messageDesc(file_mm_extra, 0);
+  message("vma_extra", () => [
+    [1, "start", "required", "uint64"],
+    [2, "name", "optional", "string"],
+    [3, "lock_on_fault", "optional", "bool"],
+    [4, "sealed", "optional", "bool"],
+  ]);
 
 /**
  * What the address space has beyond `mm_entry`.
@@ -112,5 +111,12 @@ export type mm_extra_entry = Message<"mm_extra_entry"> & {
  * Use `create(mm_extra_entrySchema)` to create a new message.
  */
 export const mm_extra_entrySchema: GenMessage<mm_extra_entry> = /*@__PURE__*/
-  messageDesc(file_mm_extra, 1);
+  message("mm_extra_entry", () => [
+    [1, "vmas", "repeated", vma_extraSchema],
+    [2, "mdwe", "optional", "uint32"],
+    [3, "lock_future", "optional", "bool"],
+    [4, "merge", "optional", "bool"],
+    [5, "thp_disable_flags", "optional", "uint32"],
+    [6, "lock_future_on_fault", "optional", "bool"],
+  ]);
 

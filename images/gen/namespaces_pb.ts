@@ -4,15 +4,9 @@
 // @generated from file namespaces.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file namespaces.proto.
- */
-export const file_namespaces: GenFile = /*@__PURE__*/
-  fileDesc("ChBuYW1lc3BhY2VzLnByb3RvIksKDW5zX2ZpbGVfZW50cnkSCgoCaWQYASACKA0SDQoFbnNfaWQYAiACKA0SEAoIbnNfY2ZsYWcYAyACKA0SDQoFZmxhZ3MYBCACKA0");
 
 /**
  * An open file that leads to a namespace.
@@ -54,5 +48,10 @@ export type ns_file_entry = Message<"ns_file_entry"> & {
  * Use `create(ns_file_entrySchema)` to create a new message.
  */
 export const ns_file_entrySchema: GenMessage<ns_file_entry> = /*@__PURE__*/
-  messageDesc(file_namespaces, 0);
+  message("ns_file_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "ns_id", "required", "uint32"],
+    [3, "ns_cflag", "required", "uint32"],
+    [4, "flags", "required", "uint32"],
+  ]);
 

@@ -6,15 +6,9 @@
 // @generated from file pages.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file pages.proto.
- */
-export const file_pages: GenFile = /*@__PURE__*/
-  fileDesc("CgtwYWdlcy5wcm90byIgCgxwYWdlbWFwX2hlYWQSEAoIcGFnZXNfaWQYASACKA0iawoNcGFnZW1hcF9lbnRyeRINCgV2YWRkchgBIAIoBBIXCg9jb21wYXRfbnJfcGFnZXMYAiACKA0SEQoJaW5fcGFyZW50GAMgASgIEg0KBWZsYWdzGAQgASgNEhAKCG5yX3BhZ2VzGAUgASgE");
 
 /**
  * The first message of the file.
@@ -35,7 +29,9 @@ export type pagemap_head = Message<"pagemap_head"> & {
  * Use `create(pagemap_headSchema)` to create a new message.
  */
 export const pagemap_headSchema: GenMessage<pagemap_head> = /*@__PURE__*/
-  messageDesc(file_pages, 0);
+  message("pagemap_head", () => [
+    [1, "pages_id", "required", "uint32"],
+  ]);
 
 /**
  * A run of pages: every further message. Runs follow each other as their pages do in pages-ID.img.
@@ -84,5 +80,11 @@ export type pagemap_entry = Message<"pagemap_entry"> & {
  * Use `create(pagemap_entrySchema)` to create a new message.
  */
 export const pagemap_entrySchema: GenMessage<pagemap_entry> = /*@__PURE__*/
-  messageDesc(file_pages, 1);
+  message("pagemap_entry", () => [
+    [1, "vaddr", "required", "uint64"],
+    [2, "compat_nr_pages", "required", "uint32"],
+    [3, "in_parent", "optional", "bool"],
+    [4, "flags", "optional", "uint32"],
+    [5, "nr_pages", "optional", "uint64"],
+  ]);
 

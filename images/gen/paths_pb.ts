@@ -5,17 +5,11 @@
 // @generated from file paths.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumeration, message } from "../schema.ts";
+import { fown_entrySchema } from "./file_owner_pb.ts";
 import type { fown_entry } from "./file_owner_pb.ts";
-import { file_file_owner } from "./file_owner_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file paths.proto.
- */
-export const file_paths: GenFile = /*@__PURE__*/
-  fileDesc("CgtwYXRocy5wcm90byKeAQoOcmVnX2ZpbGVfZW50cnkSCgoCaWQYASACKA0SDQoFZmxhZ3MYAiACKA0SCwoDcG9zGAMgAigEEhkKBGZvd24YBSACKAsyCy5mb3duX2VudHJ5EgwKBG5hbWUYBiACKAkSEgoGbW50X2lkGAcgASgROgItMRIMCgRzaXplGAggASgEEgsKA2V4dBgJIAEoCBIMCgRtb2RlGAogASgNIjoKCGZzX2VudHJ5Eg4KBmN3ZF9pZBgBIAIoDRIPCgdyb290X2lkGAIgAigNEg0KBXVtYXNrGAMgASgNIlsKFXJlbWFwX2ZpbGVfcGF0aF9lbnRyeRIPCgdvcmlnX2lkGAEgAigNEhAKCHJlbWFwX2lkGAIgAigNEh8KCnJlbWFwX3R5cGUYAyABKA4yCy5yZW1hcF90eXBlKi8KCnJlbWFwX3R5cGUSCgoGTElOS0VEEAASCQoFR0hPU1QQARIKCgZQUk9DRlMQAg", [file_file_owner]);
 
 /**
  * A file, directory or device; or a path that something else refers to. Plugin "files".
@@ -93,7 +87,17 @@ export type reg_file_entry = Message<"reg_file_entry"> & {
  * Use `create(reg_file_entrySchema)` to create a new message.
  */
 export const reg_file_entrySchema: GenMessage<reg_file_entry> = /*@__PURE__*/
-  messageDesc(file_paths, 0);
+  message("reg_file_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "flags", "required", "uint32"],
+    [3, "pos", "required", "uint64"],
+    [5, "fown", "required", fown_entrySchema],
+    [6, "name", "required", "string"],
+    [7, "mnt_id", "optional", "sint32", -1],
+    [8, "size", "optional", "uint64"],
+    [9, "ext", "optional", "bool"],
+    [10, "mode", "optional", "uint32"],
+  ]);
 
 /**
  * fs-PID.img: what chdir(2), chroot(2) and umask(2) change. Plugin "task".
@@ -128,7 +132,11 @@ export type fs_entry = Message<"fs_entry"> & {
  * Use `create(fs_entrySchema)` to create a new message.
  */
 export const fs_entrySchema: GenMessage<fs_entry> = /*@__PURE__*/
-  messageDesc(file_paths, 1);
+  message("fs_entry", () => [
+    [1, "cwd_id", "required", "uint32"],
+    [2, "root_id", "required", "uint32"],
+    [3, "umask", "optional", "uint32"],
+  ]);
 
 /**
  * An open file whose path does not lead to it, in remap-fpath.img.
@@ -164,7 +172,11 @@ export type remap_file_path_entry = Message<"remap_file_path_entry"> & {
  * Use `create(remap_file_path_entrySchema)` to create a new message.
  */
 export const remap_file_path_entrySchema: GenMessage<remap_file_path_entry> = /*@__PURE__*/
-  messageDesc(file_paths, 2);
+  message("remap_file_path_entry", () => [
+    [1, "orig_id", "required", "uint32"],
+    [2, "remap_id", "required", "uint32"],
+    [3, "remap_type", "optional", remap_typeSchema],
+  ]);
 
 /**
  * What became of a path.
@@ -198,5 +210,5 @@ export enum remap_type {
  * Describes the enum remap_type.
  */
 export const remap_typeSchema: GenEnum<remap_type> = /*@__PURE__*/
-  enumDesc(file_paths, 0);
+  enumeration("remap_type", remap_type);
 

@@ -4,17 +4,11 @@
 // @generated from file pipes.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
+import { fown_entrySchema } from "./file_owner_pb.ts";
 import type { fown_entry } from "./file_owner_pb.ts";
-import { file_file_owner } from "./file_owner_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file pipes.proto.
- */
-export const file_pipes: GenFile = /*@__PURE__*/
-  fileDesc("CgtwaXBlcy5wcm90byJTCgpwaXBlX2VudHJ5EgoKAmlkGAEgAigNEg8KB3BpcGVfaWQYAiACKA0SDQoFZmxhZ3MYAyACKA0SGQoEZm93bhgEIAIoCzILLmZvd25fZW50cnkiOgoKZmlmb19lbnRyeRIKCgJpZBgBIAIoDRIPCgdwaXBlX2lkGAIgAigNEg8KB3JlZ2ZfaWQYAyABKA0iHgoQZmlmb19leHRyYV9lbnRyeRIKCgJpZBgBIAIoDSI/Cg9waXBlX2RhdGFfZW50cnkSDwoHcGlwZV9pZBgBIAIoDRINCgVieXRlcxgCIAIoDRIMCgRzaXplGAMgASgN", [file_file_owner]);
 
 /**
  * An open end of a pipe(2).
@@ -56,7 +50,12 @@ export type pipe_entry = Message<"pipe_entry"> & {
  * Use `create(pipe_entrySchema)` to create a new message.
  */
 export const pipe_entrySchema: GenMessage<pipe_entry> = /*@__PURE__*/
-  messageDesc(file_pipes, 0);
+  message("pipe_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "pipe_id", "required", "uint32"],
+    [3, "flags", "required", "uint32"],
+    [4, "fown", "required", fown_entrySchema],
+  ]);
 
 /**
  * An open fifo(7).
@@ -92,7 +91,11 @@ export type fifo_entry = Message<"fifo_entry"> & {
  * Use `create(fifo_entrySchema)` to create a new message.
  */
 export const fifo_entrySchema: GenMessage<fifo_entry> = /*@__PURE__*/
-  messageDesc(file_pipes, 1);
+  message("fifo_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "pipe_id", "required", "uint32"],
+    [3, "regf_id", "optional", "uint32"],
+  ]);
 
 /**
  * fifo-extra.img, which CRIU does not have: an open fifo that has not had a writer since it was opened, so that
@@ -114,7 +117,9 @@ export type fifo_extra_entry = Message<"fifo_extra_entry"> & {
  * Use `create(fifo_extra_entrySchema)` to create a new message.
  */
 export const fifo_extra_entrySchema: GenMessage<fifo_extra_entry> = /*@__PURE__*/
-  messageDesc(file_pipes, 2);
+  message("fifo_extra_entry", () => [
+    [1, "id", "required", "uint32"],
+  ]);
 
 /**
  * What was in a pipe or fifo; the bytes follow the message. A pipe with packets has an entry for each.
@@ -149,5 +154,9 @@ export type pipe_data_entry = Message<"pipe_data_entry"> & {
  * Use `create(pipe_data_entrySchema)` to create a new message.
  */
 export const pipe_data_entrySchema: GenMessage<pipe_data_entry> = /*@__PURE__*/
-  messageDesc(file_pipes, 3);
+  message("pipe_data_entry", () => [
+    [1, "pipe_id", "required", "uint32"],
+    [2, "bytes", "required", "uint32"],
+    [3, "size", "optional", "uint32"],
+  ]);
 

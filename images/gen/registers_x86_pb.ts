@@ -4,15 +4,9 @@
 // @generated from file registers_x86.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumeration, message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file registers_x86.proto.
- */
-export const file_registers_x86: GenFile = /*@__PURE__*/
-  fileDesc("ChNyZWdpc3RlcnNfeDg2LnByb3RvIpwDChN1c2VyX3g4Nl9yZWdzX2VudHJ5EgsKA3IxNRgBIAIoBBILCgNyMTQYAiACKAQSCwoDcjEzGAMgAigEEgsKA3IxMhgEIAIoBBIKCgJicBgFIAIoBBIKCgJieBgGIAIoBBILCgNyMTEYByACKAQSCwoDcjEwGAggAigEEgoKAnI5GAkgAigEEgoKAnI4GAogAigEEgoKAmF4GAsgAigEEgoKAmN4GAwgAigEEgoKAmR4GA0gAigEEgoKAnNpGA4gAigEEgoKAmRpGA8gAigEEg8KB29yaWdfYXgYECACKAQSCgoCaXAYESACKAQSCgoCY3MYEiACKAQSDQoFZmxhZ3MYEyACKAQSCgoCc3AYFCACKAQSCgoCc3MYFSACKAQSDwoHZnNfYmFzZRgWIAIoBBIPCgdnc19iYXNlGBcgAigEEgoKAmRzGBggAigEEgoKAmVzGBkgAigEEgoKAmZzGBogAigEEgoKAmdzGBsgAigEEikKBG1vZGUYHCABKA4yEy51c2VyX3g4Nl9yZWdzX21vZGU6Bk5BVElWRSIuChJ1c2VyX3g4Nl9jZXRfZW50cnkSCwoDY2V0GAEgAigEEgsKA3NzcBgCIAIoBCLSAQoUdXNlcl94ODZfeHNhdmVfZW50cnkSEQoJeHN0YXRlX2J2GAEgAigEEhIKCnltbWhfc3BhY2UYAiADKA0SFAoMYm5kcmVnX3N0YXRlGAMgAygEEhQKDGJuZGNzcl9zdGF0ZRgEIAMoBBISCgpvcG1hc2tfcmVnGAUgAygEEhEKCXptbV91cHBlchgGIAMoBBIQCghoaTE2X3ptbRgHIAMoBBIMCgRwa3J1GAggAygNEiAKA2NldBgJIAEoCzITLnVzZXJfeDg2X2NldF9lbnRyeSLkAQoVdXNlcl94ODZfZnByZWdzX2VudHJ5EgsKA2N3ZBgBIAIoDRILCgNzd2QYAiACKA0SCwoDdHdkGAMgAigNEgsKA2ZvcBgEIAIoDRILCgNyaXAYBSACKAQSCwoDcmRwGAYgAigEEg0KBW14Y3NyGAcgAigNEhIKCm14Y3NyX21hc2sYCCACKA0SEAoIc3Rfc3BhY2UYCSADKA0SEQoJeG1tX3NwYWNlGAogAygNEg8KB3BhZGRpbmcYCyADKA0SJAoFeHNhdmUYDSABKAsyFS51c2VyX3g4Nl94c2F2ZV9lbnRyeSLlAQoLdXNlcl9kZXNjX3QSFAoMZW50cnlfbnVtYmVyGAEgAigNEhEKCWJhc2VfYWRkchgCIAIoDRINCgVsaW1pdBgDIAIoDRIRCglzZWdfMzJiaXQYBCACKAgSEgoKY29udGVudHNfaBgFIAIoCBISCgpjb250ZW50c19sGAYgAigIEhwKDnJlYWRfZXhlY19vbmx5GAcgAigIOgR0cnVlEhYKDmxpbWl0X2luX3BhZ2VzGAggAigIEh0KD3NlZ19ub3RfcHJlc2VudBgJIAIoCDoEdHJ1ZRIOCgZ1c2FibGUYCiACKAgikgEKD3RocmVhZF9pbmZvX3g4NhIWCg5jbGVhcl90aWRfYWRkchgBIAIoBBIkCgZncHJlZ3MYAiACKAsyFC51c2VyX3g4Nl9yZWdzX2VudHJ5EiYKBmZwcmVncxgDIAIoCzIWLnVzZXJfeDg2X2ZwcmVnc19lbnRyeRIZCgN0bHMYBCADKAsyDC51c2VyX2Rlc2NfdCosChJ1c2VyX3g4Nl9yZWdzX21vZGUSCgoGTkFUSVZFEAESCgoGQ09NUEFUEAI");
 
 /**
  * General registers: struct user_regs_struct of PTRACE_GETREGS, in its order. Those of 32 bits and less are
@@ -223,7 +217,36 @@ export type user_x86_regs_entry = Message<"user_x86_regs_entry"> & {
  * Use `create(user_x86_regs_entrySchema)` to create a new message.
  */
 export const user_x86_regs_entrySchema: GenMessage<user_x86_regs_entry> = /*@__PURE__*/
-  messageDesc(file_registers_x86, 0);
+  message("user_x86_regs_entry", () => [
+    [1, "r15", "required", "uint64"],
+    [2, "r14", "required", "uint64"],
+    [3, "r13", "required", "uint64"],
+    [4, "r12", "required", "uint64"],
+    [5, "bp", "required", "uint64"],
+    [6, "bx", "required", "uint64"],
+    [7, "r11", "required", "uint64"],
+    [8, "r10", "required", "uint64"],
+    [9, "r9", "required", "uint64"],
+    [10, "r8", "required", "uint64"],
+    [11, "ax", "required", "uint64"],
+    [12, "cx", "required", "uint64"],
+    [13, "dx", "required", "uint64"],
+    [14, "si", "required", "uint64"],
+    [15, "di", "required", "uint64"],
+    [16, "orig_ax", "required", "uint64"],
+    [17, "ip", "required", "uint64"],
+    [18, "cs", "required", "uint64"],
+    [19, "flags", "required", "uint64"],
+    [20, "sp", "required", "uint64"],
+    [21, "ss", "required", "uint64"],
+    [22, "fs_base", "required", "uint64"],
+    [23, "gs_base", "required", "uint64"],
+    [24, "ds", "required", "uint64"],
+    [25, "es", "required", "uint64"],
+    [26, "fs", "required", "uint64"],
+    [27, "gs", "required", "uint64"],
+    [28, "mode", "optional", user_x86_regs_modeSchema, 1],
+  ]);
 
 /**
  * A shadow stack (CET). Stasis writes none, and refuses an image with one that is on.
@@ -251,7 +274,10 @@ export type user_x86_cet_entry = Message<"user_x86_cet_entry"> & {
  * Use `create(user_x86_cet_entrySchema)` to create a new message.
  */
 export const user_x86_cet_entrySchema: GenMessage<user_x86_cet_entry> = /*@__PURE__*/
-  messageDesc(file_registers_x86, 1);
+  message("user_x86_cet_entry", () => [
+    [1, "cet", "required", "uint64"],
+    [2, "ssp", "required", "uint64"],
+  ]);
 
 /**
  * What the processor saves by XSAVE beyond the area of FXSAVE. Each list is a component of the extended state,
@@ -329,7 +355,17 @@ export type user_x86_xsave_entry = Message<"user_x86_xsave_entry"> & {
  * Use `create(user_x86_xsave_entrySchema)` to create a new message.
  */
 export const user_x86_xsave_entrySchema: GenMessage<user_x86_xsave_entry> = /*@__PURE__*/
-  messageDesc(file_registers_x86, 2);
+  message("user_x86_xsave_entry", () => [
+    [1, "xstate_bv", "required", "uint64"],
+    [2, "ymmh_space", "repeated", "uint32"],
+    [3, "bndreg_state", "repeated", "uint64"],
+    [4, "bndcsr_state", "repeated", "uint64"],
+    [5, "opmask_reg", "repeated", "uint64"],
+    [6, "zmm_upper", "repeated", "uint64"],
+    [7, "hi16_zmm", "repeated", "uint64"],
+    [8, "pkru", "repeated", "uint32"],
+    [9, "cet", "optional", user_x86_cet_entrySchema],
+  ]);
 
 /**
  * Extended registers: the area of FXSAVE, then that of XSAVE; NT_X86_XSTATE of PTRACE_GETREGSET.
@@ -427,7 +463,20 @@ export type user_x86_fpregs_entry = Message<"user_x86_fpregs_entry"> & {
  * Use `create(user_x86_fpregs_entrySchema)` to create a new message.
  */
 export const user_x86_fpregs_entrySchema: GenMessage<user_x86_fpregs_entry> = /*@__PURE__*/
-  messageDesc(file_registers_x86, 3);
+  message("user_x86_fpregs_entry", () => [
+    [1, "cwd", "required", "uint32"],
+    [2, "swd", "required", "uint32"],
+    [3, "twd", "required", "uint32"],
+    [4, "fop", "required", "uint32"],
+    [5, "rip", "required", "uint64"],
+    [6, "rdp", "required", "uint64"],
+    [7, "mxcsr", "required", "uint32"],
+    [8, "mxcsr_mask", "required", "uint32"],
+    [9, "st_space", "repeated", "uint32"],
+    [10, "xmm_space", "repeated", "uint32"],
+    [11, "padding", "repeated", "uint32"],
+    [13, "xsave", "optional", user_x86_xsave_entrySchema],
+  ]);
 
 /**
  * One of the three TLS entries of the GDT: struct user_desc of set_thread_area(2). 32-bit code needs them;
@@ -512,7 +561,18 @@ export type user_desc_t = Message<"user_desc_t"> & {
  * Use `create(user_desc_tSchema)` to create a new message.
  */
 export const user_desc_tSchema: GenMessage<user_desc_t> = /*@__PURE__*/
-  messageDesc(file_registers_x86, 4);
+  message("user_desc_t", () => [
+    [1, "entry_number", "required", "uint32"],
+    [2, "base_addr", "required", "uint32"],
+    [3, "limit", "required", "uint32"],
+    [4, "seg_32bit", "required", "bool"],
+    [5, "contents_h", "required", "bool"],
+    [6, "contents_l", "required", "bool"],
+    [7, "read_exec_only", "required", "bool", true],
+    [8, "limit_in_pages", "required", "bool"],
+    [9, "seg_not_present", "required", "bool", true],
+    [10, "usable", "required", "bool"],
+  ]);
 
 /**
  * All of a thread's registers.
@@ -554,7 +614,12 @@ export type thread_info_x86 = Message<"thread_info_x86"> & {
  * Use `create(thread_info_x86Schema)` to create a new message.
  */
 export const thread_info_x86Schema: GenMessage<thread_info_x86> = /*@__PURE__*/
-  messageDesc(file_registers_x86, 5);
+  message("thread_info_x86", () => [
+    [1, "clear_tid_addr", "required", "uint64"],
+    [2, "gpregs", "required", user_x86_regs_entrySchema],
+    [3, "fpregs", "required", user_x86_fpregs_entrySchema],
+    [4, "tls", "repeated", user_desc_tSchema],
+  ]);
 
 /**
  * What kind of code the thread runs.
@@ -581,5 +646,5 @@ export enum user_x86_regs_mode {
  * Describes the enum user_x86_regs_mode.
  */
 export const user_x86_regs_modeSchema: GenEnum<user_x86_regs_mode> = /*@__PURE__*/
-  enumDesc(file_registers_x86, 0);
+  enumeration("user_x86_regs_mode", user_x86_regs_mode);
 

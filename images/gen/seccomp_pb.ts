@@ -5,15 +5,9 @@
 // @generated from file seccomp.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file seccomp.proto.
- */
-export const file_seccomp: GenFile = /*@__PURE__*/
-  fileDesc("Cg1zZWNjb21wLnByb3RvIj0KDnNlY2NvbXBfZmlsdGVyEg4KBmZpbHRlchgBIAIoDBIMCgRwcmV2GAIgASgNEg0KBWZsYWdzGAMgASgNIjkKDXNlY2NvbXBfZW50cnkSKAoPc2VjY29tcF9maWx0ZXJzGAEgAygLMg8uc2VjY29tcF9maWx0ZXI");
 
 /**
  * A filter. Threads that inherited one, or were given it by SECCOMP_FILTER_FLAG_TSYNC, name the same.
@@ -48,7 +42,11 @@ export type seccomp_filter = Message<"seccomp_filter"> & {
  * Use `create(seccomp_filterSchema)` to create a new message.
  */
 export const seccomp_filterSchema: GenMessage<seccomp_filter> = /*@__PURE__*/
-  messageDesc(file_seccomp, 0);
+  message("seccomp_filter", () => [
+    [1, "filter", "required", "bytes"],
+    [2, "prev", "optional", "uint32"],
+    [3, "flags", "optional", "uint32"],
+  ]);
 
 /**
  * The whole image.
@@ -69,5 +67,7 @@ export type seccomp_entry = Message<"seccomp_entry"> & {
  * Use `create(seccomp_entrySchema)` to create a new message.
  */
 export const seccomp_entrySchema: GenMessage<seccomp_entry> = /*@__PURE__*/
-  messageDesc(file_seccomp, 1);
+  message("seccomp_entry", () => [
+    [1, "seccomp_filters", "repeated", seccomp_filterSchema],
+  ]);
 

@@ -4,15 +4,9 @@
 // @generated from file signals.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file signals.proto.
- */
-export const file_signals: GenFile = /*@__PURE__*/
-  fileDesc("Cg1zaWduYWxzLnByb3RvImYKCHNhX2VudHJ5EhEKCXNpZ2FjdGlvbhgBIAIoBBINCgVmbGFncxgCIAIoBBIQCghyZXN0b3JlchgDIAIoBBIMCgRtYXNrGAQgAigEEhgKEGNvbXBhdF9zaWdhY3Rpb24YBSABKAgiIAoNc2lnaW5mb19lbnRyeRIPCgdzaWdpbmZvGAEgAigMIjUKEnNpZ25hbF9xdWV1ZV9lbnRyeRIfCgdzaWduYWxzGAEgAygLMg4uc2lnaW5mb19lbnRyeSJEChB0aHJlYWRfc2FzX2VudHJ5Eg0KBXNzX3NwGAEgAigEEg8KB3NzX3NpemUYAiACKAQSEAoIc3NfZmxhZ3MYAyACKA0");
 
 /**
  * The action for one signal: the kernel's struct sigaction, as rt_sigaction(2) takes it.
@@ -61,7 +55,13 @@ export type sa_entry = Message<"sa_entry"> & {
  * Use `create(sa_entrySchema)` to create a new message.
  */
 export const sa_entrySchema: GenMessage<sa_entry> = /*@__PURE__*/
-  messageDesc(file_signals, 0);
+  message("sa_entry", () => [
+    [1, "sigaction", "required", "uint64"],
+    [2, "flags", "required", "uint64"],
+    [3, "restorer", "required", "uint64"],
+    [4, "mask", "required", "uint64"],
+    [5, "compat_sigaction", "optional", "bool"],
+  ]);
 
 /**
  * A signal that waits.
@@ -82,7 +82,9 @@ export type siginfo_entry = Message<"siginfo_entry"> & {
  * Use `create(siginfo_entrySchema)` to create a new message.
  */
 export const siginfo_entrySchema: GenMessage<siginfo_entry> = /*@__PURE__*/
-  messageDesc(file_signals, 1);
+  message("siginfo_entry", () => [
+    [1, "siginfo", "required", "bytes"],
+  ]);
 
 /**
  * Signals that wait, in the order in which they will be taken (PTRACE_PEEKSIGINFO).
@@ -103,7 +105,9 @@ export type signal_queue_entry = Message<"signal_queue_entry"> & {
  * Use `create(signal_queue_entrySchema)` to create a new message.
  */
 export const signal_queue_entrySchema: GenMessage<signal_queue_entry> = /*@__PURE__*/
-  messageDesc(file_signals, 2);
+  message("signal_queue_entry", () => [
+    [1, "signals", "repeated", siginfo_entrySchema],
+  ]);
 
 /**
  * An alternate signal stack: stack_t of sigaltstack(2).
@@ -139,5 +143,9 @@ export type thread_sas_entry = Message<"thread_sas_entry"> & {
  * Use `create(thread_sas_entrySchema)` to create a new message.
  */
 export const thread_sas_entrySchema: GenMessage<thread_sas_entry> = /*@__PURE__*/
-  messageDesc(file_signals, 3);
+  message("thread_sas_entry", () => [
+    [1, "ss_sp", "required", "uint64"],
+    [2, "ss_size", "required", "uint64"],
+    [3, "ss_flags", "required", "uint32"],
+  ]);
 

@@ -5,17 +5,11 @@
 // @generated from file sockets.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumeration, message } from "../schema.ts";
+import { fown_entrySchema } from "./file_owner_pb.ts";
 import type { fown_entry } from "./file_owner_pb.ts";
-import { file_file_owner } from "./file_owner_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file sockets.proto.
- */
-export const file_sockets: GenFile = /*@__PURE__*/
-  fileDesc("Cg1zb2NrZXRzLnByb3RvIuIDCg1za19vcHRzX2VudHJ5EhEKCXNvX3NuZGJ1ZhgBIAIoDRIRCglzb19yY3ZidWYYAiACKA0SFgoOc29fc25kX3Rtb19zZWMYAyACKAQSFwoPc29fc25kX3Rtb191c2VjGAQgAigEEhYKDnNvX3Jjdl90bW9fc2VjGAUgAigEEhcKD3NvX3Jjdl90bW9fdXNlYxgGIAIoBBIRCglyZXVzZWFkZHIYByABKAgSEwoLc29fcHJpb3JpdHkYCCABKA0SEwoLc29fcmN2bG93YXQYCSABKA0SDwoHc29fbWFyaxgKIAEoDRITCgtzb19wYXNzY3JlZBgLIAEoCBISCgpzb19wYXNzc2VjGAwgASgIEhQKDHNvX2RvbnRyb3V0ZRgNIAEoCBITCgtzb19ub19jaGVjaxgOIAEoCBIUCgxzb19ib3VuZF9kZXYYDyABKAkSEQoJc29fZmlsdGVyGBAgAygGEhQKDHNvX3JldXNlcG9ydBgRIAEoCBIUCgxzb19icm9hZGNhc3QYEiABKAgSFAoMc29fa2VlcGFsaXZlGBMgASgIEhQKDHNvX29vYmlubGluZRgXIAEoDRIRCglzb19saW5nZXIYGCABKA0SEwoLc29fYnVmX2xvY2sYGSABKA0iOgoQZmlsZV9wZXJtc19lbnRyeRIMCgRtb2RlGAEgAigNEgsKA3VpZBgCIAIoDRILCgNnaWQYAyACKA0i1wIKDXVuaXhfc2tfZW50cnkSCgoCaWQYASACKA0SCwoDaW5vGAIgAigNEgwKBHR5cGUYAyACKA0SDQoFc3RhdGUYBCACKA0SDQoFZmxhZ3MYBSACKA0SDgoGdWZsYWdzGAYgAigNEg8KB2JhY2tsb2cYByACKA0SDAoEcGVlchgIIAIoDRIZCgRmb3duGAkgAigLMgsuZm93bl9lbnRyeRIcCgRvcHRzGAogAigLMg4uc2tfb3B0c19lbnRyeRIMCgRuYW1lGAsgAigMEh4KCHNodXRkb3duGAwgASgOMgwuc2tfc2h1dGRvd24SJQoKZmlsZV9wZXJtcxgNIAEoCzIRLmZpbGVfcGVybXNfZW50cnkSEAoIbmFtZV9kaXIYDiABKAkSDwoHZGVsZXRlZBgPIAEoCBINCgVuc19pZBgQIAEoDRISCgZtbnRfaWQYESABKBE6Ai0xIikKCXNjbV9lbnRyeRIMCgR0eXBlGAEgAigNEg4KBnJpZ2h0cxgCIAMoDSJKCg9za19wYWNrZXRfZW50cnkSDgoGaWRfZm9yGAEgAigNEg4KBmxlbmd0aBgCIAIoDRIXCgNzY20YBCADKAsyCi5zY21fZW50cnkiSAoPdW5peF9wZWVyX2VudHJ5EgsKA3BpZBgBIAIoDRILCgN1aWQYAiACKA0SCwoDZ2lkGAMgAigNEg4KBmdyb3VwcxgEIAMoDSI6ChF1bml4X3NlbmRlcl9lbnRyeRILCgNwaWQYASACKA0SCwoDdWlkGAIgAigNEgsKA2dpZBgDIAIoDSJGChJ1bml4X21lc3NhZ2VfZW50cnkSIgoGc2VuZGVyGAEgASgLMhIudW5peF9zZW5kZXJfZW50cnkSDAoEZnJvbRgCIAEoDCIyChNzb2NrZXRfb3B0aW9uX2VudHJ5EgwKBG5hbWUYASACKA0SDQoFdmFsdWUYAiACKBEi3wEKEHVuaXhfZXh0cmFfZW50cnkSCgoCaWQYASACKA0SHgoEcGVlchgCIAEoCzIQLnVuaXhfcGVlcl9lbnRyeRINCgVyZXNldBgDIAEoCBIlCgdvcHRpb25zGAQgAygLMhQuc29ja2V0X29wdGlvbl9lbnRyeRIlCghtZXNzYWdlcxgFIAMoCzITLnVuaXhfbWVzc2FnZV9lbnRyeRIjCgljb25uZWN0b3IYBiABKAsyEC51bml4X3BlZXJfZW50cnkSDQoFcGxhY2UYByABKA0SDgoGb3JwaGFuGAggASgIKjYKC3NrX3NodXRkb3duEggKBE5PTkUQABIICgRSRUFEEAESCQoFV1JJVEUQAhIICgRCT1RIEAM", [file_file_owner]);
 
 /**
  * Options of a socket: socket(7). Absent ones have their default.
@@ -179,7 +173,30 @@ export type sk_opts_entry = Message<"sk_opts_entry"> & {
  * Use `create(sk_opts_entrySchema)` to create a new message.
  */
 export const sk_opts_entrySchema: GenMessage<sk_opts_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 0);
+  message("sk_opts_entry", () => [
+    [1, "so_sndbuf", "required", "uint32"],
+    [2, "so_rcvbuf", "required", "uint32"],
+    [3, "so_snd_tmo_sec", "required", "uint64"],
+    [4, "so_snd_tmo_usec", "required", "uint64"],
+    [5, "so_rcv_tmo_sec", "required", "uint64"],
+    [6, "so_rcv_tmo_usec", "required", "uint64"],
+    [7, "reuseaddr", "optional", "bool"],
+    [8, "so_priority", "optional", "uint32"],
+    [9, "so_rcvlowat", "optional", "uint32"],
+    [10, "so_mark", "optional", "uint32"],
+    [11, "so_passcred", "optional", "bool"],
+    [12, "so_passsec", "optional", "bool"],
+    [13, "so_dontroute", "optional", "bool"],
+    [14, "so_no_check", "optional", "bool"],
+    [15, "so_bound_dev", "optional", "string"],
+    [16, "so_filter", "repeated", "fixed64"],
+    [17, "so_reuseport", "optional", "bool"],
+    [18, "so_broadcast", "optional", "bool"],
+    [19, "so_keepalive", "optional", "bool"],
+    [23, "so_oobinline", "optional", "uint32"],
+    [24, "so_linger", "optional", "uint32"],
+    [25, "so_buf_lock", "optional", "uint32"],
+  ]);
 
 /**
  * Permissions and owner of a socket's file.
@@ -210,7 +227,11 @@ export type file_perms_entry = Message<"file_perms_entry"> & {
  * Use `create(file_perms_entrySchema)` to create a new message.
  */
 export const file_perms_entrySchema: GenMessage<file_perms_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 1);
+  message("file_perms_entry", () => [
+    [1, "mode", "required", "uint32"],
+    [2, "uid", "required", "uint32"],
+    [3, "gid", "required", "uint32"],
+  ]);
 
 /**
  * A socket.
@@ -345,7 +366,25 @@ export type unix_sk_entry = Message<"unix_sk_entry"> & {
  * Use `create(unix_sk_entrySchema)` to create a new message.
  */
 export const unix_sk_entrySchema: GenMessage<unix_sk_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 2);
+  message("unix_sk_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "ino", "required", "uint32"],
+    [3, "type", "required", "uint32"],
+    [4, "state", "required", "uint32"],
+    [5, "flags", "required", "uint32"],
+    [6, "uflags", "required", "uint32"],
+    [7, "backlog", "required", "uint32"],
+    [8, "peer", "required", "uint32"],
+    [9, "fown", "required", fown_entrySchema],
+    [10, "opts", "required", sk_opts_entrySchema],
+    [11, "name", "required", "bytes"],
+    [12, "shutdown", "optional", sk_shutdownSchema],
+    [13, "file_perms", "optional", file_perms_entrySchema],
+    [14, "name_dir", "optional", "string"],
+    [15, "deleted", "optional", "bool"],
+    [16, "ns_id", "optional", "uint32"],
+    [17, "mnt_id", "optional", "sint32", -1],
+  ]);
 
 /**
  * What goes beside the bytes of a message.
@@ -373,7 +412,10 @@ export type scm_entry = Message<"scm_entry"> & {
  * Use `create(scm_entrySchema)` to create a new message.
  */
 export const scm_entrySchema: GenMessage<scm_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 3);
+  message("scm_entry", () => [
+    [1, "type", "required", "uint32"],
+    [2, "rights", "repeated", "uint32"],
+  ]);
 
 /**
  * A message that waits, in sk-queues.img; its bytes follow. Of a stream any piece. Those of one socket are in
@@ -409,7 +451,11 @@ export type sk_packet_entry = Message<"sk_packet_entry"> & {
  * Use `create(sk_packet_entrySchema)` to create a new message.
  */
 export const sk_packet_entrySchema: GenMessage<sk_packet_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 4);
+  message("sk_packet_entry", () => [
+    [1, "id_for", "required", "uint32"],
+    [2, "length", "required", "uint32"],
+    [4, "scm", "repeated", scm_entrySchema],
+  ]);
 
 /**
  * Who made the other end of a connection: SO_PEERCRED and SO_PEERGROUPS.
@@ -449,7 +495,12 @@ export type unix_peer_entry = Message<"unix_peer_entry"> & {
  * Use `create(unix_peer_entrySchema)` to create a new message.
  */
 export const unix_peer_entrySchema: GenMessage<unix_peer_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 5);
+  message("unix_peer_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "uid", "required", "uint32"],
+    [3, "gid", "required", "uint32"],
+    [4, "groups", "repeated", "uint32"],
+  ]);
 
 /**
  * Who sent a message: SCM_CREDENTIALS.
@@ -480,7 +531,11 @@ export type unix_sender_entry = Message<"unix_sender_entry"> & {
  * Use `create(unix_sender_entrySchema)` to create a new message.
  */
 export const unix_sender_entrySchema: GenMessage<unix_sender_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 6);
+  message("unix_sender_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "uid", "required", "uint32"],
+    [3, "gid", "required", "uint32"],
+  ]);
 
 /**
  * What a message has beyond its bytes.
@@ -508,7 +563,10 @@ export type unix_message_entry = Message<"unix_message_entry"> & {
  * Use `create(unix_message_entrySchema)` to create a new message.
  */
 export const unix_message_entrySchema: GenMessage<unix_message_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 7);
+  message("unix_message_entry", () => [
+    [1, "sender", "optional", unix_sender_entrySchema],
+    [2, "from", "optional", "bytes"],
+  ]);
 
 /**
  * An option with a number as its value.
@@ -534,7 +592,10 @@ export type socket_option_entry = Message<"socket_option_entry"> & {
  * Use `create(socket_option_entrySchema)` to create a new message.
  */
 export const socket_option_entrySchema: GenMessage<socket_option_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 8);
+  message("socket_option_entry", () => [
+    [1, "name", "required", "uint32"],
+    [2, "value", "required", "sint32"],
+  ]);
 
 /**
  * What a socket has beyond `unix_sk_entry`, in unix-extra.img. CRIU has no such image.
@@ -605,7 +666,16 @@ export type unix_extra_entry = Message<"unix_extra_entry"> & {
  * Use `create(unix_extra_entrySchema)` to create a new message.
  */
 export const unix_extra_entrySchema: GenMessage<unix_extra_entry> = /*@__PURE__*/
-  messageDesc(file_sockets, 9);
+  message("unix_extra_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "peer", "optional", unix_peer_entrySchema],
+    [3, "reset", "optional", "bool"],
+    [4, "options", "repeated", socket_option_entrySchema],
+    [5, "messages", "repeated", unix_message_entrySchema],
+    [6, "connector", "optional", unix_peer_entrySchema],
+    [7, "place", "optional", "uint32"],
+    [8, "orphan", "optional", "bool"],
+  ]);
 
 /**
  * Which directions are shut down: shutdown(2).
@@ -638,5 +708,5 @@ export enum sk_shutdown {
  * Describes the enum sk_shutdown.
  */
 export const sk_shutdownSchema: GenEnum<sk_shutdown> = /*@__PURE__*/
-  enumDesc(file_sockets, 0);
+  enumeration("sk_shutdown", sk_shutdown);
 

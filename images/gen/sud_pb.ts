@@ -4,15 +4,9 @@
 // @generated from file sud.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file sud.proto.
- */
-export const file_sud: GenFile = /*@__PURE__*/
-  fileDesc("CglzdWQucHJvdG8iYgoJc3VkX2VudHJ5EgsKA3BpZBgBIAIoDRILCgN0aWQYAiACKA0SDAoEbW9kZRgDIAIoDRIQCghzZWxlY3RvchgEIAIoBBIOCgZvZmZzZXQYBSACKAQSCwoDbGVuGAYgAigE");
 
 /**
  * A thread whose dispatch is on; others have no entry. The values are arguments of
@@ -70,5 +64,12 @@ export type sud_entry = Message<"sud_entry"> & {
  * Use `create(sud_entrySchema)` to create a new message.
  */
 export const sud_entrySchema: GenMessage<sud_entry> = /*@__PURE__*/
-  messageDesc(file_sud, 0);
+  message("sud_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "tid", "required", "uint32"],
+    [3, "mode", "required", "uint32"],
+    [4, "selector", "required", "uint64"],
+    [5, "offset", "required", "uint64"],
+    [6, "len", "required", "uint64"],
+  ]);
 

@@ -6,15 +6,9 @@
 // @generated from file task.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file task.proto.
- */
-export const file_task: GenFile = /*@__PURE__*/
-  fileDesc("Cgp0YXNrLnByb3RvIjgKFnRhc2tfc3BlY3VsYXRpb25fZW50cnkSDQoFd2hpY2gYASACKA0SDwoHY29udHJvbBgCIAIoDSKIAQoQdGFza19zY2hlZF9lbnRyeRIOCgZwb2xpY3kYASACKA0SDQoFZmxhZ3MYAiACKAQSDwoHcnVudGltZRgDIAEoBBIQCghkZWFkbGluZRgEIAEoBBIOCgZwZXJpb2QYBSABKAQSEAoIdXRpbF9taW4YBiABKA0SEAoIdXRpbF9tYXgYByABKA0iMwoUdGFza19tZW1wb2xpY3lfZW50cnkSDAoEbW9kZRgBIAIoDRINCgVub2RlcxgCIAMoDSLQAwoQdGFza19leHRyYV9lbnRyeRILCgNwaWQYASACKA0SCwoDdGlkGAIgAigNEgwKBGNvbW0YAyABKAwSDAoEY3B1cxgEIAMoDRITCgt0aW1lcl9zbGFjaxgFIAEoBBITCgtpb19wcmlvcml0eRgGIAEoDRIgCgVzY2hlZBgHIAEoCzIRLnRhc2tfc2NoZWRfZW50cnkSLAoLc3BlY3VsYXRpb24YCCADKAsyFy50YXNrX3NwZWN1bGF0aW9uX2VudHJ5EhMKC3BlcnNvbmFsaXR5GAkgASgNEhIKCnRzY19mYXVsdHMYCyABKAgSFAoMY3B1aWRfZmF1bHRzGAwgASgIEhAKCG1jZV9raWxsGA0gASgNEhYKDnJlcWtleV9rZXlyaW5nGA4gASgNEhIKCmlvX2ZsdXNoZXIYEyABKAgSKAoJbWVtcG9saWN5GBIgASgLMhUudGFza19tZW1wb2xpY3lfZW50cnkSFwoPY29yZWR1bXBfZmlsdGVyGAogASgNEhgKEGZ1dGV4X2hhc2hfc2xvdHMYDyABKA0SFgoOYXV0b2dyb3VwX25pY2UYECABKBESGgoSeHN0YXRlX3Blcm1pc3Npb25zGBEgASgE");
 
 /**
  * A setting of prctl(PR_SET_SPECULATION_CTRL).
@@ -42,7 +36,10 @@ export type task_speculation_entry = Message<"task_speculation_entry"> & {
  * Use `create(task_speculation_entrySchema)` to create a new message.
  */
 export const task_speculation_entrySchema: GenMessage<task_speculation_entry> = /*@__PURE__*/
-  messageDesc(file_task, 0);
+  message("task_speculation_entry", () => [
+    [1, "which", "required", "uint32"],
+    [2, "control", "required", "uint32"],
+  ]);
 
 /**
  * What sched_setattr(2) takes beyond policy, nice value and priority.
@@ -106,7 +103,15 @@ export type task_sched_entry = Message<"task_sched_entry"> & {
  * Use `create(task_sched_entrySchema)` to create a new message.
  */
 export const task_sched_entrySchema: GenMessage<task_sched_entry> = /*@__PURE__*/
-  messageDesc(file_task, 1);
+  message("task_sched_entry", () => [
+    [1, "policy", "required", "uint32"],
+    [2, "flags", "required", "uint64"],
+    [3, "runtime", "optional", "uint64"],
+    [4, "deadline", "optional", "uint64"],
+    [5, "period", "optional", "uint64"],
+    [6, "util_min", "optional", "uint32"],
+    [7, "util_max", "optional", "uint32"],
+  ]);
 
 /**
  * On which memory nodes a thread gets its pages (set_mempolicy(2)).
@@ -134,7 +139,10 @@ export type task_mempolicy_entry = Message<"task_mempolicy_entry"> & {
  * Use `create(task_mempolicy_entrySchema)` to create a new message.
  */
 export const task_mempolicy_entrySchema: GenMessage<task_mempolicy_entry> = /*@__PURE__*/
-  messageDesc(file_task, 2);
+  message("task_mempolicy_entry", () => [
+    [1, "mode", "required", "uint32"],
+    [2, "nodes", "repeated", "uint32"],
+  ]);
 
 /**
  * A thread.
@@ -282,5 +290,25 @@ export type task_extra_entry = Message<"task_extra_entry"> & {
  * Use `create(task_extra_entrySchema)` to create a new message.
  */
 export const task_extra_entrySchema: GenMessage<task_extra_entry> = /*@__PURE__*/
-  messageDesc(file_task, 3);
+  message("task_extra_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "tid", "required", "uint32"],
+    [3, "comm", "optional", "bytes"],
+    [4, "cpus", "repeated", "uint32"],
+    [5, "timer_slack", "optional", "uint64"],
+    [6, "io_priority", "optional", "uint32"],
+    [7, "sched", "optional", task_sched_entrySchema],
+    [8, "speculation", "repeated", task_speculation_entrySchema],
+    [9, "personality", "optional", "uint32"],
+    [11, "tsc_faults", "optional", "bool"],
+    [12, "cpuid_faults", "optional", "bool"],
+    [13, "mce_kill", "optional", "uint32"],
+    [14, "reqkey_keyring", "optional", "uint32"],
+    [19, "io_flusher", "optional", "bool"],
+    [18, "mempolicy", "optional", task_mempolicy_entrySchema],
+    [10, "coredump_filter", "optional", "uint32"],
+    [15, "futex_hash_slots", "optional", "uint32"],
+    [16, "autogroup_nice", "optional", "sint32"],
+    [17, "xstate_permissions", "optional", "uint64"],
+  ]);
 

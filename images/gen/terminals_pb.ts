@@ -6,17 +6,11 @@
 // @generated from file terminals.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumeration, message } from "../schema.ts";
+import { fown_entrySchema } from "./file_owner_pb.ts";
 import type { fown_entry } from "./file_owner_pb.ts";
-import { file_file_owner } from "./file_owner_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file terminals.proto.
- */
-export const file_terminals: GenFile = /*@__PURE__*/
-  fileDesc("Cg90ZXJtaW5hbHMucHJvdG8iogEKDnR0eV9pbmZvX2VudHJ5EgoKAmlkGAEgAigNEhYKBHR5cGUYAiACKA4yCC5UdHlUeXBlEg4KBmxvY2tlZBgDIAIoCBIRCglleGNsdXNpdmUYBCACKAgSEwoLcGFja2V0X21vZGUYBSACKAgSCwoDc2lkGAYgAigNEgwKBHBncnAYByACKA0SDAoEcmRldhgIIAIoDRILCgNkZXYYDSABKA0ibAoOdHR5X2ZpbGVfZW50cnkSCgoCaWQYASACKA0SEwoLdHR5X2luZm9faWQYAiACKA0SDQoFZmxhZ3MYAyACKA0SGQoEZm93bhgEIAIoCzILLmZvd25fZW50cnkSDwoHcmVnZl9pZBgGIAEoDSpXCgdUdHlUeXBlEgsKB1VOS05PV04QABIHCgNQVFkQARILCgdDT05TT0xFEAISBgoCVlQQAxIICgRDVFRZEAQSCwoHRVhUX1RUWRAFEgoKBlNFUklBTBAG", [file_file_owner]);
 
 /**
  * A terminal.
@@ -93,7 +87,17 @@ export type tty_info_entry = Message<"tty_info_entry"> & {
  * Use `create(tty_info_entrySchema)` to create a new message.
  */
 export const tty_info_entrySchema: GenMessage<tty_info_entry> = /*@__PURE__*/
-  messageDesc(file_terminals, 0);
+  message("tty_info_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "type", "required", TtyTypeSchema],
+    [3, "locked", "required", "bool"],
+    [4, "exclusive", "required", "bool"],
+    [5, "packet_mode", "required", "bool"],
+    [6, "sid", "required", "uint32"],
+    [7, "pgrp", "required", "uint32"],
+    [8, "rdev", "required", "uint32"],
+    [13, "dev", "optional", "uint32"],
+  ]);
 
 /**
  * An open file of a terminal.
@@ -142,7 +146,13 @@ export type tty_file_entry = Message<"tty_file_entry"> & {
  * Use `create(tty_file_entrySchema)` to create a new message.
  */
 export const tty_file_entrySchema: GenMessage<tty_file_entry> = /*@__PURE__*/
-  messageDesc(file_terminals, 1);
+  message("tty_file_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "tty_info_id", "required", "uint32"],
+    [3, "flags", "required", "uint32"],
+    [4, "fown", "required", fown_entrySchema],
+    [6, "regf_id", "optional", "uint32"],
+  ]);
 
 /**
  * Kinds of terminals, by CRIU's numbers.
@@ -204,5 +214,5 @@ export enum TtyType {
  * Describes the enum TtyType.
  */
 export const TtyTypeSchema: GenEnum<TtyType> = /*@__PURE__*/
-  enumDesc(file_terminals, 0);
+  enumeration("TtyType", TtyType);
 

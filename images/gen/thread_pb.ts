@@ -7,25 +7,19 @@
 // @generated from file thread.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumeration, message } from "../schema.ts";
+import { task_timers_entrySchema } from "./timers_pb.ts";
+import { sa_entrySchema, signal_queue_entrySchema, thread_sas_entrySchema } from "./signals_pb.ts";
+import { creds_entrySchema } from "./credentials_pb.ts";
+import { thread_info_x86Schema } from "./registers_x86_pb.ts";
+import { task_kobj_ids_entrySchema } from "./tree_pb.ts";
 import type { creds_entry } from "./credentials_pb.ts";
-import { file_credentials } from "./credentials_pb.ts";
 import type { thread_info_x86 } from "./registers_x86_pb.ts";
-import { file_registers_x86 } from "./registers_x86_pb.ts";
 import type { sa_entry, signal_queue_entry, thread_sas_entry } from "./signals_pb.ts";
-import { file_signals } from "./signals_pb.ts";
 import type { task_timers_entry } from "./timers_pb.ts";
-import { file_timers } from "./timers_pb.ts";
 import type { task_kobj_ids_entry } from "./tree_pb.ts";
-import { file_tree } from "./tree_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file thread.proto.
- */
-export const file_thread: GenFile = /*@__PURE__*/
-  fileDesc("Cgx0aHJlYWQucHJvdG8iKAoMcmxpbWl0X2VudHJ5EgsKA2N1chgBIAIoBBILCgNtYXgYAiACKAQiNAoSdGFza19ybGltaXRzX2VudHJ5Eh4KB3JsaW1pdHMYASADKAsyDS5ybGltaXRfZW50cnkiiwMKD3Rhc2tfY29yZV9lbnRyeRISCgp0YXNrX3N0YXRlGAEgAigNEhEKCWV4aXRfY29kZRgCIAIoDRITCgtwZXJzb25hbGl0eRgDIAIoDRINCgVmbGFncxgEIAIoDRISCgpibGtfc2lnc2V0GAUgAigEEgwKBGNvbW0YBiACKAkSIgoGdGltZXJzGAcgASgLMhIudGFza190aW1lcnNfZW50cnkSJAoHcmxpbWl0cxgIIAEoCzITLnRhc2tfcmxpbWl0c19lbnRyeRImCglzaWduYWxzX3MYCiABKAsyEy5zaWduYWxfcXVldWVfZW50cnkSEAoIbG9naW51aWQYDSABKA0SFQoNb29tX3Njb3JlX2FkahgOIAEoBRIdCgpzaWdhY3Rpb25zGA8gAygLMgkuc2FfZW50cnkSFwoPY2hpbGRfc3VicmVhcGVyGBIgASgIEhIKCnN0b3Bfc2lnbm8YFSABKA0SJAocbWVtYmFycmllcl9yZWdpc3RyYXRpb25fbWFzaxgWIAEoDSJpCgpyc2VxX2VudHJ5EhgKEHJzZXFfYWJpX3BvaW50ZXIYASACKAQSFQoNcnNlcV9hYmlfc2l6ZRgCIAIoDRIRCglzaWduYXR1cmUYAyACKA0SFwoPcnNlcV9jc19wb2ludGVyGAQgASgEIoQDChF0aHJlYWRfY29yZV9lbnRyeRIRCglmdXRleF9ybGEYASACKAQSFQoNZnV0ZXhfcmxhX2xlbhgCIAIoDRISCgpzY2hlZF9uaWNlGAMgASgREhQKDHNjaGVkX3BvbGljeRgEIAEoDRISCgpzY2hlZF9wcmlvGAUgASgNEhIKCmJsa19zaWdzZXQYBiABKAQSHgoDc2FzGAcgASgLMhEudGhyZWFkX3Nhc19lbnRyeRISCgpwZGVhdGhfc2lnGAggASgNEiYKCXNpZ25hbHNfcBgJIAEoCzITLnNpZ25hbF9xdWV1ZV9lbnRyeRIbCgVjcmVkcxgKIAEoCzIMLmNyZWRzX2VudHJ5EiMKDHNlY2NvbXBfbW9kZRgLIAEoDjINLnNlY2NvbXBfbW9kZRIWCg5zZWNjb21wX2ZpbHRlchgMIAEoDRIMCgRjb21tGA0gASgJEh8KCnJzZXFfZW50cnkYDyABKAsyCy5yc2VxX2VudHJ5Eg4KBmNnX3NldBgQIAEoDSK0AgoKY29yZV9lbnRyeRIgCgVtdHlwZRgBIAIoDjIRLmNvcmVfZW50cnkubWFyY2gSJQoLdGhyZWFkX2luZm8YAiABKAsyEC50aHJlYWRfaW5mb194ODYSHAoCdGMYAyABKAsyEC50YXNrX2NvcmVfZW50cnkSIQoDaWRzGAQgASgLMhQudGFza19rb2JqX2lkc19lbnRyeRInCgt0aHJlYWRfY29yZRgFIAEoCzISLnRocmVhZF9jb3JlX2VudHJ5InMKBW1hcmNoEgsKB1VOS05PV04QABIKCgZYODZfNjQQARIHCgNBUk0QAhILCgdBQVJDSDY0EAMSCQoFUFBDNjQQBBIICgRTMzkwEAUSCAoETUlQUxAGEg8KC0xPT05HQVJDSDY0EAcSCwoHUklTQ1Y2NBAIKjQKDHNlY2NvbXBfbW9kZRIMCghkaXNhYmxlZBAAEgoKBnN0cmljdBABEgoKBmZpbHRlchAC", [file_credentials, file_registers_x86, file_signals, file_timers, file_tree]);
 
 /**
  * One resource limit (prlimit(2)), in the unit of its resource. All bits set: no limit.
@@ -53,7 +47,10 @@ export type rlimit_entry = Message<"rlimit_entry"> & {
  * Use `create(rlimit_entrySchema)` to create a new message.
  */
 export const rlimit_entrySchema: GenMessage<rlimit_entry> = /*@__PURE__*/
-  messageDesc(file_thread, 0);
+  message("rlimit_entry", () => [
+    [1, "cur", "required", "uint64"],
+    [2, "max", "required", "uint64"],
+  ]);
 
 /**
  * The resource limits of a process: 16, the position being the number of the resource (RLIMIT_CPU 0 to
@@ -75,7 +72,9 @@ export type task_rlimits_entry = Message<"task_rlimits_entry"> & {
  * Use `create(task_rlimits_entrySchema)` to create a new message.
  */
 export const task_rlimits_entrySchema: GenMessage<task_rlimits_entry> = /*@__PURE__*/
-  messageDesc(file_thread, 1);
+  message("task_rlimits_entry", () => [
+    [1, "rlimits", "repeated", rlimit_entrySchema],
+  ]);
 
 /**
  * What a process has once, however many threads it has.
@@ -197,7 +196,23 @@ export type task_core_entry = Message<"task_core_entry"> & {
  * Use `create(task_core_entrySchema)` to create a new message.
  */
 export const task_core_entrySchema: GenMessage<task_core_entry> = /*@__PURE__*/
-  messageDesc(file_thread, 2);
+  message("task_core_entry", () => [
+    [1, "task_state", "required", "uint32"],
+    [2, "exit_code", "required", "uint32"],
+    [3, "personality", "required", "uint32"],
+    [4, "flags", "required", "uint32"],
+    [5, "blk_sigset", "required", "uint64"],
+    [6, "comm", "required", "string"],
+    [7, "timers", "optional", task_timers_entrySchema],
+    [8, "rlimits", "optional", task_rlimits_entrySchema],
+    [10, "signals_s", "optional", signal_queue_entrySchema],
+    [13, "loginuid", "optional", "uint32"],
+    [14, "oom_score_adj", "optional", "int32"],
+    [15, "sigactions", "repeated", sa_entrySchema],
+    [18, "child_subreaper", "optional", "bool"],
+    [21, "stop_signo", "optional", "uint32"],
+    [22, "membarrier_registration_mask", "optional", "uint32"],
+  ]);
 
 /**
  * A thread's registration for restartable sequences, rseq(2), as PTRACE_GET_RSEQ_CONFIGURATION tells. Plugin
@@ -241,7 +256,12 @@ export type rseq_entry = Message<"rseq_entry"> & {
  * Use `create(rseq_entrySchema)` to create a new message.
  */
 export const rseq_entrySchema: GenMessage<rseq_entry> = /*@__PURE__*/
-  messageDesc(file_thread, 3);
+  message("rseq_entry", () => [
+    [1, "rseq_abi_pointer", "required", "uint64"],
+    [2, "rseq_abi_size", "required", "uint32"],
+    [3, "signature", "required", "uint32"],
+    [4, "rseq_cs_pointer", "optional", "uint64"],
+  ]);
 
 /**
  * What every thread has for itself, whatever the processor.
@@ -362,7 +382,23 @@ export type thread_core_entry = Message<"thread_core_entry"> & {
  * Use `create(thread_core_entrySchema)` to create a new message.
  */
 export const thread_core_entrySchema: GenMessage<thread_core_entry> = /*@__PURE__*/
-  messageDesc(file_thread, 4);
+  message("thread_core_entry", () => [
+    [1, "futex_rla", "required", "uint64"],
+    [2, "futex_rla_len", "required", "uint32"],
+    [3, "sched_nice", "optional", "sint32"],
+    [4, "sched_policy", "optional", "uint32"],
+    [5, "sched_prio", "optional", "uint32"],
+    [6, "blk_sigset", "optional", "uint64"],
+    [7, "sas", "optional", thread_sas_entrySchema],
+    [8, "pdeath_sig", "optional", "uint32"],
+    [9, "signals_p", "optional", signal_queue_entrySchema],
+    [10, "creds", "optional", creds_entrySchema],
+    [11, "seccomp_mode", "optional", seccomp_modeSchema],
+    [12, "seccomp_filter", "optional", "uint32"],
+    [13, "comm", "optional", "string"],
+    [15, "rseq_entry", "optional", rseq_entrySchema],
+    [16, "cg_set", "optional", "uint32"],
+  ]);
 
 /**
  * The whole image.
@@ -411,7 +447,13 @@ export type core_entry = Message<"core_entry"> & {
  * Use `create(core_entrySchema)` to create a new message.
  */
 export const core_entrySchema: GenMessage<core_entry> = /*@__PURE__*/
-  messageDesc(file_thread, 5);
+  message("core_entry", () => [
+    [1, "mtype", "required", core_entry_marchSchema],
+    [2, "thread_info", "optional", thread_info_x86Schema],
+    [3, "tc", "optional", task_core_entrySchema],
+    [4, "ids", "optional", task_kobj_ids_entrySchema],
+    [5, "thread_core", "optional", thread_core_entrySchema],
+  ]);
 
 /**
  * Kinds of processors, by CRIU's numbers. Stasis restores X86_64 and names the others when it refuses.
@@ -487,7 +529,7 @@ export enum core_entry_march {
  * Describes the enum core_entry.march.
  */
 export const core_entry_marchSchema: GenEnum<core_entry_march> = /*@__PURE__*/
-  enumDesc(file_thread, 5, 0);
+  enumeration("core_entry.march", core_entry_march);
 
 /**
  * Whether seccomp(2) watches a thread: `Seccomp` of /proc/PID/status.
@@ -521,5 +563,5 @@ export enum seccomp_mode {
  * Describes the enum seccomp_mode.
  */
 export const seccomp_modeSchema: GenEnum<seccomp_mode> = /*@__PURE__*/
-  enumDesc(file_thread, 0);
+  enumeration("seccomp_mode", seccomp_mode);
 

@@ -4,15 +4,9 @@
 // @generated from file time.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file time.proto.
- */
-export const file_time: GenFile = /*@__PURE__*/
-  fileDesc("Cgp0aW1lLnByb3RvIlYKDGNsb2Nrc19lbnRyeRIPCgdib290X2lkGAEgAigJEhAKCHJlYWx0aW1lGAIgAigEEhEKCW1vbm90b25pYxgDIAIoBBIQCghib290dGltZRgEIAIoBCIuCg5kZWFkbGluZV9lbnRyeRIKCgJpZBgBIAIoDRIQCghkZWFkbGluZRgCIAIoBCJQCgp3YWl0X2VudHJ5EgsKA3BpZBgBIAIoDRILCgN0aWQYAiACKA0SDAoEY2FsbBgDIAIoDRIMCgRhcmdzGAQgAygEEgwKBGxlZnQYBSACKAQ");
 
 /**
  * clocks.img: what the clocks of the machine said, in nanoseconds.
@@ -48,7 +42,12 @@ export type clocks_entry = Message<"clocks_entry"> & {
  * Use `create(clocks_entrySchema)` to create a new message.
  */
 export const clocks_entrySchema: GenMessage<clocks_entry> = /*@__PURE__*/
-  messageDesc(file_time, 0);
+  message("clocks_entry", () => [
+    [1, "boot_id", "required", "string"],
+    [2, "realtime", "required", "uint64"],
+    [3, "monotonic", "required", "uint64"],
+    [4, "boottime", "required", "uint64"],
+  ]);
 
 /**
  * deadlines.img: a timerfd that was set to a point in time; the others have no entry.
@@ -76,7 +75,10 @@ export type deadline_entry = Message<"deadline_entry"> & {
  * Use `create(deadline_entrySchema)` to create a new message.
  */
 export const deadline_entrySchema: GenMessage<deadline_entry> = /*@__PURE__*/
-  messageDesc(file_time, 1);
+  message("deadline_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "deadline", "required", "uint64"],
+  ]);
 
 /**
  * waits.img: a thread in a call with a timeout that is counted from the call's beginning.
@@ -121,5 +123,11 @@ export type wait_entry = Message<"wait_entry"> & {
  * Use `create(wait_entrySchema)` to create a new message.
  */
 export const wait_entrySchema: GenMessage<wait_entry> = /*@__PURE__*/
-  messageDesc(file_time, 2);
+  message("wait_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "tid", "required", "uint32"],
+    [3, "call", "required", "uint32"],
+    [4, "args", "repeated", "uint64"],
+    [5, "left", "required", "uint64"],
+  ]);
 

@@ -5,15 +5,9 @@
 // @generated from file timers.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file timers.proto.
- */
-export const file_timers: GenFile = /*@__PURE__*/
-  fileDesc("Cgx0aW1lcnMucHJvdG8iSAoMaXRpbWVyX2VudHJ5EgwKBGlzZWMYASACKAQSDQoFaXVzZWMYAiACKAQSDAoEdnNlYxgDIAIoBBINCgV2dXNlYxgEIAIoBCLXAQoRcG9zaXhfdGltZXJfZW50cnkSDQoFaXRfaWQYASACKA0SEAoIY2xvY2tfaWQYAiACKA0SEAoIc2lfc2lnbm8YAyACKA0SFwoPaXRfc2lnZXZfbm90aWZ5GAQgAigNEhEKCXNpdmFsX3B0chgFIAIoBBIPCgdvdmVycnVuGAYgAigNEgwKBGlzZWMYByACKAQSDQoFaW5zZWMYCCACKAQSDAoEdnNlYxgJIAIoBBINCgV2bnNlYxgKIAIoBBIYChBub3RpZnlfdGhyZWFkX2lkGAsgASgFIo0BChF0YXNrX3RpbWVyc19lbnRyeRIbCgRyZWFsGAEgAigLMg0uaXRpbWVyX2VudHJ5EhsKBHZpcnQYAiACKAsyDS5pdGltZXJfZW50cnkSGwoEcHJvZhgDIAIoCzINLml0aW1lcl9lbnRyeRIhCgVwb3NpeBgEIAMoCzISLnBvc2l4X3RpbWVyX2VudHJ5Ij0KEnRpbWVyc19leHRyYV9lbnRyeRILCgNwaWQYASACKA0SGgoSY3JlYXRlX3Jlc3RvcmVfaWRzGAIgASgI");
 
 /**
  * An interval timer: struct itimerval of getitimer(2).
@@ -56,7 +50,12 @@ export type itimer_entry = Message<"itimer_entry"> & {
  * Use `create(itimer_entrySchema)` to create a new message.
  */
 export const itimer_entrySchema: GenMessage<itimer_entry> = /*@__PURE__*/
-  messageDesc(file_timers, 0);
+  message("itimer_entry", () => [
+    [1, "isec", "required", "uint64"],
+    [2, "iusec", "required", "uint64"],
+    [3, "vsec", "required", "uint64"],
+    [4, "vusec", "required", "uint64"],
+  ]);
 
 /**
  * A timer of timer_create(2): /proc/PID/timers, and what timer_gettime(2) and timer_getoverrun(2) tell.
@@ -147,7 +146,19 @@ export type posix_timer_entry = Message<"posix_timer_entry"> & {
  * Use `create(posix_timer_entrySchema)` to create a new message.
  */
 export const posix_timer_entrySchema: GenMessage<posix_timer_entry> = /*@__PURE__*/
-  messageDesc(file_timers, 1);
+  message("posix_timer_entry", () => [
+    [1, "it_id", "required", "uint32"],
+    [2, "clock_id", "required", "uint32"],
+    [3, "si_signo", "required", "uint32"],
+    [4, "it_sigev_notify", "required", "uint32"],
+    [5, "sival_ptr", "required", "uint64"],
+    [6, "overrun", "required", "uint32"],
+    [7, "isec", "required", "uint64"],
+    [8, "insec", "required", "uint64"],
+    [9, "vsec", "required", "uint64"],
+    [10, "vnsec", "required", "uint64"],
+    [11, "notify_thread_id", "optional", "int32"],
+  ]);
 
 /**
  * All of them.
@@ -189,7 +200,12 @@ export type task_timers_entry = Message<"task_timers_entry"> & {
  * Use `create(task_timers_entrySchema)` to create a new message.
  */
 export const task_timers_entrySchema: GenMessage<task_timers_entry> = /*@__PURE__*/
-  messageDesc(file_timers, 2);
+  message("task_timers_entry", () => [
+    [1, "real", "required", itimer_entrySchema],
+    [2, "virt", "required", itimer_entrySchema],
+    [3, "prof", "required", itimer_entrySchema],
+    [4, "posix", "repeated", posix_timer_entrySchema],
+  ]);
 
 /**
  * timers.img, which CRIU does not have; such images need the plugin "timers". Of a process, what its timers have
@@ -218,5 +234,8 @@ export type timers_extra_entry = Message<"timers_extra_entry"> & {
  * Use `create(timers_extra_entrySchema)` to create a new message.
  */
 export const timers_extra_entrySchema: GenMessage<timers_extra_entry> = /*@__PURE__*/
-  messageDesc(file_timers, 3);
+  message("timers_extra_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "create_restore_ids", "optional", "bool"],
+  ]);
 

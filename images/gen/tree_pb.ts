@@ -4,15 +4,9 @@
 // @generated from file tree.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file tree.proto.
- */
-export const file_tree: GenFile = /*@__PURE__*/
-  fileDesc("Cgp0cmVlLnByb3RvIlUKDHBzdHJlZV9lbnRyeRILCgNwaWQYASACKA0SDAoEcHBpZBgCIAIoDRIMCgRwZ2lkGAMgAigNEgsKA3NpZBgEIAIoDRIPCgd0aHJlYWRzGAUgAygNIvYBChN0YXNrX2tvYmpfaWRzX2VudHJ5Eg0KBXZtX2lkGAEgAigNEhAKCGZpbGVzX2lkGAIgAigNEg0KBWZzX2lkGAMgAigNEhIKCnNpZ2hhbmRfaWQYBCACKA0SEQoJcGlkX25zX2lkGAUgASgNEhEKCW5ldF9uc19pZBgGIAEoDRIRCglpcGNfbnNfaWQYByABKA0SEQoJdXRzX25zX2lkGAggASgNEhEKCW1udF9uc19pZBgJIAEoDRISCgp1c2VyX25zX2lkGAogASgNEhQKDGNncm91cF9uc19pZBgLIAEoDRISCgp0aW1lX25zX2lkGAwgASgN");
 
 /**
  * A process of pstree.img. A parent stands before its children; the first entry is the root of the tree.
@@ -61,7 +55,13 @@ export type pstree_entry = Message<"pstree_entry"> & {
  * Use `create(pstree_entrySchema)` to create a new message.
  */
 export const pstree_entrySchema: GenMessage<pstree_entry> = /*@__PURE__*/
-  messageDesc(file_tree, 0);
+  message("pstree_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "ppid", "required", "uint32"],
+    [3, "pgid", "required", "uint32"],
+    [4, "sid", "required", "uint32"],
+    [5, "threads", "repeated", "uint32"],
+  ]);
 
 /**
  * ids-PID.img, and also a part of other images: the kernel objects that a process uses. Two tasks with equal
@@ -160,5 +160,18 @@ export type task_kobj_ids_entry = Message<"task_kobj_ids_entry"> & {
  * Use `create(task_kobj_ids_entrySchema)` to create a new message.
  */
 export const task_kobj_ids_entrySchema: GenMessage<task_kobj_ids_entry> = /*@__PURE__*/
-  messageDesc(file_tree, 1);
+  message("task_kobj_ids_entry", () => [
+    [1, "vm_id", "required", "uint32"],
+    [2, "files_id", "required", "uint32"],
+    [3, "fs_id", "required", "uint32"],
+    [4, "sighand_id", "required", "uint32"],
+    [5, "pid_ns_id", "optional", "uint32"],
+    [6, "net_ns_id", "optional", "uint32"],
+    [7, "ipc_ns_id", "optional", "uint32"],
+    [8, "uts_ns_id", "optional", "uint32"],
+    [9, "mnt_ns_id", "optional", "uint32"],
+    [10, "user_ns_id", "optional", "uint32"],
+    [11, "cgroup_ns_id", "optional", "uint32"],
+    [12, "time_ns_id", "optional", "uint32"],
+  ]);
 
