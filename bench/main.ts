@@ -1,63 +1,112 @@
 /**
- * `deno task bench`: measures and prints growth tables.
- *
- *     deno task bench [NAME...] [--rounds N] [--mib N] [--dir DIR]
- *
- * Names: small, threads, processes, descriptors, sockets, mappings, memory; all of them where none is given. Each number is
- * the median of the rounds. Images go to a directory of their own in /dev/shm, or in DIR.
+ * `deno task bench`: measures, in turns with CRIU where one that runs is on the PATH, and prints the table of the
+ * README; without CRIU, against the floors. `deno task bench growth`: whether time and memory grow with the size and no
+ * faster. {@link USAGE} has all of it.
  *
  * @module
  */
 
-import { parseArgs } from "node:util";
-import { CASES } from "./cases.ts";
-import { growthTable, type Point } from "./growth.ts";
-import { measureRound, medianTimes, type Times } from "./measure.ts";
-import { memoryTable } from "./memory.ts";
+import { install } from "../scripts/install.ts";
+import { type BenchOptions, parseCommandLine, USAGE } from "./command_line.ts";
+import { formatTime, markdown, markdownTable, spreadNotes } from "./comparison.ts";
+import { measureFloors } from "./floors.ts";
+import { GrowthBench, KINDS } from "./growth.ts";
+import { growthNotes, growthTable } from "./growth_report.ts";
+import { machineNotes, readMachineState } from "./machine.ts";
+import { enterPrivateRun } from "./private_run.ts";
+import { adoptOrphans } from "./round.ts";
+import { measureRows } from "./table.ts";
+import { criuTool, findCriu, stasisTool, type Tool } from "./tools.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    rounds: { type: "string", default: "5" },
-    mib: { type: "string", default: "1024" },
-    dir: { type: "string", default: "/dev/shm" },
-  },
-});
-const NAMES = [...CASES.map(({ name }) => name), "memory"];
-const rounds = Number(values.rounds);
-const mib = Number(values.mib);
-const unknown = positionals.find((name) => !NAMES.includes(name));
-if (unknown !== undefined || !(rounds >= 1) || !(mib >= 1)) {
-  console.error(
-    `usage: deno task bench [${NAMES.join("|")}]... [--rounds N] [--mib N] [--dir DIR]`,
+/** How much memory the floors are measured with: as much as the workloads have. */
+const FLOOR_MIB = 1024, SMALLEST_FLOOR_MIB = 1;
+
+/** What a run prints. */
+interface Report {
+  readonly lines: readonly string[];
+  readonly json: Record<string, unknown>;
+}
+
+function progress(text: string): void {
+  if (Deno.stderr.isTerminal()) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${text}`));
+}
+
+async function runTable(options: BenchOptions, stasis: Tool, home: string): Promise<Report> {
+  const found = options.alone ? "CRIU is left out" : await findCriu();
+  const criu = typeof found === "string" ? undefined : criuTool(found.program);
+  const { names, rounds, smallest } = options;
+  const rows = await measureRows(names, { stasis, criu, rounds, smallest, home, progress });
+  const head = typeof found === "string"
+    ? [`Stasis alone, medians of ${rounds}: ${found}.`]
+    : [`Stasis / CRIU ${found.version} = how many times as long, medians of ${rounds} in turns.`];
+  const lines = [...head, "", ...markdown(rows), "", ...spreadNotes(rows)];
+  const json = { rounds, criu: typeof found === "string" ? null : found.version, rows };
+  if (criu !== undefined) return { lines, json };
+  const floors = await runFloors(options, home);
+  return { lines: [...lines, "", ...floors.lines], json: { ...json, ...floors.json } };
+}
+
+async function runFloors({ smallest, rounds }: BenchOptions, home: string): Promise<Report> {
+  progress("floors");
+  const floors = await measureFloors(home, smallest ? SMALLEST_FLOOR_MIB : FLOOR_MIB, rounds);
+  const lines = markdownTable(
+    ["the kernel by itself", "takes"],
+    floors.map(({ title, median }) => [title, formatTime(median)]),
   );
-  Deno.exit(2);
+  return { lines: [...lines, ""], json: { floors } };
 }
-const wanted = positionals.length > 0 ? positionals : NAMES;
-const home = await Deno.makeTempDir({ dir: values.dir, prefix: "stasis-bench-" });
-try {
-  for (const one of CASES) {
-    if (!wanted.includes(one.name)) continue;
-    {
-      // The first round of a process is slower: code is compiled, and files come into the cache.
-      await using program = await one.start(one.sizes[0]!);
-      await measureRound(program, `${home}/images`);
-    }
-    const points: Point[] = [];
-    for (const size of one.sizes) {
-      const times: Times[] = [];
-      for (let round = 0; round < rounds; round++) {
-        await using program = await one.start(size);
-        times.push(await measureRound(program, `${home}/images`));
-      }
-      points.push({ size, times: medianTimes(times) });
-    }
-    console.log(`\n${one.title}\n${growthTable(one.unit, points).join("\n")}`);
+
+async function runGrowth(options: BenchOptions, tool: Tool, home: string): Promise<Report> {
+  const { rounds: attempts, smallest: few } = options;
+  const bench = new GrowthBench({ tool, attempts, few, home, progress });
+  const results = [];
+  for (const kind of KINDS) {
+    if (options.names.includes(kind.name)) results.push(await bench.measure(kind));
   }
-  if (wanted.includes("memory")) {
-    const lines = await memoryTable(home, mib, rounds);
-    console.log(`\n${mib} MiB of memory, ${values.dir}\n${lines.join("\n")}`);
-  }
-} finally {
-  await Deno.remove(home, { recursive: true });
+  return {
+    lines: [...growthTable(results), "", ...growthNotes(results)],
+    json: { growth: results },
+  };
 }
+
+/** Measures what is asked for. @returns the exit status */
+async function main(): Promise<number> {
+  let options: BenchOptions;
+  try {
+    options = parseCommandLine(Deno.args);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    console.error(`bench: ${error.message}\n${USAGE}`);
+    return 2;
+  }
+  if (Deno.uid() !== 0) {
+    console.error("bench: this needs root");
+    return 5;
+  }
+  const status = await enterPrivateRun();
+  if (status !== undefined) return status;
+  adoptOrphans();
+  const home = await Deno.makeTempDir({ dir: options.dir, prefix: "stasis-bench-" });
+  try {
+    await install({ prefix: home, uninstall: false, force: false });
+    const run = { table: runTable, growth: runGrowth, floors: runBareFloors }[options.what];
+    const before = readMachineState();
+    const report = await run(options, stasisTool(`${home}/bin/stasis`), home);
+    const after = readMachineState();
+    progress("");
+    const notes = machineNotes(before, after, navigator.hardwareConcurrency);
+    const text = options.json
+      ? JSON.stringify({ ...report.json, machine: { before, after } }, null, 2)
+      : [...report.lines, ...notes].join("\n");
+    console.log(text);
+    return 0;
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}
+
+function runBareFloors(options: BenchOptions, _tool: Tool, home: string): Promise<Report> {
+  return runFloors(options, home);
+}
+
+if (import.meta.main) Deno.exit(await main());

@@ -1,0 +1,86 @@
+/**
+ * The command line of `deno task bench`. Pure.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { KINDS } from "./growth.ts";
+import { ROW_NAMES } from "./table.ts";
+
+/** What is to be measured. */
+export interface BenchOptions {
+  /** Rows of the table, or kinds of things that grow. */
+  readonly what: "table" | "growth" | "floors";
+  /** Their names. */
+  readonly names: readonly string[];
+  readonly rounds: number;
+  readonly smallest: boolean;
+  readonly json: boolean;
+  /** Whether CRIU is left out, although there is one. */
+  readonly alone: boolean;
+  /** Where images go: a directory in memory, if the disk is not to be measured. */
+  readonly dir: string;
+}
+
+/** How it is used. */
+export const USAGE = `usage: deno task bench [ROW...] [OPTION...]
+       deno task bench floors [OPTION...]
+       deno task bench growth [KIND...] [OPTION...]
+
+Rows:    ${ROW_NAMES.join(" ")}
+Kinds:   ${KINDS.map(({ name }) => name).join(" ")}
+Options: --rounds N   medians of so many (5; growth: at most so many attempts, 3)
+         --smallest   the smallest sizes: whether everything works, not how long it takes
+         --alone      without CRIU, although there is one
+         --json       results as JSON
+         --dir DIR    where images go (/dev/shm)`;
+
+/**
+ * Reads the arguments.
+ *
+ * @throws {RangeError} with a sentence where they make no sense
+ */
+export function parseCommandLine(args: readonly string[]): BenchOptions {
+  const { values, positionals } = parseOptions(args);
+  const [first, ...others] = positionals;
+  const what = first === "growth" || first === "floors" ? first : "table";
+  const known: readonly string[] = {
+    table: ROW_NAMES,
+    growth: KINDS.map(({ name }) => name),
+    floors: [],
+  }[what];
+  const names = what === "table" ? positionals : others;
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new RangeError(`there is no "${unknown}"`);
+  const rounds = Number(values.rounds ?? (what === "growth" ? 3 : values.smallest ? 1 : 5));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError("--rounds: at least 1");
+  return {
+    what,
+    names: names.length > 0 ? names : known,
+    rounds,
+    smallest: values.smallest,
+    json: values.json,
+    alone: values.alone,
+    dir: values.dir,
+  };
+}
+
+function parseOptions(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        rounds: { type: "string" },
+        smallest: { type: "boolean", default: false },
+        alone: { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        dir: { type: "string", default: "/dev/shm" },
+      },
+    });
+  } catch (error) {
+    if (error instanceof TypeError) throw new RangeError(error.message);
+    throw error;
+  }
+}
