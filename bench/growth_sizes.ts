@@ -83,7 +83,7 @@ export function fit(wanted: number, appetite: Appetite, limits: Limits): Fit {
   const reason = size < wanted ? why : undefined;
   if (appetite.isProcess) return { size, processes: size, reason };
   const [perProcess] = inOne.reduce((a, b) => b[0] < a[0] ? b : a);
-  const processes = appetite.isOne ? 1 : Math.ceil(size / perProcess);
+  const processes = appetite.isOne ? 1 : Math.max(1, Math.ceil(size / perProcess));
   // Each has as many as the others, and so at a tenth.
   const step = processes * 10;
   return { size: size < step ? size : size - size % step, processes, reason };

@@ -18,6 +18,10 @@ Deno.test("fit() takes what is wanted where it fits", () => {
   });
 });
 
+Deno.test("fit() needs one process for what a process may have any number of", () => {
+  assert.equal(fit(10_000, { tasks: 1, memory: 1000 }, LIMITS).processes, 1);
+});
+
 Deno.test("fit() has several processes share what one may not have", () => {
   const { size, processes, reason } = fit(60_000, { descriptors: 1, memory: 1000 }, LIMITS);
   assert.equal(processes, 7);
