@@ -22,6 +22,8 @@ export interface Kind extends Appetite {
 }
 
 const KIB = 2 ** 10;
+/** How many times the smaller size the larger one is. */
+const FACTOR = 10;
 /** The descriptors that a tree has at the most. */
 const DESCRIPTORS = 60_000;
 
@@ -148,12 +150,25 @@ export class GrowthBench {
     this.#options = options;
   }
 
-  /** Measures one. @throws Error where the tool fails, or a tree is not what it was */
+  /** Measures one: what the tool cannot do, or a tree that is not what it was, is a problem of the kind. */
   async measure(kind: Kind): Promise<GrowthResult> {
     const wanted = this.#options.few ? kind.few : kind.full;
     const { size, processes, reason } = fit(wanted, kind, machineLimits());
-    const tenth = Math.floor(size / 10);
-    if (tenth === 0) return { kind, size: 0, processes, reason, growths: [], problems: [] };
+    const result = { kind, size, processes, reason, growths: [], problems: [] };
+    if (size < FACTOR) return { ...result, size: 0 };
+    try {
+      return { ...result, ...await this.#measure(kind, size, processes) };
+    } catch (error) {
+      return { ...result, problems: [`${size} ${kind.title}: ${(error as Error).message}`] };
+    }
+  }
+
+  async #measure(
+    kind: Kind,
+    size: number,
+    processes: number,
+  ): Promise<Pick<GrowthResult, "growths" | "problems">> {
+    const tenth = Math.floor(size / FACTOR);
     if (this.#empty.length === 0) await this.#round(this.#empty, "files", 0, 1);
     const rounds = { tenth: [] as Round[], whole: [] as Round[] };
     for (let attempt = 1;; attempt++) {
@@ -161,9 +176,7 @@ export class GrowthBench {
       await this.#round(rounds.whole, kind.name, size, processes);
       const growths = growthOf(this.#empty, rounds.tenth, rounds.whole, size / tenth);
       const problems = problemsOf(`${size} ${kind.title}`, growths);
-      if (problems.length === 0 || attempt >= this.#options.attempts) {
-        return { kind, size, processes, reason, growths, problems };
-      }
+      if (problems.length === 0 || attempt >= this.#options.attempts) return { growths, problems };
     }
   }
 
