@@ -15,6 +15,7 @@ import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
+import { IPCNS_MSG, IPCNS_SEM, IPCNS_SHM, SYSV_USE } from "./kinds/sysv_ipc.ts";
 import { CLOCKS, DEADLINES, WAITS } from "./kinds/time.ts";
 import { UNIX_EXTRA } from "./kinds/unix_extra.ts";
 
@@ -39,6 +40,9 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   files.SK_QUEUES,
   files.TTY_INFO,
   SECCOMP,
+  IPCNS_SHM,
+  IPCNS_SEM,
+  IPCNS_MSG,
 ];
 
 /** Kinds that only Stasis has. */
@@ -52,6 +56,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   CLOCKS,
   DEADLINES,
   WAITS,
+  SYSV_USE,
 ];
 
 /** All of them. */

@@ -44,6 +44,9 @@ const EXTRAS: Readonly<Record<string, unknown>> = {
   FIFO_DATA: "aGVsbG8=\n",
   SK_QUEUES: "aGVsbG8=\n",
   GHOST_FILE: "aGVsbG9oZWxsbw==\n",
+  IPCNS_SHM: "aGVsbG8=\n",
+  IPCNS_SEM: [1, 2, 0x7fff],
+  IPCNS_MSG: [{ mtype: 7, msize: 5 }, "aGVsbG8=\n"],
 };
 
 interface Shown {

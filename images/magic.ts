@@ -28,6 +28,9 @@ export const MAGICS = {
   FILES: 0x56303138,
   MEMFD_INODE: 0x48453499,
   SK_QUEUES: 0x56264026,
+  IPCNS_SHM: 0x46283044,
+  IPCNS_MSG: 0x55453737,
+  IPCNS_SEM: 0x59573019,
 } as const;
 
 const NAMES: ReadonlyMap<number, string> = new Map(

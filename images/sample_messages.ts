@@ -8,6 +8,7 @@ import { create, type DescField, type DescMessage, ScalarType } from "@bufbuild/
 import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { concat, type ImageEntry } from "./codec.ts";
 import type { ImageId, ImageKind } from "./kind.ts";
+import { encodeQueued } from "./sysv_messages.ts";
 
 /** A message with every field set to something that is not its default; lists have two elements. */
 export function sampleMessage(schema: DescMessage): MessageShape<DescMessage> {
@@ -61,6 +62,9 @@ const EXTRAS: Readonly<Record<string, readonly [Readonly<Record<string, unknown>
   FIFO_DATA: [{ bytes: 5 }, TEXT],
   SK_QUEUES: [{ length: 5 }, TEXT],
   GHOST_FILE: [{ chunks: false }, concat([TEXT, TEXT])],
+  IPCNS_SHM: [{ size: 5n, inPagemaps: false }, concat([TEXT, new Uint8Array(3)])],
+  IPCNS_SEM: [{ nsems: 3 }, new Uint8Array(Uint16Array.of(1, 2, 0x7fff, 0).buffer)],
+  IPCNS_MSG: [{ qnum: 1 }, encodeQueued([{ type: 7n, text: TEXT }])],
 };
 
 /** An entry for a kind: {@link sampleMessage} with an extra that fits. */

@@ -22,6 +22,7 @@ import { seccomp } from "./seccomp/mod.ts";
 import { signalfd } from "./signalfd/mod.ts";
 import { signals } from "./signals/mod.ts";
 import { sud } from "./sud/mod.ts";
+import { sysv } from "./sysv/mod.ts";
 import { task } from "./task/mod.ts";
 import { timerfd } from "./timerfd/mod.ts";
 import { timers } from "./timers/mod.ts";
@@ -41,6 +42,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   timerfd,
   signalfd,
   epoll,
+  sysv,
   namespaces,
   signals,
   timers,

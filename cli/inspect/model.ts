@@ -21,6 +21,7 @@ import { validateTree } from "../../images/validate_tree.ts";
 import { describeFile } from "./file.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
+import { inspectSysv, type SysvInfo } from "./sysv_ipc.ts";
 
 /** A whole image directory. */
 export interface InspectedImages {
@@ -33,6 +34,8 @@ export interface InspectedImages {
   readonly tasks: readonly TaskInfo[];
   /** The seccomp filters, each once; absent where no thread has any. */
   readonly filters?: readonly FilterInfo[];
+  /** The System V IPC objects; absent where there are none. */
+  readonly sysv?: readonly SysvInfo[];
   /** The files of the directory. */
   readonly images: readonly { readonly name: string; readonly size: bigint }[];
   /** The sum of their sizes in bytes. */
@@ -163,6 +166,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
       descriptors: isZombie ? [] : descriptors(images, ids, files),
     };
   });
+  const sysv = inspectSysv(images);
   const sizes = images.fileNames.map((name) => ({
     name,
     size: BigInt(Deno.statSync(`${images.path}/${name}`).size),
@@ -173,6 +177,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     plugins: inventory.pluginsEntry?.plugins ?? [],
     tasks,
     filters: filters.filters.length > 0 ? filters.filters : undefined,
+    sysv: sysv.length > 0 ? sysv : undefined,
     images: sizes,
     size: sizes.reduce((sum, { size }) => sum + size, 0n),
   };

@@ -43,6 +43,17 @@ export function describeImages(images: InspectedImages, options: TextOptions): s
     lines.push("", `${title(`seccomp filter ${index}`)}: ${count}${flags}`);
     if (verbose) lines.push(...filter.code.map((line) => `  ${line}`));
   });
+  if (images.sysv !== undefined) {
+    const rows = images.sysv.map(({ kind, id, key, uid, mode, what }) => [
+      `  ${id}`,
+      kind,
+      key === null ? "private" : `key ${key}`,
+      `uid ${uid}`,
+      mode,
+      what,
+    ]);
+    lines.push("", title("System V IPC"), ...table(rows, ["right"]));
+  }
   if (verbose) {
     lines.push("", title("images"));
     const rows = images.images.map(({ name, size }) => [`  ${name}`, formatBytes(size)]);

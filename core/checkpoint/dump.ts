@@ -5,6 +5,7 @@
  * @module
  */
 import { CORE, IDS, PSTREE } from "../../images/kinds/core.ts";
+import { IPC_NAMESPACE } from "../../images/kinds/sysv_ipc.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { readNamespaces } from "../linux/procfs/mod.ts";
 import type {
@@ -163,7 +164,7 @@ export function namespaceIds(pid: number) {
   return {
     pidNsId: 1,
     netNsId: 2,
-    ipcNsId: 3,
+    ipcNsId: IPC_NAMESPACE,
     utsNsId: 4,
     mntNsId: 5,
     userNsId: 6,

@@ -108,8 +108,8 @@ export function outsideHolders(operation: object): OutsideHolders {
 
 const known = new WeakMap<object, OutsideHolders>();
 
-/** Whether a process has one of these as an ancestor. */
-function descends(pid: number, ancestors: ReadonlySet<number>): boolean {
+/** Whether a process has one of these as an ancestor, or has ended. */
+export function descends(pid: number, ancestors: ReadonlySet<number>): boolean {
   try {
     for (let one = readStat(pid).ppid; one !== 0; one = readStat(one).ppid) {
       if (ancestors.has(one)) return true;

@@ -13,6 +13,7 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import type { Problem } from "../../base/errors.ts";
 import type { RemoteAddress } from "../linux/address.ts";
 import type { TaskStatus } from "../linux/procfs/mod.ts";
+import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import type { Session } from "./session.ts";
@@ -186,6 +187,11 @@ export interface TreePlanner {
   nameLast(parent: string, inside: string, path: string): void;
   /** A descriptor of this process, handed to the seed. @returns its service number */
   serviceDescriptor(descriptor: number): number;
+  /**
+   * Says that a call of the seed's program makes something that stays when all tasks are gone. If the restore fails,
+   * this process makes another call that takes it away, in which `made` stands for what that call returned.
+   */
+  outlives(made: CallResult, name: SyscallName, ...args: readonly (number | CallResult)[]): void;
 }
 
 /** Plans a task. */

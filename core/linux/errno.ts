@@ -67,6 +67,7 @@ export const Errno = {
   ENOTTY: 25,
   ENOSPC: 28,
   EROFS: 30,
+  ERANGE: 34,
   ENOSYS: 38,
   ENODATA: 61,
   ENOPROTOOPT: 92,

@@ -9,7 +9,7 @@ import { syscall } from "./libc_ffi.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** What is compared (`include/uapi/linux/kcmp.h`). */
-export const KCMP = { FILE: 0, VM: 1, FILES: 2, FS: 3, SIGHAND: 4 } as const;
+export const KCMP = { FILE: 0, VM: 1, FILES: 2, FS: 3, SIGHAND: 4, SYSVSEM: 6 } as const;
 
 /**
  * Compares an object of two tasks.

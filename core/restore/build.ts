@@ -19,7 +19,7 @@ import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type Stage, STAGES } from "../plugin.ts";
-import { SyscallProgram } from "../remote/program.ts";
+import { CallResult, type ProgramReply, SyscallProgram } from "../remote/program.ts";
 import { RemoteTask, type StartedRuns, throwIfFailed } from "../remote/remote_task.ts";
 import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
 import { finishStop } from "../remote/stop_thread.ts";
@@ -56,6 +56,8 @@ export class BuiltTree implements Disposable {
   readonly #cancellation: Cancellation;
   /** Everything that was born and lives, helpers and zombies to be included. */
   readonly #born = new Map<number, BuiltTask>();
+  /** Calls that take away what the seed has made and that would stay. */
+  readonly #removals: (() => unknown)[] = [];
   #scratchSize = 0n;
   /** The end of the parked vDSO. */
   #parkedEnd = 0n;
@@ -132,6 +134,7 @@ export class BuiltTree implements Disposable {
       remote.memory[Symbol.dispose]();
     }
     this.#born.clear();
+    this.#removals.length = 0;
   }
 
   /** Kills everything that was built, and reaps what is ours to reap. */
@@ -139,6 +142,7 @@ export class BuiltTree implements Disposable {
     endTree(this.#born.keys());
     for (const { remote } of this.#born.values()) remote.memory[Symbol.dispose]();
     this.#born.clear();
+    for (const remove of this.#removals.splice(0)) remove();
   }
 
   /** Starts the seed, prepares it, and has it make the root. The seed is gone afterwards. */
@@ -151,7 +155,7 @@ export class BuiltTree implements Disposable {
       this.#prepareMemory(remote, maps);
       this.#handOver(remote);
       this.#makeNames(remote);
-      if (!plan.seed.isEmpty) remote.run(plan.seed);
+      this.#runSeed(remote, tracee);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
       addClone(birth, plan.pid, CLONE.PARENT);
       sayWhoHasIds(() => remote.run(birth));
@@ -165,6 +169,19 @@ export class BuiltTree implements Disposable {
     } finally {
       endSeed(tracee.pid);
     }
+  }
+
+  /** Runs the seed's stage, and takes note of what it has made that would stay. */
+  #runSeed(remote: RemoteTask, thread: Tracee): void {
+    const { seed, removals } = this.#plan;
+    if (seed.isEmpty) return;
+    const [reply] = remote.start([{ thread, program: seed }]).replies() as [ProgramReply];
+    for (const { made, name, args } of removals) {
+      if (made.index > (reply.failed ?? Infinity) || isErrno(reply.result(made))) continue;
+      const resolved = args.map((one) => one instanceof CallResult ? reply.result(one) : one);
+      this.#removals.push(() => syscall(SYSCALLS[name], ...resolved));
+    }
+    throwIfFailed(reply, thread.pid);
   }
 
   /** Scratch memory at its place, the vDSO parked behind it, and nothing else. */

@@ -10,7 +10,14 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Hooked } from "../hooks.ts";
 import { offsetAddress, pageAlign, type RemoteAddress } from "../linux/address.ts";
-import { type Argument, formatCall, ProgramImage, SyscallProgram } from "../remote/program.ts";
+import type { SyscallName } from "../linux/x86_64/syscalls.ts";
+import {
+  type Argument,
+  type CallResult,
+  formatCall,
+  ProgramImage,
+  SyscallProgram,
+} from "../remote/program.ts";
 import { SCRATCH_HEADER } from "../remote/remote_task.ts";
 import {
   type Machine,
@@ -48,6 +55,13 @@ export interface LastName {
   readonly inside: string;
   /** Its name, absolute. */
   readonly path: string;
+}
+
+/** How something is taken away that a call of the seed has made and that stays when all tasks are gone. */
+export interface Removal {
+  readonly made: CallResult;
+  readonly name: SyscallName;
+  readonly args: readonly (number | CallResult)[];
 }
 
 /** The plan of one thread. */
@@ -197,6 +211,8 @@ export class RestorePlan implements TreePlanner {
   readonly privateDirectories: Map<string, number> = new Map();
   /** The files that get their names when all else is done. */
   readonly lastNames: LastName[] = [];
+  /** What a restore that fails takes away. */
+  readonly removals: Removal[] = [];
   /** The hooks whose arm stage runs at the end. */
   readonly plugins: readonly Hooked<RestoreHooks>[];
   readonly scratch: { readonly start: RemoteAddress; readonly end: RemoteAddress };
@@ -299,6 +315,10 @@ export class RestorePlan implements TreePlanner {
     const number = this.service();
     this.serviceFiles.push({ number, descriptor, flags: 0 });
     return number;
+  }
+
+  outlives(made: CallResult, name: SyscallName, ...args: readonly (number | CallResult)[]): void {
+    this.removals.push({ made, name, args });
   }
 
   /** What a task does while the tree is born. */

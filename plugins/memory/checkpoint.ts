@@ -25,6 +25,7 @@ import { memfdDumper } from "./memfd.ts";
 import { askLockFuture } from "./lock_future.ts";
 import { mmBounds, savedAuxv } from "./mm_fields.ts";
 import { findPages, type TaskPages, writePages } from "./pages.ts";
+import { Segments } from "./segments.ts";
 import { SharedObjects } from "./shared_objects.ts";
 import { extraOf, unknownFlags, type VmaImage } from "./vma_image.ts";
 
@@ -49,6 +50,7 @@ interface Told {
 export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
   const files = new MappedFiles(session.options);
   const shared = new SharedObjects(session);
+  const segments = new Segments(session);
   const told = new Map<number, Told>();
   const found = new Map<number, TaskPages>();
   const pagesOf = (task: FrozenTask): TaskPages => {
@@ -59,11 +61,12 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
   const ownsMemory = (task: FrozenTask): boolean => task.memoryOwner === task.pid;
 
   return {
-    mappings: mappingDumpers(session, files, shared),
+    mappings: [...mappingDumpers(session, files, shared), segments.dumper],
     descriptors: [memfdDumper(shared)],
 
     survey(tree) {
       files.forget();
+      segments.survey(tree);
       for (const { pid } of tree.tasks) surveyExecutable(pid, tree, session.options);
     },
 
@@ -129,7 +132,10 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
       }
     },
 
-    pages: (tree) => writePages(session, tree.tasks.filter(ownsMemory), pagesOf, shared),
+    async pages(tree) {
+      using _ = segments.save(shared);
+      await writePages(session, tree.tasks.filter(ownsMemory), pagesOf, shared);
+    },
   };
 }
 

@@ -217,13 +217,6 @@ function isUnusual(vma: Vma): boolean {
 
 /** Kinds of memory that cannot be saved, each with the reason. */
 function refusal(vma: Vma): SurveyProblem {
-  const kind = mappingKind(vma);
-  if (kind === "sysv-shm") {
-    return {
-      what: `its mapping ${rangeOf(vma)} is System V shared memory, which cannot be saved yet`,
-      hint: "have the program detach it (shmdt) first",
-    };
-  }
   if (isHuge(vma)) {
     return {
       what: `its mapping ${

@@ -7,6 +7,7 @@
  * | names, seals, locks on fault, mlockall, MDWE | `mm-extra-PID.img` | prctl, mseal, mlock2, mlockall |
  * | pages | `pagemap-PID.img`, `pages-N.img` | preadv by the task itself |
  * | shared anonymous memory, contents of memfds | `pagemap-shmem-ID.img`, `pages-N.img` | the seed, once |
+ * | System V shared memory | `ipcns-shm-3.img`, `pagemap-shmem-ID.img` | shmget in the seed, shmat by each task |
  * | memfds | `memfd.img`, `files.img` | memfd_create in the seed, open of what was inherited |
  *
  * At a checkpoint a task writes its own pages: the memory bandwidth is used once, and all tasks work at the
@@ -23,6 +24,7 @@ import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { MEMFD_INODE, MM, PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { memoryFeatures } from "./features.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
+import { IPCNS_SHM } from "../../images/kinds/sysv_ipc.ts";
 import { checkpointMemory } from "./checkpoint.ts";
 import { restoreMemory } from "./restore.ts";
 
@@ -30,7 +32,7 @@ import { restoreMemory } from "./restore.ts";
 export const memory: Plugin = definePlugin({
   name: "memory",
   description: "mappings, their contents, shared memory, memfds",
-  images: [MM, PAGEMAP, SHMEM_PAGEMAP, PAGES, MEMFD_INODE, MM_EXTRA],
+  images: [MM, PAGEMAP, SHMEM_PAGEMAP, PAGES, MEMFD_INODE, MM_EXTRA, IPCNS_SHM],
   check: memoryFeatures,
   checkpoint: checkpointMemory,
   restore: restoreMemory,

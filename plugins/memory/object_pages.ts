@@ -4,9 +4,11 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { PAGE_SIZE, pageAlign } from "../../core/linux/address.ts";
+import { PAGE_SIZE, pageAlign, remoteAddress } from "../../core/linux/address.ts";
 import { errnoName, errnoNumber, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
+import { ProcessMemory } from "../../core/linux/memory.ts";
+import { MAP, PROT } from "../../core/linux/mman.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { appendRun, type Run } from "./runs.ts";
 import { writeError } from "./target_writer.ts";
@@ -31,6 +33,28 @@ export function dataRuns(fd: number, size: bigint, path: string): Run[] {
     at = hole;
   }
   return runs;
+}
+
+/**
+ * What is in the last page of a file behind its end: read(2) and the like do not tell, but whoever maps it sees it.
+ *
+ * @param size the file's, no whole number of pages
+ * @throws {StasisError} `syscall`
+ */
+export function behindEnd(fd: number, size: bigint, path: string): Uint8Array {
+  const start = size / PAGE_SIZE * PAGE_SIZE;
+  const address = syscall(SYSCALLS.mmap, 0, PAGE_SIZE, PROT.READ, MAP.SHARED, fd, start);
+  if (isErrno(address)) {
+    const errno = errnoName(-address);
+    throw new StasisError("syscall", `${path} cannot be mapped: ${errno}`, { errno });
+  }
+  try {
+    using memory = new ProcessMemory(Deno.pid);
+    const rest = Number(size - start);
+    return memory.read(remoteAddress(address + BigInt(rest)), Number(PAGE_SIZE) - rest);
+  } finally {
+    syscall(SYSCALLS.munmap, address, PAGE_SIZE);
+  }
 }
 
 /** At most so much by one call, between two of which it can be cancelled. */

@@ -16,7 +16,7 @@ import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
 import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { PE_PRESENT } from "../../images/mod.ts";
 import { hasPagemapScan } from "./features.ts";
-import { copyRuns, dataRuns } from "./object_pages.ts";
+import { behindEnd, copyRuns, dataRuns } from "./object_pages.ts";
 import {
   appendRun,
   contentRuns,
@@ -28,7 +28,7 @@ import {
   type Transfer,
 } from "./runs.ts";
 import { openPath, type SharedObjects } from "./shared_objects.ts";
-import { PIECE, TaskWriter } from "./target_writer.ts";
+import { PIECE, TaskWriter, writeAll } from "./target_writer.ts";
 
 const O_RDONLY = 0, O_WRONLY = 1;
 
@@ -171,6 +171,10 @@ export async function writePages(
       session.progress("shared memory", done, total);
       return session.breathe();
     });
+    const last = runs.at(-1);
+    if (last === undefined || last.start + last.size <= size) continue;
+    const written = totalSize(runs) - (pageAlign(size) - size);
+    writeAll(file.fd, behindEnd(source.fd, size, path), written, target);
   }
 }
 

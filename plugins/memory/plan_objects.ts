@@ -6,11 +6,12 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, pageAlign } from "../../core/linux/address.ts";
-import { F_ADD_SEALS, F_SEAL_SEAL, MAP, MFD, PROT } from "../../core/linux/mman.ts";
+import { F_ADD_SEALS, F_SEAL_SEAL, MADV, MAP, MFD, PROT } from "../../core/linux/mman.ts";
 import type { RestoreSession, TreePlanner } from "../../core/plugin.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
+import { SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
 import { iovecs } from "./runs.ts";
 import { checkPagesFile } from "./validate.ts";
 import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
@@ -143,6 +144,20 @@ export class ObjectPlans {
     const object = { shmid, size, memfd, service };
     this.#planned.set(shmid, object);
     return object;
+  }
+
+  /**
+   * Adds calls that give System V shared memory its contents.
+   *
+   * @param made whether the seed has just made it: it is empty then
+   */
+  fillSegment(tree: TreePlanner, id: number, size: bigint, made: boolean): void {
+    const { seed } = tree;
+    const window = this.#window;
+    seed.expect(window, "shmat", id, window, 0);
+    if (!made) seed.call("madvise", window, pageAlign(size), MADV.REMOVE);
+    this.#fill(tree, SEGMENT_PAGES + BigInt(id));
+    seed.call("shmdt", window);
   }
 
   /** The saved pages of an object, and the file that has them. */

@@ -14,6 +14,7 @@ import { FILES } from "../../images/kinds/files.ts";
 import { executableProblem } from "./executable.ts";
 import { memfdPlanner } from "./memfd.ts";
 import { ObjectPlans } from "./plan_objects.ts";
+import { SegmentPlans } from "./plan_segments.ts";
 import { planMemory, type TaskMemory } from "./plan_task.ts";
 import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";
 import { type SavedRun, savedRuns } from "./saved_pages.ts";
@@ -30,16 +31,21 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
   const { images, machine } = session;
   const loaded = new Map<number, Loaded>();
   const objects = new ObjectPlans(session);
+  const segments = new SegmentPlans(session);
   const descriptors = new Map<TaskPlanner, MappedDescriptors>();
   let exeFd = -1;
   let sealed = false;
 
   return {
     descriptors: [memfdPlanner(objects)],
-    mappings: mappingPlanners(objects, (task) => descriptors.get(task) as MappedDescriptors),
+    mappings: [
+      ...mappingPlanners(objects, (task) => descriptors.get(task) as MappedDescriptors),
+      segments.planner,
+    ],
 
     load(context) {
       let vdso: Uint8Array | undefined;
+      segments.load(context);
       if (images.has(MEMFD_INODE, null)) {
         const inodes = images.readList(MEMFD_INODE, null);
         const path = images.pathOf(MEMFD_INODE, null);
@@ -59,6 +65,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         session.check();
         const task = load(session, pid);
         loaded.set(pid, task);
+        segments.addTask(pid, task.mm, images.pathOf(MM, pid), context);
         for (const vma of task.mm.vmas) {
           const shared = (vma.status & VMA_ANON_SHARED) !== 0;
           if (!shared || (vma.status & VMA_AREA_SYSVIPC) !== 0) continue;
@@ -74,11 +81,13 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
       for (const vma of loaded.get(pid)?.mm.vmas ?? []) {
         if (isMapped(vma) || isVdsoPart(vma)) yield vma;
       }
+      yield* segments.ranges(pid);
     },
 
     planTree(tree) {
       exeFd = tree.service();
       objects.plan(tree);
+      segments.plan(tree, objects);
     },
 
     planTask(task) {

@@ -61,7 +61,13 @@ import type { Tracee } from "../../core/remote/tracee.ts";
 import { writeCall } from "../../core/remote/undo.ts";
 import { blockedIn } from "../../core/remote/wchan.ts";
 import { xstateLayout } from "./layout.ts";
-import { imageRegisters, isRestarted, liveRegisters, originalCall } from "./restart.ts";
+import {
+  imageRegisters,
+  isRestarted,
+  liveRegisters,
+  originalCall,
+  waitingAgain,
+} from "./restart.ts";
 import { LOOKS, timeLeftByTimer, toldTimeLeft } from "./time_left.ts";
 import {
   afterWait,
@@ -151,6 +157,8 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   /** Ends a critical section that the thread stands in, before remote calls make the kernel forget it. */
   function examineThread(thread: StoppedThread): void {
     const { tid, tracee } = thread;
+    const waiting = waitingAgain(tracee.registers);
+    if (waiting !== undefined) tracee.registers = waiting;
     if (isRestarted(tracee.registers)) {
       const { registers } = tracee;
       originals.set(tid, blockedIn(tracee, (place) => originalCall(place, registers)));

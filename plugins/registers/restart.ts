@@ -36,6 +36,21 @@ export function isRestarted(registers: Registers): boolean {
 }
 
 /**
+ * Registers of a thread that waited for semaphores without a timeout. semop(2) ends with EINTR wherever a thread is
+ * stopped (`__do_semtimedop()` of ipc/sem.c), also where no handler runs: such a call is made again instead, unless one
+ * does.
+ *
+ * @returns undefined where it was no such call
+ */
+export function waitingAgain(registers: Registers): Registers | undefined {
+  if (BigInt.asIntN(64, registers.get("ax")) !== -BigInt(Errno.EINTR)) return undefined;
+  const call = registers.get("orig_ax");
+  const isForever = call === number("semop") ||
+    call === number("semtimedop") && registers.get("r10") === 0n;
+  return isForever ? registers.copy().set("ax", BigInt(-Errno.ERESTARTNOHAND)) : undefined;
+}
+
+/**
  * Which call a restarted one was. Only four set a restart block (`set_restart_fn()` in the kernel), and
  * each waits in functions of its own.
  *
@@ -99,6 +114,8 @@ const NO_HANDLER: ReadonlySet<bigint> = new Set(
     "clock_nanosleep",
     "msgsnd",
     "msgrcv",
+    "semop",
+    "semtimedop",
   ] as const).map(number),
 );
 /** Calls that are always made again (ERESTARTNOINTR). */

@@ -2,7 +2,7 @@ import { deepEqual, equal } from "@std/assert";
 import { Errno } from "../../core/linux/errno.ts";
 import { Registers } from "../../core/linux/x86_64/registers.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { imageRegisters, liveRegisters, originalCall } from "./restart.ts";
+import { imageRegisters, liveRegisters, originalCall, waitingAgain } from "./restart.ts";
 
 const IP = 0x401002n;
 const SYSCALL = new Uint8Array([0x0f, 0x05]);
@@ -110,4 +110,15 @@ Deno.test("liveRegisters() restarts nothing that is not at a syscall instruction
     equal(live.get("ip"), IP);
     equal(live.get("orig_ax"), (1n << 64n) - 1n);
   }
+});
+
+Deno.test("waitingAgain() has waits for semaphores made again that a stop has ended", () => {
+  const semop = waitingAgain(interrupted(SYSCALLS.semop, Errno.EINTR));
+  equal(semop?.get("ax"), BigInt.asUintN(64, BigInt(-Errno.ERESTARTNOHAND)));
+  const timed = interrupted(SYSCALLS.semtimedop, Errno.EINTR);
+  equal(waitingAgain(timed)?.get("orig_ax"), BigInt(SYSCALLS.semtimedop));
+  equal(waitingAgain(timed.copy().set("r10", 0x1000n)), undefined);
+  equal(waitingAgain(interrupted(SYSCALLS.semop, Errno.EAGAIN)), undefined);
+  equal(waitingAgain(interrupted(SYSCALLS.read, Errno.EINTR)), undefined);
+  equal(waitingAgain(interrupted(SYSCALLS.semop, Errno.EINTR).set("orig_ax", -1n)), undefined);
 });

@@ -3,18 +3,15 @@
  *
  * @module
  */
-import { isErrno } from "../../core/linux/errno.ts";
-import { addressOf, prctl, syscall } from "../../core/linux/libc_ffi.ts";
+import { addressOf, prctl } from "../../core/linux/libc_ffi.ts";
 import {
   type CgroupMembership,
   readAutogroupNice,
   readCgroup,
   readChildren,
   readResourceGroups,
-  readSemaphores,
   unlessGone,
 } from "../../core/linux/procfs/mod.ts";
-import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { StasisError } from "../../base/errors.ts";
 import type {
   CheckpointSession,
@@ -33,8 +30,6 @@ const P_ALL = 0, P_PID = 1;
 const PEEK = 1 | 0x0100_0000; // WNOHANG | WNOWAIT
 const WSTOPPED = 2, WEXITED = 4, WCONTINUED = 8, WALL = 0x4000_0000;
 const ECHILD = -10n;
-/** semctl(2): which process last changed a semaphore. */
-const GETPID = 11;
 /** prctl(PR_SCHED_CORE): asks for the cookie, of one thread. */
 const PR_SCHED_CORE_GET = 0, PIDTYPE_PID = 0;
 /** In a wait status: a core was dumped (`WCOREFLAG`). */
@@ -115,7 +110,6 @@ export class Unsaved {
     for (const text of cgroupNotes(groups, own)) note(text);
     for (const text of this.#cookies(tree)) note(text);
     for (const text of this.#sessions(tree)) note(text);
-    for (const text of this.#semaphores(tree)) note(text);
     for (const { pid, stat } of tree.zombies) {
       if ((stat.exitCode & 0x7f) !== 0 && (stat.exitCode & CORE_DUMPED) !== 0) {
         note(`task ${pid} has ended with a core dump: its parent will be told of the signal alone`);
@@ -158,25 +152,6 @@ export class Unsaved {
         `session ${session} has the nice value ${nice} (autogroup), which a restored one has not`,
       ]
     );
-  }
-
-  #semaphores({ tasks }: FrozenTree): string[] {
-    const pids = new Set(tasks.map(({ pid }) => pid));
-    const notes: string[] = [];
-    for (const { id, size } of readSemaphores()) {
-      for (let index = 0; index < size; index++) {
-        const result = syscall(SYSCALLS.semctl, id, index, GETPID, 0);
-        // Removed meanwhile, or not ours to look at.
-        if (isErrno(result)) break;
-        if (!pids.has(Number(result))) continue;
-        notes.push(
-          `task ${result} uses the System V semaphores ${id}: what it holds of them with SEM_UNDO is given back ` +
-            "when it is killed, and not taken again",
-        );
-        break;
-      }
-    }
-    return notes;
   }
 }
 

@@ -41,7 +41,6 @@ async function notesOf(pid: number): Promise<string[]> {
 for (
   const [what, says] of [
     ["continued", /^task \d+ was let go on, and its parent has not been told \(WCONTINUED\)/],
-    ["semaphores", /^task \d+ uses the System V semaphores \d+: .* SEM_UNDO is given back/],
     ["landlock", /^task \d+ is shut out of files by a security module \(Landlock, it seems\)/],
     ["slack", /^thread \d+ has a timer slack of 0, which cannot be set: it will have the default/],
     ["core", /^task \d+ has ended with a core dump: its parent will be told of the signal alone/],

@@ -32,11 +32,11 @@ export {
   taskPath,
   unlessGone,
 } from "./read.ts";
-export * from "./semaphores.ts";
 export * from "./smaps.ts";
 export * from "./stat.ts";
 export * from "./status.ts";
 export * from "./syscall.ts";
+export * from "./sysvipc.ts";
 export * from "./tasks.ts";
 export * from "./timer_list.ts";
 export * from "./timers.ts";

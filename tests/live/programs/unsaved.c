@@ -1,7 +1,7 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved continued|semaphores|core|clone|keys|notify|landlock|slack
+ * Usage: unsaved continued|core|clone|keys|notify|landlock|slack
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
@@ -11,7 +11,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/sem.h>
 #include <sys/wait.h>
 
 /* A child that was stopped and goes on, which its parent has not been told. */
@@ -37,23 +36,6 @@ static void continued(void)
 	check(waitid(P_PID, pid, &info, WCONTINUED | WNOHANG) == 0 && info.si_pid == pid, "the report waits",
 	      "errno %d", errno);
 	end_child("the child", pid);
-}
-
-/* A semaphore that is taken, and given back by the kernel when this process ends. */
-static void semaphores(void)
-{
-	int id = semget(IPC_PRIVATE, 3, 0600);
-	struct sembuf give = { 1, 1, 0 }, take = { 1, -1, SEM_UNDO };
-
-	if (id < 0)
-		unsupported("semget: errno %d", errno);
-	if (semop(id, &give, 1) || semop(id, &take, 1))
-		die("semop");
-	fact("id", "%d", id);
-	ready();
-	wait_for_term();
-	check_equal("it is taken still", semctl(id, 1, GETVAL), 0);
-	semctl(id, 0, IPC_RMID);
 }
 
 static void core(void)
@@ -187,8 +169,6 @@ int main(int argc, char **argv)
 	subject_init();
 	if (!strcmp(what, "continued"))
 		continued();
-	else if (!strcmp(what, "semaphores"))
-		semaphores();
 	else if (!strcmp(what, "core"))
 		core();
 	else if (!strcmp(what, "clone"))

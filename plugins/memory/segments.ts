@@ -1,0 +1,214 @@
+/**
+ * System V shared memory at the checkpoint: segments that the tree has attached, and those that belong to it
+ * (`core/checkpoint/sysv_owners.ts`) and that nobody has attached just now.
+ *
+ * Attached ones are read through a mapping of the tree; others are attached here for a moment, which only their times
+ * and the process that attached them last tell.
+ *
+ * @module
+ */
+import { descends } from "../../core/checkpoint/outside_holders.ts";
+import {
+  isExternalSysv,
+  mayHaveUsed,
+  sysvExternal,
+  sysvName,
+  sysvOwner,
+  sysvTree,
+} from "../../core/checkpoint/sysv_owners.ts";
+import type { Task } from "../../core/checkpoint/task.ts";
+import { pageAlign, remoteAddress } from "../../core/linux/address.ts";
+import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import {
+  mappingKind,
+  readComm,
+  readMaps,
+  readProcesses,
+  readSegments,
+  type SysvSegment,
+  type Vma,
+} from "../../core/linux/procfs/mod.ts";
+import { SHM } from "../../core/linux/sysv_ipc.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { CheckpointSession, MappingDumper, SurveyContext } from "../../core/plugin.ts";
+import { StasisError } from "../../base/errors.ts";
+import { VMA_ANON_SHARED, VMA_AREA_REGULAR, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
+import { IPC_NAMESPACE, IPCNS_SHM, SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
+import { mapFilesPath } from "./file_check.ts";
+import { openPath, type SharedObjects } from "./shared_objects.ts";
+import { describeVma } from "./vma_image.ts";
+
+const O_RDONLY = 0, O_RDWR = 2;
+
+/** Whether a mapping is System V shared memory. */
+export function isSegment(vma: Pick<Vma, "name" | "deleted">): boolean {
+  return mappingKind(vma) === "sysv-shm";
+}
+
+/** The segments of a tree. */
+export class Segments {
+  readonly #session: CheckpointSession;
+  /** Those to be saved. */
+  #saved: readonly SysvSegment[] = [];
+  /** A mapping of each that the tree has attached, by id. */
+  #attached = new Map<number, { readonly pid: number; readonly vma: Vma }>();
+
+  constructor(session: CheckpointSession) {
+    this.#session = session;
+  }
+
+  /** Finds out which segments are the tree's, and reports those that others have, too. */
+  survey(context: SurveyContext): void {
+    this.#saved = [];
+    this.#attached = new Map();
+    const segments = readSegments();
+    if (segments.length === 0) return;
+    const { options } = this.#session;
+    const tasks = context.tasks.filter((task) => !task.isZombie);
+    const counts = new Map<number, number>();
+    for (const { pid, vmas } of tasks) {
+      for (const vma of vmas) {
+        if (!isSegment(vma)) continue;
+        const id = Number(vma.inode);
+        counts.set(id, (counts.get(id) ?? 0) + 1);
+        if (!this.#attached.has(id)) this.#attached.set(id, { pid, vma });
+      }
+    }
+    const tree = sysvTree(context.tasks);
+    this.#saved = segments.filter((segment) => {
+      const { id, creator, last, attached, changed, used } = segment;
+      if (isExternalSysv(options, "shm", id)) return false;
+      const own = counts.get(id) ?? 0;
+      const at = Math.max(changed, used);
+      // Who made it and has it attached no more has no part in it.
+      const users = own > 0 ? [] : [creator, last];
+      const { whose } = sysvOwner(segment, users, own > 0, tree, (pid) => mayHaveUsed(pid, at));
+      if (whose === "stranger" || whose === "unknown") return false;
+      if (attached > own) this.#refuse(context, segment, tree.pids);
+      return true;
+    });
+  }
+
+  #refuse(context: SurveyContext, segment: SysvSegment, inside: ReadonlySet<number>): void {
+    const holders = attachedBy(segment.id).filter((pid) =>
+      !inside.has(pid) && !descends(pid, inside)
+    );
+    // A running tree may have forked or attached meanwhile: it is looked at again when it stands still.
+    if (holders.length === 0 && !context.frozen) return;
+    const [pid] = holders;
+    const who = pid === undefined ? "somebody" : `process ${pid} (${nameOf(pid)})`;
+    context.problem({
+      pid: this.#attached.get(segment.id)?.pid ?? context.root.pid,
+      what: `${who} outside of the tree has ${sysvName("shm", segment)} attached, too`,
+      hint: `end that first, or leave the memory to whoever restores (--external ${
+        sysvExternal("shm", segment.id)
+      })`,
+    });
+  }
+
+  /** Saves what tasks map of it. */
+  readonly dumper: MappingDumper = {
+    kind: "System V shared memory",
+    claims: (vma) => isSegment(vma) && !vma.flags.has("ht"),
+    survey: coveredProblem,
+    dump: (vma) => {
+      this.#session.requirePlugin();
+      return describeVma(vma, {
+        status: VMA_AREA_REGULAR | VMA_ANON_SHARED | VMA_AREA_SYSVIPC,
+        anonymous: true,
+        shmid: vma.inode,
+        fdflags: vma.flags.has("mw") ? O_RDWR : O_RDONLY,
+      });
+    },
+  };
+
+  /**
+   * Writes the segments, and has their contents saved.
+   *
+   * @returns what has to stay open until they are
+   */
+  save(shared: SharedObjects): Disposable {
+    using opened = new DisposableStack();
+    for (const segment of this.#saved) {
+      const { key, uid, gid, cuid, cgid, mode, id, size } = segment;
+      this.#session.requirePlugin();
+      this.#session.writer.append(IPCNS_SHM, IPC_NAMESPACE, {
+        desc: { key, uid, gid, cuid, cgid, mode, id },
+        size,
+        inPagemaps: true,
+      });
+      const attached = this.#attached.get(id);
+      const path = attached === undefined
+        ? `/proc/self/fd/${opened.use(openDetached(segment)).fd}`
+        : mapFilesPath(attached.pid, attached.vma);
+      shared.note(SEGMENT_PAGES + BigInt(id), path);
+    }
+    return opened.move();
+  }
+}
+
+/** Opens a segment that nobody has attached. @throws {StasisError} `syscall`, `no-privilege` */
+function openDetached(segment: SysvSegment) {
+  const address = syscall(SYSCALLS.shmat, segment.id, 0, SHM.RDONLY);
+  if (isErrno(address)) {
+    const errno = errnoName(-address);
+    throw new StasisError("syscall", `${sysvName("shm", segment)} cannot be read: ${errno}`, {
+      errno,
+      hint: "run as root; somebody may have removed it meanwhile",
+    });
+  }
+  try {
+    const start = remoteAddress(address);
+    const end = remoteAddress(address + pageAlign(segment.size));
+    return openPath(mapFilesPath(Deno.pid, { start, end }), O_RDONLY);
+  } finally {
+    syscall(SYSCALLS.shmdt, address);
+  }
+}
+
+/** Where a mapping's segment would begin if all of it were attached as this part is. */
+function baseOf(vma: Vma): bigint {
+  return vma.start - vma.offset;
+}
+
+/** A segment is attached whole at restore, and what the program had unmapped of it is unmapped then. */
+function coveredProblem(
+  vma: Vma,
+  { vmas }: Task,
+): ReturnType<NonNullable<MappingDumper["survey"]>> {
+  const id = Number(vma.inode);
+  const segment = readSegments().find((one) => one.id === id);
+  const base = baseOf(vma);
+  const end = base + pageAlign(segment?.size ?? 0n);
+  const other = vmas.find((one) =>
+    one.start < end && one.end > base &&
+    !(isSegment(one) && one.inode === vma.inode && baseOf(one) === base)
+  );
+  if (other === undefined) return undefined;
+  return {
+    what: `its System V shared memory ${id} at ${vma.start.toString(16)} is a part of a segment, ` +
+      `and where the rest would be (${other.start.toString(16)}) is something else`,
+    hint: "have the program attach it at another place",
+  };
+}
+
+/** The processes that have a segment attached, as far as they can be looked at. */
+export function attachedBy(id: number): number[] {
+  const inode = BigInt(id);
+  return readProcesses().filter((pid) => {
+    try {
+      return readMaps(pid).some((mapping) => isSegment(mapping) && mapping.inode === inode);
+    } catch {
+      return false;
+    }
+  });
+}
+
+function nameOf(pid: number): string {
+  try {
+    return readComm(pid);
+  } catch {
+    return "it has just ended";
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The adjustments (SEM_UNDO) of the tasks of a frozen tree: each task is asked by semop(2) calls that never can be
+ * done (`undo.ts`).
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { Errno } from "../../core/linux/errno.ts";
+import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
+import { encodeOperations, semaphoreValues } from "../../core/linux/sysv_ipc.ts";
+import type { Collected, FrozenTask, FrozenThread } from "../../core/plugin.ts";
+import { type CallResult, type ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import { askAbove, Bisection } from "./undo.ts";
+
+/** A set of semaphores that tasks may have adjustments of. */
+export interface AskedSet {
+  readonly id: number;
+  readonly count: number;
+  /** Whether the tree is known to use it. */
+  readonly isOwn: boolean;
+}
+
+/** A semaphore. */
+interface Place {
+  readonly set: number;
+  readonly isOwn: boolean;
+  readonly num: number;
+  readonly value: number;
+}
+
+/** What a task gives back when it ends. */
+export interface Adjustment {
+  readonly pid: number;
+  readonly set: number;
+  readonly num: number;
+  readonly adjustment: number;
+}
+
+/** Asks the tasks of one tree. */
+export class Adjustments {
+  readonly #note: (text: string) => void;
+  /** The semaphores, read once: nothing of the tree runs. */
+  #places: readonly Place[] | undefined;
+  /** What a task has adjustments of, as yet unknown ones. */
+  readonly #found = new Map<FrozenTask, readonly Place[]>();
+
+  constructor(note: (text: string) => void) {
+    this.#note = note;
+  }
+
+  /**
+   * Adds calls that tell whether a thread has adjustments. Threads share those of their process, unless somebody has
+   * made them without CLONE_SYSVSEM.
+   *
+   * @throws {StasisError} `unsupported`, by what is returned, of a thread that has its own
+   */
+  ask(
+    { tid, task }: FrozenThread,
+    sets: readonly AskedSet[],
+    program: SyscallProgram,
+  ): Collected | undefined {
+    if (sets.length === 0) return undefined;
+    const { pid } = task;
+    if (tid !== pid && kcmp(pid, tid, KCMP.SYSVSEM) === 0) return undefined;
+    this.#places ??= sets.flatMap(placesOf);
+    const asked = this.#places.map((place) => ({
+      place,
+      // It is 0 if it is above -1 and not above 0.
+      isPositive: askFor(program, place, 0),
+      isNegative: askFor(program, place, -1),
+    }));
+    return (reply) => {
+      const unknown = new Set<number>();
+      const found = asked.filter(({ place, isPositive, isNegative }) => {
+        const above = isAbove(reply, isPositive), least = isAbove(reply, isNegative);
+        if (place.isOwn && (above === undefined || least === undefined)) unknown.add(place.set);
+        return above === true || least === false;
+      }).map(({ place }) => place);
+      if (unknown.size > 0) {
+        this.#note(
+          `task ${tid} may not use the System V semaphores ${
+            [...unknown].join(", ")
+          } any more: what it may ` +
+            "still hold of them with SEM_UNDO cannot be asked for",
+        );
+      }
+      if (found.length === 0) return;
+      if (tid !== pid) throw refuseShared(pid, `thread ${tid} has adjustments of its own`);
+      this.#found.set(task, found);
+    };
+  }
+
+  /** Finds them. @throws {StasisError} `unsupported` where two tasks have the same ones */
+  find(): readonly Adjustment[] {
+    const tasks = [...this.#found.keys()];
+    tasks.forEach(({ pid }, index) => {
+      const other = tasks.slice(index + 1).find((one) => kcmp(pid, one.pid, KCMP.SYSVSEM) === 0);
+      if (other !== undefined) throw refuseShared(pid, `it shares adjustments with ${other.pid}`);
+    });
+    return tasks.flatMap((task) => this.#bisect(task));
+  }
+
+  #bisect(task: FrozenTask): Adjustment[] {
+    const places = (this.#found.get(task) ?? []).map((place) => ({
+      place,
+      bisection: new Bisection(),
+    }));
+    for (;;) {
+      const program = new SyscallProgram("the adjustments of semaphores");
+      const asked = places.flatMap(({ place, bisection }) => {
+        const { threshold } = bisection;
+        if (threshold === undefined) return [];
+        return [{ bisection, call: askFor(program, place, threshold) }];
+      });
+      if (asked.length === 0) break;
+      const reply = task.remote.run(program);
+      for (const { bisection, call } of asked) bisection.take(isAbove(reply, call) === true);
+    }
+    return places.map(({ place: { set, num }, bisection: { adjustment } }) => ({
+      pid: task.pid,
+      set,
+      num,
+      adjustment,
+    }));
+  }
+}
+
+function placesOf({ id, count, isOwn }: AskedSet): Place[] {
+  try {
+    return semaphoreValues(id, count).map((value, num) => ({ set: id, isOwn, num, value }));
+  } catch (error) {
+    // A stranger's, removed meanwhile or not ours to look at.
+    if (!isOwn && error instanceof StasisError) return [];
+    throw error;
+  }
+}
+
+function askFor(
+  program: SyscallProgram,
+  { set, num, value }: Place,
+  threshold: number,
+): CallResult {
+  const operations = askAbove(num, value, threshold);
+  return program.try("semop", set, program.data(encodeOperations(operations)), operations.length);
+}
+
+/** What a call says; undefined where the task may not use the set, or it is gone. */
+function isAbove(reply: ProgramReply, call: CallResult): boolean | undefined {
+  const result = -reply.result(call);
+  return result === BigInt(Errno.ERANGE)
+    ? true
+    : result === BigInt(Errno.EAGAIN)
+    ? false
+    : undefined;
+}
+
+function refuseShared(pid: number, what: string): StasisError {
+  return new StasisError(
+    "unsupported",
+    `task ${pid}: ${what} of System V semaphores (SEM_UNDO), which cannot be saved`,
+    { pid, hint: "have the program use semaphores without SEM_UNDO there" },
+  );
+}

@@ -1,0 +1,181 @@
+import { deepEqual, equal, match } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { definePlugin } from "../../core/plugin.ts";
+import { readQueues, readSegments, readSemaphores } from "../../core/linux/procfs/mod.ts";
+import { checkpoint, DEFAULT_PLUGINS, restore } from "../../mod.ts";
+import { buildProgram } from "../harness/build.ts";
+import { skip } from "../harness/skip.ts";
+import { Subject } from "../harness/subject.ts";
+import { failureOf } from "../harness/unharmed.ts";
+import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
+
+/** The objects of the subject by the names of its facts, and the options of ipcrm(1) for them. */
+const OBJECTS = { shm: "-m", detached: "-m", sem: "-s", msg: "-q" } as const;
+type Name = keyof typeof OBJECTS;
+const NAMES = Object.keys(OBJECTS) as Name[];
+
+/** The subject, whose objects go with it however the test ends. */
+async function start(): Promise<Subject> {
+  const subject = await Subject.start("sysv_ipc");
+  const { facts } = subject;
+  const dispose = subject[Symbol.asyncDispose].bind(subject);
+  subject[Symbol.asyncDispose] = async () => {
+    await dispose();
+    remove(facts);
+  };
+  return subject;
+}
+
+function remove(facts: ReadonlyMap<string, string>, names: readonly Name[] = NAMES): void {
+  for (const name of names) {
+    const id = facts.get(name);
+    if (id !== undefined && isThere(name, Number(id))) {
+      new Deno.Command("ipcrm", { args: [OBJECTS[name], id] }).outputSync();
+    }
+  }
+}
+
+function isThere(name: Name, id: number): boolean {
+  const all = name === "sem" ? readSemaphores() : name === "msg" ? readQueues() : readSegments();
+  return all.some((object) => object.id === id);
+}
+
+/** Somebody outside of the tree who uses an object. */
+async function stranger(kind: "shm" | "sem" | "msg", id: string): Promise<Subject> {
+  const source = fileURLToPath(new URL("./programs/sysv_user.c", import.meta.url));
+  const user = await Subject.run(await buildProgram(source), { args: [kind, id] });
+  await user.waitReady();
+  return user;
+}
+
+Deno.test("sysv_ipc: it is what it was after a restore", (t) => bringsBack(t, "sysv_ipc"));
+
+Deno.test("sysv_ipc: a checkpoint that lets it run changes nothing", (t) =>
+  leavesAlone(t, "sysv_ipc"));
+
+Deno.test("sysv_ipc: what was removed meanwhile is made anew, under its ids", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  await checkpoint(subject.pid, images);
+  await subject.waitGone();
+  remove(subject.facts);
+  deepEqual(NAMES.filter((name) => isThere(name, Number(subject.fact(name)))), []);
+  const tree = await restore(images.directory);
+  // A second checkpoint finds everything again.
+  using again = new ImageHome();
+  await checkpoint(subject.pid, again);
+  await tree.wait();
+  remove(subject.facts);
+  const second = await restore(again.directory);
+  await subject.expectPass();
+  await second.wait();
+});
+
+Deno.test("sysv_ipc: what has been used meanwhile is as it was at the checkpoint", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  await checkpoint(subject.pid, { ...images, directory: images.directory, leaveRunning: true });
+  await subject.kill();
+  await subject.waitGone();
+  for (const kind of ["sem", "msg"] as const) {
+    await using user = await stranger(kind, subject.fact(kind));
+    await user.expectPass();
+  }
+  const tree = await restore(images.directory);
+  await subject.expectPass();
+  await tree.wait();
+});
+
+for (const kind of ["shm", "sem", "msg"] as const) {
+  Deno.test(`sysv_ipc: ${kind} that somebody outside uses, too, is refused by name`, async (t) => {
+    await using subject = await start();
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    const id = subject.fact(kind);
+    {
+      await using user = await stranger(kind, id);
+      const [problem, ...more] = await problemsOf(subject.pid);
+      deepEqual(more, []);
+      match(problem?.what ?? "", new RegExp(`process ${user.pid} .*outside .*System V .* ${id} `));
+      match(problem?.hint ?? "", new RegExp(`--external ${kind}\\[${id}\\]`));
+      await user.expectPass();
+    }
+  });
+}
+
+Deno.test("sysv_ipc: shared memory of others is left to them where the user says so", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  const id = subject.fact("shm");
+  await using user = await stranger("shm", id);
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    options: { external: [`shm[${id}]`] },
+  });
+  await subject.waitGone();
+  const tree = await restore(images.directory);
+  await user.expectPass();
+  await subject.expectPass();
+  await tree.wait();
+});
+
+Deno.test("sysv_ipc: a restore is refused where others use or have its objects", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  await checkpoint(subject.pid, images);
+  await subject.waitGone();
+  const ids = { shm: subject.fact("shm"), sem: subject.fact("sem"), msg: subject.fact("msg") };
+  {
+    await using one = await stranger("shm", ids.shm);
+    await using two = await stranger("sem", ids.sem);
+    await using three = await stranger("msg", ids.msg);
+    const { problems } = await failureOf(restore(images.directory));
+    deepEqual(
+      problems.map(({ what }) => /process (\d+)/.exec(what)?.[1]).sort(),
+      [one, two, three].map(({ pid }) => String(pid)).sort(),
+    );
+    for (const user of [one, two, three]) await user.expectPass();
+  }
+  remove(subject.facts, ["msg"]);
+  const made = new Deno.Command("ipcmk", { args: ["-Q"] }).outputSync();
+  const other = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
+  const isInPlace = Number(other) % 32768 === Number(ids.msg) % 32768;
+  try {
+    if (isInPlace) {
+      const { problems } = await failureOf(restore(images.directory));
+      match(problems[0]?.what ?? "", /the place of the System V message queue \d+ is taken/);
+    }
+  } finally {
+    new Deno.Command("ipcrm", { args: ["-q", other] }).outputSync();
+  }
+  const tree = await restore(images.directory);
+  await subject.expectPass();
+  await tree.wait();
+});
+
+Deno.test("sysv_ipc: a restore that fails takes away what it has made", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  await checkpoint(subject.pid, images);
+  await subject.waitGone();
+  remove(subject.facts);
+  const failing = definePlugin({
+    name: "failing",
+    description: "fails when all else is done",
+    restore: () => ({
+      armThread() {
+        throw new Error("it fails");
+      },
+    }),
+  });
+  await failureOf(restore(images.directory, { plugins: [...DEFAULT_PLUGINS, failing] }));
+  deepEqual(NAMES.filter((name) => isThere(name, Number(subject.fact(name)))), []);
+  const tree = await restore(images.directory);
+  await subject.expectPass();
+  await tree.wait();
+  equal(isThere("sem", Number(subject.fact("sem"))), false);
+});
