@@ -83,6 +83,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly #sums = new Map<string, readonly number[]>();
   /** Those of what others write, or that is written piece by piece. */
   readonly #raw = new Map<string, FileChecksums>();
+  /** What is written by {@link writeHeld}; undefined where everything is written at once. */
+  #held: (() => void)[] | undefined;
   #done = false;
 
   private constructor(
@@ -117,6 +119,31 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   }
 
   /**
+   * From now on messages are only kept, and are encoded and written by {@link writeHeld}: while a target stands still
+   * there is no time for that. They must not change until then. What comes with bytes behind it is written at once.
+   */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  /**
+   * Writes what {@link hold} has held back; what follows is written at once again.
+   *
+   * @throws {StasisError} as those who gave it
+   */
+  writeHeld(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const write of held) write();
+  }
+
+  #writeOrHold(write: () => void): void {
+    this.#checkOpen();
+    if (this.#held === undefined) write();
+    else this.#held.push(write);
+  }
+
+  /**
    * Writes an image with one message.
    *
    * @param kind What it is.
@@ -131,10 +158,13 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     message: MessageInitShape<Schema>,
     extra?: Uint8Array,
   ): void {
-    this.#writeFile(imageFileName(kind, id), [
-      encodeHead(kind),
-      encodeEntry(kind, message, extra),
-    ]);
+    const write = () =>
+      this.#writeFile(imageFileName(kind, id), [
+        encodeHead(kind),
+        encodeEntry(kind, message, extra),
+      ]);
+    if (extra === undefined) this.#writeOrHold(write);
+    else write();
   }
 
   /**
@@ -171,9 +201,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     id: NoInfer<Id>,
     messages: Iterable<MessageInitShape<Schema>>,
   ): void {
-    const parts = [encodeHead(kind)];
-    for (const message of messages) parts.push(encodeEntry(kind, message));
-    this.#writeFile(imageFileName(kind, id), parts);
+    this.#writeOrHold(() => {
+      const parts = [encodeHead(kind)];
+      for (const message of messages) parts.push(encodeEntry(kind, message));
+      this.#writeFile(imageFileName(kind, id), parts);
+    });
   }
 
   /**
@@ -190,6 +222,17 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     if (kind.head !== undefined) {
       throw new StasisError("internal", `${kind.name} images are written whole`);
     }
+    const add = () => this.#addToList(kind, id, message, extra);
+    if (extra === undefined) this.#writeOrHold(add);
+    else add();
+  }
+
+  #addToList<Schema extends DescMessage, Id extends ImageId>(
+    kind: ListKind<Schema, Id>,
+    id: NoInfer<Id>,
+    message: MessageInitShape<Schema>,
+    extra: Uint8Array | undefined,
+  ): void {
     const entry = encodeEntry(kind, message, extra);
     const name = imageFileName(kind, id);
     let list = this.#lists.get(name);
@@ -214,7 +257,9 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     id: NoInfer<Id>,
     pagemap: Pagemap,
   ): void {
-    this.#writeFile(imageFileName(kind, id), [encodePagemap(kind, pagemap)]);
+    this.#writeOrHold(() =>
+      this.#writeFile(imageFileName(kind, id), [encodePagemap(kind, pagemap)])
+    );
   }
 
   /**
@@ -247,12 +292,13 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Hands everything that was gathered to the kernel, so that the files can be read.
+   * Hands everything that was gathered or held back to the kernel, so that the files can be read.
    *
    * @throws {StasisError} `io`
    */
   flushLists(): void {
     this.#checkOpen();
+    this.writeHeld();
     for (const list of this.#lists.values()) flush(list);
   }
 
@@ -290,6 +336,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   async commit(inventory: MessageInitShape<typeof inventory_entrySchema>): Promise<void> {
     this.#checkOpen();
+    this.writeHeld();
     for (const [name, list] of this.#lists) {
       flush(list);
       list.file.close();

@@ -57,6 +57,24 @@ Deno.test("ImageWriter.commit() makes a directory that ImageDirectory reads", as
   equal(Deno.statSync(images.pathOf(PAGES, 7)).size, 4096);
 });
 
+Deno.test("ImageWriter.hold() puts the writing off, and changes nothing of what is written", async () => {
+  using dir = scratch();
+  const target = `${dir.path}/images`;
+  await using writer = ImageWriter.create(target);
+  writer.hold();
+  writer.writeList(PSTREE, null, TREE);
+  writer.append(FILES, null, { type: 1, id: 5 });
+  writer.append(FILES, null, { type: 1, id: 6 });
+  writer.append(PIPES_DATA, null, { pipeId: 9, bytes: 3 }, new Uint8Array([1, 2, 3]));
+  deepEqual(names(writer.path).filter((name) => name.endsWith(".img")), ["pipes-data.img"]);
+  writer.writeHeld();
+  writer.append(FILES, null, { type: 1, id: 7 });
+  await writer.commit(INVENTORY_ENTRY);
+  const images = ImageDirectory.open(target);
+  deepEqual(images.readList(FILES, null).map(({ id }) => id), [5, 6, 7]);
+  deepEqual(images.readList(PSTREE, null).map(({ pid }) => pid), [1, 3]);
+});
+
 Deno.test("ImageWriter keeps what it writes from others", async () => {
   using dir = scratch();
   await using writer = ImageWriter.create(`${dir.path}/images`);

@@ -116,6 +116,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   }
   await surveyRunning(pid, isToEnd, hooked, cancellation);
 
+  writer.hold();
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
   using guardian = Guardian.start();

@@ -143,10 +143,13 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   /** Finds out how long a thread would have waited yet. */
   function freezeWait({ tid, tracee }: StoppedThread): void {
     const wait = interruptedWait(tracee.registers, originals.get(tid));
-    // A filter may kill for restart_syscall(2), by which a wait goes on.
-    if (wait === undefined || (readStatus(tracee.pid, tid).seccomp ?? 0) !== 0) return;
+    if (wait === undefined) return;
     let left = toldTimeLeft(tracee.pid, wait);
-    if (left === undefined && looks-- > 0) {
+    if (left === undefined && looks <= 0) return;
+    // A filter may kill for restart_syscall(2), by which a wait goes on.
+    if ((readStatus(tracee.pid, tid).seccomp ?? 0) !== 0) return;
+    if (left === undefined) {
+      looks--;
       left = timeLeftByTimer(tracee, wait);
       // It has been in its call again meanwhile.
       originals.set(tid, BigInt(wait.call));

@@ -56,7 +56,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   const surroundings = { hasPrivateHash: hasPrivateHash(), cpus: affinity.online.length };
   const unsaved = new Unsaved(session);
   const severalNodes = hasNodes();
-  const extras: Extra[] = [];
+  const extras = new Map<number, Extra>();
   const personalities = new Map<number, number>();
 
   function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {
@@ -156,10 +156,8 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       value !== undefined && !(Array.isArray(value) && value.length === 0)
     );
     if (present.length === 0) return;
-    const known = extras.find((extra) => extra.tid === thread.tid);
-    const entry = known ?? { pid: thread.task.pid, tid: thread.tid };
-    if (known === undefined) extras.push(entry);
-    Object.assign(entry, Object.fromEntries(present));
+    const entry = extras.get(thread.tid) ?? { pid: thread.task.pid, tid: thread.tid };
+    extras.set(thread.tid, Object.assign(entry, Object.fromEntries(present)));
   }
 
   function dumpTask(task: FrozenTask): void {
@@ -199,9 +197,9 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     dumpTask,
     dumpTree(tree) {
       unsaved.note(tree);
-      if (extras.length === 0) return;
+      if (extras.size === 0) return;
       session.requirePlugin();
-      session.writer.writeList(TASK_EXTRA, null, extras);
+      session.writer.writeList(TASK_EXTRA, null, extras.values());
     },
   };
 }
