@@ -182,6 +182,8 @@ export class RemoteTask implements Disposable {
       return calls(landing);
     } finally {
       this.#landed = false;
+      // It may stand behind its last call, from where the words lead on.
+      this.leader.waitAgain();
       this.memory.write(address, bytes);
       noted?.erase();
     }

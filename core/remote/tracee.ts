@@ -44,7 +44,8 @@ export interface CallSite {
   readonly instruction: RemoteAddress;
   /**
    * For a `syscall` instruction behind which the thread gets to a waiting place by itself: that place, and the middle
-   * of memory all of whose words are its address. Without, the thread is stopped at the call's entry and exit.
+   * of memory all of whose words are its address. The thread is stopped there if it needs its tracer for its calls,
+   * and otherwise at the call's entry and exit, from which it gets there if the tool dies.
    */
   readonly landing?: { readonly waiting: RemoteAddress; readonly stack: RemoteAddress };
 }
@@ -106,7 +107,10 @@ export class Tracee extends TraceeState {
     this.quiesce();
     this.endSignal(sharedPending);
     const registers = this.callRegisters(instruction, name, ...args);
-    if (landing !== undefined) return this.#callAndLand(registers, landing, name);
+    if (landing !== undefined) {
+      registers.set("sp", landing.stack).set("bp", landing.stack);
+      if (this.needsTracer) return this.#callAndLand(registers, landing, name);
+    }
     setRegisters(this.tid, registers);
     this.#settled = false;
     for (const _ of ["entry", "exit"]) {
@@ -116,14 +120,17 @@ export class Tracee extends TraceeState {
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
-  /** Lets the thread make its call and get to the waiting place behind it, where it is stopped. */
+  /**
+   * Lets the thread make its call and get to the waiting place behind it, where it is stopped. With a stop at the
+   * call's entry, a tool that dies just then would take the suspension away under which the call is to be made.
+   */
   #callAndLand(
     registers: Registers,
-    { waiting, stack }: NonNullable<CallSite["landing"]>,
+    { waiting }: NonNullable<CallSite["landing"]>,
     name: string,
   ): bigint {
     const { tid } = this;
-    setRegisters(tid, registers.set("sp", stack).set("bp", stack));
+    setRegisters(tid, registers);
     for (let patience = FIRST_PATIENCE;; patience = Math.min(2 * patience, MOST_PATIENCE)) {
       resume(tid);
       if (patience > 0.2) pause(patience);
