@@ -85,6 +85,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly #raw = new Map<string, FileChecksums>();
   /** What is written by {@link writeHeld}; undefined where everything is written at once. */
   #held: (() => void)[] | undefined;
+  /** The memory of what is held back. */
+  readonly #owned = new DisposableStack();
   #done = false;
 
   private constructor(
@@ -135,6 +137,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     const held = this.#held ?? [];
     this.#held = undefined;
     for (const write of held) write();
+  }
+
+  /** Has memory that is to be written from given back when this writer is disposed of. */
+  own(memory: Disposable): void {
+    this.#owned.use(memory);
   }
 
   #writeOrHold(write: () => void): void {
@@ -277,6 +284,15 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Writes an image without frames from memory, which must stay as it is until then ({@link hold}, {@link own}).
+   *
+   * @throws {StasisError} As {@link write}.
+   */
+  writeRaw<Id extends ImageId>(kind: RawImageKind<Id>, id: NoInfer<Id>, bytes: Uint8Array): void {
+    this.#writeOrHold(() => this.#writeFile(imageFileName(kind, id), [bytes]));
+  }
+
+  /**
    * Says how much of a file of {@link createRaw} will not change any more. Its checksums are made now, while the rest
    * is still being written by others; without this they are made when everything is there.
    *
@@ -385,6 +401,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
 
   /** Deletes what was written, unless it was committed. */
   [Symbol.dispose](): void {
+    this.#owned.dispose();
     if (this.#done) return;
     this.#done = true;
     for (const { file } of this.#lists.values()) file.close();

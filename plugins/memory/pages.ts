@@ -16,6 +16,7 @@ import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
 import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { PE_PRESENT } from "../../images/mod.ts";
 import { hasPagemapScan } from "./features.ts";
+import { chooseHeld, copyContents, divide } from "./held_pages.ts";
 import { behindEnd, copyRuns, dataRuns } from "./object_pages.ts";
 import {
   appendRun,
@@ -110,8 +111,11 @@ export async function writePages(
     using stack = new DisposableStack();
     const writers: TaskWriter[] = [];
     const ids = new Map<TaskWriter, number>();
-    for (const task of tasks) {
+    const sizes = tasks.map((task) => totalSize(pagesOf(task).runs.map(({ run }) => run)));
+    const held = holdContents(tasks, sizes, pagesOf, session);
+    for (const [index, task] of tasks.entries()) {
       const { runs } = pagesOf(task);
+      const size = sizes[index] as bigint;
       const id = ++pagesId;
       session.writer.writePagemap(PAGEMAP, task.pid, {
         pagesId: id,
@@ -121,8 +125,14 @@ export async function writePages(
           flags: PE_PRESENT,
         })),
       });
+      total += size;
+      const contents = held.get(task);
+      if (contents !== undefined) {
+        session.writer.writeRaw(PAGES, id, contents);
+        done += size;
+        continue;
+      }
       const path = session.writer.createRaw(PAGES, id);
-      total += totalSize(runs.map(({ run }) => run));
       if (runs.length === 0) continue;
       const { direct, indirect } = cutByReadability(runs);
       const file = stack.use(openPath(path, O_WRONLY));
@@ -131,6 +141,7 @@ export async function writePages(
       ids.set(writer, id);
     }
     session.progress("memory", done, total);
+    const copied = done;
     for (const writer of writers) writer.start();
     for (let active = writers; active.length > 0;) {
       for (const writer of active) {
@@ -138,7 +149,7 @@ export async function writePages(
         // The next chunk is under way while this process does something else.
         writer.start();
       }
-      done = writers.reduce((sum, { written }) => sum + written, 0n);
+      done = writers.reduce((sum, { written }) => sum + written, copied);
       session.progress("memory", done, total);
       active = active.filter((writer) => !writer.done);
       for (const writer of active) {
@@ -176,6 +187,27 @@ export async function writePages(
     const written = totalSize(runs) - (pageAlign(size) - size);
     writeAll(file.fd, behindEnd(source.fd, size, path), written, target);
   }
+}
+
+/** Takes the contents out of those tasks whose memory is small enough. */
+function holdContents(
+  tasks: readonly FrozenTask[],
+  sizes: readonly bigint[],
+  pagesOf: (task: FrozenTask) => TaskPages,
+  { writer, check }: CheckpointSession,
+): ReadonlyMap<FrozenTask, Uint8Array> {
+  const chosen = chooseHeld(sizes);
+  const held = tasks.filter((_, index) => chosen[index]);
+  const contents = new Map<FrozenTask, Uint8Array>();
+  if (held.length === 0) return contents;
+  const { memory, parts } = divide(sizes.filter((_, index) => chosen[index]));
+  writer.own(memory);
+  for (const [index, task] of held.entries()) {
+    const part = parts[index] as typeof parts[number];
+    copyContents(task.remote, pagesOf(task).runs.map(({ run }) => run), { ...part, check });
+    contents.set(task, part.buffer);
+  }
+  return contents;
 }
 
 /** Cuts a task's runs into what it can write itself and what it cannot. */

@@ -1,0 +1,76 @@
+/**
+ * Contents that are taken out of their tasks while these stand still, and written when they run again: allocating the
+ * pages of a file takes several times as long as copying them. For tasks whose memory is small enough altogether;
+ * the others write their own (`target_writer.ts`).
+ *
+ * @module
+ */
+import { remoteAddress } from "../../core/linux/address.ts";
+import { HugeMemory } from "../../core/linux/huge_memory_ffi.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { RemoteTask } from "../../core/remote/remote_task.ts";
+import { cutTransfers, iovecs, type Run } from "./runs.ts";
+
+/** How much of this process's memory is taken for it, in bytes. */
+const LIMIT = 48n << 20n;
+/** How much is copied by one call, between two looks whether the operation was cancelled. */
+const PIECE = 4n << 20n;
+
+/** Which of these sizes are held: as many of the tasks as fit, in their order. */
+export function chooseHeld(sizes: readonly bigint[], limit = LIMIT): boolean[] {
+  let left = limit;
+  return sizes.map((size) => {
+    if (size === 0n || size > left) return false;
+    left -= size;
+    return true;
+  });
+}
+
+/**
+ * The contents of some runs, one behind the other, of which a task may be unable to read some itself.
+ *
+ * @param buffer exactly as large as the runs
+ * @param address where it lies in this process
+ * @param check throws where the operation is cancelled
+ * @throws {StasisError} `syscall` where there is no such memory, `no-such-task`
+ */
+export function copyContents(
+  remote: RemoteTask,
+  runs: readonly Run[],
+  { buffer, address, check }: {
+    readonly buffer: Uint8Array;
+    readonly address: bigint;
+    readonly check: () => void;
+  },
+): void {
+  for (const { runs: piece, offset, size } of cutTransfers(runs, 0n, PIECE)) {
+    check();
+    const here = new Uint8Array(BigUint64Array.of(address + offset, size).buffer);
+    const there = iovecs(piece);
+    const count = BigInt(piece.length);
+    const copied = syscall(SYSCALLS.process_vm_readv, remote.pid, here, 1n, there, count, 0n);
+    if (copied === size) continue;
+    // What the task may not read itself it does not give, other than through its memory file.
+    let at = Number(offset);
+    for (const { start, size } of piece) {
+      const end = at + Number(size);
+      remote.memory.readInto(remoteAddress(start), buffer.subarray(at, end));
+      at = end;
+    }
+  }
+}
+
+/** Memory for contents of these sizes, and the part of each. */
+export function divide(
+  sizes: readonly bigint[],
+): { readonly memory: HugeMemory; readonly parts: { buffer: Uint8Array; address: bigint }[] } {
+  const memory = new HugeMemory(Number(sizes.reduce((sum, size) => sum + size, 0n)));
+  let at = 0;
+  const parts = sizes.map((size) => {
+    const start = at;
+    at += Number(size);
+    return { buffer: memory.bytes.subarray(start, at), address: memory.address + BigInt(start) };
+  });
+  return { memory, parts };
+}
