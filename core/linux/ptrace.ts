@@ -167,12 +167,15 @@ export function setRegisters(tid: number, registers: Registers): void {
 
 /** A register set, at most `limit` bytes (PTRACE_GETREGSET). */
 export function getRegisterSet(tid: number, kind: bigint, limit: number): Uint8Array {
-  const bytes = new Uint8Array(limit);
-  iovec[0] = addressOf(bytes);
+  if (registerSet.byteLength < limit) registerSet = new Uint8Array(limit);
+  iovec[0] = addressOf(registerSet);
   iovec[1] = BigInt(limit);
   must(() => ptraceData(PTRACE.GETREGSET, BigInt(tid), kind, iovec), "PTRACE_GETREGSET", tid);
-  return bytes.subarray(0, Number(iovec[1]));
+  return registerSet.slice(0, Number(iovec[1]));
 }
+
+/** Kept: a thousand threads would take a thousand times the limit. */
+let registerSet = new Uint8Array(0);
 
 const oneWord = new BigUint64Array(1);
 

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { decodeBytes } from "../../base/byte_text.ts";
+import { cString, pread, syscall } from "../linux/libc_ffi.ts";
 import {
   getRegisters,
   getSignalMask,
@@ -11,11 +13,16 @@ import {
   resume,
   resumeToSyscall,
 } from "../linux/ptrace.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { pause } from "./pause.ts";
 import { awaitStop, nextStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 
 /** How long {@link blockedIn} waits for a thread to wait, in milliseconds. */
 const WAIT_LIMIT = 20;
+const AT_FDCWD = -100, O_CLOEXEC = 0o2000000;
+/** KSYM_NAME_LEN of `include/linux/kallsyms.h`. */
+const LONGEST_NAME = 512;
 
 /**
  * Lets a thread go back into the call that it was interrupted in, for long enough to see in which function
@@ -40,13 +47,16 @@ export function blockedIn<T>(
     interrupt(tid);
     asked = true;
   };
+  using place = openWchan(pid, tid);
   resumeToSyscall(tid);
   for (;;) {
     const stop = asked ? awaitStop(tid, pid) : nextStop(tid, pid);
     if (stop.kind === "none") {
-      const place = waitingIn(pid, tid);
-      if (place !== undefined) found = recognise(place);
+      const name = place?.read();
+      if (name !== undefined) found = recognise(name);
       if (found !== undefined || performance.now() > deadline) stopSoon();
+      // It may wait for this very processor.
+      else pause(0.01);
       continue;
     }
     if (stop.kind === "event-stop" || stop.kind === "absent") break;
@@ -66,12 +76,25 @@ export function blockedIn<T>(
   return found;
 }
 
-/** The kernel function that a thread sleeps in (`/proc/PID/task/TID/wchan`); undefined while it runs. */
-function waitingIn(pid: number, tid: number): string | undefined {
-  try {
-    const place = Deno.readTextFileSync(`/proc/${pid}/task/${tid}/wchan`);
-    return place === "" || place === "0" ? undefined : place;
-  } catch {
-    return undefined;
-  }
+/** `/proc/PID/task/TID/wchan`, which is read again and again. */
+interface Wchan extends Disposable {
+  /** The kernel function that the thread sleeps in; undefined while it runs. */
+  read(): string | undefined;
+}
+
+/** @returns undefined where this kernel has no such file, or the thread is gone */
+function openWchan(pid: number, tid: number): Wchan | undefined {
+  const path = cString(`/proc/${pid}/task/${tid}/wchan`);
+  const fd = Number(syscall(SYSCALLS.openat, AT_FDCWD, path, O_CLOEXEC, 0));
+  if (fd < 0) return undefined;
+  const buffer = new Uint8Array(LONGEST_NAME);
+  return {
+    read() {
+      const length = pread(fd, buffer, 0n);
+      if (length <= 0) return undefined;
+      const name = decodeBytes(buffer.subarray(0, length));
+      return name === "0" ? undefined : name;
+    },
+    [Symbol.dispose]: () => void syscall(SYSCALLS.close, fd),
+  };
 }

@@ -68,7 +68,7 @@ import {
   originalCall,
   waitingAgain,
 } from "./restart.ts";
-import { LOOKS, timeLeftByTimer, toldTimeLeft } from "./time_left.ts";
+import { LOOKS, timeLeftByTimer, TimerLooks, toldTimeLeft } from "./time_left.ts";
 import {
   afterWait,
   interruptedWait,
@@ -138,6 +138,7 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   const originals = new Map<number, bigint | undefined>();
   const aborted = new Map<number, RemoteAddress>();
   const waits = new Map<number, { readonly wait: Wait; readonly left: bigint }>();
+  const timers = new TimerLooks();
   let looks = LOOKS;
 
   /** Finds out how long a thread would have waited yet. */
@@ -150,7 +151,7 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
     if ((readStatus(tracee.pid, tid).seccomp ?? 0) !== 0) return;
     if (left === undefined) {
       looks--;
-      left = timeLeftByTimer(tracee, wait);
+      left = timeLeftByTimer(tracee, wait, timers);
       // It has been in its call again meanwhile.
       originals.set(tid, BigInt(wait.call));
     }

@@ -23,6 +23,27 @@ export const LOOKS = 32;
 /** How often the timer of a thread is looked for: others may start and end at the same moments. */
 const TRIES = 3;
 
+/** How long a look at the timers counts as one of just now, in milliseconds. */
+const FRESH = 1;
+
+/** Looks at all timers of the machine. The one after a thread was let back is the one before the next thread is. */
+export class TimerLooks {
+  #last: { readonly at: number; readonly timers: ReturnType<typeof readSleepers> } | undefined;
+
+  /** The timers now. */
+  now(): ReturnType<typeof readSleepers> {
+    const timers = readSleepers();
+    this.#last = { at: performance.now(), timers };
+    return timers;
+  }
+
+  /** Those of a moment ago. */
+  recent(): ReturnType<typeof readSleepers> {
+    const last = this.#last;
+    return last !== undefined && performance.now() - last.at < FRESH ? last.timers : this.now();
+  }
+}
+
 /** What the kernel has written: nanoseconds; undefined where it has not, or cannot be read. */
 export function toldTimeLeft(pid: number, { remaining }: Wait): bigint | undefined {
   return remaining === undefined ? undefined : readTimespec(pid, remaining);
@@ -32,21 +53,25 @@ export function toldTimeLeft(pid: number, { remaining }: Wait): bigint | undefin
  * What the thread's timer says: nanoseconds; undefined where that cannot be told. Only for a thread in which nothing
  * has been injected yet.
  */
-export function timeLeftByTimer(tracee: Tracee, wait: Wait): bigint | undefined {
+export function timeLeftByTimer(
+  tracee: Tracee,
+  wait: Wait,
+  looks: TimerLooks,
+): bigint | undefined {
   // What is stopped by job control is not to run.
   if (tracee.groupStop !== 0) return undefined;
   const whole = wholeTimeout(wait, (address) => readTimespec(tracee.pid, address));
   if (whole === undefined) return undefined;
   let candidates: Set<bigint> | undefined;
   for (let tries = 0; tries < TRIES; tries++) {
-    const before = readSleepers();
+    const before = looks.recent();
     if (before === undefined) return undefined;
     const { registers } = tracee;
     const during = blockedIn(
       tracee,
       (place) => originalCall(place, registers) === undefined ? undefined : readSleepers(),
     );
-    const after = readSleepers();
+    const after = looks.now();
     // A machine that is busy may not have let the thread get there.
     if (during === undefined || after === undefined) continue;
     const now = clockNow(CLOCK.MONOTONIC);

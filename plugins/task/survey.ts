@@ -10,6 +10,7 @@ import { CAP } from "../../core/linux/capability.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import {
   NAMESPACE_NAMES,
+  NamespaceComparison,
   type Namespaces,
   parseNamespaceLink,
   readNamespaces,
@@ -50,9 +51,11 @@ export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[]
  * The namespaces that a thread may leave by itself, unshare(2) and setns(2): not those of users and of
  * time, and that of mounts only with a working directory of its own, which is asked for apart.
  */
+const OF_THREADS = ["cgroup", "ipc", "net", "pid_for_children", "uts"] as const;
+
 function threadNamespaces(pid: number, tid: number): Namespaces {
   const namespaces: Partial<Record<keyof Namespaces, bigint>> = {};
-  for (const name of ["cgroup", "ipc", "net", "pid_for_children", "uts"] as const) {
+  for (const name of OF_THREADS) {
     const text = readTaskLink(pid, `ns/${name}`, tid);
     if (text !== undefined) namespaces[name] = parseNamespaceLink(text).inode;
   }
@@ -85,9 +88,12 @@ export function surveyTasks(
       const leader = readNamespaces(pid);
       report(undefined, foreignNamespaces(own, leader));
       // A thread may have left its process's namespaces by itself; rare enough to look once.
-      if (frozen) {
+      if (frozen && task.threads.length > 1) {
+        const comparison = new NamespaceComparison(pid, OF_THREADS);
         for (const tid of task.threads.slice(1)) {
-          report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
+          if (!comparison.isSame(tid)) {
+            report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
+          }
           surveySharing(pid, tid, problem);
         }
       }

@@ -127,10 +127,13 @@ function readStates(
 ): Map<number, SocketState> {
   const pids = new Set(tasks.map(({ pid }) => pid));
   const states = new Map<number, SocketState>();
+  using opened = new DisposableStack();
+  const pidfds = new Map<number, ReturnType<typeof openPidfd>>();
   for (const [ino, { pid, fd }] of descriptors) {
     const socket = sockets.get(ino);
     if (socket === undefined) continue;
-    using pidfd = openPidfd(pid);
+    const pidfd = pidfds.get(pid) ?? opened.use(openPidfd(pid));
+    pidfds.set(pid, pidfd);
     using duplicate = takeDescriptor(pidfd, pid, fd);
     states.set(ino, readState(duplicate.fd, socket, pids));
   }

@@ -8,7 +8,7 @@ import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import {
   filterLength,
   LARGEST_BUFFER,
-  readNumber,
+  OptionReader,
   readOption,
   SO,
 } from "../../core/linux/net/socket_options.ts";
@@ -74,16 +74,50 @@ export function optionProblem(fd: number): string | undefined {
   return undefined;
 }
 
+/** Options that are a number and have a field in CRIU's image. */
+const NUMBERS = [
+  SO.SNDBUF,
+  SO.RCVBUF,
+  SO.REUSEADDR,
+  SO.PRIORITY,
+  SO.RCVLOWAT,
+  SO.MARK,
+  SO.PASSCRED,
+  SO.PASSSEC,
+  SO.DONTROUTE,
+  SO.NO_CHECK,
+  SO.REUSEPORT,
+  SO.BROADCAST,
+  SO.KEEPALIVE,
+  SO.OOBINLINE,
+  SO.BUF_LOCK,
+];
+
+let reader: OptionReader | undefined;
+
+function makeReader(): OptionReader {
+  return new OptionReader(
+    new Map([
+      ...[...NUMBERS, ...MORE.map(([name]) => name)].map((name) => [name, 4] as const),
+      [SO.SNDTIMEO, timeval.size],
+      [SO.RCVTIMEO, timeval.size],
+      [SO.LINGER, linger.size],
+    ]),
+  );
+}
+
 /** Reads the options of a socket. */
 export function readOptions(fd: number): SocketOptions {
-  const number = (name: number): number => readNumber(fd, name) ?? 0;
+  const options = reader ??= makeReader();
+  options.read(fd);
+  const number = (name: number): number => options.number(name) ?? 0;
   const flag = (name: number): boolean => number(name) !== 0;
-  const send = timeval.read(readOption(fd, SO.SNDTIMEO, timeval.size) ?? timeval.make({}));
-  const receive = timeval.read(readOption(fd, SO.RCVTIMEO, timeval.size) ?? timeval.make({}));
-  const lingers = linger.read(readOption(fd, SO.LINGER, linger.size) ?? linger.make({}));
+  const send = timeval.read(options.bytes(SO.SNDTIMEO) ?? timeval.make({}));
+  const receive = timeval.read(options.bytes(SO.RCVTIMEO) ?? timeval.make({}));
+  const lingers = linger.read(options.bytes(SO.LINGER) ?? linger.make({}));
   const more: MoreOption[] = [];
   for (const [name, otherwise] of MORE) {
-    const value = readNumber(fd, name) ?? otherwise;
+    const value = options.number(name) ?? otherwise;
     if (value !== otherwise) more.push({ name, value });
   }
   const opts = {
@@ -106,7 +140,7 @@ export function readOptions(fd: number): SocketOptions {
     soKeepalive: flag(SO.KEEPALIVE),
     soOobinline: number(SO.OOBINLINE),
     soLinger: lingers.on === 0 ? undefined : lingers.seconds,
-    soBufLock: readNumber(fd, SO.BUF_LOCK),
+    soBufLock: options.number(SO.BUF_LOCK),
   };
   return { opts, more };
 }

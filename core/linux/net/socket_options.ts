@@ -8,6 +8,7 @@ import { StasisError } from "../../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../errno.ts";
 import { addressOf, syscall } from "../libc_ffi.ts";
 import { SOL_SOCKET } from "./socket_ffi.ts";
+import { CallBatch } from "../x86_64/call_batch_ffi.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
 
 /** Options of SOL_SOCKET (`include/uapi/asm-generic/socket.h`). Never SO_ERROR: to read it clears it. */
@@ -120,6 +121,68 @@ function exists(result: bigint, fd: number, name: number): boolean {
   }
   throw failure(result, `getsockopt(${fd}, SOL_SOCKET, ${name})`);
 }
+
+/** Options that are read all at once, of one socket after the other. */
+export class OptionReader {
+  readonly #names: readonly number[];
+  readonly #index = new Map<number, number>();
+  readonly #lengths: Uint32Array;
+  readonly #values: Uint8Array<ArrayBuffer>;
+  readonly #sizes: readonly number[];
+  readonly #batch: CallBatch;
+  #fd = -1;
+
+  /** @param options their names, each with the most bytes that it has */
+  constructor(options: ReadonlyMap<number, number>) {
+    this.#names = [...options.keys()];
+    this.#sizes = [...options.values()];
+    this.#names.forEach((name, index) => this.#index.set(name, index));
+    const count = this.#names.length;
+    this.#lengths = new Uint32Array(count);
+    this.#values = new Uint8Array(count * MOST_BYTES);
+    const lengths = addressOf(new Uint8Array(this.#lengths.buffer));
+    const values = addressOf(this.#values);
+    this.#batch = new CallBatch(this.#names.map((name, index) => ({
+      name: "getsockopt",
+      args: [0, SOL_SOCKET, name, values + BigInt(index * MOST_BYTES), lengths + BigInt(4 * index)],
+    })));
+  }
+
+  /** Reads the options of a socket, for {@link bytes} and {@link number}. */
+  read(fd: number): void {
+    this.#fd = fd;
+    this.#lengths.set(this.#sizes);
+    this.#values.fill(0);
+    const argument = BigInt(fd);
+    for (let index = 0; index < this.#names.length; index++) {
+      this.#batch.setArgument(index, 0, argument);
+    }
+    this.#batch.run();
+  }
+
+  /**
+   * What an option is.
+   *
+   * @returns undefined where this kernel or this kind of socket does not have it
+   * @throws {StasisError} `syscall`
+   */
+  bytes(name: number): Uint8Array | undefined {
+    const index = this.#index.get(name) as number;
+    if (!exists(this.#batch.result(index), this.#fd, name)) return undefined;
+    const start = index * MOST_BYTES;
+    return this.#values.slice(start, start + (this.#lengths[index] as number));
+  }
+
+  /** The same of one that is a number. */
+  number(name: number): number | undefined {
+    const index = this.#index.get(name) as number;
+    if (!exists(this.#batch.result(index), this.#fd, name)) return undefined;
+    return new DataView(this.#values.buffer).getInt32(index * MOST_BYTES, true);
+  }
+}
+
+/** The most bytes of an option that {@link OptionReader} reads. */
+const MOST_BYTES = 16;
 
 /** The largest size of a buffer that setsockopt(2) does not cut down to what the kernel can count: it doubles it. */
 export const LARGEST_BUFFER = 0x3fffffff;

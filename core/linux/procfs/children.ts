@@ -16,6 +16,9 @@ export function parseChildren(text: string): readonly number[] {
   return text.split(" ").filter((word) => word.trim() !== "").map(Number);
 }
 
+/** From how many threads on the processes of the machine are looked at instead, where those are fewer. */
+const MANY_THREADS = 100;
+
 /**
  * The children of a process (of all its threads), zombies included, ascending. The list is exact while
  * the process is stopped; otherwise children that are made or die meanwhile may be missing.
@@ -24,7 +27,13 @@ export function parseChildren(text: string): readonly number[] {
  */
 export function readChildren(pid: number): readonly number[] {
   try {
-    return readTasks(pid)
+    const tasks = readTasks(pid);
+    if (tasks.length > MANY_THREADS) {
+      const processes = readProcesses();
+      const found = processes.length < tasks.length ? childrenAmong(processes) : undefined;
+      if (found !== undefined) return found.get(pid) ?? [];
+    }
+    return tasks
       .flatMap((tid) => readThreadChildren(pid, tid))
       .sort((a, b) => a - b);
   } catch (error) {
@@ -49,17 +58,46 @@ function readThreadChildren(pid: number, tid: number): readonly number[] {
  * and the cheaper way where a whole tree is wanted. Processes that end meanwhile are left out.
  */
 export function childrenByParent(): ReadonlyMap<number, readonly number[]> {
+  return sortByParent(
+    readProcesses().flatMap((pid) => {
+      const ppid = parentOf(pid);
+      return ppid === undefined ? [] : [{ pid, ppid }];
+    }),
+  );
+}
+
+/**
+ * The same, of these processes; undefined where one of them has ended meanwhile: a child of it that was looked at
+ * before has another parent by now.
+ */
+function childrenAmong(
+  processes: readonly number[],
+): ReadonlyMap<number, readonly number[]> | undefined {
+  const found: { pid: number; ppid: number }[] = [];
+  for (const pid of processes) {
+    const ppid = parentOf(pid);
+    if (ppid === undefined) return undefined;
+    found.push({ pid, ppid });
+  }
+  return sortByParent(found);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    return readStat(pid).ppid;
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "no-such-task") return undefined;
+    throw error;
+  }
+}
+
+function sortByParent(
+  processes: readonly { readonly pid: number; readonly ppid: number }[],
+): ReadonlyMap<number, readonly number[]> {
   const children = new Map<number, number[]>();
-  for (const pid of readProcesses()) {
-    let parent: number;
-    try {
-      parent = readStat(pid).ppid;
-    } catch (error) {
-      if (error instanceof StasisError && error.code === "no-such-task") continue;
-      throw error;
-    }
-    const siblings = children.get(parent);
-    if (siblings === undefined) children.set(parent, [pid]);
+  for (const { pid, ppid } of processes) {
+    const siblings = children.get(ppid);
+    if (siblings === undefined) children.set(ppid, [pid]);
     else siblings.push(pid);
   }
   return children;

@@ -1,0 +1,87 @@
+/**
+ * Many system calls of this process at the price of one call out of JavaScript, which costs more than most of them:
+ * what is read of each of a thousand sockets or threads while they stand still.
+ *
+ * @module
+ */
+import { addressOf } from "../libc_ffi.ts";
+import { mapOwnCode } from "./own_code.ts";
+import { type SyscallName, SYSCALLS } from "./syscalls.ts";
+
+/** `void batch(uint64_t (*calls)[8], size_t count)`: each has its number, six arguments, and room for its result. */
+// deno-fmt-ignore
+const CODE = [
+  0x53,                         // 00 push rbx
+  0x55,                         // 01 push rbp
+  0x48, 0x89, 0xfb,             // 02 mov  rbx, rdi
+  0x48, 0x89, 0xf5,             // 05 mov  rbp, rsi
+  0x48, 0x85, 0xed,             // 08 next: test rbp, rbp
+  0x74, 0x2a,                   // 0b jz   done
+  0x48, 0x8b, 0x03,             // 0d mov  rax, [rbx]
+  0x48, 0x8b, 0x7b, 0x08,       // 10 mov  rdi, [rbx+8]
+  0x48, 0x8b, 0x73, 0x10,       // 14 mov  rsi, [rbx+16]
+  0x48, 0x8b, 0x53, 0x18,       // 18 mov  rdx, [rbx+24]
+  0x4c, 0x8b, 0x53, 0x20,       // 1c mov  r10, [rbx+32]
+  0x4c, 0x8b, 0x43, 0x28,       // 20 mov  r8,  [rbx+40]
+  0x4c, 0x8b, 0x4b, 0x30,       // 24 mov  r9,  [rbx+48]
+  0x0f, 0x05,                   // 28 syscall
+  0x48, 0x89, 0x43, 0x38,       // 2a mov  [rbx+56], rax
+  0x48, 0x83, 0xc3, 0x40,       // 2e add  rbx, 64
+  0x48, 0xff, 0xcd,             // 32 dec  rbp
+  0xeb, 0xd1,                   // 35 jmp  next
+  0x5d,                         // 37 done: pop rbp
+  0x5b,                         // 38 pop  rbx
+  0xc3,                         // 39 ret
+];
+
+const SIGNATURE = { parameters: ["pointer", "usize"], result: "void" } as const;
+/** How many words a call takes; where its arguments and its result stand. */
+const WORDS = 8, ARGUMENTS = 1, RESULT = 7;
+
+let code: Deno.UnsafeFnPointer<typeof SIGNATURE> | undefined;
+
+/** One call of a batch. Bytes stand for their address; the batch keeps them. */
+export interface BatchCall {
+  readonly name: SyscallName;
+  readonly args: readonly (bigint | number | Uint8Array)[];
+}
+
+/** A list of system calls that is made again and again, with other arguments. */
+export class CallBatch {
+  readonly #words: BigInt64Array;
+  readonly #pointer: Deno.PointerValue;
+  /** Also keeps the memory that they point to. */
+  readonly #calls: readonly BatchCall[];
+
+  constructor(calls: readonly BatchCall[]) {
+    this.#words = new BigInt64Array(calls.length * WORDS);
+    this.#calls = calls;
+    calls.forEach(({ name, args }, index) => {
+      this.#words[index * WORDS] = BigInt(SYSCALLS[name]);
+      args.forEach((arg, position) => {
+        const value = arg instanceof Uint8Array ? addressOf(arg) : BigInt(arg);
+        this.setArgument(index, position, value);
+      });
+    });
+    this.#pointer = Deno.UnsafePointer.create(addressOf(new Uint8Array(this.#words.buffer)));
+  }
+
+  /** Gives a call another argument. */
+  setArgument(call: number, position: number, value: bigint): void {
+    this.#words[call * WORDS + ARGUMENTS + position] = BigInt.asIntN(64, value);
+  }
+
+  /** Makes all calls, one after the other, whatever comes of them. */
+  run(): void {
+    if (code === undefined) {
+      const pointer = Deno.UnsafePointer.create(mapOwnCode("batch", CODE));
+      code = new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<typeof SIGNATURE>, SIGNATURE);
+    }
+    code.call(this.#pointer, BigInt(this.#calls.length));
+  }
+
+  /** What a call returned: 0 or more, or the negative errno. */
+  result(call: number): bigint {
+    return this.#words[call * WORDS + RESULT] as bigint;
+  }
+}
