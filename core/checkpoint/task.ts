@@ -11,9 +11,7 @@ import {
   type FdInfo,
   type FdLink,
   parseFdLink,
-  readFdInfo,
-  readFdLink,
-  readFds,
+  readDescriptors,
   readSmaps,
   readStat,
   readStatus,
@@ -140,18 +138,9 @@ export class Task {
 
   /** The open descriptors, ascending. */
   get descriptors(): readonly Descriptor[] {
-    if (this.#descriptors === undefined) {
-      const found: Descriptor[] = [];
-      for (const fd of readFds(this.pid)) {
-        const link = readFdLink(this.pid, fd);
-        const info = link && readFdInfo(this.pid, fd);
-        // Closed meanwhile: a running target may do that.
-        if (link !== undefined && info !== undefined) {
-          found.push(new Descriptor(this.pid, fd, link, info));
-        }
-      }
-      this.#descriptors = found;
-    }
+    this.#descriptors ??= readDescriptors(this.pid).map(({ fd, link, info }) =>
+      new Descriptor(this.pid, fd, link, info)
+    );
     return this.#descriptors;
   }
 }

@@ -13,6 +13,7 @@ export * from "./cgroup.ts";
 export * from "./children.ts";
 export * from "./cmdline.ts";
 export * from "./comm.ts";
+export * from "./descriptors.ts";
 export * from "./fd.ts";
 export * from "./fdinfo.ts";
 export * from "./kernel.ts";

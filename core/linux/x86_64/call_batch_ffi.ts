@@ -71,13 +71,13 @@ export class CallBatch {
     this.#words[call * WORDS + ARGUMENTS + position] = BigInt.asIntN(64, value);
   }
 
-  /** Makes all calls, one after the other, whatever comes of them. */
-  run(): void {
+  /** Makes all calls, or the first ones, one after the other, whatever comes of them. */
+  run(count: number = this.#calls.length): void {
     if (code === undefined) {
       const pointer = Deno.UnsafePointer.create(mapOwnCode("batch", CODE));
       code = new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<typeof SIGNATURE>, SIGNATURE);
     }
-    code.call(this.#pointer, BigInt(this.#calls.length));
+    code.call(this.#pointer, BigInt(count));
   }
 
   /** What a call returned: 0 or more, or the negative errno. */
