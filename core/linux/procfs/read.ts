@@ -11,6 +11,7 @@ import { decodeBytes } from "../../../base/byte_text.ts";
 import { StasisError } from "../../../base/errors.ts";
 import { errnoName } from "../errno.ts";
 import { readLink } from "../files.ts";
+import { readFile } from "../read_file.ts";
 
 /** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */
 export function taskPath(pid: number, tid?: number): string {
@@ -105,7 +106,7 @@ function persist<T>(read: () => T, pid: number, tid?: number): T {
 export function readTaskText(pid: number, file: string, tid?: number): string {
   const path = `${taskPath(pid, tid)}/${file}`;
   try {
-    return decodeBytes(persist(() => Deno.readFileSync(path), pid, tid));
+    return decodeBytes(persist(() => readFile(path), pid, tid));
   } catch (error) {
     if (isWithoutMemory(error, pid, tid)) return "";
     throw taskError(error, path, pid, tid);
@@ -116,7 +117,7 @@ export function readTaskText(pid: number, file: string, tid?: number): string {
 export function readTaskBytes(pid: number, file: string, tid?: number): Uint8Array {
   const path = `${taskPath(pid, tid)}/${file}`;
   try {
-    return persist(() => Deno.readFileSync(path), pid, tid);
+    return persist(() => readFile(path), pid, tid);
   } catch (error) {
     if (isWithoutMemory(error, pid, tid)) return new Uint8Array(0);
     throw taskError(error, path, pid, tid);

@@ -1,0 +1,87 @@
+/**
+ * Reading a file whole, as those of `/proc` want it: the kernel gives them in pieces of a page, however much is asked
+ * for (`seq_read_iter()` of `fs/seq_file.c`), and they have no size.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { errnoName, isErrno } from "./errno.ts";
+import { addressOf, cString, syscall } from "./libc_ffi.ts";
+import { CallBatch } from "./x86_64/call_batch_ffi.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+const AT_FDCWD = -100;
+const O_RDONLY_CLOEXEC = 0o2000000;
+/** How much one call reads, and how many are made together: of most files the first has all, the second the end. */
+const PIECE = 4096, FEW = 2, MANY = 64;
+
+interface Reader {
+  readonly buffer: Uint8Array;
+  readonly batch: CallBatch;
+}
+
+let shared: Reader | undefined;
+
+function makeReader(): Reader {
+  const buffer = new Uint8Array(MANY * PIECE);
+  const address = addressOf(buffer);
+  const batch = new CallBatch(
+    Array.from({ length: MANY }, (_, index) => ({
+      name: "read" as const,
+      args: [-1, address + BigInt(index * PIECE), PIECE],
+    })),
+  );
+  return { buffer, batch };
+}
+
+/**
+ * The bytes of a file.
+ *
+ * @param path text alone
+ * @throws {StasisError} `io` with the errno's name
+ */
+export function readFile(path: string): Uint8Array<ArrayBuffer> {
+  const fd = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O_RDONLY_CLOEXEC, 0);
+  if (isErrno(fd)) throw failure(path, fd);
+  try {
+    return readWhole(path, fd);
+  } finally {
+    syscall(SYSCALLS.close, fd);
+  }
+}
+
+function readWhole(path: string, fd: bigint): Uint8Array<ArrayBuffer> {
+  const { buffer, batch } = shared ??= makeReader();
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for (let count = FEW;; count = MANY) {
+    for (let index = 0; index < count; index++) batch.setArgument(index, 0, fd);
+    batch.run(count);
+    for (let index = 0; index < count; index++) {
+      const result = batch.result(index);
+      if (isErrno(result)) throw failure(path, result);
+      const [first] = parts;
+      if (result === 0n) {
+        return parts.length === 1 && first !== undefined ? first : join(parts, size);
+      }
+      const start = index * PIECE;
+      parts.push(buffer.slice(start, start + Number(result)));
+      size += Number(result);
+    }
+  }
+}
+
+function join(parts: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}
+
+function failure(path: string, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("io", `could not read ${path}: ${errno}`, { errno });
+}
