@@ -43,6 +43,7 @@ import type { SyscallProgram } from "../../core/remote/program.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
 import { cpuClock, threadClock } from "./clock.ts";
 import { TIMERS_EXTRA } from "./image.ts";
+import { findMaker } from "./maker.ts";
 import { firesAtOnce } from "./pending.ts";
 import { timerProblems } from "./survey.ts";
 import {
@@ -102,7 +103,10 @@ function checkpointTimers(session: CheckpointSession): CheckpointHooks {
       for (const problem of timerProblems(tasks)) tree.problem(problem);
     },
     collectTask: (task, program) => collectTask(task, program, session),
-    dumpTask,
+    dumpTask(task) {
+      nameMakers(task, session);
+      completeReal(task);
+    },
   };
 }
 
@@ -149,10 +153,33 @@ function collectTask(
 }
 
 /**
+ * Says of timers on the CPU clock of "the thread that made it" which thread that is: at restore another one makes
+ * them. The one that is signalled is most likely it.
+ */
+function nameMakers(task: FrozenTask, session: CheckpointSession): void {
+  const posix = task.leader.core.tc?.timers?.posix ?? [];
+  for (const timer of posix) {
+    const { itId = 0, clockId = 0, notifyThreadId } = timer;
+    const clock = cpuClock(clockId);
+    if (clock?.of !== "thread" || clock.id !== 0 || notifyThreadId === undefined) continue;
+    if (task.threads.length === 1) continue;
+    const isOff = timer.vsec === 0n && timer.vnsec === 0n;
+    const maker = isOff ? undefined : findMaker(task, itId, notifyThreadId);
+    if (maker !== undefined) timer.clockId = threadClock(maker) >>> 0;
+    else {
+      session.note(
+        `timer ${itId} of task ${task.pid} measures the CPU time of the thread that made it, which nothing tells: ` +
+          `it will be that of thread ${notifyThreadId}, which it signals`,
+      );
+    }
+  }
+}
+
+/**
  * A timer that fired while its process stood still: if its signal is in the images and it was for one
  * time, the time that was left when it was asked is over.
  */
-function dumpTask(task: FrozenTask): void {
+function completeReal(task: FrozenTask): void {
   const { tc } = task.leader.core;
   const real = tc?.timers?.real;
   if (tc === undefined || real === undefined || real.isec !== 0n || real.iusec !== 0n) return;

@@ -129,6 +129,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   task_settings: [[]],
   threads_many: [["100"]],
   timer_ended: [[]],
+  timer_maker: [[]],
   timer_itimer: [["long"], ["ticking"]],
   timer_posix: [[]],
   timerfd: [[]],
