@@ -5,6 +5,7 @@
  * @module
  */
 import { findTaskFile } from "../../core/checkpoint/file_location.ts";
+import type { Task } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
 import { CAP } from "../../core/linux/capability.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
@@ -14,8 +15,12 @@ import {
   type Namespaces,
   parseNamespaceLink,
   readNamespaces,
+  readStat,
+  readStatus,
   readTaskLink,
+  type TaskStat,
   type TaskStatus,
+  unlessGone,
 } from "../../core/linux/procfs/mod.ts";
 import { SIG, signalName } from "../../core/linux/signals.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
@@ -109,20 +114,47 @@ export function surveyTasks(
           hint: "such children (of clone(2) with another signal) cannot be saved yet",
         });
       }
-      const mayAsk = (task.status.caps.effective & CAP.SYS_RESOURCE) !== 0n;
-      if ((task.stat.flags & PF_IO_FLUSHER) === PF_IO_FLUSHER && !mayAsk) {
-        problem({
-          pid,
-          what:
-            "it is an I/O flusher (PR_SET_IO_FLUSHER) and has given up the right to be asked for it",
-          hint: "that can be saved while it has CAP_SYS_RESOURCE alone",
-        });
-      }
+      surveyFlushers(task, frozen, problem);
     } catch (error) {
       // A task of a running tree may end at any moment.
       if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
     }
   }
+}
+
+/**
+ * Threads of which nobody may ask whether they are I/O flushers, and which are. New threads are what their makers
+ * were, so it is enough to look at all of them while they run.
+ */
+function surveyFlushers(
+  task: Task,
+  frozen: boolean,
+  problem: SurveyContext["problem"],
+): void {
+  const { pid } = task;
+  for (const tid of frozen ? [pid] : task.threads) {
+    // A thread may end at any moment.
+    const stat = tid === pid ? task.stat : unlessGone(() => readStat(pid, tid), undefined);
+    if (stat === undefined || !isFlusher(stat)) continue;
+    const status = unlessGone(() => readStatus(pid, tid), undefined);
+    if (status === undefined || mayBeAskedForFlusher(status)) continue;
+    problem({
+      pid,
+      tid,
+      what:
+        "it is an I/O flusher (PR_SET_IO_FLUSHER) and has given up the right to be asked for it",
+      hint: "that can be saved while it has CAP_SYS_RESOURCE alone",
+    });
+  }
+}
+
+/** Whether a thread is an I/O flusher, by the flags of its stat. */
+export function isFlusher({ flags }: Pick<TaskStat, "flags">): boolean {
+  return (flags & PF_IO_FLUSHER) === PF_IO_FLUSHER;
+}
+
+function mayBeAskedForFlusher({ caps }: Pick<TaskStatus, "caps">): boolean {
+  return (caps.effective & CAP.SYS_RESOURCE) !== 0n;
 }
 
 /** Addresses with tags in them (linear address masking of Intel's processors) would be wrong without. */

@@ -176,6 +176,7 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   io_uring: /io_uring/,
   files: /a descriptor table of its own \(unshare\(CLONE_FILES\)\)/,
   namespace: /it is in another namespace than its process: host name/,
+  flusher: /it is an I\/O flusher/,
   bound: /is bound to a network interface \(SO_BINDTODEVICE\)/,
 };
 

@@ -1,7 +1,7 @@
 /*
  * Has something that cannot be saved, and nothing else; it lives as long as its parent wants.
  *
- * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|lease|device|pidfd|inotify|io_uring|files|namespace|bound
+ * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|lease|device|pidfd|inotify|io_uring|files|namespace|bound|flusher
  */
 #include "../../subjects/subject.h"
 
@@ -10,8 +10,12 @@
 #include <sched.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
 #ifndef __NR_memfd_secret
 #define __NR_memfd_secret 447
 #endif
@@ -43,6 +47,19 @@ static void leave(long flags)
 		die("pthread_create");
 	while (!started)
 		sleep_ms(1);
+}
+
+/* A thread that is an I/O flusher, as its process is not, and of which nobody may ask that any more. */
+static void *flusher(void *unused)
+{
+	unsigned header[2] = { 0x20080522 /* _LINUX_CAPABILITY_VERSION_3 */, 0 }, sets[6] = { 0 };
+
+	must(!prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0), "PR_SET_IO_FLUSHER");
+	if (syscall(SYS_capset, header, sets))
+		die("capset");
+	started = true;
+	wait_for_term();
+	return unused;
 }
 
 static void set_up(const char *what)
@@ -84,6 +101,11 @@ static void set_up(const char *what)
 		leave(CLONE_FILES);
 	} else if (!strcmp(what, "namespace")) {
 		leave(CLONE_NEWUTS);
+	} else if (!strcmp(what, "flusher")) {
+		pthread_t thread;
+		must(!pthread_create(&thread, NULL, flusher, NULL), "pthread_create");
+		while (!started)
+			sleep_ms(1);
 	} else if (!strcmp(what, "bound")) {
 		int pair[2];
 		must(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
