@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Problem, StasisError } from "../../base/errors.ts";
+import { type ErrorCode, type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
@@ -175,6 +175,18 @@ export async function survey(
   const mute = findMute(tasks, cancellation);
   if (mute.length > 0) throw refuse(tasks[0] as Task, mute);
   const problems: Problem[] = [];
+  const lacking: StasisError[] = [];
+  /** What the kernel lacks is one reason among others. */
+  const gather = async (plugin: string, look: () => unknown): Promise<void> => {
+    try {
+      await look();
+    } catch (error) {
+      if (!(error instanceof StasisError) || error.code !== "kernel-too-old") throw error;
+      lacking.push(error);
+      const { pid, message: what, hint } = error;
+      problems.push({ pid, plugin: error.plugin ?? plugin, what, hint });
+    }
+  };
   const live: Task[] = [];
   for (const task of tasks) {
     await cancellation.breathe();
@@ -201,19 +213,20 @@ export async function survey(
   for (const { plugin, hooks } of plugins) {
     if (hooks.survey === undefined) continue;
     const run = hooks.survey.bind(hooks);
-    await runHook(plugin, () =>
-      run({
-        tasks: live,
-        root,
-        frozen,
-        problem: (problem) => problems.push({ ...problem, plugin: plugin.name }),
-      }));
+    const problem = (one: Omit<Problem, "plugin">) =>
+      void problems.push({ ...one, plugin: plugin.name });
+    const context = { tasks: live, root, frozen, problem };
+    await gather(plugin.name, () => runHook(plugin, () => run(context)));
   }
   for (const task of live) {
     await cancellation.breathe();
-    problems.push(...findClaims(task, plugins, cancellation));
+    await gather("core", () => problems.push(...findClaims(task, plugins, cancellation)));
   }
-  if (problems.length > 0) throw refuse(root, problems);
+  const [lack] = lacking;
+  if (lack !== undefined && problems.length === 1) throw lack;
+  if (problems.length > 0) {
+    throw refuse(root, problems, problems.length === lacking.length ? lack?.code : undefined);
+  }
 }
 
 /**
@@ -314,10 +327,14 @@ function isCompat(pid: number): boolean {
   }
 }
 
-function refuse(root: Task, problems: readonly Problem[]): StasisError {
+function refuse(
+  root: Task,
+  problems: readonly Problem[],
+  code: ErrorCode = "unsupported",
+): StasisError {
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   return new StasisError(
-    "unsupported",
+    code,
     `task ${root.pid} (${root.stat.comm}) cannot be checkpointed: ${count}`,
     { pid: root.pid, problems },
   );

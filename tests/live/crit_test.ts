@@ -4,13 +4,15 @@
  * @module
  */
 import assert from "@std/assert";
+import { CRIU_KINDS } from "../../images/all_kinds.ts";
 import { checkpoint, openImages } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
 import { ImageHome } from "./round_trip.ts";
 
-/** Images of our own plugins, and those without frames, which crit does not know. */
-const NOT_CRIU =
-  /^(sud|external|task|clocks|deadlines|waits|timers|fifo-extra|epoll-extra|mm-extra|unix-extra|manifest)[\w-]*\.img$|^pages-\d+\.img$/;
+/** The images that CRIU has too; crit knows neither our own nor those without frames. */
+const CRIU = CRIU_KINDS.map(({ file }) =>
+  new RegExp(`^${file.replace(".", "\\.").replace(/%(u|x|lu)/, "[0-9a-f]+")}$`)
+);
 
 const hasCrit = (() => {
   try {
@@ -29,7 +31,7 @@ async function decode(name: string, args: readonly string[]): Promise<Map<string
   await checkpoint(subject.pid, images);
   const decoded = new Map<string, unknown>();
   for (const file of openImages(images.directory).fileNames) {
-    if (NOT_CRIU.test(file)) continue;
+    if (!CRIU.some((name) => name.test(file))) continue;
     const output = await new Deno.Command("crit", {
       args: ["show", `${images.directory}/${file}`],
       stdout: "piped",

@@ -6,7 +6,7 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { EXIT_STATUS } from "../../base/errors.ts";
-import { checkpoint, type ErrorCode, type StasisError } from "../../mod.ts";
+import { checkpoint, definePlugin, type ErrorCode, type Plugin, StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { allPids, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
@@ -217,6 +217,40 @@ Deno.test("checkpoint refuses a process whose first thread has ended, and no zom
     hint: /when those have ended, too/,
   });
   assertUnharmed(before);
+  await subject.expectPass();
+});
+
+Deno.test("what the kernel lacks is told together with everything else", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("sud_block");
+  const lacking = definePlugin({
+    name: "lacking",
+    description: "needs a newer kernel",
+    checkpoint: () => ({
+      survey() {
+        throw new StasisError("kernel-too-old", "this kernel has no such thing", { hint: "boot" });
+      },
+    }),
+  });
+  const objecting = definePlugin({
+    name: "objecting",
+    description: "objects",
+    checkpoint: () => ({ survey: ({ problem }) => problem({ what: "it has a fault" }) }),
+  });
+  const refusal = async (...plugins: Plugin[]) =>
+    await failureOf(checkpoint(subject.pid, { directory: room.fresh(), plugins }));
+  const both = await refusal(lacking, objecting);
+  assert.equal(both.code, "unsupported");
+  assert.deepEqual(both.problems.map(({ plugin, what }) => [plugin, what]), [
+    ["lacking", "this kernel has no such thing"],
+    ["objecting", "it has a fault"],
+  ]);
+  const alone = await refusal(lacking);
+  assert.deepEqual([alone.code, alone.message, alone.hint], [
+    "kernel-too-old",
+    "this kernel has no such thing",
+    "boot",
+  ]);
   await subject.expectPass();
 });
 
