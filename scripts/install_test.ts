@@ -29,6 +29,22 @@ Deno.test("install() makes a command that works anywhere and goes away again", a
   }
 });
 
+Deno.test("install() makes commands that load neither Node's modules nor encoded schemas", async () => {
+  const prefix = await Deno.makeTempDir({ prefix: "stasis-install-" });
+  try {
+    await install(options(prefix));
+    for (const { name, isFile } of Deno.readDirSync(`${prefix}/lib/stasis`)) {
+      if (!isFile) continue;
+      const text = await Deno.readTextFile(`${prefix}/lib/stasis/${name}`);
+      // Each of them costs what a small checkpoint costs: an eighth of all. Help and completions need them.
+      if (!/^(program|commander)-/.test(name)) assert.doesNotMatch(text, /from "node:/, name);
+      assert.doesNotMatch(text, /FileDescriptorProto/, name);
+    }
+  } finally {
+    await Deno.remove(prefix, { recursive: true });
+  }
+});
+
 Deno.test("install() leaves what is not its own alone", async () => {
   const prefix = await Deno.makeTempDir({ prefix: "stasis-install-" });
   try {

@@ -6,15 +6,9 @@
 // @generated from file sysv_ipc.proto (syntax proto2)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumeration, message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
-
-/**
- * Describes the file sysv_ipc.proto.
- */
-export const file_sysv_ipc: GenFile = /*@__PURE__*/
-  fileDesc("Cg5zeXN2X2lwYy5wcm90byJtCg5pcGNfZGVzY19lbnRyeRILCgNrZXkYASACKA0SCwoDdWlkGAIgAigNEgsKA2dpZBgDIAIoDRIMCgRjdWlkGAQgAigNEgwKBGNnaWQYBSACKA0SDAoEbW9kZRgGIAIoDRIKCgJpZBgHIAIoDSJnCg1pcGNfc2htX2VudHJ5Eh0KBGRlc2MYASACKAsyDy5pcGNfZGVzY19lbnRyeRIMCgRzaXplGAIgAigEEhMKC2luX3BhZ2VtYXBzGAMgASgIEhQKDGh1Z2V0bGJfZmxhZxgEIAEoDSI9Cg1pcGNfc2VtX2VudHJ5Eh0KBGRlc2MYASACKAsyDy5pcGNfZGVzY19lbnRyeRINCgVuc2VtcxgCIAIoDSJMCg1pcGNfbXNnX2VudHJ5Eh0KBGRlc2MYASACKAsyDy5pcGNfZGVzY19lbnRyeRIOCgZxYnl0ZXMYAiACKA0SDAoEcW51bRgDIAIoDSInCgdpcGNfbXNnEg0KBW10eXBlGAEgAigEEg0KBW1zaXplGAIgAigNIj8KD3N5c3ZfdW5kb19lbnRyeRILCgNwaWQYASACKA0SCwoDbnVtGAIgAigNEhIKCmFkanVzdG1lbnQYAyACKBEilwEKDnN5c3ZfdXNlX2VudHJ5EicKBGtpbmQYASACKA4yGS5zeXN2X3VzZV9lbnRyeS5raW5kX3R5cGUSCgoCaWQYAiACKA0SEQoFdXNlcnMYAyADKA1CAhABEh4KBHVuZG8YBCADKAsyEC5zeXN2X3VuZG9fZW50cnkiHQoJa2luZF90eXBlEgcKA1NFTRABEgcKA01TRxAC");
 
 /**
  * What all kinds have.
@@ -73,7 +67,15 @@ export type ipc_desc_entry = Message<"ipc_desc_entry"> & {
  * Use `create(ipc_desc_entrySchema)` to create a new message.
  */
 export const ipc_desc_entrySchema: GenMessage<ipc_desc_entry> = /*@__PURE__*/
-  messageDesc(file_sysv_ipc, 0);
+  message("ipc_desc_entry", () => [
+    [1, "key", "required", "uint32"],
+    [2, "uid", "required", "uint32"],
+    [3, "gid", "required", "uint32"],
+    [4, "cuid", "required", "uint32"],
+    [5, "cgid", "required", "uint32"],
+    [6, "mode", "required", "uint32"],
+    [7, "id", "required", "uint32"],
+  ]);
 
 /**
  * A segment of shared memory. Plugin "memory".
@@ -114,7 +116,12 @@ export type ipc_shm_entry = Message<"ipc_shm_entry"> & {
  * Use `create(ipc_shm_entrySchema)` to create a new message.
  */
 export const ipc_shm_entrySchema: GenMessage<ipc_shm_entry> = /*@__PURE__*/
-  messageDesc(file_sysv_ipc, 1);
+  message("ipc_shm_entry", () => [
+    [1, "desc", "required", ipc_desc_entrySchema],
+    [2, "size", "required", "uint64"],
+    [3, "in_pagemaps", "optional", "bool"],
+    [4, "hugetlb_flag", "optional", "uint32"],
+  ]);
 
 /**
  * A set of semaphores; their values follow as 16-bit numbers, padded to 8 bytes. Plugin "sysv".
@@ -140,7 +147,10 @@ export type ipc_sem_entry = Message<"ipc_sem_entry"> & {
  * Use `create(ipc_sem_entrySchema)` to create a new message.
  */
 export const ipc_sem_entrySchema: GenMessage<ipc_sem_entry> = /*@__PURE__*/
-  messageDesc(file_sysv_ipc, 2);
+  message("ipc_sem_entry", () => [
+    [1, "desc", "required", ipc_desc_entrySchema],
+    [2, "nsems", "required", "uint32"],
+  ]);
 
 /**
  * A queue; its messages follow, each a framed `ipc_msg` and its text, padded to 8 bytes. Plugin "sysv".
@@ -173,7 +183,11 @@ export type ipc_msg_entry = Message<"ipc_msg_entry"> & {
  * Use `create(ipc_msg_entrySchema)` to create a new message.
  */
 export const ipc_msg_entrySchema: GenMessage<ipc_msg_entry> = /*@__PURE__*/
-  messageDesc(file_sysv_ipc, 3);
+  message("ipc_msg_entry", () => [
+    [1, "desc", "required", ipc_desc_entrySchema],
+    [2, "qbytes", "required", "uint32"],
+    [3, "qnum", "required", "uint32"],
+  ]);
 
 /**
  * A message of a queue.
@@ -201,7 +215,10 @@ export type ipc_msg = Message<"ipc_msg"> & {
  * Use `create(ipc_msgSchema)` to create a new message.
  */
 export const ipc_msgSchema: GenMessage<ipc_msg> = /*@__PURE__*/
-  messageDesc(file_sysv_ipc, 4);
+  message("ipc_msg", () => [
+    [1, "mtype", "required", "uint64"],
+    [2, "msize", "required", "uint32"],
+  ]);
 
 /**
  * What an adjustment (SEM_UNDO) gives back when a process ends.
@@ -234,7 +251,11 @@ export type sysv_undo_entry = Message<"sysv_undo_entry"> & {
  * Use `create(sysv_undo_entrySchema)` to create a new message.
  */
 export const sysv_undo_entrySchema: GenMessage<sysv_undo_entry> = /*@__PURE__*/
-  messageDesc(file_sysv_ipc, 5);
+  message("sysv_undo_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "num", "required", "uint32"],
+    [3, "adjustment", "required", "sint32"],
+  ]);
 
 /**
  * sysv-use.img, which CRIU does not have: which tasks of the tree have used an object last. Plugin "sysv".
@@ -270,7 +291,12 @@ export type sysv_use_entry = Message<"sysv_use_entry"> & {
  * Use `create(sysv_use_entrySchema)` to create a new message.
  */
 export const sysv_use_entrySchema: GenMessage<sysv_use_entry> = /*@__PURE__*/
-  messageDesc(file_sysv_ipc, 6);
+  message("sysv_use_entry", () => [
+    [1, "kind", "required", sysv_use_entry_kind_typeSchema],
+    [2, "id", "required", "uint32"],
+    [3, "users", "packed", "uint32"],
+    [4, "undo", "repeated", sysv_undo_entrySchema],
+  ]);
 
 /**
  * @generated from enum sysv_use_entry.kind_type
@@ -291,5 +317,5 @@ export enum sysv_use_entry_kind_type {
  * Describes the enum sysv_use_entry.kind_type.
  */
 export const sysv_use_entry_kind_typeSchema: GenEnum<sysv_use_entry_kind_type> = /*@__PURE__*/
-  enumDesc(file_sysv_ipc, 6, 0);
+  enumeration("sysv_use_entry.kind_type", sysv_use_entry_kind_type);
 
