@@ -12,6 +12,7 @@ import { EXTERNAL } from "./kinds/external.ts";
 import * as files from "./kinds/files.ts";
 import * as memory from "./kinds/memory.ts";
 import { MM_EXTRA } from "./kinds/mm_extra.ts";
+import { MQUEUE } from "./kinds/mqueue.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
@@ -57,6 +58,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   DEADLINES,
   WAITS,
   SYSV_USE,
+  MQUEUE,
 ];
 
 /** All of them. */

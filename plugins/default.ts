@@ -15,6 +15,7 @@ import { eventfd } from "./eventfd/mod.ts";
 import { external } from "./external/mod.ts";
 import { files } from "./files/mod.ts";
 import { memory } from "./memory/mod.ts";
+import { mqueue } from "./mqueue/mod.ts";
 import { namespaces } from "./namespaces/mod.ts";
 import { pipes } from "./pipes/mod.ts";
 import { registers } from "./registers/mod.ts";
@@ -43,6 +44,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   signalfd,
   epoll,
   sysv,
+  mqueue,
   namespaces,
   signals,
   timers,

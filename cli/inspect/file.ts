@@ -28,6 +28,7 @@ const KINDS: Readonly<Partial<Record<fd_types, string>>> = {
   [fd_types.NETLINKSK]: "netlink socket",
   [fd_types.NS]: "namespace",
   [fd_types.EXT]: "external",
+  [fd_types.MQUEUE]: "message queue",
 };
 
 /**

@@ -18,6 +18,7 @@ import { PATH_MAX } from "../linux/path_pieces.ts";
 import { errnoOf, statTaskLink } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { OperationOptions } from "../plugin.ts";
+import type { Descriptor } from "./task.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 
@@ -70,15 +71,6 @@ export function findFile(
 ): Whereabouts | Lost {
   const found = lookAt(text, meant);
   if (found !== undefined && isSame(found, meant)) return { path: text };
-  if (fileSystemType(behind) === MQUEUE_MAGIC) {
-    const name = text.endsWith(DELETED) ? text.slice(0, -DELETED.length) : text;
-    return {
-      problem: {
-        what: `${what} is a POSIX message queue, ${name}, which cannot be saved`,
-        hint: "close it (mq_close) before the checkpoint",
-      },
-    };
-  }
   if (!text.endsWith(DELETED)) return lost(text, what, found !== undefined);
   const path = text.slice(0, -DELETED.length);
   // Some file systems leave a deleted directory its links.
@@ -201,6 +193,15 @@ function fileSystemOf(path: string): string {
 function fileSystemType(path: string): bigint | undefined {
   const found = statfs(path);
   return typeof found === "string" ? undefined : found[0];
+}
+
+/**
+ * Whether a descriptor is of a POSIX message queue that mq_open(3) has opened: they are on a mount of the kernel's own,
+ * where their names are all that there is of a path.
+ */
+export function isMessageQueue({ pid, fd, link }: Descriptor): boolean {
+  return link.kind === "path" && /^\/[^/]+$/s.test(link.path) &&
+    fileSystemType(`/proc/${pid}/fd/${fd}`) === MQUEUE_MAGIC;
 }
 
 /** The words of struct statfs, or the errno's name. */

@@ -191,7 +191,11 @@ export interface TreePlanner {
    * Says that a call of the seed's program makes something that stays when all tasks are gone. If the restore fails,
    * this process makes another call that takes it away, in which `made` stands for what that call returned.
    */
-  outlives(made: CallResult, name: SyscallName, ...args: readonly (number | CallResult)[]): void;
+  outlives(
+    made: CallResult,
+    name: SyscallName,
+    ...args: readonly (number | string | CallResult)[]
+  ): void;
 }
 
 /** Plans a task. */

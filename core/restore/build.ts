@@ -178,7 +178,9 @@ export class BuiltTree implements Disposable {
     const [reply] = remote.start([{ thread, program: seed }]).replies() as [ProgramReply];
     for (const { made, name, args } of removals) {
       if (made.index > (reply.failed ?? Infinity) || isErrno(reply.result(made))) continue;
-      const resolved = args.map((one) => one instanceof CallResult ? reply.result(one) : one);
+      const resolved = args.map((one) =>
+        one instanceof CallResult ? reply.result(one) : typeof one === "string" ? cString(one) : one
+      );
       this.#removals.push(() => syscall(SYSCALLS[name], ...resolved));
     }
     throwIfFailed(reply, thread.pid);

@@ -61,7 +61,7 @@ export interface LastName {
 export interface Removal {
   readonly made: CallResult;
   readonly name: SyscallName;
-  readonly args: readonly (number | CallResult)[];
+  readonly args: readonly (number | string | CallResult)[];
 }
 
 /** The plan of one thread. */
@@ -317,7 +317,11 @@ export class RestorePlan implements TreePlanner {
     return number;
   }
 
-  outlives(made: CallResult, name: SyscallName, ...args: readonly (number | CallResult)[]): void {
+  outlives(
+    made: CallResult,
+    name: SyscallName,
+    ...args: readonly (number | string | CallResult)[]
+  ): void {
     this.removals.push({ made, name, args });
   }
 

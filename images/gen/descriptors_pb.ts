@@ -356,6 +356,13 @@ export enum fd_types {
   PIDFD = 20,
 
   /**
+   * A POSIX message queue, which CRIU does not have: mqueue.img says which.
+   *
+   * @generated from enum value: MQUEUE = 1000;
+   */
+  MQUEUE = 1000,
+
+  /**
    * CRIU's own use: a controlling terminal.
    *
    * @generated from enum value: CTL_TTY = 65534;

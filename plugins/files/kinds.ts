@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isMessageQueue } from "../../core/checkpoint/file_location.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { decodeUserDevice } from "../../images/device.ts";
@@ -37,6 +38,7 @@ export function isPlainFile(descriptor: Descriptor): boolean {
   if (descriptor.link.kind !== "path" || isSharedMemory(descriptor)) return false;
   const { flags } = descriptor.info;
   if ((flags & O.PATH) !== 0) return true;
+  if (isMessageQueue(descriptor)) return false;
   switch (descriptor.fileType) {
     case S_IFREG:
     case S_IFDIR:

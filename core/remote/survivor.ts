@@ -1,0 +1,49 @@
+/**
+ * Running a program that must come to its end once it has begun, whatever becomes of the tool: in a process of its own
+ * that does not die with it.
+ *
+ * @module
+ */
+import type { Cancellation } from "../cancellation.ts";
+import { syscall } from "../linux/libc_ffi.ts";
+import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { type ProgramReply, SyscallProgram } from "./program.ts";
+import { endSeed, openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "./seed.ts";
+
+const RLIMIT_CPU = 0;
+/** Behind its last call it waits for the tool; if that is dead, for the end of so much processor time, in seconds. */
+const LAST_SECONDS = 2n;
+
+/**
+ * Runs a program so.
+ *
+ * @param descriptor of this process, which that one gets
+ * @param make makes the program, told the number of that descriptor there
+ * @returns its reply, also where a call has failed
+ * @throws {StasisError} `syscall`, `no-such-task`
+ */
+export function runSurviving(
+  descriptor: number,
+  make: (descriptor: number) => SyscallProgram,
+  cancellation?: Cancellation,
+): ProgramReply {
+  const tracee = startSeed(cancellation, ["stasis-survivor", `of ${Deno.pid}`]);
+  const { pid } = tracee;
+  try {
+    const remote = openSeed(tracee);
+    const preparation = new SyscallProgram("the process that survives this one");
+    preparation.call("setsid");
+    preparation.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0);
+    const tool = preparation.call("pidfd_open", Deno.pid, 0);
+    const got = preparation.call("pidfd_getfd", tool, descriptor, 0);
+    const program = make(Number(remote.run(preparation).result(got)));
+    const limit = new Uint8Array(BigUint64Array.of(LAST_SECONDS, LAST_SECONDS).buffer);
+    syscall(SYSCALLS.prlimit64, pid, RLIMIT_CPU, limit, 0);
+    setOptions(pid, SEED_OPTIONS & ~PTRACE_O.EXITKILL);
+    const [reply] = remote.start([{ thread: tracee, program }]).replies() as [ProgramReply];
+    return reply;
+  } finally {
+    endSeed(pid);
+  }
+}
