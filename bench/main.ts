@@ -11,9 +11,9 @@ import { type BenchOptions, parseCommandLine, USAGE } from "./command_line.ts";
 import { formatTime, markdown, markdownTable, spreadNotes } from "./comparison.ts";
 import { measureFloors } from "./floors.ts";
 import { GrowthBench, KINDS } from "./growth.ts";
-import { growthNotes, growthTable } from "./growth_report.ts";
+import { growthHead, growthNotes, growthRows } from "./growth_report.ts";
 import { machineNotes, readMachineState } from "./machine.ts";
-import { enterPrivateRun } from "./private_run.ts";
+import { enterNamespaces } from "./namespaces.ts";
 import { adoptOrphans } from "./round.ts";
 import { measureRows } from "./table.ts";
 import { criuTool, findCriu, stasisTool, type Tool } from "./tools.ts";
@@ -57,16 +57,21 @@ async function runFloors({ smallest, rounds }: BenchOptions, home: string): Prom
 }
 
 async function runGrowth(options: BenchOptions, tool: Tool, home: string): Promise<Report> {
-  const { rounds: attempts, smallest: few } = options;
+  const { rounds: attempts, smallest: few, json } = options;
   const bench = new GrowthBench({ tool, attempts, few, home, progress });
+  const print = (lines: readonly string[]) => {
+    progress("");
+    if (!json) { for (const line of lines) console.log(line); }
+  };
+  print(growthHead());
   const results = [];
   for (const kind of KINDS) {
-    if (options.names.includes(kind.name)) results.push(await bench.measure(kind));
+    if (!options.names.includes(kind.name)) continue;
+    const result = await bench.measure(kind);
+    print(growthRows(result));
+    results.push(result);
   }
-  return {
-    lines: [...growthTable(results), "", ...growthNotes(results)],
-    json: { growth: results },
-  };
+  return { lines: ["", ...results.flatMap(growthNotes)], json: { growth: results } };
 }
 
 /** Measures what is asked for. @returns the exit status */
@@ -83,7 +88,7 @@ async function main(): Promise<number> {
     console.error("bench: this needs root");
     return 5;
   }
-  const status = await enterPrivateRun();
+  const status = await enterNamespaces();
   if (status !== undefined) return status;
   adoptOrphans();
   const home = await Deno.makeTempDir({ dir: options.dir, prefix: "stasis-bench-" });
