@@ -55,6 +55,12 @@ export const files: Plugin = definePlugin({
         const { path, behind } = located(descriptor, session.options);
         if (behind !== undefined) {
           session.files.ghost(id, behind);
+          if ((info.flags & O.TMPFILE) !== 0) {
+            session.note(
+              `descriptor ${descriptor.fd} of task ${descriptor.pid} is a file without a name (O_TMPFILE): ` +
+                "a restored one may be given a name, also if this one may not (O_EXCL), which nothing tells",
+            );
+          }
           const [pid] = outsideHolders(session.writer).of(descriptor);
           if (pid !== undefined) {
             session.note(

@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "@std/assert";
+import { deepEqual, equal, match, rejects } from "@std/assert";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
 import { becomesSleep, bringsBack, ImageHome, leavesAlone, startSleeper } from "./round_trip.ts";
@@ -110,4 +110,21 @@ Deno.test("whoever shares a deleted file with others is told that it will not an
   deepEqual(notes, [
     `task ${outside.pid} has the deleted file ${outside.cwd}/log open too, and will not share it`,
   ]);
+});
+
+Deno.test("whoever has a file of O_TMPFILE is told what nothing tells of it", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper(
+    `exec python3 -c 'import os
+os.dup2(os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_EXCL), 5)
+os.execv("/bin/sleep", ["sleep", "1000"])'`,
+  );
+  const notes: string[] = [];
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    leaveRunning: true,
+    onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+  });
+  equal(notes.length, 1);
+  match(notes[0]!, /^descriptor 5 of task \d+ is a file without a name \(O_TMPFILE\): a restored/);
 });
