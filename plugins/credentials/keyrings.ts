@@ -1,7 +1,6 @@
 /**
  * Keyrings of a thread and of a process (keyrings(7)): they end with it, and keys made anew have other numbers. So
- * whoever has one is refused. (A session's keyring cannot be seen: to ask for it makes one where there is none,
- * lookup_user_key() of `security/keys/process_keys.c`.)
+ * whoever has one is refused. (Those of sessions: `session_keyring.ts`.)
  *
  * @module
  */

@@ -16,7 +16,7 @@
  * A `dumpable` of 2 (as fs.suid_dumpable gives it) cannot be set by prctl(2) and becomes 0, the stricter one.
  *
  * Labels of a security module (SELinux, AppArmor) other than the tool's own are refused, see `labels.ts`, and so
- * are keyrings of a thread or process.
+ * are keyrings of a thread or process. Another session keyring is noted.
  *
  * @module
  */
@@ -31,6 +31,7 @@ import { signalName } from "../../core/linux/signals.ts";
 import { parseStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
+  type CheckpointSession,
   type Collected,
   definePlugin,
   type FrozenThread,
@@ -45,6 +46,7 @@ import { type Call, SyscallProgram } from "../../core/remote/program.ts";
 import { askForKeyrings } from "./keyrings.ts";
 import { surveyLabels } from "./labels.ts";
 import { capabilityNames } from "./capability.ts";
+import { SessionMarker } from "./session_keyring.ts";
 import { credentialProblem, lostFromBounding, planCredentials } from "./plan.ts";
 
 /** prctl(2), from `include/uapi/linux/prctl.h`. */
@@ -65,7 +67,7 @@ export const credentials: Plugin = definePlugin({
 
 /* ------------------------------------------------------------------ checkpoint */
 
-function dumpCredentials(): CheckpointHooks {
+function dumpCredentials(session: CheckpointSession): CheckpointHooks {
   /** Nearly always all threads have the credentials of the one before: those are parsed once. */
   const seen = new Map<string, TaskStatus>();
   const statusOf = (pid: number, tid: number): TaskStatus => {
@@ -77,9 +79,33 @@ function dumpCredentials(): CheckpointHooks {
     seen.set(key, status);
     return status;
   };
+  let marker: SessionMarker | undefined;
+  let isMarked = false;
+  /** The processes of which it is said already. */
+  const noted = new Set<number>();
+  const noteKeyring = ({ tid, task: { pid } }: FrozenThread): void => {
+    if (noted.has(pid)) return;
+    noted.add(pid);
+    session.note(
+      `thread ${tid} of task ${pid} has another session keyring than this tool: a restored one has that of ` +
+        "the tool that restores it, and the keys in its own are lost",
+    );
+  };
   return {
     survey: (tree) => surveyLabels(tree, Deno.pid),
-    collectThread: (thread, program) => collectThread(thread, program, statusOf),
+    freezeThread(_, undo) {
+      if (!isMarked) marker = SessionMarker.make(undo);
+      isMarked = true;
+    },
+    collectThread(thread, program) {
+      const status = statusOf(thread.task.pid, thread.tid);
+      const collected = collectThread(thread, program, status);
+      const hasAnother = marker?.ask(status.uids[0] as number, program);
+      return (reply) => {
+        collected(reply);
+        if (hasAnother?.(reply) === true) noteKeyring(thread);
+      };
+    },
   };
 }
 
@@ -89,10 +115,9 @@ const CREDENTIAL_LINES = [/^Uid:.*\nGid:.*\n/m, /^Groups:.*\n/m, /^Cap[^]*^NoNew
 function collectThread(
   thread: FrozenThread,
   program: SyscallProgram,
-  statusOf: (pid: number, tid: number) => TaskStatus,
+  status: TaskStatus,
 ): Collected {
-  const { tid, task, core: { threadCore } } = thread;
-  const status = statusOf(task.pid, tid);
+  const { core: { threadCore } } = thread;
   const securebits = program.call("prctl", PR.GET_SECUREBITS, 0, 0, 0, 0);
   const signal = program.output(4, "pdeath_sig");
   program.call("prctl", PR.GET_PDEATHSIG, signal, 0, 0, 0);

@@ -43,6 +43,7 @@ for (
     ["continued", /^task \d+ was let go on, and its parent has not been told \(WCONTINUED\)/],
     ["landlock", /^task \d+ is shut out of files by a security module \(Landlock, it seems\)/],
     ["slack", /^thread \d+ has a timer slack of 0, which cannot be set: it will have the default/],
+    ["session", /^thread \d+ of task \d+ has another session keyring than this tool: .* are lost/],
     ["core", /^task \d+ has ended with a core dump: its parent will be told of the signal alone/],
   ] as const
 ) {

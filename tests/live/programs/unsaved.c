@@ -1,7 +1,7 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved continued|core|clone|keys|notify|landlock|slack
+ * Usage: unsaved continued|core|clone|keys|session|notify|landlock|slack
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
@@ -80,6 +80,19 @@ static void keys(void)
 {
 	long key = syscall(SYS_add_key, "user", "a key of a test", "secret", 6, -1 /* KEY_SPEC_THREAD_KEYRING */);
 
+	if (key < 0)
+		unsupported("add_key: errno %d", errno);
+	ready();
+	wait_for_term();
+	check(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, NULL, 0) == 6, "the key", "errno %d", errno);
+}
+
+/* A session keyring of its own. */
+static void session(void)
+{
+	if (syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL) < 0)
+		unsupported("KEYCTL_JOIN_SESSION_KEYRING: errno %d", errno);
+	long key = syscall(SYS_add_key, "user", "a key of a test", "secret", 6, -3 /* KEY_SPEC_SESSION_KEYRING */);
 	if (key < 0)
 		unsupported("add_key: errno %d", errno);
 	ready();
@@ -175,6 +188,8 @@ int main(int argc, char **argv)
 		cloned();
 	else if (!strcmp(what, "keys"))
 		keys();
+	else if (!strcmp(what, "session"))
+		session();
 	else if (!strcmp(what, "notify"))
 		notify();
 	else if (!strcmp(what, "landlock"))
