@@ -61,6 +61,10 @@ export const checkpoint: Command = defineCommand({
       description: "something that restore will provide; repeatable",
       repeatable: true,
     },
+    fileLocks: {
+      flags: "-l, --file-locks",
+      description: "accepted as by CRIU: locks of files are always saved",
+    },
     ghostLimit: {
       flags: "--ghost-limit <size>",
       description: "save deleted files up to this size, as 8M (default: 1M)",

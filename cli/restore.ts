@@ -48,6 +48,10 @@ export const restore: Command = defineCommand({
       description: "something that was left out of the images; repeatable",
       repeatable: true,
     },
+    fileLocks: {
+      flags: "-l, --file-locks",
+      description: "accepted as by CRIU: locks of files are always taken again",
+    },
     ignoreFileChange: {
       flags: "--ignore-file-change",
       description: "accept files whose size has changed since the checkpoint",

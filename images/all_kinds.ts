@@ -40,6 +40,7 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   files.FIFO_DATA,
   files.SK_QUEUES,
   files.TTY_INFO,
+  files.FILE_LOCKS,
   SECCOMP,
   IPCNS_SHM,
   IPCNS_SEM,

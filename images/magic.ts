@@ -31,6 +31,7 @@ export const MAGICS = {
   IPCNS_SHM: 0x46283044,
   IPCNS_MSG: 0x55453737,
   IPCNS_SEM: 0x59573019,
+  FILE_LOCKS: 0x54323616,
 } as const;
 
 const NAMES: ReadonlyMap<number, string> = new Map(

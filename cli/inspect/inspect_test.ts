@@ -3,7 +3,7 @@ import { TASK_ALIVE, TASK_DEAD, VMA_ANON_PRIVATE, VMA_FILE_PRIVATE } from "../..
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { CORE, IDS, IMAGES_VERSION, PSTREE } from "../../images/kinds/core.ts";
-import { FDINFO, FILES } from "../../images/kinds/files.ts";
+import { FDINFO, FILE_LOCKS, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { ImageDirectory, ImageWriter, PE_PRESENT } from "../../images/mod.ts";
@@ -53,6 +53,10 @@ async function sample(): Promise<InspectedImages> {
     writer.writeList(FILES, null, [
       { type: fd_types.REG, id: 1, reg: { id: 1, flags: 2, pos: 40n, fown: FOWN, name: "/bin/x" } },
       { type: fd_types.PIPE, id: 2, pipe: { id: 2, pipeId: 77, flags: 1, fown: FOWN } },
+    ]);
+    writer.writeList(FILE_LOCKS, null, [
+      { flag: 2, type: 1, pid: 12, fd: 3, start: 0n, len: 0n },
+      { flag: 1, type: 0, pid: 12, fd: 3, start: 10n, len: 5n },
     ]);
     const address = {
       mmStartCode: 0x1000n,

@@ -5,19 +5,21 @@
  * @module
  */
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
+import type { file_lock_entry } from "../../images/gen/file_locks_pb.ts";
 import type { vma_entry } from "../../images/gen/memory_pb.ts";
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import type { task_kobj_ids_entry } from "../../images/gen/tree_pb.ts";
 import type { sud_entry } from "../../images/gen/sud_pb.ts";
 import { TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
-import { FDINFO, FILES } from "../../images/kinds/files.ts";
+import { FDINFO, FILE_LOCKS, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { validFiles } from "../../images/validate_files.ts";
 import { validateTree } from "../../images/validate_tree.ts";
+import { describeLock } from "../../plugins/locks/lock.ts";
 import { describeFile } from "./file.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
@@ -63,6 +65,8 @@ export interface TaskInfo {
   /** The process whose descriptor table this one shares. */
   readonly filesOf?: number;
   readonly descriptors: readonly DescriptorInfo[];
+  /** The locks and leases that it is to take again; absent where there are none. */
+  readonly locks?: readonly LockInfo[];
   readonly mappings: readonly MappingInfo[];
   /** All that is mapped, in bytes. */
   readonly mappedBytes: bigint;
@@ -111,6 +115,14 @@ export interface DescriptorInfo {
   readonly id: number;
 }
 
+/** A lock or a lease. */
+export interface LockInfo {
+  /** The descriptor by which it is taken. */
+  readonly fd: number;
+  /** Which kind, and which bytes of the file. */
+  readonly what: string;
+}
+
 /** FD_CLOEXEC (include/uapi/linux/fcntl.h). */
 const FD_CLOEXEC = 1;
 const PAGE_SIZE = 4096n;
@@ -138,6 +150,10 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     "thread",
   );
   const filters = new FilterInspector(images);
+  const locks = Map.groupBy(
+    images.has(FILE_LOCKS, null) ? images.readList(FILE_LOCKS, null) : [],
+    ({ pid }) => pid,
+  );
   const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
   const isDead = (pid: number) => images.read(CORE, pid).tc?.taskState === TASK_DEAD;
   const entries = images.readList(PSTREE, null);
@@ -164,6 +180,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
       ...sharing(pid, isZombie ? undefined : ids, owners),
       ...memory(images, pid, files),
       descriptors: isZombie ? [] : descriptors(images, ids, files),
+      locks: locks.get(pid)?.map(describe),
     };
   });
   const sysv = inspectSysv(images);
@@ -248,6 +265,10 @@ function memory(
     savedBytes,
     parentBytes,
   };
+}
+
+function describe(lock: file_lock_entry): LockInfo {
+  return { fd: lock.fd, what: describeLock(lock) };
 }
 
 function descriptors(

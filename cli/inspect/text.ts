@@ -95,7 +95,7 @@ function tree(tasks: readonly TaskInfo[]): string[] {
 }
 
 function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
-  const { pid, ppid, pgid, sid, exe, memoryOf, filesOf } = task;
+  const { pid, ppid, pgid, sid, exe, memoryOf, filesOf, locks = [] } = task;
   const lines = [
     `parent ${ppid}, group ${pgid}, session ${sid}${exe ? `, program ${printableName(exe)}` : ""}`,
   ];
@@ -109,6 +109,11 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
       `${what}${closeOnExec ? "  close-on-exec" : ""}`,
     ]);
     lines.push(...indented("descriptors", table(rows, ["right"])));
+  }
+  if (locks.length > 0) {
+    lines.push(
+      ...indented("locks", table(locks.map(({ fd, what }) => [String(fd), what]), ["right"])),
+    );
   }
   if (memoryOf !== undefined && memoryOf !== pid) {
     lines.push(`memory: that of ${memoryOf}`);

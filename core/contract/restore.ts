@@ -48,6 +48,8 @@ export const STAGES = [
   "thread",
   /** Descriptors are needed no more: service descriptors are closed. */
   "close",
+  /** Locks that a task loses when it closes any descriptor of the file. From here on no task closes any. */
+  "locks",
   /** Seccomp filters that all threads of a task have: the leader gives them to all. Needs privilege still. */
   "seccomp_all",
   /** Seccomp of each thread beyond that. It is suspended until the thread runs. */

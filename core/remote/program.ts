@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { StasisError } from "../../base/errors.ts";
 import {
   ENTRY_ARGUMENTS,
   ENTRY_RESULT,
@@ -89,6 +90,8 @@ export interface Call {
   readonly required: boolean;
   /** The result that it must have, where any other non-negative one is a failure too (a short read). */
   readonly expect?: bigint;
+  /** Says why it failed, where the call and its errno do not tell enough; undefined if they do. */
+  readonly explain?: (errno: string) => StasisError | undefined;
 }
 
 const align = (size: number): number => (size + 15) & ~15;
@@ -117,6 +120,11 @@ export class SyscallProgram {
   /** Adds a call that must succeed with exactly this result, for example a number of bytes. */
   expect(result: bigint, name: SyscallName, ...args: Argument[]): CallResult {
     return this.#add({ name, args, required: true, expect: result });
+  }
+
+  /** Adds a call that must succeed, and says itself why it did not. */
+  explained(explain: Call["explain"], name: SyscallName, ...args: Argument[]): CallResult {
+    return this.#add({ name, args, required: true, explain });
   }
 
   /** Scratch memory with these contents, for calls to read. */

@@ -455,12 +455,15 @@ export class StartedRuns {
   }
 }
 
-/** @throws {StasisError} `syscall` if a required call of a program failed */
+/** @throws {StasisError} `syscall` if a required call of a program failed, or what the call itself says */
 export function throwIfFailed(reply: ProgramReply, pid: number): void {
   if (reply.failed === undefined) return;
-  const { name, expect } = reply.program.calls[reply.failed] as SyscallProgram["calls"][number];
+  const { name, expect, explain } = reply.program
+    .calls[reply.failed] as SyscallProgram["calls"][number];
   const line = reply.describe(reply.failed);
   const errno = /= -1 (\w+)$/.exec(line)?.[1];
+  const explained = errno === undefined ? undefined : explain?.(errno);
+  if (explained !== undefined) throw explained;
   const wanted = expect === undefined || errno !== undefined ? "" : `, not ${expect}`;
   throw new StasisError("syscall", `${reply.program.purpose}: task ${pid}: ${line}${wanted}`, {
     pid,

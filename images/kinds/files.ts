@@ -5,6 +5,7 @@
  */
 
 import { fdinfo_entrySchema, file_entrySchema } from "../gen/descriptors_pb.ts";
+import { file_lock_entrySchema } from "../gen/file_locks_pb.ts";
 import { ghost_file_entrySchema } from "../gen/ghost_pb.ts";
 import { fs_entrySchema, remap_file_path_entrySchema } from "../gen/paths_pb.ts";
 import { pipe_data_entrySchema } from "../gen/pipes_pb.ts";
@@ -96,5 +97,14 @@ export const TTY_INFO = defineImageKind({
   file: "tty-info.img",
   magic: MAGICS.TTY_INFO,
   schema: tty_info_entrySchema,
+  list: true,
+});
+
+/** The locks and leases that the tasks hold. */
+export const FILE_LOCKS = defineImageKind({
+  name: "FILE_LOCKS",
+  file: "filelocks.img",
+  magic: MAGICS.FILE_LOCKS,
+  schema: file_lock_entrySchema,
   list: true,
 });

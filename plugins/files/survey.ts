@@ -6,7 +6,6 @@
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { findFile, type Lost, type Whereabouts } from "../../core/checkpoint/file_location.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
-import type { FileLock } from "../../core/linux/procfs/mod.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
@@ -60,32 +59,4 @@ export function pathProblem(
   }
   const found = locate(descriptor, options);
   return "problem" in found ? found.problem : undefined;
-}
-
-/** Says that a file has locks or leases, which its path does not bring back. */
-export function lockProblem(descriptor: Descriptor): Finding | undefined {
-  const [lock] = descriptor.info.locks;
-  if (lock === undefined) return undefined;
-  return {
-    what: `its descriptor ${descriptor.fd} (${descriptor.link.text}) has a ${describeLock(lock)}`,
-    hint: "locks cannot be saved yet: release it before the checkpoint",
-  };
-}
-
-function describeLock({ type, mode, start, end }: FileLock): string {
-  const kind = mode === "WRITE" ? "write" : "read";
-  const range = start === 0n && end === undefined
-    ? ""
-    : ` on bytes ${start} to ${end ?? "the end"}`;
-  switch (type) {
-    case "LEASE":
-    case "DELEG":
-      return `${kind} lease (F_SETLEASE)`;
-    case "FLOCK":
-      return `${kind} lock (flock)`;
-    case "OFDLCK":
-      return `${kind} lock of the open file (F_OFD_SETLK)${range}`;
-    default:
-      return `${kind} lock (${type}, F_SETLK)${range}`;
-  }
 }

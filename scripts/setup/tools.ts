@@ -44,6 +44,12 @@ export const TEST_TOOLS: readonly Tool[] = [
   },
   { name: "perl", files: ["perl"], debian: ["perl"], why: "is checkpointed" },
   { name: "python3", files: ["python3"], debian: ["python3"], why: "is checkpointed" },
+  {
+    name: "sqlite3",
+    files: ["sqlite3"],
+    debian: ["sqlite3"],
+    why: "is checkpointed: it locks files",
+  },
   { name: "node", files: ["node"], debian: ["nodejs"], why: "is checkpointed" },
   {
     name: "stress-ng",

@@ -31,6 +31,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["seccomp_tree"],
   ["task_attrs"],
   ["files_shared_between"],
+  ["locks"],
 ];
 
 /** Images of checkpoints whose trees are gone, but for the files that they had open. */

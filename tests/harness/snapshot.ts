@@ -286,6 +286,11 @@ function withoutIdentities(snapshot: Snapshot): Snapshot {
       facts.set(path, value.replace(identity, (all, kind) => (kind ?? "") + ordinal(all)));
     } else if (/\/map\/[^/]+\/file$/.test(path) && /\(deleted\)|^\/memfd:|^\/SYSV/.test(value)) {
       facts.set(path, value.replace(/\S+ \[\d+\]$/, (all) => ordinal(all)));
+    } else if (/\/fdinfo\/\d+\/lock$/.test(path)) {
+      // A deleted file is another inode; and whoever took a lock of an open file may have closed that since.
+      const taker = /^(\d+: (?!POSIX )\S+ \S+ \S+) -?\d+ /gm;
+      const inode = / [0-9a-f]+:[0-9a-f]+:\d+(?= \d+ (?:EOF|\d+)$)/gm;
+      facts.set(path, value.replace(taker, "$1 ").replace(inode, ""));
     } else if (/\/fdinfo\/\d+\/tfd$/.test(path)) {
       facts.set(path, value.replace(/ pos:\S+ ino:\S+ sdev:\S+/g, ""));
     } else {

@@ -41,6 +41,8 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     ["processes", "10", "10"],
     ["eventfds", "20", "4"],
   ],
+  leases: [[], ["breaking"]],
+  locks: [[]],
   mem_anon: [[], ["32"]],
   mem_brk: [[]],
   mem_cow: [[]],

@@ -52,6 +52,7 @@ for (
     ["fifo"],
     ["ghosts"],
     ["epoll"],
+    ["locks"],
     ["timer_posix"],
     ["sig_pending"],
     ["creds_caps", "threads"],

@@ -84,8 +84,7 @@ function qemu(witness: FilterWitness): Program {
       ...["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"],
       ...["-accel", "tcg", "-m", "32", "-nodefaults", "-display", "none", "-monitor", "none"],
       ...["-serial", "file:serial.txt", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
-      // File locks are not saved yet.
-      ...["-drive", "file=counter.bin,format=raw,if=floppy,readonly=on,file.locking=off"],
+      ...["-drive", "file=counter.bin,format=raw,if=floppy,readonly=on"],
     ],
     plugins: [witness.plugin],
     async prepare(cwd) {

@@ -170,7 +170,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   userfaultfd: /descriptor \d+ .*userfaultfd/,
   secret: /is secret memory \(memfd_secret\)/,
   hugetlb: /is of reserved huge pages \(hugetlb\)/,
-  lease: /has a read lease \(F_SETLEASE\)/,
   device: /descriptor \d+ .*\/dev\/ptmx|descriptor \d+ .*\/dev\/pts\/ptmx/,
   pidfd: /descriptor \d+ .*pidfd/,
   inotify: /descriptor \d+ .*inotify/,

@@ -1,7 +1,7 @@
 /*
  * Has something that cannot be saved, and nothing else; it lives as long as its parent wants.
  *
- * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|lease|device|pidfd|inotify|io_uring|files|namespace|bound|flusher
+ * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|device|pidfd|inotify|io_uring|files|namespace|bound|flusher
  */
 #include "../../subjects/subject.h"
 
@@ -85,9 +85,6 @@ static void set_up(const char *what)
 	} else if (!strcmp(what, "hugetlb")) {
 		/* Reserved for nobody: without a page it cannot be touched, but it is there. */
 		must(mmap(NULL, 2 << 20, rw, private | MAP_HUGETLB | MAP_NORESERVE, -1, 0) != MAP_FAILED, "MAP_HUGETLB");
-	} else if (!strcmp(what, "lease")) {
-		int fd = open("leased", O_CREAT | O_RDONLY, 0600);
-		must(!fcntl(fd, F_SETLEASE, F_RDLCK), "F_SETLEASE");
 	} else if (!strcmp(what, "device")) {
 		must(open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0, "/dev/ptmx");
 	} else if (!strcmp(what, "pidfd")) {

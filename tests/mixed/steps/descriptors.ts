@@ -37,16 +37,18 @@ export const DESCRIPTORS = {
       const name = random.pick([[], [], [], ["deleted"], ["tmpfile"]]);
       const flags = random.some(["append", "nonblock", "noatime", "sync", "sparse", "async"], 0.15);
       const size = random.pick([0, 5, 100, 100, 4096, 10_000]);
-      const odd = refusable
-        ? random.some(["flock", "posix", "ofd", "lease", "linked", "excl"], 0.1)
-        : [];
+      const lock = random.pick([[], [], [], [], [], ["flock"], ["posix"], ["ofd"]]);
+      // A lease of readers wants nobody to write, and one on a deleted file is refused.
+      const leased = mode[0] === "rdonly" && (name.length === 0 || refusable);
+      const odd = refusable ? random.some(["linked", "excl"], 0.1) : [];
       descriptor(context, "file", [
         ...(name[0] === "tmpfile" ? [] : mode),
         ...name,
         ...flags.filter((flag) => name[0] !== "tmpfile" || flag === "sparse" || flag === "async"),
         `size=${size}`,
-        // A lease of readers wants nobody to write.
-        ...odd.filter((word) => word !== "lease" || mode[0] === "rdonly"),
+        ...lock,
+        ...(leased ? random.some(["lease"], 0.2) : []),
+        ...odd,
       ]);
     },
   },

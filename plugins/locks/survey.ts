@@ -1,0 +1,144 @@
+/**
+ * Locks that cannot be saved.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { isNamedExternal, type OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
+import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
+import { Errno, isErrno } from "../../core/linux/errno.ts";
+import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
+import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
+import { cString, syscall } from "../../core/linux/libc_ffi.ts";
+import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import {
+  type FileLock,
+  readFdLink,
+  readFds,
+  readLocks,
+  unlessGone,
+} from "../../core/linux/procfs/mod.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
+import { findLocks, type HeldLock } from "./find.ts";
+import { BREAKING, describeLock, encodeLock, TYPE } from "./lock.ts";
+
+/** Reports every lock of a tree that cannot be saved. */
+export function surveyLocks(
+  { tasks, frozen, problem }: SurveyContext,
+  options: OperationOptions,
+  outside: OutsideHolders,
+): void {
+  const locks = findLocks(tasks.flatMap((task) => unlessGone(() => task.descriptors, [])));
+  for (const { lock, descriptor } of locks) {
+    const { pid, fd, link } = descriptor;
+    const whose = `its descriptor ${fd} (${link.text})`;
+    const facts = encodeLock(lock);
+    if (facts === undefined) {
+      const what = `${whose} has a delegation (F_SETDELEG), which cannot be saved`;
+      problem({ pid, what, hint: "release it before the checkpoint" });
+      continue;
+    }
+    const words = describeLock(facts);
+    if (lock.type === "LEASE") {
+      if (link.deleted) {
+        const what = `${whose} has a ${words}, and the file was deleted`;
+        // To save its contents is to open it, and that would have the lease taken back.
+        problem({ pid, what, hint: "release it before the checkpoint" });
+      } else if (frozen && isUnclear(descriptor, facts.type)) {
+        problem({
+          pid,
+          what: `${whose} has a write lease that is being taken back, though it can only read`,
+          hint: "release the lease (F_SETLEASE, F_UNLCK), as the program was asked to",
+        });
+      }
+    }
+    if (options.leaveRunning === true || isNamedExternal(options, descriptor)) continue;
+    const sharer = lock.type === "POSIX" ? undefined : sharedWith(descriptor, tasks, outside);
+    if (sharer === undefined) continue;
+    problem({
+      pid,
+      what:
+        `${whose} has a ${words} that task ${sharer} outside of the tree has as well: it inherited it`,
+      hint: `checkpoint a tree that both are in, or let it run on (--leave-running)`,
+    });
+  }
+  // Where all of it stands still the two lists are of one moment.
+  if (frozen) reportMapped(tasks, locks, problem);
+}
+
+/**
+ * Whether nothing in the image will tell that a lease was one for writing. It tells what is to remain of it; what
+ * there was tells the access mode of the file, but for a file that is only read.
+ */
+function isUnclear({ pid, fd, info }: Descriptor, type: number): boolean {
+  if (type !== (TYPE.UNLCK | BREAKING) || (info.flags & O.ACCMODE) !== O.RDONLY) return false;
+  // The lease is being taken back for a writer. A reader waits too only if it was one for writing; and nothing
+  // changes by asking.
+  const flags = O.RDONLY | O.NONBLOCK | O.CLOEXEC;
+  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(`/proc/${pid}/fd/${fd}`), flags, 0);
+  if (isErrno(opened)) return -opened === BigInt(Errno.EAGAIN);
+  new OwnedDescriptor(Number(opened))[Symbol.dispose]();
+  return false;
+}
+
+/** A process outside of the tree that has the same open file description. */
+function sharedWith(
+  { pid, fd, link }: Descriptor,
+  tasks: readonly Task[],
+  outside: OutsideHolders,
+): number | undefined {
+  outside.look(tasks, [link.text]);
+  return outside.behind(link.text).find((other) =>
+    unlessGone(() => readFds(other), []).some((number) =>
+      unlessGone(() => readFdLink(other, number), undefined)?.text === link.text &&
+      isSame(pid, fd, other, number)
+    )
+  );
+}
+
+function isSame(pid: number, fd: number, other: number, number: number): boolean {
+  try {
+    return kcmp(pid, other, KCMP.FILE, fd, number) === 0;
+  } catch (error) {
+    // Either may close it, or end, at any moment.
+    if (error instanceof StasisError && error.code !== "kernel-too-old") return false;
+    throw error;
+  }
+}
+
+/**
+ * A lock of flock(2) lives as long as the open file description, which a mapping keeps when its last descriptor is
+ * closed. Then only `/proc/locks` has it.
+ */
+function reportMapped(
+  tasks: readonly Task[],
+  seen: readonly HeldLock[],
+  problem: SurveyContext["problem"],
+): void {
+  const pids = new Set(tasks.map(({ pid }) => pid));
+  const left = Map.groupBy(
+    readLocks().filter(({ type, blocked, pid }) => type === "FLOCK" && !blocked && pids.has(pid)),
+    keyOf,
+  );
+  for (const { lock } of seen) left.get(keyOf(lock))?.pop();
+  for (const [lock] of left.values()) {
+    if (lock === undefined) continue;
+    const holder = tasks.find((task) => task.vmas.some((vma) => isOf(lock, vma)));
+    if (holder === undefined) continue;
+    problem({
+      pid: holder.pid,
+      what: `a file that it has mapped (inode ${lock.inode}) has a lock (flock), ` +
+        "which was taken by a descriptor that is closed",
+      hint: "unmap the file, or keep a descriptor of it open",
+    });
+  }
+}
+
+function keyOf({ pid, mode, dev, inode }: FileLock): string {
+  return [pid, mode, dev?.major, dev?.minor, inode].join(" ");
+}
+
+function isOf({ dev, inode }: FileLock, vma: Task["vmas"][number]): boolean {
+  return vma.inode === inode && vma.dev.major === dev?.major && vma.dev.minor === dev.minor;
+}
