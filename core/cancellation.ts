@@ -10,6 +10,7 @@
  * @module
  */
 import { StasisError } from "../base/errors.ts";
+import { sleep } from "./linux/libc_ffi.ts";
 import { SignalWatch } from "./linux/signal_watch.ts";
 import { ENDING_SIGNALS } from "./linux/signals.ts";
 
@@ -109,7 +110,7 @@ export class Cancellation {
   async breathe(): Promise<void> {
     this.check();
     if (performance.now() - this.#lastBreath <= BREATH) return;
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await sleep(1);
     this.#lastBreath = performance.now();
     this.check();
   }

@@ -5,6 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { sleep } from "../linux/libc_ffi.ts";
 import { errnoOf, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Task } from "./task.ts";
 
@@ -23,7 +24,7 @@ export async function explainKilled(error: unknown, tasks: readonly Task[]): Pro
   const deadline = performance.now() + (saysGone(error) ? DYING : 0);
   let killed = tasks.find(hasDied);
   while (killed === undefined && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await sleep(1);
     killed = tasks.find(hasDied);
   }
   if (killed === undefined) return error;

@@ -7,6 +7,7 @@
 import { type ErrorCode, type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
+import { sleep } from "../linux/libc_ffi.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
 import { findClaims } from "./claims.ts";
@@ -136,7 +137,7 @@ export async function surveyRunning(
       if (error.code === "syscall" && error.message === last?.message) throw error;
       last = error;
     }
-    await new Promise((resolve) => setTimeout(resolve, PAUSE * (attempt + 1)));
+    await sleep(PAUSE * (attempt + 1));
     cancellation.check();
   }
 }

@@ -171,6 +171,17 @@ export async function pollInBackground(fd: number): Promise<boolean> {
   return await libc.symbols.pollInBackground(new Uint8Array(pollfd.buffer), 1n, -1) === 1;
 }
 
+/**
+ * Lets some time pass on another thread, and so everything else of this process have its turn: timers, signals,
+ * promises. That is what a timer does too; but Deno loads its timers when the first is set, which takes as long as
+ * a small process stands still for.
+ *
+ * @param ms milliseconds, at least 1: of less the event loop makes nothing, and looks at no signal
+ */
+export async function sleep(ms: number): Promise<void> {
+  await libc.symbols.pollInBackground(null, 0n, ms);
+}
+
 /** Makes a call once more where a signal ended it before it had begun: some file systems let that happen. */
 function uninterrupted(call: () => bigint | number): number {
   for (;;) {

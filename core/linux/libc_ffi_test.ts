@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { Errno } from "./errno.ts";
-import { outcome, syscall } from "./libc_ffi.ts";
+import { outcome, sleep, syscall } from "./libc_ffi.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** A call that fails with an errno, by a real one: errno itself cannot be set from here. */
@@ -27,4 +27,30 @@ Deno.test("outcome() makes a call once more where errno may be another's EAGAIN"
   assert.deepEqual(errnos(EAGAIN, Errno.EBADF), [2, -9n]);
   assert.deepEqual(errnos(EAGAIN), [2, 7n]);
   assert.deepEqual(errnos(EAGAIN, EAGAIN), [2, -11n]);
+});
+
+Deno.test("sleep() lets timers and signals have their turn, each time", async () => {
+  let turns = 0;
+  for (let round = 0; round < 20; round++) {
+    const seen: string[] = [];
+    const onSignal = () => seen.push("signal");
+    Deno.addSignalListener("SIGUSR2", onSignal);
+    const timer = setTimeout(() => seen.push("timer"), 1);
+    try {
+      Deno.kill(Deno.pid, "SIGUSR2");
+      const end = performance.now() + 10_000;
+      while (seen.length < 2 && performance.now() < end) {
+        const busy = performance.now() + 2;
+        while (performance.now() < busy);
+        await sleep(1);
+        turns++;
+      }
+      assert.deepEqual(seen.sort(), ["signal", "timer"]);
+    } finally {
+      clearTimeout(timer);
+      Deno.removeSignalListener("SIGUSR2", onSignal);
+    }
+  }
+  // Where the loop does not come to rest it looks at them every 61st time.
+  assert.ok(turns < 300, `they have waited for ${turns} turns`);
 });

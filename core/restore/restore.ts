@@ -7,7 +7,7 @@ import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
-import { pollInBackground, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
@@ -132,7 +132,7 @@ async function awaitPids(plan: RestorePlan, cancellation: Cancellation): Promise
       if (!isEnding(pid) || performance.now() - begin > PID_TIMEOUT) throw pidTaken(pid);
       // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
       if (turns > REAP_AFTER_TURNS) wait4(pid, WNOHANG);
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await sleep(10);
       await cancellation.breathe();
     }
   }
