@@ -18,13 +18,16 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { remoteAddress } from "../linux/address.ts";
+import { offsetAddress, remoteAddress } from "../linux/address.ts";
 import { Errno, isErrno } from "../linux/errno.ts";
+import { giveUpAction } from "../linux/interruptions.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import type { ProcessMemory } from "../linux/memory.ts";
 import { waitForStop } from "../linux/ptrace.ts";
+import { SIGSET_SIZE } from "../linux/sigaction.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG } from "../linux/signals.ts";
+import { GIVE_UP_CODE } from "../linux/x86_64/interrupt_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
@@ -39,26 +42,9 @@ import type {
 } from "../remote/undo.ts";
 import { openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { AliveWord } from "./alive_word.ts";
-import {
-  type Block,
-  BLOCK_SIZE,
-  callBlock,
-  decideBy,
-  ENTRY_POINTS,
-  FIRST_BLOCK,
-  killBlock,
-  listEnd,
-  listHead,
-  type ListName,
-  makeHead,
-  memoryBlock,
-  signalBlock,
-  TABLE_ADDRESS,
-  TABLE_SIZE,
-  tableAddress,
-  threadBlock,
-  type WordWrite,
-} from "./rescue_table.ts";
+import { RescueNotes } from "./rescue_notes.ts";
+import { TABLE_ADDRESS, tableAddress } from "./rescue_entries.ts";
+import { ENTRY_POINTS, makeHead, TABLE_SIZE } from "./rescue_table.ts";
 
 const PR_SET_NAME = 15;
 const ALL_DESCRIPTORS = 0xffffffff;
@@ -71,8 +57,11 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
 /** Of clone(2): the new process is a child of the tool, and stopped and traced like its maker. */
 const CLONE_PARENT_PTRACE = 0x8000 | 0x2000;
-/** The descriptors of the guardians: pidfds of the tool, and of the first one in the second. */
-const TOOL_FD = 0, FIRST_FD = 1;
+/** The descriptors of the guardians. */
+const FD = { tool: 0, timer: 1, first: 2 } as const;
+const CLOCK_MONOTONIC = 1;
+/** Where in its page of code a guardian has the handler that ends the waiting of PTRACE_SEIZE. */
+const GIVE_UP_AT = 2048;
 
 /** The command line of the guardians of a tool. */
 export function guardianName(tool: number): readonly string[] {
@@ -85,8 +74,7 @@ export class Guardian implements Rescuer, Disposable {
   readonly #pids: readonly number[];
   /** The table, which both have: through whichever of them lives. */
   readonly #memories: readonly ProcessMemory[];
-  readonly #newest = new Map<ListName, bigint>();
-  #next = FIRST_BLOCK;
+  readonly #notes: RescueNotes;
   #alive: AliveWord | undefined;
   #ended = false;
 
@@ -94,6 +82,7 @@ export class Guardian implements Rescuer, Disposable {
     this.#pids = pids;
     this.#memories = memories;
     this.mark = crypto.getRandomValues(new BigUint64Array(1))[0] as bigint;
+    this.#notes = new RescueNotes(this.mark, (at, bytes) => this.#write(at, bytes));
   }
 
   /** Starts one, for this process. @throws {StasisError} `syscall` */
@@ -111,7 +100,7 @@ export class Guardian implements Rescuer, Disposable {
       memories.push(other.memory);
       remote.memory.write(
         remoteAddress(TABLE_ADDRESS),
-        makeHead(TOOL_FD, FIRST_FD, second),
+        makeHead(FD, second),
       );
       const { address } = remote.keepScratch();
       for (
@@ -135,43 +124,29 @@ export class Guardian implements Rescuer, Disposable {
   }
 
   noteThread(undo: ThreadUndo): NotedThread {
-    const at = this.#allocate();
-    // What lies before a block stays where it is.
-    const before = new Map(
-      ["STOP", "AWAIT", "THREADS"].map((list) => [list, this.#before(list as ListName)] as const),
-    );
-    const make = (undo: ThreadUndo) =>
-      threadBlock(at, undo, this.mark, (list) => before.get(list) as bigint);
-    const noted = this.#link(at, make(undo));
-    return { ...noted, change: (changed) => this.#write(at, make(changed).bytes) };
+    return this.#notes.noteThread(undo);
   }
 
   noteCall(undo: CallUndo): Noted {
-    const at = this.#allocate();
-    return this.#link(at, callBlock(at, undo, this.mark, this.#before));
+    return this.#notes.noteCall(undo);
   }
 
   noteMemory(undo: MemoryUndo): Noted {
-    const at = this.#allocate();
-    return this.#link(at, memoryBlock(at, undo, this.mark, this.#before));
+    return this.#notes.noteMemory(undo);
   }
 
   noteSignal(pid: number, tid: number, info: Siginfo): Noted {
-    const at = this.#allocate();
-    return this.#link(at, signalBlock(at, pid, tid, info, this.#before));
+    return this.#notes.noteSignal(pid, tid, info);
   }
 
   /** Notes a process, to be killed where the tree is to be ended whole. */
   noteProcess(pid: number): Noted {
-    const at = this.#allocate();
-    return this.#link(at, killBlock(at, pid, this.#before));
+    return this.#notes.noteProcess(pid);
   }
 
   /** From now on the tree is ended whole if the tool dies and this file is there by then. */
   endTreeIf(path: string): void {
-    const decision = decideBy(cString(path));
-    this.#write(decision.at, decision.path);
-    this.#writeWord(decision.mode);
+    this.#notes.endTreeIf(cString(path));
   }
 
   get aliveWord(): number {
@@ -183,30 +158,6 @@ export class Guardian implements Rescuer, Disposable {
     this.#ended = true;
     this.#alive?.[Symbol.dispose]();
     end(this.#pids, this.#memories);
-  }
-
-  readonly #before = (list: ListName): bigint => this.#newest.get(list) ?? listEnd(list);
-
-  #allocate(): number {
-    const at = this.#next;
-    if (BigInt(at + BLOCK_SIZE) > TABLE_SIZE) {
-      throw new StasisError("unsupported", "the tree has too many threads for one guardian");
-    }
-    this.#next = at + BLOCK_SIZE;
-    return at;
-  }
-
-  #link(at: number, { bytes, links, off }: Block): Noted {
-    this.#write(at, bytes);
-    for (const { list, start } of links) {
-      this.#writeWord({ at: listHead(list), value: start });
-      this.#newest.set(list, start);
-    }
-    return { erase: () => this.#writeWord(off) };
-  }
-
-  #writeWord({ at, value }: WordWrite): void {
-    this.#write(at, new Uint8Array(BigUint64Array.of(value).buffer));
   }
 
   #write(at: number, bytes: Uint8Array): void {
@@ -232,6 +183,8 @@ function wasKilled(cause?: unknown): StasisError {
 
 /** Gives the first guardian its session, descriptors and table, and has it make the second. @returns the pid of that */
 function prepare(remote: RemoteTask): number {
+  const { address: code } = remote.keepScratch();
+  remote.memory.write(offsetAddress(code, GIVE_UP_AT), GIVE_UP_CODE);
   const program = new SyscallProgram("the guardian");
   program.call("setsid");
   // Targets that wait for it use the processors meanwhile, and may be real-time ones.
@@ -243,7 +196,9 @@ function prepare(remote: RemoteTask): number {
   program.call("prctl", PR_SET_NAME, "stasis-guardian", 0, 0, 0);
   program.call("close_range", 0, ALL_DESCRIPTORS, 0);
   const [tool, thread] = tracer();
-  program.expect(BigInt(TOOL_FD), "pidfd_open", tool, thread);
+  program.expect(BigInt(FD.tool), "pidfd_open", tool, thread);
+  program.expect(BigInt(FD.timer), "timerfd_create", CLOCK_MONOTONIC, 0);
+  program.call("rt_sigaction", SIG.ALRM, giveUpAction(code + BigInt(GIVE_UP_AT)), 0, SIGSET_SIZE);
   const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
   program.call("mmap", TABLE_ADDRESS, TABLE_SIZE, PROT_READ_WRITE, flags, -1, 0);
   const born = program.call("clone", CLONE_PARENT_PTRACE, 0, 0, 0, 0);
@@ -272,7 +227,7 @@ function takeSecond(pid: number, first: RemoteTask): RemoteTask {
   const { address, size } = first.keepScratch();
   remote.adoptScratch(address, size);
   const program = new SyscallProgram("the second guardian");
-  program.expect(BigInt(FIRST_FD), "pidfd_open", first.pid, 0);
+  program.expect(BigInt(FD.first), "pidfd_open", first.pid, 0);
   remote.run(program);
   return remote;
 }

@@ -98,6 +98,15 @@ function startTimer(): number {
   return id[0] as number;
 }
 
+/** What rt_sigaction(2) takes to have calls given up by a signal. @param code where {@link GIVE_UP_CODE} lies */
+export function giveUpAction(code: bigint): Uint8Array {
+  return kernelSigaction.make({
+    handler: code,
+    flags: SA_SIGINFO | SA_RESTORER | SA_RESTART,
+    restorer: code + BigInt(RESTORER_AT),
+  });
+}
+
 function install(): number {
   for (const signal of CANDIDATES) {
     const { handler } = actionOf(signal);
@@ -105,12 +114,10 @@ function install(): number {
     if (handler !== SIG_DFL && isOurs(handler)) return signal;
     if (handler !== SIG_DFL) continue;
     const address = mapOwnCode("give-up", GIVE_UP_CODE);
-    const action = kernelSigaction.make({
-      handler: address,
-      flags: SA_SIGINFO | SA_RESTORER | SA_RESTART,
-      restorer: address + BigInt(RESTORER_AT),
-    });
-    must(syscall(SYSCALLS.rt_sigaction, signal, action, 0, SIGSET_SIZE), "rt_sigaction");
+    must(
+      syscall(SYSCALLS.rt_sigaction, signal, giveUpAction(address), 0, SIGSET_SIZE),
+      "rt_sigaction",
+    );
     return signal;
   }
   throw new StasisError("internal", "every signal that could interrupt a call has a handler");

@@ -226,7 +226,11 @@ const peekArguments = defineStruct("ptrace_peeksiginfo_args", 16, {
 });
 const PEEK_BATCH = 32;
 const peekBuffer = new Uint8Array(PEEK_BATCH * Siginfo.SIZE);
-const peekRequest = new Uint8Array(peekArguments.size);
+
+/** What PTRACE_PEEKSIGINFO is asked for: `count` signals from the `first` on, of the process or of the thread alone. */
+export function peekRequest(first: number, shared: boolean, count: number): Uint8Array {
+  return peekArguments.make({ off: BigInt(first), flags: shared ? 1 : 0, nr: count });
+}
 
 /**
  * The signals that wait for a thread (`shared` false) or for its whole process (`shared` true), oldest
@@ -235,13 +239,9 @@ const peekRequest = new Uint8Array(peekArguments.size);
 export function peekSiginfo(tid: number, shared: boolean): Siginfo[] {
   const found: Siginfo[] = [];
   for (;;) {
-    peekArguments.write(peekRequest, {
-      off: BigInt(found.length),
-      flags: shared ? 1 : 0,
-      nr: PEEK_BATCH,
-    });
+    const request = peekRequest(found.length, shared, PEEK_BATCH);
     const count = Number(must(
-      () => ptraceBoth(PTRACE.PEEKSIGINFO, BigInt(tid), peekRequest, peekBuffer),
+      () => ptraceBoth(PTRACE.PEEKSIGINFO, BigInt(tid), request, peekBuffer),
       "PTRACE_PEEKSIGINFO",
       tid,
     ));

@@ -199,7 +199,7 @@ export class RemoteTask implements Disposable {
 
   #noteCall(name: SyscallName, ...args: (bigint | number)[]): Noted | undefined {
     const registers = this.leader.callRegisters(this.#instruction, name, ...args);
-    return this.#shelter?.rescuer.noteCall({ tid: this.leader.tid, registers });
+    return this.#shelter?.rescuer.noteCall({ pid: this.pid, tid: this.leader.tid, registers });
   }
 
   /** Where a page fits that tells programs whether their tracer lives. */

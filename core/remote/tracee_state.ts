@@ -186,10 +186,11 @@ export abstract class TraceeState {
 
   /** What puts it back: the same for the tool and for the guardian. */
   protected describeUndo(): ThreadUndo {
-    const { tid } = this;
+    const { pid, tid } = this;
     const mask = new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, this.#signalMask)).buffer);
     const registers = new Uint8Array(this.#registers.words.slice().buffer);
     return {
+      pid,
       tid,
       options: this.#options & SUSPENSIONS,
       waitingMask: this.#waitingMask & ~UNBLOCKABLE,

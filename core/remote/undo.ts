@@ -89,6 +89,7 @@ function describe({ name, args }: RawCall): string {
 
 /** A thread that waits for its tracer, and what puts it back. */
 export interface ThreadUndo {
+  readonly pid: number;
   readonly tid: number;
   /** The bits of PTRACE_O that calls in it need. */
   readonly options: bigint;
@@ -105,6 +106,7 @@ export interface ThreadUndo {
 
 /** A call in a waiting thread that takes a change to its process back. */
 export interface CallUndo {
+  readonly pid: number;
   readonly tid: number;
   /** What it is made with; what follows it in the code is not run. */
   readonly registers: Registers;

@@ -89,7 +89,7 @@ function isInCall(pid: number, place: "program" | "call"): boolean {
 }
 
 /** Waits until the guardians of a dead tool have done their work. */
-async function waitRescued(tool: number): Promise<void> {
+export async function waitRescued(tool: number): Promise<void> {
   const name = guardianName(tool).join("\0");
   const isOne = (pid: number): boolean => {
     try {

@@ -1,0 +1,330 @@
+/**
+ * The blocks of the rescue program (`rescue_table.ts`): what was noted, as entries. Pure.
+ *
+ * @module
+ */
+import { Errno } from "../linux/errno.ts";
+import { peekRequest, PTRACE } from "../linux/ptrace.ts";
+import { Siginfo } from "../linux/siginfo.ts";
+import { SIG, STOP_SIGNALS } from "../linux/signals.ts";
+import { ENTRY_ARGUMENTS, ENTRY_SIZE } from "../linux/x86_64/program_code.ts";
+import { REGISTER, REGISTER_NAMES } from "../linux/x86_64/registers.ts";
+import { signalCalls } from "../remote/requeue_signals.ts";
+import {
+  type CallUndo,
+  type MemoryUndo,
+  ptraceCall,
+  type ThreadUndo,
+  writeCall,
+} from "../remote/undo.ts";
+import { Entries, tableAddress } from "./rescue_entries.ts";
+import {
+  BLOCK_SIZE,
+  type ListPlace,
+  listPlace,
+  LISTS,
+  WORD,
+  type WordWrite,
+} from "./rescue_table.ts";
+
+const WALL = 0x40000000n;
+const WNOHANG = 1n;
+const REGISTERS_SIZE = REGISTER_NAMES.length * 8;
+/** Where the data of a block begins: more entries than this none has. */
+const DATA = 36 * ENTRY_SIZE;
+
+/** A block, where it is linked in, and its gate. */
+export interface Block {
+  readonly bytes: Uint8Array;
+  /** The lists that it belongs to, in the order in which it is to be linked in, and where it begins for each. */
+  readonly links: readonly { readonly list: ListPlace; readonly start: bigint }[];
+  /** What switches it off. */
+  readonly off: WordWrite;
+}
+
+/** What the newest block of each list is, before this one. */
+export type Before = (list: ListPlace) => bigint;
+
+/** Where a process's block lies, and what those of its threads use of it. */
+export interface ProcessPlace {
+  readonly stop: ListPlace;
+  readonly await: ListPlace;
+  readonly tasks: ListPlace;
+  readonly signals: ListPlace;
+  readonly threads: ListPlace;
+  /** The word that says where its rescue goes on. */
+  readonly resume: bigint;
+  /** Where those go on that have to wait. */
+  readonly wait: bigint;
+}
+
+/** Where the parts of a process's block stand, by entries. */
+const PROCESS = {
+  RESUME: 0,
+  WAIT: 1,
+  STOP: 3,
+  AWAIT: 4,
+  TASKS: 5,
+  BARRIER: 6,
+  SIGNALS: 9,
+  THREADS: 10,
+  DONE: 11,
+  KILL: 14,
+} as const;
+
+/** Where the parts of a process's block lie. @param at where it begins, in bytes from the table's beginning */
+export function processPlace(at: number): ProcessPlace {
+  const list = (entry: number, after: number) =>
+    listPlace(at + entry * ENTRY_SIZE, at + after * ENTRY_SIZE);
+  return {
+    stop: list(PROCESS.STOP, PROCESS.AWAIT),
+    await: list(PROCESS.AWAIT, PROCESS.TASKS),
+    tasks: list(PROCESS.TASKS, PROCESS.BARRIER),
+    signals: list(PROCESS.SIGNALS, PROCESS.THREADS),
+    threads: list(PROCESS.THREADS, PROCESS.DONE),
+    resume: tableAddress(at + ENTRY_ARGUMENTS),
+    wait: tableAddress(at + PROCESS.WAIT * ENTRY_SIZE),
+  };
+}
+
+/** A process, without threads: the lists of its rescue; and killing it, where all are to be killed. */
+export function processBlock(at: number, pid: number, before: Before): Block {
+  const entries = new Entries(at, BLOCK_SIZE, DATA);
+  const process = processPlace(at);
+  const next = before(LISTS.processes), nextKill = before(LISTS.kill);
+  const goOnAt = (address: bigint) => entries.copy(process.resume, entries.word(address));
+  entries.jump(entries.ahead(PROCESS.STOP));
+  entries.copy(WORD.left, WORD.one);
+  entries.jump(next);
+  for (const list of [process.stop, process.await, process.tasks]) entries.jump(list.end);
+  goOnAt(entries.ahead(1));
+  entries.unless(WORD.lettingGo, 0n, entries.ahead(2));
+  entries.jump(next);
+  for (const list of [process.signals, process.threads]) entries.jump(list.end);
+  const kill = tableAddress(at + PROCESS.KILL * ENTRY_SIZE);
+  const killGate = at + PROCESS.KILL * ENTRY_SIZE + ENTRY_ARGUMENTS;
+  // The second guardian must not kill it any more, should this one wait for others.
+  entries.copy(tableAddress(killGate), entries.word(nextKill));
+  goOnAt(next);
+  entries.jump(next);
+  entries.jump(entries.ahead(1));
+  entries.call({ name: "kill", args: [BigInt(pid), BigInt(SIG.KILL)] });
+  entries.jump(nextKill);
+  return {
+    bytes: entries.bytes,
+    links: [
+      { list: LISTS.processes, start: tableAddress(at) },
+      { list: LISTS.kill, start: kill },
+    ],
+    off: { at: killGate, value: nextKill },
+  };
+}
+
+/** Gives the other processes their turn, and goes on at `address` in the next round. */
+function yieldTurn(entries: Entries, process: ProcessPlace, address: bigint): void {
+  entries.copy(process.resume, entries.word(address));
+  entries.jump(process.wait);
+}
+
+/** Looks whether a thread has stopped or ended. @returns the address of the result; 0 is no */
+function look(entries: Entries, tid: number, status: bigint): bigint {
+  return entries.call({ name: "wait4", args: [BigInt(tid), status, WNOHANG | WALL, 0n] });
+}
+
+/**
+ * A thread: stopping it, and putting it back if it has the mark. A signal that it is about to take it gets; so the
+ * first of the two detaching calls fails where there is none (its number is no signal's then).
+ */
+export function threadBlock(
+  at: number,
+  process: ProcessPlace,
+  undo: ThreadUndo,
+  mark: bigint,
+  before: Before,
+): Block {
+  const { pid, tid, calls, afterSignal, waitingMask } = undo;
+  const entries = new Entries(at, BLOCK_SIZE, DATA);
+  const status = entries.data(8);
+  const registers = entries.data(REGISTERS_SIZE);
+  const skip = entries.ahead(6);
+  entries.jump(entries.ahead(1));
+  const seizing = entries.here;
+  const seized = entries.call(ptraceCall(PTRACE.SEIZE, tid, 0n, undo.options));
+  entries.unless(seized, BigInt.asUintN(64, BigInt(-Errno.EINTR)), entries.ahead(3));
+  yieldTurn(entries, process, seizing);
+  entries.call(ptraceCall(PTRACE.INTERRUPT, tid));
+  entries.jump(before(process.stop));
+
+  // Those that wait still run, and each round of them takes its time: none is waited for before all were asked.
+  const awaiting = entries.here;
+  entries.unless(look(entries, tid, status), 0n, entries.ahead(4));
+  // It may have been seen by whoever reaped.
+  entries.unless(status, 0n, entries.ahead(3));
+  yieldTurn(entries, process, awaiting);
+  entries.jump(before(process.await));
+
+  const reaping = entries.here;
+  look(entries, tid, status);
+  entries.jump(before(LISTS.reap));
+
+  // Last, since what a note is changed to may have more calls: where the others begin is known to their lists.
+  const thread = entries.here;
+  entries.call(ptraceCall(PTRACE.GETREGS, tid, 0n, registers));
+  const more = afterSignal === undefined ? 0 : 4;
+  const end = entries.ahead(1 + calls.length + more);
+  entries.unless(registers + BigInt(REGISTER.r15 * 8), mark, end);
+  const signals = entries.data(8);
+  if (afterSignal !== undefined) {
+    entries.call(ptraceCall(PTRACE.GETSIGMASK, tid, 8n, signals));
+  }
+  for (const call of calls) entries.call(call);
+  if (afterSignal !== undefined) {
+    entries.unless(signals, waitingMask, entries.ahead(2));
+    entries.jump(end);
+    entries.call(afterSignal);
+  }
+  // The signal of a stop is the second byte of its status; what is no signal's stop has more in it.
+  const detach = entries.ahead(1);
+  entries.copy(detach + BigInt(ENTRY_ARGUMENTS + 24), status + 1n, 4n);
+  entries.call(ptraceCall(PTRACE.DETACH, tid));
+  entries.call(ptraceCall(PTRACE.DETACH, tid));
+  entries.jump(before(process.threads));
+  return {
+    bytes: entries.bytes,
+    // Let go of without having been stopped, nothing happens to it; so this comes first.
+    links: [
+      { list: process.threads, start: thread },
+      { list: process.await, start: awaiting },
+      { list: process.stop, start: tableAddress(at) },
+      // The first thread makes calls, whose stops are to be seen by who waits for them; and nobody waits for its end.
+      ...(tid === pid ? [] : [{ list: LISTS.reap, start: reaping }]),
+    ],
+    off: { at: at + ENTRY_ARGUMENTS, value: skip },
+  };
+}
+
+/** What is done only where a thread has the mark, behind a gate. */
+function guarded(
+  at: number,
+  process: ProcessPlace,
+  tid: number,
+  mark: bigint,
+  before: Before,
+  calls: (entries: Entries) => void,
+): Block {
+  const entries = new Entries(at, BLOCK_SIZE, DATA);
+  const registers = entries.data(REGISTERS_SIZE);
+  const next = before(process.tasks);
+  entries.jump(entries.ahead(1));
+  entries.call(ptraceCall(PTRACE.GETREGS, tid, 0n, registers));
+  entries.unless(registers + BigInt(REGISTER.r15 * 8), mark, next);
+  calls(entries);
+  entries.jump(next);
+  return {
+    bytes: entries.bytes,
+    links: [{ list: process.tasks, start: tableAddress(at) }],
+    off: { at: at + ENTRY_ARGUMENTS, value: next },
+  };
+}
+
+/**
+ * A call in a thread that waits, by its entry and exit stops: none of what follows it in the code is run. The last
+ * stop is one in which the kernel looks at interrupted calls again (see `core/remote/tracee.ts`).
+ */
+export function callBlock(
+  at: number,
+  process: ProcessPlace,
+  undo: CallUndo,
+  mark: bigint,
+  before: Before,
+): Block {
+  const { tid } = undo;
+  return guarded(at, process, tid, mark, before, (entries) => {
+    const status = entries.data(8);
+    const wait = (): void => {
+      const looking = entries.here;
+      entries.unless(look(entries, tid, status), 0n, entries.ahead(3));
+      yieldTurn(entries, process, looking);
+    };
+    const registers = new Uint8Array(undo.registers.words.slice().buffer);
+    entries.call(ptraceCall(PTRACE.SETREGS, tid, 0n, registers));
+    for (let stops = 0; stops < 2; stops++) {
+      entries.call(ptraceCall(PTRACE.SYSCALL, tid));
+      wait();
+    }
+    entries.call(ptraceCall(PTRACE.INTERRUPT, tid));
+    entries.call(ptraceCall(PTRACE.CONT, tid));
+    wait();
+  });
+}
+
+/** Memory of a process with a thread that waits. */
+export function memoryBlock(
+  at: number,
+  process: ProcessPlace,
+  undo: MemoryUndo,
+  mark: bigint,
+  before: Before,
+): Block {
+  return guarded(at, process, undo.tid, mark, before, (entries) => {
+    entries.call(writeCall(undo.pid, undo.address, undo.bytes));
+  });
+}
+
+/** How many signals that wait are looked at for a SIGCONT: of the process's, and of the thread's. */
+const LOOKED_AT = [{ shared: true, count: 8 }, { shared: false, count: 4 }] as const;
+
+/** A signal that was taken from a thread. */
+export interface SignalBlock extends Omit<Block, "links"> {
+  /** Where the word stands that says what is sent behind it. */
+  readonly next: number;
+}
+
+/** A signal that was taken from a thread, as `requeue_signals.ts` sends it. */
+export function signalBlock(
+  at: number,
+  process: ProcessPlace,
+  pid: number,
+  tid: number,
+  info: Siginfo,
+): SignalBlock {
+  const entries = new Entries(at, BLOCK_SIZE, DATA);
+  const [first, otherwise] = signalCalls(pid, tid, info);
+  const checks = STOP_SIGNALS.includes(info.signal)
+    ? LOOKED_AT.reduce((sum, { count }) => sum + 1 + 2 * count, 0)
+    : 0;
+  const end = entries.ahead(checks + 5);
+  entries.jump(entries.ahead(1));
+  // A SIGCONT that waits came after the stop signal, which is undone by it.
+  if (checks > 0) {
+    for (const { shared, count } of LOOKED_AT) skipIfContinued(entries, tid, shared, count, end);
+  }
+  entries.unless(entries.call(first), 0n, entries.ahead(2));
+  entries.jump(end);
+  entries.call(otherwise);
+  const next = at + Number(entries.here - tableAddress(at)) + ENTRY_ARGUMENTS;
+  entries.jump(process.signals.end);
+  return {
+    bytes: entries.bytes,
+    off: { at: at + ENTRY_ARGUMENTS, value: end },
+    next,
+  };
+}
+
+/** Goes on at `address` where a SIGCONT is among the first signals that wait. @param shared for the process */
+function skipIfContinued(
+  entries: Entries,
+  tid: number,
+  shared: boolean,
+  count: number,
+  address: bigint,
+): void {
+  const found = entries.data(count * Siginfo.SIZE);
+  const request = peekRequest(0, shared, count);
+  entries.call({ name: "ptrace", args: [PTRACE.PEEKSIGINFO, BigInt(tid), request, found] });
+  for (let index = 0; index < count; index++) {
+    // si_signo, and si_errno, which is 0.
+    entries.unless(found + BigInt(index * Siginfo.SIZE), BigInt(SIG.CONT), entries.ahead(2));
+    entries.jump(address);
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * Writing what is to be undone to the guardian's table (`rescue_table.ts`): first the block, then the word that links it
+ * in. Where the table lies is the writer's matter.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import type { Siginfo } from "../linux/siginfo.ts";
+import type { CallUndo, MemoryUndo, Noted, NotedThread, ThreadUndo } from "../remote/undo.ts";
+import { tableAddress } from "./rescue_entries.ts";
+import {
+  type Block,
+  callBlock,
+  memoryBlock,
+  processBlock,
+  type ProcessPlace,
+  processPlace,
+  signalBlock,
+  threadBlock,
+} from "./rescue_blocks.ts";
+import {
+  BLOCK_SIZE,
+  decideBy,
+  FIRST_BLOCK,
+  type ListPlace,
+  LISTS,
+  TABLE_SIZE,
+  type WordWrite,
+} from "./rescue_table.ts";
+
+/** Writes bytes to the table. @param at in bytes from its beginning */
+export type WriteTable = (at: number, bytes: Uint8Array) => void;
+
+/** A process whose rescue is in the table. */
+interface NotedProcess {
+  readonly place: ProcessPlace;
+  /** Where the word stands that says which signal is sent next. */
+  nextSignal: number;
+  readonly noted: Noted;
+}
+
+/** The notes of one guardian. */
+export class RescueNotes {
+  readonly #mark: bigint;
+  readonly #write: WriteTable;
+  readonly #processes = new Map<number, NotedProcess>();
+  /** The newest block of each list, by where its head stands. */
+  readonly #newest = new Map<number, bigint>();
+  #next = FIRST_BLOCK;
+
+  /** @param mark what tells threads that wait from others */
+  constructor(mark: bigint, write: WriteTable) {
+    this.#mark = mark;
+    this.#write = write;
+  }
+
+  /** Notes a process: nothing is undone in it yet; it is killed where the tree is to be ended whole. */
+  noteProcess(pid: number): Noted {
+    return this.#process(pid).noted;
+  }
+
+  /** Notes a thread. */
+  noteThread(undo: ThreadUndo): NotedThread {
+    const at = this.#allocate();
+    const { place } = this.#process(undo.pid);
+    // What lies before a block stays where it is.
+    const lists = [place.stop, place.await, place.threads, LISTS.reap];
+    const before = new Map(lists.map((list) => [list, this.#before(list)]));
+    const make = (undo: ThreadUndo) =>
+      threadBlock(at, place, undo, this.#mark, (list) => before.get(list) as bigint);
+    const noted = this.#link(at, make(undo));
+    return { ...noted, change: (changed) => this.#write(at, make(changed).bytes) };
+  }
+
+  /** Notes a call. */
+  noteCall(undo: CallUndo): Noted {
+    const at = this.#allocate();
+    const { place } = this.#process(undo.pid);
+    return this.#link(at, callBlock(at, place, undo, this.#mark, this.#before));
+  }
+
+  /** Notes memory. */
+  noteMemory(undo: MemoryUndo): Noted {
+    const at = this.#allocate();
+    const { place } = this.#process(undo.pid);
+    return this.#link(at, memoryBlock(at, place, undo, this.#mark, this.#before));
+  }
+
+  /** Notes a signal, behind those that were noted of the process before. */
+  noteSignal(pid: number, tid: number, info: Siginfo): Noted {
+    const at = this.#allocate();
+    const process = this.#process(pid);
+    const { bytes, off, next } = signalBlock(at, process.place, pid, tid, info);
+    this.#write(at, bytes);
+    this.#writeWord({ at: process.nextSignal, value: tableAddress(at) });
+    process.nextSignal = next;
+    return { erase: () => this.#writeWord(off) };
+  }
+
+  /** From now on the tree is ended whole if the tool dies and this file is there by then. @param path NUL-terminated */
+  endTreeIf(path: Uint8Array): void {
+    const decision = decideBy(path);
+    this.#write(decision.at, decision.path);
+    this.#writeWord(decision.mode);
+  }
+
+  #process(pid: number): NotedProcess {
+    const known = this.#processes.get(pid);
+    if (known !== undefined) return known;
+    const at = this.#allocate();
+    const place = processPlace(at);
+    const noted = this.#link(at, processBlock(at, pid, this.#before));
+    const process: NotedProcess = { place, nextSignal: place.signals.head, noted };
+    this.#processes.set(pid, process);
+    return process;
+  }
+
+  #allocate(): number {
+    const at = this.#next;
+    if (BigInt(at + BLOCK_SIZE) > TABLE_SIZE) {
+      throw new StasisError("unsupported", "the tree has too many threads for one guardian");
+    }
+    this.#next = at + BLOCK_SIZE;
+    return at;
+  }
+
+  readonly #before = (list: ListPlace): bigint => this.#newest.get(list.head) ?? list.end;
+
+  #link(at: number, { bytes, links, off }: Block): Noted {
+    this.#write(at, bytes);
+    for (const { list, start } of links) {
+      this.#writeWord({ at: list.head, value: start });
+      this.#newest.set(list.head, start);
+    }
+    return { erase: () => this.#writeWord(off) };
+  }
+
+  #writeWord({ at, value }: WordWrite): void {
+    this.#write(at, new Uint8Array(BigUint64Array.of(value).buffer));
+  }
+}

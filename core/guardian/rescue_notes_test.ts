@@ -1,0 +1,398 @@
+import assert from "@std/assert";
+import { Siginfo } from "../linux/siginfo.ts";
+import { PTRACE } from "../linux/ptrace.ts";
+import { SIG } from "../linux/signals.ts";
+import {
+  ENTRY_ARGUMENTS,
+  ENTRY_RESULT,
+  ENTRY_SIZE,
+  OPERATION_COPY,
+  OPERATION_JUMP,
+  OPERATION_UNLESS,
+} from "../linux/x86_64/program_code.ts";
+import { REGISTER, Registers } from "../linux/x86_64/registers.ts";
+import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { ptraceCall, type ThreadUndo, writeCall } from "../remote/undo.ts";
+import { TABLE_ADDRESS } from "./rescue_entries.ts";
+import { RescueNotes } from "./rescue_notes.ts";
+import { BLOCK_SIZE, ENTRY_POINTS, FIRST_BLOCK, makeHead } from "./rescue_table.ts";
+
+const MARK = 0x1234_5678_9abc_def0n;
+const SECOND = 77;
+const WAITING_MASK = 0xffffn;
+const FDS = { tool: 0, timer: 1, first: 2 };
+/** The status of a thread that was asked to stop and has. */
+const INTERRUPTED = [0x7f, 5, 128, 0];
+
+/** A call that the rescue program made, with its arguments. */
+type Made = [SyscallName, ...bigint[]];
+
+/** The table of a guardian, and what runs it: what the machine code does, in TypeScript. */
+class Table {
+  readonly bytes = new Uint8Array(FIRST_BLOCK + 32 * BLOCK_SIZE);
+  readonly notes = new RescueNotes(MARK, (at, bytes) => this.bytes.set(bytes, at));
+  /** The mask of every thread. */
+  mask = WAITING_MASK;
+  /** The status of a thread, by its id; that of one which was interrupted if absent. */
+  readonly statuses = new Map<number, readonly number[]>();
+  /** The signals that wait for the process of every thread. */
+  waiting: readonly number[] = [];
+  readonly #view = new DataView(this.bytes.buffer);
+
+  constructor() {
+    this.bytes.set(makeHead(FDS, SECOND));
+  }
+
+  /** Memory of the table, by its address in the guardian. */
+  at(address: bigint, size: number): Uint8Array {
+    const at = Number(address - TABLE_ADDRESS);
+    assert.ok(at >= 0 && at + size <= this.bytes.length, `0x${address.toString(16)}`);
+    return this.bytes.subarray(at, at + size);
+  }
+
+  /**
+   * Runs it until it exits, and leaves it as it was.
+   *
+   * @param marked the threads that wait with the mark
+   * @param answer the result of a call; undefined for that of one that succeeds
+   */
+  run(
+    marked: readonly number[] = [],
+    answer: (call: Made, made: readonly Made[]) => bigint | undefined = () => undefined,
+    entry: bigint = ENTRY_POINTS.first,
+  ): Made[] {
+    const kept = this.bytes.slice();
+    const made: Made[] = [];
+    for (let here = entry;;) {
+      const at = Number(here - TABLE_ADDRESS);
+      const operation = this.#view.getBigUint64(at, true);
+      const arg = (index: number) =>
+        this.#view.getBigUint64(at + ENTRY_ARGUMENTS + index * 8, true);
+      here += BigInt(ENTRY_SIZE);
+      if (operation === OPERATION_JUMP) here = arg(0);
+      else if (operation === OPERATION_UNLESS) {
+        const word = new DataView(this.at(arg(0), 8).slice().buffer).getBigUint64(0, true);
+        if (word !== arg(1)) here = arg(2);
+      } else if (operation === OPERATION_COPY) {
+        const word = new Uint8Array(8);
+        word.set(this.at(arg(1), Number(arg(2))));
+        this.at(arg(0), 8).set(word);
+      } else {
+        const name = Object.entries(SYSCALLS).find(([, number]) => BigInt(number) === operation);
+        assert.ok(name !== undefined, `operation ${operation} at ${at}`);
+        const call: Made = [name?.[0] as SyscallName, ...[0, 1, 2, 3, 4, 5].map(arg)];
+        const result = answer(call, made) ?? this.#succeed(call, marked);
+        made.push(call);
+        assert.ok(made.length < 10_000, "it does not end");
+        if (call[0] === "exit_group") break;
+        this.#view.setBigUint64(at + ENTRY_RESULT, BigInt.asUintN(64, result), true);
+      }
+    }
+    this.bytes.set(kept);
+    return made;
+  }
+
+  #succeed([name, ...args]: Made, marked: readonly number[]): bigint {
+    const [first = 0n, second = 0n, , fourth = 0n] = args;
+    const view = (address: bigint) =>
+      new DataView(this.bytes.buffer, Number(address - TABLE_ADDRESS));
+    switch (name) {
+      case "ppoll":
+        // The tool is dead, and the time is over.
+        return 1n;
+      case "rt_sigtimedwait":
+        return BigInt(SIG.CHLD);
+      case "wait4":
+        this.at(second, 4).set(this.statuses.get(Number(first)) ?? INTERRUPTED);
+        return first;
+      case "ptrace":
+        if (first === PTRACE.GETREGS) {
+          view(fourth).setBigUint64(
+            REGISTER.r15 * 8,
+            marked.includes(Number(second)) ? MARK : 0n,
+            true,
+          );
+        } else if (first === PTRACE.GETSIGMASK) {
+          view(fourth).setBigUint64(0, this.mask, true);
+        } else if (first === PTRACE.PEEKSIGINFO && view(args[2]!).getUint32(8, true) === 1) {
+          this.waiting.forEach((signal, index) =>
+            view(fourth).setInt32(index * Siginfo.SIZE, signal, true)
+          );
+        }
+        return 0n;
+      default:
+        return 0n;
+    }
+  }
+}
+
+function undoOf(tid: number, pid = 10): ThreadUndo {
+  return {
+    pid,
+    tid,
+    options: 1n << 21n,
+    waitingMask: WAITING_MASK,
+    calls: [ptraceCall(PTRACE.SETREGS, tid, 0n, Uint8Array.of(1, 2, 3, tid))],
+  };
+}
+
+const ptraceName = (request: bigint | undefined) =>
+  Object.entries(PTRACE).find(([, value]) => value === request)?.[0];
+
+/** The calls in a readable form: ptrace requests by their names, with the thread; without what only takes time. */
+function names(made: readonly Made[]): string[] {
+  const silent = ["ppoll", "rt_sigprocmask", "setitimer", "timerfd_settime", "rt_sigtimedwait"];
+  return made.filter(([name]) => !silent.includes(name)).map(([name, ...args]) =>
+    name === "ptrace" ? `${ptraceName(args[0])} ${args[1]}` : `${name} ${args[0]}`
+  );
+}
+
+/** The threads that are let go of, in their order. */
+function released(made: readonly Made[]): string[] {
+  const all = names(made).filter((name) => name.startsWith("DETACH"));
+  return [...new Set(all.map((name) => name.slice("DETACH ".length)))];
+}
+
+const END = ["kill 77", "exit_group 0"];
+
+Deno.test("an empty table has nothing undone", () => {
+  assert.deepEqual(names(new Table().run()), END);
+});
+
+Deno.test("a guardian that cannot wait does nothing", () => {
+  const table = new Table();
+  table.notes.noteThread(undoOf(10));
+  const made = table.run([10], ([name]) => name === "ppoll" ? -12n : undefined);
+  assert.deepEqual(names(made), END);
+});
+
+Deno.test("noteThread() puts back what waits, and lets go of all, after all have stopped", () => {
+  const table = new Table();
+  table.notes.noteThread(undoOf(10));
+  table.notes.noteThread(undoOf(11));
+  const made = table.run([11]);
+  assert.deepEqual(names(made), [
+    ...["SEIZE 11", "INTERRUPT 11", "SEIZE 10", "INTERRUPT 10", "wait4 11", "wait4 10"],
+    ...["GETREGS 11", "SETREGS 11", "DETACH 11", "DETACH 11"],
+    ...["GETREGS 10", "DETACH 10", "DETACH 10"],
+    ...END,
+  ]);
+  const seize = made.find(([, request]) => request === PTRACE.SEIZE) as Made;
+  assert.equal(seize[4], 1n << 21n);
+  const setregs = made.find(([, request]) => request === PTRACE.SETREGS) as Made;
+  assert.deepEqual([...table.at(setregs[4] as bigint, 4)], [1, 2, 3, 11]);
+});
+
+Deno.test("noteThread() gives a thread the signal that it was about to take, and nothing else", () => {
+  const table = new Table();
+  table.notes.noteThread(undoOf(10));
+  const signalsOf = (status: readonly number[]) => {
+    table.statuses.set(10, status);
+    return table.run([10]).filter(([, request]) => request === PTRACE.DETACH).map((call) =>
+      call[4]
+    );
+  };
+  assert.deepEqual(signalsOf([0x7f, 19, 0, 0]), [19n, 0n]);
+  // An event's number makes of it what is no signal: the kernel refuses it, and the second one lets go.
+  assert.deepEqual(signalsOf(INTERRUPTED), [0x8005n, 0n]);
+});
+
+Deno.test("what is erased is passed by", () => {
+  const table = new Table();
+  const noted = table.notes.noteThread(undoOf(10));
+  table.notes.noteThread(undoOf(11));
+  noted.erase();
+  const made = names(table.run([10, 11]));
+  assert.ok(!made.includes("SEIZE 10"));
+  assert.ok(made.includes("SETREGS 11"));
+});
+
+Deno.test("noteCall() and noteMemory() undo what was done to a process, last first, before its threads go on", () => {
+  const table = new Table();
+  table.notes.noteThread(undoOf(10));
+  const memory = { pid: 10, tid: 10, address: 0x7000n, bytes: Uint8Array.of(9, 8, 7) };
+  const noted = table.notes.noteMemory(memory);
+  const call = { pid: 10, tid: 10, registers: new Registers().set("ax", 11n) };
+  table.notes.noteCall(call);
+  const made = table.run([10]);
+  assert.deepEqual(names(made).slice(3), [
+    ...["GETREGS 10", "SETREGS 10", "SYSCALL 10", "wait4 10", "SYSCALL 10", "wait4 10"],
+    ...["INTERRUPT 10", "CONT 10", "wait4 10"],
+    ...["GETREGS 10", "process_vm_writev 10"],
+    ...["GETREGS 10", "SETREGS 10", "DETACH 10", "DETACH 10"],
+    ...END,
+  ]);
+  const [, , local, , remote] = made.find(([name]) => name === "process_vm_writev") as Made;
+  const vector = (address: bigint) => new BigUint64Array(table.at(address, 16).slice().buffer);
+  const [base, length] = vector(local as bigint);
+  assert.deepEqual([...table.at(base as bigint, Number(length))], [9, 8, 7]);
+  assert.deepEqual([...vector(remote as bigint)], [0x7000n, 3n]);
+
+  noted.erase();
+  assert.ok(!names(table.run([10])).includes("process_vm_writev 10"));
+  // A thread that the tool has put back already makes no call for anybody.
+  assert.ok(!names(table.run()).includes("SYSCALL 10"));
+});
+
+Deno.test("noteThread() takes what a plugin noted: a request, and memory", () => {
+  const table = new Table();
+  const noted = table.notes.noteThread(undoOf(10));
+  noted.change({
+    ...undoOf(10),
+    calls: [writeCall(10, 0x8000n, new Uint8Array(8)), ...undoOf(10).calls],
+  });
+  const made = names(table.run([10]));
+  assert.deepEqual(made.slice(3, 6), ["GETREGS 10", "process_vm_writev 10", "SETREGS 10"]);
+});
+
+Deno.test("noteThread() ends an interrupted call where a signal may have been handled meanwhile", () => {
+  const table = new Table();
+  const afterSignal = ptraceCall(PTRACE.SETREGS, 10, 0n, Uint8Array.of(4));
+  table.notes.noteThread({ ...undoOf(10), afterSignal });
+  const end = ["DETACH 10", "DETACH 10", ...END];
+  const waited = names(table.run([10])).slice(3);
+  assert.deepEqual(waited, ["GETREGS 10", "GETSIGMASK 10", "SETREGS 10", ...end]);
+  table.mask = 0n;
+  const handled = names(table.run([10])).slice(3);
+  assert.deepEqual(handled, ["GETREGS 10", "GETSIGMASK 10", "SETREGS 10", "SETREGS 10", ...end]);
+  assert.deepEqual(names(table.run()).slice(3), ["GETREGS 10", ...end]);
+});
+
+/** Threads that have nothing to tell until the calls that were made satisfy a condition; those below 20 share a process. */
+function slow(tid: number, isOver: (made: readonly Made[]) => boolean) {
+  return ([name, first]: Made, made: readonly Made[]): bigint | undefined => {
+    if (name === "wait4" && first === BigInt(tid) && !isOver(made)) return 0n;
+    if (name === "rt_sigtimedwait") return -BigInt(11);
+    return undefined;
+  };
+}
+
+Deno.test("a process that does not come to stand still keeps no other one waiting", () => {
+  for (const stuck of [10, 20]) {
+    const table = new Table();
+    for (const pid of [10, 20]) {
+      table.notes.noteThread(undoOf(pid, pid));
+      table.notes.noteCall({ pid, tid: pid, registers: new Registers() });
+    }
+    const other = 30 - stuck;
+    const made = table.run(
+      [10, 20],
+      slow(stuck, (made) => released(made).includes(String(other))),
+    );
+    assert.deepEqual(released(made), [String(other), String(stuck)]);
+    // In the middle of a call, too.
+    const called = (made: readonly Made[]) => names(made).includes(`SYSCALL ${stuck}`);
+    const inCall = table.run(
+      [10, 20],
+      slow(stuck, (made) => !called(made) || released(made).includes(String(other))),
+    );
+    assert.deepEqual(released(inCall), [String(other), String(stuck)]);
+    assert.equal(names(inCall).filter((name) => name === `SYSCALL ${stuck}`).length, 2);
+  }
+});
+
+Deno.test("processes that stand still soon are let go of together", () => {
+  const table = new Table();
+  for (const pid of [10, 20]) table.notes.noteThread(undoOf(pid, pid));
+  const soon = (made: readonly Made[]) =>
+    made.filter(([name]) => name === "rt_sigtimedwait").length > 1;
+  const made = table.run([10, 20], (call, made) => {
+    // The timer is not over.
+    if (call[0] === "ppoll" && call[3] !== 0n) return 0n;
+    return slow(10, soon)(call, made);
+  });
+  const lastWait = names(made).lastIndexOf("wait4 10");
+  assert.ok(names(made).indexOf("DETACH 20") > lastWait);
+});
+
+Deno.test("threads that were killed are reaped while another one of their process is waited for", () => {
+  const table = new Table();
+  const noted = [10, 11, 12].map((tid) => table.notes.noteThread(undoOf(tid)));
+  // More is to be undone than was noted at first.
+  noted[1]?.change({
+    ...undoOf(11),
+    calls: [writeCall(10, 0x8000n, new Uint8Array(8)), ...undoOf(11).calls],
+  });
+  // execve(2) in 12 goes on, and the end of 10 is told, when 11 has been waited for.
+  const reaped = (made: readonly Made[]) => names(made).includes("wait4 11");
+  assert.deepEqual(released(table.run([10, 11, 12], slow(12, reaped))), ["12", "11", "10"]);
+  // What it has stopped for is not forgotten.
+  table.statuses.set(11, [0x7f, 19, 0, 0]);
+  const once = (call: Made, made: readonly Made[]) =>
+    call[0] === "wait4" && call[1] === 11n && reaped(made) ? 0n : slow(12, reaped)(call, made);
+  const detach = table.run([10, 11, 12], once)
+    .find(([, request, tid]) => request === PTRACE.DETACH && tid === 11n);
+  assert.equal(detach?.[4], 19n);
+});
+
+Deno.test("PTRACE_SEIZE is made again where it was interrupted", () => {
+  const table = new Table();
+  table.notes.noteThread(undoOf(10));
+  const made = table.run(
+    [10],
+    ([, request], made) => request === PTRACE.SEIZE && made.length < 20 ? -4n : undefined,
+  );
+  assert.ok(names(made).filter((name) => name === "SEIZE 10").length > 2);
+  assert.deepEqual(released(made), ["10"]);
+});
+
+Deno.test("noteSignal() has signals sent as they were, or as kill(2) may, in their order", () => {
+  const table = new Table();
+  table.notes.noteThread(undoOf(10));
+  const noted = [Siginfo.make(19, 0, 0n), Siginfo.make(60, -1, 0n), Siginfo.make(61, -6, 0n)]
+    .map((info) => table.notes.noteSignal(10, 11, info));
+  const sent = (made: readonly Made[]) =>
+    made.filter(([name]) => ["rt_tgsigqueueinfo", "kill", "tgkill"].includes(name))
+      .map(([name, ...args]) => `${name} ${name === "kill" ? args[1] : args[2]}`)
+      .slice(0, -1);
+  assert.deepEqual(sent(table.run()), [
+    "rt_tgsigqueueinfo 19",
+    "rt_tgsigqueueinfo 60",
+    "rt_tgsigqueueinfo 61",
+  ]);
+  const refused = table.run([], ([name]) => name === "rt_tgsigqueueinfo" ? -1n : undefined);
+  assert.deepEqual(sent(refused), [
+    ...["rt_tgsigqueueinfo 19", "kill 19", "rt_tgsigqueueinfo 60", "tgkill 60"],
+    ...["rt_tgsigqueueinfo 61", "tgkill 61"],
+  ]);
+  noted[1]?.erase();
+  assert.deepEqual(sent(table.run()), ["rt_tgsigqueueinfo 19", "rt_tgsigqueueinfo 61"]);
+  // They are sent while the threads stand still.
+  assert.ok(
+    names(table.run()).indexOf("rt_tgsigqueueinfo 10") < names(table.run()).indexOf("DETACH 10"),
+  );
+});
+
+Deno.test("noteSignal() has a stop signal stay away where a SIGCONT has come after it", () => {
+  const table = new Table();
+  table.notes.noteSignal(10, 11, Siginfo.make(SIG.STOP, 0, 0n));
+  table.notes.noteSignal(10, 11, Siginfo.make(60, -1, 0n));
+  table.waiting = [SIG.URG, SIG.CONT];
+  const made = table.run().filter(([name]) => name === "rt_tgsigqueueinfo");
+  assert.deepEqual(made.map((call) => call[3]), [60n]);
+});
+
+Deno.test("endTreeIf() has the tree killed where its images are there, and rescued where not", () => {
+  const table = new Table();
+  table.notes.noteProcess(10);
+  table.notes.noteThread(undoOf(10));
+  const path = new TextEncoder().encode("/images/inventory.img\0");
+  table.notes.endTreeIf(path);
+  const made = table.run([10]);
+  assert.deepEqual(names(made).slice(1), ["kill 10", ...END]);
+  const [, asked] = made.find(([name]) => name === "access") as Made;
+  assert.deepEqual([...table.at(asked as bigint, path.length)], [...path]);
+  const rescued = table.run([10], ([name]) => name === "access" ? -2n : undefined);
+  assert.ok(names(rescued).includes("SETREGS 10"));
+});
+
+Deno.test("the second guardian kills the tree where the first one has died before its work", () => {
+  const table = new Table();
+  table.notes.noteProcess(10);
+  const noted = table.notes.noteProcess(20);
+  table.notes.noteProcess(30);
+  noted.erase();
+  const made = table.run([10], undefined, ENTRY_POINTS.second);
+  assert.equal(made.filter(([name]) => name === "ppoll").length, 2);
+  assert.deepEqual(names(made), ["kill 30", "kill 10", ...END]);
+});

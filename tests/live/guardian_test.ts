@@ -1,0 +1,124 @@
+/**
+ * The guardian beside targets that do not do what it waits for: whatever becomes of one process, the others are put
+ * back, and its job control is as it would have been.
+ */
+import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { buildProgram } from "../harness/build.ts";
+import { readProcess, waitUntil } from "../harness/processes.ts";
+import { Subject } from "../harness/subject.ts";
+import { waitRescued } from "./killed_tool.ts";
+
+async function start(name: string, args: readonly string[] = []): Promise<Subject> {
+  const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
+  return await Subject.run(await buildProgram(source), { args });
+}
+
+const core = (path: string) => new URL(`../../core/${path}`, import.meta.url).href;
+
+/**
+ * A tool that parks one process, has noted the threads of others without having got to them (of those with a `+` behind
+ * the parked one), and dies. Then come signals: it took those from the parked one, or sends them (with a `!`).
+ */
+const TOOL = `
+import { uncancelled } from "${core("cancellation.ts")}";
+import { freezeTree } from "${core("checkpoint/freeze.ts")}";
+import { parkProcess } from "${core("checkpoint/park.ts")}";
+import { Guardian } from "${core("guardian/guardian.ts")}";
+import { Siginfo } from "${core("linux/siginfo.ts")}";
+const [parked, others, signals] = Deno.args.map((list) => list === "" ? [] : list.split(","));
+const guardian = Guardian.start();
+const undo = new DisposableStack();
+const tree = freezeTree(Number(parked[0]), undo, uncancelled());
+const note = (pids) => {
+  for (const pid of pids.map(Number)) {
+    guardian.noteProcess(pid);
+    for (const { name } of Deno.readDirSync(\`/proc/\${pid}/task\`)) {
+      guardian.noteThread({ pid, tid: Number(name), options: 0n, calls: [], waitingMask: 0n });
+    }
+  }
+};
+note(others.filter((pid) => !pid.startsWith("+")));
+for (const process of tree.processes) parkProcess(process, guardian);
+note(others.filter((pid) => pid.startsWith("+")));
+for (const signal of signals) {
+  const pid = Number(parked[0]);
+  if (signal.startsWith("!")) Deno.kill(pid, signal.slice(1));
+  else guardian.noteSignal(pid, pid, Siginfo.make(Number(signal), 0, 0n));
+}
+Deno.kill(Deno.pid, "SIGKILL");
+`;
+
+/** Parks a process by a tool that dies. @returns the pid of the tool */
+async function parkAndDie(
+  parked: number,
+  others: readonly string[] = [],
+  signals: readonly string[] = [],
+): Promise<number> {
+  const script = Deno.makeTempFileSync({ suffix: ".ts" });
+  try {
+    Deno.writeTextFileSync(script, TOOL);
+    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+    const args = [String(parked), others.join(","), signals.join(",")];
+    const tool = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "--config", config, script, ...args],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const { signal, stderr } = await tool.output();
+    assert.equal(signal, "SIGKILL", new TextDecoder().decode(stderr));
+    return tool.pid;
+  } finally {
+    Deno.removeSync(script);
+  }
+}
+
+for (const which of ["", "thread"]) {
+  for (const when of ["", "+"]) {
+    const order = when === "" ? "noted before it" : "noted after it";
+    const who = which === "" ? "process" : "thread";
+    Deno.test(`the guardian puts a process back while a ${who} ${order} is in an uninterruptible sleep`, async () => {
+      const end = Deno.makeTempFileSync({ prefix: "stasis-vfork-" });
+      Deno.removeSync(end);
+      await using asleep = await start("vfork", which === "" ? [end] : [end, which]);
+      await using subject = await Subject.start("threads_many", { args: ["4"] });
+      let tool: number;
+      try {
+        tool = await parkAndDie(subject.pid, [`${when}${asleep.pid}`]);
+        await subject.expectPass();
+        assert.ok(asleep.alive);
+      } finally {
+        Deno.writeTextFileSync(end, "");
+      }
+      await waitRescued(tool);
+      await asleep.expectPass();
+      Deno.removeSync(end);
+    });
+  }
+}
+
+for (const who of ["first", "thread"]) {
+  Deno.test(`the guardian puts a process back, and its ${who} goes on, where that executes programs meanwhile`, async () => {
+    await using subject = await Subject.start("threads_many", { args: ["4"] });
+    await using restless = await start("exec_again", [who]);
+    for (let round = 0; round < 3; round++) {
+      const tool = await parkAndDie(subject.pid, [`${round % 2 === 0 ? "" : "+"}${restless.pid}`]);
+      await waitRescued(tool);
+    }
+    await restless.expectPass();
+    await subject.expectPass();
+  });
+}
+
+Deno.test("the guardian leaves a process stopped or running as its signals say", async () => {
+  await using subject = await Subject.start("mem_anon");
+  const state = () => readProcess(subject.pid)?.state;
+  const stop = "19";
+  await waitRescued(await parkAndDie(subject.pid, [], [stop]));
+  await waitUntil(() => state() === "T", () => `it to be stopped: ${state()}`);
+  Deno.kill(subject.pid, "SIGCONT");
+  // The SIGCONT has undone the stop signal that was on its way.
+  await waitRescued(await parkAndDie(subject.pid, [], [stop, "!SIGCONT"]));
+  await subject.expectPass();
+});
