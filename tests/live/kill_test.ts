@@ -5,6 +5,7 @@
  * A sample of all moments is spread over the subjects. `deno task test:kill` takes a large one.
  */
 import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
 import { isAlive, outlives, processTree, waitUntil } from "../harness/processes.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
@@ -65,6 +66,19 @@ const TIMED: typeof SUBJECTS = [
   ["restart_futex", "timeout"],
   ["sud_blocked_in_call", "nanosleep"],
 ];
+
+/**
+ * Programs whose runtimes work on while nobody asks them to, so that only they themselves can say whether all is well:
+ * for `deno task test:kill`, in which each has this part of all kills.
+ */
+const RUNTIMES: readonly {
+  readonly name: string;
+  start(room: ImageRoom): Promise<Subject | string>;
+}[] = [
+  { name: "a Go program", start: startGo },
+  { name: "a JVM", start: startJvm },
+];
+const RUNTIME_PART = 20;
 
 /** How many kills, all subjects together. */
 const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? 150);
@@ -140,6 +154,52 @@ for (const [index, subjectLine] of TIMED.entries()) {
       assert.ok(subject.alive, `it died: killed at ${describe(run)}: ${run.stderr}`);
       await subject.expectPass();
     }
+  });
+}
+
+const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
+
+/** Starts goroutines, which the runtime preempts by SIGURG. @returns why there is none, where there is none */
+async function startGo(room: ImageRoom): Promise<Subject | string> {
+  const program = `${room.path}/preempted`;
+  const cache = `${room.path}/cache`;
+  try {
+    const { success, stderr } = await new Deno.Command("go", {
+      args: ["build", "-o", program, script("preempted.go")],
+      env: { HOME: cache, GOCACHE: cache, GO111MODULE: "off" },
+    }).output();
+    assert.ok(success, new TextDecoder().decode(stderr));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "there is no Go: install golang-go";
+    throw error;
+  }
+  return await Subject.run(program, { timeoutMs: 60_000 });
+}
+
+/** Starts a JVM. @returns why there is none, where there is none */
+async function startJvm(): Promise<Subject | string> {
+  const found = await new Deno.Command("sh", { args: ["-c", "command -v javac"] }).output();
+  if (!found.success) return "there is no Java: install default-jdk-headless";
+  const args = ["-Xmx64m", script("Working.java")];
+  return await Subject.run("java", { args, timeoutMs: 120_000 });
+}
+
+for (const { name, start } of Deno.env.has("STASIS_KILLS") ? RUNTIMES : []) {
+  Deno.test(`${name} works on wherever the tool is killed`, async (t) => {
+    using room = new ImageRoom();
+    const started = await start(room);
+    if (typeof started === "string") return skip(t, started);
+    await using subject = started;
+    const kills = Math.ceil(KILLS / RUNTIME_PART);
+    for (let kill = 0, moments = Infinity; kill < kills; kill++) {
+      const moment = kill === 0 ? Infinity : Math.floor(spread(kill, kills) * moments);
+      const run = await actAtMoment(saving(subject, room), moment);
+      if (kill === 0) assert.equal(run.status.code, 0, run.stderr);
+      if (kill === 0) moments = run.moments;
+      assert.ok(subject.alive, `it died: killed at ${describe(run)}: ${subject.errors()}`);
+    }
+    await subject.expectPass(60_000);
+    assert.equal(subject.errors(), "");
   });
 }
 
