@@ -7,6 +7,9 @@
  * are let go of later (`exit_notify()`), so a program that looks at the word before each of its calls makes none
  * with its filters in force again.
  *
+ * The page is sealed: targets can only read it. The list itself, which the kernel follows, lies in memory of this process
+ * alone.
+ *
  * libc's own list of the thread is set aside meanwhile: nothing in this process has robust mutexes.
  *
  * @module
@@ -19,7 +22,10 @@ import { ProcessMemory } from "../linux/memory.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 
 const PAGE = 4096;
-const MFD_CLOEXEC = 1;
+const MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
+const F_ADD_SEALS = 1033;
+/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE (`include/uapi/linux/fcntl.h`; Linux 5.1). */
+const NOBODY_ELSE_WRITES = 0x1 | 0x2 | 0x4 | 0x10;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20;
 /** The size of a `struct robust_list_head` (`include/uapi/linux/futex.h`): first entry, offset, pending. */
@@ -36,7 +42,10 @@ export class AliveWord implements Disposable {
   /** @throws {StasisError} `syscall` */
   constructor() {
     this.fd = Number(
-      must(syscall(SYSCALLS.memfd_create, cString("stasis-alive"), MFD_CLOEXEC), "memfd_create"),
+      must(
+        syscall(SYSCALLS.memfd_create, cString("stasis-alive"), MFD_CLOEXEC | MFD_ALLOW_SEALING),
+        "memfd_create",
+      ),
     );
     const page = new Uint8Array(PAGE);
     new DataView(page.buffer).setUint32(0, Number(syscall(SYSCALLS.gettid)), true);
@@ -45,6 +54,8 @@ export class AliveWord implements Disposable {
       must(syscall(SYSCALLS.mmap, 0, PAGE, PROT_READ_WRITE, flags, fd, 0), "mmap");
     this.#word = map(MAP_SHARED, this.fd);
     this.#list = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+    // The targets of a checkpoint share the word, and one of them that wrote to it would take it from the others.
+    must(syscall(SYSCALLS.fcntl, this.fd, F_ADD_SEALS, NOBODY_ELSE_WRITES), "fcntl(F_ADD_SEALS)");
 
     const former = new BigUint64Array(2);
     const [head, length] = [former.subarray(0, 1), former.subarray(1)];
