@@ -25,6 +25,7 @@ import {
 import type { Siginfo } from "../linux/siginfo.ts";
 import { SIG, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
+import { PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { detachThread } from "./detach.ts";
@@ -69,6 +70,8 @@ export class Tracee extends TraceeState {
   #settled = true;
   /** Whether a program was started in it whose end has not been awaited. */
   #running = false;
+  /** Where a program that has sent the signal of its end waits. */
+  #programEnd = 0n;
   #stolen: Siginfo[] = [];
   readonly #notedSignals: Noted[] = [];
 
@@ -180,6 +183,7 @@ export class Tracee extends TraceeState {
       // A trap flag of the thread's own would end the program at its first instruction.
       .set("flags", WAITING_FLAGS);
     setRegisters(this.tid, registers);
+    this.#programEnd = at.code + BigInt(PROGRAM_WAIT);
     this.#settled = true;
     resume(this.tid);
     this.#running = true;
@@ -274,6 +278,7 @@ export class Tracee extends TraceeState {
         if (isFault(stop.signal, info.code)) throw this.#fault(stop.signal, info, purpose);
         // Somebody's signal got through: it is given back by release().
         this.#steal(info);
+        if (wanted === "signal" && this.#endedUnheard()) return;
       } else if (stop.kind === wanted) return;
       else if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") {
         throw new StasisError(
@@ -284,6 +289,15 @@ export class Tracee extends TraceeState {
       }
       goOn();
     }
+  }
+
+  /**
+   * Whether a program has ended, and no signal will say so: one of the kind that somebody sent at that moment waited for
+   * the thread already (`legacy_queue()` of `kernel/signal.c`).
+   */
+  #endedUnheard(): boolean {
+    return getRegisters(this.tid).get("ip") === this.#programEnd &&
+      !peekSiginfo(this.tid, false).some(({ payload }) => payload === PROGRAM_END_MARK);
   }
 
   #fault(signal: number, info: Siginfo, purpose: string): StasisError {

@@ -2,14 +2,20 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { uncancelled } from "../../core/cancellation.ts";
-import { freezeTree, type StoppedTree } from "../../core/checkpoint/freeze.ts";
+import { freezeTree, type StoppedProcess, type StoppedTree } from "../../core/checkpoint/freeze.ts";
 import { findTree, survey } from "../../core/checkpoint/survey.ts";
+import { Interruptions } from "../../core/linux/interruptions.ts";
+import { ProcessMemory } from "../../core/linux/memory.ts";
+import { PROT_EXEC } from "../../core/linux/procfs/mod.ts";
 import { SIG } from "../../core/linux/signals.ts";
+import { findCodePlaces } from "../../core/remote/code_places.ts";
 import { stragglerCount } from "../../core/remote/detach.ts";
 import { beginGroupStop } from "../../core/remote/job_control.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
+import { RemoteTask } from "../../core/remote/remote_task.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import { blockedIn } from "../../core/remote/wchan.ts";
-import type { StasisError } from "../../mod.ts";
+import { StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
@@ -126,5 +132,35 @@ Deno.test("survey() refuses filtered calls, of any thread, where no plugin sees 
       return true;
     },
   );
+  await subject.expectPass();
+});
+
+Deno.test("StartedRuns sees the end of a program whose signal was dropped, since another one of its kind waited", async () => {
+  await using subject = await Subject.start("mem_anon");
+  const sender = new Deno.Command("/bin/sh", {
+    args: ["-c", 'while kill -URG "$1"; do sleep 0.02; done', "sh", String(subject.pid)],
+    stderr: "null",
+  }).spawn();
+  {
+    using _ = new Interruptions();
+    using undo = new DisposableStack();
+    const cancellation = uncancelled();
+    const tree = freezeTree(subject.pid, undo, cancellation);
+    const { proc, tracees: [leader] } = tree.processes[0] as StoppedProcess;
+    cancellation.limit(10_000, () => new StasisError("timeout", "nobody saw the end"));
+    using memory = new ProcessMemory(subject.pid);
+    const { instruction } = findCodePlaces(
+      memory,
+      proc.vmas.filter(({ prot }) => prot & PROT_EXEC),
+    );
+    // The call that sends the signal of the end fails: there is no such thread in init.
+    const inner = { pid: 1, tid: (tid: number) => tid };
+    const remote = undo.use(new RemoteTask(leader as Tracee, [], instruction!, inner));
+    const program = new SyscallProgram("a program whose end nobody hears");
+    const call = program.call("getppid");
+    assert.equal(remote.run(program).result(call), BigInt(proc.stat.ppid));
+  }
+  sender.kill();
+  await sender.status;
   await subject.expectPass();
 });
