@@ -12,6 +12,7 @@
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import type { RemoteAddress } from "../linux/address.ts";
+import { Errno } from "../linux/errno.ts";
 import {
   getRegisters,
   getStopSiginfo,
@@ -126,6 +127,8 @@ export class Tracee extends TraceeState {
   /**
    * Lets the thread make its call and get to the waiting place behind it, where it is stopped. With a stop at the
    * call's entry, a tool that dies just then would take the suspension away under which the call is to be made.
+   *
+   * @throws {StasisError} as the cancellation says, where the call waits for something: it has done nothing then
    */
   #callAndLand(
     registers: Registers,
@@ -149,7 +152,8 @@ export class Tracee extends TraceeState {
       this.#await("event-stop", goOn, name, undefined, first);
       const now = getRegisters(tid);
       if (now.get("ip") === waiting) return BigInt.asIntN(64, now.get("ax"));
-      // It had not got to its call, or is in it: the kernel begins that again.
+      // It had not got to its call, or is in it: the kernel begins that again, unless nobody wants it any more.
+      if (isInterrupted(now) && !this.#cancellation.isOver) this.#cancellation.check();
     }
   }
 
@@ -382,6 +386,20 @@ export class Tracee extends TraceeState {
       this.forget();
     }
   }
+}
+
+/** Results by which the kernel says that a call was interrupted, and is made again if it lets it (`linux/errno.h`). */
+const RESTARTS: readonly number[] = [
+  Errno.ERESTARTSYS,
+  Errno.ERESTARTNOINTR,
+  Errno.ERESTARTNOHAND,
+  Errno.ERESTART_RESTARTBLOCK,
+];
+
+/** Whether a thread was stopped in a call that it would make again. */
+function isInterrupted(registers: Registers): boolean {
+  return BigInt.asIntN(64, registers.get("orig_ax")) >= 0n &&
+    RESTARTS.includes(Number(-BigInt.asIntN(64, registers.get("ax"))));
 }
 
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */

@@ -5,7 +5,7 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { EXIT_STATUS } from "../../base/errors.ts";
-import { checkpoint } from "../../mod.ts";
+import { checkpoint, definePlugin } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { processTree, waitUntil } from "../harness/processes.ts";
 import { startStasis, stasis } from "../harness/stasis_command.ts";
@@ -162,4 +162,23 @@ Deno.test("a checkpoint of a program whose file system does not answer is refuse
     Deno.kill(server.pid, "SIGKILL");
     await new Deno.Command("umount", { args: ["--lazy", mountPoint] }).output();
   }
+});
+
+Deno.test("a checkpoint in which a call of the target waits for ever ends when time is over", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("sud_block");
+  const before = witness(subject.pid);
+  const directory = room.fresh();
+  const waits = definePlugin({
+    name: "waits",
+    description: "makes a call that nothing ends",
+    checkpoint: () => ({ dumpTask: ({ remote }) => void remote.tryCall("select", 0, 0, 0, 0, 0) }),
+  });
+  await assert.rejects(
+    checkpoint(subject.pid, { directory, plugins: [waits], leaveRunning: true, options: { timeout: 300 } }),
+    { code: "timeout" },
+  );
+  room.assertAbsent(directory);
+  assertUnharmed(before);
+  await subject.expectPass();
 });
