@@ -109,7 +109,7 @@ function seedFeatures(): Feature[] {
 function guardianFeatures(): Feature[] {
   return [
     attempt("guardian", "targets that survive the death of this tool", () => {
-      using _ = Guardian.start();
+      using _ = Guardian.start([]);
     }),
     {
       name: "waiting place in the vDSO",

@@ -91,7 +91,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
 
   await enter({ kind: "phase", phase: "survey" });
   const isToEnd = options.leaveRunning !== true;
-  findTree(pid, isToEnd);
+  const tasks = findTree(pid, isToEnd);
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
     lock: lockDirectory,
@@ -119,7 +119,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   writer.hold();
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
-  using guardian = Guardian.start();
+  using guardian = Guardian.start(tasks.map((task) => task.pid));
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;

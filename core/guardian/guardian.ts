@@ -20,9 +20,12 @@
 import { StasisError } from "../../base/errors.ts";
 import { offsetAddress, remoteAddress } from "../linux/address.ts";
 import { Errno, isErrno } from "../linux/errno.ts";
+import { CAP } from "../linux/capability.ts";
 import { giveUpAction } from "../linux/interruptions.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import type { ProcessMemory } from "../linux/memory.ts";
+import { iovec } from "../linux/net/socket_ffi.ts";
+import { readStatus } from "../linux/procfs/mod.ts";
 import { waitForStop } from "../linux/ptrace.ts";
 import { SIGSET_SIZE } from "../linux/sigaction.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
@@ -47,6 +50,8 @@ import { TABLE_ADDRESS, tableAddress } from "./rescue_entries.ts";
 import { ENTRY_POINTS, makeHead, TABLE_SIZE } from "./rescue_table.ts";
 
 const PR_SET_NAME = 15;
+/** What PTRACE_O_SUSPEND_SECCOMP takes (`check_ptrace_options()` of `kernel/ptrace.c`). */
+const CAP_TO_SUSPEND = CAP.SYS_ADMIN;
 const ALL_DESCRIPTORS = 0xffffffff;
 const SCHED_FIFO = 1, HIGHEST = 99;
 /** More than any kernel knows; those that are not there do not matter. */
@@ -85,8 +90,13 @@ export class Guardian implements Rescuer, Disposable {
     this.#notes = new RescueNotes(this.mark, (at, bytes) => this.#write(at, bytes));
   }
 
-  /** Starts one, for this process. @throws {StasisError} `syscall` */
-  static start(): Guardian {
+  /**
+   * Starts one, for this process.
+   *
+   * @param targets processes that it may have to trace
+   * @throws {StasisError} `no-privilege` if it may not, `syscall`
+   */
+  static start(targets: readonly number[]): Guardian {
     const pids: number[] = [];
     const memories: ProcessMemory[] = [];
     try {
@@ -94,6 +104,7 @@ export class Guardian implements Rescuer, Disposable {
       pids.push(first.pid);
       const remote = openSeed(first);
       memories.push(remote.memory);
+      mustBeAbleToTrace(targets, remote);
       const second = prepare(remote);
       pids.push(second);
       const other = takeSecond(second, remote);
@@ -179,6 +190,46 @@ function wasKilled(cause?: unknown): StasisError {
     hint: "something ends processes here: see who, and try again",
     cause,
   });
+}
+
+/**
+ * Tries the guardian's right to trace the targets, by a read that asks for the same (PTRACE_MODE_ATTACH_REALCREDS) and
+ * leaves them alone. It may have less than this process: what the file of its program gives does not pass on, and
+ * security modules look at who is whose child (Yama).
+ *
+ * @throws {StasisError} `no-privilege`
+ */
+function mustBeAbleToTrace(targets: readonly number[], remote: RemoteTask): void {
+  const program = new SyscallProgram("the right to trace targets");
+  const byte = program.output(1, "byte");
+  const here = program.data(iovec.make({ len: 1n }), "iovec").point(0, byte);
+  // Nothing is mapped there: who may look is told EFAULT.
+  const there = program.data(iovec.make({ len: 1n }), "iovec");
+  const looks = targets.map((pid) =>
+    [
+      pid,
+      program.try("process_vm_readv", pid, here, 1, there, 1, 0),
+    ] as const
+  );
+  const reply = remote.run(program);
+  for (const [pid, look] of looks) {
+    if (reply.result(look) === -BigInt(Errno.EPERM)) throw mayNotTrace(`task ${pid}`);
+  }
+  const [own = 0n, theirs = 0n] = [Deno.pid, remote.pid]
+    .map((pid) => readStatus(pid).caps.effective & CAP_TO_SUSPEND);
+  if (own !== theirs) throw mayNotTrace("what is under seccomp filters");
+}
+
+function mayNotTrace(whom: string): StasisError {
+  return new StasisError(
+    "no-privilege",
+    `the guardian, which rescues targets if this tool dies, may not trace ${whom}`,
+    {
+      hint:
+        "run as root: capabilities that the file of a program gives (setcap), and rights over its own " +
+        "children (kernel.yama.ptrace_scope), do not pass to the processes that it starts",
+    },
+  );
 }
 
 /** Gives the first guardian its session, descriptors and table, and has it make the second. @returns the pid of that */

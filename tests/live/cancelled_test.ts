@@ -175,7 +175,12 @@ Deno.test("a checkpoint in which a call of the target waits for ever ends when t
     checkpoint: () => ({ dumpTask: ({ remote }) => void remote.tryCall("select", 0, 0, 0, 0, 0) }),
   });
   await assert.rejects(
-    checkpoint(subject.pid, { directory, plugins: [waits], leaveRunning: true, options: { timeout: 300 } }),
+    checkpoint(subject.pid, {
+      directory,
+      plugins: [waits],
+      leaveRunning: true,
+      options: { timeout: 300 },
+    }),
     { code: "timeout" },
   );
   room.assertAbsent(directory);

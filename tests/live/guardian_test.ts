@@ -6,7 +6,9 @@ import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
+import { ImageRoom } from "../harness/unharmed.ts";
 import { waitRescued } from "./killed_tool.ts";
 
 async function start(name: string, args: readonly string[] = []): Promise<Subject> {
@@ -27,7 +29,7 @@ import { parkProcess } from "${core("checkpoint/park.ts")}";
 import { Guardian } from "${core("guardian/guardian.ts")}";
 import { Siginfo } from "${core("linux/siginfo.ts")}";
 const [parked, others, signals] = Deno.args.map((list) => list === "" ? [] : list.split(","));
-const guardian = Guardian.start();
+const guardian = Guardian.start([]);
 const undo = new DisposableStack();
 const tree = freezeTree(Number(parked[0]), undo, uncancelled());
 const note = (pids) => {
@@ -122,3 +124,50 @@ Deno.test("the guardian leaves a process stopped or running as its signals say",
   await waitRescued(await parkAndDie(subject.pid, [], [stop, "!SIGCONT"]));
   await subject.expectPass();
 });
+
+Deno.test("a guardian that could not trace its target says so when it is started", async (t) => {
+  using room = new ImageRoom();
+  Deno.chmodSync(room.path, 0o777);
+  const deno = `${room.path}/deno`;
+  Deno.copyFileSync(Deno.execPath(), deno);
+  // A program's file gives rights to it alone.
+  const rights = ["ptrace", "admin"].map((name) => `cap_sys_${name}`);
+  rights.push("cap_dac_override", "cap_dac_read_search");
+  const given = await run("setcap", [`${rights.join(",")}=ep`, deno]);
+  if (!given.success) return skip(t, `no file can be given capabilities: ${given.stderr}`);
+  await using subject = await Subject.start("mem_anon");
+  const script = `${room.path}/tool.ts`;
+  Deno.writeTextFileSync(
+    script,
+    `import { Guardian } from "${core("guardian/guardian.ts")}";
+    try {
+      Guardian.start([${subject.pid}])[Symbol.dispose]();
+    } catch ({ code, message, hint }) {
+      console.log([code, message, hint].join("\\n"));
+    }`,
+  );
+  const tool = [deno, "run", "-A", "--no-check", "--no-config", script];
+  const { stdout, stderr } = await run("setpriv", [
+    ...["--reuid", "65534", "--regid", "65534", "--clear-groups"],
+    ...["env", `DENO_DIR=${room.path}/cache`, ...tool],
+  ]);
+  const [code, message, hint] = stdout.split("\n");
+  assert.equal(code, "no-privilege", stderr);
+  assert.match(message ?? "", new RegExp(`^the guardian, .*, may not trace task ${subject.pid}$`));
+  assert.match(hint ?? "", /setcap/);
+  await subject.expectPass();
+});
+
+/** Runs a program; one that is not there fails. */
+async function run(program: string, args: readonly string[]) {
+  try {
+    const output = await new Deno.Command(program, { args: [...args], stdin: "null" }).output();
+    const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) =>
+      new TextDecoder().decode(bytes)
+    ) as [string, string];
+    return { success: output.success, code: output.code, stdout, stderr };
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return { success: false, code: 127, stdout: "", stderr: `there is no ${program}` };
+  }
+}
