@@ -86,7 +86,7 @@ function shelterOf(
         throw error;
       }
     },
-    prepare: tracees.some(({ needsTracer }) => needsTracer)
+    prepare: tracees.some(({ watchesTracer }) => watchesTracer)
       ? (remote) => watchTracer(remote, rescuer, tracees)
       : undefined,
   };

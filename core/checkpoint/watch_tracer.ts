@@ -1,6 +1,7 @@
 /**
  * Having the programs in a task look whether the tool lives, where the tool's death ends what lets them make calls:
- * a suspension of seccomp, or of dispatch by the kernel series.
+ * a suspension of seccomp, or of dispatch by the kernel series; or where the signal that ends them is one that the target
+ * catches, which would run its handler before it is as it was.
  *
  * @module
  */
@@ -15,7 +16,8 @@ const PROT_READ = 1;
 const MAP_SHARED = 1, MAP_FIXED = 0x10;
 
 /**
- * Maps the word that tells so into the task's scratch memory. One that has no room for a descriptor ends with the tool.
+ * Maps the word that tells so into the task's scratch memory. One that has no room for a descriptor ends with the tool,
+ * where its calls must.
  *
  * @param threads all threads of the task
  */

@@ -24,6 +24,11 @@ export interface SignalState {
   readonly isStopped: boolean;
 }
 
+/** Whether a signal that comes to a thread does nothing there. @param caught those that its process catches */
+export function isHarmless(signal: number, caught: bigint): boolean {
+  return IGNORED_SIGNALS.includes(signal) && (caught & signalBit(signal)) === 0n;
+}
+
 /** @returns the signal; undefined if all that could be taken wait for the thread already */
 export function chooseEndSignal(
   { waiting, caught = ALL_SIGNALS, blocked, isStopped }: SignalState,

@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { ALL_SIGNALS, SIG, signalBit } from "../linux/signals.ts";
-import { chooseEndSignal } from "./end_signal.ts";
+import { chooseEndSignal, isHarmless } from "./end_signal.ts";
 
 const QUIET = { waiting: [], caught: 0n, blocked: 0n, isStopped: false };
 const mask = (...signals: number[]) => signals.reduce((all, one) => all | signalBit(one), 0n);
@@ -29,4 +29,10 @@ Deno.test("chooseEndSignal() takes none that waits already, and says so if all d
   assert.equal(chooseEndSignal(unknown), SIG.WINCH);
   const all = [SIG.URG, SIG.WINCH, SIG.CHLD, SIG.CONT, SIG.IO, 60, 61, 62, 63];
   assert.equal(chooseEndSignal({ ...QUIET, waiting: all }), undefined);
+});
+
+Deno.test("isHarmless() knows those that a target does not hear", () => {
+  assert.equal(isHarmless(SIG.URG, 0n), true);
+  assert.equal(isHarmless(SIG.URG, mask(SIG.URG)), false);
+  assert.equal(isHarmless(SIG.IO, 0n), false);
 });

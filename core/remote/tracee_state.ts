@@ -26,7 +26,7 @@ import { ALL_SIGNALS, SIG, signalBit } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
-import { chooseEndSignal } from "./end_signal.ts";
+import { chooseEndSignal, isHarmless } from "./end_signal.ts";
 import {
   type NotedThread,
   ptraceCall,
@@ -70,6 +70,8 @@ export abstract class TraceeState {
   #signalMask: bigint;
   #options: bigint;
   #endSignal: number | undefined;
+  /** Whether the target does something at that signal. */
+  #isHeard = false;
   #parked:
     | { readonly place: WaitingPlace; readonly registers: Registers; readonly rescuer: Rescuer }
     | undefined;
@@ -132,7 +134,8 @@ export abstract class TraceeState {
       .set("r15", rescuer.mark).set("ip", place.address).set("flags", WAITING_FLAGS)
       .set("orig_ax", -1n).set("ax", place.isCall ? BigInt(SYSCALLS.pause) : 0n);
     this.#parked = { place, registers, rescuer };
-    this.#endSignal = this.#findEndSignal(shared, caught);
+    const signal = this.#endSignal = this.#findEndSignal(shared, caught);
+    this.#isHeard = !isHarmless(signal, caught);
     this.#noted = rescuer.noteThread(this.describeUndo());
     setRegisters(this.tid, registers);
     this.#blockSignals();
@@ -154,6 +157,11 @@ export abstract class TraceeState {
    * long as it is traced. Said by the plugin that suspends them.
    */
   needsTracer = false;
+
+  /** Whether programs in it have to look whether the tool lives: {@link needsTracer}, or the target would hear their end. */
+  get watchesTracer(): boolean {
+    return this.needsTracer || this.#isHeard;
+  }
 
   /**
    * Has the kernel end the thread with the tool (PTRACE_O_EXITKILL): for one whose calls are filtered or dispatched,

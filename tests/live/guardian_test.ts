@@ -9,7 +9,7 @@ import { readProcess, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { ImageRoom } from "../harness/unharmed.ts";
-import { waitRescued } from "./killed_tool.ts";
+import { checkpointAndKill, waitRescued } from "./killed_tool.ts";
 
 async function start(name: string, args: readonly string[] = []): Promise<Subject> {
   const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
@@ -123,6 +123,15 @@ Deno.test("the guardian leaves a process stopped or running as its signals say",
   // The SIGCONT has undone the stop signal that was on its way.
   await waitRescued(await parkAndDie(subject.pid, [], [stop, "!SIGCONT"]));
   await subject.expectPass();
+});
+
+Deno.test("a program that is under way when the tool and its guardians die is not heard by the target, which waits", async () => {
+  await using subject = await start("hears_all");
+  await checkpointAndKill(subject.pid, "program", true);
+  // The program would have come to its end by then.
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  assert.doesNotMatch(subject.output(), /HEARD/);
+  assert.equal(readProcess(subject.pid)?.state, "R");
 });
 
 Deno.test("a guardian that could not trace its target says so when it is started", async (t) => {

@@ -51,8 +51,14 @@ await checkpoint(Number(pid), { directory, plugins: [plugin], leaveRunning: true
 /**
  * Runs a checkpoint of a process by a tool of its own, which dies by SIGKILL in its middle, and waits until its guardians
  * have done their work.
+ *
+ * @param withGuardians whether they are killed with it, where it waits to be killed
  */
-export async function checkpointAndKill(pid: number, place: Place): Promise<void> {
+export async function checkpointAndKill(
+  pid: number,
+  place: Place,
+  withGuardians = false,
+): Promise<void> {
   using images = new ImageHome();
   const script = Deno.makeTempFileSync({ suffix: ".ts" });
   try {
@@ -68,6 +74,7 @@ export async function checkpointAndKill(pid: number, place: Place): Promise<void
     if (place === "program" || place === "call") {
       // They take a second or more; then they are under way. A slow machine takes long to get there.
       await waitUntil(() => isInCall(pid, place), "the calls to be made", 60_000);
+      if (withGuardians) { for (const one of guardiansOf(tool.pid)) Deno.kill(one, "SIGKILL"); }
       tool.kill("SIGKILL");
     }
     const { signal, stderr } = await tool.output();
@@ -90,13 +97,17 @@ function isInCall(pid: number, place: "program" | "call"): boolean {
 
 /** Waits until the guardians of a dead tool have done their work. */
 export async function waitRescued(tool: number): Promise<void> {
+  await waitUntil(() => guardiansOf(tool).length === 0, "the guardians to have done their work");
+}
+
+/** The guardians of a tool that are there. */
+function guardiansOf(tool: number): number[] {
   const name = guardianName(tool).join("\0");
-  const isOne = (pid: number): boolean => {
+  return allPids().filter((pid) => {
     try {
       return Deno.readTextFileSync(`/proc/${pid}/cmdline`).startsWith(name);
     } catch {
       return false;
     }
-  };
-  await waitUntil(() => !allPids().some(isOne), "the guardians to have done their work");
+  });
 }
