@@ -100,6 +100,7 @@ export class Tracee extends TraceeState {
    * this takes, unlike by a single step (a forced SIGTRAP).
    *
    * @returns the result, or the negative errno
+   * @throws {StasisError} as the cancellation says, where the call waits for something: it has done nothing then
    */
   call(
     { instruction, landing }: CallSite,
@@ -117,18 +118,28 @@ export class Tracee extends TraceeState {
     }
     setRegisters(this.tid, registers);
     this.#settled = false;
+    let ended: unknown;
+    const whileWaiting = () => {
+      try {
+        if (!this.#cancellation.isOver) this.#cancellation.check();
+      } catch (error) {
+        ended = error;
+      }
+      // Time and again: a stop takes back what was asked for before it.
+      if (ended !== undefined) interrupt(this.tid);
+    };
     for (const _ of ["entry", "exit"]) {
       resumeToSyscall(this.tid);
-      this.#await("syscall", () => resumeToSyscall(this.tid), name);
+      this.#await("syscall", () => resumeToSyscall(this.tid), name, whileWaiting);
     }
-    return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
+    const after = getRegisters(this.tid);
+    if (ended !== undefined && isInterrupted(after)) throw ended;
+    return BigInt.asIntN(64, after.get("ax"));
   }
 
   /**
    * Lets the thread make its call and get to the waiting place behind it, where it is stopped. With a stop at the
    * call's entry, a tool that dies just then would take the suspension away under which the call is to be made.
-   *
-   * @throws {StasisError} as the cancellation says, where the call waits for something: it has done nothing then
    */
   #callAndLand(
     registers: Registers,

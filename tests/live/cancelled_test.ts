@@ -164,26 +164,26 @@ Deno.test("a checkpoint of a program whose file system does not answer is refuse
   }
 });
 
-Deno.test("a checkpoint in which a call of the target waits for ever ends when time is over", async () => {
-  using room = new ImageRoom();
-  await using subject = await Subject.start("sud_block");
-  const before = witness(subject.pid);
-  const directory = room.fresh();
-  const waits = definePlugin({
-    name: "waits",
-    description: "makes a call that nothing ends",
-    checkpoint: () => ({ dumpTask: ({ remote }) => void remote.tryCall("select", 0, 0, 0, 0, 0) }),
+for (const name of ["sud_block", "seccomp_guard"]) {
+  Deno.test(`a checkpoint in which a call of ${name} waits for ever ends when time is over`, async () => {
+    using room = new ImageRoom();
+    await using subject = await Subject.start(name);
+    const before = witness(subject.pid);
+    const directory = room.fresh();
+    const waits = definePlugin({
+      name: "waits",
+      description: "makes a call that nothing ends",
+      checkpoint: () => ({
+        dumpTask: ({ remote }) => void remote.tryCall("select", 0, 0, 0, 0, 0),
+      }),
+    });
+    const options = { timeout: 300 };
+    await assert.rejects(
+      checkpoint(subject.pid, { directory, plugins: [waits], leaveRunning: true, options }),
+      { code: "timeout" },
+    );
+    room.assertAbsent(directory);
+    assertUnharmed(before);
+    await subject.expectPass();
   });
-  await assert.rejects(
-    checkpoint(subject.pid, {
-      directory,
-      plugins: [waits],
-      leaveRunning: true,
-      options: { timeout: 300 },
-    }),
-    { code: "timeout" },
-  );
-  room.assertAbsent(directory);
-  assertUnharmed(before);
-  await subject.expectPass();
-});
+}
