@@ -21,6 +21,7 @@ const MEMBERS = {
   [fd_types.EXT]: "ext",
   [fd_types.TIMERFD]: "tfd",
   [fd_types.MEMFD]: "memfd",
+  [fd_types.PIDFD]: "pidfd",
 } as const satisfies Partial<Record<fd_types, keyof file_entry>>;
 
 /**

@@ -18,6 +18,7 @@ import { locks } from "./locks/mod.ts";
 import { memory } from "./memory/mod.ts";
 import { mqueue } from "./mqueue/mod.ts";
 import { namespaces } from "./namespaces/mod.ts";
+import { pidfd } from "./pidfd/mod.ts";
 import { pipes } from "./pipes/mod.ts";
 import { registers } from "./registers/mod.ts";
 import { seccomp } from "./seccomp/mod.ts";
@@ -43,6 +44,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   eventfd,
   timerfd,
   signalfd,
+  pidfd,
   epoll,
   sysv,
   mqueue,

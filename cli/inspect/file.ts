@@ -42,7 +42,7 @@ export function describeFile(type: fd_types, file: file_entry | undefined): File
 }
 
 function words(file: file_entry): string {
-  const { reg, pipe, fifo, usk, efd, epfd, sgfd, tfd, tty, memfd, nsf } = file;
+  const { reg, pipe, fifo, usk, efd, epfd, sgfd, tfd, tty, memfd, nsf, pidfd } = file;
   if (reg !== undefined) {
     const path = printableName(reg.name.startsWith("/") ? reg.name : `/${reg.name}`);
     if (reg.flags & O_PATH) return `${path}  O_PATH`;
@@ -60,6 +60,7 @@ function words(file: file_entry): string {
   if (tfd !== undefined) return timer(tfd);
   if (tty !== undefined) return `terminal ${tty.ttyInfoId}  ${access(tty.flags)}`;
   if (memfd !== undefined) return `memfd ${memfd.inodeId}  ${access(memfd.flags)} at ${memfd.pos}`;
+  if (pidfd !== undefined) return pidfd.nspid < 0 ? "reaped" : `process ${pidfd.nspid}`;
   if (nsf !== undefined) return `namespace ${nsf.nsId}`;
   return "";
 }

@@ -15,11 +15,13 @@ import { unix_sk_entrySchema } from "./sockets_pb.ts";
 import { fifo_entrySchema, pipe_entrySchema } from "./pipes_pb.ts";
 import { tty_file_entrySchema } from "./terminals_pb.ts";
 import { memfd_file_entrySchema } from "./memfd_pb.ts";
+import { pidfd_entrySchema } from "./pidfd_pb.ts";
 import type { eventfd_file_entry, eventpoll_file_entry, signalfd_entry, timerfd_entry } from "./event_files_pb.ts";
 import type { ext_file_entry } from "./external_pb.ts";
 import type { memfd_file_entry } from "./memfd_pb.ts";
 import type { ns_file_entry } from "./namespaces_pb.ts";
 import type { reg_file_entry } from "./paths_pb.ts";
+import type { pidfd_entry } from "./pidfd_pb.ts";
 import type { fifo_entry, pipe_entry } from "./pipes_pb.ts";
 import type { unix_sk_entry } from "./sockets_pb.ts";
 import type { tty_file_entry } from "./terminals_pb.ts";
@@ -177,6 +179,13 @@ export type file_entry = Message<"file_entry"> & {
    * @generated from field: optional memfd_file_entry memfd = 20;
    */
   memfd?: memfd_file_entry | undefined;
+
+  /**
+   * A process. Plugin "pidfd".
+   *
+   * @generated from field: optional pidfd_entry pidfd = 22;
+   */
+  pidfd?: pidfd_entry | undefined;
 };
 
 /**
@@ -199,6 +208,7 @@ export const file_entrySchema: GenMessage<file_entry> = /*@__PURE__*/
     [18, "pipe", "optional", pipe_entrySchema],
     [19, "tty", "optional", tty_file_entrySchema],
     [20, "memfd", "optional", memfd_file_entrySchema],
+    [22, "pidfd", "optional", pidfd_entrySchema],
   ]);
 
 /**
@@ -349,7 +359,7 @@ export enum fd_types {
   BPFMAP = 19,
 
   /**
-   * A process: pidfd_open(2).
+   * A process, pidfd_open(2): `pidfd`.
    *
    * @generated from enum value: PIDFD = 20;
    */

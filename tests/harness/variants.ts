@@ -83,6 +83,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
       "5=stop@2",
     ],
   ],
+  pidfd: [[]],
   pipes: [[], ["stream"]],
   regs_trap_flag: [["call"], ["run"]],
   regs_xstate: [[]],

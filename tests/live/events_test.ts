@@ -1,7 +1,7 @@
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, leavesAlone } from "./round_trip.ts";
 
-for (const name of ["eventfd", "timerfd", "epoll", "signalfd"]) {
+for (const name of ["eventfd", "timerfd", "epoll", "signalfd", "pidfd"]) {
   // The time that is left of a timer, and how often it expired, changes by itself.
   const ignore = name === "timerfd" ? [/\/fdinfo\/\d+\/(it_value|ticks)$/] : [];
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name, { ignore }));

@@ -88,7 +88,7 @@ static void set_up(const char *what)
 	} else if (!strcmp(what, "device")) {
 		must(open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0, "/dev/ptmx");
 	} else if (!strcmp(what, "pidfd")) {
-		must(syscall(SYS_pidfd_open, getpid(), 0) >= 0, "pidfd_open");
+		must(syscall(SYS_pidfd_open, getppid(), 0) >= 0, "pidfd_open");
 	} else if (!strcmp(what, "inotify")) {
 		must(inotify_init1(IN_CLOEXEC) >= 0, "inotify");
 	} else if (!strcmp(what, "io_uring")) {
