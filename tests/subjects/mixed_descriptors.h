@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <limits.h>
+#include <mqueue.h>
 #include <netinet/in.h>
 #include <pty.h>
 #include <stddef.h>
@@ -532,6 +533,105 @@ static inline void memfd_look(const struct part *p, int as)
 	EXPECT(p, lseek(FD(as, 0), 0, SEEK_CUR), p->id, "the position");
 }
 
+/* Of the task that makes it: whoever has it may look when that has ended. */
+static inline void pidfd_make(const struct part *p)
+{
+	put(p, 0, syscall(SYS_pidfd_open, getpid(), has(p, "nonblock") ? O_NONBLOCK : 0));
+	common->state[p->id][0] = getpid();
+}
+
+static inline void pidfd_look(const struct part *p, int as)
+{
+	char text[32] = "";
+	if (!fdinfo(FD(as, 0), "Pid", text, sizeof(text)) || atol(text) == -1)
+		return;
+	EXPECT(p, atol(text), common->state[p->id][0], "the process");
+}
+
+/* A POSIX message queue without a name: how many messages are in it, the number of the first and of the next. */
+static inline void queue_make(const struct part *p)
+{
+	struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 8 };
+	char name[64];
+
+	snprintf(name, sizeof(name), "/mixed-%d-%d", getpid(), p->id);
+	int fd = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK, 0600, &attr);
+	mq_unlink(name);
+	/* A user may have so many bytes in queues. */
+	common->state[p->id][0] = fd < 0 ? -1 : 0;
+	put(p, 0, fd < 0 ? eventfd(0, 0) : fd);
+}
+
+static inline void queue_change(const struct part *p, int as, long round)
+{
+	volatile long *state = common->state[p->id];
+	long value = 0;
+
+	if (state[0] < 0)
+		return;
+	if (state[0] == 3 || (state[0] && round % 3 == 0)) {
+		EXPECT(p, mq_receive(FD(as, 0), (char *)&value, 8, NULL), 8, "receive");
+		EXPECT(p, value, state[1], "the message");
+		state[0]--;
+		state[1]++;
+	} else if (mq_send(FD(as, 0), (const char *)(const void *)&(long){ state[1] + state[0] }, 8, 5)) {
+		bad(p, "mq_send: errno %d", errno);
+	} else {
+		state[0]++;
+	}
+}
+
+static inline void queue_look(const struct part *p, int as)
+{
+	struct mq_attr attr = { 0 };
+	if (common->state[p->id][0] < 0)
+		return;
+	EXPECT(p, mq_getattr(FD(as, 0), &attr), 0, "mq_getattr");
+	EXPECT(p, attr.mq_curmsgs, common->state[p->id][0], "how many messages");
+}
+
+/* System V shared memory, marked for removal, as long as the task lives that has made it. */
+static inline void segment_make(const struct part *p)
+{
+	int id = shmget(IPC_PRIVATE, 2 * PAGE, 0666);
+
+	if (id < 0 || shmat(id, NULL, has(p, "readonly") ? SHM_RDONLY : 0) == (void *)-1)
+		die("shmat");
+	shmctl(id, IPC_RMID, NULL);
+	common->state[p->id][0] = id;
+	common->state[p->id][1] = 0;
+	put(p, 0, eventfd(0, 0));
+}
+
+static inline long *segment_attach(const struct part *p)
+{
+	void *at = shmat(common->state[p->id][0], NULL, 0);
+
+	if (at == (void *)-1 && errno != EINVAL && errno != EIDRM)
+		bad(p, "shmat: errno %d", errno);
+	return at == (void *)-1 ? NULL : at;
+}
+
+static inline void segment_change(const struct part *p, int as, long round)
+{
+	long *at = segment_attach(p);
+	(void)as;
+	if (!at)
+		return;
+	at[PAGE / sizeof(long)] = common->state[p->id][1] = round;
+	shmdt(at);
+}
+
+static inline void segment_look(const struct part *p, int as)
+{
+	long *at = segment_attach(p);
+	(void)as;
+	if (!at)
+		return;
+	EXPECT(p, at[PAGE / sizeof(long)], common->state[p->id][1], "what was written");
+	shmdt(at);
+}
+
 /* What is refused today, as a whole: it only has to be there. */
 static inline void odd_make(const struct part *p)
 {
@@ -547,8 +647,6 @@ static inline void odd_make(const struct part *p)
 	} else if (has(p, "inotify")) {
 		fd = inotify_init1(0);
 		inotify_add_watch(fd, ".", IN_CREATE);
-	} else if (has(p, "pidfd")) {
-		fd = syscall(SYS_pidfd_open, getpid(), 0);
 	} else if (has(p, "netlink")) {
 		fd = socket(AF_NETLINK, SOCK_RAW, 0);
 	} else if (has(p, "uring")) {
@@ -559,10 +657,6 @@ static inline void odd_make(const struct part *p)
 	} else if (has(p, "dnotify")) {
 		fd = open(home, O_RDONLY | O_DIRECTORY);
 		fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT);
-	} else if (has(p, "shm")) {
-		int id = shmget(IPC_PRIVATE, PAGE, 0600);
-		shmat(id, NULL, 0);
-		shmctl(id, IPC_RMID, NULL);
 	} else if (has(p, "pty")) {
 		if (openpty(&fd, &other, NULL, NULL, NULL))
 			die("openpty");

@@ -8,11 +8,9 @@ import { times } from "./times.ts";
 import type { Context, Step } from "./step.ts";
 
 /** Epoll instances nest four deep at most, and a chain of them needs care: these are targets of one. */
-const POLLABLE = ["pipe", "fifo", "pair", "server", "event", "timerfd", "signalfd"];
+const POLLABLE = ["pipe", "fifo", "pair", "server", "event", "timerfd", "signalfd", "pidfd"];
 /** What has no plugin. */
-const ODD = [
-  ...["tcp", "udp", "inotify", "pidfd", "pty", "netlink", "uring", "userfault", "dnotify", "shm"],
-];
+const ODD = ["tcp", "udp", "inotify", "pty", "netlink", "uring", "userfault", "dnotify"];
 
 /** Adds a part that is a descriptor of the task. */
 function descriptor(context: Context, op: string, words: readonly string[]): void {
@@ -158,6 +156,24 @@ export const DESCRIPTORS = {
         const id = context.parts.length;
         context.add("map", context.task.id, [`#${id}`, "pages=3", ...random.some(["shared"], 0.7)]);
       }
+    },
+  },
+  pidfd: {
+    weight: 3,
+    make(context) {
+      descriptor(context, "pidfd", context.random.some(["nonblock"], 0.3));
+    },
+  },
+  queue: {
+    weight: 3,
+    make(context) {
+      descriptor(context, "queue", []);
+    },
+  },
+  segment: {
+    weight: 3,
+    make(context) {
+      descriptor(context, "segment", context.random.some(["readonly"], 0.3));
     },
   },
   odd: {
