@@ -36,6 +36,7 @@ const NEWER_THAN_3_17 = new Set([
   "creds_entry.no_new_privs",
   "user_x86_xsave_entry.cet",
   "memfd_inode_entry.mode",
+  "file_entry.pidfd",
 ]);
 
 /** What follows the sample messages, as crit shows it. */
