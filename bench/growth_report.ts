@@ -51,7 +51,7 @@ export function growthRows({ kind, size, growths }: GrowthResult): string[] {
 
 /** What the machine could not have, and what is wrong, a sentence each. */
 export function growthNotes({ kind, size, reason, problems }: GrowthResult): string[] {
-  const less = size === 0 ? "none" : `only ${size}`;
+  const less = size === 0 ? "no" : `only ${size}`;
   return [
     ...reason === undefined ? [] : [`NOTE: ${less} ${kind.title}: ${reason} allows no more here.`],
     ...problems.map((text) => `TOO MUCH: ${text}`),
