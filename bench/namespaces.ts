@@ -3,6 +3,7 @@
  *
  * - Process ids: on a busy machine those of a large tree that was ended are taken by others in no time, and it
  *   could not be restored. And whatever becomes of the bench, nothing of it goes on running.
+ * - System V objects, which others make meanwhile: of such a one it may not be known whose it is.
  * - /run: CRIU keeps there what it has found out about the kernel, and only on a tmpfs. Without it each call of CRIU
  *   takes 50 ms more, which is not what is to be compared.
  *
@@ -16,17 +17,17 @@ const MARK = "STASIS_BENCH_INSIDE";
 const INSIDE = `mount -t tmpfs none /run && "$@"`;
 
 /**
- * Starts this very program again in a mount namespace and a pid namespace of its own, unless this is it. The
+ * Starts this very program again in namespaces of its own, unless this is it. The
  * programs that are measured are in there too: a tool and its target share their namespaces.
  *
  * @returns the exit status of the program in there; undefined where this is it
  */
 export async function enterNamespaces(): Promise<number | undefined> {
   if (Deno.env.get(MARK) !== undefined) return undefined;
-  const namespaces = ["--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc"];
+  const namespaces = ["--mount", "--propagation", "private", "--ipc", "--pid", "--fork"];
   const again = [Deno.execPath(), "run", "--quiet", "--allow-all", Deno.mainModule, ...Deno.args];
   const { code } = await new Deno.Command("unshare", {
-    args: [...namespaces, "--kill-child", "sh", "-c", INSIDE, "sh", ...again],
+    args: [...namespaces, "--mount-proc", "--kill-child", "sh", "-c", INSIDE, "sh", ...again],
     env: { [MARK]: "1" },
   }).spawn().status;
   return code;
