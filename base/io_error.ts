@@ -20,13 +20,27 @@ const HINTS: Readonly<Record<string, string>> = {
   EFBIG: "raise the limit of file sizes (ulimit -f)",
 };
 
-/** Numbers for which Deno may give no name, only `(os error N)` in the message (`asm-generic/errno.h`). */
-const NAMELESS: Readonly<Record<string, string>> = {
+/** Numbers, of which Deno may tell no name but `(os error N)` in the message (`asm-generic/errno-base.h`, `errno.h`). */
+const NAMES: Readonly<Record<string, string>> = {
+  1: "EPERM",
+  2: "ENOENT",
   5: "EIO",
+  9: "EBADF",
   11: "EAGAIN",
   12: "ENOMEM",
+  13: "EACCES",
+  14: "EFAULT",
+  16: "EBUSY",
+  17: "EEXIST",
+  20: "ENOTDIR",
+  21: "EISDIR",
+  22: "EINVAL",
   23: "ENFILE",
   24: "EMFILE",
+  27: "EFBIG",
+  28: "ENOSPC",
+  30: "EROFS",
+  32: "EPIPE",
   105: "ENOBUFS",
   110: "ETIMEDOUT",
   116: "ESTALE",
@@ -40,7 +54,7 @@ export function errnoOf(error: unknown): string | undefined {
   const { code } = error as Error & { code?: unknown };
   if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return code;
   const number = /\(os error (\d+)\)/.exec(error.message)?.[1];
-  return number === undefined ? undefined : NAMELESS[number] ?? `errno ${number}`;
+  return number === undefined ? undefined : NAMES[number] ?? `errno ${number}`;
 }
 
 /**

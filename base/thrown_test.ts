@@ -72,5 +72,7 @@ Deno.test("machineError() names what was tried, by its number where Deno has no 
   deepEqual([full?.message, full?.code], ["Cannot open '/x': ENOMEM", "io"]);
   const many = "Too many open files in system (os error 23): readfile '/proc/sysvipc/sem'";
   equal(machineError(error(many))?.errno, "ENFILE");
+  equal(machineError(error("Permission denied (os error 13)"))?.errno, "EACCES");
   equal(machineError(error("Bad file descriptor (os error 9): read", "EBADF")), undefined);
+  equal(machineError(error("Invalid argument (os error 22): read")), undefined);
 });
