@@ -15,7 +15,7 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { EXIT_STATUS } from "../base/errors.ts";
+import { EXIT_STATUS, StasisError } from "../base/errors.ts";
 
 /** In every file of ours that is looked at before it is replaced or deleted. */
 const MARK = "Starts Stasis; written by: deno task install";
@@ -85,16 +85,20 @@ async function isOurs(path: string): Promise<boolean | undefined> {
   }
 }
 
+/** @throws {StasisError} `io` with what Deno says */
 async function deno(args: readonly string[], env: Record<string, string> = {}): Promise<void> {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd: TOP,
-    env,
+    env: { NO_COLOR: "1", ...env },
     stdout: "null",
     stderr: "piped",
   }).output();
   if (!success) {
-    throw new Error(`deno ${args[0]} failed: ${new TextDecoder().decode(stderr).trim()}`);
+    const why = new TextDecoder().decode(stderr).trim();
+    throw new StasisError("io", `deno ${args[0]} failed: ${why}`, {
+      hint: "it downloads the bundler (esbuild) from the npm registry once",
+    });
   }
 }
 
@@ -125,6 +129,7 @@ async function compile(library: string): Promise<void> {
  *
  * @returns what was done, a sentence
  * @throws {RangeError} with a sentence where it must not
+ * @throws {StasisError} `io` where the bundle cannot be made; what was installed before is there still
  */
 export async function install(
   options: { readonly prefix: string; readonly uninstall: boolean; readonly force: boolean },
@@ -195,11 +200,13 @@ if (import.meta.main) {
   } catch (error) {
     const isWrong = error instanceof RangeError || error instanceof TypeError;
     const isDenied = error instanceof Deno.errors.PermissionDenied;
-    if (!isWrong && !isDenied) throw error;
+    const isFailed = error instanceof StasisError;
+    if (!isWrong && !isDenied && !isFailed) throw error;
     console.error(`install: ${error.message}`);
+    if (isFailed) console.error(`hint: ${error.hint}`);
     if (isDenied) {
       console.error("hint: run it as root, or choose a directory of yours with --prefix");
     }
-    Deno.exit(isWrong ? 2 : 5);
+    Deno.exit(isWrong ? 2 : isFailed ? error.exitStatus : 5);
   }
 }
