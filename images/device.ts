@@ -18,6 +18,11 @@ export function encodeKernelDevice({ major, minor }: Device): number {
   return ((major << 20) | minor) >>> 0;
 }
 
+/** A device from the kernel's own form. */
+export function decodeKernelDevice(dev: number): Device {
+  return { major: dev >>> 20, minor: dev & 0xfffff };
+}
+
 /** A device from the form of the system call interface (new_encode_dev of linux/kdev_t.h): what stat(2) gives. */
 export function decodeUserDevice(dev: number): Device {
   return { major: (dev & 0xfff00) >>> 8, minor: (dev & 0xff) | ((dev >>> 12) & 0xfff00) };

@@ -15,6 +15,7 @@ const MEMBERS = {
   [fd_types.UNIXSK]: "usk",
   [fd_types.EVENTFD]: "efd",
   [fd_types.EVENTPOLL]: "epfd",
+  [fd_types.INOTIFY]: "ify",
   [fd_types.SIGNALFD]: "sgfd",
   [fd_types.TTY]: "tty",
   [fd_types.NS]: "nsf",

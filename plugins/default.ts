@@ -14,6 +14,7 @@ import { epoll } from "./epoll/mod.ts";
 import { eventfd } from "./eventfd/mod.ts";
 import { external } from "./external/mod.ts";
 import { files } from "./files/mod.ts";
+import { inotify } from "./inotify/mod.ts";
 import { locks } from "./locks/mod.ts";
 import { memory } from "./memory/mod.ts";
 import { mqueue } from "./mqueue/mod.ts";
@@ -46,6 +47,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   signalfd,
   pidfd,
   epoll,
+  inotify,
   sysv,
   mqueue,
   locks,

@@ -42,7 +42,7 @@ export function describeFile(type: fd_types, file: file_entry | undefined): File
 }
 
 function words(file: file_entry): string {
-  const { reg, pipe, fifo, usk, efd, epfd, sgfd, tfd, tty, memfd, nsf, pidfd } = file;
+  const { reg, pipe, fifo, usk, efd, epfd, ify, sgfd, tfd, tty, memfd, nsf, pidfd } = file;
   if (reg !== undefined) {
     const path = printableName(reg.name.startsWith("/") ? reg.name : `/${reg.name}`);
     if (reg.flags & O_PATH) return `${path}  O_PATH`;
@@ -55,6 +55,10 @@ function words(file: file_entry): string {
   if (efd !== undefined) return `counter ${efd.counter}`;
   if (epfd !== undefined) {
     return `watches ${epfd.tfd.map(({ tfd }) => tfd).join(", ") || "nothing"}`;
+  }
+  if (ify !== undefined) {
+    const paths = ify.wd.map(({ fHandle, iIno }) => fHandle?.path || `inode ${iIno}`);
+    return `watches ${paths.map(printableName).join(", ") || "nothing"}`;
   }
   if (sgfd !== undefined) return `mask 0x${sgfd.sigmask.toString(16)}`;
   if (tfd !== undefined) return timer(tfd);

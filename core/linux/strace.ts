@@ -219,6 +219,8 @@ const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
   fallocate: [int, hex, number, number],
   flock: [int, flockOperation],
   ftruncate: [int, number],
+  inotify_add_watch: [int, address, hex],
+  inotify_init1: [openNames],
   kill: [int, signal],
   listen: [int, int],
   lseek: [int, number, whence],

@@ -10,6 +10,7 @@ import { enumeration, message } from "../schema.ts";
 import { reg_file_entrySchema } from "./paths_pb.ts";
 import { ns_file_entrySchema } from "./namespaces_pb.ts";
 import { eventfd_file_entrySchema, eventpoll_file_entrySchema, signalfd_entrySchema, timerfd_entrySchema } from "./event_files_pb.ts";
+import { inotify_file_entrySchema } from "./watches_pb.ts";
 import { ext_file_entrySchema } from "./external_pb.ts";
 import { unix_sk_entrySchema } from "./sockets_pb.ts";
 import { fifo_entrySchema, pipe_entrySchema } from "./pipes_pb.ts";
@@ -25,6 +26,7 @@ import type { pidfd_entry } from "./pidfd_pb.ts";
 import type { fifo_entry, pipe_entry } from "./pipes_pb.ts";
 import type { unix_sk_entry } from "./sockets_pb.ts";
 import type { tty_file_entry } from "./terminals_pb.ts";
+import type { inotify_file_entry } from "./watches_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
@@ -77,7 +79,7 @@ export const fdinfo_entrySchema: GenMessage<fdinfo_entry> = /*@__PURE__*/
 /**
  * An open file description, in files.img. Also paths stand here that something else refers to: programs, mapped
  * files, working directories. One member beside `type` and `id` is there; members of CRIU's that are
- * missing here (other sockets, inotify and others) survive as unknown ones, and such a file is refused at restore.
+ * missing here (other sockets, fanotify and others) survive as unknown ones, and such a file is refused at restore.
  *
  * @generated from message file_entry
  */
@@ -137,6 +139,13 @@ export type file_entry = Message<"file_entry"> & {
    * @generated from field: optional timerfd_entry tfd = 12;
    */
   tfd?: timerfd_entry | undefined;
+
+  /**
+   * An inotify instance. Plugin "inotify".
+   *
+   * @generated from field: optional inotify_file_entry ify = 13;
+   */
+  ify?: inotify_file_entry | undefined;
 
   /**
    * Something that is provided from outside. Plugin "external".
@@ -202,6 +211,7 @@ export const file_entrySchema: GenMessage<file_entry> = /*@__PURE__*/
     [9, "epfd", "optional", eventpoll_file_entrySchema],
     [10, "sgfd", "optional", signalfd_entrySchema],
     [12, "tfd", "optional", timerfd_entrySchema],
+    [13, "ify", "optional", inotify_file_entrySchema],
     [15, "ext", "optional", ext_file_entrySchema],
     [16, "usk", "optional", unix_sk_entrySchema],
     [17, "fifo", "optional", fifo_entrySchema],
@@ -275,7 +285,7 @@ export enum fd_types {
   EVENTPOLL = 7,
 
   /**
-   * An inotify(7) instance.
+   * An inotify(7) instance: `ify`.
    *
    * @generated from enum value: INOTIFY = 8;
    */

@@ -7,40 +7,20 @@
  *
  * @module
  */
-import { isErrno } from "../../core/linux/errno.ts";
-import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
+import { O } from "../../core/linux/fcntl.ts";
+import { identifyFile, isSameFile } from "../../core/linux/file_identity.ts";
 import { statPath } from "../../core/linux/files.ts";
-import { cString, syscall } from "../../core/linux/libc_ffi.ts";
-import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import {
   type FileLock,
   readFdInfo,
   readFds,
   readLocks,
-  readMountinfo,
   readProcesses,
   readStat,
   statFd,
 } from "../../core/linux/procfs/mod.ts";
-import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { standsAgainst } from "./conflict.ts";
 import { type LockFacts, TYPE } from "./lock.ts";
-
-/**
- * What `/proc/locks` calls the file of a path. Device and inode are the kernel's own, which are not those of
- * stat(2) on some file systems (btrfs, overlayfs); those of an open file and its mount are.
- *
- * @returns undefined if there is none, or it is on a mount that is not seen from here
- */
-function identify(path: string): Pick<FileLock, "dev" | "inode"> | undefined {
-  // With O_PATH nobody is asked to give a lease back.
-  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O.PATH | O.CLOEXEC, 0);
-  if (isErrno(opened)) return undefined;
-  using file = new OwnedDescriptor(Number(opened));
-  const { mountId, ino } = readFdInfo(Deno.pid, file.fd) ?? {};
-  const mount = readMountinfo(Deno.pid).find(({ id }) => id === mountId);
-  return mount === undefined || ino === undefined ? undefined : { dev: mount.dev, inode: ino };
-}
 
 /**
  * Somebody whose lock on a file stands against another, in words.
@@ -56,11 +36,10 @@ export function findHolder(
   all: readonly FileLock[] = readLocks(),
 ): string | undefined {
   const locks = all.filter((lock) => standsAgainst(wanted, lock));
-  const file = locks.length === 0 ? undefined : identify(path);
+  const file = locks.length === 0 ? undefined : identifyFile(path);
   if (file === undefined) return undefined;
   const isInWay = (lock: FileLock): boolean =>
-    lock.inode === file.inode && lock.dev?.major === file.dev?.major &&
-    lock.dev?.minor === file.dev?.minor && standsAgainst(wanted, lock);
+    isSameFile(file, lock) && standsAgainst(wanted, lock);
   const [first] = locks.filter(isInWay);
   if (first === undefined) return undefined;
   return findProcess(tree, (pid, fd) => readFdInfo(pid, fd)?.locks.some(isInWay) === true) ??

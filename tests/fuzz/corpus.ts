@@ -32,6 +32,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["task_attrs"],
   ["files_shared_between"],
   ["locks"],
+  ["inotify"],
 ];
 
 /** Images of checkpoints whose trees are gone, but for the files that they had open. */

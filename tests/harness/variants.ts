@@ -41,6 +41,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     ["processes", "10", "10"],
     ["eventfds", "20", "4"],
   ],
+  inotify: [[]],
   leases: [[], ["breaking"]],
   locks: [[]],
   mem_anon: [[], ["32"]],

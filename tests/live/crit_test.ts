@@ -53,6 +53,7 @@ for (
     ["ghosts"],
     ["epoll"],
     ["locks"],
+    ["inotify"],
     ["timer_posix"],
     ["sig_pending"],
     ["creds_caps", "threads"],

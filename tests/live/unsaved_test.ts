@@ -172,7 +172,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   hugetlb: /is of reserved huge pages \(hugetlb\)/,
   device: /descriptor \d+ .*\/dev\/ptmx|descriptor \d+ .*\/dev\/pts\/ptmx/,
   pidfd: /descriptor \d+ stands for process \d+ .* outside of the tree \(pidfd\)/,
-  inotify: /descriptor \d+ .*inotify/,
   io_uring: /io_uring/,
   files: /a descriptor table of its own \(unshare\(CLONE_FILES\)\)/,
   namespace: /it is in another namespace than its process: host name/,

@@ -43,6 +43,7 @@ static const struct kind KINDS[] = {
 	{ "pidfd", pidfd_make, NULL, pidfd_look, NULL, NULL },
 	{ "queue", queue_make, queue_change, queue_look, NULL, NULL },
 	{ "segment", segment_make, segment_change, segment_look, NULL, NULL },
+	{ "watch", watch_make, NULL, watch_look, NULL, NULL },
 	{ "odd", odd_make, NULL, odd_look, NULL, NULL },
 	{ "dup", dup_make, NULL, NULL, NULL, NULL },
 	{ "close", close_make, NULL, NULL, NULL, NULL },

@@ -632,6 +632,34 @@ static inline void segment_look(const struct part *p, int as)
 	shmdt(at);
 }
 
+/* An inotify instance with one watch. */
+static inline void watch_make(const struct part *p)
+{
+	char path[600];
+	int fd = inotify_init1(IN_NONBLOCK);
+
+	at_home(path, sizeof(path), "watched", p->id);
+	close(open(path, O_RDWR | O_CREAT, 0600));
+	if (fd < 0 || inotify_add_watch(fd, path, IN_ATTRIB | IN_MODIFY) != 1)
+		die("inotify");
+	put(p, 0, fd);
+}
+
+static inline void watch_look(const struct part *p, int as)
+{
+	char path[64], line[512];
+	bool found = false;
+
+	snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", FD(as, 0));
+	FILE *file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		found |= !strncmp(line, "inotify wd:1 ", 13);
+	if (file)
+		fclose(file);
+	if (!found)
+		bad(p, "its watch is gone");
+}
+
 /* What is refused today, as a whole: it only has to be there. */
 static inline void odd_make(const struct part *p)
 {
@@ -644,9 +672,6 @@ static inline void odd_make(const struct part *p)
 			die("tcp");
 	} else if (has(p, "udp")) {
 		fd = socket(AF_INET, SOCK_DGRAM, 0);
-	} else if (has(p, "inotify")) {
-		fd = inotify_init1(0);
-		inotify_add_watch(fd, ".", IN_CREATE);
 	} else if (has(p, "netlink")) {
 		fd = socket(AF_NETLINK, SOCK_RAW, 0);
 	} else if (has(p, "uring")) {

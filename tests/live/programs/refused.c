@@ -1,14 +1,13 @@
 /*
  * Has something that cannot be saved, and nothing else; it lives as long as its parent wants.
  *
- * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|device|pidfd|inotify|io_uring|files|namespace|bound|flusher
+ * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|device|pidfd|io_uring|files|namespace|bound|flusher
  */
 #include "../../subjects/subject.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -89,8 +88,6 @@ static void set_up(const char *what)
 		must(open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0, "/dev/ptmx");
 	} else if (!strcmp(what, "pidfd")) {
 		must(syscall(SYS_pidfd_open, getppid(), 0) >= 0, "pidfd_open");
-	} else if (!strcmp(what, "inotify")) {
-		must(inotify_init1(IN_CLOEXEC) >= 0, "inotify");
 	} else if (!strcmp(what, "io_uring")) {
 		char params[120] = "";
 		must(syscall(SYS_io_uring_setup, 4, params) >= 0, "io_uring_setup");

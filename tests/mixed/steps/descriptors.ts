@@ -10,7 +10,7 @@ import type { Context, Step } from "./step.ts";
 /** Epoll instances nest four deep at most, and a chain of them needs care: these are targets of one. */
 const POLLABLE = ["pipe", "fifo", "pair", "server", "event", "timerfd", "signalfd", "pidfd"];
 /** What has no plugin. */
-const ODD = ["tcp", "udp", "inotify", "pty", "netlink", "uring", "userfault", "dnotify"];
+const ODD = ["tcp", "udp", "pty", "netlink", "uring", "userfault", "dnotify"];
 
 /** Adds a part that is a descriptor of the task. */
 function descriptor(context: Context, op: string, words: readonly string[]): void {
@@ -174,6 +174,12 @@ export const DESCRIPTORS = {
     weight: 3,
     make(context) {
       descriptor(context, "segment", context.random.some(["readonly"], 0.3));
+    },
+  },
+  watch: {
+    weight: 2,
+    make(context) {
+      descriptor(context, "watch", []);
     },
   },
   odd: {
