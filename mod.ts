@@ -84,6 +84,7 @@ export async function checkpoint(
   const { directory, leaveRunning, options } = settings;
   return await reportOne(runCheckpoint({
     ...common(settings),
+    warmedUp: DEFAULT_PLUGINS,
     pid,
     directory,
     options: { ...options, leaveRunning: leaveRunning ?? options?.leaveRunning },

@@ -120,6 +120,13 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     return new ImageWriter(absolute, createPartial(absolute, lock), removed, sync, step);
   }
 
+  /** One that keeps everything back for ever, and nothing of which comes to a disk. */
+  static createNothing(): ImageWriter {
+    const writer = new ImageWriter("", { path: "", lock: undefined }, [], () => {}, () => {});
+    writer.hold();
+    return writer;
+  }
+
   /**
    * From now on messages are only kept, and are encoded and written by {@link writeHeld}: while a target stands still
    * there is no time for that. They must not change until then. What comes with bytes behind it is written at once.
@@ -404,6 +411,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.#owned.dispose();
     if (this.#done) return;
     this.#done = true;
+    if (this.path === "") return;
     for (const { file } of this.#lists.values()) file.close();
     this.#lists.clear();
     using _ = this.#lock;
@@ -427,6 +435,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
 
   #open(name: string): { readonly file: Deno.FsFile; readonly path: string } {
     this.#checkOpen();
+    if (this.path === "") throw new StasisError("internal", `The image ${name} has no directory`);
     const path = `${this.path}/${name}`;
     try {
       return { file: Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), path };

@@ -75,6 +75,13 @@ Deno.test("ImageWriter.hold() puts the writing off, and changes nothing of what 
   deepEqual(images.readList(PSTREE, null).map(({ pid }) => pid), [1, 3]);
 });
 
+Deno.test("ImageWriter.createNothing() takes everything and writes nothing", () => {
+  using writer = ImageWriter.createNothing();
+  writer.append(FILES, null, { type: 1, id: 5 });
+  throws(() => writer.createRaw(PAGES, 1));
+  throws(() => writer.append(PIPES_DATA, null, { pipeId: 9, bytes: 1 }, new Uint8Array(1)));
+});
+
 Deno.test("ImageWriter keeps what it writes from others", async () => {
   using dir = scratch();
   await using writer = ImageWriter.create(`${dir.path}/images`);

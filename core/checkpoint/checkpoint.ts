@@ -22,17 +22,17 @@ import type {
   OperationOptions,
   Plugin,
 } from "../plugin.ts";
+import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
-import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
-import { openTree } from "./frozen_tree.ts";
 import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
-import { type ParkedProcess, parkProcess } from "./park.ts";
-import { findTree, survey, surveyRunning } from "./survey.ts";
+import { standStill } from "./stand_still.ts";
+import { findTree, surveyRunning } from "./survey.ts";
 import type { Task } from "./task.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
+import { warmUp } from "./warm_up.ts";
 
 /** For how long a tree may stand still before its memory is written, in milliseconds (as in CRIU). */
 const TIMEOUT = 10_000;
@@ -45,6 +45,8 @@ export interface CheckpointRequest {
   readonly directory: string;
   /** All plugins. */
   readonly plugins: readonly Plugin[];
+  /** Those of them that may be tried on a process of this tool's own before: they touch nothing else. */
+  readonly warmedUp?: readonly Plugin[];
   /** Options of the user. */
   readonly options: OperationOptions;
   /** Cancels. */
@@ -120,6 +122,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
   using guardian = Guardian.start(tasks.map((task) => task.pid));
+  if (!isToEnd) await warmUp(request.warmedUp ?? [], options, guardian, request.signal);
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;
@@ -132,18 +135,16 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     cancellation.limit(timeout === 0 ? Infinity : ms, () => tooSlow(pid, timeout));
   const limit = limitTo(timeout);
   try {
-    const stopped = freezeTree(pid, undo, cancellation, (tracee) => {
-      for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.stopThread?.(tracee));
-    });
-    still = stopped.processes.map(({ proc }) => proc);
-    const noted = new Map(still.map((task) => [task.pid, guardian.noteProcess(task.pid)]));
-    const parked = park(stopped, guardian, hooked, undo, cancellation);
-    makeSafe(parked, hooked, undo, cancellation);
-    await survey([...still, ...stopped.zombies], hooked, true, cancellation);
-    const tree: FrozenTree = {
-      tasks: openTree(parked, guardian, undo),
-      zombies: stopped.zombies,
-    };
+    const noted = new Map<number, Noted>();
+    const tree = await standStill(
+      pid,
+      hooked,
+      { rescuer: guardian, undo, cancellation },
+      (tasks) => {
+        still = tasks;
+        for (const { pid } of tasks) noted.set(pid, guardian.noteProcess(pid));
+      },
+    );
 
     await enter({ kind: "phase", phase: "dump" });
     const session: CheckpointSession = {
@@ -217,52 +218,6 @@ function tooSlow(pid: number, timeout: number): StasisError {
     pid,
     hint: "it runs on as it was; allow it to stand still for longer (--timeout), or try again",
   });
-}
-
-/** Has every thread wait where it can only wait. Plugins that look at it as it was found do so first. */
-function park(
-  stopped: StoppedTree,
-  guardian: Guardian,
-  plugins: readonly Hooked<CheckpointHooks>[],
-  undo: DisposableStack,
-  cancellation: Cancellation,
-): ParkedProcess[] {
-  callThreadHooks(stopped.processes, "examineThread", plugins, undo, cancellation);
-  return stopped.processes.map((process) => {
-    cancellation.check();
-    return parkProcess(process, guardian);
-  });
-}
-
-/**
- * Makes every thread safe to inject into. The plugins see a thread before anything runs in it; the task
- * behind it has no remote yet, so that no hook can inject too early.
- */
-function makeSafe(
-  processes: readonly ParkedProcess[],
-  plugins: readonly Hooked<CheckpointHooks>[],
-  undo: DisposableStack,
-  cancellation: Cancellation,
-): void {
-  callThreadHooks(processes, "freezeThread", plugins, undo, cancellation);
-}
-
-function callThreadHooks(
-  processes: readonly StoppedProcess[],
-  name: "examineThread" | "freezeThread",
-  plugins: readonly Hooked<CheckpointHooks>[],
-  undo: DisposableStack,
-  cancellation: Cancellation,
-): void {
-  for (const { proc, tracees, sharedPending } of processes) {
-    for (const tracee of tracees) {
-      cancellation.check();
-      for (const { plugin, hooks } of plugins) {
-        const thread = { tid: tracee.tid, tracee, proc, sharedPending };
-        runHook(plugin, () => hooks[name]?.(thread, undo));
-      }
-    }
-  }
 }
 
 function inventory(tree: FrozenTree, required: ReadonlySet<string>) {

@@ -1,0 +1,93 @@
+/**
+ * From a running tree to one that stands still and in which calls can be made: stopping it, parking its threads,
+ * making them safe to inject into, and the survey of what it is now.
+ *
+ * @module
+ */
+import type { Cancellation } from "../cancellation.ts";
+import { type Hooked, runHook } from "../hooks.ts";
+import type { CheckpointHooks, FrozenTree } from "../plugin.ts";
+import type { Rescuer } from "../remote/undo.ts";
+import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
+import { openTree } from "./frozen_tree.ts";
+import { type ParkedProcess, parkProcess } from "./park.ts";
+import { survey } from "./survey.ts";
+import type { Task } from "./task.ts";
+
+/** What goes along with it. */
+export interface StandingStill {
+  /** Is told how every change is undone, before it is made. */
+  readonly rescuer: Rescuer;
+  /** Gets the same, to be done in the end. */
+  readonly undo: DisposableStack;
+  readonly cancellation: Cancellation;
+}
+
+/**
+ * Has a tree stand still.
+ *
+ * @param onStop is told of its processes when all of them have stopped, before anything is changed in them
+ * @throws {StasisError} as `freezeTree()` and `survey()`
+ */
+export async function standStill(
+  pid: number,
+  hooked: readonly Hooked<CheckpointHooks>[],
+  { rescuer, undo, cancellation }: StandingStill,
+  onStop: (tasks: readonly Task[]) => void,
+): Promise<FrozenTree> {
+  const stopped = freezeTree(pid, undo, cancellation, (tracee) => {
+    for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.stopThread?.(tracee));
+  });
+  const tasks = stopped.processes.map(({ proc }) => proc);
+  onStop(tasks);
+  const parked = park(stopped, rescuer, hooked, undo, cancellation);
+  makeSafe(parked, hooked, undo, cancellation);
+  await survey([...tasks, ...stopped.zombies], hooked, true, cancellation);
+  return { tasks: openTree(parked, rescuer, undo), zombies: stopped.zombies };
+}
+
+/** Has every thread wait where it can only wait. Plugins that look at it as it was found do so first. */
+function park(
+  stopped: StoppedTree,
+  rescuer: Rescuer,
+  plugins: readonly Hooked<CheckpointHooks>[],
+  undo: DisposableStack,
+  cancellation: Cancellation,
+): ParkedProcess[] {
+  callThreadHooks(stopped.processes, "examineThread", plugins, undo, cancellation);
+  return stopped.processes.map((process) => {
+    cancellation.check();
+    return parkProcess(process, rescuer);
+  });
+}
+
+/**
+ * Makes every thread safe to inject into. The plugins see a thread before anything runs in it; the task
+ * behind it has no remote yet, so that no hook can inject too early.
+ */
+function makeSafe(
+  processes: readonly ParkedProcess[],
+  plugins: readonly Hooked<CheckpointHooks>[],
+  undo: DisposableStack,
+  cancellation: Cancellation,
+): void {
+  callThreadHooks(processes, "freezeThread", plugins, undo, cancellation);
+}
+
+function callThreadHooks(
+  processes: readonly StoppedProcess[],
+  name: "examineThread" | "freezeThread",
+  plugins: readonly Hooked<CheckpointHooks>[],
+  undo: DisposableStack,
+  cancellation: Cancellation,
+): void {
+  for (const { proc, tracees, sharedPending } of processes) {
+    for (const tracee of tracees) {
+      cancellation.check();
+      for (const { plugin, hooks } of plugins) {
+        const thread = { tid: tracee.tid, tracee, proc, sharedPending };
+        runHook(plugin, () => hooks[name]?.(thread, undo));
+      }
+    }
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The warm-up: all that a freeze executes, executed once before on a process of this tool's own. V8 compiles what
+ * it meets for the first time, which takes five times as long as to run it, and a target would stand still meanwhile.
+ *
+ * @module
+ */
+import { ImageWriter } from "../../images/mod.ts";
+import { Cancellation } from "../cancellation.ts";
+import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import type { CheckpointHooks, CheckpointSession, OperationOptions, Plugin } from "../plugin.ts";
+import { SyscallProgram } from "../remote/program.ts";
+import { endSeed, openSeed, startSeed } from "../remote/seed.ts";
+import type { Rescuer } from "../remote/undo.ts";
+import { mappingClaims, onlyClaim } from "./claims.ts";
+import { dump, dumpLast } from "./dump.ts";
+import { createFileTable } from "./file_table.ts";
+import { standStill } from "./stand_still.ts";
+
+const ALL_DESCRIPTORS = 0xffffffff;
+const O_RDWR = 2;
+
+/** What is compiled stays so for as long as this process lives. */
+let isCompiled = false;
+
+/**
+ * Warms up for the first freeze of this process. Whatever fails here fails there again, where it matters, and is told
+ * of then.
+ *
+ * @param plugins those that do nothing outside of the tasks that they are given
+ */
+export async function warmUp(
+  plugins: readonly Plugin[],
+  options: OperationOptions,
+  rescuer: Rescuer,
+  signal: AbortSignal,
+): Promise<void> {
+  if (isCompiled || plugins.length === 0) return;
+  isCompiled = true;
+  let pid: number | undefined;
+  try {
+    pid = startDouble();
+    await freezeDouble(pid, plugins, options, rescuer, new Cancellation(signal));
+  } catch {
+    // As good as it got.
+  } finally {
+    if (pid !== undefined) endSeed(pid);
+  }
+}
+
+/** A process with some descriptors that runs by itself, and dies with this one. */
+function startDouble(): number {
+  const seed = startSeed(undefined, ["stasis-warm-up"]);
+  try {
+    using remote = openSeed(seed);
+    const program = new SyscallProgram("the double of a target");
+    program.try("close_range", 0, ALL_DESCRIPTORS, 0);
+    program.try("open", "/dev/null", O_RDWR, 0);
+    program.try("open", "/", 0, 0);
+    remote.run(program);
+  } finally {
+    seed.release();
+  }
+  return seed.pid;
+}
+
+async function freezeDouble(
+  pid: number,
+  plugins: readonly Plugin[],
+  options: OperationOptions,
+  rescuer: Rescuer,
+  cancellation: Cancellation,
+): Promise<void> {
+  using writer = ImageWriter.createNothing();
+  const files = createFileTable(writer);
+  const hooked: Hooked<CheckpointHooks>[] = [];
+  const sessionOf = (plugin: Pick<Plugin, "name" | "description">): CheckpointSession => ({
+    ...makeSession(plugin, () => {}, cancellation, options),
+    writer,
+    files,
+    requirePlugin: () => {},
+    mappingDumper: (vma, task) => onlyClaim(mappingClaims(vma, task, hooked), "a mapping").dumper,
+  });
+  for (const plugin of orderPlugins(plugins)) {
+    const hooks = runHook(plugin, () => plugin.checkpoint?.(sessionOf(plugin)) ?? {});
+    hooked.push({ plugin, hooks });
+  }
+  using undo = new DisposableStack();
+  const tree = await standStill(pid, hooked, { rescuer, undo, cancellation }, () => {});
+  const session = sessionOf({ name: "core", description: "" });
+  await dump(tree, session, hooked);
+  dumpLast(tree, session, hooked);
+  // The double's executable is a memory file, whose contents there is no place for; so this comes last.
+  for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
+}
