@@ -28,7 +28,10 @@ type Awaitable<T> = T | Promise<T>;
 
 /** One checkpoint. */
 export interface CheckpointSession extends Session {
-  /** Where the images go. */
+  /**
+   * Where the images go. Messages are encoded when the tree has been saved: what was handed over must not change any
+   * more. What has bytes behind it is written at once.
+   */
   readonly writer: ImageWriter;
   /** The open file descriptions and paths of the images (`files.img`). */
   readonly files: FileTable;
