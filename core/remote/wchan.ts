@@ -20,6 +20,8 @@ import type { Tracee } from "./tracee.ts";
 
 /** How long {@link blockedIn} waits for a thread to wait, in milliseconds. */
 const WAIT_LIMIT = 20;
+/** How often it looks before it makes room for others. */
+const SPINS = 20;
 const AT_FDCWD = -100, O_CLOEXEC = 0o2000000;
 /** KSYM_NAME_LEN of `include/linux/kallsyms.h`. */
 const LONGEST_NAME = 512;
@@ -40,6 +42,7 @@ export function blockedIn<T>(
   const deadline = performance.now() + WAIT_LIMIT;
   let found: T | undefined;
   let asked = false;
+  let spins = 0;
   let inside = false;
   // With the call's entry and exit as stops, and none of them left but towards the next stop, the
   // thread never gets to run code of its own: it could make threads and children that nobody stops.
@@ -55,8 +58,8 @@ export function blockedIn<T>(
       const name = place?.read();
       if (name !== undefined) found = recognise(name);
       if (found !== undefined || performance.now() > deadline) stopSoon();
-      // It may wait for this very processor.
-      else pause(0.01);
+      // It takes microseconds as a rule; one that takes longer may wait for this very processor.
+      else if (++spins > SPINS) pause(0.05);
       continue;
     }
     if (stop.kind === "event-stop" || stop.kind === "absent") break;

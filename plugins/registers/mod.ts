@@ -86,7 +86,7 @@ import {
   TLS_ENTRIES,
   type TlsEntry,
 } from "./tls.ts";
-import { decodeXstate, encodeXstate, xstateProblem } from "./xstate.ts";
+import { checkXstate, decodeXstate, encodeXstate, xstateProblem } from "./xstate.ts";
 
 /** prctl(2): the address that the kernel clears at the thread's end. */
 const PR_GET_TID_ADDRESS = 40;
@@ -214,10 +214,14 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
       const { pid } = thread.task;
       session.writer.append(WAITS, null, { pid, tid, call, args: [...args], left });
     }
+    const xstate = readXstate(thread);
     const threadInfo = {
       clearTidAddr: 0n,
       gpregs: encodeRegisters(imageRegisters(thread.tracee.registers, originals.get(tid))),
-      fpregs: encodeXstateOf(thread),
+      /** Made when the image is encoded: the bytes are a fraction of it. */
+      get fpregs() {
+        return encodeXstate(xstate, layout);
+      },
       tls: TLS_ENTRIES.map((entry) => readTls(tid, entry)),
     };
     core.threadInfo = threadInfo;
@@ -228,9 +232,11 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
     };
   }
 
-  function encodeXstateOf(thread: FrozenThread) {
+  function readXstate(thread: FrozenThread): Uint8Array {
     try {
-      return encodeXstate(getRegisterSet(thread.tid, NT.X86_XSTATE, XSTATE_LIMIT), layout);
+      const area = getRegisterSet(thread.tid, NT.X86_XSTATE, XSTATE_LIMIT);
+      checkXstate(area);
+      return area;
     } catch (error) {
       if (!(error instanceof StasisError) || error.code !== "unsupported") throw error;
       const { pid } = thread.task;

@@ -67,10 +67,27 @@ function names(bits: bigint): string {
 }
 
 /**
+ * Whether images have room for all that an xsave area has.
+ *
+ * @param area as PTRACE_GETREGSET gives it
+ * @throws {StasisError} `unsupported` where a component is in use that they have none for (AMX tiles)
+ */
+export function checkXstate(area: Uint8Array): void {
+  if (area.byteLength < MINIMAL_SIZE) return;
+  const unknown = header.read(area, HEADER_OFFSET).xfeatures & ~KNOWN;
+  if (unknown === 0n) return;
+  throw new StasisError(
+    "unsupported",
+    `it uses registers that images have no room for: ${names(unknown)}`,
+    { hint: "AMX tiles are in use between tile loads and TILERELEASE: try again later" },
+  );
+}
+
+/**
  * Reads an xsave area into the image's form.
  *
  * @param area as PTRACE_GETREGSET gives it; 512 bytes on a machine without xsave
- * @throws {StasisError} `unsupported` where a component is in use that images have no room for (AMX tiles)
+ * @throws {StasisError} as {@link checkXstate}
  */
 export function encodeXstate(
   area: Uint8Array,
@@ -83,14 +100,8 @@ export function encodeXstate(
     xmmSpace: words32(area, XMM_SPACE.offset, XMM_SPACE.words),
   };
   if (area.byteLength < MINIMAL_SIZE) return { ...fpregs, ...spaces };
+  checkXstate(area);
   const { xfeatures } = header.read(area, HEADER_OFFSET);
-  if ((xfeatures & ~KNOWN) !== 0n) {
-    throw new StasisError(
-      "unsupported",
-      `it uses registers that images have no room for: ${names(xfeatures & ~KNOWN)}`,
-      { hint: "AMX tiles are in use between tile loads and TILERELEASE: try again later" },
-    );
-  }
   const xsave: Record<string, unknown> = { xstateBv: xfeatures };
   for (const { component, field, words, bytes } of FIELDS) {
     const place = layout.get(component);
