@@ -12,7 +12,7 @@
  * |---|---|---|---|
  * | survey | `survey` | once, and again after the freeze | runs, then stands still |
  * | freeze | `stopThread` | for each thread, the moment that it has stopped | is being stopped |
- * | freeze | `examineThread` | for each thread, as it was found | stands still |
+ * | freeze | `examineThreads` | once, with all threads as they were found | stands still |
  * | freeze | `freezeThread` | for each thread, before anything is injected | |
  * | dump | `collectTask`, `collectThread` | for each task and thread: adds calls to one program | |
  * | dump | what they returned | with the program's results | |

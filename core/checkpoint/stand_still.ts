@@ -6,7 +6,7 @@
  */
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import type { CheckpointHooks, FrozenTree } from "../plugin.ts";
+import type { CheckpointHooks, FrozenTree, StoppedThread } from "../plugin.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen_tree.ts";
@@ -54,7 +54,11 @@ function park(
   undo: DisposableStack,
   cancellation: Cancellation,
 ): ParkedProcess[] {
-  callThreadHooks(stopped.processes, "examineThread", plugins, undo, cancellation);
+  const threads = stopped.processes.flatMap(threadsOf);
+  for (const { plugin, hooks } of plugins) {
+    cancellation.check();
+    runHook(plugin, () => hooks.examineThreads?.(threads, undo));
+  }
   return stopped.processes.map((process) => {
     cancellation.check();
     return parkProcess(process, rescuer);
@@ -71,23 +75,14 @@ function makeSafe(
   undo: DisposableStack,
   cancellation: Cancellation,
 ): void {
-  callThreadHooks(processes, "freezeThread", plugins, undo, cancellation);
-}
-
-function callThreadHooks(
-  processes: readonly StoppedProcess[],
-  name: "examineThread" | "freezeThread",
-  plugins: readonly Hooked<CheckpointHooks>[],
-  undo: DisposableStack,
-  cancellation: Cancellation,
-): void {
-  for (const { proc, tracees, sharedPending } of processes) {
-    for (const tracee of tracees) {
-      cancellation.check();
-      for (const { plugin, hooks } of plugins) {
-        const thread = { tid: tracee.tid, tracee, proc, sharedPending };
-        runHook(plugin, () => hooks[name]?.(thread, undo));
-      }
+  for (const thread of processes.flatMap(threadsOf)) {
+    cancellation.check();
+    for (const { plugin, hooks } of plugins) {
+      runHook(plugin, () => hooks.freezeThread?.(thread, undo));
     }
   }
+}
+
+function threadsOf({ proc, tracees, sharedPending }: StoppedProcess): StoppedThread[] {
+  return tracees.map((tracee) => ({ tid: tracee.tid, tracee, proc, sharedPending }));
 }

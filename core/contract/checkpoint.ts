@@ -51,10 +51,10 @@ export interface CheckpointHooks {
    */
   stopThread?(tracee: Tracee): void;
   /**
-   * Looks at a thread as it was stopped, before it is sent to where it waits ({@link Tracee.park}): a plugin that has
-   * to let it go on for a moment does so here. If the tool dies meanwhile, the thread runs on as it is.
+   * Looks at all threads as they were stopped, before they are sent to where they wait ({@link Tracee.park}): a plugin
+   * that has to let one go on for a moment does so here. If the tool dies meanwhile, it runs on as it is.
    */
-  examineThread?(thread: StoppedThread, undo: DisposableStack): void;
+  examineThreads?(threads: readonly StoppedThread[], undo: DisposableStack): void;
   /**
    * Makes a thread safe to inject calls into. What it changes by ptrace or in memory it notes first
    * ({@link Tracee.noteUndo}), so that it is undone even if the tool dies; the rest it puts on the undo stack.

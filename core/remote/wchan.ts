@@ -12,6 +12,7 @@ import {
   peekSiginfo,
   resume,
   resumeToSyscall,
+  type Stop,
 } from "../linux/ptrace.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { pause } from "./pause.ts";
@@ -38,45 +39,78 @@ export function blockedIn<T>(
   tracee: Tracee,
   recognise: (place: string) => T | undefined,
 ): T | undefined {
-  const { pid, tid } = tracee;
-  const deadline = performance.now() + WAIT_LIMIT;
-  let found: T | undefined;
-  let asked = false;
-  let spins = 0;
-  let inside = false;
-  // With the call's entry and exit as stops, and none of them left but towards the next stop, the
-  // thread never gets to run code of its own: it could make threads and children that nobody stops.
-  const stopSoon = (): void => {
-    interrupt(tid);
-    asked = true;
-  };
-  using place = openWchan(pid, tid);
-  resumeToSyscall(tid);
-  for (;;) {
-    const stop = asked ? awaitStop(tid, pid) : nextStop(tid, pid);
-    if (stop.kind === "none") {
-      const name = place?.read();
-      if (name !== undefined) found = recognise(name);
-      if (found !== undefined || performance.now() > deadline) stopSoon();
-      // It takes microseconds as a rule; one that takes longer may wait for this very processor.
-      else if (++spins > SPINS) pause(0.05);
-      continue;
+  using reentry = new Reentry(tracee);
+  return reentry.enter(recognise);
+}
+
+/**
+ * A thread that is let go back into its call, until this is disposed of: then it stands still again.
+ *
+ * With the call's entry and exit as stops, and none of them left but towards the next stop, the thread never gets to
+ * run code of its own: it could make threads and children that nobody stops.
+ */
+export class Reentry implements Disposable {
+  readonly #tracee: Tracee;
+  #state: "still" | "under way" | "asked to stop" | "stopped" = "still";
+
+  /** @param tracee a thread in which nothing has been injected yet */
+  constructor(tracee: Tracee) {
+    this.#tracee = tracee;
+  }
+
+  /**
+   * Lets it go, until it waits where that is known, or has stopped by itself.
+   *
+   * @param recognise as for {@link blockedIn}
+   */
+  enter<T>(recognise: (place: string) => T | undefined): T | undefined {
+    const { pid, tid } = this.#tracee;
+    const deadline = performance.now() + WAIT_LIMIT;
+    let spins = 0;
+    let inside = false;
+    using place = openWchan(pid, tid);
+    resumeToSyscall(tid);
+    this.#state = "under way";
+    for (;;) {
+      const stop = nextStop(tid, pid);
+      if (stop.kind === "none") {
+        const name = place?.read();
+        const found = name === undefined ? undefined : recognise(name);
+        if (found !== undefined || performance.now() > deadline) return found;
+        // It takes microseconds as a rule; one that takes longer may wait for this very processor.
+        if (++spins > SPINS) pause(0.05);
+      } else if (stop.kind === "syscall" && !inside) {
+        inside = true;
+        resumeToSyscall(tid);
+      } else {
+        this.#goOn(stop);
+        return undefined;
+      }
     }
-    if (stop.kind === "event-stop" || stop.kind === "absent") break;
-    if (stop.kind === "exited" || stop.kind === "killed") break;
-    if (stop.kind === "syscall" && !inside && !asked) {
-      inside = true;
-      resumeToSyscall(tid);
-      continue;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#state === "still") return;
+    const { pid, tid } = this.#tracee;
+    if (this.#state === "under way") interrupt(tid);
+    while (this.#state !== "stopped") this.#goOn(awaitStop(tid, pid));
+    this.#state = "still";
+    this.#tracee.registers = getRegisters(tid);
+    this.#tracee.signalMask = getSignalMask(tid);
+    this.#tracee.pending = peekSiginfo(tid, false);
+  }
+
+  /** Has it go on to where it stands still for good, if it does not, and is not gone. */
+  #goOn(stop: Stop): void {
+    if (["event-stop", "absent", "exited", "killed"].includes(stop.kind)) {
+      this.#state = "stopped";
+      return;
     }
     // Any stop takes back what was asked for before it (ptrace_stop() of kernel/signal.c).
-    stopSoon();
-    resume(tid, stop.kind === "signal" ? stop.signal : 0);
+    interrupt(this.#tracee.tid);
+    this.#state = "asked to stop";
+    resume(this.#tracee.tid, stop.kind === "signal" ? stop.signal : 0);
   }
-  tracee.registers = getRegisters(tid);
-  tracee.signalMask = getSignalMask(tid);
-  tracee.pending = peekSiginfo(tid, false);
-  return found;
 }
 
 /** `/proc/PID/task/TID/wchan`, which is read again and again. */

@@ -68,7 +68,7 @@ import {
   originalCall,
   waitingAgain,
 } from "./restart.ts";
-import { LOOKS, timeLeftByTimer, TimerLooks, toldTimeLeft } from "./time_left.ts";
+import { LOOKS, timesLeftByTimer, toldTimeLeft, type Waiting } from "./time_left.ts";
 import {
   afterWait,
   interruptedWait,
@@ -138,36 +138,39 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   const originals = new Map<number, bigint | undefined>();
   const aborted = new Map<number, RemoteAddress>();
   const waits = new Map<number, { readonly wait: Wait; readonly left: bigint }>();
-  const timers = new TimerLooks();
-  let looks = LOOKS;
 
-  /** Finds out how long a thread would have waited yet. */
-  function freezeWait({ tid, tracee }: StoppedThread): void {
-    const wait = interruptedWait(tracee.registers, originals.get(tid));
-    if (wait === undefined) return;
-    let left = toldTimeLeft(tracee.pid, wait);
-    if (left === undefined && looks <= 0) return;
-    // A filter may kill for restart_syscall(2), by which a wait goes on.
-    if ((readStatus(tracee.pid, tid).seccomp ?? 0) !== 0) return;
-    if (left === undefined) {
-      looks--;
-      left = timeLeftByTimer(tracee, wait, timers);
+  /** Finds out which calls threads were interrupted in, and how long they would have waited yet. */
+  function examineThreads(threads: readonly StoppedThread[]): void {
+    const untold: Waiting[] = [];
+    for (const { tid, tracee } of threads) {
+      session.check();
+      const waiting = waitingAgain(tracee.registers);
+      if (waiting !== undefined) tracee.registers = waiting;
+      if (isRestarted(tracee.registers)) {
+        const { registers } = tracee;
+        originals.set(tid, blockedIn(tracee, (place) => originalCall(place, registers)));
+      }
+      const wait = interruptedWait(tracee.registers, originals.get(tid));
+      if (wait === undefined) continue;
+      const left = toldTimeLeft(tracee.pid, wait);
+      if (left === undefined && untold.length >= LOOKS) continue;
+      // A filter may kill for restart_syscall(2), by which a wait goes on.
+      if ((readStatus(tracee.pid, tid).seccomp ?? 0) !== 0) continue;
+      if (left === undefined) untold.push({ tracee, wait });
+      else waits.set(tid, { wait, left });
+    }
+    const lefts = timesLeftByTimer(untold);
+    for (const { tracee: { tid }, wait } of untold) {
       // It has been in its call again meanwhile.
       originals.set(tid, BigInt(wait.call));
+      const left = lefts.get(tid);
+      if (left !== undefined) waits.set(tid, { wait, left });
     }
-    if (left !== undefined) waits.set(tid, { wait, left });
+    threads.forEach(examineSection);
   }
 
   /** Ends a critical section that the thread stands in, before remote calls make the kernel forget it. */
-  function examineThread(thread: StoppedThread): void {
-    const { tid, tracee } = thread;
-    const waiting = waitingAgain(tracee.registers);
-    if (waiting !== undefined) tracee.registers = waiting;
-    if (isRestarted(tracee.registers)) {
-      const { registers } = tracee;
-      originals.set(tid, blockedIn(tracee, (place) => originalCall(place, registers)));
-    }
-    freezeWait(thread);
+  function examineSection({ tid, tracee }: StoppedThread): void {
     const registration = rseqOf(tid);
     if (registration.pointer === 0n) return;
     registrations.set(tid, registration);
@@ -262,7 +265,7 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
         });
       }
     },
-    examineThread,
+    examineThreads,
     freezeThread,
     collectTask(task, program) {
       const entries = program.output(16, "ldt");

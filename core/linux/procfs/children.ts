@@ -17,7 +17,7 @@ export function parseChildren(text: string): readonly number[] {
 }
 
 /** From how many threads on the processes of the machine are looked at instead, where those are fewer. */
-const MANY_THREADS = 100;
+const MANY_THREADS = 400;
 
 /**
  * The children of a process (of all its threads), zombies included, ascending. The list is exact while
