@@ -2,7 +2,8 @@
  * The tool is killed by SIGKILL at any of its system calls, from the first ptrace request of a checkpoint to its end:
  * the target runs on as if nothing had happened.
  *
- * A sample of all moments is spread over the subjects. `deno task test:kill` takes a large one.
+ * A sample of all moments is spread over the subjects. `deno task test:kill` takes a large one, and kills the tool beside
+ * a Go program and a JVM as well, where these are installed.
  */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
