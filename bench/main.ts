@@ -69,6 +69,8 @@ async function runGrowth(options: BenchOptions, tool: Tool, home: string): Promi
     if (!options.names.includes(kind.name)) continue;
     const result = await bench.measure(kind);
     print(growthRows(result));
+    // Told at once, too: the whole may take half an hour.
+    for (const note of growthNotes(result)) console.error(note);
     results.push(result);
   }
   return { lines: ["", ...results.flatMap(growthNotes)], json: { growth: results } };
