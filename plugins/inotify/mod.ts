@@ -12,16 +12,18 @@
  * Noted: events that wait to be read. Nobody can put them back, and a look would take them away. The number of the next
  * watch is unseen: it is the one behind the highest.
  *
- * Refused: watches on files that have been deleted and are open still, or that no path leads to.
+ * Refused: watches on files that no path leads to. A deleted one that the tree has open is made anew, and watched by
+ * its descriptor.
  *
  * @module
  */
 import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { bytesWaiting, O } from "../../core/linux/fcntl.ts";
+import { identifyFile, isSameFile } from "../../core/linux/file_identity.ts";
 import { FileFinder } from "../../core/linux/file_handles.ts";
 import { lstatPath } from "../../core/linux/files.ts";
-import type { InotifyWatch } from "../../core/linux/procfs/mod.ts";
+import { type InotifyWatch, unlessGone } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
@@ -53,6 +55,7 @@ export const inotify: Plugin = definePlugin({
 function checkpointInotify(session: CheckpointSession): CheckpointHooks {
   /** What was found in the first look serves the second: what is renamed in between is found by its handle. */
   const paths = new Map<string, string>();
+  let tasks: readonly Task[] = [];
   const locate = (watch: InotifyWatch, task: Task, finder: FileFinder): string | undefined => {
     const { dev, ino: inode } = watch;
     const key = `${dev.major}:${dev.minor} ${inode}`;
@@ -62,11 +65,15 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
       path ??= task.descriptors.find(({ link, info }) =>
         link.kind === "path" && info.ino === inode && finder.isAt(link.text, { dev, inode })
       )?.link.text;
+      path ??= deletedPath(watch, tasks);
       if (path !== undefined) paths.set(key, path);
     }
     return path;
   };
   return {
+    survey: (tree) => {
+      tasks = tree.tasks;
+    },
     descriptors: [{
       kind: "inotify",
       claims: (descriptor) =>
@@ -108,6 +115,22 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
   };
 }
 
+/** The way to a file that was deleted and that a task of the tree has open. */
+function deletedPath({ ino: inode, dev }: InotifyWatch, tasks: readonly Task[]) {
+  const all = tasks.flatMap((task) => unlessGone(() => task.descriptors, []));
+  const found = all.find(({ pid, fd, link, info }) => {
+    if (link.kind !== "path" || !link.deleted || info.ino !== inode) return false;
+    const file = identifyFile(`/proc/${pid}/fd/${fd}`);
+    return file !== undefined && isSameFile(file, { dev, inode });
+  });
+  return found && `/proc/${found.pid}/fd/${found.fd}`;
+}
+
+/** Whether a path is the way to a file that will be made anew, with the tree. */
+function isDeleted(path: string): boolean {
+  return /^\/proc\/\d+\/fd\/\d+$/.test(path);
+}
+
 function watchesOf({ info }: Descriptor): readonly InotifyWatch[] {
   return info.inotify ?? [];
 }
@@ -118,6 +141,7 @@ function restoreInotify({ images, options, rehearsal, note }: RestoreSession): R
   const find = (watch: inotify_wd_entry, finder: FileFinder, context: LoadContext): string => {
     const { id, wd, fHandle } = watch;
     const saved = fHandle?.path ?? "";
+    if (isDeleted(saved)) return saved;
     const remapped = options.remap?.[saved];
     if (remapped !== undefined) return remapped;
     const file = fileOf(watch);
@@ -169,7 +193,7 @@ function restoreInotify({ images, options, rehearsal, note }: RestoreSession): R
         for (const watch of [...wd].sort((a, b) => a.wd - b.wd)) {
           const path = paths.get(`${id} ${watch.wd}`) ?? "";
           program.call("ioctl", fd, INOTIFY_IOC_SETNEXTWD, watch.wd);
-          const mask = (watch.mask | IN_DONT_FOLLOW) >>> 0;
+          const mask = isDeleted(path) ? watch.mask : (watch.mask | IN_DONT_FOLLOW) >>> 0;
           program.expect(BigInt(watch.wd), "inotify_add_watch", fd, path, mask);
         }
       },

@@ -17,8 +17,12 @@ static void look(int fd, char *text, size_t size)
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	FILE *file = fopen(path, "r");
 	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, "inotify", 7))
-			used += snprintf(text + used, size - used, "%s", line);
+		if (!strncmp(line, "inotify", 7)) {
+			/* Without the inode: a deleted file is made anew. */
+			char *mask = strstr(line, " mask:");
+			used += snprintf(text + used, size - used, "%.*s%.*s\n", (int)(strstr(line, " ino:") - line), line,
+					 (int)strcspn(mask + 1, " ") + 1, mask);
+		}
 	if (file)
 		fclose(file);
 }
@@ -63,11 +67,14 @@ int main(void)
 	int renamed = add(fd, "old", IN_MODIFY | IN_ATTRIB);
 	int once = add(fd, "once", IN_ATTRIB | IN_ONESHOT);
 	int link = add(fd, "link", IN_DONT_FOLLOW | IN_ATTRIB);
+	int deleted = open("deleted", O_CREAT | O_RDWR, 0600), unlinked = add(fd, "deleted", IN_MODIFY);
 	int nothing = add(fd, "linked", IN_DONT_FOLLOW);
 	/* Numbers go up, whatever has been removed. */
 	for (int i = 0; i < 2000; i++)
 		inotify_rm_watch(fd, add(fd, "many", IN_OPEN));
 	int far = add(fd, "many", IN_OPEN | IN_CLOSE);
+	if (unlink("deleted"))
+		die("unlink");
 	if (far < 2000 || inotify_rm_watch(fd, gone) || rename("old", "dir/new"))
 		die("set-up");
 	char drop[4096];
@@ -95,6 +102,9 @@ int main(void)
 	expect("in the directory", fd, dir, IN_CREATE, "x");
 	chmod("dir/new", 0640);
 	expect("renamed", fd, renamed, IN_ATTRIB, "");
+	if (write(deleted, "x", 1) != 1)
+		die("write");
+	expect("a deleted file", fd, unlinked, IN_MODIFY, "");
 	chmod("linked", 0640);
 	chmod("once", 0640);
 	expect("once", fd, once, IN_ATTRIB, "");
