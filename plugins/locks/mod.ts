@@ -12,7 +12,7 @@
  * somebody else has one by then, the restore is refused, and says who; mostly before anything is built.
  *
  * Refused at the checkpoint: delegations, leases on deleted files, locks that a process outside of the tree has too
- * (it inherited them, or they were inherited from it) if the tree is to end, and what only a mapping holds.
+ * (it inherited them, or they were inherited from it) if the tree is to end. Noted as lost: what only a mapping holds.
  *
  * @module
  */
@@ -37,7 +37,7 @@ import { findLocks } from "./find.ts";
 import { findHolder, findOpener } from "./holders.ts";
 import { encodeLock, KIND, validateLocks } from "./lock.ts";
 import { lockConflict, type LockedFile, planLease, planLock } from "./plan.ts";
-import { surveyLocks } from "./survey.ts";
+import { locksOfMappings, surveyLocks } from "./survey.ts";
 
 /** The plugin. */
 export const locks: Plugin = definePlugin({
@@ -48,11 +48,17 @@ export const locks: Plugin = definePlugin({
   restore: restoreLocks,
 });
 
-function checkpointLocks({ writer, options }: CheckpointSession): CheckpointHooks {
+function checkpointLocks({ writer, options, note }: CheckpointSession): CheckpointHooks {
   return {
     survey: (tree) => surveyLocks(tree, options, outsideHolders(writer)),
     dumpTree({ tasks }) {
       const held = findLocks(tasks.flatMap(({ proc }) => proc.descriptors));
+      for (const { pid, lock: { inode } } of locksOfMappings(tasks.map(({ proc }) => proc), held)) {
+        note(
+          `task ${pid} has a lock (flock) on a file that it has mapped (inode ${inode}), taken by a descriptor ` +
+            "that is closed: it is not in the images",
+        );
+      }
       if (held.length === 0) return;
       writer.writeList(
         FILE_LOCKS,

@@ -63,8 +63,6 @@ export function surveyLocks(
       hint: `checkpoint a tree that both are in, or let it run on (--leave-running)`,
     });
   }
-  // Where all of it stands still the two lists are of one moment.
-  if (frozen) reportMapped(tasks, locks, problem);
 }
 
 /**
@@ -108,31 +106,27 @@ function isSame(pid: number, fd: number, other: number, number: number): boolean
 }
 
 /**
- * A lock of flock(2) lives as long as the open file description, which a mapping keeps when its last descriptor is
- * closed. Then only `/proc/locks` has it.
+ * The locks of flock(2) that a frozen tree has by mappings alone: such a lock lives as long as the open file
+ * description, which a mapping keeps when its last descriptor is closed. Then only `/proc/locks` has it. A Java
+ * virtual machine has one on the file of its performance data.
+ *
+ * @param seen those that its descriptors have
  */
-function reportMapped(
+export function locksOfMappings(
   tasks: readonly Task[],
   seen: readonly HeldLock[],
-  problem: SurveyContext["problem"],
-): void {
+): { readonly pid: number; readonly lock: FileLock }[] {
   const pids = new Set(tasks.map(({ pid }) => pid));
   const left = Map.groupBy(
     readLocks().filter(({ type, blocked, pid }) => type === "FLOCK" && !blocked && pids.has(pid)),
     keyOf,
   );
   for (const { lock } of seen) left.get(keyOf(lock))?.pop();
-  for (const [lock] of left.values()) {
-    if (lock === undefined) continue;
+  return [...left.values()].flatMap(([lock]) => {
+    if (lock === undefined) return [];
     const holder = tasks.find((task) => task.vmas.some((vma) => isOf(lock, vma)));
-    if (holder === undefined) continue;
-    problem({
-      pid: holder.pid,
-      what: `a file that it has mapped (inode ${lock.inode}) has a lock (flock), ` +
-        "which was taken by a descriptor that is closed",
-      hint: "unmap the file, or keep a descriptor of it open",
-    });
-  }
+    return holder === undefined ? [] : [{ pid: holder.pid, lock }];
+  });
 }
 
 function keyOf({ pid, mode, dev, inode }: FileLock): string {

@@ -181,8 +181,7 @@ async function startGo(room: ImageRoom): Promise<Subject | string> {
 async function startJvm(): Promise<Subject | string> {
   const found = await new Deno.Command("sh", { args: ["-c", "command -v javac"] }).output();
   if (!found.success) return "there is no Java: install default-jdk-headless";
-  // Its performance data is a file that it maps, and has locked by a descriptor that is closed: that is refused.
-  const args = ["-Xmx64m", "-XX:-UsePerfData", script("Working.java")];
+  const args = ["-Xmx64m", script("Working.java")];
   return await Subject.run("java", { args, timeoutMs: 120_000 });
 }
 
