@@ -49,7 +49,13 @@ const STEP_LIMIT_MS = 60_000;
  */
 const BY_ITSELF = [/\/status\/(SigBlk|SigPnd|ShdPnd|SigQ)$/];
 /** The subject looks at its slack itself, but where it is 0, as in a child of a real-time thread. */
-const AFTER_RESTORE = [...BY_ITSELF, /\/fdinfo\/\d+\/tfd$/, /\/timerslack_ns$/];
+const AFTER_RESTORE = [
+  ...BY_ITSELF,
+  /\/fdinfo\/\d+\/tfd$/,
+  /\/timerslack_ns$/,
+  // Of a zombie it is noted; a living task with another one than SIGCHLD is refused.
+  /\/exit_signal$/,
+];
 
 /** Something is not as it should be. */
 class Wrong extends Error {
