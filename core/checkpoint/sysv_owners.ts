@@ -9,7 +9,7 @@
  * - a stranger's, where a process outside is and no task of the tree; but that cannot be known where a user of the
  *   tree has made or set it since the tree began: the kernel keeps the last uses only;
  * - the tree's as well, where all of them have ended (as `ipcmk` has that a script ran), if a user of the tree has
- *   made or set it since the tree began.
+ *   made or set it since the tree began; unless it is memory that was made in another pid namespace.
  *
  * @module
  */
@@ -52,6 +52,15 @@ export interface SysvTree {
   readonly since: number;
 }
 
+/** What is known of an object, beside the processes that have used it. */
+export interface SysvOrigin extends Pick<SysvObject, "cuid" | "changed"> {
+  /**
+   * The process that made it, which the kernel tells of shared memory alone, dead or alive: 0 where it was in a pid
+   * namespace that this one does not see into (`sysvipc_shm_proc_show()` of `ipc/shm.c`, pid_nr_ns()).
+   */
+  readonly creator?: number;
+}
+
 /** Whose an object is. */
 export interface SysvOwner {
   readonly whose: "tree" | "stranger" | "shared" | "unknown";
@@ -67,7 +76,7 @@ export interface SysvOwner {
  * @param isUser whether a process outside lives and may be the one that is meant
  */
 export function sysvOwner(
-  object: Pick<SysvObject, "cuid" | "changed">,
+  object: SysvOrigin,
   users: readonly number[],
   held: boolean,
   tree: SysvTree,
@@ -78,7 +87,8 @@ export function sysvOwner(
   if (held || [...known].some((pid) => tree.pids.has(pid))) {
     return { whose: outside.length === 0 ? "tree" : "shared", outside };
   }
-  const isLate = object.changed >= tree.since && tree.uids.has(object.cuid);
+  const isLate = object.creator !== 0 && object.changed >= tree.since &&
+    tree.uids.has(object.cuid);
   if (outside.length > 0) return { whose: isLate ? "unknown" : "stranger", outside };
   return { whose: isLate ? "tree" : "stranger", outside };
 }

@@ -40,6 +40,17 @@ Deno.test("sysvOwner() takes what nobody uses only if the tree can have made it"
   });
 });
 
+Deno.test("sysvOwner() takes no memory that was made in another pid namespace, unless the tree has used it", () => {
+  const made = { ...OBJECT, creator: 0 };
+  deepEqual(sysvOwner(made, [0, 0], false, TREE, lives), { whose: "stranger", outside: [] });
+  deepEqual(sysvOwner(made, [0, 77], false, TREE, lives), { whose: "stranger", outside: [] });
+  deepEqual(sysvOwner(made, [0, 99], false, TREE, lives), { whose: "stranger", outside: [99] });
+  deepEqual(sysvOwner(made, [0, 11], false, TREE, lives), { whose: "tree", outside: [] });
+  deepEqual(sysvOwner(made, [], true, TREE, lives), { whose: "tree", outside: [] });
+  const ended = { ...OBJECT, creator: 77 };
+  deepEqual(sysvOwner(ended, [77, 0], false, TREE, lives), { whose: "tree", outside: [] });
+});
+
 Deno.test("mayHaveUsed() knows processes that have begun too late", () => {
   const now = Date.now() / 1000;
   equal(mayHaveUsed(Deno.pid, now), true);
