@@ -81,7 +81,11 @@ export function growthOf(
 }
 
 /** What is wrong with a growth, a sentence each. */
-export function problemsOf(title: string, growths: readonly Growth[]): string[] {
+export function problemsOf(
+  title: string,
+  growths: readonly Growth[],
+  mostMemory = MOST_MEMORY,
+): string[] {
   const problems: string[] = [];
   for (const { command, ratio, netRatio, peakBytes } of growths) {
     const what = `${title}, ${TITLES[command]}`;
@@ -89,7 +93,7 @@ export function problemsOf(title: string, growths: readonly Growth[]): string[] 
     if (worst > MOST_GROWTH) {
       problems.push(`${what}: ${worst.toFixed(2)} times the time for each at ten times as many`);
     }
-    if (peakBytes > MOST_MEMORY) {
+    if (peakBytes > mostMemory) {
       problems.push(`${what}: ${Math.round(peakBytes / 2 ** 20)} MiB of memory for itself`);
     }
   }

@@ -91,7 +91,7 @@ export class FileChecksums {
     const missing = end - this.#sums.length * BLOCK_SIZE;
     if (missing < BLOCK_SIZE && !(isWhole && missing > 0)) return;
     const crc32 = await crc32For(end);
-    const buffer = new Uint8Array(BLOCK_SIZE);
+    const buffer = new Uint8Array(Math.min(BLOCK_SIZE, missing));
     try {
       using file = Deno.openSync(this.#path, { read: true });
       file.seekSync(this.#sums.length * BLOCK_SIZE, Deno.SeekMode.Start);

@@ -170,12 +170,21 @@ function planProperties(
   for (const { start, end } of mapped) {
     if (extras.get(start)?.sealed === true) program.call("mseal", start, end - start, 0);
   }
-  if (rest?.merge === true) program.call("prctl", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
+  if (rest?.merge === true) planMerging(program, mapped);
   if (rest?.lockFuture === true) {
     program.call("mlockall", MCL.FUTURE | (rest.lockFutureOnFault === true ? MCL.ONFAULT : 0));
   }
   // Nothing writable may become executable any more: all that does has been mapped.
   if (rest?.mdwe) program.call("prctl", PR.SET_MDWE, rest.mdwe, 0, 0, 0);
+}
+
+/** Has all memory merged that is mapped from now on. What there is already is as it was: a stack may have been left out. */
+function planMerging(program: SyscallProgram, mapped: readonly vma_entry[]): void {
+  program.call("prctl", PR.SET_MEMORY_MERGE, 1, 0, 0, 0);
+  for (const vma of mapped) {
+    if (hasAdvice(vma, MADV.MERGEABLE)) continue;
+    program.try("madvise", vma.start, vma.end - vma.start, MADV.UNMERGEABLE);
+  }
 }
 
 /**
@@ -188,8 +197,12 @@ function lock(program: SyscallProgram, { start, end }: vma_entry, onFault = fals
 }
 
 function advise(program: SyscallProgram, vma: vma_entry, advice: number): void {
-  if (((vma.madv ?? 0n) >> BigInt(advice) & 1n) === 0n) return;
+  if (!hasAdvice(vma, advice)) return;
   // Huge pages and merging are built into some kernels only, and change no behaviour.
   const hint = advice === MADV.HUGEPAGE || advice === MADV.NOHUGEPAGE || advice === MADV.MERGEABLE;
   program[hint ? "try" : "call"]("madvise", vma.start, vma.end - vma.start, advice);
+}
+
+function hasAdvice({ madv = 0n }: vma_entry, advice: number): boolean {
+  return (madv >> BigInt(advice) & 1n) === 1n;
 }

@@ -87,17 +87,6 @@ os.execv("/bin/sleep", ["sleep", "1000"])'`,
     /its working directory has a path of more than 4095 bytes, which cannot be found/,
   ],
   [
-    "a POSIX message queue",
-    `exec python3 -c 'import ctypes, os
-name = b"stasis-%d" % os.getpid()
-libc = ctypes.CDLL(None)
-queue = libc.syscall(240, name, os.O_CREAT | os.O_RDWR, 0o600, None)
-libc.syscall(241, name)
-os.dup2(queue, 5)
-os.execv("/bin/sleep", ["sleep", "1000"])'`,
-    /its descriptor 5 is a POSIX message queue, \/stasis-\d+, which cannot be saved/,
-  ],
-  [
     "a file of one descriptor",
     "exec 5</proc/self/fdinfo/0",
     /descriptor 5 is a file of one descriptor or mapping, \/proc\/\d+\/fdinfo\/0, which cannot be/,
