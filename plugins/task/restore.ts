@@ -28,7 +28,7 @@ import { TASK_EXTRA } from "./image.ts";
 import { decodeLimit, limitsOutOfReach } from "./limits.ts";
 import { planMempolicy, readMempolicy } from "./mempolicy.ts";
 import { PR } from "./prctl.ts";
-import { decodeSched } from "./sched.ts";
+import { decodeIdleSlice, decodeSched } from "./sched.ts";
 import { planProcessSettings, planThreadSettings, readInherited } from "./settings.ts";
 
 const AT_FDCWD = -100;
@@ -161,6 +161,10 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     planMempolicy(program, extra?.mempolicy, own.mempolicy);
     // sched_setattr(2) takes the nice value of normal threads only; real-time ones keep one for later.
     program.call("setpriority", PRIO_PROCESS, 0, threadCore?.schedNice ?? 0);
+    const slice = decodeIdleSlice(extra?.sched);
+    if (slice !== undefined) {
+      program.call("sched_setattr", 0, program.data(slice, "sched_attr"), 0);
+    }
     const attributes = decodeSched(threadCore, extra?.sched);
     program.call("sched_setattr", 0, program.data(attributes, "sched_attr"), 0);
   }

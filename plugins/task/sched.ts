@@ -66,7 +66,9 @@ export function encodeSchedExtra(
   const { policy, flags, runtime, deadline, period, utilMin, utilMax } = attributes;
   if (policy === SCHED.DEADLINE) return { policy, flags, runtime, deadline, period };
   const clamped = utilMin !== 0 || (utilMax !== 0 && utilMax !== CAPACITY_SCALE);
-  const sliced = isNormal(policy) && runtime !== 0n && runtime !== usualSlice;
+  // An idle thread keeps the slice that it asked for when it was a normal one.
+  const sliceable = isNormal(policy) || policy === SCHED.IDLE;
+  const sliced = sliceable && runtime !== 0n && runtime !== usualSlice;
   if (!clamped && !sliced) return undefined;
   return {
     policy,
@@ -93,6 +95,15 @@ export function readUsualSlice(): bigint {
     if (isNormal(policy)) return runtime;
   }
   return 0n;
+}
+
+/**
+ * What sched_setattr(2) is to be told before {@link decodeSched}: an idle thread gets a slice as a normal one, for that
+ * is the only kind that can ask for it. Undefined where there is nothing.
+ */
+export function decodeIdleSlice(extra: task_sched_entry | undefined): Uint8Array | undefined {
+  if (extra?.policy !== SCHED.IDLE || extra.runtime === undefined) return undefined;
+  return schedAttr.make({ size: schedAttr.size, runtime: extra.runtime });
 }
 
 /** What sched_setattr(2) is to be told. An image without the fields means a normal thread, as for CRIU. */

@@ -2,7 +2,14 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
 import { thread_core_entrySchema } from "../../images/gen/thread_pb.ts";
 import { task_sched_entrySchema } from "../../images/gen/task_pb.ts";
-import { decodeSched, encodeSched, encodeSchedExtra, SCHED, schedAttr } from "./sched.ts";
+import {
+  decodeIdleSlice,
+  decodeSched,
+  encodeSched,
+  encodeSchedExtra,
+  SCHED,
+  schedAttr,
+} from "./sched.ts";
 
 /** In nanoseconds. */
 const USUAL_SLICE = 1_400_000n;
@@ -50,7 +57,7 @@ Deno.test("encodeSchedExtra() has deadlines and clamps, which CRIU's image canno
 
 Deno.test("encodeSchedExtra() has a slice that a normal thread asked for, and not the usual one", () => {
   equal(roundTrip({ runtime: USUAL_SLICE }).extra, undefined);
-  equal(roundTrip({ policy: SCHED.IDLE, runtime: 5_000_000n }).extra, undefined);
+  equal(roundTrip({ policy: SCHED.IDLE, runtime: USUAL_SLICE }).extra, undefined);
   const { extra, attributes } = roundTrip({
     policy: SCHED.BATCH,
     runtime: 5_000_000n,
@@ -59,6 +66,22 @@ Deno.test("encodeSchedExtra() has a slice that a normal thread asked for, and no
   equal(attributes.runtime, 5_000_000n);
   equal(attributes.nice, 3);
   deepEqual(extra, { policy: SCHED.BATCH, flags: 0n, runtime: 5_000_000n });
+});
+
+Deno.test("decodeIdleSlice() is for idle threads that asked for a slice when they were normal ones", () => {
+  const idle = roundTrip({ policy: SCHED.IDLE, runtime: 5_000_000n }).extra;
+  const first = decodeIdleSlice(idle && create(task_sched_entrySchema, idle));
+  deepEqual(
+    first && schedAttr.read(first),
+    schedAttr.read(schedAttr.make({
+      size: 56,
+      policy: SCHED.NORMAL,
+      runtime: 5_000_000n,
+    })),
+  );
+  const batch = roundTrip({ policy: SCHED.BATCH, runtime: 5_000_000n }).extra;
+  equal(decodeIdleSlice(batch && create(task_sched_entrySchema, batch)), undefined);
+  equal(decodeIdleSlice(undefined), undefined);
 });
 
 Deno.test("decodeSched() of an image without the fields is a normal thread", () => {
