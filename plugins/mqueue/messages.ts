@@ -2,12 +2,14 @@
  * The messages of a POSIX message queue: the kernel gives them to who receives them, and to nobody else. So they are
  * received and sent again, in the same order, by a process that comes to the end of it even if the tool is killed
  * meanwhile (`core/remote/survivor.ts`). Nobody notices: the tree stands still, nobody else has the queue open, and
- * nobody has asked to be told of messages.
+ * nobody has asked to be told of messages. If somebody opens it in that moment and fills it, the checkpoint fails, and
+ * a process is left behind that sends the messages as soon as there is room for them.
  *
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
 import { isErrno } from "../../core/linux/errno.ts";
+import { F } from "../../core/linux/fcntl.ts";
 import { queueState } from "../../core/linux/mqueue.ts";
 import { type ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
 import { runSurviving } from "../../core/remote/survivor.ts";
@@ -23,50 +25,82 @@ export interface QueueMessage {
  *
  * @param fd may be read and written, and does not block
  * @param name for errors
+ * @param meanwhile what somebody else does at the worst moment, for tests
  * @throws {StasisError} `syscall`
  */
-export function peekQueue(fd: number, name: string): QueueMessage[] {
+export function peekQueue(
+  fd: number,
+  name: string,
+  meanwhile?: Meanwhile,
+): QueueMessage[] {
   const { messages, messageSize } = queueState(fd);
   if (messages === 0) return [];
-  let read: (reply: ProgramReply) => QueueMessage[] | undefined = () => undefined;
+  let rotation: Rotation | undefined;
   const reply = runSurviving(fd, (there) => {
     const program = new SyscallProgram(`the messages of ${name}`);
-    read = addRotation(program, there, messages, messageSize);
+    rotation = addRotation(program, there, messages, messageSize, meanwhile);
     return program;
-  });
-  const found = read(reply);
+  }, (reply, there, program) => addSending(program, there, rotation?.unsent(reply) ?? []));
+  const found = rotation?.read(reply);
   if (found !== undefined) return found;
   throw new StasisError("syscall", `the messages of ${name} cannot be read`, {
     hint: "somebody has used the queue meanwhile: try again",
   });
 }
 
-/**
- * Adds calls that receive all messages, and then send all of them again.
- *
- * @returns reads them out of the reply; undefined where a call has failed
- */
-export function addRotation(
+/** What is read out of the reply of a program that has received all messages and sent them again. */
+export interface Rotation {
+  /** The messages; undefined where a call has failed. */
+  read(reply: ProgramReply): QueueMessage[] | undefined;
+  /** Those that were received and could not be sent again. */
+  unsent(reply: ProgramReply): QueueMessage[];
+}
+
+/** Adds calls between those that receive and those that send. */
+type Meanwhile = (program: SyscallProgram, fd: number) => void;
+
+/** Adds calls that receive all messages, and then send all of them again. */
+function addRotation(
   program: SyscallProgram,
   fd: number,
   messages: number,
   messageSize: number,
-): (reply: ProgramReply) => QueueMessage[] | undefined {
+  meanwhile?: Meanwhile,
+): Rotation {
   const received = Array.from({ length: messages }, () => {
     const text = program.output(messageSize, "text");
     const priority = program.output(8, "priority");
     const size = program.try("mq_timedreceive", fd, text, messageSize, priority, 0);
     return { text, priority, size };
   });
-  // What could not be received has no size, and is not sent.
-  const sent = received.map(({ text, priority, size }) =>
-    program.try("mq_timedsend", fd, text, size, priority.int(0), 0)
-  );
-  return (reply) => {
-    if (sent.some((call) => isErrno(reply.result(call)))) return undefined;
-    return received.map(({ text, priority, size }) => ({
-      priority: new DataView(reply.output(priority).slice().buffer).getUint32(0, true),
-      text: reply.output(text).slice(0, Number(reply.result(size))),
-    }));
+  meanwhile?.(program, fd);
+  const calls = received.map((one) => {
+    const { text, priority, size } = one;
+    // What could not be received has no size, and is not sent.
+    const sent = program.try("mq_timedsend", fd, text, size, priority.int(0), 0);
+    return { ...one, sent };
+  });
+  type Rotated = typeof calls[number];
+  const messageOf = (reply: ProgramReply, { text, priority, size }: Rotated): QueueMessage => ({
+    priority: new DataView(reply.output(priority).slice().buffer).getUint32(0, true),
+    text: reply.output(text).slice(0, Number(reply.result(size))),
+  });
+  return {
+    read(reply) {
+      if (calls.some(({ sent }) => isErrno(reply.result(sent)))) return undefined;
+      return calls.map((call) => messageOf(reply, call));
+    },
+    unsent: (reply) =>
+      calls.filter(({ size, sent }) => !isErrno(reply.result(size)) && isErrno(reply.result(sent)))
+        .map((call) => messageOf(reply, call)),
   };
+}
+
+/** Adds calls that send messages, each when there is room for it. @param fd is made to wait */
+function addSending(program: SyscallProgram, fd: number, messages: readonly QueueMessage[]): void {
+  if (messages.length === 0) return;
+  program.call("fcntl", fd, F.SETFL, 0);
+  for (const { priority, text } of messages) {
+    program.try("mq_timedsend", fd, program.data(text, "text"), text.length, priority, 0);
+  }
 }

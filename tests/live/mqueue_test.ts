@@ -1,11 +1,17 @@
-import { equal, match } from "@std/assert";
+import { deepEqual, equal, match } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { isErrno } from "../../core/linux/errno.ts";
+import { O } from "../../core/linux/fcntl.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
+import { mqAttr } from "../../core/linux/mqueue.ts";
+import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { definePlugin } from "../../core/plugin.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
 import { checkpoint, DEFAULT_PLUGINS, restore } from "../../mod.ts";
+import { peekQueue } from "../../plugins/mqueue/messages.ts";
 import { buildProgram } from "../harness/build.ts";
+import { waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
@@ -98,4 +104,29 @@ Deno.test("mqueue: a process that is to be told of messages is refused, and left
   const [problem] = await problemsOf(subject.pid);
   match(problem?.what ?? "", /is to be told \(mq_notify\)/);
   await subject.expectPass();
+});
+
+Deno.test("mqueue: messages for which there is no room any more are sent when there is", async () => {
+  const bytes = mqAttr.make({ maxMessages: 2n, messageSize: 8n });
+  const name = cString(`stasis-full-${Deno.pid}`);
+  const flags = O.CREAT | O.EXCL | O.RDWR | O.NONBLOCK;
+  using queue = new OwnedDescriptor(Number(syscall(SYSCALLS.mq_open, name, flags, 0o600, bytes)));
+  syscall(SYSCALLS.mq_unlink, name);
+  const send = (text: string, priority: number) =>
+    syscall(SYSCALLS.mq_timedsend, queue.fd, cString(text), text.length, priority, 0);
+  equal(send("one", 5), 0n);
+  equal(send("two", 3), 0n);
+  const meanwhile = (program: SyscallProgram, fd: number): void => {
+    program.call("mq_timedsend", fd, "other", 5, 1, 0);
+  };
+  await failureOf(Promise.try(() => peekQueue(queue.fd, "it", meanwhile)));
+  const got: string[] = [];
+  const buffer = new Uint8Array(8);
+  await waitUntil(() => {
+    const size = syscall(SYSCALLS.mq_timedreceive, queue.fd, buffer, 8, 0, 0);
+    if (!isErrno(size)) got.push(new TextDecoder().decode(buffer.subarray(0, Number(size))));
+    return got.length === 3;
+  }, () => `all messages: ${got}`);
+  // Whether it waits already when there is room is not known.
+  deepEqual(got.sort(), ["one", "other", "two"]);
 });
