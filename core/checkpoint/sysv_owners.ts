@@ -6,14 +6,14 @@
  *
  * - the tree's, where a task of it is among those, or has it attached or waits for it;
  * - shared, where a process outside is among them, too;
- * - a stranger's, where a process outside is and no task of the tree; but that cannot be known where a user of the
- *   tree has made or set it since the tree began: the kernel keeps the last uses only;
- * - the tree's as well, where all of them have ended (as `ipcmk` has that a script ran), if a user of the tree has
- *   made or set it since the tree began; unless it is memory that was made in another pid namespace.
+ * - a stranger's, where no task of the tree is; but that cannot be known where a user of the tree has made or set it
+ *   since the tree began, and it is no memory that was made in another pid namespace: the kernel keeps the last uses
+ *   only, and they may all have ended (as `ipcmk` has that a script ran). Another program of the same user may have
+ *   made it just as well, so it is told of and left alone.
  *
  * @module
  */
-import { readStat, type SysvObject } from "../linux/procfs/mod.ts";
+import { readComm, readStat, type SysvObject, unlessGone } from "../linux/procfs/mod.ts";
 import type { OperationOptions } from "../plugin.ts";
 import type { Task } from "./task.ts";
 
@@ -64,7 +64,7 @@ export interface SysvOrigin extends Pick<SysvObject, "cuid" | "changed"> {
 /** Whose an object is. */
 export interface SysvOwner {
   readonly whose: "tree" | "stranger" | "shared" | "unknown";
-  /** The processes outside that are among the users; there are some where it is shared or unknown. */
+  /** The processes outside that are among the users; there are some where it is shared. */
   readonly outside: readonly number[];
 }
 
@@ -89,8 +89,29 @@ export function sysvOwner(
   }
   const isLate = object.creator !== 0 && object.changed >= tree.since &&
     tree.uids.has(object.cuid);
-  if (outside.length > 0) return { whose: isLate ? "unknown" : "stranger", outside };
-  return { whose: isLate ? "tree" : "stranger", outside };
+  return { whose: isLate ? "unknown" : "stranger", outside };
+}
+
+/** What is said of an object of which nobody knows whose it is. */
+export function unknownSysv(
+  kind: SysvKind,
+  object: Pick<SysvObject, "id" | "key">,
+  outside: readonly number[],
+): string {
+  const [pid] = outside;
+  const users = pid === undefined
+    ? "which no living process is known to use"
+    : `of ${outsider(pid)}`;
+  return `${
+    sysvName(kind, object)
+  }, ${users}, may be the tree's as well: it is not saved, and left as it is`;
+}
+
+/** What a process is called that uses what the tree uses. */
+export function outsider(pid: number): string {
+  return `process ${pid} (${
+    unlessGone(() => readComm(pid), "it has just ended")
+  }) outside of the tree`;
 }
 
 /** What is known of these tasks. */

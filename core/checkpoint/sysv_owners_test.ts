@@ -27,9 +27,9 @@ Deno.test("sysvOwner() names who outside of the tree uses an object, too", () =>
   deepEqual(sysvOwner(OBJECT, [99], false, TREE, lives), { whose: "unknown", outside: [99] });
 });
 
-Deno.test("sysvOwner() takes what nobody uses only if the tree can have made it", () => {
-  deepEqual(sysvOwner(OBJECT, [77], false, TREE, lives), { whose: "tree", outside: [] });
-  deepEqual(sysvOwner(OBJECT, [], false, TREE, lives), { whose: "tree", outside: [] });
+Deno.test("sysvOwner() takes nothing that nobody is known to use, even if the tree can have made it", () => {
+  deepEqual(sysvOwner(OBJECT, [77], false, TREE, lives), { whose: "unknown", outside: [] });
+  deepEqual(sysvOwner(OBJECT, [], false, TREE, lives), { whose: "unknown", outside: [] });
   deepEqual(sysvOwner({ cuid: 0, changed: 600 }, [], false, TREE, lives), {
     whose: "stranger",
     outside: [],
@@ -48,7 +48,7 @@ Deno.test("sysvOwner() takes no memory that was made in another pid namespace, u
   deepEqual(sysvOwner(made, [0, 11], false, TREE, lives), { whose: "tree", outside: [] });
   deepEqual(sysvOwner(made, [], true, TREE, lives), { whose: "tree", outside: [] });
   const ended = { ...OBJECT, creator: 77 };
-  deepEqual(sysvOwner(ended, [77, 0], false, TREE, lives), { whose: "tree", outside: [] });
+  deepEqual(sysvOwner(ended, [77, 0], false, TREE, lives), { whose: "unknown", outside: [] });
 });
 
 Deno.test("mayHaveUsed() knows processes that have begun too late", () => {

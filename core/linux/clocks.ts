@@ -43,10 +43,15 @@ export function clockNow(clock: number): bigint {
   return joinNanoseconds(words[0] as bigint, words[1] as bigint);
 }
 
+/** Names this boot. */
+export function readBootId(): string {
+  return Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim();
+}
+
 /** What all clocks say now. */
 export function readClocks(): Clocks {
   return {
-    bootId: Deno.readTextFileSync("/proc/sys/kernel/random/boot_id").trim(),
+    bootId: readBootId(),
     realtime: clockNow(CLOCK.REALTIME),
     monotonic: clockNow(CLOCK.MONOTONIC),
     boottime: clockNow(CLOCK.BOOTTIME),

@@ -6,46 +6,73 @@
  */
 import { SYSV_KINDS, type SysvKind } from "../checkpoint/sysv_owners.ts";
 import { O } from "../linux/fcntl.ts";
+import { readBootId } from "../linux/clocks.ts";
 import type { SysvObject } from "../linux/procfs/mod.ts";
 import { IPC, msqidDs, semidDs, shmidDs, SYSV_PLACES } from "../linux/sysv_ipc.ts";
 import type { LoadContext, TreePlanner } from "../plugin.ts";
 import type { Argument, CallResult } from "../remote/program.ts";
 import type { ipc_desc_entry } from "../../images/gen/sysv_ipc_pb.ts";
+import { CLOCKS } from "../../images/kinds/time.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
 
 const AT_FDCWD = -100;
 /** For setresuid(2): as it is. */
 const SAME = -1;
 const PERMISSIONS = 0o777;
 
-/**
- * What stands against an object's being had here.
- *
- * @param there all objects of its kind that this machine has
- * @returns the object that is it, if it is there; reports others that are in its place
- */
-export function findSysv<T extends SysvObject>(
-  kind: SysvKind,
-  { id, key }: Pick<ipc_desc_entry, "id" | "key">,
-  there: readonly T[],
-  context: LoadContext,
-): T | undefined {
-  const what = `the System V ${SYSV_KINDS[kind]} ${id}`;
-  const same = there.find((one) => one.id === id);
-  if (same !== undefined && same.key === key) return same;
-  const place = there.find((one) => one.id % SYSV_PLACES === id % SYSV_PLACES);
-  const found = there.find((one) => key !== 0 && one.key === key);
-  if (place !== undefined) {
-    context.problem({
-      what: `the place of ${what} is taken by another one, ${place.id}, which was made meanwhile`,
-      hint: `remove that if nobody needs it (ipcrm), or restore in a new IPC namespace`,
-    });
-  } else if (found !== undefined) {
-    context.problem({
-      what: `the key 0x${key.toString(16)} of ${what} belongs to another one, ${found.id}, by now`,
-      hint: `remove that if nobody needs it (ipcrm), or restore in a new IPC namespace`,
-    });
+/** The objects of one kind that this machine has. */
+export class SysvHere<T extends SysvObject> {
+  readonly #kind: SysvKind;
+  readonly #isSameBoot: boolean;
+  readonly #byId: ReadonlyMap<number, T>;
+  readonly #byPlace: ReadonlyMap<number, T>;
+  readonly #byKey: ReadonlyMap<number, T>;
+
+  /** @param isSameBoot whether the images are of this boot ({@link isSameBoot}) */
+  constructor(kind: SysvKind, all: readonly T[], isSameBoot: boolean) {
+    this.#kind = kind;
+    this.#isSameBoot = isSameBoot;
+    this.#byId = new Map(all.map((one) => [one.id, one]));
+    this.#byPlace = new Map(all.map((one) => [one.id % SYSV_PLACES, one]));
+    this.#byKey = new Map(all.map((one) => [one.key, one]));
   }
-  return undefined;
+
+  /**
+   * Looks for an object of the images.
+   *
+   * @returns the object that is it, if it is there; reports others that are in its place
+   */
+  find(
+    { id, key, cuid, cgid }: Pick<ipc_desc_entry, "id" | "key" | "cuid" | "cgid">,
+    context: Pick<LoadContext, "problem">,
+  ): T | undefined {
+    const what = `the System V ${SYSV_KINDS[this.#kind]} ${id}`;
+    const same = this.#byId.get(id);
+    // Ids begin anew with each boot, and a private one has nothing else that tells it from a stranger's.
+    const isKnown = this.#isSameBoot || key !== 0;
+    if (same?.key === key && same.cuid === cuid && same.cgid === cgid && isKnown) return same;
+    const place = same ?? this.#byPlace.get(id % SYSV_PLACES);
+    const found = key === 0 ? undefined : this.#byKey.get(key);
+    if (place !== undefined) {
+      context.problem({
+        what: `the place of ${what} is taken by another one, ${place.id}, which was made meanwhile`,
+        hint: `remove that if nobody needs it (ipcrm), or restore in a new IPC namespace`,
+      });
+    } else if (found !== undefined) {
+      context.problem({
+        what: `the key 0x${
+          key.toString(16)
+        } of ${what} belongs to another one, ${found.id}, by now`,
+        hint: `remove that if nobody needs it (ipcrm), or restore in a new IPC namespace`,
+      });
+    }
+    return undefined;
+  }
+}
+
+/** Whether images are of this boot, as far as they tell. */
+export function isSameBoot(images: ImageDirectory): boolean {
+  return images.has(CLOCKS, null) && images.read(CLOCKS, null).bootId === readBootId();
 }
 
 /** What is done by the kind. */

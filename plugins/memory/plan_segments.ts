@@ -16,7 +16,7 @@ import type {
   RestoreSession,
   TreePlanner,
 } from "../../core/plugin.ts";
-import { findSysv, planSysv, planSysvOwner } from "../../core/restore/sysv_objects.ts";
+import { isSameBoot, planSysv, planSysvOwner, SysvHere } from "../../core/restore/sysv_objects.ts";
 import type { ipc_desc_entry, ipc_shm_entry } from "../../images/gen/sysv_ipc_pb.ts";
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { VMA_AREA_SYSVIPC } from "../../images/flags.ts";
@@ -55,7 +55,7 @@ export class SegmentPlans {
     const path = images.pathOf(IPCNS_SHM, IPC_NAMESPACE);
     const entries = images.readList(IPCNS_SHM, IPC_NAMESPACE);
     uniqueById(entries, ({ desc }) => desc?.id ?? 0, path, "segment");
-    const segments = rehearsal ? [] : readSegments();
+    const here = new SysvHere("shm", rehearsal ? [] : readSegments(), isSameBoot(images));
     for (const entry of entries) {
       const { size } = entry;
       const desc = entry.desc as ipc_desc_entry;
@@ -69,7 +69,7 @@ export class SegmentPlans {
         });
       }
       this.#entries.set(desc.id, entry);
-      const found = findSysv("shm", desc, segments, context);
+      const found = here.find(desc, context);
       if (found === undefined) continue;
       this.#there.add(desc.id);
       if (found.size !== size || found.attached > 0 || (found.mode & SHM_DEST) !== 0) {

@@ -11,10 +11,12 @@ import { descends } from "../../core/checkpoint/outside_holders.ts";
 import {
   isExternalSysv,
   mayHaveUsed,
+  outsider,
   sysvExternal,
   sysvName,
   sysvOwner,
   sysvTree,
+  unknownSysv,
 } from "../../core/checkpoint/sysv_owners.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
 import { pageAlign, remoteAddress } from "../../core/linux/address.ts";
@@ -22,7 +24,6 @@ import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import {
   mappingKind,
-  readComm,
   readMaps,
   readProcesses,
   readSegments,
@@ -51,6 +52,8 @@ export class Segments {
   readonly #session: CheckpointSession;
   /** Those to be saved. */
   #saved: readonly SysvSegment[] = [];
+  /** What is said of those of which nobody knows whose they are. */
+  #notes: string[] = [];
   /** A mapping of each that the tree has attached, by id. */
   #attached = new Map<number, { readonly pid: number; readonly vma: Vma }>();
 
@@ -61,6 +64,7 @@ export class Segments {
   /** Finds out which segments are the tree's, and reports those that others have, too. */
   survey(context: SurveyContext): void {
     this.#saved = [];
+    this.#notes = [];
     this.#attached = new Map();
     const segments = readSegments();
     if (segments.length === 0) return;
@@ -83,24 +87,42 @@ export class Segments {
       const at = Math.max(changed, used);
       // Who made it and has it attached no more has no part in it.
       const users = own > 0 ? [] : [creator, last];
-      const { whose } = sysvOwner(segment, users, own > 0, tree, (pid) => mayHaveUsed(pid, at));
+      const { whose, outside } = sysvOwner(
+        segment,
+        users,
+        own > 0,
+        tree,
+        (pid) => mayHaveUsed(pid, at),
+      );
+      if (whose === "unknown") this.#notes.push(unknownSysv("shm", segment, outside));
       if (whose === "stranger" || whose === "unknown") return false;
-      if (attached > own) this.#refuse(context, segment, tree.pids);
+      if (attached > own) this.#refuseAttached(context, segment, tree.pids);
+      else if (whose === "shared") {
+        this.#refuse(context, segment, `${outsider(outside[0] as number)} uses`);
+      }
       return true;
     });
   }
 
-  #refuse(context: SurveyContext, segment: SysvSegment, inside: ReadonlySet<number>): void {
+  #refuseAttached(
+    context: SurveyContext,
+    segment: SysvSegment,
+    inside: ReadonlySet<number>,
+  ): void {
     const holders = attachedBy(segment.id).filter((pid) =>
       !inside.has(pid) && !descends(pid, inside)
     );
     // A running tree may have forked or attached meanwhile: it is looked at again when it stands still.
     if (holders.length === 0 && !context.frozen) return;
     const [pid] = holders;
-    const who = pid === undefined ? "somebody" : `process ${pid} (${nameOf(pid)})`;
+    const who = pid === undefined ? "somebody outside of the tree" : outsider(pid);
+    this.#refuse(context, segment, `${who} has attached`);
+  }
+
+  #refuse(context: SurveyContext, segment: SysvSegment, whoDoes: string): void {
     context.problem({
       pid: this.#attached.get(segment.id)?.pid ?? context.root.pid,
-      what: `${who} outside of the tree has ${sysvName("shm", segment)} attached, too`,
+      what: `${whoDoes} ${sysvName("shm", segment)}, too`,
       hint: `end that first, or leave the memory to whoever restores (--external ${
         sysvExternal("shm", segment.id)
       })`,
@@ -129,6 +151,7 @@ export class Segments {
    * @returns what has to stay open until they are
    */
   save(shared: SharedObjects): Disposable {
+    for (const text of this.#notes) this.#session.note(text);
     using opened = new DisposableStack();
     for (const segment of this.#saved) {
       const { key, uid, gid, cuid, cgid, mode, id, size } = segment;
@@ -203,12 +226,4 @@ export function attachedBy(id: number): number[] {
       return false;
     }
   });
-}
-
-function nameOf(pid: number): string {
-  try {
-    return readComm(pid);
-  } catch {
-    return "it has just ended";
-  }
 }

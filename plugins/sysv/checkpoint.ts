@@ -7,21 +7,21 @@ import { StasisError } from "../../base/errors.ts";
 import {
   isExternalSysv,
   mayHaveUsed,
+  outsider,
   sysvExternal,
   type SysvKind,
   sysvName,
   sysvOwner,
   type SysvTree,
   sysvTree,
+  unknownSysv,
 } from "../../core/checkpoint/sysv_owners.ts";
 import {
-  readComm,
   readQueues,
   readSemaphores,
   type SysvObject,
   type SysvQueue,
   type SysvSemaphores,
-  unlessGone,
 } from "../../core/linux/procfs/mod.ts";
 import {
   peekMessages,
@@ -153,13 +153,11 @@ function isOwn<T extends SysvObject>(
   const last = Math.max(object.changed, object.used);
   const owner = sysvOwner(object, users, false, tree, (pid) => mayHaveUsed(pid, last));
   if (owner.whose === "tree" || owner.whose === "stranger") return owner.whose === "tree";
-  const [pid] = owner.outside as [number];
-  const name = unlessGone(() => readComm(pid), "it has just ended");
-  const who = `process ${pid} (${name}) outside of the tree`;
   if (owner.whose === "unknown") {
-    notes.push(`${sysvName(kind, object)} of ${who} may be the tree's as well: it is not saved`);
+    notes.push(unknownSysv(kind, object, owner.outside));
     return false;
   }
+  const who = outsider(owner.outside[0] as number);
   context.problem({
     pid: users.find((one) => tree.pids.has(one)),
     what: `${who} uses ${sysvName(kind, object)}, too`,

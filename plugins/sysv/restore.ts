@@ -28,7 +28,7 @@ import type {
   TaskPlanner,
   TreePlanner,
 } from "../../core/plugin.ts";
-import { findSysv, planSysv, planSysvOwner } from "../../core/restore/sysv_objects.ts";
+import { isSameBoot, planSysv, planSysvOwner, SysvHere } from "../../core/restore/sysv_objects.ts";
 import { MemorySource } from "../../images/byte_source.ts";
 import {
   type ipc_desc_entry,
@@ -74,11 +74,11 @@ export function restoreSysv(session: RestoreSession): RestoreHooks {
   function find<T extends SysvObject>(
     kind: SysvKind,
     desc: ipc_desc_entry,
-    there: readonly T[],
+    here: SysvHere<T>,
     usersOf: (object: T) => readonly number[],
     context: LoadContext,
   ): T | undefined {
-    const object = findSysv(kind, desc, there, context);
+    const object = here.find(desc, context);
     if (object === undefined) return undefined;
     const last = Math.max(object.changed, object.used);
     const pid = usersOf(object).find((one) => one !== 0 && mayHaveUsed(one, last));
@@ -96,7 +96,7 @@ export function restoreSysv(session: RestoreSession): RestoreHooks {
     const path = images.pathOf(IPCNS_SEM, IPC_NAMESPACE);
     const entries = images.readEntries(IPCNS_SEM, IPC_NAMESPACE);
     uniqueById(entries, ({ message }) => message.desc?.id ?? 0, path, "set");
-    const there = rehearsal ? [] : readSemaphores();
+    const here = new SysvHere("sem", rehearsal ? [] : readSemaphores(), isSameBoot(images));
     return entries.map(({ message: { nsems, desc: saved }, extra }) => {
       const desc = saved as ipc_desc_entry;
       const words = new Uint16Array((extra ?? new Uint8Array()).slice().buffer);
@@ -113,7 +113,7 @@ export function restoreSysv(session: RestoreSession): RestoreHooks {
       const object = find(
         "sem",
         desc,
-        there,
+        here,
         ({ id, count }) => semaphoreUsers(id, count),
         context,
       );
@@ -132,7 +132,7 @@ export function restoreSysv(session: RestoreSession): RestoreHooks {
     const path = images.pathOf(IPCNS_MSG, IPC_NAMESPACE);
     const entries = images.readEntries(IPCNS_MSG, IPC_NAMESPACE);
     uniqueById(entries, ({ message }) => message.desc?.id ?? 0, path, "queue");
-    const there = rehearsal ? [] : readQueues();
+    const here = new SysvHere("msg", rehearsal ? [] : readQueues(), isSameBoot(images));
     return entries.map(({ message: { qbytes, qnum, desc: saved }, extra }) => {
       const desc = saved as ipc_desc_entry;
       const messages = decodeQueued(new MemorySource(extra ?? new Uint8Array()), qnum)?.messages ??
@@ -143,7 +143,7 @@ export function restoreSysv(session: RestoreSession): RestoreHooks {
       const object = find(
         "msg",
         desc,
-        there,
+        here,
         ({ sender, receiver }) => [sender, receiver],
         context,
       );

@@ -2,6 +2,7 @@ import { deepEqual, equal, match } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { definePlugin } from "../../core/plugin.ts";
 import { readQueues, readSegments, readSemaphores } from "../../core/linux/procfs/mod.ts";
+import { semaphoreValues } from "../../core/linux/sysv_ipc.ts";
 import { checkpoint, DEFAULT_PLUGINS, restore } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { skip } from "../harness/skip.ts";
@@ -46,6 +47,12 @@ async function stranger(kind: "shm" | "sem" | "msg", id: string): Promise<Subjec
   const user = await Subject.run(await buildProgram(source), { args: [kind, id] });
   await user.waitReady();
   return user;
+}
+
+/** Somebody outside of the tree who adds 1 to the fifth of these semaphores and ends. */
+async function useOnce(id: string): Promise<void> {
+  await using user = await stranger("sem", id);
+  await user.expectPass();
 }
 
 Deno.test("sysv_ipc: it is what it was after a restore", (t) => bringsBack(t, "sysv_ipc"));
@@ -119,6 +126,31 @@ Deno.test("sysv_ipc: shared memory of others is left to them where the user says
   await user.expectPass();
   await subject.expectPass();
   await tree.wait();
+});
+
+Deno.test("sysv_ipc: what another program of the same user has made and left behind is not touched", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  const made = new Deno.Command("ipcmk", { args: ["-S", "5"] }).outputSync();
+  const id = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
+  try {
+    await useOnce(id);
+    const notes: string[] = [];
+    await checkpoint(subject.pid, {
+      directory: images.directory,
+      onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+    });
+    await subject.waitGone();
+    equal(notes.filter((text) => text.includes(`semaphores ${id} (`)).length, 1);
+    await useOnce(id);
+    const tree = await restore(images.directory);
+    deepEqual(semaphoreValues(Number(id), 5), [0, 0, 0, 0, 2]);
+    await subject.expectPass();
+    await tree.wait();
+  } finally {
+    new Deno.Command("ipcrm", { args: ["-s", id] }).outputSync();
+  }
 });
 
 Deno.test("sysv_ipc: a restore is refused where others use or have its objects", async (t) => {
