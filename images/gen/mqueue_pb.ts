@@ -136,6 +136,13 @@ export type mqueue_entry = Message<"mqueue_entry"> & {
    * @generated from field: repeated mqueue_message_entry messages = 10;
    */
   messages: mqueue_message_entry[];
+
+  /**
+   * When a message was last sent or received, in milliseconds since 1970, at the checkpoint.
+   *
+   * @generated from field: optional uint64 last_used = 11;
+   */
+  lastUsed: bigint;
 };
 
 /**
@@ -154,5 +161,6 @@ export const mqueue_entrySchema: GenMessage<mqueue_entry> = /*@__PURE__*/
     [8, "message_size", "required", "uint32"],
     [9, "files", "repeated", mqueue_file_entrySchema],
     [10, "messages", "repeated", mqueue_message_entrySchema],
+    [11, "last_used", "optional", "uint64"],
   ]);
 

@@ -23,7 +23,7 @@ import type {
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { mqueue_entrySchema } from "../../images/gen/mqueue_pb.ts";
 import { MQUEUE } from "../../images/kinds/mqueue.ts";
-import { peekQueue } from "./messages.ts";
+import { lastUsed, peekQueue } from "./messages.ts";
 
 type QueueDraft = MessageDraft<typeof mqueue_entrySchema> & {
   files: { id: number; flags: number }[];
@@ -89,6 +89,7 @@ function describe(inode: bigint, { path, deleted }: Descriptor["link"], fd: numb
   using file = reopen(fd);
   const { uid, gid, mode } = Deno.statSync(`/proc/self/fd/${fd}`);
   const { maxMessages, messageSize } = queueState(fd);
+  const messages = peekQueue(file.fd, path);
   return {
     inode,
     name: path.slice(1),
@@ -99,7 +100,8 @@ function describe(inode: bigint, { path, deleted }: Descriptor["link"], fd: numb
     maxMessages,
     messageSize,
     files: [],
-    messages: peekQueue(file.fd, path),
+    messages,
+    lastUsed: lastUsed(fd),
   };
 }
 

@@ -48,6 +48,14 @@ export function peekQueue(
   });
 }
 
+/**
+ * When a message was last sent to a queue or received from it, in milliseconds since 1970: the kernel has it as the
+ * time of the file's last change (do_mq_timedsend() and do_mq_timedreceive() of `ipc/mqueue.c`).
+ */
+export function lastUsed(fd: number): bigint {
+  return BigInt(Deno.statSync(`/proc/self/fd/${fd}`).mtime?.getTime() ?? 0);
+}
+
 /** What is read out of the reply of a program that has received all messages and sent them again. */
 export interface Rotation {
   /** The messages; undefined where a call has failed. */

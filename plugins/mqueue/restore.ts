@@ -9,19 +9,24 @@ import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { mqAttr, queueState } from "../../core/linux/mqueue.ts";
+import { readLimits, type ResourceLimit, RLIM_INFINITY } from "../../core/linux/procfs/limits.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { LoadContext, RestoreHooks, RestoreSession, TreePlanner } from "../../core/plugin.ts";
-import type { CallResult } from "../../core/remote/program.ts";
+import type { CallResult, SyscallProgram } from "../../core/remote/program.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { mqueue_entry } from "../../images/gen/mqueue_pb.ts";
 import { MQUEUE } from "../../images/kinds/mqueue.ts";
 import { uniqueById } from "../../images/unique.ts";
+import { lastUsed } from "./messages.ts";
 
 /** MQ_PRIO_MAX (include/uapi/linux/mqueue.h). */
 const PRIORITIES = 32768;
 /** HARD_MSGMAX and HARD_MSGSIZEMAX (include/linux/ipc_namespace.h). */
 const MAX_MESSAGES = 65536, MAX_SIZE = 1 << 24;
+
+/** `include/uapi/asm-generic/resource.h`. */
+const RLIMIT_MSGQUEUE = 12;
 
 /** A queue, and where it is on this machine. */
 interface PlannedQueue {
@@ -34,7 +39,7 @@ interface PlannedQueue {
 
 /** Makes the hooks for one restore. */
 export function restoreMqueue(session: RestoreSession): RestoreHooks {
-  const { images, rehearsal } = session;
+  const { images, rehearsal, note } = session;
   const queues: PlannedQueue[] = [];
   /** The calls that open the files, by id. */
   const opened = new Map<number, CallResult>();
@@ -48,12 +53,15 @@ export function restoreMqueue(session: RestoreSession): RestoreHooks {
       uniqueById(entries.flatMap((one) => one.files), ({ id }) => id, path, "file");
       for (const entry of entries) {
         checkEntry(entry, path);
-        queues.push(find(entry, rehearsal, context));
+        queues.push(find(entry, rehearsal, context, note));
       }
     },
 
     planTree(tree) {
+      if (queues.length === 0) return;
+      const putBack = planNoLimit(tree.seed);
       for (const queue of queues) planQueue(tree, queue, opened);
+      putBack();
     },
 
     descriptors: [{
@@ -81,7 +89,12 @@ function checkEntry(
 }
 
 /** Looks whether a queue is here, and reports what stands against its being used. */
-function find(entry: mqueue_entry, rehearsal: boolean, context: LoadContext): PlannedQueue {
+function find(
+  entry: mqueue_entry,
+  rehearsal: boolean,
+  context: LoadContext,
+  note: RestoreSession["note"],
+): PlannedQueue {
   const { name, inode, removed, maxMessages, messageSize } = entry;
   if (rehearsal) return { entry, name, waiting: undefined };
   using opened = open(name, context);
@@ -105,6 +118,14 @@ function find(entry: mqueue_entry, rehearsal: boolean, context: LoadContext): Pl
       hint: "end who uses it, or remove it (mq_unlink): it is made anew then",
     });
   }
+  const isUsed = state.messages !== entry.messages.length || lastUsed(opened.fd) !== entry.lastUsed;
+  // An empty queue in which nothing was is as good as an unused one.
+  if (isUsed && state.messages + entry.messages.length > 0) {
+    note(
+      `the POSIX message queue /${name} has been used since the checkpoint: the ${entry.messages.length} messages ` +
+        `of then are put back, and the ${state.messages} that are in it now are lost`,
+    );
+  }
   return { entry, name, waiting: state.messages };
 }
 
@@ -115,6 +136,23 @@ function open(name: string, context: LoadContext): OwnedDescriptor | undefined {
   if (result === -BigInt(Errno.ENOENT)) return undefined;
   context.problem({ what: `POSIX message queues cannot be opened: ${errnoName(-result)}` });
   return undefined;
+}
+
+/**
+ * Adds calls that lift the limit on the bytes of a user's queues, which is this process's and not the one that the tree
+ * had (mqueue_get_inode() of `ipc/mqueue.c`): to none, or to the hard limit for who may not do that (CAP_SYS_RESOURCE).
+ *
+ * @returns adds the call that puts it back
+ */
+function planNoLimit(seed: SyscallProgram): () => void {
+  const { soft, hard } = readLimits(Deno.pid)[RLIMIT_MSGQUEUE] as ResourceLimit;
+  const set = (soft: bigint, hard: bigint): CallResult => {
+    const limit = seed.data(new Uint8Array(BigUint64Array.of(soft, hard).buffer), `${soft}`);
+    return seed.try("prlimit64", 0, RLIMIT_MSGQUEUE, limit, 0);
+  };
+  set(hard, hard);
+  set(RLIM_INFINITY, RLIM_INFINITY);
+  return () => void set(soft, hard);
 }
 
 /**

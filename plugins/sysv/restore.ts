@@ -17,9 +17,11 @@ import {
   IPC,
   MSG,
   msqidDs,
+  peekMessages,
   SEM,
   SEMAPHORE_MAX,
   semaphoreUsers,
+  type SysvMessage,
 } from "../../core/linux/sysv_ipc.ts";
 import type {
   LoadContext,
@@ -66,7 +68,7 @@ interface SavedQueue {
 
 /** Makes the hooks for one restore. */
 export function restoreSysv(session: RestoreSession): RestoreHooks {
-  const { images, rehearsal } = session;
+  const { images, rehearsal, note } = session;
   let sets: readonly SavedSet[] = [];
   let queues: readonly SavedQueue[] = [];
 
@@ -147,6 +149,17 @@ export function restoreSysv(session: RestoreSession): RestoreHooks {
         ({ sender, receiver }) => [sender, receiver],
         context,
       );
+      if (
+        object !== undefined &&
+        !isSame(messages, peekMessages(desc.id, object.messages, object.bytes))
+      ) {
+        note(
+          `${
+            sysvName("msg", desc)
+          } has been used since the checkpoint: the ${messages.length} messages of then ` +
+            `are put back, and the ${object.messages} that are in it now are lost`,
+        );
+      }
       const [sender = 0] = uses.get(`${sysv_use_entry_kind_type.MSG} ${desc.id}`)?.users ?? [];
       return { desc, limit: qbytes, messages, sender, waiting: object?.messages };
     });
@@ -173,6 +186,15 @@ export function restoreSysv(session: RestoreSession): RestoreHooks {
       for (const queue of queues) planQueue(tree, queue, taskOf(queue.sender), root);
     },
   };
+}
+
+/** Whether a queue holds the same messages. */
+function isSame(saved: readonly QueuedMessage[], there: readonly SysvMessage[]): boolean {
+  return saved.length === there.length && saved.every(({ type, text }, index) => {
+    const other = there[index];
+    return other?.type === type && other.text.length === text.length &&
+      text.every((byte, at) => byte === other.text[at]);
+  });
 }
 
 /** What the images say of an object's use. */

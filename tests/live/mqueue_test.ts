@@ -5,10 +5,11 @@ import { O } from "../../core/linux/fcntl.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { mqAttr } from "../../core/linux/mqueue.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { readLimits, type ResourceLimit } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { definePlugin } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import { checkpoint, DEFAULT_PLUGINS, restore } from "../../mod.ts";
+import { checkpoint, DEFAULT_PLUGINS, restore, type StasisEvent } from "../../mod.ts";
 import { peekQueue } from "../../plugins/mqueue/messages.ts";
 import { buildProgram } from "../harness/build.ts";
 import { waitUntil } from "../harness/processes.ts";
@@ -16,6 +17,8 @@ import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
+
+const RLIMIT_MSGQUEUE = 12;
 
 /** Another process that does something with a queue. */
 async function user(...args: readonly string[]): Promise<Subject> {
@@ -78,9 +81,38 @@ Deno.test("mqueue: what is in a queue is what was in it at the checkpoint", asyn
     const { problems } = await failureOf(restore(images.directory));
     match(problems[0]?.what ?? "", new RegExp(`process ${other.pid} has the POSIX .*${name} open`));
   }
-  const tree = await restore(images.directory);
+  const notes: string[] = [];
+  const onEvent = (event: StasisEvent) => void (event.kind === "note" && notes.push(event.text));
+  const tree = await restore(images.directory, { onEvent });
+  const of = notes.filter((text) => text.includes("message queue"));
+  match(of.join("; "), new RegExp(`^the POSIX message queue ${name} .*the 4 messages .* 5 that`));
   await subject.expectPass();
   await tree.wait();
+});
+
+Deno.test("mqueue: a queue is made anew though this process's limit allows none", async (t) => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("mqueue");
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  await checkpoint(subject.pid, images);
+  await subject.waitGone();
+  {
+    await using other = await user("unlink", subject.fact("name"));
+    await other.expectPass();
+  }
+  const { soft, hard } = readLimits(Deno.pid)[RLIMIT_MSGQUEUE] as ResourceLimit;
+  const limit = (soft: bigint) => {
+    const words = new Uint8Array(BigUint64Array.of(soft, hard).buffer);
+    return syscall(SYSCALLS.prlimit64, 0, RLIMIT_MSGQUEUE, words, 0);
+  };
+  equal(limit(0n), 0n);
+  try {
+    const tree = await restore(images.directory);
+    await subject.expectPass();
+    await tree.wait();
+  } finally {
+    limit(soft);
+  }
 });
 
 Deno.test("mqueue: a queue that somebody outside has open, too, is refused by name", async (t) => {

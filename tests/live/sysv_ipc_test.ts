@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { definePlugin } from "../../core/plugin.ts";
 import { readQueues, readSegments, readSemaphores } from "../../core/linux/procfs/mod.ts";
 import { semaphoreValues } from "../../core/linux/sysv_ipc.ts";
-import { checkpoint, DEFAULT_PLUGINS, restore } from "../../mod.ts";
+import { checkpoint, DEFAULT_PLUGINS, restore, type StasisEvent } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
@@ -90,7 +90,13 @@ Deno.test("sysv_ipc: what has been used meanwhile is as it was at the checkpoint
     await using user = await stranger(kind, subject.fact(kind));
     await user.expectPass();
   }
-  const tree = await restore(images.directory);
+  const notes: string[] = [];
+  const onEvent = (event: StasisEvent) => void (event.kind === "note" && notes.push(event.text));
+  const tree = await restore(images.directory, { onEvent });
+  match(
+    notes.join("; "),
+    new RegExp(`System V message queue ${subject.fact("msg")} .* has been used since`),
+  );
   await subject.expectPass();
   await tree.wait();
 });
