@@ -7,6 +7,7 @@
  */
 
 import { encodeBytes } from "../../base/byte_text.ts";
+import { areThreadsScarce, takeThread } from "./blocking_threads.ts";
 import { Errno } from "./errno.ts";
 
 const libc = Deno.dlopen("libc.so.6", {
@@ -168,17 +169,20 @@ export async function pollInBackground(fd: number): Promise<boolean> {
   // struct pollfd: int fd; short events, revents.
   const POLLIN = 1;
   const pollfd = new Int32Array([fd, POLLIN]);
-  return await libc.symbols.pollInBackground(new Uint8Array(pollfd.buffer), 1n, -1) === 1;
+  const poll = libc.symbols.pollInBackground(new Uint8Array(pollfd.buffer), 1n, -1);
+  return await takeThread(poll) === 1;
 }
 
 /**
  * Lets some time pass on another thread, and so everything else of this process have its turn: timers, signals,
  * promises. That is what a timer does too; but Deno loads its timers when the first is set, which takes as long as
- * a small process stands still for.
+ * a small process stands still for. A timer it is where the other threads are taken: a target that stands still must
+ * not wait for them.
  *
  * @param ms milliseconds, at least 1: of less the event loop makes nothing, and looks at no signal
  */
 export async function sleep(ms: number): Promise<void> {
+  if (areThreadsScarce()) return await new Promise((resolve) => setTimeout(resolve, ms));
   await libc.symbols.pollInBackground(null, 0n, ms);
 }
 

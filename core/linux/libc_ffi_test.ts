@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { Errno } from "./errno.ts";
-import { outcome, sleep, syscall } from "./libc_ffi.ts";
+import { outcome, pollInBackground, sleep, syscall } from "./libc_ffi.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** A call that fails with an errno, by a real one: errno itself cannot be set from here. */
@@ -53,4 +53,23 @@ Deno.test("sleep() lets timers and signals have their turn, each time", async ()
   }
   // Where the loop does not come to rest it looks at them every 61st time.
   assert.ok(turns < 300, `they have waited for ${turns} turns`);
+});
+
+Deno.test("sleep() waits for none of the threads that others take for long", async () => {
+  const pipes = Array.from({ length: 40 }, () => {
+    const ends = new Int32Array(2);
+    assert.equal(syscall(SYSCALLS.pipe2, new Uint8Array(ends.buffer), 0), 0n);
+    return ends;
+  });
+  const polls = pipes.map(([end]) => pollInBackground(end!));
+  const end = () => pipes.forEach(([, end]) => syscall(SYSCALLS.write, end!, new Uint8Array(1), 1));
+  const late = setTimeout(end, 3_000);
+  const begin = performance.now();
+  await sleep(1);
+  const took = performance.now() - begin;
+  clearTimeout(late);
+  end();
+  await Promise.all(polls);
+  for (const end of pipes.flatMap((ends) => [...ends])) syscall(SYSCALLS.close, end);
+  assert.ok(took < 2_000, `${took} ms`);
 });

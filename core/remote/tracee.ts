@@ -12,7 +12,6 @@
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import type { RemoteAddress } from "../linux/address.ts";
-import { Errno } from "../linux/errno.ts";
 import {
   getRegisters,
   getStopSiginfo,
@@ -30,6 +29,7 @@ import { PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { detachThread } from "./detach.ts";
+import { isInterrupted } from "./interrupted_call.ts";
 import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop, nextStop } from "./reap.ts";
@@ -397,20 +397,6 @@ export class Tracee extends TraceeState {
       this.forget();
     }
   }
-}
-
-/** Results by which the kernel says that a call was interrupted, and is made again if it lets it (`linux/errno.h`). */
-const RESTARTS: readonly number[] = [
-  Errno.ERESTARTSYS,
-  Errno.ERESTARTNOINTR,
-  Errno.ERESTARTNOHAND,
-  Errno.ERESTART_RESTARTBLOCK,
-];
-
-/** Whether a thread was stopped in a call that it would make again. */
-function isInterrupted(registers: Registers): boolean {
-  return BigInt.asIntN(64, registers.get("orig_ax")) >= 0n &&
-    RESTARTS.includes(Number(-BigInt.asIntN(64, registers.get("ax"))));
 }
 
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */

@@ -15,6 +15,7 @@ import {
   type Stop,
 } from "../linux/ptrace.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { isInterrupted } from "./interrupted_call.ts";
 import { pause } from "./pause.ts";
 import { awaitStop, nextStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
@@ -59,12 +60,15 @@ export class Reentry implements Disposable {
   }
 
   /**
-   * Lets it go, until it waits where that is known, or has stopped by itself.
+   * Lets it go, until it waits where that is known, or has stopped by itself. One that was not interrupted in a call
+   * stands still.
    *
    * @param recognise as for {@link blockedIn}
    */
   enter<T>(recognise: (place: string) => T | undefined): T | undefined {
     const { pid, tid } = this.#tracee;
+    // One that is in no call, as its wait is over, would run code of its own up to its next one, and make that.
+    if (!isInterrupted(getRegisters(tid))) return undefined;
     const deadline = performance.now() + WAIT_LIMIT;
     let spins = 0;
     let inside = false;

@@ -170,6 +170,16 @@ Deno.test("SIGTERM sent to a frozen process is handled when it runs on", async (
   assert.match(subject.output(), /^got 15 1 code 0$/m);
 });
 
+Deno.test("a frozen process whose wait is over makes no child that is missing in the images", async () => {
+  for (let round = 0; round < 3; round++) {
+    using room = new ImageRoom();
+    await using subject = await start("short_waits", []);
+    await waitUntil(() => subject.pids().length > 5, "children");
+    await checkpoint(subject.pid, { directory: room.fresh() });
+    await waitUntil(() => subject.pids().length === 0, () => `${subject.pids()} outlive the tree`);
+  }
+});
+
 for (const what of ["threads", "forks", "vforks", "exits"]) {
   Deno.test(`checkpoint() of a tree in which ${what} come and go succeeds, or fails and harms nothing`, async () => {
     using room = new ImageRoom();

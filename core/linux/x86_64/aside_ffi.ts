@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { takeThread } from "../blocking_threads.ts";
 import { addressOf } from "../libc_ffi.ts";
 import { mapOwnCode } from "./own_code.ts";
 
@@ -63,7 +64,7 @@ export function callAside(number: number, ...args: (bigint | Uint8Array)[]): Asi
     const pointer = Deno.UnsafePointer.create(mapOwnCode("aside", CODE));
     code = new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<typeof SIGNATURE>, SIGNATURE);
   }
-  void code.call(block).then(() => pending.delete(held));
+  void takeThread(code.call(block)).then(() => pending.delete(held));
   return {
     result: () => Atomics.load(words, DONE) === 0n ? undefined : words[RESULT],
   };
