@@ -17,12 +17,19 @@ const CALLS = 20;
  *
  * @param id the timer's
  * @param first the thread that is tried first
+ * @param check throws where the operation is cancelled: each thread has to run by itself
  */
-export function findMaker(task: FrozenTask, id: number, first: number): number | undefined {
+export function findMaker(
+  task: FrozenTask,
+  id: number,
+  first: number,
+  check: () => void,
+): number | undefined {
   const threads = task.threads.toSorted((a, b) =>
     Number(b.tid === first) - Number(a.tid === first)
   );
   for (const thread of threads) {
+    check();
     const change = run(thread, id);
     if (change.isOff) return undefined;
     if (change.after < change.before) return thread.tid;

@@ -164,7 +164,7 @@ function nameMakers(task: FrozenTask, session: CheckpointSession): void {
     if (clock?.of !== "thread" || clock.id !== 0 || notifyThreadId === undefined) continue;
     if (task.threads.length === 1) continue;
     const isOff = timer.vsec === 0n && timer.vnsec === 0n;
-    const maker = isOff ? undefined : findMaker(task, itId, notifyThreadId);
+    const maker = isOff ? undefined : findMaker(task, itId, notifyThreadId, () => session.check());
     if (maker !== undefined) timer.clockId = threadClock(maker) >>> 0;
     else {
       session.note(
