@@ -23,7 +23,15 @@ export const IPC = {
 /** Of shared memory (include/uapi/linux/shm.h). */
 export const SHM = { RDONLY: 0o10000, LOCK: 11 } as const;
 /** Of semaphores (include/uapi/linux/sem.h). */
-export const SEM = { UNDO: 0x1000, GETPID: 11, GETALL: 13, SETVAL: 16 } as const;
+export const SEM = {
+  UNDO: 0x1000,
+  GETPID: 11,
+  GETVAL: 12,
+  GETALL: 13,
+  GETNCNT: 14,
+  GETZCNT: 15,
+  SETVAL: 16,
+} as const;
 /** Of messages (include/uapi/linux/msg.h); MSG_COPY needs CONFIG_CHECKPOINT_RESTORE. */
 export const MSG = { NOERROR: 0o10000, COPY: 0o40000 } as const;
 
@@ -87,12 +95,27 @@ export function semaphoreValues(id: number, count: number): readonly number[] {
   return [...new Uint16Array(bytes.buffer)];
 }
 
+/** The value of one semaphore. @throws {StasisError} `syscall`, `no-privilege` */
+export function semaphoreValue(id: number, num: number): number {
+  return ask(id, num, SEM.GETVAL);
+}
+
+/** How many threads wait for a set's semaphores. @throws {StasisError} */
+export function semaphoreWaiters(id: number, count: number): number {
+  let waiters = 0;
+  for (let num = 0; num < count; num++) {
+    waiters += ask(id, num, SEM.GETNCNT) + ask(id, num, SEM.GETZCNT);
+  }
+  return waiters;
+}
+
 /** The processes that last changed each semaphore of a set, 0 where nobody is known. @throws {StasisError} */
 export function semaphoreUsers(id: number, count: number): readonly number[] {
-  return Array.from(
-    { length: count },
-    (_, num) => Number(must(syscall(SYSCALLS.semctl, id, num, SEM.GETPID, 0), `semaphores ${id}`)),
-  );
+  return Array.from({ length: count }, (_, num) => ask(id, num, SEM.GETPID));
+}
+
+function ask(id: number, num: number, command: number): number {
+  return Number(must(syscall(SYSCALLS.semctl, id, num, command, 0), `semaphores ${id}`));
 }
 
 /** How many bytes a queue may hold. @throws {StasisError} */

@@ -1,16 +1,20 @@
 /**
- * The adjustments (SEM_UNDO) of the tasks of a frozen tree: each task is asked by semop(2) calls that never can be
- * done (`undo.ts`).
+ * The adjustments (SEM_UNDO) of the tasks of a frozen tree: each task that has a list of them is asked by semop(2)
+ * calls that never can be done (`undo.ts`).
  *
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
 import { Errno } from "../../core/linux/errno.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
-import { encodeOperations, semaphoreValues } from "../../core/linux/sysv_ipc.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { encodeOperations, semaphoreValue, semaphoreValues } from "../../core/linux/sysv_ipc.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { Collected, FrozenTask, FrozenThread } from "../../core/plugin.ts";
 import { type CallResult, type ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
-import { askAbove, Bisection } from "./undo.ts";
+import { askAbove, Bisection, settled } from "./undo.ts";
+
+const CLONE_SYSVSEM = 0x40000;
 
 /** A set of semaphores that tasks may have adjustments of. */
 export interface AskedSet {
@@ -62,6 +66,7 @@ export class Adjustments {
     if (sets.length === 0) return undefined;
     const { pid } = task;
     if (tid !== pid && kcmp(pid, tid, KCMP.SYSVSEM) === 0) return undefined;
+    if (!hasList(tid)) return undefined;
     this.#places ??= sets.flatMap(placesOf);
     const asked = this.#places.map((place) => ({
       place,
@@ -85,44 +90,104 @@ export class Adjustments {
         );
       }
       if (found.length === 0) return;
-      if (tid !== pid) throw refuseShared(pid, `thread ${tid} has adjustments of its own`);
-      this.#found.set(task, found);
+      if (tid === pid) this.#found.set(task, found);
+      else if (found.some(({ isOwn }) => isOwn)) {
+        throw refuseShared(pid, `thread ${tid} has adjustments of its own`);
+      } else this.#note(`thread ${tid} ${mayHold(found)}`);
     };
   }
 
-  /** Finds them. @throws {StasisError} `unsupported` where two tasks have the same ones */
+  /**
+   * Finds them.
+   *
+   * @throws {StasisError} `unsupported` where two tasks have the same ones, or one has some of a stranger's set
+   */
   find(): readonly Adjustment[] {
-    const tasks = [...this.#found.keys()];
+    const adjustments = [...this.#found].flatMap(([task, places]) => {
+      this.#refuseForeign(task, places.filter(({ isOwn }) => !isOwn));
+      return bisect(task, places.filter(({ isOwn }) => isOwn));
+    });
+    const holders = new Set(adjustments.map(({ pid }) => pid));
+    const tasks = [...this.#found.keys()].filter(({ pid }) => holders.has(pid));
     tasks.forEach(({ pid }, index) => {
       const other = tasks.slice(index + 1).find((one) => kcmp(pid, one.pid, KCMP.SYSVSEM) === 0);
       if (other !== undefined) throw refuseShared(pid, `it shares adjustments with ${other.pid}`);
     });
-    return tasks.flatMap((task) => this.#bisect(task));
+    return adjustments;
   }
 
-  #bisect(task: FrozenTask): Adjustment[] {
-    const places = (this.#found.get(task) ?? []).map((place) => ({
-      place,
-      bisection: new Bisection(),
-    }));
-    for (;;) {
-      const program = new SyscallProgram("the adjustments of semaphores");
-      const asked = places.flatMap(({ place, bisection }) => {
-        const { threshold } = bisection;
-        if (threshold === undefined) return [];
-        return [{ bisection, call: askFor(program, place, threshold) }];
-      });
-      if (asked.length === 0) break;
-      const reply = task.remote.run(program);
-      for (const { bisection, call } of asked) bisection.take(isAbove(reply, call) === true);
-    }
-    return places.map(({ place: { set, num }, bisection: { adjustment } }) => ({
-      pid: task.pid,
-      set,
-      num,
-      adjustment,
-    }));
+  /** Others may have changed the values of these meanwhile, so each is asked for again. */
+  #refuseForeign(task: FrozenTask, places: readonly Place[]): void {
+    const unsettled = places.filter((place) => {
+      const isHeld = isHeldNow(task, place);
+      if (isHeld !== true) return isHeld === undefined;
+      throw new StasisError(
+        "unsupported",
+        `task ${task.pid} holds the System V semaphores ${place.set} of others with SEM_UNDO, which cannot be saved`,
+        { pid: task.pid, hint: "try again when it has given them back" },
+      );
+    });
+    if (unsettled.length > 0) this.#note(`task ${task.pid} ${mayHold(unsettled)}`);
   }
+}
+
+/**
+ * Whether a thread has a list of adjustments, which it gets with the first SEM_UNDO or a thread that shares it.
+ *
+ * What has none is told by this thread's having none. Each thread that is made here gives it one (copy_semundo() of
+ * ipc/sem.c), so it lets go of that each time; where it may not, all threads seem to have one, and are asked.
+ */
+export function hasList(tid: number): boolean {
+  syscall(SYSCALLS.unshare, CLONE_SYSVSEM);
+  return kcmp(Number(syscall(SYSCALLS.gettid)), tid, KCMP.SYSVSEM) !== 0;
+}
+
+/** Whether a task has an adjustment of a semaphore that others use; undefined where that does not settle. */
+function isHeldNow(task: FrozenTask, place: Place): boolean | undefined {
+  return settled(() => valueOf(place), (value) => {
+    const program = new SyscallProgram("the adjustment of a semaphore");
+    const isPositive = askFor(program, { ...place, value }, 0);
+    const isNegative = askFor(program, { ...place, value }, -1);
+    const reply = task.remote.run(program);
+    return isAbove(reply, isPositive) === true || isAbove(reply, isNegative) === false;
+  });
+}
+
+/** The value of a semaphore that others may have removed by now: whoever asks for it is told so then. */
+function valueOf({ set, num }: Place): number {
+  try {
+    return semaphoreValue(set, num);
+  } catch (error) {
+    if (error instanceof StasisError) return 0;
+    throw error;
+  }
+}
+
+function mayHold(places: readonly Place[]): string {
+  const sets = [...new Set(places.map(({ set }) => set))].join(", ");
+  return `may hold the System V semaphores ${sets} of others with SEM_UNDO, which is not saved`;
+}
+
+/** Finds the adjustments that a task has of the tree's semaphores, whose values nobody changes. */
+function bisect(task: FrozenTask, found: readonly Place[]): Adjustment[] {
+  const places = found.map((place) => ({ place, bisection: new Bisection() }));
+  for (;;) {
+    const program = new SyscallProgram("the adjustments of semaphores");
+    const asked = places.flatMap(({ place, bisection }) => {
+      const { threshold } = bisection;
+      if (threshold === undefined) return [];
+      return [{ bisection, call: askFor(program, place, threshold) }];
+    });
+    if (asked.length === 0) break;
+    const reply = task.remote.run(program);
+    for (const { bisection, call } of asked) bisection.take(isAbove(reply, call) === true);
+  }
+  return places.map(({ place: { set, num }, bisection: { adjustment } }) => ({
+    pid: task.pid,
+    set,
+    num,
+    adjustment,
+  })).filter(({ adjustment }) => adjustment !== 0);
 }
 
 function placesOf({ id, count, isOwn }: AskedSet): Place[] {

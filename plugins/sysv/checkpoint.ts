@@ -28,12 +28,14 @@ import {
   queueLimit,
   semaphoreUsers,
   semaphoreValues,
+  semaphoreWaiters,
 } from "../../core/linux/sysv_ipc.ts";
 import type { CheckpointHooks, CheckpointSession, SurveyContext } from "../../core/plugin.ts";
 import { sysv_use_entry_kind_type } from "../../images/gen/sysv_ipc_pb.ts";
 import { IPC_NAMESPACE, IPCNS_MSG, IPCNS_SEM, SYSV_USE } from "../../images/kinds/sysv_ipc.ts";
 import { encodeQueued } from "../../images/sysv_messages.ts";
 import { Adjustments, type AskedSet } from "./adjustments.ts";
+import { mayBeHeld } from "./undo.ts";
 
 /** An object with the processes that the kernel has noted for it. */
 interface Used<T extends SysvObject> {
@@ -45,7 +47,7 @@ interface Used<T extends SysvObject> {
 interface Found {
   readonly semaphores: readonly Used<SysvSemaphores>[];
   readonly queues: readonly Used<SysvQueue>[];
-  /** All sets that there are, for a task may hold a stranger's, too. */
+  /** All sets that may be held with SEM_UNDO, for a task may hold a stranger's, too. */
   readonly asked: readonly AskedSet[];
   readonly pids: ReadonlySet<number>;
   /** What is said of those of which nobody knows whose they are. */
@@ -70,6 +72,7 @@ export function checkpointSysv(session: CheckpointSession): CheckpointHooks {
         !isExternalSysv(options, kind, one.object.id) && isOwn(kind, one, tree, context, notes)
       );
     const semaphores = own("sem", sets.map((object) => ({ object, users: usersOf(object) })));
+    if (context.frozen) { for (const { object } of semaphores) refuseWaiters(object, context); }
     const ids = new Set(semaphores.map(({ object }) => object.id));
     return {
       semaphores,
@@ -77,7 +80,8 @@ export function checkpointSysv(session: CheckpointSession): CheckpointHooks {
         "msg",
         queues.map((object) => ({ object, users: [object.sender, object.receiver] })),
       ),
-      asked: sets.map(({ id, count }) => ({ id, count, isOwn: ids.has(id) })),
+      asked: sets.map(({ id, count, used }) => ({ id, count, used, isOwn: ids.has(id) }))
+        .filter((set) => mayBeHeld(set, tree)),
       pids: tree.pids,
       notes,
     };
@@ -97,10 +101,6 @@ export function checkpointSysv(session: CheckpointSession): CheckpointHooks {
     dumpTree() {
       for (const text of found.notes) session.note(text);
       const undo = adjustments.find();
-      const saved = new Set(found.semaphores.map(({ object }) => object.id));
-      for (const { pid, set } of undo) {
-        if (!saved.has(set)) throw refuseForeign(pid, set);
-      }
       for (const { object, users } of found.semaphores) {
         const { id, count } = object;
         const values = new Uint16Array(Math.ceil(count / 4) * 4);
@@ -168,6 +168,31 @@ function isOwn<T extends SysvObject>(
   return true;
 }
 
+/** Reports a set that somebody outside waits for. */
+function refuseWaiters(set: SysvSemaphores, context: SurveyContext): void {
+  const waiters = waitersOf(set);
+  if (waiters === 0) return;
+  context.problem({
+    pid: context.root.pid,
+    what: `${waiters} ${waiters === 1 ? "thread" : "threads"} outside of the tree ` +
+      `${waiters === 1 ? "waits" : "wait"} for ${sysvName("sem", set)}`,
+    hint: `end that first, or leave it to whoever restores (--external ${
+      sysvExternal("sem", set.id)
+    })`,
+  });
+}
+
+/** How many threads outside wait for a set; the tree's own do not while they stand still. */
+function waitersOf({ id, count }: SysvSemaphores): number {
+  try {
+    return semaphoreWaiters(id, count);
+  } catch (error) {
+    // Removed meanwhile, which is found out when it is saved.
+    if (error instanceof StasisError) return 0;
+    throw error;
+  }
+}
+
 /** Who last changed each semaphore of a set; nobody where that may not be known. */
 function usersOf({ id, count }: SysvSemaphores): readonly number[] {
   try {
@@ -177,12 +202,4 @@ function usersOf({ id, count }: SysvSemaphores): readonly number[] {
     if (error instanceof StasisError) return [];
     throw error;
   }
-}
-
-function refuseForeign(pid: number, set: number): StasisError {
-  return new StasisError(
-    "unsupported",
-    `task ${pid} holds the System V semaphores ${set} of others with SEM_UNDO, which cannot be saved`,
-    { pid, hint: "try again when it has given them back" },
-  );
 }

@@ -2,8 +2,10 @@
  * Adjustments of semaphores (SEM_UNDO of semop(2)): what the kernel adds to a semaphore when a process ends. Nothing
  * tells of them, but they have limits, and semop(2) is all or nothing: several operations that together leave the
  * value as it is move the adjustment, and where that would pass its limit the call fails with ERANGE; an operation
- * behind them that cannot be done makes it fail with EAGAIN where it would not. Either way nothing has changed, and
- * nobody can have seen anything, since the kernel holds the set's lock (`perform_atomic_semop_slow()` of ipc/sem.c).
+ * behind them that cannot be done makes it fail with EAGAIN where it would not. Either way no value has changed, and
+ * nobody can have seen another one, since the kernel holds the set's lock (`perform_atomic_semop_slow()` of
+ * ipc/sem.c). But the task has a list of adjustments of that set from then on, if only of zeros, and when it ends
+ * the set counts as used (sem_otime; find_alloc_undo() and exit_sem()): no set is asked for that cannot be held.
  * So the adjustment is found by bisection ({@link askAbove}), and set by operations that move it ({@link adjust}).
  *
  * @module
@@ -41,7 +43,7 @@ export function adjust(num: number, value: number, by: number): SemaphoreOperati
  * Operations that never can be done: semop(2) fails with ERANGE if the caller's adjustment is above a threshold, and
  * with EAGAIN if not.
  *
- * @param value the semaphore's; where it has changed meanwhile only the answer may be wrong
+ * @param value the semaphore's; where it has changed meanwhile only the answer may be wrong ({@link settled})
  * @param threshold at least {@link LEAST_ADJUSTMENT}
  */
 export function askAbove(num: number, value: number, threshold: number): SemaphoreOperation[] {
@@ -50,6 +52,42 @@ export function askAbove(num: number, value: number, threshold: number): Semapho
     // Whatever the value is: it has to be 1 for the first, and is no 0 for the last then.
     ...[-1, 1, 0].map((op) => ({ num, op, flags: IPC.NOWAIT })),
   ];
+}
+
+/**
+ * Whether a task of a tree may have an adjustment of a set: only what it has done counts, which is later than its
+ * beginning. The time of day may have been set back, so the tree's own are asked for unless they never were used.
+ *
+ * @param used when an operation was last done (sem_otime), in seconds since 1970; 0 if never
+ * @param since when the tree began, in the same
+ */
+export function mayBeHeld(
+  { used, isOwn }: { readonly used: number; readonly isOwn: boolean },
+  { since }: { readonly since: number },
+): boolean {
+  return isOwn ? used > 0 : used >= since;
+}
+
+/** How often a semaphore is asked for that others keep changing. */
+const ROUNDS = 10;
+
+/**
+ * What is true of a semaphore that others may change before an answer that depends on its value.
+ *
+ * @param value reads the value
+ * @param ask asks, told the value
+ * @returns the answer that came twice in a row while the value was the same; undefined where none does
+ */
+export function settled(value: () => number, ask: (value: number) => boolean): boolean | undefined {
+  let last: boolean | undefined;
+  for (let round = 0; round < ROUNDS; round++) {
+    const before = value();
+    const answer = ask(before);
+    if (value() !== before) continue;
+    if (answer === last) return answer;
+    last = answer;
+  }
+  return undefined;
 }
 
 /** A range that is halved until one adjustment is left in it. */

@@ -1,6 +1,6 @@
 import { equal, ok } from "@std/assert";
 import { SEM, SEMAPHORE_MAX, type SemaphoreOperation } from "../../core/linux/sysv_ipc.ts";
-import { adjust, askAbove, Bisection, LEAST_ADJUSTMENT } from "./undo.ts";
+import { adjust, askAbove, Bisection, LEAST_ADJUSTMENT, mayBeHeld, settled } from "./undo.ts";
 
 /** What semop(2) does with operations on one semaphore (`perform_atomic_semop_slow()` of ipc/sem.c). */
 function semop(
@@ -52,6 +52,34 @@ Deno.test("askAbove() never can be done, whatever the value has become", () => {
       }
     }
   }
+});
+
+Deno.test("mayBeHeld() leaves out what no task of the tree can have held", () => {
+  const tree = { since: 100 };
+  equal(mayBeHeld({ used: 0, isOwn: true }, tree), false);
+  equal(mayBeHeld({ used: 99, isOwn: true }, tree), true);
+  equal(mayBeHeld({ used: 0, isOwn: false }, tree), false);
+  equal(mayBeHeld({ used: 99, isOwn: false }, tree), false);
+  equal(mayBeHeld({ used: 100, isOwn: false }, tree), true);
+});
+
+Deno.test("settled() believes no answer for a value that has changed meanwhile", () => {
+  const values = [0, 1, 1, 1, 1, 1];
+  const asked: number[] = [];
+  const answer = settled(() => values.shift() as number, (value) => {
+    asked.push(value);
+    return value === 0;
+  });
+  equal(answer, false);
+  equal(asked.join(), "0,1,1");
+});
+
+Deno.test("settled() believes only what it is told twice, and gives up", () => {
+  const answers = [true, false, true, true];
+  equal(settled(() => 5, () => answers.shift() as boolean), true);
+  equal(answers.length, 0);
+  let value = 0;
+  equal(settled(() => value++, () => true), undefined);
 });
 
 Deno.test("adjust() sets an adjustment and leaves the value as it is", () => {

@@ -2,7 +2,7 @@ import { deepEqual, equal, match } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { definePlugin } from "../../core/plugin.ts";
 import { readQueues, readSegments, readSemaphores } from "../../core/linux/procfs/mod.ts";
-import { semaphoreValues } from "../../core/linux/sysv_ipc.ts";
+import { semaphoreValues, semaphoreWaiters } from "../../core/linux/sysv_ipc.ts";
 import { checkpoint, DEFAULT_PLUGINS, restore, type StasisEvent } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { skip } from "../harness/skip.ts";
@@ -42,7 +42,10 @@ function isThere(name: Name, id: number): boolean {
 }
 
 /** Somebody outside of the tree who uses an object. */
-async function stranger(kind: "shm" | "sem" | "msg", id: string): Promise<Subject> {
+async function stranger(
+  kind: "shm" | "detached" | "sem" | "hold" | "wait" | "msg",
+  id: string,
+): Promise<Subject> {
   const source = fileURLToPath(new URL("./programs/sysv_user.c", import.meta.url));
   const user = await Subject.run(await buildProgram(source), { args: [kind, id] });
   await user.waitReady();
@@ -101,7 +104,7 @@ Deno.test("sysv_ipc: what has been used meanwhile is as it was at the checkpoint
   await tree.wait();
 });
 
-for (const kind of ["shm", "sem", "msg"] as const) {
+for (const kind of ["shm", "detached", "sem", "msg"] as const) {
   Deno.test(`sysv_ipc: ${kind} that somebody outside uses, too, is refused by name`, async (t) => {
     await using subject = await start();
     if (subject.unsupported !== null) return skip(t, subject.unsupported);
@@ -111,11 +114,58 @@ for (const kind of ["shm", "sem", "msg"] as const) {
       const [problem, ...more] = await problemsOf(subject.pid);
       deepEqual(more, []);
       match(problem?.what ?? "", new RegExp(`process ${user.pid} .*outside .*System V .* ${id} `));
-      match(problem?.hint ?? "", new RegExp(`--external ${kind}\\[${id}\\]`));
+      const external = kind === "detached" ? "shm" : kind;
+      match(problem?.hint ?? "", new RegExp(`--external ${external}\\[${id}\\]`));
       await user.expectPass();
     }
   });
 }
+
+Deno.test("sysv_ipc: semaphores that somebody outside waits for are refused", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  const id = subject.fact("sem");
+  {
+    await using _ = await stranger("wait", id);
+    while (semaphoreWaiters(Number(id), 5) === 0) await new Promise((done) => setTimeout(done, 1));
+    const { problems: [problem, ...more] } = await failureOf(checkpoint(subject.pid, images));
+    deepEqual(more, []);
+    match(problem?.what ?? "", new RegExp(`1 thread outside .* waits for .* semaphores ${id} `));
+  }
+  await subject.expectPass();
+});
+
+Deno.test("sysv_ipc: a program that holds semaphores of others with SEM_UNDO is refused", async () => {
+  using images = new ImageHome();
+  const made = new Deno.Command("ipcmk", { args: ["-S", "5"] }).outputSync();
+  const id = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
+  try {
+    await using holder = await stranger("hold", id);
+    await useOnce(id);
+    const error = await failureOf(checkpoint(holder.pid, images));
+    match(error.message, new RegExp(`task ${holder.pid} holds the System V semaphores ${id} of`));
+    await holder.expectPass();
+    deepEqual(semaphoreValues(Number(id), 5), [0, 0, 0, 0, 1]);
+  } finally {
+    new Deno.Command("ipcrm", { args: ["-s", id] }).outputSync();
+  }
+});
+
+Deno.test("sysv_ipc: semaphores of others that nobody has used stay unused when the tree ends", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  const made = new Deno.Command("ipcmk", { args: ["-S", "1"] }).outputSync();
+  const id = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
+  try {
+    await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+    await subject.expectPass();
+    equal(readSemaphores().find((set) => set.id === Number(id))?.used, 0);
+  } finally {
+    new Deno.Command("ipcrm", { args: ["-s", id] }).outputSync();
+  }
+});
 
 Deno.test("sysv_ipc: shared memory of others is left to them where the user says so", async (t) => {
   using images = new ImageHome();
