@@ -5,6 +5,9 @@
  * file does not; but `/proc/PID/maps` shows paths of any length (seq_path() of `fs/seq_file.c`), so it is mapped here
  * for a moment. Of anything else, and of what was deleted, the kernel does not tell.
  *
+ * What is mapped is a duplicate of the descriptor, which nobody notices. What cannot be had or read so is opened,
+ * unless somebody has a lease on it: open(2) has that taken back, whether it waits or not (`break_lease()`).
+ *
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
@@ -14,8 +17,8 @@ import { AT_FDCWD, O } from "./fcntl.ts";
 import { fileError, type FileInfo, lstatPath, readLink, statPath } from "./files.ts";
 import { cString, syscall } from "./libc_ffi.ts";
 import { MAP, PROT } from "./mman.ts";
-import { OwnedDescriptor } from "./pidfd.ts";
-import { errnoOf, readMaps, readTaskLink, taskPath } from "./procfs/mod.ts";
+import { openPidfd, OwnedDescriptor, takeDescriptor } from "./pidfd.ts";
+import { errnoOf, readLocks, readMaps, readTaskLink, taskPath } from "./procfs/mod.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 const S_IFMT = 0o170000, S_IFREG = 0o100000;
@@ -95,16 +98,32 @@ function nameIn(directory: OwnedDescriptor, file: FileInfo): string | undefined 
   return found?.name;
 }
 
-/** @returns undefined where it was deleted, or has another name by now */
+/** @returns undefined where it was deleted, has another name by now, or somebody would notice */
 function mappedPath(link: string, info: FileInfo): string | undefined {
+  const [, pid, fd] = /^\/proc\/(\d+)\/fd\/(\d+)$/.exec(link) ?? [];
+  if (pid !== undefined) {
+    using process = openPidfd(Number(pid));
+    using file = takeDescriptor(process, Number(pid), Number(fd));
+    const shown = shownPath(file);
+    if (typeof shown === "string") return pathsShownAs(shown).find((path) => leadsTo(path, info));
+  }
+  const isLeased = readLocks().some(({ type, inode }) =>
+    (type === "LEASE" || type === "DELEG") && inode === BigInt(info.ino)
+  );
+  if (isLeased) return undefined;
   using file = openForReading(link);
+  const shown = shownPath(file);
+  if (typeof shown === "bigint") throw fileError("map", link, shown);
+  return pathsShownAs(shown).find((path) => leadsTo(path, info));
+}
+
+/** The path of a file, as `maps` shows it; or the errno of mapping it, as of one that cannot be read. */
+function shownPath(file: OwnedDescriptor): string | bigint {
   const address = syscall(SYSCALLS.mmap, 0, PAGE, PROT.NONE, MAP.PRIVATE, file.fd, 0);
-  if (isErrno(address)) throw fileError("map", link, address);
+  if (isErrno(address)) return address;
   try {
     const mapping = readMaps(Deno.pid).find(({ start }) => start === address);
-    if (mapping === undefined) return undefined;
-    const shown = mapping.deleted ? `${mapping.name} (deleted)` : mapping.name;
-    return pathsShownAs(shown).find((path) => leadsTo(path, info));
+    return mapping?.deleted === true ? `${mapping.name} (deleted)` : mapping?.name ?? "";
   } finally {
     syscall(SYSCALLS.munmap, address, PAGE);
   }
@@ -150,7 +169,7 @@ function isSame(a: FileInfo, b: FileInfo): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }
 
-/** Leaves its time of access as it is, where the file is ours or we are root; waits for nobody who has a lease. */
+/** Leaves its time of access as it is, where the file is ours or we are root; waits for nobody who takes a lease now. */
 function openForReading(link: string): OwnedDescriptor {
   const flags = O.RDONLY | O.NONBLOCK;
   try {

@@ -53,6 +53,19 @@ export function describeLock({ flag, type, start, len }: LockFacts): string {
   return `${modeOf(type)} lock (${call})${range}`;
 }
 
+/**
+ * The type of a lease before anybody had it taken back.
+ *
+ * @param type of the image
+ * @param isWriter whether the file is open for writing
+ */
+export function wholeLease(type: number, isWriter: boolean): number {
+  const rest = type & ~BREAKING;
+  if (rest === type) return type;
+  // What is to become one for reading was one for writing; nobody who writes has one for reading.
+  return rest === TYPE.READ || isWriter ? TYPE.WRITE : TYPE.READ;
+}
+
 function modeOf(type: number): string {
   return type === TYPE.WRITE ? "write" : "read";
 }

@@ -2,7 +2,7 @@ import { deepEqual, equal, match, throws } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
 import { parseLock } from "../../core/linux/procfs/mod.ts";
 import { file_lock_entrySchema } from "../../images/gen/file_locks_pb.ts";
-import { describeLock, encodeLock, validateLocks } from "./lock.ts";
+import { BREAKING, describeLock, encodeLock, TYPE, validateLocks, wholeLease } from "./lock.ts";
 
 /** Lines of Linux 6.18, and what becomes of them. */
 const LINES: readonly [
@@ -74,4 +74,12 @@ Deno.test("validateLocks() refuses what the kernel never has", () => {
       return true;
     });
   }
+});
+
+Deno.test("what a lease was before it was to be taken back", () => {
+  equal(wholeLease(TYPE.READ, false), TYPE.READ);
+  equal(wholeLease(TYPE.WRITE, false), TYPE.WRITE);
+  equal(wholeLease(TYPE.READ | BREAKING, false), TYPE.WRITE);
+  equal(wholeLease(TYPE.UNLCK | BREAKING, true), TYPE.WRITE);
+  equal(wholeLease(TYPE.UNLCK | BREAKING, false), TYPE.READ);
 });

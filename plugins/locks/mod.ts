@@ -11,7 +11,8 @@
  * it (`locks_remove_posix()` of `fs/locks.c`). Between the end of the tree and its restore the locks are nobody's: if
  * somebody else has one by then, the restore is refused, and says who; mostly before anything is built.
  *
- * Refused at the checkpoint: delegations, leases on deleted files, locks that a process outside of the tree has too
+ * Refused at the checkpoint: delegations, leases on deleted files, leases for writing on files
+ * that the tree has mapped, locks that a process outside of the tree has too
  * (it inherited them, or they were inherited from it) if the tree is to end. Noted as lost: what only a mapping holds.
  *
  * @module

@@ -10,7 +10,7 @@ import type { SyscallProgram } from "../../core/remote/program.ts";
 import { planOwner } from "../../core/restore/owner.ts";
 import type { FileOwner } from "../../images/fown.ts";
 import type { file_lock_entry } from "../../images/gen/file_locks_pb.ts";
-import { BREAKING, describeLock, KIND, TYPE } from "./lock.ts";
+import { BREAKING, describeLock, KIND, TYPE, wholeLease } from "./lock.ts";
 
 /** `struct flock` (`include/uapi/asm-generic/fcntl.h`); `l_whence` 0 is SEEK_SET. */
 const Flock = defineStruct("flock", 32, {
@@ -91,8 +91,7 @@ export function planLease(
   const rest = type & ~BREAKING;
   const isBreaking = type !== rest;
   const isWriter = (flags & O.ACCMODE) !== O.RDONLY;
-  // What is to become one for reading was one for writing; nobody who writes has one for reading.
-  const whole = !isBreaking ? type : rest === TYPE.READ || isWriter ? TYPE.WRITE : TYPE.READ;
+  const whole = wholeLease(type, isWriter);
   program.explained(explain(lock, file), "fcntl", fd, F.SETLEASE, whole);
   if (isBreaking || fown.pid === 0) program.call("fcntl", fd, F.SETOWN, 0);
   if (!isBreaking) return;

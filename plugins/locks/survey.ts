@@ -21,7 +21,7 @@ import {
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
 import { findLocks, type HeldLock } from "./find.ts";
-import { BREAKING, describeLock, encodeLock, TYPE } from "./lock.ts";
+import { BREAKING, describeLock, encodeLock, TYPE, wholeLease } from "./lock.ts";
 
 /** Reports every lock of a tree that cannot be saved. */
 export function surveyLocks(
@@ -45,6 +45,14 @@ export function surveyLocks(
         const what = `${whose} has a ${words}, and the file was deleted`;
         // To save its contents is to open it, and that would have the lease taken back.
         problem({ pid, what, hint: "release it before the checkpoint" });
+      } else if (isMappedToo(descriptor, lock, facts.type, tasks)) {
+        problem({
+          pid,
+          what:
+            `${whose} has a ${words}, and the file is mapped: a restore opens it for that once more, ` +
+            "which excludes a lease for writing",
+          hint: "release the lease or unmap the file before the checkpoint",
+        });
       } else if (frozen && isUnclear(descriptor, facts.type)) {
         problem({
           pid,
@@ -63,6 +71,17 @@ export function surveyLocks(
       hint: `checkpoint a tree that both are in, or let it run on (--leave-running)`,
     });
   }
+}
+
+/** Whether a task of the tree has the file of a lease for writing mapped. */
+function isMappedToo(
+  { info }: Descriptor,
+  lock: FileLock,
+  type: number,
+  tasks: readonly Task[],
+): boolean {
+  if (wholeLease(type, (info.flags & O.ACCMODE) !== O.RDONLY) !== TYPE.WRITE) return false;
+  return tasks.some((task) => unlessGone(() => task.vmas, []).some((vma) => isOf(lock, vma)));
 }
 
 /**

@@ -2,6 +2,8 @@
 
 import { deepEqual, equal, match } from "@std/assert";
 import { EXIT_STATUS } from "../../base/errors.ts";
+import { readLongLink } from "../../core/linux/long_link.ts";
+import { readFdInfo } from "../../core/linux/procfs/mod.ts";
 import { FILE_LOCKS } from "../../images/kinds/files.ts";
 import { checkpoint, openImages, planRestore, restore } from "../../mod.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
@@ -207,13 +209,39 @@ time.sleep(1000)`;
   match(notes[0] ?? "", /has a lock \(flock\) on a file that it has mapped \(inode \d+\)/);
 });
 
+Deno.test("a lease on a file whose path is longer than the kernel tells is not taken back", async () => {
+  await using subject = await startSleeper(python(`
+for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
+os.dup2(os.open("f", os.O_CREAT | os.O_RDWR), 5)
+os.dup2(os.open("g", os.O_CREAT | os.O_WRONLY), 6)
+for fd in (5, 6): fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+os.chdir("/")`));
+  match(readLongLink(`/proc/${subject.pid}/fd/5`) ?? "", /^.{4096,}\/f$/);
+  // It cannot be found without opening it.
+  equal(readLongLink(`/proc/${subject.pid}/fd/6`), undefined);
+  for (const fd of [5, 6]) {
+    deepEqual(readFdInfo(subject.pid, fd)?.locks.map(({ kind }) => kind), ["ACTIVE"]);
+  }
+});
+
 const REFUSED: readonly [name: string, setUp: string, says: RegExp][] = [
   [
     "a lease on a deleted file",
     python(
-      'fcntl.fcntl(9, fcntl.F_SETLEASE, fcntl.F_WRLCK); os.unlink("locked"); open("ready", "w")',
+      'fcntl.fcntl(9, fcntl.F_SETLEASE, fcntl.F_WRLCK); os.unlink("locked"); open("ready", "w")\nimport time; time.sleep(1000)',
     ),
     /descriptor 9 .* has a write lease \(F_SETLEASE\), and the file was deleted/,
+  ],
+  [
+    "a lease for writing on a file that is mapped",
+    python(
+      `import ctypes, time
+os.ftruncate(9, 4096)
+ctypes.CDLL(None).mmap(None, ctypes.c_size_t(4096), 3, 1, 9, ctypes.c_long(0))
+fcntl.fcntl(9, fcntl.F_SETLEASE, fcntl.F_WRLCK); open("ready", "w")
+time.sleep(1000)`,
+    ),
+    /descriptor 9 .* has a write lease \(F_SETLEASE\), and the file is mapped/,
   ],
 ];
 
