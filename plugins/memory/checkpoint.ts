@@ -133,7 +133,7 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
     },
 
     async pages(tree) {
-      using _ = segments.save(shared);
+      using _ = segments.save(shared, tree.tasks);
       await writePages(session, tree.tasks.filter(ownsMemory), pagesOf, shared);
     },
   };

@@ -2,8 +2,8 @@
  * System V shared memory at the checkpoint: segments that the tree has attached, and those that belong to it
  * (`core/checkpoint/sysv_owners.ts`) and that nobody has attached just now.
  *
- * Attached ones are read through a mapping of the tree; others are attached here for a moment, which only their times
- * and the process that attached them last tell.
+ * Attached ones are read through a mapping of the tree; others are attached here for a moment, and then by a task of
+ * the tree, so that only their times tell.
  *
  * @module
  */
@@ -32,7 +32,13 @@ import {
 } from "../../core/linux/procfs/mod.ts";
 import { SHM } from "../../core/linux/sysv_ipc.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import type { CheckpointSession, MappingDumper, SurveyContext } from "../../core/plugin.ts";
+import type {
+  CheckpointSession,
+  FrozenTask,
+  MappingDumper,
+  SurveyContext,
+} from "../../core/plugin.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { StasisError } from "../../base/errors.ts";
 import { VMA_ANON_SHARED, VMA_AREA_REGULAR, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { IPC_NAMESPACE, IPCNS_SHM, SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
@@ -104,6 +110,22 @@ export class Segments {
     });
   }
 
+  /** Has the task that attached a segment last do so again: by that the next checkpoint knows it as the tree's. */
+  #giveBack(segment: SysvSegment, tasks: readonly FrozenTask[]): void {
+    const { id, last, creator } = segment;
+    const task = [last, creator].map((pid) => tasks.find((one) => one.pid === pid)).find(Boolean) ??
+      tasks[0];
+    if (task === undefined) return;
+    const program = new SyscallProgram("the last user of a segment");
+    const attached = program.try("shmat", id, 0, SHM.RDONLY);
+    program.try("shmdt", attached);
+    if (!isErrno(task.remote.run(program).result(attached))) return;
+    this.#session.note(
+      `task ${task.pid} cannot attach ${sysvName("shm", segment)} any more: ` +
+        "another checkpoint may not know that it is the tree's",
+    );
+  }
+
   #refuseAttached(
     context: SurveyContext,
     segment: SysvSegment,
@@ -148,9 +170,10 @@ export class Segments {
   /**
    * Writes the segments, and has their contents saved.
    *
+   * @param tasks the live ones of the tree
    * @returns what has to stay open until they are
    */
-  save(shared: SharedObjects): Disposable {
+  save(shared: SharedObjects, tasks: readonly FrozenTask[]): Disposable {
     for (const text of this.#notes) this.#session.note(text);
     using opened = new DisposableStack();
     for (const segment of this.#saved) {
@@ -162,9 +185,12 @@ export class Segments {
         inPagemaps: true,
       });
       const attached = this.#attached.get(id);
-      const path = attached === undefined
-        ? `/proc/self/fd/${opened.use(openDetached(segment)).fd}`
-        : mapFilesPath(attached.pid, attached.vma);
+      let path;
+      if (attached !== undefined) path = mapFilesPath(attached.pid, attached.vma);
+      else {
+        path = `/proc/self/fd/${opened.use(openDetached(segment)).fd}`;
+        this.#giveBack(segment, tasks);
+      }
       shared.note(SEGMENT_PAGES + BigInt(id), path);
     }
     return opened.move();

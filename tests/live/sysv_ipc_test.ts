@@ -121,6 +121,18 @@ for (const kind of ["shm", "detached", "sem", "msg"] as const) {
   });
 }
 
+Deno.test("sysv_ipc: shared memory that nobody has attached stays the tree's after a checkpoint", async (t) => {
+  using images = new ImageHome();
+  await using subject = await start();
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  const id = Number(subject.fact("detached"));
+  const last = () => readSegments().find((segment) => segment.id === id)?.last;
+  const before = last();
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  equal(last(), before);
+  await subject.expectPass();
+});
+
 Deno.test("sysv_ipc: semaphores that somebody outside waits for are refused", async (t) => {
   using images = new ImageHome();
   await using subject = await start();
