@@ -43,6 +43,7 @@ export class SegmentPlans {
   /** The ids of those that are there already. */
   readonly #there = new Set<number>();
   readonly #attachments = new Map<number, Attachment[]>();
+  readonly #byMapping = new Map<vma_entry, Attachment>();
 
   constructor(session: RestoreSession) {
     this.#session = session;
@@ -97,9 +98,10 @@ export class SegmentPlans {
         throw new StasisError("bad-image", `${file} maps more than there is of the segment ${id}`);
       }
       const key = `${id} ${start}`;
-      const known = found.get(key);
-      if (known === undefined) found.set(key, { id, start, end, vmas: [vma] });
-      else known.vmas.push(vma);
+      const attachment = found.get(key) ?? { id, start, end, vmas: [] };
+      attachment.vmas.push(vma);
+      found.set(key, attachment);
+      this.#byMapping.set(vma, attachment);
     }
     this.#attachments.set(pid, [...found.values()]);
   }
@@ -149,7 +151,7 @@ export class SegmentPlans {
     kind: "System V shared memory",
     restores: ({ status }) => (status & VMA_AREA_SYSVIPC) !== 0,
     plan: (vma, task) => {
-      const attachment = this.#attachments.get(task.pid)?.find(({ vmas }) => vmas.includes(vma));
+      const attachment = this.#byMapping.get(vma);
       if (attachment === undefined) throw new Error("a mapping that was not loaded");
       const { id, start, end, vmas } = attachment;
       const program = task.program("memory");

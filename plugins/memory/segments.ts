@@ -60,6 +60,8 @@ export class Segments {
   #saved: readonly SysvSegment[] = [];
   /** What is said of those of which nobody knows whose they are. */
   #notes: string[] = [];
+  /** The sizes of all segments that there were, by id: they never change. */
+  readonly #sizes = new Map<number, bigint>();
   /** A mapping of each that the tree has attached, by id. */
   #attached = new Map<number, { readonly pid: number; readonly vma: Vma }>();
 
@@ -72,7 +74,7 @@ export class Segments {
     this.#saved = [];
     this.#notes = [];
     this.#attached = new Map();
-    const segments = readSegments();
+    const segments = this.#read();
     if (segments.length === 0) return;
     const { options } = this.#session;
     const tasks = context.tasks.filter((task) => !task.isZombie);
@@ -108,6 +110,19 @@ export class Segments {
       }
       return true;
     });
+  }
+
+  #read(): readonly SysvSegment[] {
+    const segments = readSegments();
+    for (const { id, size } of segments) this.#sizes.set(id, size);
+    return segments;
+  }
+
+  /** The size of the segment that a mapping is of; 0 where it is gone. */
+  #sizeOf({ inode }: Vma): bigint {
+    const id = Number(inode);
+    if (!this.#sizes.has(id)) this.#read();
+    return this.#sizes.get(id) ?? 0n;
   }
 
   /** Has the task that attached a segment last do so again: by that the next checkpoint knows it as the tree's. */
@@ -155,7 +170,7 @@ export class Segments {
   readonly dumper: MappingDumper = {
     kind: "System V shared memory",
     claims: (vma) => isSegment(vma) && !vma.flags.has("ht"),
-    survey: coveredProblem,
+    survey: (vma, task) => coveredProblem(vma, task, this.#sizeOf(vma)),
     dump: (vma) => {
       this.#session.requirePlugin();
       return describeVma(vma, {
@@ -225,11 +240,11 @@ function baseOf(vma: Vma): bigint {
 function coveredProblem(
   vma: Vma,
   { vmas }: Task,
+  size: bigint,
 ): ReturnType<NonNullable<MappingDumper["survey"]>> {
   const id = Number(vma.inode);
-  const segment = readSegments().find((one) => one.id === id);
   const base = baseOf(vma);
-  const end = base + pageAlign(segment?.size ?? 0n);
+  const end = base + pageAlign(size);
   const other = vmas.find((one) =>
     one.start < end && one.end > base &&
     !(isSegment(one) && one.inode === vma.inode && baseOf(one) === base)

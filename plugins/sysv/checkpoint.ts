@@ -100,7 +100,7 @@ export function checkpointSysv(session: CheckpointSession): CheckpointHooks {
 
     dumpTree() {
       for (const text of found.notes) session.note(text);
-      const undo = adjustments.find();
+      const undo = Map.groupBy(adjustments.find(), ({ set }) => set);
       for (const { object, users } of found.semaphores) {
         const { id, count } = object;
         const values = new Uint16Array(Math.ceil(count / 4) * 4);
@@ -115,7 +115,7 @@ export function checkpointSysv(session: CheckpointSession): CheckpointHooks {
           kind: sysv_use_entry_kind_type.SEM,
           id,
           users: inside(users),
-          undo: undo.filter(({ set }) => set === id),
+          undo: undo.get(id),
         });
       }
       for (const { object, users } of found.queues) {
