@@ -9,13 +9,16 @@ import { type FileIdentity, identifyFile, isSameFile } from "./file_identity.ts"
 import { readLink } from "./files.ts";
 import { cString, syscall } from "./libc_ffi.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
-import { type FileHandle, type MountInfo, readMountinfo } from "./procfs/mod.ts";
+import { errnoOf, type FileHandle, type MountInfo, readMountinfo } from "./procfs/mod.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** The head of `struct file_handle` (`include/uapi/linux/fcntl.h`): the handle's length and type. */
 const HEAD = 8;
 
-/** Finds paths of files, by what is known of them. */
+/**
+ * Finds paths of files, by what is known of them. The first look for a handle on a mount opens that mount's directory
+ * for reading, which whoever watches it is told of: so there is one finder for many files.
+ */
 export class FileFinder implements Disposable {
   readonly #mounts: readonly MountInfo[] = readMountinfo(Deno.pid);
   /** The directories of mounts, open; undefined where that cannot be. */
@@ -23,15 +26,15 @@ export class FileFinder implements Disposable {
 
   /** Whether a path leads to a file, itself and not by a symbolic link. */
   isAt(path: string, file: FileIdentity): boolean {
-    const found = identifyFile(path, O.NOFOLLOW, this.#mounts);
+    const found = this.identify(path);
     return found !== undefined && isSameFile(found, file);
   }
 
   /**
    * A path that leads to a file, whatever it is called by now.
    *
-   * @returns undefined where it has been deleted, its file system has no handles, or this process may not
-   * (CAP_DAC_READ_SEARCH)
+   * @returns undefined where it has been deleted, its file system has no handles, its path is longer than any that can
+   * be opened (PATH_MAX), or this process may not (CAP_DAC_READ_SEARCH)
    */
   byHandle(file: FileIdentity, handle: FileHandle): string | undefined {
     const bytes = new Uint8Array(HEAD + handle.bytes.byteLength);
@@ -46,11 +49,16 @@ export class FileFinder implements Disposable {
       const opened = syscall(SYSCALLS.open_by_handle_at, root.fd, bytes, O.PATH | O.CLOEXEC);
       if (isErrno(opened)) continue;
       using found = new OwnedDescriptor(Number(opened));
-      const path = readLink(`/proc/self/fd/${found.fd}`);
+      const path = pathOf(found);
       // A bind mount may show another part of the file system, and a deleted file has a path that leads nowhere.
-      if (path.startsWith("/") && this.isAt(path, file)) return path;
+      if (path?.startsWith("/") && this.isAt(path, file)) return path;
     }
     return undefined;
+  }
+
+  /** The file that a path leads to, itself and not by a symbolic link; undefined where there is none. */
+  identify(path: string): FileIdentity | undefined {
+    return identifyFile(path, O.NOFOLLOW, this.#mounts);
   }
 
   #rootOf({ id, mountPoint }: MountInfo): OwnedDescriptor | undefined {
@@ -65,5 +73,15 @@ export class FileFinder implements Disposable {
   [Symbol.dispose](): void {
     for (const root of this.#roots.values()) root?.[Symbol.dispose]();
     this.#roots.clear();
+  }
+}
+
+/** @returns undefined where it is longer than the kernel tells */
+function pathOf({ fd }: OwnedDescriptor): string | undefined {
+  try {
+    return readLink(`/proc/self/fd/${fd}`);
+  } catch (error) {
+    if (errnoOf(error) === "ENAMETOOLONG") return undefined;
+    throw error;
   }
 }

@@ -41,15 +41,27 @@ export function planOwner(program: SyscallProgram, fd: Argument, fown: FileOwner
   if (isUnowned(fown)) return;
   if (fown.signum !== 0) program.call("fcntl", fd, F.SETSIG, fown.signum);
   if (fown.pid === 0) return;
-  const foreign = fown.uid !== 0 || fown.euid !== 0;
-  if (foreign) program.call("setresuid", fown.uid, fown.euid, UNCHANGED);
-  const owner = OwnerEx.make({ type: fown.pidType, pid: fown.pid });
-  program.call("fcntl", fd, F.SETOWN_EX, program.data(owner, `owner ${fown.pid}`));
+  planAsUser(program, fown, () => {
+    const owner = OwnerEx.make({ type: fown.pidType, pid: fown.pid });
+    program.call("fcntl", fd, F.SETOWN_EX, program.data(owner, `owner ${fown.pid}`));
+  });
+}
+
+/** Adds calls that are made with these user ids by a caller that is root, and is root again behind them. */
+export function planAsUser<T>(
+  program: SyscallProgram,
+  { uid, euid }: { readonly uid: number; readonly euid: number },
+  calls: () => T,
+): T {
+  const foreign = uid !== 0 || euid !== 0;
+  if (foreign) program.call("setresuid", uid, euid, UNCHANGED);
+  const made = calls();
   if (foreign) {
     program.call("setresuid", 0, 0, UNCHANGED);
     // A change of the effective user id clears it (commit_creds()), and /proc/self would belong to others.
     program.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0);
   }
+  return made;
 }
 
 /**

@@ -5,11 +5,13 @@
  * file by inode, handle and a path that leads to it, which is looked for by the handle or among the task's own
  * descriptors. So what was renamed, or was watched through a bind mount, is found.
  *
- * Restored: the watches are added when all files are open, so that nothing of the restore is told, each by the path
- * that its file has by then, under its old number: INOTIFY_IOC_SETNEXTWD (Linux 4.15) sets the next one. Where a
- * path leads to another file by now, and the old one is gone, that one is watched, and it is noted.
+ * Restored: the watches are added when all files are open, so that nothing of that is told, each by the path that its
+ * file has by then, under its old number: INOTIFY_IOC_SETNEXTWD (Linux 4.15) sets the next one. Where a
+ * path leads to another file by now, and the old one is gone, that one is watched, and it is noted. An instance
+ * counts against the limit of the user of its first task (`fs.inotify.max_user_instances`).
  *
- * Noted: events that wait to be read. Nobody can put them back, and a look would take them away. The number of the next
+ * Noted: watches on directories in which a socket gets its name, which is the last step of a restore: they tell of it,
+ * and of the private directory in which it had been. And events that wait to be read. Nobody can put them back, and a look would take them away. The number of the next
  * watch is unseen: it is the one behind the highest.
  *
  * Refused: watches on files that no path leads to. A deleted one that the tree has open is made anew, and watched by
@@ -17,10 +19,11 @@
  *
  * @module
  */
+import { decodeBytes } from "../../base/byte_text.ts";
 import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { bytesWaiting, O } from "../../core/linux/fcntl.ts";
-import { identifyFile, isSameFile } from "../../core/linux/file_identity.ts";
+import { type FileIdentity, identifyFile, isSameFile } from "../../core/linux/file_identity.ts";
 import { FileFinder } from "../../core/linux/file_handles.ts";
 import { lstatPath } from "../../core/linux/files.ts";
 import { type InotifyWatch, unlessGone } from "../../core/linux/procfs/mod.ts";
@@ -33,8 +36,9 @@ import {
   type RestoreHooks,
   type RestoreSession,
 } from "../../core/plugin.ts";
-import { planStatusFlags } from "../../core/restore/owner.ts";
+import { planAsUser, planStatusFlags } from "../../core/restore/owner.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import type { inotify_file_entry, inotify_wd_entry } from "../../images/gen/watches_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { encodeWatch, fileOf, handleOf, validateWatches } from "./watch.ts";
@@ -43,6 +47,9 @@ import { encodeWatch, fileOf, handleOf, validateWatches } from "./watch.ts";
 const INOTIFY_IOC_SETNEXTWD = 0x40044900;
 /** The path is that of the file itself, which may be a symbolic link; and no watch may have no bits at all. */
 const IN_DONT_FOLLOW = 0x02000000;
+
+/** IN_MOVED_TO and IN_DELETE: what is told of a name that a file gets by rename(2), and of one that is gone. */
+const IN_NAMES = 0x80 | 0x200;
 
 /** The plugin. */
 export const inotify: Plugin = definePlugin({
@@ -55,42 +62,37 @@ export const inotify: Plugin = definePlugin({
 function checkpointInotify(session: CheckpointSession): CheckpointHooks {
   /** What was found in the first look serves the second: what is renamed in between is found by its handle. */
   const paths = new Map<string, string>();
-  let tasks: readonly Task[] = [];
-  const locate = (watch: InotifyWatch, task: Task, finder: FileFinder): string | undefined => {
-    const { dev, ino: inode } = watch;
-    const key = `${dev.major}:${dev.minor} ${inode}`;
-    let path = paths.get(key);
-    if (path === undefined) {
-      path = watch.handle && finder.byHandle({ dev, inode }, watch.handle);
-      path ??= task.descriptors.find(({ link, info }) =>
-        link.kind === "path" && info.ino === inode && finder.isAt(link.text, { dev, inode })
-      )?.link.text;
-      path ??= deletedPath(watch, tasks);
-      if (path !== undefined) paths.set(key, path);
-    }
-    return path;
-  };
+  const pathOf = (watch: InotifyWatch): string | undefined => paths.get(fileKey(watch));
+  const claims = (descriptor: Descriptor): boolean =>
+    descriptor.link.kind === "anon-inode" && descriptor.link.path === "inotify" &&
+    !isNamedExternal(session.options, descriptor);
   return {
-    survey: (tree) => {
-      tasks = tree.tasks;
+    survey({ tasks }) {
+      const open = new OpenFiles(tasks);
+      using finder = new FileFinder();
+      for (const task of tasks) {
+        for (const descriptor of unlessGone(() => task.descriptors, []).filter(claims)) {
+          for (const watch of watchesOf(descriptor)) {
+            if (pathOf(watch) !== undefined) continue;
+            const path = locate(watch, task, finder, open);
+            if (path !== undefined) paths.set(fileKey(watch), path);
+          }
+        }
+      }
     },
     descriptors: [{
       kind: "inotify",
-      claims: (descriptor) =>
-        descriptor.link.kind === "anon-inode" && descriptor.link.path === "inotify" &&
-        !isNamedExternal(session.options, descriptor),
-      survey(descriptor, task) {
-        const watches = watchesOf(descriptor);
-        if (watches.length === 0) return undefined;
-        using finder = new FileFinder();
-        const lost = watches.filter((watch) => locate(watch, task, finder) === undefined);
+      claims,
+      survey(descriptor) {
+        const lost = watchesOf(descriptor).filter((watch) => pathOf(watch) === undefined);
         const [first] = lost;
         if (first === undefined) return undefined;
         const more = lost.length > 1 ? ` and ${lost.length - 1} more` : "";
         return {
           what: `its inotify descriptor ${descriptor.fd} watches a file that no path leads to ` +
             `(watch ${first.wd}, inode ${first.ino}${more})`,
-          hint: "it was deleted, or its file system cannot be asked by handle: " +
+          hint:
+            "it was deleted, has too long a path, or its file system cannot be asked by handle: " +
             "remove the watch before the checkpoint (inotify_rm_watch)",
         };
       },
@@ -102,9 +104,8 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
               `${descriptor.fd} yet, which a restored one will not see`,
           );
         }
-        using finder = new FileFinder();
         const wd = watchesOf(descriptor).map((watch) =>
-          encodeWatch(watch, id, locate(watch, task.proc, finder) ?? "")
+          encodeWatch(watch, id, pathOf(watch) ?? "")
         );
         return {
           type: fd_types.INOTIFY,
@@ -115,15 +116,52 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
   };
 }
 
+function fileKey({ dev, ino }: InotifyWatch): string {
+  return `${dev.major}:${dev.minor} ${ino}`;
+}
+
+/** The descriptors of tasks by the inodes of their files. */
+class OpenFiles {
+  readonly #byTask: ReadonlyMap<Task, ReadonlyMap<bigint | undefined, readonly Descriptor[]>>;
+
+  constructor(tasks: readonly Task[]) {
+    this.#byTask = new Map(tasks.map((task) => [
+      task,
+      Map.groupBy(unlessGone(() => task.descriptors, []), ({ info }) => info.ino),
+    ]));
+  }
+
+  /** Those of one task, or of all, that have a path and may be of this file: another one may have its number. */
+  of(inode: bigint, task?: Task): Descriptor[] {
+    const found = task === undefined
+      ? [...this.#byTask.values()].flatMap((table) => table.get(inode) ?? [])
+      : this.#byTask.get(task)?.get(inode) ?? [];
+    return found.filter(({ link }) => link.kind === "path");
+  }
+}
+
+/** A path that leads to a file that is watched. */
+function locate(
+  watch: InotifyWatch,
+  task: Task,
+  finder: FileFinder,
+  open: OpenFiles,
+): string | undefined {
+  const { dev, ino: inode, handle } = watch;
+  const file = { dev, inode };
+  return (handle && finder.byHandle(file, handle)) ??
+    open.of(inode, task).find(({ link }) => finder.isAt(link.text, file))?.link.text ??
+    deletedPath(file, open);
+}
+
 /** The way to a file that was deleted and that a task of the tree has open. */
-function deletedPath({ ino: inode, dev }: InotifyWatch, tasks: readonly Task[]) {
-  const all = tasks.flatMap((task) => unlessGone(() => task.descriptors, []));
-  const found = all.find(({ pid, fd, link, info }) => {
-    if (link.kind !== "path" || !link.deleted || info.ino !== inode) return false;
-    const file = identifyFile(`/proc/${pid}/fd/${fd}`);
-    return file !== undefined && isSameFile(file, { dev, inode });
+function deletedPath(file: FileIdentity, open: OpenFiles): string | undefined {
+  const paths = open.of(file.inode).filter(({ link }) => link.deleted)
+    .map(({ pid, fd }) => `/proc/${pid}/fd/${fd}`);
+  return paths.find((path) => {
+    const found = identifyFile(path);
+    return found !== undefined && isSameFile(found, file);
   });
-  return found && `/proc/${found.pid}/fd/${found.fd}`;
 }
 
 /** Whether a path is the way to a file that will be made anew, with the tree. */
@@ -165,6 +203,21 @@ function restoreInotify({ images, options, rehearsal, note }: RestoreSession): R
     });
     return saved;
   };
+  /** Says which watches tell of sockets that get their names. */
+  const noteNames = (instances: readonly inotify_file_entry[]): void => {
+    const sockets = images.readList(FILES, null).flatMap(({ usk }) => usk ?? []);
+    const parents = new Set(sockets.filter(({ deleted }) => deleted !== true).flatMap(parentOf));
+    for (const { id, wd } of instances) {
+      for (const { wd: number } of wd.filter(({ mask }) => (mask & IN_NAMES) !== 0)) {
+        const path = paths.get(`${id} ${number}`) ?? "";
+        if (!parents.has(path)) continue;
+        note(
+          `watch ${number} of inotify instance ${id} is told that a socket gets its name in ${path}, ` +
+            "and that a directory of the restore's is deleted there",
+        );
+      }
+    }
+  };
   return {
     load(context) {
       if (!images.has(FILES, null)) return;
@@ -173,16 +226,31 @@ function restoreInotify({ images, options, rehearsal, note }: RestoreSession): R
       validateWatches(instances, images.pathOf(FILES, null));
       using finder = new FileFinder();
       for (const { id, wd } of instances) {
-        for (const watch of wd) paths.set(`${id} ${watch.wd}`, find(watch, finder, context));
+        const known = new Map<string, number>();
+        for (const watch of wd) {
+          const path = find(watch, finder, context);
+          paths.set(`${id} ${watch.wd}`, path);
+          const file = isDeleted(path) ? undefined : finder.identify(path);
+          if (file === undefined) continue;
+          const { dev, inode } = file;
+          const key = `${dev.major}:${dev.minor} ${inode}`;
+          const other = known.get(key);
+          if (other !== undefined) context.problem(sameFile(path, other, watch.wd));
+          known.set(key, watch.wd);
+        }
       }
+      if (!rehearsal) noteNames(instances);
     },
     descriptors: [{
       kind: "inotify",
       restores: (file) => file.type === fd_types.INOTIFY && file.ify !== undefined,
-      plan({ file, program }) {
+      plan({ file, program, home }) {
         const { flags } = file.ify as inotify_file_entry;
         const nonblocking = flags & O.NONBLOCK;
-        const fd = program.call("inotify_init1", O.CLOEXEC | nonblocking);
+        const make = () => program.call("inotify_init1", O.CLOEXEC | nonblocking);
+        const user = home?.core.threadCore?.creds;
+        // As long as the tree lives, its own are counted as well.
+        const fd = user === undefined || rehearsal ? make() : planAsUser(program, user, make);
         planStatusFlags(program, fd, flags, nonblocking);
         return fd;
       },
@@ -199,6 +267,22 @@ function restoreInotify({ images, options, rehearsal, note }: RestoreSession): R
       },
     }],
   };
+}
+
+function sameFile(path: string, one: number, other: number) {
+  return {
+    what:
+      `${path} is the file of two inotify watches by now, ${one} and ${other}: an instance can have but one on it`,
+    hint: "bring the other file back, or name it with --remap",
+  };
+}
+
+/** The directory in which a socket has its name; none where it has no path. */
+function parentOf({ name, nameDir = "" }: unix_sk_entry): string[] {
+  if (name.length === 0 || name[0] === 0) return [];
+  const text = decodeBytes(name);
+  const path = text.startsWith("/") ? text : `${nameDir === "/" ? "" : nameDir}/${text}`;
+  return [path.slice(0, path.lastIndexOf("/")) || "/"];
 }
 
 function exists(path: string): boolean {

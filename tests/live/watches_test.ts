@@ -4,7 +4,9 @@ import { equal, match } from "@std/assert";
 import { readFdInfo, readFds } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, restore, type StasisEvent } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
+import { failureOf } from "../harness/unharmed.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
 
 Deno.test("inotify: it is what it was after a restore", (t) =>
@@ -99,4 +101,80 @@ open("ready", "w").close()`);
   const problems = await problemsOf(subject.pid);
   equal(problems.length, 1);
   match(problems[0]?.what ?? "", /watches a file that no path leads to \(watch 2, inode \d+\)/);
+});
+
+Deno.test("a watch on a file with a path that is longer than any that can be opened is refused", async () => {
+  const script = python(`
+for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
+open("file", "w").close()
+libc.inotify_add_watch(fd, b"file", 2)
+os.chdir("/")
+print("ready", flush=True)`);
+  await using subject = await startWatcher("/usr/bin/python3", ["-c", script], "true");
+  await waitUntil(() => subject.output().includes("ready"), () => subject.errors());
+  const problems = await problemsOf(subject.pid);
+  equal(problems.length, 1);
+  match(problems[0]?.what ?? "", /watches a file that no path leads to \(watch 2, inode \d+\)/);
+});
+
+Deno.test("two watches whose paths lead to one file by now are a problem before anything is built", async () => {
+  using images = new ImageHome();
+  const script = python(`
+for name in ("a", "b"): open(name, "w").close(); libc.inotify_add_watch(fd, name.encode(), 2)
+print("ready", flush=True)`);
+  await using subject = await startWatcher("/usr/bin/python3", ["-c", script], "true");
+  await waitUntil(() => subject.output().includes("ready"), () => subject.errors());
+  await checkpoint(subject.pid, images);
+  Deno.removeSync(`${subject.cwd}/b`);
+  Deno.linkSync(`${subject.cwd}/a`, `${subject.cwd}/b`);
+  const { problems } = await failureOf(restore(images.directory));
+  match(
+    problems[0]?.what ?? "",
+    /\/[ab] is the file of two inotify watches by now, [23] and [23]:/,
+  );
+});
+
+Deno.test("a watch on a directory in which a socket gets its name is told of it, with a word", async () => {
+  using images = new ImageHome();
+  const script = python(`
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.bind("dir/socket")
+os.set_blocking(fd, False)
+os.read(fd, 4096)
+print("ready", flush=True)`);
+  await using subject = await startWatcher("/usr/bin/python3", ["-c", script], "true");
+  await waitUntil(() => subject.output().includes("ready"), () => subject.errors());
+  await checkpoint(subject.pid, images);
+  const notes: string[] = [];
+  const onEvent = (event: StasisEvent) => void (event.kind === "note" && notes.push(event.text));
+  await restore(images.directory, { onEvent });
+  match(notes.join("; "), /watch 1 of inotify instance \d+ is told that a socket gets its name in/);
+});
+
+/** How many more instances a user may have. */
+async function roomOf(uid: number): Promise<number> {
+  const script = `import ctypes
+made = 0
+while ctypes.CDLL(None).inotify_init1(0) >= 0: made += 1
+print(made)`;
+  const python = new Deno.Command("/usr/bin/python3", { args: ["-c", script], uid, cwd: "/" });
+  return Number(new TextDecoder().decode((await python.output()).stdout));
+}
+
+Deno.test("an inotify instance counts against the limit of another user, whose it is", async (t) => {
+  const uid = 54321;
+  const most = await roomOf(uid);
+  const limit = Number(Deno.readTextFileSync("/proc/sys/fs/inotify/max_user_instances"));
+  if (most !== limit) return skip(t, `a process has not room for ${limit} instances`);
+  using images = new ImageHome();
+  await using subject = await startWatcher(
+    "/usr/bin/python3",
+    ["-c", `import os; os.setresuid(${uid}, ${uid}, ${uid})\n${python("")}`],
+    "chmod 777 .",
+  );
+  equal(await roomOf(uid), most - 1);
+  await checkpoint(subject.pid, images);
+  await restore(images.directory);
+  equal(await roomOf(uid), most - 1);
 });
