@@ -30,7 +30,16 @@ export function surveyLocks(
   outside: OutsideHolders,
 ): void {
   const locks = findLocks(tasks.flatMap((task) => unlessGone(() => task.descriptors, [])));
-  for (const { lock, descriptor } of locks) {
+  /** Whether it is to be known that nobody outside has the same lock. */
+  const mayBeShared = ({ lock, descriptor }: HeldLock): boolean =>
+    options.leaveRunning !== true && lock.type !== "POSIX" && !isNamedExternal(options, descriptor);
+  const asked = locks.filter(mayBeShared);
+  // All at once: each look goes through all descriptors of all processes.
+  if (asked.length > 0) outside.look(tasks, asked.map(({ descriptor }) => descriptor.link.text));
+  const leases = locks.filter(({ lock }) => lock.type === "LEASE");
+  const mapped = leases.length === 0 ? new Set<string>() : mappedFiles(tasks);
+  for (const held of locks) {
+    const { lock, descriptor } = held;
     const { pid, fd, link } = descriptor;
     const whose = `its descriptor ${fd} (${link.text})`;
     const facts = encodeLock(lock);
@@ -45,7 +54,7 @@ export function surveyLocks(
         const what = `${whose} has a ${words}, and the file was deleted`;
         // To save its contents is to open it, and that would have the lease taken back.
         problem({ pid, what, hint: "release it before the checkpoint" });
-      } else if (isMappedToo(descriptor, lock, facts.type, tasks)) {
+      } else if (isForWriting(descriptor, facts.type) && mapped.has(fileKey(lock))) {
         problem({
           pid,
           what:
@@ -61,8 +70,7 @@ export function surveyLocks(
         });
       }
     }
-    if (options.leaveRunning === true || isNamedExternal(options, descriptor)) continue;
-    const sharer = lock.type === "POSIX" ? undefined : sharedWith(descriptor, tasks, outside);
+    const sharer = mayBeShared(held) ? sharedWith(descriptor, outside) : undefined;
     if (sharer === undefined) continue;
     problem({
       pid,
@@ -73,15 +81,18 @@ export function surveyLocks(
   }
 }
 
-/** Whether a task of the tree has the file of a lease for writing mapped. */
-function isMappedToo(
-  { info }: Descriptor,
-  lock: FileLock,
-  type: number,
-  tasks: readonly Task[],
-): boolean {
-  if (wholeLease(type, (info.flags & O.ACCMODE) !== O.RDONLY) !== TYPE.WRITE) return false;
-  return tasks.some((task) => unlessGone(() => task.vmas, []).some((vma) => isOf(lock, vma)));
+/** Whether a lease is for writing, or was before it was to be taken back. */
+function isForWriting({ info }: Descriptor, type: number): boolean {
+  return wholeLease(type, (info.flags & O.ACCMODE) !== O.RDONLY) === TYPE.WRITE;
+}
+
+/** The files that tasks have mapped, by {@link fileKey}. */
+function mappedFiles(tasks: readonly Task[]): Set<string> {
+  return new Set(tasks.flatMap((task) => unlessGone(() => task.vmas, []).map(fileKey)));
+}
+
+function fileKey({ dev, inode }: Pick<FileLock, "dev" | "inode">): string {
+  return `${dev?.major}:${dev?.minor} ${inode}`;
 }
 
 /**
@@ -102,10 +113,8 @@ function isUnclear({ pid, fd, info }: Descriptor, type: number): boolean {
 /** A process outside of the tree that has the same open file description. */
 function sharedWith(
   { pid, fd, link }: Descriptor,
-  tasks: readonly Task[],
   outside: OutsideHolders,
 ): number | undefined {
-  outside.look(tasks, [link.text]);
   return outside.behind(link.text).find((other) =>
     unlessGone(() => readFds(other), []).some((number) =>
       unlessGone(() => readFdLink(other, number), undefined)?.text === link.text &&
