@@ -190,8 +190,8 @@ export interface TreePlanner {
   /** A descriptor of this process, handed to the seed. @returns its service number */
   serviceDescriptor(descriptor: number): number;
   /**
-   * Says that a call of the seed's program makes something that stays when all tasks are gone. If the restore fails,
-   * this process makes another call that takes it away, in which `made` stands for what that call returned.
+   * Says that a call of the seed's program makes something that stays when all tasks are gone. If the restore fails
+   * or is killed, another call takes it away, in which `made` stands for what that call returned.
    */
   outlives(
     made: CallResult,

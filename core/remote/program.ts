@@ -11,9 +11,11 @@ import {
   ENTRY_ARGUMENTS,
   ENTRY_RESULT,
   ENTRY_SIZE,
+  OPERATION_BELOW,
   OPERATION_COPY,
   OPERATION_END,
   OPERATION_REQUIRED,
+  TAIL_SEQUEL,
   TAIL_SIZE,
   TAIL_STOPPED,
 } from "../linux/x86_64/program_code.ts";
@@ -90,6 +92,8 @@ export interface Call {
   readonly required: boolean;
   /** The result that it must have, where any other non-negative one is a failure too (a short read). */
   readonly expect?: bigint;
+  /** It is made only where that earlier call has returned `least` or more; never where that has not been made. */
+  readonly where?: { readonly result: CallResult; readonly least: bigint };
   /** Says why it failed, where the call and its errno do not tell enough; undefined if they do. */
   readonly explain?: (errno: string) => StasisError | undefined;
 }
@@ -102,6 +106,7 @@ export class SyscallProgram {
   readonly purpose: string;
   /** The calls, in order. */
   readonly calls: Call[] = [];
+  #sequelAt: number | undefined;
 
   constructor(purpose: string) {
     this.purpose = purpose;
@@ -110,6 +115,11 @@ export class SyscallProgram {
   /** Adds a call that may fail: its result tells. */
   try(name: SyscallName, ...args: Argument[]): CallResult {
     return this.#add({ name, args, required: false });
+  }
+
+  /** Adds a call that may fail, and that is made only where an earlier one has returned `least` or more. */
+  tryWhere(result: CallResult, least: bigint, name: SyscallName, ...args: Argument[]): CallResult {
+    return this.#add({ name, args, required: false, where: { result, least } });
   }
 
   /** Adds a call that must succeed: the program stops where it does not, and running it throws. */
@@ -125,6 +135,19 @@ export class SyscallProgram {
   /** Adds a call that must succeed, and says itself why it did not. */
   explained(explain: Call["explain"], name: SyscallName, ...args: Argument[]): CallResult {
     return this.#add({ name, args, required: true, explain });
+  }
+
+  /**
+   * What is added from here on is the sequel: it is run behind the end of the program, whether that was its last call
+   * or one that has failed, when the tracer has died or lets the thread go on (`RemoteTask.leaveToSequel()`).
+   */
+  beginSequel(): void {
+    this.#sequelAt = this.calls.length;
+  }
+
+  /** The index of the first call of the sequel; undefined if there is none. */
+  get sequelAt(): number | undefined {
+    return this.#sequelAt;
   }
 
   /** Scratch memory with these contents, for calls to read. */
@@ -148,6 +171,9 @@ export class SyscallProgram {
   }
 }
 
+/** What stands where the result of a call will be: no call returns that little. */
+const NOT_MADE = -(1n << 63n);
+
 /** The thread that runs a program, as it sees itself, and the signal by which the program ends. */
 export interface ProgramThread {
   readonly tgid: number;
@@ -163,6 +189,8 @@ export class ProgramImage {
   readonly entriesAt: number;
   /** Where the tail lies. */
   readonly tailAt: number;
+  /** Where the entries of the sequel begin; undefined if there is none. */
+  readonly sequelAt: number | undefined;
   readonly #program: SyscallProgram;
   readonly #infoAt: number;
   readonly #positions: number[] = [];
@@ -182,7 +210,10 @@ export class ProgramImage {
       for (const { to } of data.pointers) note(to);
     };
     let entries = 0;
-    for (const call of program.calls) {
+    let sequel: number | undefined;
+    for (const [index, call] of program.calls.entries()) {
+      if (index === program.sequelAt) sequel = ++entries;
+      if (call.where !== undefined) entries++;
       for (const argument of call.args) {
         if (typeof argument === "string" || argument instanceof Uint8Array) {
           if (this.#strings.has(argument)) continue;
@@ -208,6 +239,7 @@ export class ProgramImage {
     inputs.forEach(place);
     this.#infoAt = size;
     this.entriesAt = this.#infoAt + Siginfo.SIZE;
+    this.sequelAt = sequel === undefined ? undefined : this.entriesAt + sequel * ENTRY_SIZE;
     this.tailAt = this.entriesAt + (entries + 1) * ENTRY_SIZE;
     size = this.tailAt + align(TAIL_SIZE);
     outputs.forEach(place);
@@ -243,6 +275,18 @@ export class ProgramImage {
     };
     this.#program.calls.forEach((call, index) => {
       const callAt = this.#positions[index] as number;
+      if (index === this.#program.sequelAt) {
+        view.setBigUint64(entry, OPERATION_END, true);
+        entry += ENTRY_SIZE;
+      }
+      if (call.where !== undefined) {
+        const { result, least } = call.where;
+        const word = address((this.#positions[result.index] as number) + ENTRY_RESULT);
+        const words = [word, BigInt.asUintN(64, least), address(callAt + ENTRY_SIZE)];
+        view.setBigUint64(entry, OPERATION_BELOW, true);
+        words.forEach((one, at) => view.setBigUint64(entry + ENTRY_ARGUMENTS + at * 8, one, true));
+        entry += ENTRY_SIZE;
+      }
       const operation = BigInt(SYSCALLS[call.name]);
       view.setBigUint64(callAt, call.required ? operation | OPERATION_REQUIRED : operation, true);
       call.args.forEach((argument, position) => {
@@ -258,12 +302,15 @@ export class ProgramImage {
         } else value = address(offsetOf(this.#strings.get(argument) as ScratchData));
         view.setBigUint64(slot, value, true);
       });
+      view.setBigInt64(callAt + ENTRY_RESULT, NOT_MADE, true);
       entry = callAt + ENTRY_SIZE;
     });
     view.setBigUint64(entry, OPERATION_END, true);
     bytes.set(Siginfo.make(thread.signal, 0, PROGRAM_END_MARK).bytes, this.#infoAt);
     [BigInt(thread.tgid), BigInt(thread.tid), BigInt(thread.signal), address(this.#infoAt)]
       .forEach((word, index) => view.setBigUint64(this.tailAt + index * 8, word, true));
+    const sequel = this.sequelAt === undefined ? 0n : address(this.sequelAt);
+    view.setBigUint64(this.tailAt + TAIL_SEQUEL, sequel, true);
   }
 
   /** Whether the bytes read back say that the program came to its end. */

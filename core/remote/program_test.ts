@@ -17,10 +17,11 @@ function interpret(
   bytes: Uint8Array,
   image: ProgramImage,
   kernel: (number: number, args: bigint[]) => bigint,
+  from = image.entriesAt,
 ): void {
   const view = new DataView(bytes.buffer);
   const at = (address: bigint): number => Number(address - BASE);
-  let entry = image.entriesAt;
+  let entry = from;
   for (;; entry += 64) {
     const operation = view.getBigUint64(entry, true);
     const word = (index: number) => view.getBigUint64(entry + 8 + index * 8, true);
@@ -31,6 +32,11 @@ function interpret(
         ? view.getBigUint64(source, true)
         : BigInt(view.getUint32(source, true));
       view.setBigUint64(at(word(0)), value, true);
+      continue;
+    }
+    if (operation === ((1n << 63n) | 4n)) {
+      const isBelow = view.getBigInt64(at(word(0)), true) < BigInt.asIntN(64, word(1));
+      if (isBelow) entry = at(word(2)) - 64;
       continue;
     }
     const args = [0, 1, 2, 3, 4, 5].map((index) => view.getBigInt64(entry + 8 + index * 8, true));
@@ -99,6 +105,50 @@ Deno.test("SyscallProgram.expect() takes another result for a failure", () => {
   const { image, bytes } = emit(program);
   interpret(bytes, image, () => 3n);
   assert.equal(image.reply(bytes.subarray(image.entriesAt), BASE).failed, 0);
+});
+
+Deno.test("SyscallProgram goes on with its sequel, where calls are made as far as earlier ones have succeeded", () => {
+  const program = new SyscallProgram("test");
+  const first = program.call("dup", 5);
+  const second = program.call("dup", 6);
+  const third = program.call("dup", 7);
+  program.beginSequel();
+  for (const made of [first, second, third]) program.tryWhere(made, 0n, "close", made);
+  program.call("getpid");
+  const { image, bytes, view } = emit(program);
+  const seen: [number, bigint][] = [];
+  const kernel = (number: number, [arg]: bigint[]) => {
+    seen.push([number, arg as bigint]);
+    return arg === 6n ? -24n : 0n;
+  };
+  interpret(bytes, image, kernel);
+  const reply = image.reply(bytes.subarray(image.entriesAt), BASE);
+  assert.equal(reply.failed, 1);
+  assert.throws(() => reply.result(third), RangeError);
+  const sequel = Number(view.getBigUint64(image.tailAt + 48, true) - BASE);
+  assert.equal(sequel, image.sequelAt);
+  interpret(bytes, image, kernel, sequel);
+  // A result of 0 is one, and what was not made has none.
+  assert.deepEqual(seen, [
+    [SYSCALLS.dup, 5n],
+    [SYSCALLS.dup, 6n],
+    [SYSCALLS.close, 0n],
+    [SYSCALLS.getpid, 0n],
+  ]);
+});
+
+Deno.test("SyscallProgram ends in front of its sequel, and has none unless it is begun", () => {
+  const program = new SyscallProgram("test");
+  program.call("getpid");
+  const plain = emit(program);
+  assert.equal(plain.view.getBigUint64(plain.image.tailAt + 48, true), 0n);
+  program.beginSequel();
+  program.call("exit_group", 0);
+  const { image, bytes } = emit(program);
+  const seen: number[] = [];
+  interpret(bytes, image, (number) => BigInt(seen.push(number)));
+  assert.deepEqual(seen, [SYSCALLS.getpid]);
+  assert.equal(image.reply(bytes.subarray(image.entriesAt), BASE).failed, undefined);
 });
 
 Deno.test("ScratchData.point() puts addresses of other scratch memory into structures", () => {

@@ -95,6 +95,8 @@ export class RemoteTask implements Disposable {
   #landed = false;
   /** Where programs look whether their tracer lives; undefined if they need not. */
   #alive: RemoteAddress | undefined;
+  /** The program that was started last, if it has a sequel. */
+  #withSequel: ProgramPlace | undefined;
   /** The threads in which programs were started. */
   readonly #started = new Set<Tracee>();
 
@@ -244,12 +246,15 @@ export class RemoteTask implements Disposable {
   /**
    * Starts programs and returns at once; {@link StartedRuns.finish} waits. Between the two, other tasks'
    * programs may be started, so that the tasks work in parallel.
+   *
+   * @param options the ptrace options from then on, if others
    */
-  start(runs: readonly Run[]): StartedRuns {
+  start(runs: readonly Run[], options?: bigint): StartedRuns {
     const { base, images, places } = this.#place(runs);
+    this.#withSequel = places.find(({ sequel }) => sequel !== undefined);
     images.forEach(({ run }, index) => {
       this.#started.add(run.thread);
-      run.thread.start(places[index] as ProgramPlace);
+      run.thread.start(places[index] as ProgramPlace, options);
     });
     return new StartedRuns(this.pid, this.memory, base, images);
   }
@@ -281,6 +286,7 @@ export class RemoteTask implements Disposable {
         code,
         entries: start + BigInt(image.entriesAt),
         tail,
+        sequel: image.sequelAt === undefined ? undefined : start + BigInt(image.sequelAt),
         alive: this.#alive ?? tail + BigInt(TAIL_ALIVE),
       };
     });
@@ -293,7 +299,16 @@ export class RemoteTask implements Disposable {
    */
   leave(program: SyscallProgram): void {
     const { places: [place] } = this.#place([{ thread: this.leader, program }]);
-    const { code, entries, tail, alive } = place as ProgramPlace;
+    this.#leaveAt(place as ProgramPlace);
+  }
+
+  /** As {@link leave}, with the sequel of the program that was run last. */
+  leaveToSequel(): void {
+    const place = this.#withSequel as ProgramPlace;
+    this.#leaveAt({ ...place, entries: place.sequel as bigint });
+  }
+
+  #leaveAt({ code, entries, tail, alive }: ProgramPlace): void {
     this.leader.registers.set("ip", code).set("orig_ax", -1n).set("bx", entries)
       .set("r12", tail).set("r13", alive);
     this.leader.signalMask = ALL_SIGNALS;

@@ -19,6 +19,7 @@ import {
   peekSiginfo,
   resume,
   resumeToSyscall,
+  setOptions,
   setRegisters,
   type Stop,
 } from "../linux/ptrace.ts";
@@ -61,6 +62,8 @@ export interface ProgramPlace {
   /** Its first entry. */
   readonly entries: bigint;
   readonly tail: bigint;
+  /** The first entry of its sequel, if it has one. */
+  readonly sequel?: bigint;
   /** The word that tells whether the tracer lives. */
   readonly alive: bigint;
 }
@@ -190,14 +193,15 @@ export class Tracee extends TraceeState {
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
-  /** Starts a program. */
-  start(at: ProgramPlace): void {
+  /** Starts a program. @param options the ptrace options from then on, if others */
+  start(at: ProgramPlace, options?: bigint): void {
     const registers = this.baseRegisters()
       .set("ip", at.code).set("ax", 0n).set("orig_ax", -1n)
       .set("bx", at.entries).set("r12", at.tail).set("r13", at.alive)
       // A trap flag of the thread's own would end the program at its first instruction.
       .set("flags", WAITING_FLAGS);
     setRegisters(this.tid, registers);
+    if (options !== undefined) setOptions(this.tid, options);
     this.#programEnd = at.code + BigInt(PROGRAM_WAIT);
     this.#settled = true;
     resume(this.tid);

@@ -19,7 +19,7 @@ import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type Stage, STAGES } from "../plugin.ts";
-import { CallResult, type ProgramReply, SyscallProgram } from "../remote/program.ts";
+import { SyscallProgram } from "../remote/program.ts";
 import { RemoteTask, type StartedRuns, throwIfFailed } from "../remote/remote_task.ts";
 import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
 import { finishStop } from "../remote/stop_thread.ts";
@@ -28,6 +28,8 @@ import type { BirthAction, Helper } from "./births.ts";
 import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
+import { startKeeper, type UndoingCall } from "./keeper.ts";
+import { Maker } from "./maker.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { stopTasks } from "./job_control.ts";
@@ -56,8 +58,8 @@ export class BuiltTree implements Disposable {
   readonly #cancellation: Cancellation;
   /** Everything that was born and lives, helpers and zombies to be included. */
   readonly #born = new Map<number, BuiltTask>();
-  /** Calls that take away what the seed has made and that would stay. */
-  readonly #removals: (() => unknown)[] = [];
+  /** What has made what would stay when all tasks are gone, if anything is to be made of that kind. */
+  #maker: Maker | undefined;
   #scratchSize = 0n;
   /** The end of the parked vDSO. */
   #parkedEnd = 0n;
@@ -127,14 +129,26 @@ export class BuiltTree implements Disposable {
     }
   }
 
-  /** Lets all threads go. Nothing can fail any more. */
+  /**
+   * Sees to it that what was made goes if this process dies before the tree runs, and that nothing goes once it does.
+   *
+   * @param names what is to be undone before that
+   * @returns what ends that, when the tree runs or is gone
+   */
+  startKeeper(names: readonly UndoingCall[]): Disposable | undefined {
+    const undo = [...names, ...this.#maker?.undo ?? []];
+    return undo.length === 0 ? undefined : startKeeper(this.#plan.pid, undo);
+  }
+
+  /** Lets all threads go; the keeper knows from when on. Nothing can fail any more. */
   run(): void {
+    this.#maker?.end();
+    this.#maker = undefined;
     for (const { threads, remote } of this.tasks) {
       for (const tracee of threads.values()) tracee.release();
       remote.memory[Symbol.dispose]();
     }
     this.#born.clear();
-    this.#removals.length = 0;
   }
 
   /** Kills everything that was built, and reaps what is ours to reap. */
@@ -142,7 +156,8 @@ export class BuiltTree implements Disposable {
     endTree(this.#born.keys());
     for (const { remote } of this.#born.values()) remote.memory[Symbol.dispose]();
     this.#born.clear();
-    for (const remove of this.#removals.splice(0)) remove();
+    this.#maker?.[Symbol.dispose]();
+    this.#maker = undefined;
   }
 
   /** Starts the seed, prepares it, and has it make the root. The seed is gone afterwards. */
@@ -155,7 +170,7 @@ export class BuiltTree implements Disposable {
       this.#prepareMemory(remote, maps);
       this.#handOver(remote);
       this.#makeNames(remote);
-      this.#runSeed(remote, tracee);
+      this.#runSeed(remote);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
       addClone(birth, plan.pid, CLONE.PARENT);
       sayWhoHasIds(() => remote.run(birth));
@@ -171,19 +186,38 @@ export class BuiltTree implements Disposable {
     }
   }
 
-  /** Runs the seed's stage, and takes note of what it has made that would stay. */
-  #runSeed(remote: RemoteTask, thread: Tracee): void {
-    const { seed, removals } = this.#plan;
-    if (seed.isEmpty) return;
-    const [reply] = remote.start([{ thread, program: seed }]).replies() as [ProgramReply];
-    for (const { made, name, args } of removals) {
-      if (made.index > (reply.failed ?? Infinity) || isErrno(reply.result(made))) continue;
-      const resolved = args.map((one) =>
-        one instanceof CallResult ? reply.result(one) : typeof one === "string" ? cString(one) : one
-      );
-      this.#removals.push(() => syscall(SYSCALLS[name], ...resolved));
+  /** Runs the seed's stage; in a task of its own if that makes something that would stay. */
+  #runSeed(seed: RemoteTask): void {
+    const { seed: program, removals } = this.#plan;
+    if (program.isEmpty) return;
+    if (removals.length === 0) {
+      seed.run(program);
+      return;
     }
-    throwIfFailed(reply, thread.pid);
+    const tracee = this.#bearTwin(seed, "the task that makes what stays", undefined);
+    try {
+      this.#maker = new Maker(this.#remoteOf(tracee), removals);
+    } catch (error) {
+      endSeed(tracee.pid);
+      throw error;
+    }
+    this.#maker.make(program);
+    this.#cancellation.check();
+  }
+
+  /** Has the seed make a task that has its descriptors and its memory's contents. */
+  #bearTwin(seed: RemoteTask, who: string, cancellation: Cancellation | undefined): Tracee {
+    const birth = new SyscallProgram(`the birth of ${who}`);
+    const born = addClone(birth, undefined, CLONE.PARENT | CLONE.FILES | CLONE.FS);
+    const pid = Number(seed.run(birth).result(born));
+    try {
+      const tracee = finishStop(pid, pid, SEED_OPTIONS, cancellation);
+      if (tracee === undefined) throw killedAtBirth(who, pid);
+      return tracee;
+    } catch (error) {
+      endSeed(pid);
+      throw error;
+    }
   }
 
   /** Scratch memory at its place, the vDSO parked behind it, and nothing else. */
@@ -246,14 +280,9 @@ export class BuiltTree implements Disposable {
   #makeNames(seed: RemoteTask): void {
     const { names } = this.#plan;
     if (names.program.isEmpty) return;
-    const birth = new SyscallProgram("the birth of the task that makes names");
-    const born = addClone(birth, undefined, CLONE.PARENT | CLONE.FILES | CLONE.FS);
-    const pid = Number(seed.run(birth).result(born));
+    const tracee = this.#bearTwin(seed, "the task that makes names", this.#cancellation);
+    const { pid } = tracee;
     try {
-      const tracee = finishStop(pid, pid, SEED_OPTIONS, this.#cancellation);
-      if (tracee === undefined) {
-        throw killedAtBirth("the task that makes names", pid);
-      }
       using maker = this.#remoteOf(tracee);
       // Behind its last call it waits for this process; if that is dead, for the end of this time.
       syscall(SYSCALLS.prlimit64, pid, RLIMIT_CPU, limitsOf(LAST_SECONDS), 0);

@@ -15,7 +15,7 @@ import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { lastName } from "../../images/path.ts";
-import { startNameKeeper } from "./name_keeper.ts";
+import { renaming, type UndoingCall } from "./keeper.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 
 /** `include/uapi/linux/fs.h`. */
@@ -58,29 +58,22 @@ export class LastNames implements Disposable {
     }));
   }
 
-  /**
-   * Sees to it that the names go back if this process dies while it gives them, or before the tree runs.
-   *
-   * @returns what ends that
-   */
-  keep(): Disposable | undefined {
-    const { lastNames, pid } = this.#plan;
-    if (lastNames.length === 0) return undefined;
-    const renames = lastNames.flatMap(({ parent, inside, path }) => {
+  /** What is to be done should this process die while it gives the names, or before the tree runs. */
+  get undo(): UndoingCall[] {
+    return this.#plan.lastNames.flatMap(({ parent, inside, path }) => {
       const directory = `${parent === "/" ? "" : parent}/${lastName(this.#pathOf(parent))}`;
       return [
-        { from: path, to: `${directory}/${inside}` },
-        { from: `${directory}/${formerName(inside)}`, to: path },
+        renaming(path, `${directory}/${inside}`),
+        renaming(`${directory}/${formerName(inside)}`, path),
       ];
     });
-    return startNameKeeper(pid, renames);
   }
 
   /**
    * Gives all files their names. What had one of them is taken away: a socket to which nobody is bound any more.
    *
    * Each step is a rename to where nothing is. So whatever was done until some moment is undone by the opposite ones,
-   * from the last to the first, where those fail that have nothing to undo ({@link keep}).
+   * from the last to the first, where those fail that have nothing to undo ({@link undo}).
    *
    * @throws {StasisError} `conflict`; then none has its name
    */

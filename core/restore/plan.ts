@@ -32,6 +32,7 @@ import {
 } from "../plugin.ts";
 import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
 import { addBirth, addThread } from "./clone.ts";
+import { makerProgram, type Removal } from "./lasting_objects.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
@@ -55,13 +56,6 @@ export interface LastName {
   readonly inside: string;
   /** Its name, absolute. */
   readonly path: string;
-}
-
-/** How something is taken away that a call of the seed has made and that stays when all tasks are gone. */
-export interface Removal {
-  readonly made: CallResult;
-  readonly name: SyscallName;
-  readonly args: readonly (number | string | CallResult)[];
 }
 
 /** The plan of one thread. */
@@ -341,7 +335,7 @@ export class RestorePlan implements TreePlanner {
    */
   scratchSize(): bigint {
     let most = Math.max(
-      new ProgramImage(this.seed).size,
+      new ProgramImage(makerProgram(this.seed, this.removals)).size,
       new ProgramImage(this.names.program).size,
     );
     for (const [pid, actions] of this.births.births) {

@@ -102,13 +102,14 @@ export async function runPlan(
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
   using names = new LastNames(plan, (text) => listener({ kind: "note", plugin: "core", text }));
+  using keeper = new DisposableStack();
   using tree = new BuiltTree(plan, names.files, cancellation);
   await tree.build();
   listener({ kind: "phase", phase: "arm" });
   tree.arm();
   await cancellation.breathe();
   listener({ kind: "phase", phase: "run" });
-  using _keeper = names.keep();
+  keeper.use(tree.startKeeper(names.undo));
   names.give();
   // From here on nothing can fail any more.
   tree.run();

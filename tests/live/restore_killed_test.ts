@@ -2,8 +2,22 @@
  * A restore that is killed, at whatever moment: no process is left of it and no name; and the images can be restored afterwards as if nothing had been.
  */
 import { deepEqual, equal } from "@std/assert";
+import { isErrno } from "../../core/linux/errno.ts";
+import { O } from "../../core/linux/fcntl.ts";
+import { cString, syscall } from "../../core/linux/libc_ffi.ts";
+import {
+  readProcesses,
+  readQueues,
+  readSegments,
+  readSemaphores,
+  readStat,
+  unlessGone,
+} from "../../core/linux/procfs/mod.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { ImageRoom, isTaken } from "../harness/unharmed.ts";
 
@@ -88,6 +102,103 @@ for (const name of ["unix_service", "ghosts"]) {
     deepEqual(namesBelow(subject.cwd).filter(isPrivate), []);
     await subject.expectPass();
     await tree.wait();
+  });
+}
+
+/** A tool that is killed at a call of the seed's program, or when the tree is built, or when its maker has ended. */
+const KILLED = `
+import { Maker } from "${new URL("../../core/restore/maker.ts", import.meta.url)}";
+import { planRestore, restore } from "${new URL("../../mod.ts", import.meta.url)}";
+const [directory, call] = Deno.args;
+const plan = await planRestore(directory);
+const kill = { name: "kill", args: [Deno.pid, 9], required: true };
+const { end } = Maker.prototype;
+if (call === "built") plan.tasks[0].program("close").calls.push(kill);
+else if (call === "ended") {
+  Maker.prototype.end = function () {
+    end.call(this);
+    Deno.kill(Deno.pid, "SIGKILL");
+  };
+} else plan.seed.calls[Number(call)] = kill;
+await restore(plan);
+`;
+
+/** Those of the objects that a program makes which this machine has: System V ones, and names of queues. */
+function objectsOf(seed: SyscallProgram): string[] {
+  const read = { shmget: readSegments, semget: readSemaphores, msgget: readQueues };
+  return seed.calls.flatMap(({ name, args, expect }) => {
+    if (name === "shmget" || name === "semget" || name === "msgget") {
+      return read[name]().some(({ id }) => BigInt(id) === expect) ? [`${name} ${expect}`] : [];
+    }
+    if (name !== "mq_open") return [];
+    const fd = syscall(SYSCALLS.mq_open, cString(args[0] as string), O.RDONLY, 0, 0);
+    if (isErrno(fd)) return [];
+    syscall(SYSCALLS.close, fd);
+    return [args[0] as string];
+  });
+}
+
+/** Takes all of them away, as a reboot would. */
+function removeObjects({ facts }: Subject): void {
+  for (const [name, option] of [["shm", "-m"], ["detached", "-m"], ["sem", "-s"], ["msg", "-q"]]) {
+    const id = facts.get(name as string);
+    if (id !== undefined) {
+      new Deno.Command("ipcrm", { args: [option as string, id], stderr: "null" }).outputSync();
+    }
+  }
+  const name = facts.get("name");
+  if (name !== undefined) syscall(SYSCALLS.mq_unlink, cString(name.slice(1)));
+}
+
+/** Whether a task that makes objects lives, of any restore. */
+function makerLives(): boolean {
+  return readProcesses().some((pid) => {
+    const stat = unlessGone(() => readStat(pid), undefined);
+    return stat?.comm === "stasis-maker" && stat.state !== "Z" && stat.state !== "X";
+  });
+}
+
+/** Runs a tool. @returns whether it was killed, rather than came to its end */
+async function isKilled(command: string, args: readonly string[]): Promise<boolean> {
+  const done = await new Deno.Command(command, { args: [...args], stdin: "null" }).output();
+  if (done.signal === "SIGKILL") return true;
+  equal(done.success, true, new TextDecoder().decode(done.stderr));
+  return false;
+}
+
+for (const name of ["sysv_ipc", "mqueue"]) {
+  Deno.test(`a restore of ${name} that is killed leaves no objects`, async (t) => {
+    using room = new ImageRoom();
+    await using subject = await Subject.start(name);
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    using _ = { [Symbol.dispose]: () => removeObjects(subject) };
+    const directory = room.fresh();
+    const script = `${subject.cwd}/../tool.ts`;
+    await checkpoint(subject.pid, { directory });
+    await subject.waitGone();
+    removeObjects(subject);
+    const { seed } = await planRestore(directory);
+    // Some are before a call that makes something or behind it, and none is missed.
+    const harmless = seed.calls.flatMap(({ name }, index) =>
+      name === "close" || name === "fchmod" ? [`${index}`] : []
+    );
+    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const tool = ["run", "-A", "--no-check", "--config", config, script, directory];
+    const left = () => objectsOf(seed);
+    const nothingLeft = async (when: string) => {
+      const gone = () => left().length === 0 && !subject.alive;
+      await waitUntil(gone, () => `${when}: ${left()} to be gone`);
+    };
+    Deno.writeTextFileSync(script, KILLED);
+    for (const call of [...harmless, "built", "ended"]) {
+      equal(await isKilled(Deno.execPath(), [...tool, call]), true);
+      await nothingLeft(`call ${call}`);
+    }
+    await waitUntil(() => !makerLives(), "the makers to have ended");
+    Deno.writeTextFileSync(script, DETACHED);
+    equal(await isKilled(Deno.execPath(), tool), false);
+    equal(left().length > 0, true);
+    await subject.expectPass();
   });
 }
 

@@ -14,6 +14,7 @@
  * tail    0  arguments of the last call, rt_tgsigqueueinfo(tgid, tid, signal, info)
  *        32  stopped     address of the entry at which the program ended; 0 until it has
  *        40  alive       a word that is 0: what `r13` points to where the program may go on without a tracer
+ *        48  sequel      address of the entry at which the thread goes on behind the last call; 0: it waits
  * ```
  *
  * The program ends by queueing a signal to its own thread. To the tracer that is a signal-delivery-stop,
@@ -22,7 +23,8 @@
  * `kernel/signal.c`), so it harms a target that has a SIGTRAP handler.
  *
  * Behind its last call it jumps to where it stands, for ever: should the tracer be dead by then, the thread waits
- * there until the guardian (`core/guardian/guardian.ts`) has put it back.
+ * there until the guardian (`core/guardian/guardian.ts`) has put it back. Unless it has a sequel: then it goes on
+ * with that, once its tracer is dead or lets it.
  *
  * @module
  */
@@ -30,7 +32,7 @@
 /** The size of one entry in bytes. */
 export const ENTRY_SIZE = 64;
 /** The size of the tail in bytes. */
-export const TAIL_SIZE = 48;
+export const TAIL_SIZE = 56;
 /** Offset of the argument words in an entry. */
 export const ENTRY_ARGUMENTS = 8;
 /** Offset of the result in an entry. */
@@ -39,6 +41,8 @@ export const ENTRY_RESULT = 56;
 export const TAIL_STOPPED = 32;
 /** Offset of `alive` in the tail. */
 export const TAIL_ALIVE = 40;
+/** Offset of the address of the sequel in the tail. */
+export const TAIL_SEQUEL = 48;
 /**
  * The bit of the word behind `r13` that stops a program before its next call: FUTEX_OWNER_DIED, which the kernel
  * sets when the owner of a robust futex ends (`core/guardian/alive_word.ts`).
@@ -55,6 +59,8 @@ export const OPERATION_COPY = (1n << 63n) | 1n;
 export const OPERATION_JUMP = (1n << 63n) | 2n;
 /** Goes on at the entry whose address is argument 3, unless the word at argument 1 equals argument 2. */
 export const OPERATION_UNLESS = (1n << 63n) | 3n;
+/** Goes on at the entry whose address is argument 3 if the word at argument 1 is less than argument 2, both signed. */
+export const OPERATION_BELOW = (1n << 63n) | 4n;
 
 /** One line of assembly: an instruction's source and bytes, a label, or a jump to one, short or far. */
 type Line =
@@ -67,7 +73,7 @@ const op = (source: string, ...bytes: number[]): Line => ({ source, bytes });
 const at = (label: string): Line => ({ label });
 const jump = (opcode: number, to: string): Line => ({ jump: opcode, to });
 const far = (label: string): Line => ({ far: label });
-const JMP = 0xeb, JS = 0x78, JZ = 0x74, JNZ = 0x75, JAE = 0x73;
+const JMP = 0xeb, JS = 0x78, JZ = 0x74, JNZ = 0x75, JAE = 0x73, JGE = 0x7d;
 
 function sizeOf(line: Line): number {
   if ("label" in line) return 0;
@@ -133,6 +139,9 @@ export const PROGRAM_CODE: Uint8Array = assemble([
   op("test byte [r13+3], 0x40", 0x41, 0xf6, 0x45, 0x03, 0x40),
   jump(JNZ, "wait"),
   op("syscall", 0x0f, 0x05),
+  op("mov rbx, [r12+48] ; the sequel", 0x49, 0x8b, 0x5c, 0x24, 0x30),
+  op("test rbx, rbx", 0x48, 0x85, 0xdb),
+  jump(JNZ, "loop"),
   at("wait"),
   jump(JMP, "wait"),
   at("other"),
@@ -140,12 +149,19 @@ export const PROGRAM_CODE: Uint8Array = assemble([
   jump(JZ, "copy"),
   op("cmp eax, 2", 0x83, 0xf8, 0x02),
   jump(JZ, "jump"),
+  op("mov rsi, [rbx+8]", 0x48, 0x8b, 0x73, 0x08),
+  op("mov rdx, [rbx+16]", 0x48, 0x8b, 0x53, 0x10),
+  op("cmp eax, 4", 0x83, 0xf8, 0x04),
+  jump(JZ, "below"),
   op("cmp eax, 3", 0x83, 0xf8, 0x03),
   jump(JNZ, "end"),
-  op("mov rsi, [rbx+8] ; unless", 0x48, 0x8b, 0x73, 0x08),
-  op("mov rax, [rbx+16]", 0x48, 0x8b, 0x43, 0x10),
-  op("cmp [rsi], rax", 0x48, 0x39, 0x06),
+  op("cmp [rsi], rdx ; unless", 0x48, 0x39, 0x16),
   jump(JZ, "skip"),
+  jump(JMP, "elsewhere"),
+  at("below"),
+  op("cmp [rsi], rdx", 0x48, 0x39, 0x16),
+  jump(JGE, "skip"),
+  at("elsewhere"),
   op("mov rbx, [rbx+24]", 0x48, 0x8b, 0x5b, 0x18),
   far("loop"),
   at("jump"),

@@ -1,14 +1,15 @@
 /**
- * What undoes the last renames of a restore that is killed among them: a process that waits for the end of the tool.
+ * What undoes the last steps of a restore that is killed among them: a process that waits for the end of the tool.
  *
  * It is a seed (`core/remote/seed.ts`) in a session of its own that nobody traces and that runs one syscall program.
- * Where the tool ends before it has ended the keeper, the tree either runs already, and keeps its names, or dies with
- * the tool (PTRACE_O_EXITKILL). The kernel wakes who polls the tool's pidfd after it has killed the tool's tracees
- * (`exit_notify()` of `kernel/exit.c`); the keeper gives the tree's root some time to be dead.
+ * Where the tool ends before it has ended the keeper, the tree either runs already, and keeps its names and objects, or
+ * dies with the tool (PTRACE_O_EXITKILL). The kernel wakes who polls the tool's pidfd after it has killed the tool's
+ * tracees (`exit_notify()` of `kernel/exit.c`); the keeper gives the tree's root some time to be dead.
  *
  * @module
  */
-import { AT_FDCWD, O } from "../linux/fcntl.ts";
+import { AT_FDCWD } from "../linux/fcntl.ts";
+import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import { endSeed, openSeed, PR_SET_PDEATHSIG, startSeed } from "../remote/seed.ts";
 
@@ -18,60 +19,58 @@ const POLLIN = 1;
 const ALL_DESCRIPTORS = 0xffffffff;
 /** How long a killed root may take to be dead, in seconds. Nobody waits for that. */
 const PATIENCE = 10n;
-/** The descriptors of the keeper: its root directory, pidfds of the tool and of the tree's root; 0 is none. */
-const NONE = 0, DIRECTORY = 1, TOOL = 2, ROOT = 3;
+/** The descriptors of the keeper: pidfds of the tool and of the tree's root. */
+const TOOL = 0, ROOT = 1;
 
-/** A rename to be made if the restore dies, unless there is something at `to`; both are full paths. */
-export interface Rename {
-  readonly from: string;
-  readonly to: string;
+/** A call to be made if the restore dies; it may fail. */
+export interface UndoingCall {
+  readonly name: SyscallName;
+  readonly args: readonly (number | bigint | string)[];
+}
+
+/** The call that renames a file unless there is something at `to`; both are full paths. */
+export function renaming(from: string, to: string): UndoingCall {
+  return { name: "renameat2", args: [AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE] };
 }
 
 /**
  * Starts the keeper of a tree that is built and does not run yet. Disposing of it ends it: all is well, or undone.
  *
  * @param root the pid of the tree's root
- * @param renames what is to be undone, in that order
+ * @param undo what is to be done if the restore dies, in that order
  * @throws {StasisError} `syscall`, `no-such-task`
  */
-export function startNameKeeper(root: number, renames: readonly Rename[]): Disposable {
+export function startKeeper(root: number, undo: readonly UndoingCall[]): Disposable {
   const tracee = startSeed(undefined, ["stasis-keeper", `of ${Deno.pid}`]);
   const { pid } = tracee;
-  using undo = new DisposableStack();
-  undo.defer(() => endSeed(pid));
+  using ending = new DisposableStack();
+  ending.defer(() => endSeed(pid));
   const remote = openSeed(tracee);
   remote.run(preparation(root));
-  remote.leave(undoing(renames));
-  return undo.move();
+  remote.leave(undoing(undo));
+  return ending.move();
 }
 
 /** What it runs while it is traced still. */
 function preparation(root: number): SyscallProgram {
-  const program = new SyscallProgram("the keeper of names");
+  const program = new SyscallProgram("the keeper");
   program.call("setsid");
   program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0);
   program.call("close_range", 0, ALL_DESCRIPTORS, 0);
-  for (const number of [NONE, DIRECTORY]) {
-    program.expect(BigInt(number), "openat", AT_FDCWD, "/", O.PATH | O.DIRECTORY, 0);
-  }
   program.expect(BigInt(TOOL), "pidfd_open", Deno.pid, 0);
   program.expect(BigInt(ROOT), "pidfd_open", root, 0);
-  program.call("close", NONE);
   return program;
 }
 
 /** What it runs from then on. */
-function undoing(renames: readonly Rename[]): SyscallProgram {
-  const program = new SyscallProgram("the keeper of names");
+function undoing(undo: readonly UndoingCall[]): SyscallProgram {
+  const program = new SyscallProgram("the keeper");
   program.try("ppoll", program.data(pollFd(TOOL), "pollfd"), 1, 0, 0, 0);
   const time = new Uint8Array(BigUint64Array.of(PATIENCE, 0n).buffer); // struct timespec
   const patience = program.data(time, "timespec");
-  // How many are ready, 1 or 0, is the number of the directory where the paths begin: there is no directory 0, and
-  // where the root lives, no file is renamed.
+  // How many are ready: none where the root lives.
   const dead = program.try("ppoll", program.data(pollFd(ROOT), "pollfd"), 1, patience, 0, 0);
-  for (const { from, to } of renames) {
-    program.try("renameat2", dead, from.slice(1), dead, to.slice(1), RENAME_NOREPLACE);
-  }
+  for (const { name, args } of undo) program.tryWhere(dead, 1n, name, ...args);
   program.call("exit_group", 0);
   return program;
 }

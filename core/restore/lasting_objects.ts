@@ -1,0 +1,42 @@
+/**
+ * What a restore makes that stays when all tasks are gone: System V objects, the names of message queues. Pure.
+ *
+ * @module
+ */
+import type { SyscallName } from "../linux/x86_64/syscalls.ts";
+import { CallResult, type ProgramReply, SyscallProgram } from "../remote/program.ts";
+import type { UndoingCall } from "./keeper.ts";
+
+const ALL_DESCRIPTORS = 0xffffffff;
+/** For close_range(2) (`include/uapi/linux/close_range.h`): in a table of its own. */
+const CLOSE_RANGE_UNSHARE = 2;
+
+/** How something is taken away that a call of the seed's program has made. */
+export interface Removal {
+  readonly made: CallResult;
+  readonly name: SyscallName;
+  readonly args: readonly (number | string | CallResult)[];
+}
+
+/** The program of the seed, with the sequel that takes away what it has made. */
+export function makerProgram(seed: SyscallProgram, removals: readonly Removal[]): SyscallProgram {
+  const program = new SyscallProgram(seed.purpose);
+  program.calls.push(...seed.calls);
+  // It stands still for long: what the tree has open is not to be open in it as well.
+  program.call("close_range", 0, ALL_DESCRIPTORS, CLOSE_RANGE_UNSHARE);
+  program.beginSequel();
+  for (const { made, name, args } of removals) program.tryWhere(made, 0n, name, ...args);
+  program.call("exit_group", 0);
+  return program;
+}
+
+/** The calls that take away what the program has made, all of it. */
+export function undoOf(
+  removals: readonly Removal[],
+  reply: Pick<ProgramReply, "result">,
+): UndoingCall[] {
+  return removals.map(({ name, args }) => ({
+    name,
+    args: args.map((one) => one instanceof CallResult ? reply.result(one) : one),
+  }));
+}
