@@ -68,16 +68,16 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
     !isNamedExternal(session.options, descriptor);
   return {
     survey({ tasks }) {
+      const lost = tasks.flatMap((task) =>
+        unlessGone(() => task.descriptors, []).filter(claims).flatMap(watchesOf)
+          .filter((watch) => pathOf(watch) === undefined).map((watch) => ({ task, watch }))
+      );
+      if (lost.length === 0) return;
       const open = new OpenFiles(tasks);
       using finder = new FileFinder();
-      for (const task of tasks) {
-        for (const descriptor of unlessGone(() => task.descriptors, []).filter(claims)) {
-          for (const watch of watchesOf(descriptor)) {
-            if (pathOf(watch) !== undefined) continue;
-            const path = locate(watch, task, finder, open);
-            if (path !== undefined) paths.set(fileKey(watch), path);
-          }
-        }
+      for (const { task, watch } of lost) {
+        const path = locate(watch, task, finder, open);
+        if (path !== undefined) paths.set(fileKey(watch), path);
       }
     },
     descriptors: [{
