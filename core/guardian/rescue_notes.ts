@@ -1,6 +1,7 @@
 /**
  * Writing what is to be undone to the guardian's table (`rescue_table.ts`): first the block, then the word that links it
- * in. Where the table lies is the writer's matter.
+ * in. Where the table lies is the writer's matter. Blocks of what has been undone are used again, once nothing that was
+ * noted later of the same process is in force: it is undone first.
  *
  * @module
  */
@@ -28,7 +29,12 @@ import {
   type WordWrite,
 } from "./rescue_table.ts";
 
-/** Writes bytes to the table. @param at in bytes from its beginning */
+/**
+ * Writes bytes to the table.
+ *
+ * @param at in bytes from its beginning
+ * @throws {StasisError} if nobody is left who would read them
+ */
 export type WriteTable = (at: number, bytes: Uint8Array) => void;
 
 /** A process whose rescue is in the table. */
@@ -37,6 +43,16 @@ interface NotedProcess {
   /** Where the word stands that says which signal is sent next. */
   nextSignal: number;
   readonly noted: Noted;
+  /** What is to be undone in it before its threads go on, oldest first. */
+  readonly tasks: NotedTask[];
+}
+
+/** A block in the list of what is undone in a process. */
+interface NotedTask {
+  readonly at: number;
+  /** What comes behind it in the list. */
+  readonly next: bigint;
+  isErased: boolean;
 }
 
 /** The notes of one guardian. */
@@ -47,6 +63,8 @@ export class RescueNotes {
   /** The newest block of each list, by where its head stands. */
   readonly #newest = new Map<number, bigint>();
   #next = FIRST_BLOCK;
+  /** Blocks that were used and are in no list any more. */
+  readonly #free: number[] = [];
 
   /** @param mark what tells threads that wait from others */
   constructor(mark: bigint, write: WriteTable) {
@@ -74,16 +92,24 @@ export class RescueNotes {
 
   /** Notes a call. */
   noteCall(undo: CallUndo): Noted {
+    const process = this.#process(undo.pid);
     const at = this.#allocate();
-    const { place } = this.#process(undo.pid);
-    return this.#link(at, callBlock(at, place, undo, this.#mark, this.#before));
+    return this.#linkTask(
+      process,
+      at,
+      callBlock(at, process.place, undo, this.#mark, this.#before),
+    );
   }
 
   /** Notes memory. */
   noteMemory(undo: MemoryUndo): Noted {
+    const process = this.#process(undo.pid);
     const at = this.#allocate();
-    const { place } = this.#process(undo.pid);
-    return this.#link(at, memoryBlock(at, place, undo, this.#mark, this.#before));
+    return this.#linkTask(
+      process,
+      at,
+      memoryBlock(at, process.place, undo, this.#mark, this.#before),
+    );
   }
 
   /** Notes a signal, behind those that were noted of the process before. */
@@ -94,7 +120,7 @@ export class RescueNotes {
     this.#write(at, bytes);
     this.#writeWord({ at: process.nextSignal, value: tableAddress(at) });
     process.nextSignal = next;
-    return { erase: () => this.#writeWord(off) };
+    return { erase: () => this.#tryWriteWord(off) };
   }
 
   /** From now on the tree is ended whole if the tool dies and this file is there by then. @param path NUL-terminated */
@@ -110,12 +136,14 @@ export class RescueNotes {
     const at = this.#allocate();
     const place = processPlace(at);
     const noted = this.#link(at, processBlock(at, pid, this.#before));
-    const process: NotedProcess = { place, nextSignal: place.signals.head, noted };
+    const process: NotedProcess = { place, nextSignal: place.signals.head, noted, tasks: [] };
     this.#processes.set(pid, process);
     return process;
   }
 
   #allocate(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
     const at = this.#next;
     if (BigInt(at + BLOCK_SIZE) > TABLE_SIZE) {
       throw new StasisError("unsupported", "the tree has too many threads for one guardian");
@@ -132,7 +160,40 @@ export class RescueNotes {
       this.#writeWord({ at: list.head, value: start });
       this.#newest.set(list.head, start);
     }
-    return { erase: () => this.#writeWord(off) };
+    return { erase: () => this.#tryWriteWord(off) };
+  }
+
+  #linkTask(process: NotedProcess, at: number, block: Block): Noted {
+    const { erase } = this.#link(at, block);
+    const task: NotedTask = { at, next: block.off.value, isErased: false };
+    process.tasks.push(task);
+    return {
+      erase: () => {
+        if (task.isErased) return;
+        task.isErased = true;
+        erase();
+        this.#unlinkErased(process);
+      },
+    };
+  }
+
+  /** Takes the newest blocks out of the list of a process for as long as they are erased. */
+  #unlinkErased({ place: { tasks: { head } }, tasks }: NotedProcess): void {
+    for (let last = tasks.at(-1); last?.isErased; last = tasks.at(-1)) {
+      tasks.pop();
+      this.#tryWriteWord({ at: head, value: last.next });
+      this.#newest.set(head, last.next);
+      this.#free.push(last.at);
+    }
+  }
+
+  /** What is erased has been undone already: where nobody is left who would undo it again, all is well. */
+  #tryWriteWord(word: WordWrite): void {
+    try {
+      this.#writeWord(word);
+    } catch (error) {
+      if (!(error instanceof StasisError)) throw error;
+    }
   }
 
   #writeWord({ at, value }: WordWrite): void {

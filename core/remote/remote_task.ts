@@ -154,29 +154,34 @@ export class RemoteTask implements Disposable {
    * @returns the result, or the negative errno
    */
   tryCall(name: SyscallName, ...args: (bigint | number)[]): bigint {
-    return this.#landing((landing) =>
-      this.leader.call(
-        { instruction: this.#instruction, landing },
-        this.#sharedPending,
-        name,
-        ...args,
-      )
-    );
+    return this.#landing((landing) => this.#callAt(landing, name, ...args));
   }
 
-  /** Has the words that lead a call to the waiting place stand in the target for as long as calls are made. */
-  #landing<T>(calls: (landing: CallSite["landing"]) => T): T {
+  /**
+   * The same for a call that takes something back, which is made even if nobody can be told any more of the words that
+   * stand in the target meanwhile: that it is not made would be worse for it.
+   */
+  tryUndoCall(name: SyscallName, ...args: (bigint | number)[]): bigint {
+    return this.#landing((landing) => this.#callAt(landing, name, ...args), true);
+  }
+
+  #callAt(landing: CallSite["landing"], name: SyscallName, ...args: (bigint | number)[]): bigint {
+    const site = { instruction: this.#instruction, landing };
+    return this.leader.call(site, this.#sharedPending, name, ...args);
+  }
+
+  /**
+   * Has the words that lead a call to the waiting place stand in the target for as long as calls are made.
+   *
+   * @param isUndo whether the calls are made even where that cannot be noted
+   */
+  #landing<T>(calls: (landing: CallSite["landing"]) => T, isUndo = false): T {
     const shelter = this.#shelter;
     const landing = shelter?.landing;
     if (landing === undefined || this.#landed) return calls(landing);
     const address = offsetAddress(landing.stack, -LANDING_WORDS * 8);
     const bytes = this.memory.read(address, 2 * LANDING_WORDS * 8);
-    const noted = shelter?.rescuer.noteMemory({
-      pid: this.pid,
-      tid: this.leader.tid,
-      address,
-      bytes,
-    });
+    const noted = this.#noteLanding(address, bytes, isUndo);
     const words = new BigUint64Array(2 * LANDING_WORDS).fill(landing.waiting);
     this.memory.write(address, new Uint8Array(words.buffer));
     this.#landed = true;
@@ -188,6 +193,16 @@ export class RemoteTask implements Disposable {
       this.leader.waitAgain();
       this.memory.write(address, bytes);
       noted?.erase();
+    }
+  }
+
+  #noteLanding(address: RemoteAddress, bytes: Uint8Array, isUndo: boolean): Noted | undefined {
+    const undo = { pid: this.pid, tid: this.leader.tid, address, bytes };
+    try {
+      return this.#shelter?.rescuer.noteMemory(undo);
+    } catch (error) {
+      if (!(isUndo && error instanceof StasisError)) throw error;
+      return undefined;
     }
   }
 
@@ -216,7 +231,15 @@ export class RemoteTask implements Disposable {
 
   /** One system call that must succeed. @throws {StasisError} `syscall` */
   call(name: SyscallName, ...args: (bigint | number)[]): bigint {
-    const result = this.tryCall(name, ...args);
+    return this.#mustSucceed(this.tryCall(name, ...args), name, args);
+  }
+
+  /** {@link tryUndoCall} of a call that must succeed. @throws {StasisError} `syscall` */
+  undoCall(name: SyscallName, ...args: (bigint | number)[]): bigint {
+    return this.#mustSucceed(this.tryUndoCall(name, ...args), name, args);
+  }
+
+  #mustSucceed(result: bigint, name: SyscallName, args: readonly (bigint | number)[]): bigint {
     if (!isErrno(result)) return result;
     const errno = errnoName(-result);
     const printed = args.map((value, index) => formatArgument(name, index, BigInt(value)));
@@ -347,14 +370,15 @@ export class RemoteTask implements Disposable {
     const size = ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
     return this.#landing(() => {
       const address = this.#mapScratch(size);
+      const scratch = this.#scratch = { address, size };
       const rest = size - PAGE_SIZE;
       const split = this.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
       if (isErrno(split)) {
+        this.#scratch = undefined;
         this.call("munmap", address, size);
         this.#scratchNoted?.erase();
         throw this.#noRoom(size, split);
       }
-      const scratch = this.#scratch = { address, size };
       this.memory.write(address, PROGRAM_CODE);
       return scratch;
     });
@@ -381,7 +405,12 @@ export class RemoteTask implements Disposable {
     }
     const mapped = map(0n, 0);
     if (isErrno(mapped)) throw this.#noRoom(size, mapped);
-    this.#scratchNoted = this.#noteCall("munmap", mapped, size);
+    try {
+      this.#scratchNoted = this.#noteCall("munmap", mapped, size);
+    } catch (error) {
+      this.tryCall("munmap", mapped, size);
+      throw error;
+    }
     return remoteAddress(mapped);
   }
 
@@ -411,7 +440,7 @@ export class RemoteTask implements Disposable {
     }
     this.#scratch = undefined;
     this.#alive = undefined;
-    this.call("munmap", scratch.address, scratch.size);
+    this.undoCall("munmap", scratch.address, scratch.size);
     this.#scratchNoted?.erase();
   }
 

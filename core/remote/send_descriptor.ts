@@ -45,7 +45,7 @@ export class LentDescriptor implements Disposable {
     if (!this.#open) return;
     this.#open = false;
     try {
-      this.#remote.tryCall("close", this.fd);
+      this.#remote.tryUndoCall("close", this.fd);
       this.#noted?.erase();
     } catch (error) {
       // A task that is gone has no descriptors either.
@@ -112,9 +112,19 @@ export function lendDescriptor(remote: RemoteTask, fd: number): LentDescriptor |
     return undefined;
   }
   // Somebody outside who shares the table may have opened something meanwhile, too.
-  const known = number === first ? noted[0] : remote.noteDescriptor(number);
+  const known = number === first ? noted[0] : noteOrClose(remote, number);
   for (const one of noted) if (one !== known) one?.erase();
   return new LentDescriptor(remote, number, known);
+}
+
+/** Notes a descriptor that is open already. Where that fails, it is closed again. */
+function noteOrClose(remote: RemoteTask, fd: number): Noted | undefined {
+  try {
+    return remote.noteDescriptor(fd);
+  } catch (error) {
+    remote.tryUndoCall("close", fd);
+    throw error;
+  }
 }
 
 /** The lowest numbers that are not among the ascending ones. */

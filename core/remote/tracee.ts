@@ -368,10 +368,15 @@ export class Tracee extends TraceeState {
     this.#settled = true;
   }
 
+  /** Keeps a signal that it has taken already: where that cannot be noted, this process knows of it at least. */
   #steal(info: Siginfo): void {
-    const noted = this.rescuer?.noteSignal(this.pid, this.tid, info);
-    if (noted !== undefined) this.#notedSignals.push(noted);
     this.#stolen.push(info);
+    try {
+      const noted = this.rescuer?.noteSignal(this.pid, this.tid, info);
+      if (noted !== undefined) this.#notedSignals.push(noted);
+    } catch (error) {
+      if (!(error instanceof StasisError)) throw error;
+    }
   }
 
   /** Signals that reached the thread from outside while calls ran in it, and that it is to be given back. */
@@ -382,24 +387,38 @@ export class Tracee extends TraceeState {
   /**
    * Lets the thread run on with its registers and signal mask. A thread that is gone needs nothing.
    *
-   * @throws {StasisError} if its registers or mask cannot be set; it is let go all the same
+   * @throws {StasisError} the first of what could not be put back; all else was, and it is let go all the same
    */
   release(): void {
     if (this.hasEnded) return;
-    try {
-      if (this.isLost) return;
-      this.quiesce();
-      this.settle();
-      for (const call of this.describeUndo().calls) mustCall(call, this.tid);
-      requeueSignals(this.pid, this.tid, this.#stolen);
+    const failures: unknown[] = [];
+    // One that has failed is no reason to leave out the others, its registers and mask least of all.
+    const attempt = (step: () => void): "done" | "failed" | "gone" => {
+      try {
+        step();
+        return "done";
+      } catch (error) {
+        if (error instanceof StasisError && error.code === "no-such-task") return "gone";
+        failures.push(error);
+        return "failed";
+      }
+    };
+    if (!this.isLost) {
+      attempt(() => this.quiesce());
+      attempt(() => this.settle());
+      const results = this.describeUndo().calls.map((call) =>
+        attempt(() => mustCall(call, this.tid))
+      );
+      // The last one is of the thread itself.
+      if (results.at(-1) !== "gone") {
+        attempt(() => requeueSignals(this.pid, this.tid, this.#stolen));
+      }
       this.#stolen = [];
       for (const noted of this.#notedSignals.splice(0)) noted.erase();
-    } catch (error) {
-      if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
-    } finally {
-      detachThread(this.tid, this.pid);
-      this.forget();
     }
+    detachThread(this.tid, this.pid);
+    this.forget();
+    if (failures.length > 0) throw failures[0];
   }
 }
 

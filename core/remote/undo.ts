@@ -123,7 +123,7 @@ export interface MemoryUndo {
 
 /** Something that was noted. */
 export interface Noted {
-  /** Forgets it: it has been undone. */
+  /** Forgets it: it has been undone. It never fails, since nobody is harmed where nobody knows of it any more. */
   erase(): void;
 }
 
@@ -133,7 +133,10 @@ export interface NotedThread extends Noted {
   change(undo: ThreadUndo): void;
 }
 
-/** Keeps notes of what is to be undone, for the case that the tool dies. First the note, then the change. */
+/**
+ * Keeps notes of what is to be undone, for the case that the tool dies. First the note, then the change: what cannot be
+ * noted (a StasisError) must not be changed, unless it is for taking back what was.
+ */
 export interface Rescuer {
   /** What the register r15 of every thread that waits for its tracer holds. */
   readonly mark: bigint;

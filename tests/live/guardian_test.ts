@@ -4,12 +4,22 @@
  */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { lendDescriptor } from "../../core/remote/send_descriptor.ts";
+import { ptraceCall } from "../../core/remote/undo.ts";
+import {
+  checkpoint,
+  type CheckpointHooks,
+  DEFAULT_PLUGINS,
+  definePlugin,
+  type Plugin,
+} from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
-import { ImageRoom } from "../harness/unharmed.ts";
-import { checkpointAndKill, waitRescued } from "./killed_tool.ts";
+import { assertUnharmed, DISPATCHING, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+import { backend } from "./dispatch.ts";
+import { checkpointAndKill, guardiansOf, waitRescued } from "./killed_tool.ts";
 
 async function start(name: string, args: readonly string[] = []): Promise<Subject> {
   const source = fileURLToPath(new URL(`programs/${name}.c`, import.meta.url));
@@ -132,6 +142,97 @@ Deno.test("a program that is under way when the tool and its guardians die is no
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   assert.doesNotMatch(subject.output(), /HEARD/);
   assert.equal(readProcess(subject.pid)?.state, "R");
+});
+
+/** A plugin that runs after all others. */
+function last(hooks: CheckpointHooks): Plugin {
+  return definePlugin({
+    name: "last",
+    description: "does something to others",
+    after: DEFAULT_PLUGINS.map(({ name }) => name),
+    checkpoint: () => hooks,
+  });
+}
+
+/** Kills both guardians of this process, whose memory goes a moment later. */
+function killGuardians(): void {
+  for (const pid of guardiansOf(Deno.pid)) Deno.kill(pid, "SIGKILL");
+  while (guardiansOf(Deno.pid).length > 0);
+}
+
+const STDERR = 2;
+
+/** Where both guardians are killed, and whether the tool has something to tell them afterwards, and so fails. */
+const KILLING_HOOKS: readonly { readonly hooks: CheckpointHooks; readonly fails: boolean }[] = [
+  { hooks: { examineThreads: killGuardians }, fails: true },
+  { hooks: { freezeThread: killGuardians }, fails: true },
+  // Memory for programs is to be given back then, which takes a call, and so words in the target that cannot be noted.
+  { hooks: { dumpTask: killGuardians }, fails: false },
+  {
+    hooks: {
+      dumpTask({ remote }) {
+        using lent = lendDescriptor(remote, STDERR);
+        assert.ok(lent !== undefined);
+        killGuardians();
+      },
+    },
+    fails: false,
+  },
+  {
+    hooks: {
+      dumpTask({ remote }) {
+        using lent = lendDescriptor(remote, STDERR);
+        assert.ok(lent !== undefined);
+        killGuardians();
+        remote.call("getpid");
+      },
+    },
+    fails: true,
+  },
+];
+
+for (const name of ["mem_anon", "threads_many", "sud_guard"]) {
+  Deno.test({
+    name: `${name} is put back by the tool where both guardians are killed`,
+    ignore: name === "sud_guard" && !backend.usable,
+    async fn() {
+      using room = new ImageRoom();
+      await using subject = await Subject.start(name, { args: name === "mem_anon" ? [] : ["4"] });
+      for (const { hooks, fails } of KILLING_HOOKS) {
+        const before = witness(subject.pid);
+        const directory = room.fresh();
+        const plugins = [last(hooks)];
+        const saved = checkpoint(subject.pid, { directory, plugins, leaveRunning: true });
+        if (!fails) await saved;
+        else {
+          const { message } = await failureOf(saved);
+          assert.equal(message, "the guardian of the checkpoint was killed");
+          room.assertAbsent(directory);
+        }
+        assertUnharmed(before, name === "sud_guard" ? DISPATCHING : []);
+      }
+      await subject.expectPass();
+    },
+  });
+}
+
+Deno.test("a thread gets its registers and mask where another part of its undo fails", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("threads_many", { args: ["4"] });
+  const noSuchRequest = 0x7fffn;
+  const plugin = last({
+    freezeThread({ tid, tracee }) {
+      if (tid === subject.pid) tracee.noteUndo(ptraceCall(noSuchRequest, tid));
+    },
+  });
+  const before = witness(subject.pid);
+  const directory = room.fresh();
+  const error = await failureOf(
+    checkpoint(subject.pid, { directory, plugins: [plugin], leaveRunning: true }),
+  );
+  assert.match(error.message, /cannot be put back as it was: ptrace\(32767\): EIO/);
+  assertUnharmed(before);
+  await subject.expectPass();
 });
 
 Deno.test("a guardian that could not trace its target says so when it is started", async (t) => {

@@ -101,7 +101,7 @@ export async function waitRescued(tool: number): Promise<void> {
 }
 
 /** The guardians of a tool that are there. */
-function guardiansOf(tool: number): number[] {
+export function guardiansOf(tool: number): number[] {
   const name = guardianName(tool).join("\0");
   return allPids().filter((pid) => {
     try {
