@@ -22,7 +22,7 @@ import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
 import { ImageDirectory } from "./images/mod.ts";
-import { DEFAULT_PLUGINS } from "./plugins/default.ts";
+import { DEFAULT_PLUGINS, WARMED_UP_PLUGINS } from "./plugins/default.ts";
 import { chooseBackend } from "./plugins/sud/choose_backend.ts";
 
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
@@ -84,7 +84,7 @@ export async function checkpoint(
   const { directory, leaveRunning, options } = settings;
   return await reportOne(runCheckpoint({
     ...common(settings),
-    warmedUp: DEFAULT_PLUGINS,
+    warmedUp: WARMED_UP_PLUGINS,
     pid,
     directory,
     options: { ...options, leaveRunning: leaveRunning ?? options?.leaveRunning },

@@ -16,7 +16,7 @@ import { external } from "./external/mod.ts";
 import { files } from "./files/mod.ts";
 import { inotify } from "./inotify/mod.ts";
 import { locks } from "./locks/mod.ts";
-import { memory } from "./memory/mod.ts";
+import { memory, ownMemory } from "./memory/mod.ts";
 import { mqueue } from "./mqueue/mod.ts";
 import { namespaces } from "./namespaces/mod.ts";
 import { pidfd } from "./pidfd/mod.ts";
@@ -58,3 +58,11 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   credentials,
   clocks,
 ];
+
+/**
+ * Those of them that a warm-up tries on a process of the tool's own. System V objects are left out: they belong to nobody,
+ * so that those of others would be looked at, and attached, for a process that has none.
+ */
+export const WARMED_UP_PLUGINS: readonly Plugin[] = DEFAULT_PLUGINS
+  .filter((plugin) => plugin !== sysv)
+  .map((plugin) => plugin === memory ? ownMemory : plugin);

@@ -6,6 +6,7 @@
  */
 import { ImageWriter } from "../../images/mod.ts";
 import { Cancellation } from "../cancellation.ts";
+import { RescueNotes } from "../guardian/rescue_notes.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import type { CheckpointHooks, CheckpointSession, OperationOptions, Plugin } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
@@ -27,6 +28,7 @@ let isCompiled = false;
  * of then.
  *
  * @param plugins those that do nothing outside of the tasks that they are given
+ * @param rescuer of the operation, which is told nothing of the double
  */
 export async function warmUp(
   plugins: readonly Plugin[],
@@ -39,7 +41,7 @@ export async function warmUp(
   let pid: number | undefined;
   try {
     pid = startDouble();
-    await freezeDouble(pid, plugins, options, rescuer, new Cancellation(signal));
+    await freezeDouble(pid, plugins, options, notingNothing(rescuer), new Cancellation(signal));
   } catch {
     // As good as it got.
   } finally {
@@ -61,6 +63,24 @@ function startDouble(): number {
     seed.release();
   }
   return seed.pid;
+}
+
+/**
+ * A rescuer whose notes nobody reads. The double needs none: it dies with this process, and its pid is somebody else's
+ * soon, whom nobody is to end for it.
+ */
+function notingNothing(rescuer: Rescuer): Rescuer {
+  const notes = new RescueNotes(rescuer.mark, () => {});
+  return {
+    mark: rescuer.mark,
+    noteThread: (undo) => notes.noteThread(undo),
+    noteCall: (undo) => notes.noteCall(undo),
+    noteMemory: (undo) => notes.noteMemory(undo),
+    noteSignal: (pid, tid, info) => notes.noteSignal(pid, tid, info),
+    get aliveWord() {
+      return rescuer.aliveWord;
+    },
+  };
 }
 
 async function freezeDouble(

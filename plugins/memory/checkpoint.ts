@@ -48,6 +48,18 @@ interface Told {
 
 /** Makes the hooks for one checkpoint. */
 export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
+  return checkpointWith(session, (segments, tree) => segments.survey(tree));
+}
+
+/** The same without System V shared memory that the tree has not attached: it lies outside of the tasks. */
+export function checkpointOwnMemory(session: CheckpointSession): CheckpointHooks {
+  return checkpointWith(session, () => {});
+}
+
+function checkpointWith(
+  session: CheckpointSession,
+  surveySegments: (segments: Segments, tree: SurveyContext) => void,
+): CheckpointHooks {
   const files = new MappedFiles(session.options);
   const shared = new SharedObjects(session);
   const segments = new Segments(session);
@@ -66,7 +78,7 @@ export function checkpointMemory(session: CheckpointSession): CheckpointHooks {
 
     survey(tree) {
       files.forget();
-      segments.survey(tree);
+      surveySegments(segments, tree);
       for (const { pid } of tree.tasks) surveyExecutable(pid, tree, session.options);
     },
 

@@ -25,7 +25,7 @@ import { MEMFD_INODE, MM, PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kin
 import { memoryFeatures } from "./features.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { IPCNS_SHM } from "../../images/kinds/sysv_ipc.ts";
-import { checkpointMemory } from "./checkpoint.ts";
+import { checkpointMemory, checkpointOwnMemory } from "./checkpoint.ts";
 import { restoreMemory } from "./restore.ts";
 
 /** The memory plugin. */
@@ -37,3 +37,6 @@ export const memory: Plugin = definePlugin({
   checkpoint: checkpointMemory,
   restore: restoreMemory,
 });
+
+/** The same, for a warm-up: it looks at nothing but the tasks that it is given. */
+export const ownMemory: Plugin = { ...memory, checkpoint: checkpointOwnMemory };
