@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
 import { checkpoint, restore, type RestoredTree, type StasisError } from "../../mod.ts";
 import { allPids, readProcess, waitUntil } from "../harness/processes.ts";
-import { becomesSleep, ImageHome, problemsOf } from "./round_trip.ts";
+import { becomesSleep, collectNotes, ImageHome, problemsOf } from "./round_trip.ts";
 
 const link = (pid: number | "self", fd: number): string =>
   Deno.readLinkSync(`/proc/${pid}/fd/${fd}`);
@@ -61,7 +61,7 @@ Deno.test("standard streams that are pipes to others are given anew at restore",
   const names = [link(pid, 0), link(pid, 2)];
   await checkpoint(pid, {
     directory: images.directory,
-    onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+    onEvent: collectNotes(notes),
   });
   for (const name of names) equal(notes.filter((note) => note.includes(name)).length, 1, name);
   await writer.close().catch(() => {});

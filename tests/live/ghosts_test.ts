@@ -1,7 +1,14 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
-import { becomesSleep, bringsBack, ImageHome, leavesAlone, startSleeper } from "./round_trip.ts";
+import {
+  becomesSleep,
+  bringsBack,
+  collectNotes,
+  ImageHome,
+  leavesAlone,
+  startSleeper,
+} from "./round_trip.ts";
 
 /** A name that another file has taken, one of two names that is left, and what has no name but a number. */
 const RENAMED = [/\/fd\/\d+$/];
@@ -103,9 +110,7 @@ Deno.test("whoever shares a deleted file with others is told that it will not an
   const notes: string[] = [];
   await checkpoint(subject.pid, {
     directory: images.directory,
-    onEvent: (event) => {
-      if (event.kind === "note") notes.push(event.text);
-    },
+    onEvent: collectNotes(notes),
   });
   deepEqual(notes, [
     `task ${outside.pid} has the deleted file ${outside.cwd}/log open too, and will not share it`,
@@ -123,7 +128,7 @@ os.execv("/bin/sleep", ["sleep", "1000"])'`,
   await checkpoint(subject.pid, {
     directory: images.directory,
     leaveRunning: true,
-    onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+    onEvent: collectNotes(notes),
   });
   equal(notes.length, 1);
   match(notes[0]!, /^descriptor 5 of task \d+ is a file without a name \(O_TMPFILE\): a restored/);

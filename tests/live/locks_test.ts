@@ -14,6 +14,7 @@ import { variantName, VARIANTS } from "../harness/variants.ts";
 import {
   becomesSleep,
   bringsBack,
+  collectNotes,
   ImageHome,
   leavesAlone,
   problemsOf,
@@ -203,7 +204,7 @@ time.sleep(1000)`;
   await checkpoint(subject.pid, {
     directory: images.directory,
     leaveRunning: true,
-    onEvent: (event) => event.kind === "note" && notes.push(event.text),
+    onEvent: collectNotes(notes),
   });
   equal(notes.length, 1);
   match(notes[0] ?? "", /has a lock \(flock\) on a file that it has mapped \(inode \d+\)/);

@@ -10,6 +10,7 @@ import {
   type Problem,
   restore,
   StasisError,
+  type StasisEvent,
 } from "../../mod.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { diffSnapshots, type Snapshot, takeSnapshot } from "../harness/snapshot.ts";
@@ -128,4 +129,14 @@ export async function problemsOf(
     return error.problems;
   }
   throw new Error(`task ${pid} was checkpointed`);
+}
+
+/** What is said of objects that any other program of this machine has made meanwhile, as this user. */
+const OF_OTHERS = /^the System V .* may be the tree's as well/;
+
+/** Puts the notes of an operation that are about its tree into a list. */
+export function collectNotes(notes: string[]): (event: StasisEvent) => void {
+  return (event) => {
+    if (event.kind === "note" && !OF_OTHERS.test(event.text)) notes.push(event.text);
+  };
 }

@@ -7,7 +7,14 @@ import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
-import { becomesSleep, bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
+import {
+  becomesSleep,
+  bringsBack,
+  collectNotes,
+  ImageHome,
+  leavesAlone,
+  problemsOf,
+} from "./round_trip.ts";
 
 for (const name of ["tree_sessions", "tree_kin"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
@@ -95,7 +102,7 @@ Deno.test("a root that leads nothing gets the session and group of the restore, 
   await waitUntil(() => readProcess(child) === null, "the child to be reaped");
   const notes: string[] = [];
   const tree = await restore(images.directory, {
-    onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+    onEvent: collectNotes(notes),
   });
   const { pgrp, session: own } = readProcess(child) as ProcessLine;
   equal(pgrp, readProcess(Deno.pid)?.pgrp);

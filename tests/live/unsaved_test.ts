@@ -12,7 +12,14 @@ import { processTree } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
-import { becomesSleep, ImageHome, problemsOf, settled, startSleeper } from "./round_trip.ts";
+import {
+  becomesSleep,
+  collectNotes,
+  ImageHome,
+  problemsOf,
+  settled,
+  startSleeper,
+} from "./round_trip.ts";
 
 async function start(...args: string[]): Promise<Subject> {
   return await run("unsaved", args);
@@ -24,9 +31,6 @@ async function run(name: string, args: readonly string[]): Promise<Subject> {
   return await Subject.run(await buildProgram(source), { args });
 }
 
-/** What is said of objects that any other program of this machine has made meanwhile, as this user. */
-const OF_OTHERS = /^the System V .* may be the tree's as well/;
-
 /** Checkpoints a program that runs on. @returns what the user was told of it */
 async function notesOf(pid: number): Promise<string[]> {
   using images = new ImageHome();
@@ -35,9 +39,7 @@ async function notesOf(pid: number): Promise<string[]> {
   await checkpoint(pid, {
     directory: images.directory,
     leaveRunning: true,
-    onEvent: (event) => {
-      if (event.kind === "note" && !OF_OTHERS.test(event.text)) notes.push(event.text);
-    },
+    onEvent: collectNotes(notes),
   });
   equal(diffSnapshots(before, takeSnapshot(pid)).join("\n"), "");
   return notes;

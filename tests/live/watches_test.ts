@@ -2,12 +2,12 @@
 
 import { equal, match } from "@std/assert";
 import { readFdInfo, readFds } from "../../core/linux/procfs/mod.ts";
-import { checkpoint, restore, type StasisEvent } from "../../mod.ts";
+import { checkpoint, restore } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
-import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
+import { bringsBack, collectNotes, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
 
 Deno.test("inotify: it is what it was after a restore", (t) =>
   bringsBack(t, "inotify", { ignore: [/\/inotify wd$/] }));
@@ -77,7 +77,7 @@ Deno.test("events that wait are told of when they are lost, and are there still 
   await using subject = await startWatcher("/usr/bin/python3", ["-c", script], "true");
   await waitUntil(() => [...Deno.readDirSync(`${subject.cwd}/dir`)].length === 1, "the events");
   const notes: string[] = [];
-  const onEvent = (event: StasisEvent) => void (event.kind === "note" && notes.push(event.text));
+  const onEvent = collectNotes(notes);
   await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true, onEvent });
   equal(notes.length, 1);
   match(
@@ -147,7 +147,7 @@ print("ready", flush=True)`);
   await waitUntil(() => subject.output().includes("ready"), () => subject.errors());
   await checkpoint(subject.pid, images);
   const notes: string[] = [];
-  const onEvent = (event: StasisEvent) => void (event.kind === "note" && notes.push(event.text));
+  const onEvent = collectNotes(notes);
   await restore(images.directory, { onEvent });
   match(notes.join("; "), /watch 1 of inotify instance \d+ is told that a socket gets its name in/);
 });
