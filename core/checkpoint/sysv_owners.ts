@@ -4,12 +4,13 @@
  * They belong to nobody: they stay when whoever made them ends, and whoever has their id or key may use them. What
  * the kernel keeps of their use are process ids: who made, attached, sent, received, changed last. So an object is
  *
- * - the tree's, where a task of it is among those, or has it attached or waits for it;
+ * - the tree's, where a task of it is among those, or has it attached;
  * - shared, where a process outside is among them, too;
  * - a stranger's, where no task of the tree is; but that cannot be known where a user of the tree has made or set it
  *   since the tree began, and it is no memory that was made in another pid namespace: the kernel keeps the last uses
  *   only, and they may all have ended (as `ipcmk` has that a script ran). Another program of the same user may have
- *   made it just as well, so it is told of and left alone.
+ *   made it just as well, so it is told of and left alone. So is what a task of the tree has made and only waits
+ *   for, as nobody has sent or given anything yet.
  *
  * @module
  */
