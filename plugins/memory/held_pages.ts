@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
 import { remoteAddress } from "../../core/linux/address.ts";
 import { HugeMemory } from "../../core/linux/huge_memory_ffi.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
@@ -61,11 +62,19 @@ export function copyContents(
   }
 }
 
-/** Memory for contents of these sizes, and the part of each. */
+/** Memory for contents of these sizes, and the part of each; undefined where there is not so much. */
 export function divide(
   sizes: readonly bigint[],
-): { readonly memory: HugeMemory; readonly parts: { buffer: Uint8Array; address: bigint }[] } {
-  const memory = new HugeMemory(Number(sizes.reduce((sum, size) => sum + size, 0n)));
+):
+  | { readonly memory: HugeMemory; readonly parts: { buffer: Uint8Array; address: bigint }[] }
+  | undefined {
+  let memory: HugeMemory;
+  try {
+    memory = new HugeMemory(Number(sizes.reduce((sum, size) => sum + size, 0n)));
+  } catch (error) {
+    if (error instanceof StasisError) return undefined;
+    throw error;
+  }
   let at = 0;
   const parts = sizes.map((size) => {
     const start = at;

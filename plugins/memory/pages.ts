@@ -200,7 +200,10 @@ function holdContents(
   const held = tasks.filter((_, index) => chosen[index]);
   const contents = new Map<FrozenTask, Uint8Array>();
   if (held.length === 0) return contents;
-  const { memory, parts } = divide(sizes.filter((_, index) => chosen[index]));
+  const room = divide(sizes.filter((_, index) => chosen[index]));
+  // Then they write it themselves.
+  if (room === undefined) return contents;
+  const { memory, parts } = room;
   writer.own(memory);
   for (const [index, task] of held.entries()) {
     const part = parts[index] as typeof parts[number];
