@@ -15,7 +15,7 @@ import { CORE, INVENTORY } from "../../images/kinds/core.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { checkpoint, type ErrorCode, openImages, restore, type StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
-import { waitUntil } from "../harness/processes.ts";
+import { readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import {
@@ -74,6 +74,7 @@ for (const [what, script] of Object.entries(HOLDERS)) {
     const [, holder, id] = /^(\d+) (\d+)\n$/.exec(new TextDecoder().decode(stdout)) ?? [];
     assert.ok(holder !== undefined && id !== undefined);
     try {
+      await waitUntil(() => readProcess(Number(holder))?.comm === "sleep", "it to sleep");
       assert.match(
         pidTaken(Number(id)).message,
         new RegExp(`^pid ${id} is taken by the ${what} of task ${holder} \\(sleep\\)$`),
