@@ -21,6 +21,7 @@ import {
 } from "../linux/x86_64/program_code.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { isErrno } from "../linux/errno.ts";
+import { PAGE_SIZE } from "../linux/address.ts";
 import { cString } from "../linux/libc_ffi.ts";
 import { Siginfo } from "../linux/siginfo.ts";
 import { argumentCount, formatArgument, formatResult, formatString } from "../linux/strace.ts";
@@ -33,6 +34,12 @@ export class CallResult {
 
 /** A piece of scratch memory of a program: input (copied in), or output (read back). */
 export class ScratchData {
+  /**
+   * The page in front of the programs, which goes with the scratch memory: what a program maps over it (MAP_FIXED) is
+   * unmapped with that, even if the program is stopped in its middle since the tool has died.
+   */
+  static readonly SPARE_PAGE: ScratchData = new ScratchData(new Uint8Array(), false, "spare page");
+
   /** Where pointers into this program's scratch memory stand in the bytes. */
   readonly pointers: { readonly at: number; readonly to: ScratchData; readonly plus: number }[] =
     [];
@@ -204,7 +211,7 @@ export class ProgramImage {
     const outputs: ScratchData[] = [];
     const seen = new Set<ScratchData>();
     const note = (data: ScratchData): void => {
-      if (seen.has(data)) return;
+      if (seen.has(data) || data === ScratchData.SPARE_PAGE) return;
       seen.add(data);
       (data.output ? outputs : inputs).push(data);
       for (const { to } of data.pointers) note(to);
@@ -258,7 +265,8 @@ export class ProgramImage {
   emit(bytes: Uint8Array, base: bigint, thread: ProgramThread): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const address = (at: number): bigint => base + BigInt(at);
-    const offsetOf = (data: ScratchData): number => this.#offsets.get(data) as number;
+    const offsetOf = (data: ScratchData): number =>
+      data === ScratchData.SPARE_PAGE ? -Number(PAGE_SIZE) : this.#offsets.get(data) as number;
     for (const [data, at] of this.#offsets) {
       bytes.set(data.bytes, at);
       for (const { at: slot, to, plus } of data.pointers) {

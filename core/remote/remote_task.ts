@@ -62,7 +62,8 @@ export interface Shelter {
 
 /**
  * Scratch memory in a target. The code lies in its first page, then comes one in which programs may look whether
- * their tracer lives ({@link RemoteTask.watchTracer}), and the programs behind it.
+ * their tracer lives ({@link RemoteTask.watchTracer}), one over which they may map what they like
+ * ({@link ScratchData.SPARE_PAGE}), and the programs behind it.
  */
 interface Scratch {
   readonly address: RemoteAddress;
@@ -71,8 +72,8 @@ interface Scratch {
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_FIXED_NOREPLACE = 0x100000;
-/** What of scratch memory lies in front of the programs: the code, and the page with the word of the tracer. */
-export const SCRATCH_HEADER: bigint = 2n * PAGE_SIZE;
+/** What of scratch memory lies in front of the programs: the code, the page with the tracer's word, the spare one. */
+export const SCRATCH_HEADER: bigint = 3n * PAGE_SIZE;
 /** Scratch memory is taken in steps of this size, so that small programs share one. */
 const SCRATCH_STEP = 65536n;
 

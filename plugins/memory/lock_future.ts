@@ -1,6 +1,6 @@
 /**
  * Whether mlockall(MCL_FUTURE) is in force, and with MCL_ONFAULT. Nothing tells (it is `def_flags` of the address
- * space, and VmLck counts what is locked already), so a page is mapped, looked at and unmapped.
+ * space, and VmLck counts what is locked already), so a page is mapped and looked at.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { MADV, MAP, PROT } from "../../core/linux/mman.ts";
-import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import { type ProgramReply, ScratchData, type SyscallProgram } from "../../core/remote/program.ts";
 
 /** What `mm-extra-PID.img` has of it. */
 export interface LockFuture {
@@ -25,13 +25,13 @@ export function askLockFuture(
   program: SyscallProgram,
   pid: number,
 ): (reply: ProgramReply) => LockFuture {
-  const flags = MAP.PRIVATE | MAP.ANONYMOUS;
-  const page = program.try("mmap", 0, PAGE_SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
+  const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED;
+  const where = ScratchData.SPARE_PAGE;
+  const page = program.try("mmap", where, PAGE_SIZE, PROT.READ | PROT.WRITE, flags, -1, 0);
   const resident = program.output(1, "vec");
   program.try("mincore", page, PAGE_SIZE, resident);
   // Refused of locked memory, and of no other (madvise_dontneed_free_valid_vma() of mm/madvise.c).
   const freed = program.try("madvise", page, PAGE_SIZE, MADV.DONTNEED);
-  program.try("munmap", page, PAGE_SIZE);
   return (reply) => {
     const mapped = reply.result(page);
     if (isErrno(mapped)) throw noPage(pid, mapped);
