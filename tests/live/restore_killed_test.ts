@@ -44,8 +44,18 @@ function namesBelow(directory: string): string[] {
 /** Every name below a directory with the inode behind it, but for private ones. */
 function filesBelow(directory: string): string[] {
   return namesBelow(directory).filter((name) => !isPrivate(name)).map((name) =>
-    `${name} ${Deno.lstatSync(name).ino}`
+    `${name} ${inodeOf(name) ?? "gone meanwhile"}`
   );
+}
+
+/** @returns undefined where the name has just been given to another place */
+function inodeOf(path: string): number | null | undefined {
+  try {
+    return Deno.lstatSync(path).ino;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 /** The names of this directory that only the next restore deletes. */
