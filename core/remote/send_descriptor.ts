@@ -65,56 +65,65 @@ export class LentDescriptor implements Disposable {
 export function lendDescriptor(remote: RemoteTask, fd: number): LentDescriptor | undefined {
   const { pid } = remote;
   // The kernel gives the lowest free numbers, and the task opens nothing else meanwhile.
-  const [first, second] = lowestFree(readFds(pid), 2) as [number, number];
-  const noted = [first, second].map((fd) => remote.noteDescriptor(fd));
-  const forget = () => noted.forEach((one) => one?.erase());
-  const opening = new SyscallProgram(`a socket in task ${pid}`);
-  const ends = opening.output(8, "ends");
-  const made = opening.try("socketpair", AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
-  const opened = remote.run(opening);
-  if (isErrno(opened.result(made))) {
-    forget();
-    return undefined;
-  }
-  const pair = new DataView(opened.output(ends).slice().buffer);
-  const mine = pair.getInt32(0, true), theirs = pair.getInt32(4, true);
-
-  let sent = false;
+  const numbers = lowestFree(readFds(pid), 2);
+  const noted = numbers.map((number) => remote.noteDescriptor(number));
+  /** What the task has open for this, as far as is known: a program that was cancelled may have run all the same. */
+  let open: readonly number[] = numbers;
+  let kept: Noted | undefined;
   try {
-    using pidfd = openPidfd(pid);
-    using socket = takeDescriptor(pidfd, pid, mine);
-    sent = !isErrno(sendFd(socket.fd, fd));
+    const pair = makePair(remote);
+    open = pair ?? [];
+    if (pair === undefined || !send(pid, pair[0], fd)) return undefined;
+    const number = receive(remote, pair);
+    open = [];
+    if (number === undefined) return undefined;
+    // Somebody outside who shares the table may have opened something meanwhile, too.
+    kept = number === numbers[0] ? noted[0] : noteOrClose(remote, number);
+    return new LentDescriptor(remote, number, kept);
   } finally {
-    // The first end is of no more use, and the message waits in the second one.
-    if (!sent) {
-      closeBoth(remote, mine, theirs);
-      forget();
-    }
+    for (const number of open) new LentDescriptor(remote, number)[Symbol.dispose]();
+    for (const one of noted) if (one !== kept) one?.erase();
   }
-  if (!sent) return undefined;
+}
 
-  const taking = new SyscallProgram(`a descriptor for task ${pid}`);
-  taking.try("close", mine);
-  const byte = taking.output(1, "byte");
-  const io = taking.data(iovec.make({ len: 1n }), "iovec").point(0, byte);
-  const control = taking.output(cmsgDescriptor.size, "control");
-  const message = taking.output(
+/** Makes a pair of sockets in a task. @returns their numbers; undefined if it cannot have them */
+function makePair(remote: RemoteTask): readonly [number, number] | undefined {
+  const program = new SyscallProgram(`a socket in task ${remote.pid}`);
+  const ends = program.output(8, "ends");
+  const made = program.try("socketpair", AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+  const reply = remote.run(program);
+  if (isErrno(reply.result(made))) return undefined;
+  const pair = new DataView(reply.output(ends).slice().buffer);
+  return [pair.getInt32(0, true), pair.getInt32(4, true)];
+}
+
+/** Sends a descriptor of this process into one end of a task's pair. @returns whether it went */
+function send(pid: number, end: number, fd: number): boolean {
+  using pidfd = openPidfd(pid);
+  using socket = takeDescriptor(pidfd, pid, end);
+  return !isErrno(sendFd(socket.fd, fd));
+}
+
+/** Has a task take what waits in the other end, and close the pair. @returns the number; undefined without room */
+function receive(
+  remote: RemoteTask,
+  [first, second]: readonly [number, number],
+): number | undefined {
+  const program = new SyscallProgram(`a descriptor for task ${remote.pid}`);
+  program.try("close", first);
+  const byte = program.output(1, "byte");
+  const io = program.data(iovec.make({ len: 1n }), "iovec").point(0, byte);
+  const control = program.output(cmsgDescriptor.size, "control");
+  const message = program.output(
     msghdr.make({ iovLen: 1n, controlLen: BigInt(cmsgDescriptor.size) }),
     "msghdr",
   ).point(16, io).point(32, control);
-  const received = taking.try("recvmsg", theirs, message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  taking.try("close", theirs);
-  const reply = remote.run(taking);
-  const { len, type, fd: number } = cmsgDescriptor.read(reply.output(control));
+  const received = program.try("recvmsg", second, message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  program.try("close", second);
+  const reply = remote.run(program);
+  const { len, type, fd } = cmsgDescriptor.read(reply.output(control));
   // Without room in its table the task gets the byte, and no control message.
-  if (isErrno(reply.result(received)) || len === 0n || type !== SCM_RIGHTS) {
-    forget();
-    return undefined;
-  }
-  // Somebody outside who shares the table may have opened something meanwhile, too.
-  const known = number === first ? noted[0] : noteOrClose(remote, number);
-  for (const one of noted) if (one !== known) one?.erase();
-  return new LentDescriptor(remote, number, known);
+  return isErrno(reply.result(received)) || len === 0n || type !== SCM_RIGHTS ? undefined : fd;
 }
 
 /** Notes a descriptor that is open already. Where that fails, it is closed again. */
@@ -136,10 +145,4 @@ export function lowestFree(used: readonly number[], count: number): number[] {
     else free.push(fd);
   }
   return free;
-}
-
-function closeBoth(remote: RemoteTask, ...fds: number[]): void {
-  const program = new SyscallProgram(`closing a socket in task ${remote.pid}`);
-  for (const fd of fds) program.try("close", fd);
-  remote.run(program);
 }

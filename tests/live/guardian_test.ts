@@ -12,6 +12,7 @@ import {
   DEFAULT_PLUGINS,
   definePlugin,
   type Plugin,
+  StasisError,
 } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
@@ -190,6 +191,32 @@ const KILLING_HOOKS: readonly { readonly hooks: CheckpointHooks; readonly fails:
     fails: true,
   },
 ];
+
+Deno.test("lendDescriptor() leaves nothing open in a task where it is cancelled in one of its programs", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("mem_anon");
+  for (const cancelled of [1, 2]) {
+    const before = witness(subject.pid);
+    let programs = 0;
+    const hooks: CheckpointHooks = {
+      dumpTask({ remote }) {
+        const run = remote.run.bind(remote);
+        // The program has run, and nobody has been told.
+        remote.run = (...args) => {
+          const reply = run(...args);
+          if (++programs === cancelled) throw new StasisError("cancelled", "just now");
+          return reply;
+        };
+        lendDescriptor(remote, STDERR);
+      },
+    };
+    const settings = { directory: room.fresh(), plugins: [last(hooks)], leaveRunning: true };
+    assert.equal((await failureOf(checkpoint(subject.pid, settings))).message, "just now");
+    assert.equal(programs, cancelled);
+    assertUnharmed(before);
+  }
+  await subject.expectPass();
+});
 
 for (const name of ["mem_anon", "threads_many", "sud_guard"]) {
   Deno.test({
