@@ -16,7 +16,7 @@ import type {
   FrozenTree,
 } from "../plugin.ts";
 import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
-import type { StartedRuns } from "../remote/remote_task.ts";
+import type { StartedRuns } from "../remote/started_runs.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { dumpDescriptors } from "./descriptors.ts";
 import { zombieCore } from "./frozen_tree.ts";

@@ -12,34 +12,20 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import {
-  offsetAddress,
-  PAGE_SIZE,
-  pageAlign,
-  type RemoteAddress,
-  remoteAddress,
-} from "../linux/address.ts";
+import { offsetAddress, PAGE_SIZE, pageAlign, type RemoteAddress } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { ProcessMemory } from "../linux/memory.ts";
-import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS } from "../linux/signals.ts";
 import { formatArgument } from "../linux/strace.ts";
-import { PROGRAM_CODE, TAIL_ALIVE } from "../linux/x86_64/program_code.ts";
+import { TAIL_ALIVE } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
-import { largestHole, noRoom } from "./scratch_limits.ts";
+import { mapScratch, type Scratch, SCRATCH_HEADER, unmapScratch } from "./scratch_memory.ts";
+import { type PlacedRun, type Run, StartedRuns } from "./started_runs.ts";
 import type { CallSite, ProgramPlace, Tracee } from "./tracee.ts";
 import type { Noted, Rescuer } from "./undo.ts";
-
-/** A program and the thread that runs it. */
-export interface Run {
-  /** The thread. */
-  readonly thread: Tracee;
-  /** The program. */
-  readonly program: SyscallProgram;
-}
 
 /** How a task's ids look from inside its own pid namespace. */
 export interface InnerIds {
@@ -60,23 +46,6 @@ export interface Shelter {
   readonly prepare?: (remote: RemoteTask) => void;
 }
 
-/**
- * Scratch memory in a target. The code lies in its first page, then comes one in which programs may look whether
- * their tracer lives ({@link RemoteTask.watchTracer}), one over which they may map what they like
- * ({@link ScratchData.SPARE_PAGE}), and the programs behind it.
- */
-interface Scratch {
-  readonly address: RemoteAddress;
-  readonly size: bigint;
-}
-
-const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
-const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_FIXED_NOREPLACE = 0x100000;
-/** What of scratch memory lies in front of the programs: the code, the page with the tracer's word, the spare one. */
-export const SCRATCH_HEADER: bigint = 3n * PAGE_SIZE;
-/** Scratch memory is taken in steps of this size, so that small programs share one. */
-const SCRATCH_STEP = 65536n;
-
 /** System calls in the threads of one stopped task. */
 export class RemoteTask implements Disposable {
   /** The thread group. */
@@ -90,7 +59,6 @@ export class RemoteTask implements Disposable {
   readonly #shelter: Shelter | undefined;
   #instruction: RemoteAddress;
   #scratch: Scratch | undefined;
-  #scratchNoted: Noted | undefined;
   #ownsScratch = true;
   /** Whether the words that lead a call to the waiting place stand in the target. */
   #landed = false;
@@ -212,10 +180,11 @@ export class RemoteTask implements Disposable {
    * descriptor is opened, so only of one that the task has not got itself.
    */
   noteDescriptor(fd: number): Noted | undefined {
-    return this.#noteCall("close", fd);
+    return this.noteCall("close", fd);
   }
 
-  #noteCall(name: SyscallName, ...args: (bigint | number)[]): Noted | undefined {
+  /** Notes a call that is made in the task should the tool die. */
+  noteCall(name: SyscallName, ...args: (bigint | number)[]): Noted | undefined {
     const registers = this.leader.callRegisters(this.#instruction, name, ...args);
     return this.#shelter?.rescuer.noteCall({ pid: this.pid, tid: this.leader.tid, registers });
   }
@@ -285,7 +254,7 @@ export class RemoteTask implements Disposable {
 
   /** Puts programs into the scratch memory. */
   #place(runs: readonly Run[]) {
-    const images: { run: Run; image: ProgramImage; at: number }[] = [];
+    const images: PlacedRun[] = [];
     let size = 0;
     for (const run of runs) {
       const image = new ProgramImage(run.program);
@@ -361,72 +330,14 @@ export class RemoteTask implements Disposable {
       this.giveBackScratch();
     }
     if (this.#scratch === undefined) {
-      this.#takeScratch(needed);
+      this.#scratch = this.#takeScratch(needed);
       this.#shelter?.prepare?.(this);
     }
     return offsetAddress((this.#scratch as unknown as Scratch).address, SCRATCH_HEADER);
   }
 
   #takeScratch(needed: bigint): Scratch {
-    const size = ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
-    return this.#landing(() => {
-      const address = this.#mapScratch(size);
-      const scratch = this.#scratch = { address, size };
-      const rest = size - PAGE_SIZE;
-      const split = this.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
-      if (isErrno(split)) {
-        this.#scratch = undefined;
-        this.call("munmap", address, size);
-        this.#scratchNoted?.erase();
-        throw this.#noRoom(size, split);
-      }
-      this.memory.write(address, PROGRAM_CODE);
-      return scratch;
-    });
-  }
-
-  /** Maps memory at a place that was noted before, or, where none is free, at one of the kernel's choice. */
-  #mapScratch(size: bigint): RemoteAddress {
-    // Never writable and executable at once: PR_SET_MDWE and SELinux's execmem forbid that.
-    const map = (at: bigint, flags: number) =>
-      this.tryCall(
-        "mmap",
-        at,
-        size,
-        PROT_READ | PROT_EXEC,
-        MAP_PRIVATE | MAP_ANONYMOUS | flags,
-        -1,
-        0,
-      );
-    const room = this.#shelter?.findRoom(size);
-    if (room !== undefined) {
-      this.#scratchNoted = this.#noteCall("munmap", room, size);
-      if (!isErrno(map(room, MAP_FIXED_NOREPLACE))) return room;
-      this.#scratchNoted?.erase();
-    }
-    const mapped = map(0n, 0);
-    if (isErrno(mapped)) throw this.#noRoom(size, mapped);
-    try {
-      this.#scratchNoted = this.#noteCall("munmap", mapped, size);
-    } catch (error) {
-      this.tryCall("munmap", mapped, size);
-      throw error;
-    }
-    return remoteAddress(mapped);
-  }
-
-  #noRoom(wanted: bigint, result: bigint): StasisError {
-    const { memory } = readStatus(this.pid);
-    // The page of vsyscalls is in the list and is no mapping of the task's own.
-    const mappings = readMaps(this.pid).filter((one) => mappingKind(one) !== "vsyscall");
-    return noRoom(this.pid, wanted, errnoName(-result), {
-      size: BigInt(memory?.size ?? 0),
-      data: BigInt(memory?.data ?? 0),
-      mappings: mappings.length,
-      maxMappings: Number(Deno.readTextFileSync("/proc/sys/vm/max_map_count")),
-      limits: readLimits(this.pid),
-      hole: largestHole(mappings),
-    });
+    return this.#landing(() => mapScratch(this, needed, this.#shelter?.findRoom));
   }
 
   /** Unmaps the scratch memory that was taken, if any was. */
@@ -441,8 +352,7 @@ export class RemoteTask implements Disposable {
     }
     this.#scratch = undefined;
     this.#alive = undefined;
-    this.undoCall("munmap", scratch.address, scratch.size);
-    this.#scratchNoted?.erase();
+    unmapScratch(this, scratch);
   }
 
   /** Gives the scratch memory back and closes what is open here. The threads stay stopped. */
@@ -456,63 +366,4 @@ export class RemoteTask implements Disposable {
       this.memory[Symbol.dispose]();
     }
   }
-}
-
-/** Programs under way in one task. */
-export class StartedRuns {
-  readonly #pid: number;
-  readonly #memory: ProcessMemory;
-  readonly #base: RemoteAddress;
-  readonly #images: readonly { run: Run; image: ProgramImage; at: number }[];
-
-  constructor(
-    pid: number,
-    memory: ProcessMemory,
-    base: RemoteAddress,
-    images: readonly { run: Run; image: ProgramImage; at: number }[],
-  ) {
-    this.#pid = pid;
-    this.#memory = memory;
-    this.#base = base;
-    this.#images = images;
-  }
-
-  /** Waits for all of them, whatever comes of it: for clearing up after another error. */
-  settle(): void {
-    for (const { run } of this.#images) run.thread.quiesce();
-  }
-
-  /** Waits for all of them and reads their results. @throws {StasisError} `syscall` if a required call failed */
-  finish(): ProgramReply[] {
-    const replies = this.replies();
-    for (const reply of replies) throwIfFailed(reply, this.#pid);
-    return replies;
-  }
-
-  /** Waits for all of them and reads their results, also where a required call failed. */
-  replies(): ProgramReply[] {
-    for (const { run } of this.#images) run.thread.awaitEnd(run.program.purpose);
-    return this.#images.map(({ image, at }) => {
-      const base = offsetAddress(this.#base, at);
-      const size = image.size - image.entriesAt;
-      return image.reply(this.#memory.read(offsetAddress(base, image.entriesAt), size), base);
-    });
-  }
-}
-
-/** @throws {StasisError} `syscall` if a required call of a program failed, or what the call itself says */
-export function throwIfFailed(reply: ProgramReply, pid: number): void {
-  if (reply.failed === undefined) return;
-  const { name, expect, explain } = reply.program
-    .calls[reply.failed] as SyscallProgram["calls"][number];
-  const line = reply.describe(reply.failed);
-  const errno = /= -1 (\w+)$/.exec(line)?.[1];
-  const explained = errno === undefined ? undefined : explain?.(errno);
-  if (explained !== undefined) throw explained;
-  const wanted = expect === undefined || errno !== undefined ? "" : `, not ${expect}`;
-  throw new StasisError("syscall", `${reply.program.purpose}: task ${pid}: ${line}${wanted}`, {
-    pid,
-    errno,
-    hint: errno === "ENOSYS" ? `this kernel has no ${name}` : undefined,
-  });
 }

@@ -11,7 +11,7 @@ import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type ProgramReply, SyscallProgram } from "./program.ts";
-import { throwIfFailed } from "./remote_task.ts";
+import { throwIfFailed } from "./started_runs.ts";
 import { endSeed, openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "./seed.ts";
 
 const RLIMIT_CPU = 0;

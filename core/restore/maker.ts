@@ -10,7 +10,8 @@
  */
 import { PTRACE_O, waitForStop } from "../linux/ptrace.ts";
 import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
-import { type RemoteTask, throwIfFailed } from "../remote/remote_task.ts";
+import type { RemoteTask } from "../remote/remote_task.ts";
+import { throwIfFailed } from "../remote/started_runs.ts";
 import { endSeed, SEED_OPTIONS } from "../remote/seed.ts";
 import type { UndoingCall } from "./keeper.ts";
 import { makerProgram, type Removal, undoOf } from "./lasting_objects.ts";

@@ -18,7 +18,7 @@ import {
   ProgramImage,
   SyscallProgram,
 } from "../remote/program.ts";
-import { SCRATCH_HEADER } from "../remote/remote_task.ts";
+import { SCRATCH_HEADER } from "../remote/scratch_memory.ts";
 import {
   type Machine,
   type OperationOptions,

@@ -12,7 +12,8 @@ import { pwrite } from "../../core/linux/libc_ffi.ts";
 import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { readLimits, RLIM_INFINITY } from "../../core/linux/procfs/mod.ts";
 import { type CallResult, SyscallProgram } from "../../core/remote/program.ts";
-import type { RemoteTask, StartedRuns } from "../../core/remote/remote_task.ts";
+import type { RemoteTask } from "../../core/remote/remote_task.ts";
+import type { StartedRuns } from "../../core/remote/started_runs.ts";
 import { lendDescriptor, type LentDescriptor } from "../../core/remote/send_descriptor.ts";
 import { iovecs, type Transfer } from "./runs.ts";
 

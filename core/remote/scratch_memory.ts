@@ -1,0 +1,113 @@
+/**
+ * Scratch memory: what a target lends for the programs that run in it.
+ *
+ * @module
+ */
+import type { StasisError } from "../../base/errors.ts";
+import { PAGE_SIZE, type RemoteAddress, remoteAddress } from "../linux/address.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
+import type { ProcessMemory } from "../linux/memory.ts";
+import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/mod.ts";
+import { PROGRAM_CODE } from "../linux/x86_64/program_code.ts";
+import type { SyscallName } from "../linux/x86_64/syscalls.ts";
+import { largestHole, noRoom } from "./scratch_limits.ts";
+import type { Noted } from "./undo.ts";
+
+/**
+ * Scratch memory in a target. The code lies in its first page, then comes one in which programs may look whether
+ * their tracer lives (`RemoteTask.watchTracer`), one over which they may map what they like
+ * (`ScratchData.SPARE_PAGE`), and the programs behind it.
+ */
+export interface Scratch {
+  readonly address: RemoteAddress;
+  readonly size: bigint;
+  /** The note that has it unmapped should the tool die. */
+  readonly noted?: Noted;
+}
+
+/** The task that lends it. */
+interface Lender {
+  readonly pid: number;
+  readonly memory: ProcessMemory;
+  /** One call in it: the result, or the negative errno. */
+  tryCall(name: SyscallName, ...args: (bigint | number)[]): bigint;
+  /** A call that takes something back and must succeed. */
+  undoCall(name: SyscallName, ...args: (bigint | number)[]): bigint;
+  /** Notes a call that is made in it should the tool die. */
+  noteCall(name: SyscallName, ...args: (bigint | number)[]): Noted | undefined;
+}
+
+/** Finds where a mapping of a size fits, if the task has room anywhere. */
+type FindRoom = (size: bigint) => RemoteAddress | undefined;
+
+const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
+const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_FIXED_NOREPLACE = 0x100000;
+/** What of scratch memory lies in front of the programs: the code, the page with the tracer's word, the spare one. */
+export const SCRATCH_HEADER: bigint = 3n * PAGE_SIZE;
+/** Scratch memory is taken in steps of this size, so that small programs share one. */
+const SCRATCH_STEP = 65536n;
+
+/**
+ * Maps scratch memory of at least `needed` bytes in a task, the header included.
+ *
+ * @throws {StasisError} `syscall` if the task has no room for it, which says what of
+ */
+export function mapScratch(task: Lender, needed: bigint, findRoom?: FindRoom): Scratch {
+  const size = ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
+  const scratch = mapNoted(task, size, findRoom);
+  const { address } = scratch;
+  const rest = size - PAGE_SIZE;
+  const split = task.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
+  if (isErrno(split)) {
+    unmapScratch(task, scratch);
+    throw noRoomIn(task.pid, size, split);
+  }
+  task.memory.write(address, PROGRAM_CODE);
+  return scratch;
+}
+
+/** Unmaps it again. */
+export function unmapScratch(task: Lender, { address, size, noted }: Scratch): void {
+  task.undoCall("munmap", address, size);
+  noted?.erase();
+}
+
+/** Maps memory at a place that was noted before, or, where none is free, at one of the kernel's choice. */
+function mapNoted(task: Lender, size: bigint, findRoom?: FindRoom): Scratch {
+  const room = findRoom?.(size);
+  if (room !== undefined) {
+    const noted = task.noteCall("munmap", room, size);
+    if (!isErrno(mapAt(task, room, size, MAP_FIXED_NOREPLACE))) {
+      return { address: room, size, noted };
+    }
+    noted?.erase();
+  }
+  const mapped = mapAt(task, 0n, size, 0);
+  if (isErrno(mapped)) throw noRoomIn(task.pid, size, mapped);
+  try {
+    return { address: remoteAddress(mapped), size, noted: task.noteCall("munmap", mapped, size) };
+  } catch (error) {
+    task.undoCall("munmap", mapped, size);
+    throw error;
+  }
+}
+
+/** Never writable and executable at once: PR_SET_MDWE and SELinux's execmem forbid that. */
+function mapAt(task: Lender, at: bigint, size: bigint, flags: number): bigint {
+  const anonymous = MAP_PRIVATE | MAP_ANONYMOUS | flags;
+  return task.tryCall("mmap", at, size, PROT_READ | PROT_EXEC, anonymous, -1, 0);
+}
+
+function noRoomIn(pid: number, wanted: bigint, result: bigint): StasisError {
+  const { memory } = readStatus(pid);
+  // The page of vsyscalls is in the list and is no mapping of the task's own.
+  const mappings = readMaps(pid).filter((one) => mappingKind(one) !== "vsyscall");
+  return noRoom(pid, wanted, errnoName(-result), {
+    size: BigInt(memory?.size ?? 0),
+    data: BigInt(memory?.data ?? 0),
+    mappings: mappings.length,
+    maxMappings: Number(Deno.readTextFileSync("/proc/sys/vm/max_map_count")),
+    limits: readLimits(pid),
+    hole: largestHole(mappings),
+  });
+}
