@@ -10,11 +10,8 @@ import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
 import { offsetAddress, PAGE_SIZE } from "../linux/address.ts";
-import { errnoName, isErrno } from "../linux/errno.ts";
-import { findIdHolders } from "../linux/id_holders.ts";
-import { cString, syscall } from "../linux/libc_ffi.ts";
-import { OwnedDescriptor } from "../linux/pidfd.ts";
-import { readMaps, readStat } from "../linux/procfs/mod.ts";
+import { syscall } from "../linux/libc_ffi.ts";
+import { readMaps } from "../linux/procfs/mod.ts";
 import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
@@ -29,11 +26,13 @@ import type { BirthAction, Helper } from "./births.ts";
 import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
+import { handOver } from "./hand_over.ts";
 import { startKeeper, type UndoingCall } from "./keeper.ts";
 import { Maker } from "./maker.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { stopTasks } from "./job_control.ts";
+import { sayWhoHasIds } from "./taken_ids.ts";
 import { takingTurns } from "./turns.ts";
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
@@ -41,13 +40,10 @@ const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
 const MAP_FIXED_NOREPLACE = 0x100000;
 const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
 const TASK_SIZE = 0x7ffffffff000n;
-const RLIMIT_CPU = 0, RLIMIT_NOFILE = 7;
+const RLIMIT_CPU = 0;
 /** How much CPU time the task that makes names may use: far more than it does. */
 const LAST_SECONDS = 2n;
-const ALL_DESCRIPTORS = 0xffffffff;
 const WALL = 0x40000000;
-/** So many descriptors are handed to the seed by one program. */
-const HAND_OVER = 100;
 const PR_SET_CHILD_SUBREAPER = 36;
 
 /** A tree that is being built. Disposing of it kills everything. */
@@ -169,7 +165,7 @@ export class BuiltTree implements Disposable {
       const maps = readMaps(tracee.pid);
       using remote = openSeed(tracee);
       this.#prepareMemory(remote, maps);
-      this.#handOver(remote);
+      handOver(remote, plan, this.#serviceFiles);
       this.#makeNames(remote);
       this.#runSeed(remote);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
@@ -252,26 +248,6 @@ export class BuiltTree implements Disposable {
     clean.call("munmap", this.#parkedEnd, TASK_SIZE - this.#parkedEnd);
     remote.run(clean);
     remote.instruction = instruction;
-  }
-
-  /** Hands the seed its service descriptors, and closes everything else that it inherited from here. */
-  #handOver(remote: RemoteTask): void {
-    const plan = this.#plan;
-    const pidfds = new SyscallProgram("the way to this process");
-    const limit = pidfds.output(16);
-    pidfds.call("prlimit64", 0, RLIMIT_NOFILE, 0, limit);
-    const raised = pidfds.output(16);
-    pidfds.call("prlimit64", 0, RLIMIT_NOFILE, limitOf(plan), raised);
-    const opened = pidfds.call("pidfd_open", Deno.pid, 0);
-    const pidfd = remote.run(pidfds).result(opened);
-    // In pieces: here and there only so many files may be open, and a program be so long.
-    for (let at = 0; at < this.#serviceFiles.length; at += HAND_OVER) {
-      handOverSome(remote, pidfd, this.#serviceFiles.slice(at, at + HAND_OVER));
-    }
-    const program = new SyscallProgram("the other descriptors");
-    program.call("close_range", 0, plan.services.first - 1, 0);
-    program.call("close_range", plan.services.end, ALL_DESCRIPTORS, 0);
-    remote.run(program);
   }
 
   /**
@@ -426,19 +402,6 @@ function limitsOf(value: bigint): Uint8Array {
   return new Uint8Array(BigUint64Array.of(value, value).buffer);
 }
 
-/** Hands a few service descriptors over, by the seed's pidfd of this process. */
-function handOverSome(remote: RemoteTask, pidfd: bigint, files: readonly ServiceFile[]): void {
-  using opened = new DisposableStack();
-  const program = new SyscallProgram("the service descriptors");
-  for (const { path, descriptor, flags, number } of files) {
-    const fd = descriptor ?? opened.use(openHere(path as string, flags)).fd;
-    const got = program.call("pidfd_getfd", pidfd, fd, 0);
-    program.call("dup3", got, number, 0);
-    program.call("close", got);
-  }
-  remote.run(program);
-}
-
 /** Starts what the threads of a task are to do in a stage, all at the same time; undefined if that is nothing. */
 function startStage({ plan, remote, threads }: BuiltTask, stage: Stage): StartedRuns | undefined {
   const runs = [...plan?.threads ?? []].flatMap((thread) => {
@@ -448,63 +411,10 @@ function startStage({ plan, remote, threads }: BuiltTask, stage: Stage): Started
   return runs.length === 0 ? undefined : remote.start(runs);
 }
 
-/** Does something that makes tasks; of an id that is taken it says by whom. */
-function sayWhoHasIds(make: () => unknown): void {
-  try {
-    make();
-  } catch (error) {
-    const taken = error instanceof StasisError && error.errno === "EEXIST"
-      ? /set_tid=(\d+)/.exec(error.message)?.[1]
-      : undefined;
-    if (taken === undefined) throw error;
-    throw pidTaken(Number(taken));
-  }
-}
-
 /** Nothing that is built dies by itself: somebody, or the kernel for want of memory, has killed it. */
 function killedAtBirth(who: string, pid: number): StasisError {
   return new StasisError("no-such-task", `${who} was killed at its birth`, {
     pid,
     hint: "try again; the kernel's log says whether it had too little memory",
   });
-}
-
-/** The error for a pid or tid that a restored task needs and that somebody has. */
-export function pidTaken(pid: number): StasisError {
-  let holder = "a task that has just gone";
-  try {
-    const { comm, state, ppid } = readStat(pid);
-    holder = state === "Z"
-      ? `a zombie (${comm}) that its parent ${ppid} has not reaped`
-      : `another task (${comm})`;
-  } catch {
-    // It has gone, but others may still be in the group or session that it led.
-    const member = findIdHolders(new Set([pid])).get(pid);
-    if (member !== undefined) holder = `the ${member.as} of task ${member.pid} (${member.comm})`;
-  }
-  return new StasisError("conflict", `pid ${pid} is taken by ${holder}`, {
-    pid,
-    errno: "EEXIST",
-    hint: "end it, or restore in a new pid namespace (unshare --pid --fork --mount-proc)",
-  });
-}
-
-/**
- * The limit that the seed gets: as many descriptors as this process may have at most, and more only if that takes
- * them and it may.
- */
-function limitOf(plan: RestorePlan): Uint8Array {
-  const limit = new BigUint64Array(2);
-  syscall(SYSCALLS.prlimit64, 0, RLIMIT_NOFILE, 0, limit);
-  const hard = limit[1] as bigint;
-  const needed = BigInt(plan.descriptorEnd);
-  limit[0] = limit[1] = needed > hard ? needed : hard;
-  return new Uint8Array(limit.buffer);
-}
-
-function openHere(path: string, flags: number): OwnedDescriptor {
-  const result = syscall(SYSCALLS.openat, -100, cString(path), flags | 0o2000000, 0);
-  if (!isErrno(result)) return new OwnedDescriptor(Number(result));
-  const errno = errnoName(-result);
-  throw new StasisError("io", `${path} cannot be opened: ${errno}`, { errno });
 }

@@ -12,7 +12,8 @@ import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { BuiltTree, pidTaken } from "./build.ts";
+import { BuiltTree } from "./build.ts";
+import { pidTaken } from "./taken_ids.ts";
 import { LastNames } from "./last_names.ts";
 import type { RestorePlan } from "./plan.ts";
 

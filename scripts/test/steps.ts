@@ -87,7 +87,11 @@ async function runTests(root: string, step: TestStep, words: readonly string[]):
   for (const group of groups) {
     if (group.length > 0) counts.push(await runFiles(root, step, group, filter));
   }
-  return sum(counts);
+  const total = sum(counts);
+  if (filter !== undefined && total.passed + total.failed + total.skipped === 0) {
+    throw new RangeError(`no test has "${filter}" in its name; a file is named by its path`);
+  }
+  return total;
 }
 
 /** One run of `deno test`. */

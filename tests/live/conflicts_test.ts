@@ -7,7 +7,7 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { EXIT_STATUS } from "../../base/errors.ts";
-import { pidTaken } from "../../core/restore/build.ts";
+import { pidTaken } from "../../core/restore/taken_ids.ts";
 import { VMA_AREA_VVAR } from "../../images/flags.ts";
 import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { encodeEntry, encodeHead, encodeMessage } from "../../images/codec.ts";
