@@ -10,13 +10,15 @@ import { StasisError } from "../base/errors.ts";
 import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
 import { concat, encodeEntry, encodeFile, encodeHead, encodeMessage } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
-import { errnoOf, ioError } from "../base/io_error.ts";
+import { ioError } from "../base/io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
 import { INVENTORY } from "./kinds/core.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
 import { createPartial, type LockDirectory, type Partial, removeAbandoned } from "./partial.ts";
 import { absolutePath, parentPath } from "./path.ts";
+import { syncEachFile, syncPath } from "./sync.ts";
+import { checkTarget } from "./target.ts";
 
 /** Entries of a list are gathered up to this many bytes before they are written. */
 const BUFFER_SIZE = 1 << 18;
@@ -493,52 +495,5 @@ function writeWhole(file: Deno.FsFile, path: string, whole: Uint8Array): void {
     for (let at = 0; at < whole.length;) at += file.writeSync(whole.subarray(at));
   } catch (cause) {
     throw ioError(`write ${path}`, cause);
-  }
-}
-
-/** Refuses a target that cannot be renamed onto. */
-function checkTarget(target: string): void {
-  let info: Deno.FileInfo;
-  try {
-    info = Deno.lstatSync(target);
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return;
-    throw ioError(`look at ${target}`, cause);
-  }
-  if (!info.isDirectory) {
-    throw new StasisError("exists", `${target} exists and is not a directory`, {
-      hint: "name a directory that does not exist yet",
-    });
-  }
-  try {
-    for (const _ of Deno.readDirSync(target)) {
-      throw new StasisError("exists", `The directory ${target} exists and is not empty`, {
-        hint: "name a directory that does not exist yet, or an empty one",
-      });
-    }
-    if (info.dev !== Deno.statSync(parentPath(target)).dev || parentPath(target) === target) {
-      throw new StasisError("usage", `${target} is a mount point, which images cannot replace`, {
-        hint: "name a directory inside it that does not exist yet",
-      });
-    }
-  } catch (cause) {
-    throw ioError(`look at ${target}`, cause);
-  }
-}
-
-/** The default for {@link ImageWriterOptions.sync}: fsync of each file, then of the directory. */
-function syncEachFile(directory: string): void {
-  for (const entry of Deno.readDirSync(directory)) syncPath(`${directory}/${entry.name}`);
-  syncPath(directory);
-}
-
-function syncPath(path: string): void {
-  try {
-    using file = Deno.openSync(path, { read: true });
-    file.syncSync();
-  } catch (cause) {
-    // Some file systems know no fsync of directories: then there is nothing to wait for.
-    if (errnoOf(cause) === "EINVAL") return;
-    throw ioError(`write ${path} to the disk`, cause);
   }
 }
