@@ -90,21 +90,31 @@ function shuffledLines(count: number): string[] {
 /** How many steps a program makes that has as much to do as usual. */
 const STEPS = 70;
 
-function python(work: number): Program {
+/** Python processes of which one does steps and another writes down what it is sent of them. */
+function pair(name: string, work: number): Program {
   const steps = STEPS * work;
   const rounds = 3000;
   return {
     command: "/usr/bin/python3",
-    args: [script("compute.py"), String(steps), String(rounds)],
+    args: [script(name), String(steps), String(rounds)],
     midway: reached(25),
     verify(subject) {
       const expected = states(steps, rounds);
       expectOutput(subject, text([...expected.map((state, i) => `step ${i} ${state}`), "done"]));
-      assert.equal(
-        file(subject, "received.txt"),
-        text(expected.map((s, i) => `received ${i} ${s}`)),
-      );
-      const lines = expected.map((state, i) => `line ${i} ${state}`);
+      const received = expected.map((state, i) => `received ${i} ${state}`);
+      assert.equal(file(subject, "received.txt"), text(received));
+    },
+  };
+}
+
+function python(work: number): Program {
+  const program = pair("compute.py", work);
+  return {
+    ...program,
+    verify(subject) {
+      program.verify(subject);
+      const steps = STEPS * work;
+      const lines = states(steps, 3000).map((state, i) => `line ${i} ${state}`);
       assert.equal(file(subject, "lines.txt"), text([String(steps).padStart(4, "0"), ...lines]));
     },
   };
@@ -112,21 +122,7 @@ function python(work: number): Program {
 
 /** Three processes that talk through unix sockets. */
 function sockets(work: number): Program {
-  const steps = STEPS * work;
-  const rounds = 3000;
-  return {
-    command: "/usr/bin/python3",
-    args: [script("sockets.py"), String(steps), String(rounds)],
-    midway: reached(25),
-    verify(subject) {
-      const expected = states(steps, rounds);
-      expectOutput(subject, text([...expected.map((state, i) => `step ${i} ${state}`), "done"]));
-      assert.equal(
-        file(subject, "received.txt"),
-        text(expected.map((s, i) => `received ${i} ${s}`)),
-      );
-    },
-  };
+  return pair("sockets.py", work);
 }
 
 function node(work: number): Program {

@@ -58,15 +58,41 @@ async function useOnce(id: string): Promise<void> {
   await user.expectPass();
 }
 
+/** A test on the subject. */
+function test(
+  name: string,
+  body: (subject: Subject, images: ImageHome) => Promise<void>,
+): void {
+  Deno.test(`sysv_ipc: ${name}`, async (t) => {
+    using images = new ImageHome();
+    await using subject = await start();
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    await body(subject, images);
+  });
+}
+
+/** An object that this process makes and that stands for another program's, removed when disposed of. */
+class OthersObject implements Disposable {
+  readonly id: string;
+  readonly #kind: "S" | "Q";
+
+  constructor(kind: "S" | "Q", ...size: string[]) {
+    this.#kind = kind;
+    const made = new Deno.Command("ipcmk", { args: [`-${kind}`, ...size] }).outputSync();
+    this.id = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
+  }
+
+  [Symbol.dispose](): void {
+    new Deno.Command("ipcrm", { args: [`-${this.#kind.toLowerCase()}`, this.id] }).outputSync();
+  }
+}
+
 Deno.test("sysv_ipc: it is what it was after a restore", (t) => bringsBack(t, "sysv_ipc"));
 
 Deno.test("sysv_ipc: a checkpoint that lets it run changes nothing", (t) =>
   leavesAlone(t, "sysv_ipc"));
 
-Deno.test("sysv_ipc: what was removed meanwhile is made anew, under its ids", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+test("what was removed meanwhile is made anew, under its ids", async (subject, images) => {
   await checkpoint(subject.pid, images);
   await subject.waitGone();
   remove(subject.facts);
@@ -82,10 +108,7 @@ Deno.test("sysv_ipc: what was removed meanwhile is made anew, under its ids", as
   await second.wait();
 });
 
-Deno.test("sysv_ipc: what has been used meanwhile is as it was at the checkpoint", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+test("what has been used meanwhile is as it was at the checkpoint", async (subject, images) => {
   await checkpoint(subject.pid, { ...images, directory: images.directory, leaveRunning: true });
   await subject.kill();
   await subject.waitGone();
@@ -105,9 +128,7 @@ Deno.test("sysv_ipc: what has been used meanwhile is as it was at the checkpoint
 });
 
 for (const kind of ["shm", "detached", "sem", "msg"] as const) {
-  Deno.test(`sysv_ipc: ${kind} that somebody outside uses, too, is refused by name`, async (t) => {
-    await using subject = await start();
-    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  test(`${kind} that somebody outside uses, too, is refused by name`, async (subject) => {
     const id = subject.fact(kind);
     {
       await using user = await stranger(kind, id);
@@ -121,22 +142,19 @@ for (const kind of ["shm", "detached", "sem", "msg"] as const) {
   });
 }
 
-Deno.test("sysv_ipc: shared memory that nobody has attached stays the tree's after a checkpoint", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
-  const id = Number(subject.fact("detached"));
-  const last = () => readSegments().find((segment) => segment.id === id)?.last;
-  const before = last();
-  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
-  equal(last(), before);
-  await subject.expectPass();
-});
+test(
+  "shared memory that nobody has attached stays the tree's after a checkpoint",
+  async (subject, images) => {
+    const id = Number(subject.fact("detached"));
+    const last = () => readSegments().find((segment) => segment.id === id)?.last;
+    const before = last();
+    await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+    equal(last(), before);
+    await subject.expectPass();
+  },
+);
 
-Deno.test("sysv_ipc: semaphores that somebody outside waits for are refused", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+test("semaphores that somebody outside waits for are refused", async (subject, images) => {
   const id = subject.fact("sem");
   {
     await using _ = await stranger("wait", id);
@@ -150,18 +168,14 @@ Deno.test("sysv_ipc: semaphores that somebody outside waits for are refused", as
 
 Deno.test("sysv_ipc: a program that holds semaphores of others with SEM_UNDO is refused", async () => {
   using images = new ImageHome();
-  const made = new Deno.Command("ipcmk", { args: ["-S", "5"] }).outputSync();
-  const id = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
-  try {
-    await using holder = await stranger("hold", id);
-    await useOnce(id);
-    const error = await failureOf(checkpoint(holder.pid, images));
-    match(error.message, new RegExp(`task ${holder.pid} holds the System V semaphores ${id} of`));
-    await holder.expectPass();
-    deepEqual(semaphoreValues(Number(id), 5), [0, 0, 0, 0, 1]);
-  } finally {
-    new Deno.Command("ipcrm", { args: ["-s", id] }).outputSync();
-  }
+  using others = new OthersObject("S", "5");
+  const { id } = others;
+  await using holder = await stranger("hold", id);
+  await useOnce(id);
+  const error = await failureOf(checkpoint(holder.pid, images));
+  match(error.message, new RegExp(`task ${holder.pid} holds the System V semaphores ${id} of`));
+  await holder.expectPass();
+  deepEqual(semaphoreValues(Number(id), 5), [0, 0, 0, 0, 1]);
 });
 
 /** Whether semaphores are used when a program that was checkpointed meanwhile ends; null where it cannot be tried. */
@@ -169,15 +183,11 @@ async function areUsedAfterCheckpoint(): Promise<boolean | null> {
   using images = new ImageHome();
   await using subject = await start();
   if (subject.unsupported !== null) return null;
-  const made = new Deno.Command("ipcmk", { args: ["-S", "1"] }).outputSync();
-  const id = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
-  try {
-    await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
-    await subject.expectPass();
-    return readSemaphores().find((set) => set.id === Number(id))?.used !== 0;
-  } finally {
-    new Deno.Command("ipcrm", { args: ["-s", id] }).outputSync();
-  }
+  using others = new OthersObject("S", "1");
+  const { id } = others;
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  await subject.expectPass();
+  return readSemaphores().find((set) => set.id === Number(id))?.used !== 0;
 }
 
 Deno.test("sysv_ipc: semaphores of others that nobody has used stay unused when the tree ends", async (t) => {
@@ -190,10 +200,7 @@ Deno.test("sysv_ipc: semaphores of others that nobody has used stay unused when 
   throw new Error("they are used each time");
 });
 
-Deno.test("sysv_ipc: shared memory of others is left to them where the user says so", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+test("shared memory of others is left to them where the user says so", async (subject, images) => {
   const id = subject.fact("shm");
   await using user = await stranger("shm", id);
   await checkpoint(subject.pid, {
@@ -207,13 +214,11 @@ Deno.test("sysv_ipc: shared memory of others is left to them where the user says
   await tree.wait();
 });
 
-Deno.test("sysv_ipc: what another program of the same user has made and left behind is not touched", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
-  const made = new Deno.Command("ipcmk", { args: ["-S", "5"] }).outputSync();
-  const id = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
-  try {
+test(
+  "what another program of the same user has made and left behind is not touched",
+  async (subject, images) => {
+    using others = new OthersObject("S", "5");
+    const { id } = others;
     await useOnce(id);
     const notes: string[] = [];
     await checkpoint(subject.pid, {
@@ -227,15 +232,10 @@ Deno.test("sysv_ipc: what another program of the same user has made and left beh
     deepEqual(semaphoreValues(Number(id), 5), [0, 0, 0, 0, 2]);
     await subject.expectPass();
     await tree.wait();
-  } finally {
-    new Deno.Command("ipcrm", { args: ["-s", id] }).outputSync();
-  }
-});
+  },
+);
 
-Deno.test("sysv_ipc: a restore is refused where others use or have its objects", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+test("a restore is refused where others use or have its objects", async (subject, images) => {
   await checkpoint(subject.pid, images);
   await subject.waitGone();
   const ids = { shm: subject.fact("shm"), sem: subject.fact("sem"), msg: subject.fact("msg") };
@@ -251,26 +251,19 @@ Deno.test("sysv_ipc: a restore is refused where others use or have its objects",
     for (const user of [one, two, three]) await user.expectPass();
   }
   remove(subject.facts, ["msg"]);
-  const made = new Deno.Command("ipcmk", { args: ["-Q"] }).outputSync();
-  const other = /\d+$/.exec(new TextDecoder().decode(made.stdout).trim())?.[0] as string;
-  const isInPlace = Number(other) % 32768 === Number(ids.msg) % 32768;
-  try {
-    if (isInPlace) {
+  {
+    using others = new OthersObject("Q");
+    if (Number(others.id) % 32768 === Number(ids.msg) % 32768) {
       const { problems } = await failureOf(restore(images.directory));
       match(problems[0]?.what ?? "", /the place of the System V message queue \d+ is taken/);
     }
-  } finally {
-    new Deno.Command("ipcrm", { args: ["-q", other] }).outputSync();
   }
   const tree = await restore(images.directory);
   await subject.expectPass();
   await tree.wait();
 });
 
-Deno.test("sysv_ipc: a restore that fails takes away what it has made", async (t) => {
-  using images = new ImageHome();
-  await using subject = await start();
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+test("a restore that fails takes away what it has made", async (subject, images) => {
   await checkpoint(subject.pid, images);
   await subject.waitGone();
   remove(subject.facts);
