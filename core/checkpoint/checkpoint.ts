@@ -24,7 +24,7 @@ import type {
 } from "../plugin.ts";
 import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
-import { dump, dumpLast, namespaceIds } from "./dump.ts";
+import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
@@ -166,9 +166,16 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     if (isToEnd) await writer.flush();
     const verify = (last: ReturnType<typeof inventory>): Promise<void> =>
       verifyRestorable({ ...request, tree, writer, inventory: last, cancellation });
+    /** Plugins conclude while the images are read back; what fails first is what is told. */
+    const verifyBeside = async (last: ReturnType<typeof inventory>): Promise<void> => {
+      const concluded = conclude(tree, hooked);
+      concluded.catch(() => {});
+      await verify(last);
+      await concluded;
+    };
     if (isToEnd) {
       using _limit = limitTo(left);
-      await verify(inventory(tree, required));
+      await verifyBeside(inventory(tree, required));
     }
     dumpLast(tree, session, hooked);
     const last = inventory(tree, required);
@@ -183,7 +190,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       frozenMs = performance.now() - frozenAt;
     }
     await enter({ kind: "phase", phase: "commit" });
-    if (!isToEnd) await verify(last);
+    if (!isToEnd) await verifyBeside(last);
     // Past the commit a tree that is to end is ended whole, whoever does it.
     if (isToEnd) guardian.endTreeIf(writer.committed);
     await writer.commit(last);

@@ -117,6 +117,11 @@ export function dumpLast(
   }
 }
 
+/** Has the plugins find out what is only told of. */
+export async function conclude(tree: FrozenTree, plugins: Plugins): Promise<void> {
+  for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.conclude?.(tree));
+}
+
 function writeTree(tree: FrozenTree, writer: CheckpointSession["writer"]): void {
   const root = tree.tasks[0]?.pid;
   const live = new Map(tree.tasks.map((task) => [task.pid, task]));

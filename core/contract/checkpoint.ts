@@ -80,6 +80,11 @@ export interface CheckpointHooks {
    * calls can be made in the task any more, and it has to be quick: whatever comes later is not in the images.
    */
   dumpLast?(task: FrozenTask): void;
+  /**
+   * Finds out what is only told of, and takes long to find out. A tree that runs on has been let go by then; one that
+   * is to end stands still, and is ended after that. The core reads the images back meanwhile.
+   */
+  conclude?(tree: FrozenTree): Awaitable<void>;
   /** The kinds of open file description that this plugin saves. */
   readonly descriptors?: readonly DescriptorDumper[];
   /** The kinds of mapping that this plugin saves. */

@@ -19,7 +19,7 @@
  */
 import { outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { readLocks } from "../../core/linux/procfs/mod.ts";
+import { readLocks, readLocksAside } from "../../core/linux/procfs/mod.ts";
 import { readDescriptors } from "../../core/restore/descriptors.ts";
 import { commonPart } from "../../core/restore/owner.ts";
 import {
@@ -54,12 +54,6 @@ function checkpointLocks({ writer, options, note }: CheckpointSession): Checkpoi
     survey: (tree) => surveyLocks(tree, options, outsideHolders(writer)),
     dumpTree({ tasks }) {
       const held = findLocks(tasks.flatMap(({ proc }) => proc.descriptors));
-      for (const { pid, lock: { inode } } of locksOfMappings(tasks.map(({ proc }) => proc), held)) {
-        note(
-          `task ${pid} has a lock (flock) on a file that it has mapped (inode ${inode}), taken by a descriptor ` +
-            "that is closed: it is not in the images",
-        );
-      }
       if (held.length === 0) return;
       writer.writeList(
         FILE_LOCKS,
@@ -69,6 +63,15 @@ function checkpointLocks({ writer, options, note }: CheckpointSession): Checkpoi
           return facts === undefined ? [] : [{ ...facts, pid, fd }];
         }),
       );
+    },
+    async conclude({ tasks }) {
+      const all = await readLocksAside();
+      for (const { pid, lock: { inode } } of locksOfMappings(tasks.map(({ proc }) => proc), all)) {
+        note(
+          `task ${pid} has a lock (flock) on a file that it has mapped (inode ${inode}), taken by a descriptor ` +
+            "that is closed: it is not in the images",
+        );
+      }
     },
   };
 }

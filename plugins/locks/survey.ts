@@ -5,19 +5,13 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { isNamedExternal, type OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
-import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
+import { type Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { Errno, isErrno } from "../../core/linux/errno.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import {
-  type FileLock,
-  readFdLink,
-  readFds,
-  readLocks,
-  unlessGone,
-} from "../../core/linux/procfs/mod.ts";
+import { type FileLock, readFdLink, readFds, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
 import { findLocks, type HeldLock } from "./find.ts";
@@ -134,22 +128,32 @@ function isSame(pid: number, fd: number, other: number, number: number): boolean
 }
 
 /**
- * The locks of flock(2) that a frozen tree has by mappings alone: such a lock lives as long as the open file
+ * The locks of flock(2) that a saved tree has by mappings alone: such a lock lives as long as the open file
  * description, which a mapping keeps when its last descriptor is closed. Then only `/proc/locks` has it. A Java
  * virtual machine has one on the file of its performance data.
  *
- * @param seen those that its descriptors have
+ * @param tasks as they were saved; they may run on by now
+ * @param all what `/proc/locks` says now
  */
 export function locksOfMappings(
   tasks: readonly Task[],
-  seen: readonly HeldLock[],
+  all: readonly FileLock[],
 ): { readonly pid: number; readonly lock: FileLock }[] {
   const pids = new Set(tasks.map(({ pid }) => pid));
   const left = Map.groupBy(
-    readLocks().filter(({ type, blocked, pid }) => type === "FLOCK" && !blocked && pids.has(pid)),
+    all.filter(({ type, blocked, pid }) => type === "FLOCK" && !blocked && pids.has(pid)),
     keyOf,
   );
-  for (const { lock } of seen) left.get(keyOf(lock))?.pop();
+  if (left.size === 0) return [];
+  // On a descriptor is also one that was taken, or given back, since the tree runs on.
+  const saved = Map.groupBy(findLocks(tasks.flatMap((task) => task.descriptors)), keyOfHeld);
+  const now = Map.groupBy(
+    findLocks(tasks.flatMap(({ pid }) => unlessGone(() => new Task(pid).descriptors, []))),
+    keyOfHeld,
+  );
+  for (const [key, locks] of left) {
+    locks.splice(0, Math.max(saved.get(key)?.length ?? 0, now.get(key)?.length ?? 0));
+  }
   return [...left.values()].flatMap(([lock]) => {
     if (lock === undefined) return [];
     const holder = tasks.find((task) => task.vmas.some((vma) => isOf(lock, vma)));
@@ -159,6 +163,10 @@ export function locksOfMappings(
 
 function keyOf({ pid, mode, dev, inode }: FileLock): string {
   return [pid, mode, dev?.major, dev?.minor, inode].join(" ");
+}
+
+function keyOfHeld({ lock }: HeldLock): string {
+  return keyOf(lock);
 }
 
 function isOf({ dev, inode }: FileLock, vma: Task["vmas"][number]): boolean {

@@ -67,6 +67,7 @@ const FAILING_HOOKS: Readonly<Record<string, CheckpointHooks>> = {
   dumpTree: { dumpTree: () => Promise.reject(new Sabotage()) },
   pages: { pages: sabotage },
   dumpLast: { dumpLast: sabotage },
+  conclude: { conclude: () => Promise.reject(new Sabotage()) },
 };
 
 /** A plugin that runs after all others. */
