@@ -26,7 +26,7 @@ import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
 import { cannotStop, cannotTrace, lookAt } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
-import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
+import { describeVfork, FROZEN_VFORK_PATIENCE, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
 const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.TRACEEXEC;
 
@@ -34,8 +34,6 @@ const OPTIONS = PTRACE_O.TRACESYSGOOD | PTRACE_O.TRACEEXEC;
 const MOST_PROGRAMS = 20;
 /** How often a thread may refuse to be traced and not say why, before it is believed: it may just be ending. */
 const MOST_REFUSALS = 5;
-/** After how long a thread that does not stop is looked at for vfork(2), in milliseconds. */
-const VFORK_PATIENCE = 500;
 
 /** Stops the threads of one process. While it works there must be `Interruptions`. */
 export class ProcessStopper {
@@ -172,7 +170,7 @@ export class ProcessStopper {
       if (this.#asked.has(this.pid) && !isTracedHere(this.pid)) this.#asked.delete(this.pid);
       const [tid] = this.#asked;
       if (tid !== undefined && this.#cancellation.isLate) throw cannotStop(tid, this.pid);
-      if (performance.now() - begin > VFORK_PATIENCE && idle % 250 === 0) this.#refuseVfork();
+      if (performance.now() - begin > FROZEN_VFORK_PATIENCE && idle % 250 === 0) this.#refuseVfork();
       pause(0.2);
     }
   }

@@ -14,7 +14,7 @@ import { findClaims } from "./claims.ts";
 import { surveyTree } from "./survey_tree.ts";
 import { LEADERLESS_HINT, Task } from "./task.ts";
 import { findMute } from "./mute_file_systems.ts";
-import { describeVfork, VFORK_HINT, vforkingThread } from "./vfork.ts";
+import { describeVfork, isVfork, VFORK_HINT, VFORK_PATIENCE, vforkingThread } from "./vfork.ts";
 
 /**
  * The tasks of the tree below a process, parents before children, zombies included.
@@ -111,7 +111,8 @@ const PAUSE = 20;
 /**
  * Lets the core and all plugins look at a running tree. What they read belongs to different moments: tasks
  * end meanwhile, a descriptor is closed and its number is that of another file. So a problem counts when it
- * is seen {@link AGREEING} times in a row, and where no looks agree, the survey of the frozen tree decides.
+ * is seen {@link AGREEING} times in a row, and where no looks agree, the survey of the frozen tree decides. A
+ * thread that waits in vfork(2) has longer to come back ({@link VFORK_PATIENCE}).
  *
  * @throws {StasisError} `unsupported` with all problems, if there are any
  */
@@ -125,7 +126,8 @@ export async function surveyRunning(
   /** The problems that were seen each time, and how often. */
   let lasting: readonly Problem[] = [];
   let times = 0;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  const begin = performance.now();
+  for (let attempt = 0; attempt < ATTEMPTS;) {
     try {
       return await survey(findTree(root, isToEnd), plugins, false, cancellation);
     } catch (error) {
@@ -133,11 +135,16 @@ export async function surveyRunning(
       const still = error.problems.filter((problem) => lasting.some(isSame(problem)));
       times = still.length > 0 ? times + 1 : 1;
       lasting = still.length > 0 ? still : error.problems;
-      if (still.length > 0 && times === AGREEING) throw refuse(new Task(root), still);
+      const waits = still.length > 0 && still.every(isVfork) &&
+        performance.now() - begin < VFORK_PATIENCE;
+      if (!waits) {
+        if (still.length > 0 && times >= AGREEING) throw refuse(new Task(root), still);
+        attempt++;
+      }
       if (error.code === "syscall" && error.message === last?.message) throw error;
       last = error;
     }
-    await sleep(PAUSE * (attempt + 1));
+    await sleep(PAUSE * Math.max(attempt, 1));
     cancellation.check();
   }
 }

@@ -1,11 +1,19 @@
 /**
- * Threads that wait in vfork(2) for a child to execute a program or to end. They sleep uninterruptibly, so
- * they cannot be stopped, and nothing could put them into that wait again.
+ * Threads that wait in vfork(2) (posix_spawn(3), system(3)) for a child to execute a program or to end. They sleep
+ * uninterruptibly, so they cannot be stopped, and nothing could put them into that wait again. As a rule it takes
+ * a millisecond: so they are waited for, for a bounded time.
  *
  * @module
  */
+import type { Problem } from "../../base/errors.ts";
 import { KCMP, kcmp } from "../linux/kcmp.ts";
 import { readStat } from "../linux/procfs/mod.ts";
+
+/** For how long a tree that runs is looked at again while one of its threads waits so, in milliseconds. */
+export const VFORK_PATIENCE = 1_500;
+
+/** The same, of a tree part of which stands still already. */
+export const FROZEN_VFORK_PATIENCE = 1_000;
 
 /** What is to be done about such a thread. */
 export const VFORK_HINT = "try again when the child has done so";
@@ -14,6 +22,11 @@ export const VFORK_HINT = "try again when the child has done so";
 export function describeVfork(child: number, comm: string): string {
   return `waits in vfork(2) for its child ${child} (${comm}), and cannot be stopped until that ` +
     "executes a program or ends";
+}
+
+/** Whether a problem is such a thread. */
+export function isVfork({ hint }: Problem): boolean {
+  return hint === VFORK_HINT;
 }
 
 /**
