@@ -10,6 +10,8 @@ export const TASK_ALIVE = 0x01;
 export const TASK_DEAD = 0x02;
 /** Stopped by a signal; `stop_signo` says by which. */
 export const TASK_STOPPED = 0x03;
+/** `exit_code` of a task that goes on again, which its parent has not been told: WCONTINUED's wait status. */
+export const CONTINUED_STATUS = 0xffff;
 
 /** `vma_entry.status` (CRIU's criu/include/image.h). An ordinary area, restored as it was. */
 export const VMA_AREA_REGULAR = 1 << 0;

@@ -20,7 +20,7 @@ import type { StartedRuns } from "../remote/started_runs.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { dumpDescriptors } from "./descriptors.ts";
 import { zombieCore } from "./frozen_tree.ts";
-import { recordStopReports } from "./job_control.ts";
+import { askReports } from "./job_control.ts";
 
 type Plugins = readonly Hooked<CheckpointHooks>[];
 
@@ -30,21 +30,27 @@ interface Listener {
   readonly collected: Collected;
 }
 
+/** The live children of each task that has any. */
+type Children = ReadonlyMap<number, readonly FrozenTask[]>;
+
 /** One thread's program and who waits for its results. */
 interface Collection {
   readonly thread: Tracee;
   readonly program: SyscallProgram;
   readonly listeners: readonly Listener[];
+  /** The core's own. */
+  readonly told: Collected;
 }
 
 /** Runs the collect hooks: one program for each thread, those of all tasks at the same time. */
 function collect(tasks: readonly FrozenTask[], session: CheckpointSession, plugins: Plugins): void {
   const started: { collections: readonly Collection[]; runs: StartedRuns }[] = [];
+  const children = Map.groupBy(tasks, ({ proc }) => proc.stat.ppid);
   for (const task of tasks) {
     const collections = task.threads
       .map((thread) => {
         session.check();
-        return collectThread(thread, plugins);
+        return collectThread(thread, plugins, children);
       })
       .filter(({ program }) => !program.isEmpty);
     if (collections.length === 0) continue;
@@ -53,7 +59,8 @@ function collect(tasks: readonly FrozenTask[], session: CheckpointSession, plugi
   for (const { collections, runs } of started) {
     session.check();
     const replies = runs.finish();
-    collections.forEach(({ listeners }, index) => {
+    collections.forEach(({ listeners, told }, index) => {
+      told(replies[index] as ProgramReply);
       for (const { plugin, collected } of listeners) {
         runHook(plugin, () => collected(replies[index] as ProgramReply));
       }
@@ -61,19 +68,25 @@ function collect(tasks: readonly FrozenTask[], session: CheckpointSession, plugi
   }
 }
 
-function collectThread(thread: FrozenTask["leader"], plugins: Plugins): Collection {
+function collectThread(
+  thread: FrozenTask["leader"],
+  plugins: Plugins,
+  children: Children,
+): Collection {
   const program = new SyscallProgram(`the state of thread ${thread.tid}`);
+  const isLeader = thread.tid === thread.task.pid;
+  const told = askReports(program, isLeader ? children.get(thread.tid) ?? [] : []);
   const listeners: Listener[] = [];
   const listen = (plugin: Listener["plugin"], collected: Collected | void): void => {
     if (collected !== undefined) listeners.push({ plugin, collected });
   };
   for (const { plugin, hooks } of plugins) {
-    if (thread.tid === thread.task.pid) {
+    if (isLeader) {
       listen(plugin, runHook(plugin, () => hooks.collectTask?.(thread.task, program)));
     }
     listen(plugin, runHook(plugin, () => hooks.collectThread?.(thread, program)));
   }
-  return { thread: thread.tracee, program, listeners };
+  return { thread: thread.tracee, program, listeners, told };
 }
 
 /** Writes all images but those of threads, memory contents and the inventory. */
@@ -84,7 +97,6 @@ export async function dump(
 ): Promise<void> {
   const { writer } = session;
   const ids = numberIds(tree.tasks);
-  recordStopReports(tree.tasks);
   collect(tree.tasks, session, plugins);
   dumpDescriptors(tree.tasks, session, plugins, (task) => ids(task).filesId);
   for (const task of tree.tasks) {

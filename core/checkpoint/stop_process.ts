@@ -170,7 +170,9 @@ export class ProcessStopper {
       if (this.#asked.has(this.pid) && !isTracedHere(this.pid)) this.#asked.delete(this.pid);
       const [tid] = this.#asked;
       if (tid !== undefined && this.#cancellation.isLate) throw cannotStop(tid, this.pid);
-      if (performance.now() - begin > FROZEN_VFORK_PATIENCE && idle % 250 === 0) this.#refuseVfork();
+      if (performance.now() - begin > FROZEN_VFORK_PATIENCE && idle % 250 === 0) {
+        this.#refuseVfork();
+      }
       pause(0.2);
     }
   }

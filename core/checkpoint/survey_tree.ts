@@ -7,6 +7,7 @@
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { findIdHolders } from "../linux/id_holders.ts";
 import { KCMP } from "../linux/kcmp.ts";
+import { SIG } from "../linux/signals.ts";
 import { planBirths, type TreeTask } from "../restore/births.ts";
 import { findOwners } from "./sharing.ts";
 import type { Task } from "./task.ts";
@@ -46,6 +47,7 @@ function findProblems(tasks: readonly Task[], vforked: ReadonlySet<number>): Pro
     dead: isZombie,
     filesOwner: files.get(pid),
     fsOwner: fs.get(pid),
+    exitSignal: stat.exitSignal === SIG.CHLD ? undefined : stat.exitSignal,
   }));
   // No pid is negative: helpers that need no certain one need none here.
   let free = -2;

@@ -118,6 +118,11 @@ export interface RestoreHooks {
    * have: service numbers keep clear of them.
    */
   numbers?(): Iterable<number>;
+  /**
+   * The signal that tells a task's parent of its end, 0 for none; undefined for SIGCHLD. Called for zombies too, and
+   * not for the root.
+   */
+  exitSignal?(pid: number): number | undefined;
   /** Plans what belongs to the whole tree (the seed stage). */
   planTree?(tree: TreePlanner): void;
   /** Plans a task. Not called for zombies. */

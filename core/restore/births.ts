@@ -30,12 +30,19 @@ export interface TreeTask {
   readonly filesOwner?: number;
   /** The first task with the same working directory, root and umask; absent for its own. */
   readonly fsOwner?: number;
+  /** The signal that tells its parent of its end, 0 for none; absent for SIGCHLD. */
+  readonly exitSignal?: number;
 }
 
 /** One thing that a task does while the tree is born. */
 export type BirthAction =
-  /** Makes a child, or with `sibling` a child of its own parent. */
-  | { readonly kind: "clone"; readonly pid: number; readonly sibling: boolean }
+  /** Makes a child, or with `sibling` a child of its own parent; whose end is told by SIGCHLD if nothing else is said. */
+  | {
+    readonly kind: "clone";
+    readonly pid: number;
+    readonly sibling: boolean;
+    readonly exitSignal?: number;
+  }
   | { readonly kind: "setsid" }
   /** Joins a group; 0 makes one of its own. */
   | { readonly kind: "setpgid"; readonly pgid: number }
@@ -61,6 +68,8 @@ export interface BirthPlan {
   readonly groups: readonly (readonly [pid: number, action: BirthAction])[];
   /** Those that help, in the order in which they end. */
   readonly helpers: readonly Helper[];
+  /** The signals other than SIGCHLD that the ends of zombies queue, and in whom. */
+  readonly told: readonly { readonly pid: number; readonly signal: number }[];
   /** The task whose descriptor table and directories each is born with. The root's are the seed's. */
   readonly makers: ReadonlyMap<number, number>;
   /** What cannot be rebuilt: the task and why. */
@@ -76,7 +85,14 @@ export interface BirthPlan {
 export function planBirths(tasks: readonly TreeTask[], freePid: () => number): BirthPlan {
   const [root] = tasks;
   if (root === undefined) {
-    return { births: new Map(), groups: [], helpers: [], makers: new Map(), problems: [] };
+    return {
+      births: new Map(),
+      groups: [],
+      helpers: [],
+      told: [],
+      makers: new Map(),
+      problems: [],
+    };
   }
   return new Planner(tasks, root, freePid).plan();
 }
@@ -172,6 +188,9 @@ class Planner {
       births: this.#births,
       groups: this.#groups,
       helpers: [...this.#bearers, ...this.#keepers, ...this.#leaders.values()],
+      told: [...this.#tasks.values()].flatMap(({ dead, ppid: pid, exitSignal: signal }) =>
+        dead && signal !== undefined && signal !== 0 ? [{ pid, signal }] : []
+      ),
       makers: this.#makers,
       problems: this.#problems,
     };
@@ -215,7 +234,8 @@ class Planner {
     }
     const [alike, others] = partition(children, (child) => this.#hasTables(child, task.pid));
     const bear = (child: TreeTask, session: number): void => {
-      actions.push({ kind: "clone", pid: child.pid, sibling: false });
+      const { pid, exitSignal } = child;
+      actions.push({ kind: "clone", pid, sibling: false, exitSignal });
       this.#born(child, session, task.pid, queue);
     };
     // A leader's children of its former session are born before it leaves that one.
@@ -257,7 +277,9 @@ class Planner {
       (depths.get(b) as number) - (depths.get(a) as number)
     );
     for (const task of deepest) {
-      if (!this.#bearInDeadSession(task, queue) && !this.#adopt(task, queue)) rest.push(task);
+      // Whoever is adopted tells its end by SIGCHLD (reparent_leader() of kernel/exit.c): no orphan has another signal.
+      if (task.exitSignal !== undefined) rest.push(task);
+      else if (!this.#bearInDeadSession(task, queue) && !this.#adopt(task, queue)) rest.push(task);
     }
     return rest;
   }

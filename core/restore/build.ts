@@ -280,6 +280,7 @@ export class BuiltTree implements Disposable {
     for (const [pid, action] of births.groups) this.#act(pid, [action]);
     for (const helper of births.helpers) this.#endHelper(helper);
     for (const [pid, core] of zombies) this.#end(pid, core);
+    for (const { pid, signal } of births.told) this.#takeBack(pid, signal);
     for (const plan of this.#plan.tasks) {
       const built = this.#bornTask(plan.pid);
       const task = { ...built, plan };
@@ -372,6 +373,14 @@ export class BuiltTree implements Disposable {
     threads.get(pid)?.awaitDeath(signal);
     remote.memory[Symbol.dispose]();
     this.#born.delete(pid);
+  }
+
+  /** Takes the signal that a zombie's end has queued in its parent. (SIGCHLD the plugin "signals" takes.) */
+  #takeBack(pid: number, signal: number): void {
+    const program = new SyscallProgram(`taking signal ${signal} back`);
+    const set = new Uint8Array(BigUint64Array.of(signalBit(signal)).buffer);
+    program.try("rt_sigtimedwait", set, 0, new Uint8Array(16), 8);
+    this.#bornTask(pid).remote.run(program);
   }
 
   #takeThreads(): void {

@@ -40,16 +40,19 @@ const cloneArguments = defineStruct("clone_args", 80, {
  *
  * @param id the pid or tid that it must have; undefined for any
  * @param flags bits of {@link CLONE}; PTRACE is added
+ * @param signal tells the parent of its end; 0 for none
  */
 export function addClone(
   program: SyscallProgram,
   id: number | undefined,
   flags: bigint,
+  signal: number = SIG.CHLD,
 ): CallResult {
   // The exit signal of a thread, and of a sibling, is not its maker's to choose.
-  const exitSignal = (flags & (CLONE.THREAD | CLONE.PARENT)) === 0n ? BigInt(SIG.CHLD) : 0n;
+  const exitSignal = (flags & (CLONE.THREAD | CLONE.PARENT)) === 0n ? BigInt(signal) : 0n;
   const all = flags | CLONE.PTRACE;
-  const note = `flags=0x${all.toString(16)}`;
+  const unusual = signal === SIG.CHLD ? "" : `, exit_signal=${signal}`;
+  const note = `flags=0x${all.toString(16)}${unusual}`;
   if (id === undefined) {
     const args = program.data(cloneArguments.make({ flags: all, exitSignal }), note);
     return program.call("clone3", args, cloneArguments.size);
@@ -82,7 +85,8 @@ export function addBirth(
     case "clone": {
       const { files, fs } = shared(action.pid);
       const flags = (files ? CLONE.FILES : 0n) | (fs ? CLONE.FS : 0n);
-      addClone(program, action.pid, action.sibling ? flags | CLONE.PARENT : flags);
+      const { pid, sibling, exitSignal } = action;
+      addClone(program, pid, sibling ? flags | CLONE.PARENT : flags, exitSignal);
       return;
     }
     case "setsid":

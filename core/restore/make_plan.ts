@@ -89,7 +89,12 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
   );
   const owners = findOwners(images, live);
-  const births = planBirths(tasks.map((entry) => treeTask(entry, owners)), freePids(taken));
+  const signalOf = ({ pid, ppid }: pstree_entry) =>
+    ppid === 0 ? undefined : firstAnswer(hooked, (hooks) => hooks.exitSignal?.(pid));
+  const births = planBirths(
+    tasks.map((entry) => treeTask(entry, owners, signalOf(entry))),
+    freePids(taken),
+  );
   const problems: Problem[] = [...births.problems, ...sharedMemoryProblems(owners)].map((one) => ({
     ...one,
     plugin: "core",
@@ -330,10 +335,23 @@ function* sharedMemoryProblems(
 function treeTask(
   { pid, ppid, pgid, sid }: pstree_entry,
   all: ReadonlyMap<number, Owners>,
+  exitSignal: number | undefined,
 ): TreeTask {
   const owners = all.get(pid);
   const dead = owners === undefined;
-  return { pid, ppid, pgid, sid, dead, filesOwner: owners?.files, fsOwner: owners?.fs };
+  return { pid, ppid, pgid, sid, dead, filesOwner: owners?.files, fsOwner: owners?.fs, exitSignal };
+}
+
+/** What the first plugin says that says anything. */
+function firstAnswer<T>(
+  hooked: readonly Hooked<RestoreHooks>[],
+  ask: (hooks: RestoreHooks) => T | undefined,
+): T | undefined {
+  for (const { plugin, hooks } of hooked) {
+    const answer = runHook(plugin, () => ask(hooks));
+    if (answer !== undefined) return answer;
+  }
+  return undefined;
 }
 
 /** Tells where the root gets a session and group in place of those that were outside of the tree. */

@@ -414,7 +414,9 @@ export class RestorePlan implements TreePlanner {
 function describeBirth(action: BirthAction): string {
   switch (action.kind) {
     case "clone":
-      return `clone3({set_tid=${action.pid}${action.sibling ? ", CLONE_PARENT" : ""}})`;
+      return `clone3({set_tid=${action.pid}${action.sibling ? ", CLONE_PARENT" : ""}${
+        action.exitSignal === undefined ? "" : `, exit_signal=${action.exitSignal}`
+      }})`;
     case "setsid":
       return "setsid()";
     case "setpgid":

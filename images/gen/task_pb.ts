@@ -283,6 +283,13 @@ export type task_extra_entry = Message<"task_extra_entry"> & {
    * @generated from field: optional uint64 xstate_permissions = 17;
    */
   xstatePermissions: bigint;
+
+  /**
+   * The signal that tells its parent of its end, 0 for none (clone(2)); of zombies too.
+   *
+   * @generated from field: optional uint32 exit_signal = 20;
+   */
+  exitSignal: number;
 };
 
 /**
@@ -310,5 +317,6 @@ export const task_extra_entrySchema: GenMessage<task_extra_entry> = /*@__PURE__*
     [15, "futex_hash_slots", "optional", "uint32"],
     [16, "autogroup_nice", "optional", "sint32"],
     [17, "xstate_permissions", "optional", "uint64"],
+    [20, "exit_signal", "optional", "uint32"],
   ]);
 

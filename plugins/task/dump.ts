@@ -25,6 +25,7 @@ import type {
   FrozenThread,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import { SIG } from "../../core/linux/signals.ts";
 import { cpusOf, isDefaultAffinity, MASK_SIZE, readAffinityDefaults } from "./affinity.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
@@ -83,7 +84,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       const registered = Number(reply.result(barriers));
       if (registered > 0) tc.membarrierRegistrationMask = registered;
       const filter = readCoredumpFilter(task.pid);
-      addExtra(task.leader, {
+      addExtra(task.pid, task.pid, {
         ...settings(reply),
         coredumpFilter: filter === DEFAULTS.coredumpFilter ? undefined : filter,
       });
@@ -128,7 +129,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
         );
       }
       const cpus = cpusOf(reply.output(mask).subarray(0, Number(reply.result(maskSize))));
-      addExtra(thread, {
+      addExtra(task.pid, thread.tid, {
         ...settings(reply),
         mempolicy: mempolicy(reply),
         comm: comm.bytes,
@@ -151,13 +152,13 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   }
 
   /** Notes attributes of a thread, if there are any: those that are absent or empty are none. */
-  function addExtra(thread: FrozenThread, fields: ExtraFields): void {
+  function addExtra(pid: number, tid: number, fields: ExtraFields): void {
     const present = Object.entries(fields).filter(([, value]) =>
       value !== undefined && !(Array.isArray(value) && value.length === 0)
     );
     if (present.length === 0) return;
-    const entry = extras.get(thread.tid) ?? { pid: thread.task.pid, tid: thread.tid };
-    extras.set(thread.tid, Object.assign(entry, Object.fromEntries(present)));
+    const entry = extras.get(tid) ?? { pid, tid };
+    extras.set(tid, Object.assign(entry, Object.fromEntries(present)));
   }
 
   function dumpTask(task: FrozenTask): void {
@@ -167,7 +168,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     tc.oomScoreAdj = readOomScoreAdj(task.pid);
     tc.loginuid = readLoginuid(task.pid);
     if (task.proc.stat.session === task.pid) {
-      addExtra(task.leader, { autogroupNice: readAutogroupNice(task.pid) || undefined });
+      addExtra(task.pid, task.pid, { autogroupNice: readAutogroupNice(task.pid) || undefined });
     }
     session.writer.write(FS, task.pid, {
       cwdId: directory(task.pid, "cwd"),
@@ -197,6 +198,13 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     dumpTask,
     dumpTree(tree) {
       unsaved.note(tree);
+      const all = [...tree.tasks.map(({ proc }) => proc), ...tree.zombies];
+      for (const { pid, stat: { exitSignal } } of all) {
+        // The root's is that of whoever restores.
+        if (pid !== tree.tasks[0]?.pid && exitSignal !== SIG.CHLD) {
+          addExtra(pid, pid, { exitSignal });
+        }
+      }
       if (extras.size === 0) return;
       session.requirePlugin();
       session.writer.writeList(TASK_EXTRA, null, extras.values());

@@ -35,6 +35,7 @@ const AT_FDCWD = -100;
 const O_WRONLY = 1, O_PATH = 0o10000000, O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2000000;
 const PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1;
 const COMM_SIZE = 16;
+const LAST_SIGNAL = 64;
 
 const encoder = new TextEncoder();
 
@@ -169,7 +170,14 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     program.call("sched_setattr", 0, program.data(attributes, "sched_attr"), 0);
   }
 
-  return { planTask, planThread };
+  function exitSignal(pid: number): number | undefined {
+    const signal = present(extras.get(pid), "exitSignal");
+    if (signal === undefined || signal <= LAST_SIGNAL) return signal;
+    const path = images.pathOf(TASK_EXTRA, null);
+    throw new StasisError("bad-image", `task ${pid} in ${path} has signal ${signal}`, { pid });
+  }
+
+  return { exitSignal, planTask, planThread };
 }
 
 function refuseLimits(task: TaskPlanner, beyond: readonly { readonly name: string }[]): never {

@@ -22,7 +22,6 @@ import {
   type TaskStatus,
   unlessGone,
 } from "../../core/linux/procfs/mod.ts";
-import { SIG, signalName } from "../../core/linux/signals.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
 
 /** Names of namespaces for people. */
@@ -69,7 +68,7 @@ function threadNamespaces(pid: number, tid: number): Namespaces {
 
 /** The survey of this plugin. */
 export function surveyTasks(
-  { tasks, root, problem, frozen }: SurveyContext,
+  { tasks, problem, frozen }: SurveyContext,
   options: OperationOptions,
 ): void {
   const own = readNamespaces(Deno.pid);
@@ -105,15 +104,6 @@ export function surveyTasks(
       surveyPath(pid, "cwd", "working directory", problem, options);
       surveyPath(pid, "root", "root directory", problem, options);
       surveyTags(task.status, pid, problem);
-      if (task !== root && task.stat.exitSignal !== SIG.CHLD) {
-        problem({
-          pid,
-          what: `its end is told to its parent by ${
-            describeSignal(task.stat.exitSignal)
-          } instead of SIGCHLD`,
-          hint: "such children (of clone(2) with another signal) cannot be saved yet",
-        });
-      }
       surveyFlushers(task, frozen, problem);
     } catch (error) {
       // A task of a running tree may end at any moment.
@@ -169,10 +159,6 @@ export function surveyTags(
     what: "its pointers may have tags (ARCH_ENABLE_TAGGED_ADDR), which cannot be saved yet",
     hint: "start it without linear address masking",
   });
-}
-
-function describeSignal(signal: number): string {
-  return signal === 0 ? "no signal" : signalName(signal);
 }
 
 /** Threads are restored with one working directory and one descriptor table, as clone(2) of a libc makes them. */

@@ -21,14 +21,13 @@ import type {
   SurveyContext,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import { SIG } from "../../core/linux/signals.ts";
 import { askConfinement } from "./confinement.ts";
 import { PR } from "./prctl.ts";
 
-const P_ALL = 0, P_PID = 1;
+const P_ALL = 0;
 /** Options of waitid(2): look, and leave the report where it is. */
 const PEEK = 1 | 0x0100_0000; // WNOHANG | WNOWAIT
-const WSTOPPED = 2, WEXITED = 4, WCONTINUED = 8, WALL = 0x4000_0000;
+const WSTOPPED = 2, WEXITED = 4, WALL = 0x4000_0000;
 const ECHILD = -10n;
 /** prctl(PR_SCHED_CORE): asks for the cookie, of one thread. */
 const PR_SCHED_CORE_GET = 0, PIDTYPE_PID = 0;
@@ -38,8 +37,8 @@ const CORE_DUMPED = 0x80;
 /** Finds what is not saved, and tells of it. One for each checkpoint. */
 export class Unsaved {
   readonly #session: CheckpointSession;
-  /** The live children of each task, as the last survey saw them. */
-  #children = new Map<number, number[]>();
+  /** Who has live children, as the last survey saw it. */
+  #parents: ReadonlySet<number> = new Set();
   /** The control groups of each task, as the surveys of the running tree saw them. */
   readonly #groups = new Map<number, readonly string[]>();
 
@@ -47,36 +46,23 @@ export class Unsaved {
     this.#session = session;
   }
 
-  /** Takes note of who has which children and, while the tree runs, of what takes long to be read. */
+  /** Takes note of who has children and, while the tree runs, of what takes long to be read. */
   look({ tasks, frozen }: SurveyContext): void {
     if (!frozen) {
       for (const { pid } of tasks) this.#groups.set(pid, unlessGone(() => groupsOf(pid), []));
       return;
     }
-    this.#children = new Map();
-    for (const { pid, stat: { ppid } } of tasks) {
-      const siblings = this.#children.get(ppid);
-      if (siblings === undefined) this.#children.set(ppid, [pid]);
-      else siblings.push(pid);
-    }
+    this.#parents = new Set(tasks.map(({ stat: { ppid } }) => ppid));
   }
 
   /**
-   * Adds calls that ask a task what only itself can tell: reports of its children which it has not taken (that one
-   * goes on again after a stop is told once, and nothing makes a child tell it again), whether it traces others, and
-   * what it is shut out of.
+   * Adds calls that ask a task what only itself can tell: whether it traces others, and what it is shut out of.
    *
    * @throws {StasisError} `unsupported`, by what is returned, of a task that traces others
    */
   ask(task: FrozenTask, program: SyscallProgram): Collected {
-    const children = this.#children.get(task.pid) ?? [];
-    const asked = children.map((child) => {
-      const info = program.output(128);
-      program.try("waitid", P_PID, child, info, WCONTINUED | PEEK, 0);
-      return { child, info };
-    });
     // Whoever has no children and yet something to wait for is a tracer. Its tracees in the tree were refused.
-    const any = children.length > 0
+    const any = this.#parents.has(task.pid)
       ? undefined
       : program.try("waitid", P_ALL, 0, 0, WEXITED | WSTOPPED | WALL | PEEK, 0);
     const isConfined = askConfinement(task.pid, program);
@@ -89,13 +75,6 @@ export class Unsaved {
       const waits = any !== undefined && reply.result(any) !== ECHILD;
       // For zombies, nearly always.
       if (waits && readChildren(task.pid).length === 0) throw refuseTracer(task.pid);
-      for (const { child, info } of asked) {
-        const signal = new DataView(reply.output(info).slice().buffer).getInt32(0, true);
-        if (signal === 0) continue;
-        this.#session.note(
-          `task ${child} was let go on, and its parent has not been told (WCONTINUED): it will not be`,
-        );
-      }
     };
   }
 
@@ -113,9 +92,6 @@ export class Unsaved {
     for (const { pid, stat } of tree.zombies) {
       if ((stat.exitCode & 0x7f) !== 0 && (stat.exitCode & CORE_DUMPED) !== 0) {
         note(`task ${pid} has ended with a core dump: its parent will be told of the signal alone`);
-      }
-      if (stat.exitSignal !== SIG.CHLD) {
-        note(`task ${pid} has ended, and its end will be told by SIGCHLD`);
       }
     }
   }

@@ -47,7 +47,6 @@ async function notesOf(pid: number): Promise<string[]> {
 
 for (
   const [what, says] of [
-    ["continued", /^task \d+ was let go on, and its parent has not been told \(WCONTINUED\)/],
     ["landlock", /^task \d+ is shut out of files by a security module \(Landlock, it seems\)/],
     ["slack", /^thread \d+ has a timer slack of 0, which cannot be set: it will have the default/],
     ["session", /^thread \d+ of task \d+ has another session keyring than this tool: .* are lost/],
@@ -119,15 +118,6 @@ async function removeGroup(path: string): Promise<void> {
     }
   }
 }
-
-Deno.test("a child whose end is told by another signal is refused, and left alone", async () => {
-  await using subject = await start("clone");
-  const problems = await problemsOf(subject.pid);
-  equal(problems.length, 1);
-  equal(problems[0]?.pid, Number(subject.fact("child")));
-  match(problems[0]?.what ?? "", /its end is told to its parent by SIGUSR1 instead of SIGCHLD/);
-  await subject.expectPass();
-});
 
 Deno.test("a process that is told of changes in a directory is refused, and left alone", async (t) => {
   await using subject = await start("notify");

@@ -53,8 +53,6 @@ const AFTER_RESTORE = [
   ...BY_ITSELF,
   /\/fdinfo\/\d+\/tfd$/,
   /\/timerslack_ns$/,
-  // Of a zombie it is noted; a living task with another one than SIGCHLD is refused.
-  /\/exit_signal$/,
 ];
 
 /** Something is not as it should be. */

@@ -1,7 +1,7 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved continued|core|clone|keys|session|notify|landlock|slack
+ * Usage: unsaved core|keys|session|notify|landlock|slack
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
@@ -12,31 +12,6 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-
-/* A child that was stopped and goes on, which its parent has not been told. */
-static void continued(void)
-{
-	siginfo_t info;
-	pid_t pid = fork_child();
-
-	if (pid == 0) {
-		wait_for_term();
-		child_finish();
-	}
-	kill(pid, SIGSTOP);
-	if (waitid(P_PID, pid, &info, WSTOPPED))
-		die("WSTOPPED");
-	kill(pid, SIGCONT);
-	if (waitid(P_PID, pid, &info, WCONTINUED | WNOWAIT))
-		die("WCONTINUED");
-	fact("child", "%d", pid);
-	ready();
-	wait_for_term();
-	info.si_pid = 0;
-	check(waitid(P_PID, pid, &info, WCONTINUED | WNOHANG) == 0 && info.si_pid == pid, "the report waits",
-	      "errno %d", errno);
-	end_child("the child", pid);
-}
 
 static void core(void)
 {
@@ -57,23 +32,6 @@ static void core(void)
 	wait_for_term();
 	waitid(P_PID, pid, &info, WEXITED);
 	check_equal("it has dumped core", info.si_code, CLD_DUMPED);
-}
-
-/* A child whose end is told by another signal. */
-static void cloned(void)
-{
-	signal(SIGUSR1, SIG_IGN);
-	pid_t pid = syscall(SYS_clone, SIGUSR1, 0, 0, 0, 0);
-
-	if (pid == 0) {
-		wait_for_term();
-		_exit(0);
-	}
-	fact("child", "%d", pid);
-	ready();
-	wait_for_term();
-	kill(pid, SIGTERM);
-	check(waitpid(pid, NULL, __WCLONE) == pid, "the child", "errno %d", errno);
 }
 
 static void keys(void)
@@ -180,12 +138,8 @@ int main(int argc, char **argv)
 	const char *what = arg(argc, argv, 1, "");
 
 	subject_init();
-	if (!strcmp(what, "continued"))
-		continued();
-	else if (!strcmp(what, "core"))
+	if (!strcmp(what, "core"))
 		core();
-	else if (!strcmp(what, "clone"))
-		cloned();
 	else if (!strcmp(what, "keys"))
 		keys();
 	else if (!strcmp(what, "session"))

@@ -16,7 +16,7 @@ export const TASKS = {
       if (task.process !== 0) shared.push(...random.some(["parent"], 0.1));
       const words = [
         ...shared,
-        ...(refusable ? random.some(["exitsig=0", "exitsig=28"], 0.1) : []),
+        ...random.some(["exitsig=0", "exitsig=28"], 0.1),
         ...random.some(["ownsession", "owngroup"], 0.15),
         ...random.some(["nap", "poll", "limit"], 0.12),
       ];
