@@ -4,7 +4,7 @@
  * @module
  */
 import { StasisError } from "../base/errors.ts";
-import type { Plugin } from "../core/plugin.ts";
+import type { Plugin, TimeNamespaceMode } from "../core/plugin.ts";
 import type { OptionDescription } from "./command.ts";
 
 /** What a wrong value of an option or argument is answered with. */
@@ -67,6 +67,17 @@ export function parseSeconds(text: string): number {
     throw usage(`"${text}" is no time in seconds`, "write 10, 0.5, or 0 for no limit");
   }
   return Number(text) * 1000;
+}
+
+const TIME_NAMESPACE_MODES: readonly TimeNamespaceMode[] = ["auto", "always", "never"];
+
+/** Reads whether a restored tree gets a time namespace. @throws {StasisError} `usage` */
+export function parseTimeNamespace(text: string): TimeNamespaceMode {
+  const mode = TIME_NAMESPACE_MODES.find((one) => one === text);
+  if (mode === undefined) {
+    throw usage(`"${text}" is no way to treat clocks`, `say ${TIME_NAMESPACE_MODES.join(", ")}`);
+  }
+  return mode;
 }
 
 /** Reads `FROM=TO`, absolute paths both. @throws {StasisError} `usage` */

@@ -8,7 +8,14 @@ import type { OperationOptions } from "../core/plugin.ts";
 import type { Ending, RestoredTree } from "../core/restore/restore.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
-import { either, loadPlugins, parseInheritFds, parseRemaps, PLUGIN_OPTION } from "./options.ts";
+import {
+  either,
+  loadPlugins,
+  parseInheritFds,
+  parseRemaps,
+  parseTimeNamespace,
+  PLUGIN_OPTION,
+} from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { print } from "./ui/print.ts";
 import { Progress } from "./ui/progress.ts";
@@ -61,6 +68,12 @@ export const restore: Command = defineCommand({
       description: "look for a path elsewhere; repeatable",
       repeatable: true,
     },
+    timeNamespace: {
+      flags: "--time-namespace <mode>",
+      description:
+        "whether CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where they were: auto (the default: " +
+        "where they would be behind that), always, never",
+    },
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
     verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
@@ -86,6 +99,7 @@ export const restore: Command = defineCommand({
       external: options.external ?? [],
       ignoreFileChange: options.ignoreFileChange ?? false,
       remap: parseRemaps(options.remap ?? []),
+      timeNamespace: parseTimeNamespace(options.timeNamespace ?? "auto"),
       detached: options.detach ?? false,
     };
     const plugins = await loadPlugins(options.plugin ?? []);

@@ -16,6 +16,7 @@ import type { TaskStatus } from "../linux/procfs/mod.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
 import type { Tracee } from "../remote/tracee.ts";
+import type { TreeClocks } from "../restore/tree_clocks.ts";
 import type { Session } from "./session.ts";
 
 type Awaitable<T> = T | Promise<T>;
@@ -71,6 +72,8 @@ export interface RestoreSession extends Session {
   readonly images: ImageDirectory;
   /** The machine that the tree is restored on. */
   readonly machine: Machine;
+  /** The clocks that the tree will have. */
+  readonly clocks: TreeClocks;
   /**
    * Whether this is no restore but a checkpoint that asks, before it ends the tree, whether its images can be
    * restored: `load` and the planning hooks are called for that. The tree still lives, and nobody has said yet what
@@ -167,6 +170,8 @@ export interface TreePlanner {
   readonly tasks: readonly TaskPlanner[];
   /** The program of the seed. */
   readonly seed: SyscallProgram;
+  /** What the seed does last, before it bears the root: it makes the namespaces that the tree is born into. */
+  readonly birthplace: SyscallProgram;
   readonly files: RestoredFiles;
   /**
    * A descriptor number that every task inherits from the seed and that is closed in the close stage.

@@ -31,6 +31,9 @@ export interface Session {
   breathe(): Promise<void>;
 }
 
+/** Whether a restored tree gets a time namespace. */
+export type TimeNamespaceMode = "auto" | "always" | "never";
+
 /** Options that plugins look at. */
 export interface OperationOptions {
   /** Descriptors outside the tree: at restore, the resource's name (`pipe:[123]`, `tty:/dev/pts/1`) to a descriptor of this process. */
@@ -50,6 +53,11 @@ export interface OperationOptions {
   readonly timeout?: number;
   /** Let the tree run on after the checkpoint. */
   readonly leaveRunning?: boolean;
+  /**
+   * At restore: whether the tree gets a time namespace, in which CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where
+   * they were. `auto`, which is meant if absent: where they would be behind that.
+   */
+  readonly timeNamespace?: TimeNamespaceMode;
   /** At restore: this process, the parent of the restored root, ends before the tree does. */
   readonly detached?: boolean;
 }

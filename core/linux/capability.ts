@@ -13,4 +13,5 @@ export const CAP = {
   SYS_PTRACE: 1n << 19n,
   SYS_ADMIN: 1n << 21n,
   SYS_RESOURCE: 1n << 24n,
+  SYS_TIME: 1n << 25n,
 } as const;

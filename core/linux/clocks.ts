@@ -7,6 +7,7 @@ import { joinNanoseconds } from "../../images/time.ts";
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { syscall } from "./libc_ffi.ts";
+import type { ClockOffsets } from "./procfs/mod.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** Clocks by number (`include/uapi/linux/time.h`). */
@@ -58,12 +59,20 @@ export function readClocks(): Clocks {
   };
 }
 
-/**
- * Whether a point in time that a clock had before is the same one now: always of the time of day, and of the
- * others as long as they count on from where they were (the same boot, and no time namespace that is behind).
- */
-export function clockGoesOn(clock: number, before: Clocks | undefined, now: Clocks): boolean {
-  if (WALL.has(clock)) return true;
-  return before !== undefined && before.bootId === now.bootId &&
-    now.monotonic >= before.monotonic && now.boottime >= before.boottime;
+/** Whether a clock tells the time of day. It is the same one in all time namespaces. */
+export function isWallClock(clock: number): boolean {
+  return WALL.has(clock);
+}
+
+/** What two clocks are apart, by the offsets of their time namespaces: how far `theirs` is ahead, in nanoseconds. */
+export function clockLead(clock: number, theirs: ClockOffsets, own: ClockOffsets): bigint {
+  switch (clock) {
+    case CLOCK.MONOTONIC:
+      return theirs.monotonic - own.monotonic;
+    case CLOCK.BOOTTIME:
+    case CLOCK.BOOTTIME_ALARM:
+      return theirs.boottime - own.boottime;
+    default:
+      return 0n;
+  }
 }

@@ -168,6 +168,7 @@ export class BuiltTree implements Disposable {
       handOver(remote, plan, this.#serviceFiles);
       this.#makeNames(remote);
       this.#runSeed(remote);
+      if (!plan.birthplace.isEmpty) remote.run(plan.birthplace);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
       addClone(birth, plan.pid, CLONE.PARENT);
       sayWhoHasIds(() => remote.run(birth));

@@ -40,6 +40,7 @@ import { freePids } from "./free_pids.ts";
 import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
 import { mappingPlanner } from "./mappings.ts";
+import { readTreeClocks } from "./tree_clocks.ts";
 import { validateTree } from "../../images/validate_tree.ts";
 
 /** What planning needs. */
@@ -73,12 +74,14 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const files = restoredFiles(images, options.remap ?? {});
   const rehearsal = request.rehearsed !== undefined;
   const machine = readMachine(rehearsal);
+  const clocks = readTreeClocks(images, machine.privileges.caps.effective, options.timeNamespace);
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
     if (plugin.restore === undefined) return [];
     const session: RestoreSession = {
       ...makeSession(plugin, listener, cancellation, options),
       images,
       machine,
+      clocks,
       rehearsal,
       mappingPlanner: (vma, mm) => mappingPlanner(vma, mm, hooked),
     };

@@ -199,6 +199,8 @@ export class RestorePlan implements TreePlanner {
   readonly names: TemporaryNames = new TemporaryNames();
   /** What the seed does. */
   readonly seed: SyscallProgram = new SyscallProgram("stage seed");
+  /** What it does before it bears the root. */
+  readonly birthplace: SyscallProgram = new SyscallProgram("the namespaces of the tree");
   /** What the seed gets from this process. */
   readonly serviceFiles: ServiceFile[] = [];
   /** Directories of this restore's own: the service number of each by the directory that it is in. */
@@ -337,6 +339,7 @@ export class RestorePlan implements TreePlanner {
     let most = Math.max(
       new ProgramImage(makerProgram(this.seed, this.removals)).size,
       new ProgramImage(this.names.program).size,
+      new ProgramImage(this.birthplace).size,
     );
     for (const [pid, actions] of this.births.births) {
       most = Math.max(most, new ProgramImage(this.birthProgram(pid, actions)).size);
@@ -377,6 +380,10 @@ export class RestorePlan implements TreePlanner {
     if (!this.seed.isEmpty) {
       yield "# seed";
       yield* this.#lines(this.seed);
+    }
+    if (!this.birthplace.isEmpty) {
+      yield "# namespaces";
+      yield* this.#lines(this.birthplace);
     }
     const { births, groups, helpers } = this.births;
     for (const [pid, actions] of births) {

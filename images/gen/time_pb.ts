@@ -9,7 +9,7 @@ import { message } from "../schema.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
- * clocks.img: what the clocks of the machine said, in nanoseconds.
+ * clocks.img: what the tree's clocks said, in nanoseconds.
  *
  * @generated from message clocks_entry
  */
@@ -35,6 +35,13 @@ export type clocks_entry = Message<"clocks_entry"> & {
    * @generated from field: required uint64 boottime = 4;
    */
   boottime: bigint;
+
+  /**
+   * How far they were ahead of those of the machine (time_namespaces(7)); absent in images of older versions.
+   *
+   * @generated from field: optional clock_offsets_entry offsets = 5;
+   */
+  offsets?: clock_offsets_entry | undefined;
 };
 
 /**
@@ -47,6 +54,34 @@ export const clocks_entrySchema: GenMessage<clocks_entry> = /*@__PURE__*/
     [2, "realtime", "required", "uint64"],
     [3, "monotonic", "required", "uint64"],
     [4, "boottime", "required", "uint64"],
+    [5, "offsets", "optional", clock_offsets_entrySchema],
+  ]);
+
+/**
+ * @generated from message clock_offsets_entry
+ */
+export type clock_offsets_entry = Message<"clock_offsets_entry"> & {
+  /**
+   * In nanoseconds; negative: behind.
+   *
+   * @generated from field: required sint64 monotonic = 1;
+   */
+  monotonic: bigint;
+
+  /**
+   * @generated from field: required sint64 boottime = 2;
+   */
+  boottime: bigint;
+};
+
+/**
+ * Describes the message clock_offsets_entry.
+ * Use `create(clock_offsets_entrySchema)` to create a new message.
+ */
+export const clock_offsets_entrySchema: GenMessage<clock_offsets_entry> = /*@__PURE__*/
+  message("clock_offsets_entry", () => [
+    [1, "monotonic", "required", "sint64"],
+    [2, "boottime", "required", "sint64"],
   ]);
 
 /**

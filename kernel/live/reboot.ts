@@ -12,7 +12,14 @@ import { buildProgram, buildSubject } from "../../tests/harness/build.ts";
 import { REPOSITORY } from "../paths.ts";
 import { inVm } from "./kernels.ts";
 
-const SUBJECTS = ["sud_block", "sud_allow", "sud_threads 4", "sud_in_handler alt", "sud_fork"];
+const SUBJECTS = [
+  "sud_block",
+  "sud_allow",
+  "sud_threads 4",
+  "sud_in_handler alt",
+  "sud_fork",
+  "clocks",
+];
 
 Deno.test("programs with dispatch live on after a reboot", async () => {
   for (const subject of SUBJECTS) await buildSubject(subject.split(" ")[0]!);

@@ -11,7 +11,7 @@
 import { remoteAddress } from "../../core/linux/address.ts";
 import { CLOCK, clockNow } from "../../core/linux/clocks.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
-import { readSleepers } from "../../core/linux/procfs/mod.ts";
+import { readClockOffsets, readSleepers } from "../../core/linux/procfs/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import { Reentry } from "../../core/remote/wchan.ts";
@@ -59,7 +59,8 @@ export function timesLeftByTimer(threads: readonly Waiting[]): Map<number, bigin
     const started = lookAtTimers(candidates);
     const after = readSleepers();
     if (started === undefined || after === undefined) return left;
-    const now = clockNow(CLOCK.MONOTONIC);
+    // The timers are told by the machine's clock.
+    const now = clockNow(CLOCK.MONOTONIC) - readClockOffsets(Deno.pid).monotonic;
     for (const candidate of candidates) {
       const { tracee: { tid }, whole } = candidate;
       // A machine that is busy may not have let the thread get there.

@@ -51,6 +51,13 @@ export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[]
   ).map((name) => WHAT[name] ?? name);
 }
 
+/** The namespaces that all tasks of a tree are to be in: those of the tool, and one of time of its own if it has one. */
+function namespacesOf(root: number): Namespaces {
+  const { time, time_for_children: children } = readNamespaces(root);
+  const own = readNamespaces(Deno.pid);
+  return time === children ? { ...own, time, time_for_children: time } : own;
+}
+
 /**
  * The namespaces that a thread may leave by itself, unshare(2) and setns(2): not those of users and of
  * time, and that of mounts only with a working directory of its own, which is asked for apart.
@@ -71,7 +78,7 @@ export function surveyTasks(
   { tasks, problem, frozen }: SurveyContext,
   options: OperationOptions,
 ): void {
-  const own = readNamespaces(Deno.pid);
+  const own = namespacesOf(root.pid);
   for (const task of tasks) {
     const { pid } = task;
     const report = (tid: number | undefined, names: string[]): void => {

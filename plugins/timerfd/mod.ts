@@ -7,7 +7,7 @@
  * Restored: created with the other files, but armed in the connect stage, as late as descriptors can be
  * reached. Of a timer that counts from when it was set the time that is left is kept, as in CRIU: it does not
  * run while its program does not exist. One for a point in time keeps that point (`deadlines.img`), and is due at
- * once where it has passed. If its clock has begun anew since (clockGoesOn()), or CRIU has made the images, it keeps
+ * once where it has passed. If its clock has begun anew since, or CRIU has made the images, it keeps
  * what was left, and is set to the clock's time when the images were loaded plus that. Either way it is armed with
  * TFD_TIMER_ABSTIME again (the kernel shows the flag, and TFD_TIMER_CANCEL_ON_SET needs it). The expirations come back by TFD_IOC_SET_TICKS (CONFIG_CHECKPOINT_RESTORE), after settime,
  * which clears them.
@@ -15,8 +15,9 @@
  * @module
  */
 import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
-import { clockGoesOn, clockNow, readClocks } from "../../core/linux/clocks.ts";
+import { clockLead, clockNow } from "../../core/linux/clocks.ts";
 import { O } from "../../core/linux/fcntl.ts";
+import { readClockOffsets } from "../../core/linux/procfs/mod.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
@@ -24,7 +25,7 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { timerfd_entry } from "../../images/gen/event_files_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { joinNanoseconds, splitNanoseconds } from "../../images/time.ts";
-import { CLOCKS, DEADLINES } from "../../images/kinds/time.ts";
+import { DEADLINES } from "../../images/kinds/time.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { settledTimer } from "./clock.ts";
 
@@ -52,14 +53,16 @@ export const timerfd: Plugin = definePlugin({
       claims: (descriptor) =>
         descriptor.link.kind === "anon-inode" && descriptor.link.path === "timerfd" &&
         !isNamedExternal(session.options, descriptor),
-      dump({ descriptor, id, fown, fd }) {
+      dump({ descriptor, task, id, fown, fd }) {
         const timer = settledTimer(fd, descriptor.info);
         const left = timer === undefined
           ? 0n
           : joinNanoseconds(timer.value.seconds, BigInt(timer.value.nanoseconds));
         if (timer !== undefined && (timer.settimeFlags & TFD_TIMER_ABSTIME) !== 0 && left > 0n) {
           // The clock is read after what is left: rather a few microseconds late than early.
-          const deadline = clockNow(timer.clockId) + left;
+          const own = readClockOffsets(Deno.pid);
+          const lead = clockLead(timer.clockId, readClockOffsets(task.pid), own);
+          const deadline = clockNow(timer.clockId) + lead + left;
           session.writer.append(DEADLINES, null, { id, deadline });
         }
         return {
@@ -96,13 +99,11 @@ export const timerfd: Plugin = definePlugin({
           images.pathOf(DEADLINES, null),
           "file",
         );
-        const before = images.has(CLOCKS, null) ? images.read(CLOCKS, null) : undefined;
-        const now = readClocks();
         for (const { tfd } of images.readList(FILES, null)) {
           if (tfd === undefined || (tfd.settimeFlags & TFD_TIMER_ABSTIME) === 0) continue;
-          clocks.set(tfd.clockid, clockNow(tfd.clockid));
+          clocks.set(tfd.clockid, session.clocks.now(tfd.clockid));
           const point = points.get(tfd.id)?.deadline;
-          if (point !== undefined && clockGoesOn(tfd.clockid, before, now)) {
+          if (point !== undefined && session.clocks.goesOn(tfd.clockid)) {
             deadlines.set(tfd.id, point);
           }
         }

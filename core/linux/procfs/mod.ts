@@ -11,6 +11,7 @@ export * from "./attributes.ts";
 export * from "./auxv.ts";
 export * from "./cgroup.ts";
 export * from "./children.ts";
+export * from "./clock_offsets.ts";
 export * from "./cmdline.ts";
 export * from "./comm.ts";
 export * from "./descriptors.ts";
