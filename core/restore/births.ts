@@ -8,6 +8,7 @@
  * It is born with the help of a task that exists for this purpose only:
  *
  * - The leader of its session is dead: a helper with the leader's pid leads again, and bears it as its sibling.
+ *   So is a leader whose own children belong to that session, where those of others do, too.
  * - Somebody else below its parent has what it needs: a helper, that one's child, bears it and ends, and the
  *   kernel gives it to the nearest ancestor that adopts, which is its parent for this moment.
  *
@@ -144,6 +145,8 @@ class Planner {
   readonly #bornIn = new Map<number, number>();
   /** The sessions in one of which a task should be born, for its own sake or for its children's. */
   readonly #wanted: ReadonlyMap<number, ReadonlySet<number>>;
+  /** The tasks of other sessions that have children in a session. */
+  readonly #wanters: ReadonlyMap<number, ReadonlySet<number>>;
   readonly #inSession: ReadonlyMap<number, readonly TreeTask[]>;
   /** By the first task that has a table or a directory those that share it. */
   readonly #sharers = new Map<number, TreeTask[]>();
@@ -155,6 +158,7 @@ class Planner {
     this.#children = Map.groupBy(tasks.slice(1), ({ ppid }) => ppid);
     this.#wanted = this.#findWanted(tasks);
     this.#inSession = Map.groupBy(tasks, ({ sid }) => sid);
+    this.#wanters = this.#findWanters(tasks);
     for (const task of tasks) {
       const { pid, filesOwner = pid, fsOwner = pid } = task;
       for (const owner of new Set([filesOwner, fsOwner])) {
@@ -221,6 +225,33 @@ class Planner {
     return wanted;
   }
 
+  #findWanters(tasks: readonly TreeTask[]): Map<number, Set<number>> {
+    const wanters = new Map<number, Set<number>>();
+    for (const { ppid, sid } of tasks) {
+      const parent = this.#tasks.get(ppid);
+      if (parent === undefined || parent.sid === sid) continue;
+      const known = wanters.get(sid);
+      if (known === undefined) wanters.set(sid, new Set([ppid]));
+      else known.add(ppid);
+    }
+    return wanters;
+  }
+
+  /**
+   * The session that a task must be born in: its own, or of a leader one that its children want and that nobody below
+   * it can give them. Undefined for any.
+   */
+  #birthSession(task: TreeTask): number | undefined {
+    if (!isLeader(task)) return task.sid;
+    return [...this.#wanted.get(task.pid) ?? []].find((sid) => {
+      if (this.#tasks.has(sid)) return !this.#descends(sid, task.pid);
+      // Its leader is dead, and leads again below one of those who want it, unless others do elsewhere.
+      return [...this.#wanters.get(sid) ?? []].some((pid) =>
+        pid !== task.pid && !this.#descends(pid, task.pid) && !this.#descends(task.pid, pid)
+      );
+    });
+  }
+
   /** Plans what a task does at its turn. @returns the children that it cannot bear */
   #bear(task: TreeTask, queue: TreeTask[]): TreeTask[] {
     const actions = this.#actions(task.pid);
@@ -245,7 +276,10 @@ class Planner {
     );
     for (const child of early) bear(child, former);
     if (former !== task.sid) actions.push({ kind: "setsid" });
-    const [own, orphans] = partition(late, (child) => isLeader(child) || child.sid === task.sid);
+    const [own, orphans] = partition(
+      late,
+      (child) => [task.sid, undefined].includes(this.#birthSession(child)),
+    );
     for (const child of own) bear(child, task.sid);
     return [...others, ...orphans];
   }
@@ -286,13 +320,16 @@ class Planner {
 
   /** The leader is dead: a helper with its pid leads again, bears the orphan as its sibling, and ends. */
   #bearInDeadSession(orphan: TreeTask, queue: TreeTask[]): boolean {
-    const { sid, ppid } = orphan;
-    if (isLeader(orphan) || this.#tasks.has(sid) || sid === this.#root.sid || sid === 0) {
+    const { ppid } = orphan;
+    const sid = this.#birthSession(orphan);
+    if (sid === undefined || this.#tasks.has(sid) || sid === this.#root.sid || sid === 0) {
       return false;
     }
     if (!this.#hasTables(orphan, ppid)) return false;
     let leader = this.#leaders.get(sid);
     if (leader === undefined) {
+      // Those above can use what is made for those below, and not the other way round.
+      if (!isLeader(orphan) && this.#isWantedBelow(sid, ppid)) return false;
       leader = { pid: sid, parent: ppid, leads: true };
       this.#leaders.set(sid, leader);
       this.#makers.set(sid, ppid);
@@ -303,6 +340,17 @@ class Planner {
     this.#actions(sid).push({ kind: "clone", pid: orphan.pid, sibling: true });
     this.#born(orphan, sid, ppid, queue);
     return true;
+  }
+
+  /** Whether a session is wanted below a task by others than those who are below one that belongs to it. */
+  #isWantedBelow(sid: number, ancestor: number): boolean {
+    return [...this.#wanters.get(sid) ?? []].some((pid) => {
+      let at = this.#tasks.get(pid);
+      while (at !== undefined && at.pid !== ancestor && at.sid !== sid) {
+        at = this.#tasks.get(at.ppid);
+      }
+      return pid !== ancestor && at?.pid === ancestor;
+    });
   }
 
   /** A task below the parent has what the orphan needs: a helper, its child, bears the orphan and ends. */
@@ -320,15 +368,16 @@ class Planner {
 
   /** Who has the session and the tables that an orphan must be born with, below its parent. */
   #findDonor(orphan: TreeTask): { pid: number; sid: number; tables: number } | undefined {
-    const helper = this.#leaders.get(orphan.sid);
+    const session = this.#birthSession(orphan);
+    const helper = session === undefined ? undefined : this.#leaders.get(session);
     if (helper !== undefined && this.#descends(helper.parent, orphan.ppid)) {
       const { pid, parent } = helper;
       if (this.#hasTables(orphan, parent)) return { pid, sid: pid, tables: parent };
     }
-    const { sid, filesOwner = 0, fsOwner = 0 } = orphan;
-    const candidates = isLeader(orphan)
+    const { filesOwner = 0, fsOwner = 0 } = orphan;
+    const candidates = session === undefined
       ? [filesOwner, fsOwner].flatMap((owner) => this.#sharers.get(owner) ?? [])
-      : this.#inSession.get(sid) ?? [];
+      : this.#inSession.get(session) ?? [];
     const found = candidates.find(({ pid }) =>
       // Whoever has had its turn is where it belongs: in its own session.
       pid !== orphan.pid && this.#births.has(pid) && this.#descends(pid, orphan.ppid) &&

@@ -153,8 +153,9 @@ Deno.test("planBirths() brings a dead group leader back", () => {
 Deno.test("planBirths() says what it cannot rebuild", () => {
   const { plan } = simulate([task(10, 0, 5, 5), task(11, 10, 11, 11), task(12, 11, 5, 5)]);
   assert.deepEqual(plan.problems, []);
+  // Neither leads a session, so neither was born in that of a leader who has been below neither.
   const lost = planBirths(
-    [task(10, 0, 10, 10), task(11, 10, 11, 11), task(12, 11, 30, 30), task(30, 10, 30, 30)],
+    [task(10, 0, 10, 10), task(11, 10, 10, 10), task(12, 11, 30, 30), task(30, 10, 30, 30)],
     () => 99,
   );
   assert.equal(lost.problems.length, 1);
@@ -333,6 +334,31 @@ Deno.test("planBirths() rebuilds what a kernel lets happen, or says what not", (
     else assertRebuilt(tasks);
   }
   assert.ok(refused < RUNS / 8, `${refused} of ${RUNS} are refused`);
+});
+
+Deno.test("planBirths() rebuilds all sessions and groups that a kernel lets happen", () => {
+  for (let seed = 0; seed < 4000; seed++) {
+    const below = random(seed);
+    const alone = { filesOwner: undefined, fsOwner: undefined };
+    assertRebuilt(live(below, 10 + below(60)).map((task) => ({ ...task, ...alone })));
+  }
+});
+
+Deno.test("planBirths() bears leaders in the session of a dead one that the orphans of several belong to", () => {
+  assertRebuilt([
+    task(10, 0, 10, 10),
+    task(11, 10, 11, 11),
+    task(12, 10, 12, 12),
+    task(13, 11, 20, 20),
+    task(14, 12, 20, 20),
+  ]);
+  // The leader is a zombie.
+  assertRebuilt([
+    task(10, 0, 10, 10),
+    task(20, 10, 20, 20, { dead: true }),
+    task(12, 10, 12, 12),
+    task(14, 12, 20, 20),
+  ]);
 });
 
 Deno.test("planBirths() of any numbers rebuilds, or says what not, and never fails", () => {
