@@ -75,7 +75,7 @@ function threadNamespaces(pid: number, tid: number): Namespaces {
 
 /** The survey of this plugin. */
 export function surveyTasks(
-  { tasks, problem, frozen }: SurveyContext,
+  { tasks, root, problem, frozen }: SurveyContext,
   options: OperationOptions,
 ): void {
   const own = namespacesOf(root.pid);

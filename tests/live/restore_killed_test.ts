@@ -256,7 +256,7 @@ Deno.test("a restore that is killed among its last renames leaves every name to 
     const left = () => filesBelow(subject.cwd);
     const same = () => JSON.stringify(left()) === JSON.stringify(before);
     await waitUntil(same, () => `rename ${rename}: ${left()} to be ${before}`);
-    equal(subject.alive, false);
+    await waitUntil(() => !subject.alive, () => `rename ${rename}: task ${subject.pid} to be gone`);
   }
   await subject.expectPass();
 });

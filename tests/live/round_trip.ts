@@ -12,7 +12,8 @@ import {
   StasisError,
   type StasisEvent,
 } from "../../mod.ts";
-import { readProcess, waitUntil } from "../harness/processes.ts";
+import { readStat, readTasks, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { diffSnapshots, type Snapshot, takeSnapshot } from "../harness/snapshot.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
@@ -31,12 +32,30 @@ export class ImageHome implements Disposable {
   }
 }
 
+/** How long {@link settled} waits for threads to sleep, in milliseconds: some never do. */
+const AWAKE = 2000;
+
+/** Whether a thread of the tree runs, or would if there were a processor for it. */
+function isAwake(root: number): boolean {
+  return processTree(root).some((pid) =>
+    unlessGone(() => readTasks(pid), []).some((tid) =>
+      ["R", "D"].includes(unlessGone(() => readStat(pid, tid).state, "X"))
+    )
+  );
+}
+
 /**
- * Takes a snapshot of a tree in which nothing changes any more: a child may still be setting itself up.
+ * Takes a snapshot of a tree in which nothing changes any more: a child may still be setting itself up, and not even
+ * have begun with that.
  *
  * @param ignore facts that never settle
  */
 export async function settled(pid: number, ignore?: readonly RegExp[]): Promise<Snapshot> {
+  const begin = performance.now();
+  await waitUntil(
+    () => performance.now() - begin > AWAKE || !isAwake(pid),
+    () => `the threads of task ${pid} to sleep`,
+  );
   let before = takeSnapshot(pid);
   let now = before;
   await waitUntil(
