@@ -116,9 +116,10 @@ function killTest(
   });
 }
 
-/** The arguments of a checkpoint of a subject. */
+/** The arguments of a checkpoint of a subject, which may take long where each of its calls is looked at. */
 function saving(subject: Subject, room: ImageRoom): string[] {
-  return ["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"];
+  const to = room.fresh();
+  return ["checkpoint", String(subject.pid), "-D", to, "--leave-running", "--timeout", "120"];
 }
 
 for (const [index, subjectLine] of SUBJECTS.entries()) {
