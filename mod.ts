@@ -18,6 +18,7 @@ import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoi
 import type { EventListener } from "./base/events.ts";
 import { asStasisError } from "./base/thrown.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
+import { crc32 } from "./core/linux/x86_64/crc32_ffi.ts";
 import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
@@ -148,5 +149,5 @@ export function check(settings: Pick<Settings, "plugins"> = {}): CheckReport {
  * @throws {StasisError} `bad-image` if it is none
  */
 export function openImages(directory: string): ImageDirectory {
-  return ImageDirectory.open(directory);
+  return ImageDirectory.open(directory, { crc32 });
 }

@@ -47,7 +47,10 @@ export const inspect: Command = defineCommand({
       import("./inspect/model.ts"),
       import("./inspect/text.ts"),
     ]);
-    const images = ImageDirectory.open(directory);
+    const crc32 = options.verify
+      ? (await import("../core/linux/x86_64/crc32_ffi.ts")).crc32
+      : undefined;
+    const images = ImageDirectory.open(directory, { crc32 });
     const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
     const inspected = { ...inspectImages(images), ...verified };
     const { verbose = false } = options;

@@ -6,7 +6,7 @@
 
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
-import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
+import { BLOCK_SIZE, checksumsOf, type Crc32, crc32ByTables, FileChecksums } from "./checksum.ts";
 import { type ByteSource, FileSource, MemorySource } from "./byte_source.ts";
 import {
   type DecodedImage,
@@ -80,12 +80,24 @@ function compareBlock(directory: string, entry: manifest_entry, block: number, s
   );
 }
 
+/** How an {@link ImageDirectory} is read. */
+export interface ImageDirectoryOptions {
+  /**
+   * Files that are to be there and are not yet, or not as they will be: a checkpoint looks at its own images before
+   * they are complete.
+   */
+  readonly unwritten?: ReadonlyMap<string, Uint8Array>;
+  /** Makes checksums; by tables where absent. */
+  readonly crc32?: Crc32;
+}
+
 /** An image directory that exists and has an inventory. */
 export class ImageDirectory {
   /** Where it is, absolute. */
   readonly path: string;
   readonly #names: ReadonlySet<string>;
   readonly #unwritten: ReadonlyMap<string, Uint8Array>;
+  readonly #crc32: Crc32;
   #manifest: ReadonlyMap<string, manifest_entry> | undefined;
   readonly #decoded = new Map<string, DecodedImage>();
   readonly #pagemaps = new Map<string, Pagemap>();
@@ -93,26 +105,22 @@ export class ImageDirectory {
   private constructor(
     path: string,
     names: ReadonlySet<string>,
-    unwritten: ReadonlyMap<string, Uint8Array>,
+    { unwritten = new Map(), crc32 = crc32ByTables }: ImageDirectoryOptions,
   ) {
     this.path = path;
     this.#names = names;
     this.#unwritten = unwritten;
+    this.#crc32 = crc32;
   }
 
   /**
    * Opens an image directory. Its files are listed now and read later.
    *
-   * @param unwritten files that are to be there and are not yet, or not as they will be: a checkpoint looks at its
-   * own images before they are complete
    * @throws {StasisError} `bad-image` where it is missing, not a directory or not an image directory.
    */
-  static open(
-    path: string,
-    unwritten: ReadonlyMap<string, Uint8Array> = new Map(),
-  ): ImageDirectory {
+  static open(path: string, options: ImageDirectoryOptions = {}): ImageDirectory {
     const absolute = absolutePath(path);
-    const names = new Set(unwritten.keys());
+    const names = new Set(options.unwritten?.keys());
     try {
       for (const entry of Deno.readDirSync(absolute)) names.add(entry.name);
     } catch (cause) {
@@ -139,7 +147,7 @@ export class ImageDirectory {
         },
       );
     }
-    return new ImageDirectory(absolute, names, unwritten);
+    return new ImageDirectory(absolute, names, options);
   }
 
   /**
@@ -191,7 +199,7 @@ export class ImageDirectory {
     const total = [...entries.values()].reduce((sum, { size }) => sum + size, 0n);
     let done = 0n;
     for (const entry of entries.values()) {
-      const sums = new FileChecksums(`${this.path}/${entry.name}`);
+      const sums = new FileChecksums(`${this.path}/${entry.name}`, this.#crc32);
       let block = 0;
       await sums.advance(Number(entry.size), true, () => {
         compareBlock(this.path, entry, block, sums.sums[block] as number);
@@ -373,7 +381,9 @@ export class ImageDirectory {
     }
     const entry = this.#manifestEntries().get(name);
     if (entry !== undefined && entry.crc32.length > 0 && BigInt(bytes.length) === entry.size) {
-      checksumsOf(bytes).forEach((sum, block) => compareBlock(this.path, entry, block, sum));
+      checksumsOf(bytes, this.#crc32).forEach((sum, block) =>
+        compareBlock(this.path, entry, block, sum)
+      );
     }
     return bytes;
   }

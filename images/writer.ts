@@ -7,7 +7,7 @@
 
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
-import { BLOCK_SIZE, checksumsOf, FileChecksums } from "./checksum.ts";
+import { BLOCK_SIZE, checksumsOf, type Crc32, crc32ByTables, FileChecksums } from "./checksum.ts";
 import { concat, encodeEntry, encodeFile, encodeHead, encodeMessage } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
 import { ioError } from "../base/io_error.ts";
@@ -37,6 +37,8 @@ export interface ImageWriterOptions {
   readonly lock?: LockDirectory;
   /** Is called while checksums are made, and may throw to end that. */
   readonly step?: () => void | Promise<void>;
+  /** Makes the checksums; by tables where absent. */
+  readonly crc32?: Crc32;
 }
 
 /** A kind with one message a file. */
@@ -80,6 +82,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly committed: string;
   readonly #sync: (directory: string) => void | Promise<void>;
   readonly #step: () => void | Promise<void>;
+  readonly #crc32: Crc32;
   readonly #lists = new Map<string, OpenList>();
   /** Checksums of what was written at once. */
   readonly #sums = new Map<string, readonly number[]>();
@@ -95,14 +98,14 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     target: string,
     { path, lock }: Partial,
     removed: readonly string[],
-    sync: (directory: string) => void | Promise<void>,
-    step: () => void | Promise<void>,
+    { sync = syncEachFile, step = () => {}, crc32 = crc32ByTables }: ImageWriterOptions,
   ) {
     this.target = target;
     this.path = path;
     this.removed = removed;
     this.#lock = lock;
     this.#step = step;
+    this.#crc32 = crc32;
     this.committed = `${target}/${imageFileName(INVENTORY, null)}`;
     this.#sync = sync;
   }
@@ -117,14 +120,14 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   static create(target: string, options: ImageWriterOptions = {}): ImageWriter {
     const absolute = absolutePath(target);
     checkTarget(absolute);
-    const { sync = syncEachFile, lock = () => "unsupported", step = () => {} } = options;
+    const { lock = () => "unsupported" } = options;
     const removed = removeAbandoned(absolute, lock);
-    return new ImageWriter(absolute, createPartial(absolute, lock), removed, sync, step);
+    return new ImageWriter(absolute, createPartial(absolute, lock), removed, options);
   }
 
   /** One that keeps everything back for ever, and nothing of which comes to a disk. */
   static createNothing(): ImageWriter {
-    const writer = new ImageWriter("", { path: "", lock: undefined }, [], () => {}, () => {});
+    const writer = new ImageWriter("", { path: "", lock: undefined }, [], {});
     writer.hold();
     return writer;
   }
@@ -197,7 +200,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   ): void {
     const name = imageFileName(kind, id);
     const { file, path } = this.#open(name);
-    this.#raw.set(name, new FileChecksums(path));
+    this.#raw.set(name, new FileChecksums(path, this.#crc32));
     try {
       writeWhole(file, path, encodeHead(kind));
       writeWhole(file, path, encodeMessage(kind.name, kind.schema, create(kind.schema, message)));
@@ -288,7 +291,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     const name = imageFileName(kind, id);
     const { file, path } = this.#open(name);
     file.close();
-    this.#raw.set(name, new FileChecksums(path));
+    this.#raw.set(name, new FileChecksums(path, this.#crc32));
     return path;
   }
 
@@ -370,7 +373,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     await this.#sumRaw();
     const last = encodeFile(INVENTORY, inventory);
     const manifest = await this.#manifest();
-    manifest.push(manifestEntry(INVENTORY.file, last.length, checksumsOf(last)));
+    manifest.push(manifestEntry(INVENTORY.file, last.length, checksumsOf(last, this.#crc32)));
     this.writeList(MANIFEST, null, manifest.sort((a, b) => a.name < b.name ? -1 : 1));
     this.#writeFile(INVENTORY.file, [last]);
     await this.#syncAll();
@@ -399,7 +402,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       const size = sizeOf(path);
       let sums = this.#sums.get(name) ?? this.#raw.get(name)?.sums;
       if (sums === undefined) {
-        const list = new FileChecksums(path);
+        const list = new FileChecksums(path, this.#crc32);
         await list.advance(size, true, this.#step);
         sums = list.sums;
       }
@@ -457,7 +460,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     } finally {
       file.close();
     }
-    this.#sums.set(name, checksumsOf(whole));
+    this.#sums.set(name, checksumsOf(whole, this.#crc32));
   }
 }
 

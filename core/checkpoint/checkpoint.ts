@@ -14,6 +14,7 @@ import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { syncFileSystem } from "../linux/sync.ts";
+import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -98,6 +99,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
     lock: lockDirectory,
     step: () => cancellation.breathe(),
+    crc32,
   });
   for (const path of writer.removed) {
     const text = `removed ${path}, which a checkpoint that was killed had left`;

@@ -12,6 +12,7 @@ import { encodeFile, ImageDirectory, type ImageWriter } from "../../images/mod.t
 import { imageFileName } from "../../images/kind.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
+import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { FrozenTree, OperationOptions, Plugin } from "../plugin.ts";
 import { makePlan } from "../restore/make_plan.ts";
 
@@ -48,7 +49,7 @@ export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
   try {
     await makePlan({
       directory: writer.path,
-      rehearsed: ImageDirectory.open(writer.path, unwritten),
+      rehearsed: ImageDirectory.open(writer.path, { unwritten, crc32 }),
       plugins,
       // Files that change are the business of the restore's user, who can say that they may.
       options: { ...options, ignoreFileChange: true },

@@ -21,6 +21,7 @@ import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import { readStat } from "../linux/procfs/mod.ts";
+import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { planBirths, type TreeTask } from "./births.ts";
 import { addThread } from "./clone.ts";
@@ -66,7 +67,7 @@ const KNOWN_VERSIONS: ReadonlySet<number> = new Set([IMAGES_VERSION, IMAGES_VERS
 export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const { listener, options, cancellation } = request;
   listener({ kind: "phase", phase: "load" });
-  const images = request.rehearsed ?? ImageDirectory.open(request.directory);
+  const images = request.rehearsed ?? ImageDirectory.open(request.directory, { crc32 });
   if (request.rehearsed === undefined) images.verify();
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
