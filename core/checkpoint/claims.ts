@@ -5,7 +5,7 @@
  */
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
-import { type Hooked, runHook } from "../hooks.ts";
+import { blame, type Hooked, runHook } from "../hooks.ts";
 import { mappingKind, readSocketProtocol, type Vma } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, DescriptorDumper, MappingDumper, Plugin } from "../plugin.ts";
 import type { Descriptor, Task } from "./task.ts";
@@ -22,13 +22,7 @@ export function descriptorClaims(
   task: Task,
   plugins: readonly Hooked<CheckpointHooks>[],
 ): Claim<DescriptorDumper>[] {
-  const found: Claim<DescriptorDumper>[] = [];
-  for (const { plugin, hooks } of plugins) {
-    for (const dumper of hooks.descriptors ?? []) {
-      if (runHook(plugin, () => dumper.claims(descriptor, task))) found.push({ plugin, dumper });
-    }
-  }
-  return found;
+  return claimsOf(dumpersOf(plugins).descriptors, descriptor, task);
 }
 
 /** All dumpers that claim a mapping. */
@@ -37,13 +31,51 @@ export function mappingClaims(
   task: Task,
   plugins: readonly Hooked<CheckpointHooks>[],
 ): Claim<MappingDumper>[] {
-  const found: Claim<MappingDumper>[] = [];
-  for (const { plugin, hooks } of plugins) {
-    for (const dumper of hooks.mappings ?? []) {
-      if (runHook(plugin, () => dumper.claims(vma, task))) found.push({ plugin, dumper });
+  return claimsOf(dumpersOf(plugins).mappings, vma, task);
+}
+
+/** There are a dozen dumpers of each kind, and they are asked about each of ten thousands of things. */
+function claimsOf<Thing, Dumper extends { claims(thing: Thing, task: Task): boolean }>(
+  all: readonly Claim<Dumper>[],
+  thing: Thing,
+  task: Task,
+): Claim<Dumper>[] {
+  const found: Claim<Dumper>[] = [];
+  let asked: Plugin | undefined;
+  try {
+    for (const claim of all) {
+      asked = claim.plugin;
+      if (claim.dumper.claims(thing, task)) found.push(claim);
     }
+  } catch (error) {
+    throw blame(asked as Plugin, error);
   }
   return found;
+}
+
+/** The dumpers of all plugins. */
+interface Dumpers {
+  readonly descriptors: readonly Claim<DescriptorDumper>[];
+  readonly mappings: readonly Claim<MappingDumper>[];
+}
+
+/** By the plugins of an operation, all of whose hooks are there before any is asked. */
+const known = new WeakMap<readonly Hooked<CheckpointHooks>[], Dumpers>();
+
+function dumpersOf(plugins: readonly Hooked<CheckpointHooks>[]): Dumpers {
+  let dumpers = known.get(plugins);
+  if (dumpers === undefined) {
+    dumpers = {
+      descriptors: plugins.flatMap(({ plugin, hooks }) =>
+        (hooks.descriptors ?? []).map((dumper) => ({ plugin, dumper }))
+      ),
+      mappings: plugins.flatMap(({ plugin, hooks }) =>
+        (hooks.mappings ?? []).map((dumper) => ({ plugin, dumper }))
+      ),
+    };
+    known.set(plugins, dumpers);
+  }
+  return dumpers;
 }
 
 /** The one claim, or an error: for after the survey, which has seen that there is exactly one. */
@@ -76,10 +108,13 @@ export function findClaims(
       (dumper) => dumper.survey?.(descriptor, task),
     );
   }
-  for (const vma of task.vmas) {
-    cancellation.check();
-    const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
-    const what = (): string => `mapping ${range} (${vma.name || mappingKind(vma)})`;
+  for (const [index, vma] of task.vmas.entries()) {
+    // What is asked of a file may take its time; of other memory nothing is.
+    if (vma.inode !== 0n || index % 64 === 0) cancellation.check();
+    const what = (): string => {
+      const range = `${vma.start.toString(16)}-${vma.end.toString(16)}`;
+      return `mapping ${range} (${vma.name || mappingKind(vma)})`;
+    };
     judge(
       mappingClaims(vma, task, plugins),
       what,

@@ -16,7 +16,7 @@ const O_RDONLY_CLOEXEC = 0o2000000;
 const PIECE = 4096, FEW = 2, MANY = 64;
 
 interface Reader {
-  readonly buffer: Uint8Array;
+  readonly buffer: Uint8Array<ArrayBuffer>;
   readonly batch: CallBatch;
 }
 
@@ -41,38 +41,57 @@ function makeReader(): Reader {
  * @throws {StasisError} `io` with the errno's name
  */
 export function readFile(path: string): Uint8Array<ArrayBuffer> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  readFilePieces(path, (piece) => parts.push(piece.slice()));
+  const [first] = parts;
+  return parts.length === 1 && first !== undefined ? first : join(parts);
+}
+
+/**
+ * Reads a file piece by piece.
+ *
+ * @param path text alone
+ * @param take is given each piece, which is overwritten when it returns
+ * @throws {StasisError} `io` with the errno's name
+ */
+export function readFilePieces(path: string, take: (piece: Uint8Array<ArrayBuffer>) => void): void {
   const fd = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O_RDONLY_CLOEXEC, 0);
   if (isErrno(fd)) throw failure(path, fd);
   try {
-    return readWhole(path, fd);
+    readAll(path, fd, take);
   } finally {
     syscall(SYSCALLS.close, fd);
   }
 }
 
-function readWhole(path: string, fd: bigint): Uint8Array<ArrayBuffer> {
-  const { buffer, batch } = shared ??= makeReader();
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let size = 0;
-  for (let count = FEW;; count = MANY) {
-    for (let index = 0; index < count; index++) batch.setArgument(index, 0, fd);
-    batch.run(count);
-    for (let index = 0; index < count; index++) {
-      const result = batch.result(index);
-      if (isErrno(result)) throw failure(path, result);
-      const [first] = parts;
-      if (result === 0n) {
-        return parts.length === 1 && first !== undefined ? first : join(parts, size);
+function readAll(
+  path: string,
+  fd: bigint,
+  take: (piece: Uint8Array<ArrayBuffer>) => void,
+): void {
+  // Whoever takes a piece may read another file.
+  const reader = shared ?? makeReader();
+  shared = undefined;
+  try {
+    const { buffer, batch } = reader;
+    for (let count = FEW;; count = MANY) {
+      for (let index = 0; index < count; index++) batch.setArgument(index, 0, fd);
+      batch.run(count);
+      for (let index = 0; index < count; index++) {
+        const result = batch.result(index);
+        if (isErrno(result)) throw failure(path, result);
+        if (result === 0n) return;
+        const start = index * PIECE;
+        take(buffer.subarray(start, start + Number(result)));
       }
-      const start = index * PIECE;
-      parts.push(buffer.slice(start, start + Number(result)));
-      size += Number(result);
     }
+  } finally {
+    shared = reader;
   }
 }
 
-function join(parts: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(size);
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.byteLength, 0));
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);

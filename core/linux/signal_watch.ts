@@ -25,7 +25,9 @@ const SIG_IGN = 1n;
 /** Listens to signals, and sees them in synchronous code as well. */
 export class SignalWatch implements Disposable {
   readonly #listening: DisposableStack;
-  readonly #seen = new Map<number, number>();
+  readonly #signals: number[] = [];
+  /** How often each of them had come when it was told last. */
+  readonly #seen: number[] = [];
   readonly #onSignal: (signal: number) => void;
 
   /**
@@ -46,17 +48,19 @@ export class SignalWatch implements Disposable {
       Deno.addSignalListener(name, look);
       listening.defer(() => Deno.removeSignalListener(name, look));
       if (!counting.has(signal)) count(signal);
-      this.#seen.set(signal, Atomics.load(counts, signal));
+      this.#signals.push(signal);
+      this.#seen.push(Atomics.load(counts, signal));
     }
     this.#listening = listening.move();
   }
 
   /** Tells of signals that have come. Costs nothing to speak of. */
   look(): void {
-    for (const [signal, seen] of this.#seen) {
+    for (let index = 0; index < this.#signals.length; index++) {
+      const signal = this.#signals[index] as number;
       const now = Atomics.load(counts, signal);
-      if (now === seen) continue;
-      this.#seen.set(signal, now);
+      if (now === this.#seen[index]) continue;
+      this.#seen[index] = now;
       this.#onSignal(signal);
     }
   }

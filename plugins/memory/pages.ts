@@ -20,9 +20,9 @@ import { chooseHeld, copyContents, divide } from "./held_pages.ts";
 import { behindEnd, copyRuns, dataRuns } from "./object_pages.ts";
 import {
   appendRun,
-  contentRuns,
   cutTransfers,
-  guardRuns,
+  hasContents,
+  isGuard,
   pageCount,
   type Run,
   totalSize,
@@ -54,47 +54,40 @@ export function findPages(task: FrozenTask): TaskPages {
   });
   using file = openPath(`/proc/${task.pid}/pagemap`, O_RDONLY);
   const regions = scanPages({ fd: file.fd, ioctl, pread, addressOf }, scanned);
-  const byVma = regionsByVma(task.proc.vmas, regions);
+  return savedPages(task.proc.vmas, regions);
+}
+
+/**
+ * What of the populated pages is saved.
+ *
+ * @param vmas ascending
+ * @param regions ascending; none crosses a border between two mappings
+ */
+export function savedPages(vmas: readonly Vma[], regions: readonly PageRegion[]): TaskPages {
   const runs: { run: Run; readable: boolean }[] = [];
   const guards: Run[] = [];
-  for (const vma of task.proc.vmas) {
-    const own = byVma.get(vma) ?? [];
-    for (const { start, size } of guardRuns(own)) appendRun(guards, start, size);
-    for (const run of vmaRuns(vma, own)) {
-      const readable = (vma.prot & PROT_READ) !== 0;
-      const last = runs.at(-1);
-      if (last?.readable === readable && last.run.start + last.run.size === run.start) {
-        last.run = { start: last.run.start, size: last.run.size + run.size };
-      } else runs.push({ run, readable });
+  const save = (start: bigint, size: bigint, readable: boolean): void => {
+    const last = runs.at(-1);
+    if (last?.readable === readable && last.run.start + last.run.size === start) {
+      last.run = { start: last.run.start, size: last.run.size + size };
+    } else runs.push({ run: { start, size }, readable });
+  };
+  let next = 0;
+  for (const vma of vmas) {
+    const readable = (vma.prot & PROT_READ) !== 0;
+    // The vDSO is saved whole: at restore it tells whether the kernel is another one.
+    const isVdso = mappingKind(vma) === "vdso";
+    if (isVdso) save(vma.start, vma.end - vma.start, readable);
+    // Droppable memory holds states of random number generators: it must not come twice.
+    const isLeftOut = isVdso || vma.shared || vma.flags.has("dp");
+    for (; next < regions.length; next++) {
+      const { start, end, categories } = regions[next] as PageRegion;
+      if (start >= vma.end) break;
+      if (isGuard(categories)) appendRun(guards, start, end - start);
+      else if (!isLeftOut && hasContents(categories)) save(start, end - start, readable);
     }
   }
   return { runs, guards };
-}
-
-/** The pages of one mapping that are saved. */
-function vmaRuns(vma: Vma, regions: readonly PageRegion[]): Run[] {
-  // The vDSO is saved whole: at restore it tells whether the kernel is another one.
-  if (mappingKind(vma) === "vdso") return [{ start: vma.start, size: vma.end - vma.start }];
-  // Droppable memory holds states of random number generators: it must not come twice.
-  if (vma.shared || vma.flags.has("dp")) return [];
-  return contentRuns(regions);
-}
-
-function regionsByVma(
-  vmas: readonly Vma[],
-  regions: readonly PageRegion[],
-): ReadonlyMap<Vma, readonly PageRegion[]> {
-  const byVma = new Map<Vma, PageRegion[]>();
-  let index = 0;
-  for (const region of regions) {
-    while (index < vmas.length && (vmas[index] as Vma).end <= region.start) index++;
-    const vma = vmas[index];
-    if (vma === undefined) break;
-    const own = byVma.get(vma);
-    if (own === undefined) byVma.set(vma, [region]);
-    else own.push(region);
-  }
-  return byVma;
 }
 
 /** Writes the pages of all tasks and objects. */

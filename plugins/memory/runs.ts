@@ -4,7 +4,7 @@
  * @module
  */
 import { PAGE_SIZE } from "../../core/linux/address.ts";
-import { PageIs, type PageRegion } from "../../core/linux/procfs/mod.ts";
+import { PageIs } from "../../core/linux/procfs/mod.ts";
 
 /** Adjacent pages. */
 export interface Run {
@@ -34,25 +34,16 @@ export function appendRun(runs: Run[], start: bigint, size: bigint): void {
 }
 
 /**
- * The pages that hold something which is not to be had elsewhere: not the zero page, not a guard, not what
- * the mapped file holds already.
+ * Whether pages hold something which is not to be had elsewhere: not the zero page, not a guard, not what the mapped
+ * file holds already.
  */
-export function contentRuns(regions: Iterable<PageRegion>): Run[] {
-  const runs: Run[] = [];
-  for (const { start, end, categories } of regions) {
-    if ((categories & (PageIs.FILE | PageIs.PFNZERO | PageIs.GUARD)) !== 0) continue;
-    appendRun(runs, start, end - start);
-  }
-  return runs;
+export function hasContents(categories: number): boolean {
+  return (categories & (PageIs.FILE | PageIs.PFNZERO | PageIs.GUARD)) === 0;
 }
 
-/** The ranges with guards (MADV_GUARD_INSTALL). */
-export function guardRuns(regions: Iterable<PageRegion>): Run[] {
-  const runs: Run[] = [];
-  for (const { start, end, categories } of regions) {
-    if ((categories & PageIs.GUARD) !== 0) appendRun(runs, start, end - start);
-  }
-  return runs;
+/** Whether pages are guards (MADV_GUARD_INSTALL). */
+export function isGuard(categories: number): boolean {
+  return (categories & PageIs.GUARD) !== 0;
 }
 
 /** The size of all runs. */

@@ -1,15 +1,8 @@
 import { deepEqual, equal } from "@std/assert";
-import { remoteAddress } from "../../core/linux/address.ts";
-import { PageIs, type PageRegion } from "../../core/linux/procfs/mod.ts";
-import { appendRun, contentRuns, cutTransfers, guardRuns, iovecs, type Run } from "./runs.ts";
+import { appendRun, cutTransfers, iovecs, type Run } from "./runs.ts";
 
 const page = 4096n;
 const run = (start: bigint, pages: bigint): Run => ({ start: start * page, size: pages * page });
-const region = (start: bigint, pages: bigint, categories: number): PageRegion => ({
-  start: remoteAddress(start * page),
-  end: remoteAddress((start + pages) * page),
-  categories,
-});
 
 Deno.test("appendRun() joins what is adjacent and nothing else", () => {
   const runs: Run[] = [];
@@ -17,29 +10,6 @@ Deno.test("appendRun() joins what is adjacent and nothing else", () => {
   appendRun(runs, page, page);
   appendRun(runs, 3n * page, page);
   deepEqual(runs, [run(0n, 2n), run(3n, 1n)]);
-});
-
-Deno.test("contentRuns() leaves out zero pages, pages of files and guards", () => {
-  const { PRESENT, SWAPPED, FILE, PFNZERO, GUARD, SOFT_DIRTY } = PageIs;
-  deepEqual(
-    contentRuns([
-      region(1n, 1n, PRESENT),
-      region(2n, 1n, SWAPPED),
-      region(3n, 1n, PRESENT | FILE),
-      region(4n, 1n, PRESENT | PFNZERO),
-      region(5n, 1n, SWAPPED | GUARD),
-      region(6n, 2n, PRESENT | SOFT_DIRTY),
-    ]),
-    [run(1n, 2n), run(6n, 2n)],
-  );
-});
-
-Deno.test("guardRuns() gives the guards alone", () => {
-  const { PRESENT, SWAPPED, GUARD } = PageIs;
-  deepEqual(
-    guardRuns([region(1n, 1n, PRESENT), region(2n, 3n, SWAPPED | GUARD)]),
-    [run(2n, 3n)],
-  );
 });
 
 Deno.test("cutTransfers() keeps within bytes and iovecs, and leaves no gap in the file", () => {

@@ -33,11 +33,37 @@ const ADVICE: Readonly<Record<string, number>> = {
   wf: MADV.WIPEONFORK,
 };
 
+/** What a set of flags means. */
+interface FlagsMeaning {
+  /** Flags of mmap(2). */
+  readonly map: number;
+  /** Bit N for advice N of madvise(2). */
+  readonly advice: bigint;
+  readonly unknown: readonly string[];
+}
+
+/** Tens of thousands of mappings have a dozen sets of flags. */
+const meanings = new WeakMap<Vma["flags"], FlagsMeaning>();
+
+function meaningOf(flags: Vma["flags"]): FlagsMeaning {
+  let meaning = meanings.get(flags);
+  if (meaning === undefined) {
+    let map = 0, advice = 0n;
+    for (const code of flags) {
+      map |= MMAP_FLAGS[code] ?? 0;
+      const number = ADVICE[code];
+      if (number !== undefined) advice |= 1n << BigInt(number);
+    }
+    const unknown = [...flags].filter((code) => !(code in VM_FLAGS) || code === UNNAMED);
+    meanings.set(flags, meaning = { map, advice, unknown });
+  }
+  return meaning;
+}
+
 /** The `flags` of a mapping: its MAP_* flags. */
 export function mapFlags(vma: Vma, anonymous: boolean): number {
-  let flags = vma.shared ? MAP.SHARED : MAP.PRIVATE;
+  let flags = (vma.shared ? MAP.SHARED : MAP.PRIVATE) | meaningOf(vma.flags).map;
   if (anonymous) flags |= MAP.ANONYMOUS;
-  for (const code of vma.flags) flags |= MMAP_FLAGS[code] ?? 0;
   // Droppable memory is a type of its own beside shared and private.
   if ((flags & MAP.DROPPABLE) !== 0) flags &= ~MAP.PRIVATE;
   return flags;
@@ -45,17 +71,12 @@ export function mapFlags(vma: Vma, anonymous: boolean): number {
 
 /** The `madv` of a mapping: bit N for advice N of madvise(2). */
 export function adviceBits(vma: Vma): bigint {
-  let bits = 0n;
-  for (const code of vma.flags) {
-    const advice = ADVICE[code];
-    if (advice !== undefined) bits |= 1n << BigInt(advice);
-  }
-  return bits;
+  return meaningOf(vma.flags).advice;
 }
 
 /** Flags of a mapping that are not known here: of a newer kernel, and lost. */
-export function unknownFlags({ flags }: Vma): string[] {
-  return [...flags].filter((code) => !(code in VM_FLAGS) || code === UNNAMED);
+export function unknownFlags({ flags }: Vma): readonly string[] {
+  return meaningOf(flags).unknown;
 }
 
 /** What stands for a flag that the kernel itself has no code for. */

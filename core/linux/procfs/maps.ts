@@ -10,7 +10,8 @@ import { type Mapping, VmaLineParser } from "./vma_line.ts";
 
 /** Parses a `maps` file. Ascending addresses; the `[vsyscall]` page is last. */
 export function parseMaps(bytes: Uint8Array): readonly Mapping[] {
-  const parser = new VmaLineParser(bytes, "maps");
+  const parser = new VmaLineParser("maps");
+  parser.begin(bytes);
   const mappings: Mapping[] = [];
   while (!parser.done) mappings.push(parser.parse());
   return mappings;

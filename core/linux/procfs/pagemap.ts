@@ -108,12 +108,13 @@ export interface PageRegion extends AddressRange {
 /** Decodes an array of `count` struct page_region. */
 export function decodePageRegions(bytes: Uint8Array, count: number): PageRegion[] {
   const regions: PageRegion[] = [];
-  for (let i = 0; i < count; i++) {
-    const { start, end, categories } = pageRegion.read(bytes, i * pageRegion.size);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, count * pageRegion.size);
+  // Not through the description of the structure: there may be a hundred thousand.
+  for (let at = 0; at < view.byteLength; at += pageRegion.size) {
     regions.push({
-      start: remoteAddress(start),
-      end: remoteAddress(end),
-      categories: Number(categories),
+      start: remoteAddress(view.getBigUint64(at, true)),
+      end: remoteAddress(view.getBigUint64(at + 8, true)),
+      categories: Number(view.getBigUint64(at + 16, true)),
     });
   }
   return regions;

@@ -11,7 +11,7 @@ import { decodeBytes } from "../../../base/byte_text.ts";
 import { StasisError } from "../../../base/errors.ts";
 import { errnoName } from "../errno.ts";
 import { readLink } from "../files.ts";
-import { readFile } from "../read_file.ts";
+import { readFile, readFilePieces } from "../read_file.ts";
 
 /** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */
 export function taskPath(pid: number, tid?: number): string {
@@ -121,6 +121,30 @@ export function readTaskBytes(pid: number, file: string, tid?: number): Uint8Arr
   } catch (error) {
     if (isWithoutMemory(error, pid, tid)) return new Uint8Array(0);
     throw taskError(error, path, pid, tid);
+  }
+}
+
+/**
+ * Like {@link readTaskBytes}, for files that are megabytes: piece by piece.
+ *
+ * @param begin is called before the first piece, each time that the file is read from its beginning
+ * @param take is given each piece, which is overwritten when it returns
+ */
+export function readTaskPieces(
+  pid: number,
+  file: string,
+  begin: () => void,
+  take: (piece: Uint8Array) => void,
+): void {
+  const path = `${taskPath(pid)}/${file}`;
+  try {
+    persist(() => {
+      begin();
+      readFilePieces(path, take);
+    }, pid);
+  } catch (error) {
+    if (!isWithoutMemory(error, pid)) throw taskError(error, path, pid);
+    begin();
   }
 }
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { malformed, readTaskBytes } from "./read.ts";
+import { malformed, readTaskPieces } from "./read.ts";
 import { type Mapping, VmaLineParser } from "./vma_line.ts";
 
 /** The two-letter codes of `VmFlags` (fs/proc/task_mmu.c, show_smap_vma_flags()). */
@@ -60,134 +60,183 @@ export type VmFlag = keyof typeof VM_FLAGS;
 export interface Vma extends Mapping {
   /** The codes of {@link VM_FLAGS}; equal sets are the same object. */
   readonly flags: ReadonlySet<VmFlag | string>;
-  /** The page size that the kernel uses for it: 4096, more with hugetlbfs. */
-  readonly kernelPageSize: number;
   /** Resident pages, shared ones counted in full. */
   readonly rss: number;
   /** Pages that are no file's: private ones that were written to. */
   readonly anonymous: number;
-  /** Anonymous memory in transparent huge pages. */
-  readonly anonHugePages: number;
   /** Swapped out. */
   readonly swap: number;
-  /** Resident and locked. */
-  readonly locked: number;
   /** The protection key (pkey_alloc); undefined where CPU or kernel has none. */
   readonly protectionKey?: number;
 }
 
-/**
- * Parses a `smaps` file; ascending addresses, the `[vsyscall]` page last. 14 MB with 20,000 mappings take
- * 20 to 60 ms: each line of sizes is 28 bytes long, so it is stepped over without a search.
- */
+/** Parses a `smaps` file; ascending addresses, the `[vsyscall]` page last. */
 export function parseSmaps(bytes: Uint8Array): readonly Vma[] {
-  const parser = new VmaLineParser(bytes, "smaps");
-  const flags = new FlagSets();
-  const vmas: Vma[] = [];
-  while (!parser.done) vmas.push(parseBlock(bytes, parser, flags));
-  return vmas;
+  const parser = new SmapsParser();
+  parser.push(bytes);
+  return parser.finish();
 }
 
-const NEWLINE = 0x0a;
-/** `Label:` padded to 16 columns, a number of 8, ` kB` and the newline (SEQ_PUT_DEC in the kernel). */
-const SIZE_LINE = 28;
+const NEWLINE = 0x0a, LETTER_V = 0x56, LETTER_M = 0x6d;
+/** Where a line has its number: behind `Label:` padded to 16 columns, in 8 more or as many as it takes (SEQ_PUT_DEC). */
+const NUMBER_AT = 16, NUMBER_END = 24;
+/** `VmFlags: `, behind which the codes stand. */
+const FLAGS_LABEL = 9;
 
-function parseBlock(bytes: Uint8Array, parser: VmaLineParser, flagSets: FlagSets): Vma {
-  const mapping = parser.parse();
-  let kernelPageSize = 0, rss = 0, anonymous = 0, anonHugePages = 0, swap = 0, locked = 0;
-  let protectionKey: number | undefined;
-  let at = parser.position;
-  // Labels are told apart by as few letters as they differ in; `VmFlags` is the last of each block.
-  for (;;) {
-    const first = bytes[at];
-    const last = endOfLine(bytes, at);
-    if (first === 0x56) break; // VmFlags
-    if (first === 0x52 && bytes[at + 1] === 0x73) { // Rss, not Referenced
-      rss = kilobytes(bytes, at, last);
-    } else if (first === 0x41) { // Anonymous or AnonHugePages
-      if (bytes[at + 4] === 0x48) anonHugePages = kilobytes(bytes, at, last);
-      else anonymous = kilobytes(bytes, at, last);
-    } else if (first === 0x4b && bytes[at + 1] === 0x65) { // KernelPageSize, not KSM
-      kernelPageSize = kilobytes(bytes, at, last);
-    } else if (first === 0x53 && bytes[at + 4] === 0x3a && bytes[at + 1] === 0x77) { // Swap
-      swap = kilobytes(bytes, at, last);
-    } else if (first === 0x4c && bytes[at + 1] === 0x6f) { // Locked, not LazyFree
-      locked = kilobytes(bytes, at, last);
-    } else if (first === 0x50 && bytes[at + 3] === 0x74) { // ProtectionKey, not Pss or Private
-      protectionKey = decimal(bytes, at, last);
-    } else if (first === undefined) {
-      throw malformed("smaps", "a mapping without a VmFlags line");
-    }
-    at = last + 1;
+/** Where in a block the lines begin that are read, from the end of its first line on; -1 where there is none. */
+interface Layout {
+  rss: number;
+  anonymous: number;
+  swap: number;
+  protectionKey: number;
+  /** The last one, which tells whether another block is of the same form: a wider number moves all behind it. */
+  flags: number;
+}
+
+/**
+ * Parses the file piece by piece: 20,000 mappings are 14 MB. Its blocks have the same lines in the same places, which
+ * are looked for in the first one.
+ */
+export class SmapsParser {
+  readonly #lines = new VmaLineParser("smaps");
+  readonly #flags = new FlagSets();
+  readonly #vmas: Vma[] = [];
+  #layout: Layout | undefined;
+  /** The beginning of a block whose end is in the next piece. */
+  #rest: Uint8Array<ArrayBuffer> | undefined;
+
+  /** Takes the next piece, which may be overwritten afterwards. */
+  push(piece: Uint8Array): void {
+    const bytes = this.#rest === undefined ? piece : joined(this.#rest, piece);
+    this.#rest = undefined;
+    const end = endOfBlocks(bytes);
+    const whole = end === bytes.length ? bytes : bytes.subarray(0, end);
+    this.#lines.begin(whole);
+    while (!this.#lines.done) this.#vmas.push(this.#block(whole));
+    if (end < bytes.length) this.#rest = bytes.slice(end);
   }
-  const end = endOfLine(bytes, at);
-  parser.position = end + 1;
-  return {
-    start: mapping.start,
-    end: mapping.end,
-    prot: mapping.prot,
-    shared: mapping.shared,
-    offset: mapping.offset,
-    dev: mapping.dev,
-    inode: mapping.inode,
-    name: mapping.name,
-    deleted: mapping.deleted,
-    flags: flagSets.parse(bytes, at + 9, end),
-    kernelPageSize,
-    rss,
-    anonymous,
-    anonHugePages,
-    swap,
-    locked,
-    protectionKey,
-  };
+
+  /** All mappings, when all pieces have been pushed. */
+  finish(): readonly Vma[] {
+    if (this.#rest !== undefined) throw malformed("smaps", "a mapping without a VmFlags line");
+    return this.#vmas;
+  }
+
+  #block(bytes: Uint8Array): Vma {
+    const { start, end, prot, shared, offset, dev, inode, name, deleted } = this.#lines.parse();
+    const at = this.#lines.position;
+    let layout = this.#layout;
+    if (layout === undefined || !isFlagsLine(bytes, at + layout.flags)) {
+      layout = this.#layout = findLayout(bytes, at);
+    }
+    const flagsAt = at + layout.flags;
+    const last = endOfLine(bytes, flagsAt);
+    this.#lines.position = last + 1;
+    return {
+      start,
+      end,
+      prot,
+      shared,
+      offset,
+      dev,
+      inode,
+      name,
+      deleted,
+      flags: this.#flags.parse(bytes, flagsAt + FLAGS_LABEL, last),
+      rss: kilobytes(bytes, at, layout.rss),
+      anonymous: kilobytes(bytes, at, layout.anonymous),
+      swap: kilobytes(bytes, at, layout.swap),
+      protectionKey: layout.protectionKey < 0
+        ? undefined
+        : decimal(bytes, at + layout.protectionKey),
+    };
+  }
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(first.length + second.length);
+  whole.set(first);
+  whole.set(second, first.length);
+  return whole;
+}
+
+/** Where the last whole block ends: behind its line of flags. The kernel's pieces mostly end there themselves. */
+function endOfBlocks(bytes: Uint8Array): number {
+  for (let end = bytes.lastIndexOf(NEWLINE); end >= 0;) {
+    const before = end === 0 ? -1 : bytes.lastIndexOf(NEWLINE, end - 1);
+    if (isFlagsLine(bytes, before + 1)) return end + 1;
+    end = before;
+  }
+  return 0;
+}
+
+/** Whether a line is that of flags, which begins as no other does. */
+function isFlagsLine(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === LETTER_V && bytes[at + 1] === LETTER_M &&
+    (at === 0 || bytes[at - 1] === NEWLINE);
+}
+
+function findLayout(bytes: Uint8Array, from: number): Layout {
+  const layout = { rss: -1, anonymous: -1, swap: -1, protectionKey: -1, flags: -1 };
+  // Labels are told apart by as few letters as they differ in; `VmFlags` is the last of each block.
+  for (let at = from;; at = endOfLine(bytes, at) + 1) {
+    const first = bytes[at];
+    if (first === undefined) throw malformed("smaps", "a mapping without a VmFlags line");
+    if (isFlagsLine(bytes, at)) return { ...layout, flags: at - from };
+    if (first === 0x52 && bytes[at + 1] === 0x73) layout.rss = at - from; // Rss, not Referenced
+    else if (first === 0x41 && bytes[at + 4] === 0x79) layout.anonymous = at - from; // Anonymous, not AnonHugePages
+    else if (first === 0x53 && bytes[at + 4] === 0x3a && bytes[at + 1] === 0x77) {
+      layout.swap = at - from; // Swap, not SwapPss or Size
+    } else if (first === 0x50 && bytes[at + 3] === 0x74) layout.protectionKey = at - from; // not Pss or Private
+  }
 }
 
 function endOfLine(bytes: Uint8Array, at: number): number {
-  const guess = at + SIZE_LINE - 1;
-  // A newline behind ` kB` at that place is the first one: no shorter line has ` kB` there.
-  if (bytes[guess] === NEWLINE && bytes[guess - 1] === 0x42 && bytes[guess - 3] === 0x20) {
-    return guess;
-  }
   const end = bytes.indexOf(NEWLINE, at);
   return end < 0 ? bytes.length : end;
 }
 
-function decimal(bytes: Uint8Array, from: number, to: number): number {
+/** The number of a line, in its column or, if it is wider, from there on. */
+function decimal(bytes: Uint8Array, line: number): number {
   let value = 0;
-  for (let at = from; at < to; at++) {
+  for (let at = line + NUMBER_AT;; at++) {
     const digit = bytes[at]! - 0x30;
     if (digit >= 0 && digit <= 9) value = value * 10 + digit;
+    else if (at >= line + NUMBER_END) return value;
   }
-  return value;
 }
 
-function kilobytes(bytes: Uint8Array, from: number, to: number): number {
-  return decimal(bytes, from + 4, to) * 1024;
+function kilobytes(bytes: Uint8Array, from: number, line: number): number {
+  return line < 0 ? 0 : decimal(bytes, from + line) * 1024;
 }
+
+/** Lines of flags that were met last are looked at first. */
+const RECENT = 4;
 
 /** Parses `VmFlags` lines and gives the same set for the same codes: a process has a dozen of them. */
 class FlagSets {
-  /** Each code that was met has a bit of its own, as a power of two in a number (52 of them fit). */
-  readonly #bits = new Map<number, number>();
-  readonly #sets = new Map<number, ReadonlySet<string>>();
+  readonly #sets = new Map<string, ReadonlySet<string>>();
+  readonly #recent: { readonly bytes: Uint8Array; readonly set: ReadonlySet<string> }[] = [];
 
   /** @param from The first code; each is two letters and a blank. */
   parse(bytes: Uint8Array, from: number, to: number): ReadonlySet<string> {
-    let mask = 0;
-    for (let at = from; at + 1 < to; at += 3) {
-      const code = bytes[at]! << 8 | bytes[at + 1]!;
-      let bit = this.#bits.get(code);
-      if (bit === undefined) this.#bits.set(code, bit = 2 ** this.#bits.size);
-      mask += bit;
+    for (const { bytes: known, set } of this.#recent) {
+      if (known.length === to - from && isAt(bytes, from, known)) return set;
     }
-    let set = this.#sets.get(mask);
-    if (set === undefined) {
-      const text = new TextDecoder().decode(bytes.subarray(from, to));
-      this.#sets.set(mask, set = new Set(text.split(" ").filter(Boolean)));
-    }
+    const line = bytes.slice(from, to);
+    const text = new TextDecoder().decode(line).trimEnd();
+    let set = this.#sets.get(text);
+    if (set === undefined) this.#sets.set(text, set = new Set(text.split(" ").filter(Boolean)));
+    this.#recent.unshift({ bytes: line, set });
+    this.#recent.length = Math.min(this.#recent.length, RECENT);
     return set;
   }
+}
+
+function isAt(bytes: Uint8Array, at: number, known: Uint8Array): boolean {
+  // From the end: what differs is mostly there.
+  for (let i = known.length - 1; i >= 0; i--) if (bytes[at + i] !== known[i]) return false;
+  return true;
 }
 
 /**
@@ -197,5 +246,7 @@ class FlagSets {
  * @throws StasisError `no-such-task`, `no-privilege`; `kernel-too-old` without CONFIG_PROC_PAGE_MONITOR.
  */
 export function readSmaps(pid: number): readonly Vma[] {
-  return parseSmaps(readTaskBytes(pid, "smaps"));
+  let parser = new SmapsParser();
+  readTaskPieces(pid, "smaps", () => parser = new SmapsParser(), (piece) => parser.push(piece));
+  return parser.finish();
 }

@@ -119,25 +119,30 @@ const NEWLINE = 0x0a;
 const DELETED = " (deleted)";
 
 /**
- * Parses such lines one after the other, from one buffer. It remembers the last name and device, as
+ * Parses such lines one after the other, from one buffer or several ({@link begin}). It remembers the last name and device, as
  * neighbours are mostly of one file.
  */
 export class VmaLineParser {
   /** Where the next byte to read stands; behind the newline after {@link parse}. */
   position = 0;
-  readonly #bytes: Uint8Array;
+  #bytes: Uint8Array = new Uint8Array(0);
   readonly #file: string;
   readonly #decoder = new TextDecoder();
-  #nameStart = 0;
-  #nameLength = 0;
+  /** The name that was read last, as it stood there. */
+  #nameBytes: Uint8Array = new Uint8Array(0);
   #name = "";
   #deleted = false;
   #dev: DeviceNumber = { major: 0, minor: 0 };
 
   /** @param file The file's name, for errors. */
-  constructor(bytes: Uint8Array, file: string) {
-    this.#bytes = bytes;
+  constructor(file: string) {
     this.#file = file;
+  }
+
+  /** Goes on with this buffer, which begins with a whole line. */
+  begin(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.position = 0;
   }
 
   /** Is the whole buffer read? */
@@ -227,22 +232,18 @@ export class VmaLineParser {
     let end = from;
     while (end < bytes.length && bytes[end] !== NEWLINE) end++;
     this.position = end + 1;
-    const length = end - from;
-    if (length === this.#nameLength && this.#isLastName(from)) return;
+    if (end - from === this.#nameBytes.length && this.#isLastName(from)) return;
     const text = unescapeOctal(decodeBytes(bytes.subarray(from, end)), NEWLINE);
     this.#deleted = text.endsWith(DELETED);
     this.#name = this.#deleted ? text.slice(0, -DELETED.length) : text;
-    this.#nameStart = from;
-    this.#nameLength = length;
+    this.#nameBytes = bytes.slice(from, end);
   }
 
   #isLastName(from: number): boolean {
     const bytes = this.#bytes;
-    const last = this.#nameStart;
+    const last = this.#nameBytes;
     // From the end: paths share their beginnings.
-    for (let i = this.#nameLength - 1; i >= 0; i--) {
-      if (bytes[from + i] !== bytes[last + i]) return false;
-    }
+    for (let i = last.length - 1; i >= 0; i--) if (bytes[from + i] !== last[i]) return false;
     return true;
   }
 }
