@@ -8,8 +8,12 @@ import { StasisError } from "../base/errors.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import {
+  CGROUP_ROOT,
   either,
   loadPlugins,
+  MANAGE_CGROUPS,
+  parseCgroupRoots,
+  parseManageCgroups,
   parsePid,
   parseSeconds,
   parseSize,
@@ -74,6 +78,16 @@ export const checkpoint: Command = defineCommand({
       description:
         "how long they may stand still before their memory is written (default: 10; 0: no limit)",
     },
+    manageCgroups: {
+      ...MANAGE_CGROUPS,
+      description:
+        "what the restore will be asked for: none, props, soft, full, strict; ignore: save no control groups",
+    },
+    cgroupRoot: {
+      ...CGROUP_ROOT,
+      description:
+        "[CONTROLLER:]PATH, the control group from which on they are saved with their settings; repeatable",
+    },
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
     verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
@@ -117,6 +131,8 @@ export const checkpoint: Command = defineCommand({
       options: {
         external: options.external ?? [],
         ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
+        manageCgroups: parseManageCgroups(options.manageCgroups),
+        cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
         timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),
       },
     });

@@ -8,12 +8,17 @@ import type { SetStatus } from "./status.ts";
 
 /** An option. */
 export interface OptionDescription {
-  /** As the help shows it: `-D, --images-dir <dir>`; what has no `<value>` is a switch. */
+  /**
+   * As the help shows it: `-D, --images-dir <dir>`; what has no `<value>` is a switch. A `[value]` may be left out, and
+   * is given behind an equals sign alone, as getopt_long(3) has it: the next word is none.
+   */
   readonly flags: `${"" | `-${string}, `}--${string}`;
   /** For the help. */
   readonly description: string;
   /** Whether it may be given many times, with one more value each time. */
   readonly repeatable?: boolean;
+  /** The value of an option with a `[value]` that is given without. */
+  readonly bare?: string;
 }
 
 /** The options of a command, each under its long name in camel case. */
@@ -21,7 +26,7 @@ export type OptionDescriptions = Readonly<Record<string, OptionDescription>>;
 
 type OptionValue<Option extends OptionDescription> = Option extends { readonly repeatable: true }
   ? readonly string[]
-  : Option extends { readonly flags: `${string} <${string}>` } ? string
+  : Option extends { readonly flags: `${string} <${string}>` | `${string} [${string}]` } ? string
   : true;
 
 /** What was given for the options of a command. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { StasisError } from "../base/errors.ts";
-import type { Plugin, TimeNamespaceMode } from "../core/plugin.ts";
+import type { CgroupRoot, ManageCgroups, Plugin, TimeNamespaceMode } from "../core/plugin.ts";
 import type { OptionDescription } from "./command.ts";
 
 /** What a wrong value of an option or argument is answered with. */
@@ -18,6 +18,45 @@ export const PLUGIN_OPTION = {
   description: "a TypeScript module with a plugin; repeatable",
   repeatable: true,
 } as const satisfies OptionDescription;
+
+/** What becomes of control groups, as of CRIU. */
+export const MANAGE_CGROUPS = {
+  flags: "--manage-cgroups [mode]",
+  bare: "soft",
+} as const satisfies Omit<OptionDescription, "description">;
+
+/** Groups that take the place of others. */
+export const CGROUP_ROOT = {
+  flags: "--cgroup-root <path>",
+  repeatable: true,
+} as const satisfies Omit<OptionDescription, "description">;
+
+const MODES: readonly ManageCgroups[] = ["none", "props", "soft", "full", "strict", "ignore"];
+
+/** Reads what becomes of control groups. @throws {StasisError} `usage` */
+export function parseManageCgroups(text: string | undefined): ManageCgroups | undefined {
+  const mode = MODES.find((one) => one === text);
+  if (text !== undefined && mode === undefined) {
+    throw usage(`"${text}" is no way to manage control groups`, `one of ${MODES.join(", ")}`);
+  }
+  return mode;
+}
+
+/** Reads `[CONTROLLER:]/PATH` (CRIU's way to write it). @throws {StasisError} `usage` */
+export function parseCgroupRoots(values: readonly string[]): CgroupRoot[] {
+  return values.map((value) => {
+    const match = /^(?:([^:/]*):)?(\/[^]*)$/.exec(value);
+    const path = match?.[2] ?? "";
+    const isPath = path === "/" || /^(\/[^/\n]+)+$/.test(path) && !/\/\.\.?(\/|$)/.test(path);
+    if (match === null || !isPath) {
+      throw usage(
+        `"${value}" is no control group`,
+        "write /PATH, or CONTROLLER:/PATH, as memory:/jobs/7; with nothing before the colon for cgroup v2",
+      );
+    }
+    return match[1] === undefined ? { path } : { controller: match[1], path };
+  });
+}
 
 /** Reads a process id. @throws {StasisError} `usage` */
 export function parsePid(text: string): number {

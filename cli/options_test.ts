@@ -3,7 +3,9 @@ import { StasisError } from "../base/errors.ts";
 import {
   either,
   loadPlugins,
+  parseCgroupRoots,
   parseInheritFds,
+  parseManageCgroups,
   parsePid,
   parseRemaps,
   parseSize,
@@ -59,6 +61,27 @@ Deno.test("loadPlugins() takes one plugin or a list, and names a file that has n
     await assert.rejects(load("missing"), usage);
   } finally {
     await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("parseManageCgroups() knows CRIU's modes", () => {
+  assert.equal(parseManageCgroups("full"), "full");
+  assert.equal(parseManageCgroups(undefined), undefined);
+  for (const wrong of ["", "Full", "all"]) {
+    assert.throws(() => parseManageCgroups(wrong), usage, wrong);
+  }
+});
+
+Deno.test("parseCgroupRoots() reads paths, with and without a controller", () => {
+  assert.deepEqual(parseCgroupRoots(["/a/b", "memory:/m", ":/two", "name=x:/n:1", "/"]), [
+    { path: "/a/b" },
+    { controller: "memory", path: "/m" },
+    { controller: "", path: "/two" },
+    { controller: "name=x", path: "/n:1" },
+    { path: "/" },
+  ]);
+  for (const wrong of ["", "a", "memory", "memory:a", "/a/", "/a/../b", "/./a", "//"]) {
+    assert.throws(() => parseCgroupRoots([wrong]), usage, wrong);
   }
 });
 

@@ -42,7 +42,13 @@ export function readPlainArguments(
     const flag = equals < 0 ? word : word.slice(0, equals);
     const found = Object.entries(command.options).find(([, option]) => hasFlag(option, flag));
     if (found === undefined) return undefined;
-    const [key, { flags, repeatable = false }] = found;
+    const [key, { flags, repeatable = false, bare }] = found;
+    if (bare !== undefined) {
+      const value = equals < 0 ? bare : word.slice(equals + 1);
+      if (value === "") return undefined;
+      options[key] = value;
+      continue;
+    }
     if (!flags.endsWith(">")) {
       if (equals >= 0) return undefined;
       options[key] = true;
@@ -57,5 +63,5 @@ export function readPlainArguments(
 }
 
 function hasFlag({ flags }: OptionDescription, flag: string): boolean {
-  return flags.replace(/ <.*>$/, "").split(", ").includes(flag);
+  return flags.replace(/ [<[].*[>\]]$/, "").split(", ").includes(flag);
 }

@@ -64,11 +64,23 @@ export function addCommand(program: Program, command: Command, setStatus: SetSta
  */
 export async function runProgram(args: readonly string[], setStatus: SetStatus): Promise<void> {
   try {
-    await createProgram(setStatus).parseAsync(args, { from: "user" });
+    await createProgram(setStatus).parseAsync(withBareValues(args), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode !== 0) throw usageError(error); // 0: --help or --version
   }
+}
+
+/** Gives their values to options that are given without: commander would take the next word for it. */
+export function withBareValues(args: readonly string[]): string[] {
+  const options = COMMANDS.flatMap(({ options }) => Object.values(options));
+  const end = args.indexOf("--");
+  return args.map((word, index) => {
+    const found = options.find(({ flags, bare }) =>
+      bare !== undefined && flags.split(" ")[0] === word && (end < 0 || index < end)
+    );
+    return found === undefined ? word : `${word}=${found.bare}`;
+  });
 }
 
 function usageError(error: CommanderError): StasisError {

@@ -9,9 +9,13 @@ import type { Ending, RestoredTree } from "../core/restore/restore.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import {
+  CGROUP_ROOT,
   either,
   loadPlugins,
+  MANAGE_CGROUPS,
+  parseCgroupRoots,
   parseInheritFds,
+  parseManageCgroups,
   parseRemaps,
   parseTimeNamespace,
   PLUGIN_OPTION,
@@ -74,6 +78,17 @@ export const restore: Command = defineCommand({
         "whether CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where they were: auto (the default: " +
         "where they would be behind that), always, never",
     },
+    manageCgroups: {
+      ...MANAGE_CGROUPS,
+      description:
+        "control groups: none (they must be there; the default), props (and get their settings), soft (make those that " +
+        "are not there; where no mode is given), full (and all get their settings), strict (none may be there), ignore",
+    },
+    cgroupRoot: {
+      ...CGROUP_ROOT,
+      description:
+        "[CONTROLLER:]PATH, the control group in place of the topmost one of the images; repeatable",
+    },
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
     verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
@@ -100,6 +115,8 @@ export const restore: Command = defineCommand({
       ignoreFileChange: options.ignoreFileChange ?? false,
       remap: parseRemaps(options.remap ?? []),
       timeNamespace: parseTimeNamespace(options.timeNamespace ?? "auto"),
+      manageCgroups: parseManageCgroups(options.manageCgroups),
+      cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
       detached: options.detach ?? false,
     };
     const plugins = await loadPlugins(options.plugin ?? []);

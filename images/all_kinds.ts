@@ -6,6 +6,7 @@
 
 import type { ImageKind } from "./kind.ts";
 import * as core from "./kinds/core.ts";
+import { CGROUP } from "./kinds/cgroups.ts";
 import { CREDS } from "./kinds/credentials.ts";
 import { EPOLL_EXTRA } from "./kinds/epoll_extra.ts";
 import { EXTERNAL } from "./kinds/external.ts";
@@ -45,6 +46,7 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   IPCNS_SHM,
   IPCNS_SEM,
   IPCNS_MSG,
+  CGROUP,
 ];
 
 /** Kinds that only Stasis has. */

@@ -31,6 +31,7 @@ const NEWER_THAN_3_17 = new Set([
   "inventory_entry.plugins_entry",
   "task_core_entry.membarrier_registration_mask",
   "task_core_entry.stop_signo",
+  "cg_controller_entry.is_threaded",
   "thread_core_entry.cg_set",
   "creds_entry.cap_amb",
   "creds_entry.no_new_privs",

@@ -32,6 +32,7 @@ export const MAGICS = {
   IPCNS_MSG: 0x55453737,
   IPCNS_SEM: 0x59573019,
   FILE_LOCKS: 0x54323616,
+  CGROUP: 0x59383330,
 } as const;
 
 const NAMES: ReadonlyMap<number, string> = new Map(

@@ -17,14 +17,20 @@ export function sampleMessage(schema: DescMessage): MessageShape<DescMessage> {
 
 class Sampler {
   #count = 0;
+  /** The messages that the one which is made is in, each inside of the one before. */
+  readonly #within: DescMessage[] = [];
 
   message(schema: DescMessage): MessageShape<DescMessage> {
     const init: Record<string, unknown> = {};
+    this.#within.push(schema);
     for (const field of schema.fields) {
+      // One that has others of its kind in it has them once.
+      if (this.#within.filter((one) => one === field.message).length > 1) continue;
       init[field.localName] = field.fieldKind === "list"
         ? [this.#value(field), this.#value(field)]
         : this.#value(field);
     }
+    this.#within.pop();
     return create(schema, init as MessageInitShape<DescMessage>);
   }
 

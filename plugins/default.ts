@@ -8,6 +8,7 @@
  * @module
  */
 import type { Plugin } from "../core/plugin.ts";
+import { cgroups } from "./cgroups/mod.ts";
 import { clocks } from "./clocks/mod.ts";
 import { credentials } from "./credentials/mod.ts";
 import { epoll } from "./epoll/mod.ts";
@@ -37,6 +38,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   registers,
   seccomp,
   sud,
+  cgroups,
   memory,
   files,
   pipes,

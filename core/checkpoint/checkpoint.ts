@@ -20,6 +20,7 @@ import type {
   CheckpointSession,
   FrozenTask,
   FrozenTree,
+  InventoryDraft,
   OperationOptions,
   Plugin,
 } from "../plugin.ts";
@@ -88,6 +89,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   };
 
   const required = new Set<string>();
+  const drafted: InventoryDraft = {};
   const hooked: Hooked<CheckpointHooks>[] = [];
   const claimMapping: CheckpointSession["mappingDumper"] = (vma, task) =>
     onlyClaim(mappingClaims(vma, task, hooked), `a mapping of task ${task.pid}`).dumper;
@@ -112,6 +114,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       ...makeSession(plugin, listener, cancellation, options),
       writer,
       files,
+      inventory: drafted,
       requirePlugin: () => void required.add(plugin.name),
       mappingDumper: claimMapping,
     };
@@ -153,6 +156,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       ...makeSession({ name: "core", description: "" }, listener, cancellation, options),
       writer,
       files,
+      inventory: drafted,
       requirePlugin: () => {},
       mappingDumper: claimMapping,
     };
@@ -177,10 +181,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     };
     if (isToEnd) {
       using _limit = limitTo(left);
-      await verifyBeside(inventory(tree, required));
+      await verifyBeside(inventory(tree, required, drafted));
     }
     dumpLast(tree, session, hooked);
-    const last = inventory(tree, required);
+    const last = inventory(tree, required, drafted);
 
     // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
     if (!isToEnd) {
@@ -229,10 +233,15 @@ function tooSlow(pid: number, timeout: number): StasisError {
   });
 }
 
-function inventory(tree: FrozenTree, required: ReadonlySet<string>) {
+function inventory(
+  tree: FrozenTree,
+  required: ReadonlySet<string>,
+  drafted: Readonly<InventoryDraft>,
+) {
   const root = tree.tasks[0] as FrozenTask;
   const uptime = Deno.readTextFileSync("/proc/uptime").split(" ")[0] ?? "0";
   return {
+    ...drafted,
     imgVersion: required.size > 0 ? IMAGES_VERSION_PLUGINS : IMAGES_VERSION,
     fdinfoPerId: true,
     nsPerId: true,

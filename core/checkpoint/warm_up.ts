@@ -97,6 +97,7 @@ async function freezeDouble(
     ...makeSession(plugin, () => {}, cancellation, options),
     writer,
     files,
+    inventory: {},
     requirePlugin: () => {},
     mappingDumper: (vma, task) => onlyClaim(mappingClaims(vma, task, hooked), "a mapping").dumper,
   });

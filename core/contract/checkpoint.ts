@@ -35,10 +35,18 @@ export interface CheckpointSession extends Session {
   readonly writer: ImageWriter;
   /** The open file descriptions and paths of the images (`files.img`). */
   readonly files: FileTable;
+  /** What plugins put into the inventory, which is written last. */
+  readonly inventory: InventoryDraft;
   /** Says that the images need this plugin: its name goes into the inventory. */
   requirePlugin(): void;
   /** The dumper that claims a mapping. @throws {StasisError} if none does, or two do */
   mappingDumper(vma: Vma, task: Task): MappingDumper;
+}
+
+/** What the images have in common and plugins find. */
+export interface InventoryDraft {
+  /** The set of control groups that this tool is in, as `cgroup.img` numbers it. */
+  rootCgSet?: number;
 }
 
 /** A plugin's part of one checkpoint. Every hook is optional. */

@@ -81,6 +81,10 @@ export interface RestoreSession extends Session {
    * that the tree itself has) is no problem then.
    */
   readonly rehearsal: boolean;
+  /** Says that a directory is made, and all that is in it, before any file is opened. */
+  willMake(directory: string): void;
+  /** Whether a path is in such a directory: that it is not there yet is no problem. */
+  isMade(path: string): boolean;
   /** The planner that restores a mapping. @throws {StasisError} if none does, or two do */
   mappingPlanner(vma: vma_entry, mm: mm_entry): MappingPlanner;
 }
@@ -208,6 +212,11 @@ export interface TreePlanner {
     name: SyscallName,
     ...args: readonly (number | string | CallResult)[]
   ): void;
+  /**
+   * The same of a directory that tasks of the tree are bound to (a control group): it is removed when the last of
+   * them is dead. Directories are removed in the order in which this is said.
+   */
+  outlivesDirectory(made: CallResult, path: string): void;
 }
 
 /** Plans a task. */

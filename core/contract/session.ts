@@ -51,6 +51,13 @@ export interface OperationOptions {
    * absent, and 0 for no limit.
    */
   readonly timeout?: number;
+  /** What becomes of control groups; where absent `none`, but that a checkpoint saves their settings all the same. */
+  readonly manageCgroups?: ManageCgroups;
+  /**
+   * Groups of this machine: at restore, in place of the topmost ones of the images; at a checkpoint, those from which
+   * on they are saved.
+   */
+  readonly cgroupRoots?: readonly CgroupRoot[];
   /** Let the tree run on after the checkpoint. */
   readonly leaveRunning?: boolean;
   /**
@@ -60,4 +67,27 @@ export interface OperationOptions {
   readonly timeNamespace?: TimeNamespaceMode;
   /** At restore: this process, the parent of the restored root, ends before the tree does. */
   readonly detached?: boolean;
+}
+
+/** What becomes of control groups at restore, in CRIU's words. */
+export type ManageCgroups =
+  /** Tasks get into groups that are there, as they are. */
+  | "none"
+  /** Groups that are there get their settings back. */
+  | "props"
+  /** Groups that are not there are made, with their settings. */
+  | "soft"
+  /** Groups that are not there are made, and all get their settings. */
+  | "full"
+  /** All groups are made, and none may be there. */
+  | "strict"
+  /** Tasks stay in the tool's groups. At a checkpoint: groups are not saved. */
+  | "ignore";
+
+/** A group that takes the place of others. */
+export interface CgroupRoot {
+  /** A controller, `name=NAME`, or nothing for cgroup v2; absent where it is meant for every hierarchy. */
+  readonly controller?: string;
+  /** From the root of the tool's namespace of control groups. */
+  readonly path: string;
 }

@@ -27,13 +27,14 @@ import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
 import { endTree } from "./end_tree.ts";
 import { handOver } from "./hand_over.ts";
-import { startKeeper, type UndoingCall } from "./keeper.ts";
+import { startKeeper } from "./keeper.ts";
 import { Maker } from "./maker.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { stopTasks } from "./job_control.ts";
 import { sayWhoHasIds } from "./taken_ids.ts";
 import { takingTurns } from "./turns.ts";
+import type { UndoingCall } from "./undoing_call.ts";
 
 const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
 const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;

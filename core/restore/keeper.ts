@@ -9,8 +9,8 @@
  * @module
  */
 import { AT_FDCWD } from "../linux/fcntl.ts";
-import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { SyscallProgram } from "../remote/program.ts";
+import { addUndoing, type UndoingCall } from "./undoing_call.ts";
 import { endSeed, openSeed, PR_SET_PDEATHSIG, startSeed } from "../remote/seed.ts";
 
 /** `include/uapi/linux/fs.h`. */
@@ -21,12 +21,6 @@ const ALL_DESCRIPTORS = 0xffffffff;
 const PATIENCE = 10n;
 /** The descriptors of the keeper: pidfds of the tool and of the tree's root. */
 const TOOL = 0, ROOT = 1;
-
-/** A call to be made if the restore dies; it may fail. */
-export interface UndoingCall {
-  readonly name: SyscallName;
-  readonly args: readonly (number | bigint | string)[];
-}
 
 /** The call that renames a file unless there is something at `to`; both are full paths. */
 export function renaming(from: string, to: string): UndoingCall {
@@ -70,7 +64,7 @@ function undoing(undo: readonly UndoingCall[]): SyscallProgram {
   const patience = program.data(time, "timespec");
   // How many are ready: none where the root lives.
   const dead = program.try("ppoll", program.data(pollFd(ROOT), "pollfd"), 1, patience, 0, 0);
-  for (const { name, args } of undo) program.tryWhere(dead, 1n, name, ...args);
+  for (const call of undo) addUndoing(program, { result: dead, least: 1n }, call);
   program.call("exit_group", 0);
   return program;
 }

@@ -15,7 +15,8 @@ import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { lastName } from "../../images/path.ts";
-import { renaming, type UndoingCall } from "./keeper.ts";
+import { renaming } from "./keeper.ts";
+import type { UndoingCall } from "./undoing_call.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 
 /** `include/uapi/linux/fs.h`. */

@@ -5,8 +5,9 @@
  */
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { CallResult, type ProgramReply, SyscallProgram } from "../remote/program.ts";
-import type { UndoingCall } from "./keeper.ts";
+import { addUndoing, type UndoingCall } from "./undoing_call.ts";
 
+const AT_FDCWD = -100, AT_REMOVEDIR = 0x200;
 const ALL_DESCRIPTORS = 0xffffffff;
 /** For close_range(2) (`include/uapi/linux/close_range.h`): in a table of its own. */
 const CLOSE_RANGE_UNSHARE = 2;
@@ -16,6 +17,13 @@ export interface Removal {
   readonly made: CallResult;
   readonly name: SyscallName;
   readonly args: readonly (number | string | CallResult)[];
+  /** The directory that is removed, which is busy until the tasks that are bound to it are dead. */
+  readonly busy?: string;
+}
+
+/** How a directory is removed. */
+export function directoryRemoval(made: CallResult, path: string): Removal {
+  return { made, name: "unlinkat", args: [AT_FDCWD, path, AT_REMOVEDIR], busy: path };
 }
 
 /** The program of the seed, with the sequel that takes away what it has made. */
@@ -25,7 +33,7 @@ export function makerProgram(seed: SyscallProgram, removals: readonly Removal[])
   // It stands still for long: what the tree has open is not to be open in it as well.
   program.call("close_range", 0, ALL_DESCRIPTORS, CLOSE_RANGE_UNSHARE);
   program.beginSequel();
-  for (const { made, name, args } of removals) program.tryWhere(made, 0n, name, ...args);
+  for (const { made, ...call } of removals) addUndoing(program, { result: made, least: 0n }, call);
   program.call("exit_group", 0);
   return program;
 }
@@ -35,8 +43,8 @@ export function undoOf(
   removals: readonly Removal[],
   reply: Pick<ProgramReply, "result">,
 ): UndoingCall[] {
-  return removals.map(({ name, args }) => ({
-    name,
+  return removals.map(({ made: _, args, ...rest }) => ({
+    ...rest,
     args: args.map((one) => one instanceof CallResult ? reply.result(one) : one),
   }));
 }

@@ -40,6 +40,7 @@ import {
 import { freePids } from "./free_pids.ts";
 import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
+import { MadeDirectories } from "./made_directories.ts";
 import { mappingPlanner } from "./mappings.ts";
 import { readTreeClocks } from "./tree_clocks.ts";
 import { validateTree } from "../../images/validate_tree.ts";
@@ -76,6 +77,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const rehearsal = request.rehearsed !== undefined;
   const machine = readMachine(rehearsal);
   const clocks = readTreeClocks(images, machine.privileges.caps.effective, options.timeNamespace);
+  const made = new MadeDirectories();
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
     if (plugin.restore === undefined) return [];
     const session: RestoreSession = {
@@ -84,6 +86,8 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
       machine,
       clocks,
       rehearsal,
+      willMake: (directory) => made.add(directory),
+      isMade: (path) => made.has(path),
       mappingPlanner: (vma, mm) => mappingPlanner(vma, mm, hooked),
     };
     return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];

@@ -13,8 +13,8 @@ import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
 import { throwIfFailed } from "../remote/started_runs.ts";
 import { endSeed, SEED_OPTIONS } from "../remote/seed.ts";
-import type { UndoingCall } from "./keeper.ts";
 import { makerProgram, type Removal, undoOf } from "./lasting_objects.ts";
+import type { UndoingCall } from "./undoing_call.ts";
 
 const PR_SET_NAME = 15;
 

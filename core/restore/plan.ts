@@ -32,7 +32,7 @@ import {
 } from "../plugin.ts";
 import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
 import { addBirth, addThread } from "./clone.ts";
-import { makerProgram, type Removal } from "./lasting_objects.ts";
+import { directoryRemoval, makerProgram, type Removal } from "./lasting_objects.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
@@ -319,6 +319,10 @@ export class RestorePlan implements TreePlanner {
     ...args: readonly (number | string | CallResult)[]
   ): void {
     this.removals.push({ made, name, args });
+  }
+
+  outlivesDirectory(made: CallResult, path: string): void {
+    this.removals.push(directoryRemoval(made, path));
   }
 
   /** What a task does while the tree is born. */

@@ -140,6 +140,14 @@ export type task_core_entry = Message<"task_core_entry"> & {
   rlimits?: task_rlimits_entry | undefined;
 
   /**
+   * The same as that of the leader's `thread_core`, which CRIU before 3.18 had here. Stasis reads it alone. Plugin
+   * "cgroups".
+   *
+   * @generated from field: optional uint32 cg_set = 9;
+   */
+  cgSet: number;
+
+  /**
    * Signals that wait for the process, whichever thread will take them. Plugin "signals".
    *
    * @generated from field: optional signal_queue_entry signals_s = 10;
@@ -205,6 +213,7 @@ export const task_core_entrySchema: GenMessage<task_core_entry> = /*@__PURE__*/
     [6, "comm", "required", "string"],
     [7, "timers", "optional", task_timers_entrySchema],
     [8, "rlimits", "optional", task_rlimits_entrySchema],
+    [9, "cg_set", "optional", "uint32"],
     [10, "signals_s", "optional", signal_queue_entrySchema],
     [13, "loginuid", "optional", "uint32"],
     [14, "oom_score_adj", "optional", "int32"],
@@ -369,8 +378,8 @@ export type thread_core_entry = Message<"thread_core_entry"> & {
   rseqEntry?: rseq_entry | undefined;
 
   /**
-   * Which set of control groups of cgroup.img it is in. Stasis has none and writes 0, which tells CRIU to leave
-   * the thread where the restore runs.
+   * Which set of control groups of cgroup.img it is in. 0: a restore leaves the thread where it runs itself. Plugin
+   * "cgroups".
    *
    * @generated from field: optional uint32 cg_set = 16;
    */

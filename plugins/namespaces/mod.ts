@@ -1,6 +1,6 @@
 /**
- * Plugin `namespaces`: descriptors of namespaces (open files of /proc/PID/ns), as long as they are the tool's
- * own ones, in which the whole tree is.
+ * Plugin `namespaces`: descriptors of namespaces (open files of /proc/PID/ns), as long as they are those that the
+ * whole tree is in: the tool's own ones, and that of control groups.
  *
  * Saved: a `ns_file_entry` of `files.img` with the type of the namespace (its CLONE_NEW* flag) and the id
  * that `ids-PID.img` has for it. The namespace itself is not saved.
@@ -51,10 +51,10 @@ export const namespaces: Plugin = definePlugin({
       claims: (descriptor) =>
         typeOf(descriptor) !== undefined && !isNamedExternal(session.options, descriptor),
       survey(descriptor) {
-        const { link, fd } = descriptor;
-        if (readTaskLink(Deno.pid, `ns/${link.path}`) === link.text) return undefined;
+        const { link, fd, pid } = descriptor;
+        if (readTaskLink(pid, `ns/${link.path}`) === link.text) return undefined;
         return {
-          what: `its descriptor ${fd} is another namespace than this tool's: ${link.text}`,
+          what: `its descriptor ${fd} is another namespace than its own: ${link.text}`,
           hint:
             "close it before the checkpoint: only the tree's own namespaces are there at restore",
         };

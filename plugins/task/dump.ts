@@ -114,7 +114,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       const attr = schedAttr.read(reply.output(attributes));
       // The system call gives 40 to 1 instead of -20 to 19, to have no negative numbers.
       const nice = 20 - Number(reply.result(priority));
-      Object.assign(core.threadCore, encodeSched(attr, nice), { comm: comm.text, cgSet: 0 });
+      Object.assign(core.threadCore, encodeSched(attr, nice), { comm: comm.text });
       const personality = Number(reply.result(persona));
       if (core.tc !== undefined) {
         Object.assign(core.tc, { comm: comm.text, personality });

@@ -23,9 +23,9 @@
  * A restored task inherits the tool's values of all of these, so each is set even if it is the default. Root
  * and limits come in the close stage: until then paths are the tool's, and nobody runs out of descriptors.
  *
- * Refused: other namespaces than the tool's, directories that have no path any more, tagged pointers, tracers,
- * children with another signal than SIGCHLD. Control groups are not saved, as by CRIU without `--manage-cgroups`: a
- * restored task is in the tool's. Of that and of more the user is told, see `unsaved.ts`.
+ * Refused: other namespaces than the tool's (but for that of control groups, which is the business of another plugin),
+ * directories that have no path any more, tagged pointers, tracers. What a restored task will not have the user is told
+ * of, see `unsaved.ts`.
  *
  * @module
  */

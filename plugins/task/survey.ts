@@ -97,7 +97,8 @@ export function surveyTasks(
     };
     try {
       const leader = readNamespaces(pid);
-      report(undefined, foreignNamespaces(own, leader));
+      // That of control groups may be the tree's own: the plugin "cgroups" sees to it.
+      report(undefined, foreignNamespaces(own, { ...leader, cgroup: undefined }));
       // A thread may have left its process's namespaces by itself; rare enough to look once.
       if (frozen && task.threads.length > 1) {
         const comparison = new NamespaceComparison(pid, OF_THREADS);

@@ -5,9 +5,7 @@
  */
 import { addressOf, prctl } from "../../core/linux/libc_ffi.ts";
 import {
-  type CgroupMembership,
   readAutogroupNice,
-  readCgroup,
   readChildren,
   readResourceGroups,
   unlessGone,
@@ -39,7 +37,7 @@ export class Unsaved {
   readonly #session: CheckpointSession;
   /** Who has live children, as the last survey saw it. */
   #parents: ReadonlySet<number> = new Set();
-  /** The control groups of each task, as the surveys of the running tree saw them. */
+  /** The resource groups of each task, as the surveys of the running tree saw them. */
   readonly #groups = new Map<number, readonly string[]>();
 
   constructor(session: CheckpointSession) {
@@ -49,7 +47,12 @@ export class Unsaved {
   /** Takes note of who has children and, while the tree runs, of what takes long to be read. */
   look({ tasks, frozen }: SurveyContext): void {
     if (!frozen) {
-      for (const { pid } of tasks) this.#groups.set(pid, unlessGone(() => groupsOf(pid), []));
+      for (const { pid } of tasks) {
+        this.#groups.set(
+          pid,
+          unlessGone(() => readResourceGroups(pid), []),
+        );
+      }
       return;
     }
     this.#parents = new Set(tasks.map(({ stat: { ppid } }) => ppid));
@@ -81,12 +84,12 @@ export class Unsaved {
   /** Tells of the rest. */
   note(tree: FrozenTree): void {
     const { note } = this.#session;
-    const own = groupsOf(Deno.pid);
+    const own = readResourceGroups(Deno.pid);
     const groups = tree.tasks.map(({ pid }) => ({
       pid,
-      groups: this.#groups.get(pid) ?? groupsOf(pid),
+      groups: this.#groups.get(pid) ?? readResourceGroups(pid),
     }));
-    for (const text of cgroupNotes(groups, own)) note(text);
+    for (const text of resourceGroupNotes(groups, own)) note(text);
     for (const text of this.#cookies(tree)) note(text);
     for (const text of this.#sessions(tree)) note(text);
     for (const { pid, stat } of tree.zombies) {
@@ -139,24 +142,13 @@ function refuseTracer(pid: number): StasisError {
   );
 }
 
-/** The control groups of a task, and those of caches and memory bandwidth, as {@link describeCgroups} says them. */
-function groupsOf(pid: number): string[] {
-  return [...describeCgroups(readCgroup(pid)), ...readResourceGroups(pid)];
-}
-
-/** The control groups of a task, one text each: `/user.slice`, `/jobs/7 (memory)`. */
-export function describeCgroups(memberships: readonly CgroupMembership[]): string[] {
-  return memberships.map(({ controllers, path }) =>
-    controllers.length === 0 ? path : `${path} (${controllers.join(",")})`
-  );
-}
-
 /**
- * Says who is in other control groups than the tool: one sentence for all that are in the same ones.
+ * Says who is in other groups for the use of caches and memory bandwidth than the tool: one sentence for all that are
+ * in the same ones.
  *
- * @param own the tool's, as {@link describeCgroups} says them
+ * @param own the tool's
  */
-export function cgroupNotes(
+export function resourceGroupNotes(
   tasks: readonly { readonly pid: number; readonly groups: readonly string[] }[],
   own: readonly string[],
 ): string[] {
@@ -170,6 +162,6 @@ export function cgroupNotes(
   }
   return [...members].map(([groups, [pid, ...more]]) => {
     const who = more.length === 0 ? `task ${pid} is` : `task ${pid} and ${more.length} more are`;
-    return `${who} in the control group ${groups}, and will be in that of whoever restores`;
+    return `${who} in the resource group ${groups}, and will be in that of whoever restores`;
   });
 }

@@ -7,6 +7,7 @@
 
 /** The subjects by name; each list of arguments is one variant, and `[]` is the plain one. */
 export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  cgroups: [[]],
   clear_tid: [[]],
   creds_caps: [["root"], ["user"], ["threads"], ["securebits"], ["nnp"]],
   epoll: [[]],

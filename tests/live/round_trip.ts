@@ -111,6 +111,12 @@ export async function leavesAlone(
   await subject.expectPass();
 }
 
+/** Checkpoints a subject, which ends by that. */
+export async function save(subject: Subject, images: ImageHome): Promise<void> {
+  await checkpoint(subject.pid, images);
+  await subject.waitGone();
+}
+
 /** Starts a shell that sets descriptors up and becomes `sleep`; waits until it has. */
 export async function startSleeper(setUp: string): Promise<Subject> {
   const subject = await Subject.spawn("/bin/bash", { args: ["-c", `${setUp}\nexec sleep 1000`] });

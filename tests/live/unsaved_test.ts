@@ -63,29 +63,6 @@ for (
   });
 }
 
-Deno.test("a control group that is not the tool's is named", async (t) => {
-  const root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].find(isCgroup2);
-  if (root === undefined) return skip(t, "no cgroup2 file system is mounted");
-  const group = `${root}/stasis-test-${crypto.randomUUID()}`;
-  try {
-    Deno.mkdirSync(group);
-  } catch (error) {
-    return skip(t, `no control group can be made here: ${(error as Error).message}`);
-  }
-  try {
-    await using subject = await startSleeper("true");
-    equal((await notesOf(subject.pid)).join("\n"), "");
-    Deno.writeTextFileSync(`${group}/cgroup.procs`, String(subject.pid));
-    const [note, ...more] = await notesOf(subject.pid);
-    equal(more.join("\n"), "");
-    const name = group.slice(root.length);
-    equal(note?.includes(`task ${subject.pid} is in the control group `), true, note);
-    equal(note?.includes(name), true, note);
-  } finally {
-    await removeGroup(group);
-  }
-});
-
 Deno.test("the nice value of a session that is led from outside of the tree is named", async (t) => {
   if (!existsSync("/proc/self/autogroup")) return skip(t, "this kernel has no autogroups");
   await using leader = await startSleeper("sleep 1000 & echo 3 >/proc/$$/autogroup");
@@ -98,26 +75,6 @@ Deno.test("the nice value of a session that is led from outside of the tree is n
     `session ${leader.pid} has the nice value 3 (autogroup), which a restored one has not`,
   );
 });
-
-function isCgroup2(path: string): boolean {
-  try {
-    return Deno.statSync(`${path}/cgroup.procs`).isFile;
-  } catch {
-    return false;
-  }
-}
-
-/** A group can be removed when the last of its processes was reaped. */
-async function removeGroup(path: string): Promise<void> {
-  for (let attempt = 0;; attempt++) {
-    try {
-      return Deno.removeSync(path);
-    } catch (error) {
-      if (attempt === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-}
 
 Deno.test("a process that is told of changes in a directory is refused, and left alone", async (t) => {
   await using subject = await start("notify");

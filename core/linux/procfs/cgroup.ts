@@ -5,36 +5,44 @@
  * @module
  */
 
+import { StasisError } from "../../../base/errors.ts";
 import { malformed, readTaskText } from "./read.ts";
 
 /** The group of a task in one hierarchy. */
 export interface CgroupMembership {
   /** 0 for cgroup v2. */
   readonly hierarchy: number;
-  /** The controllers of a v1 hierarchy, or `name=NAME`; none for v2. */
-  readonly controllers: readonly string[];
-  /** From the root of the reader's cgroup namespace; begins with `/..` for one outside of it. */
+  /** The controllers of a v1 hierarchy, or `name=NAME`, with commas between them; empty for v2. */
+  readonly name: string;
+  /**
+   * From the root of the reader's cgroup namespace; begins with `/..` for one outside of it. Of a task that has ended
+   * it may be a group that was removed since, and ends in ` (deleted)` then; a name may end so as well.
+   */
   readonly path: string;
-  /** The group was removed while the task (a zombie) is in it. */
-  readonly deleted: boolean;
 }
 
-const DELETED = " (deleted)";
-
-/** Parses the text of a `cgroup` file; a path may contain colons. */
+/** Parses the text of a `cgroup` file. Names of groups are any bytes but a newline, colons among them. */
 export function parseCgroup(text: string): readonly CgroupMembership[] {
   return text.split("\n").filter(Boolean).map((line) => {
-    const match = /^(\d+):([^:]*):(\/.*)$/.exec(line);
+    const match = /^(\d+):([^:]*):(\/[^]*)$/.exec(line);
     if (match === null) throw malformed("cgroup", line);
-    const path = match[3]!;
-    const deleted = path.endsWith(DELETED);
-    return {
-      hierarchy: Number(match[1]),
-      controllers: match[2]!.split(",").filter(Boolean),
-      path: deleted ? path.slice(0, -DELETED.length) : path,
-      deleted,
-    };
+    const [, hierarchy, name, path] = match as unknown as [string, string, string, string];
+    return { hierarchy: Number(hierarchy), name, path };
   });
+}
+
+/**
+ * The text of the `cgroup` file of a task or thread; empty on a kernel without control groups.
+ *
+ * @throws StasisError `no-such-task`.
+ */
+export function readCgroupText(pid: number, tid?: number): string {
+  try {
+    return readTaskText(pid, "cgroup", tid);
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "kernel-too-old") return "";
+    throw error;
+  }
 }
 
 /**
@@ -43,5 +51,5 @@ export function parseCgroup(text: string): readonly CgroupMembership[] {
  * @throws StasisError `no-such-task`.
  */
 export function readCgroup(pid: number, tid?: number): readonly CgroupMembership[] {
-  return parseCgroup(readTaskText(pid, "cgroup", tid));
+  return parseCgroup(readCgroupText(pid, tid));
 }

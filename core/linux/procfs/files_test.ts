@@ -194,10 +194,12 @@ Deno.test("parseComm() takes only the kernel's newline off", () => {
 
 Deno.test("parseCgroup() reads v1, named and v2 hierarchies", () => {
   assert.deepEqual(parseCgroup("9:name=systemd:/\n2:cpu,cpuacct:/a:b (deleted)\n0::/x\n"), [
-    { hierarchy: 9, controllers: ["name=systemd"], path: "/", deleted: false },
-    { hierarchy: 2, controllers: ["cpu", "cpuacct"], path: "/a:b", deleted: true },
-    { hierarchy: 0, controllers: [], path: "/x", deleted: false },
+    { hierarchy: 9, name: "name=systemd", path: "/" },
+    { hierarchy: 2, name: "cpu,cpuacct", path: "/a:b (deleted)" },
+    { hierarchy: 0, name: "", path: "/x" },
   ]);
+  // Names of groups are any bytes but a newline.
+  assert.equal(parseCgroup("0::/a\r\u2028b\n")[0]?.path, "/a\r\u2028b");
 });
 
 Deno.test("parseChildren() reads the list with its blank at the end", () => {

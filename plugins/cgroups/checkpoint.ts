@@ -1,0 +1,198 @@
+/**
+ * The checkpoint hooks.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { readCgroupText, unlessGone } from "../../core/linux/procfs/mod.ts";
+import type { CheckpointHooks, CheckpointSession, SurveyContext } from "../../core/plugin.ts";
+import { CGROUP } from "../../images/kinds/cgroups.ts";
+import { rootFor } from "./cgroup_root.ts";
+import { GroupFinder, type GroupState, isFrozen, readGroup, readGroupFile } from "./group_files.ts";
+import { describeGroup } from "./group_path.ts";
+import { encodeGroups, type FoundHierarchy } from "./image.ts";
+import { type Member, MemberSets, membersOf, savedGroups } from "./membership.ts";
+import { namespaceOf, rootsOfTask, withRoots } from "./namespace.ts";
+
+/** So many groups are saved with their settings at the most. */
+const MOST_GROUPS = 1000;
+
+/** What to do about a tree whose groups cannot be saved. */
+const IGNORE_HINT = "--manage-cgroups=ignore leaves control groups out of the images";
+
+/** Makes the hooks for one checkpoint. */
+export function checkpointGroups(session: CheckpointSession): CheckpointHooks {
+  if (session.options.manageCgroups === "ignore") {
+    return {
+      // Tasks in a frozen group cannot be saved, whatever becomes of groups.
+      survey: (tree) => void lookAt(tree),
+      dumpTask({ threads }) {
+        for (const { core } of threads) core.threadCore.cgSet = 0;
+      },
+    };
+  }
+  const namespace = new TreeNamespace();
+  const settings = new Settings(session);
+  let texts: ReadonlyMap<number, string> = new Map();
+  let sets: MemberSets | undefined;
+  const newSets = () => new MemberSets(readCgroupText(Deno.pid), (all) => namespace.complete(all));
+  return {
+    survey(tree) {
+      texts = lookAt(tree);
+      namespace.survey(tree);
+      if (tree.frozen) return;
+      // What takes long to be read is read while the tree runs.
+      const found = newSets();
+      for (const text of texts.values()) found.of(text);
+      settings.read(found);
+    },
+    dumpTask({ pid, threads }) {
+      sets ??= newSets();
+      const text = texts.get(pid) ?? readCgroupText(pid);
+      const differ = threads.length > 1 && mayDiffer(text, settings.finder);
+      for (const { tid, core } of threads) {
+        const own = differ && tid !== pid ? readCgroupText(pid, tid) : text;
+        core.threadCore.cgSet = sets.of(own).id;
+      }
+    },
+    dumpTree() {
+      if (sets === undefined || sets.own.members.length === 0) return;
+      session.inventory.rootCgSet = sets.own.id;
+      session.writer.write(CGROUP, null, encodeGroups(sets.all, settings.read(sets)));
+    },
+  };
+}
+
+/**
+ * Reads in which groups the first threads of all processes are, and reports groups that are frozen.
+ *
+ * @returns what their `cgroup` files say, by pid
+ */
+function lookAt({ tasks, problem }: SurveyContext): Map<number, string> {
+  const texts = new Map<number, string>();
+  const finder = new GroupFinder();
+  for (const { pid } of tasks) {
+    const text = unlessGone(() => readCgroupText(pid), undefined);
+    if (text === undefined) continue;
+    texts.set(pid, text);
+    for (const { hierarchy, path } of membersOf(text)) {
+      const found = finder.find(hierarchy, path);
+      if (found.kind !== "here" || !isFrozen(hierarchy, found.directory)) continue;
+      const thaw = hierarchy === ""
+        ? `echo 0 >${found.directory}/cgroup.freeze`
+        : `echo THAWED >${found.directory}/freezer.state`;
+      problem({
+        pid,
+        what: `it is in a control group that is frozen, ${describeGroup(hierarchy, path)}`,
+        hint: `thaw it, or the group above it that is frozen: ${thaw}`,
+      });
+    }
+  }
+  return texts;
+}
+
+/**
+ * Whether threads of a process may be in different groups: with cgroup v1 always, with v2 where the group of the first
+ * one is threaded, or has threaded ones in it.
+ */
+function mayDiffer(text: string, finder: GroupFinder): boolean {
+  return membersOf(text).some(({ hierarchy, path }) => {
+    if (hierarchy !== "") return true;
+    const found = finder.find(hierarchy, path);
+    const type = found.kind === "here" ? readGroupFile(found.directory, "cgroup.type") : undefined;
+    // The root has no such file, and may have threaded groups in it.
+    return type?.trim() !== "domain";
+  });
+}
+
+/** The namespace of control groups that the whole tree is in, where that is not the tool's. */
+class TreeNamespace {
+  #name: string | undefined;
+  #roots: ReadonlyMap<string, string> | undefined;
+
+  /** Looks which one that is, and reports what cannot be saved. */
+  survey({ tasks, root, problem }: SurveyContext): void {
+    const name = namespaceOf(root.pid);
+    if (name !== this.#name) {
+      this.#name = name;
+      const isOwn = name === undefined || name === namespaceOf(Deno.pid);
+      this.#roots = isOwn ? undefined : rootsOfTask(root.pid);
+      if (!isOwn && this.#roots === undefined) {
+        problem({
+          pid: root.pid,
+          what: "it is in a control group outside of its own namespace of control groups",
+          hint: IGNORE_HINT,
+        });
+      }
+    }
+    for (const { pid } of tasks) {
+      const other = unlessGone(() => namespaceOf(pid), undefined);
+      if (other === undefined || other === name) continue;
+      problem({
+        pid,
+        what: `it is in another namespace of control groups than task ${root.pid}`,
+        hint: `such a tree cannot be saved with them: ${IGNORE_HINT}`,
+      });
+    }
+  }
+
+  /** Adds to the groups of a thread where its namespace begins. @throws {StasisError} `unsupported` */
+  complete(members: readonly Member[]): readonly Member[] {
+    const rooted = this.#roots === undefined ? members : withRoots(members, this.#roots);
+    if (rooted !== undefined) return rooted;
+    throw new StasisError(
+      "unsupported",
+      "a thread of the tree is in a control group outside of its namespace of control groups",
+      { hint: IGNORE_HINT },
+    );
+  }
+}
+
+/** The settings of the groups of a tree. */
+class Settings {
+  readonly #session: CheckpointSession;
+  readonly #known = new Map<string, GroupState | undefined>();
+  readonly finder = new GroupFinder();
+  #left = MOST_GROUPS;
+
+  constructor(session: CheckpointSession) {
+    this.#session = session;
+  }
+
+  /** Reads those of all groups of some sets, each once. */
+  read(sets: MemberSets): FoundHierarchy[] {
+    const { options } = this.#session;
+    const own = sets.own.members;
+    const saved = savedGroups(sets.all, own, (one) => rootFor(options.cgroupRoots, one));
+    return [...saved].map(([name, paths]) => {
+      const groups = paths.flatMap((path) => this.#of(name, path) ?? []);
+      return { name, isThreaded: name !== "" || groups.some(isThreaded), groups };
+    });
+  }
+
+  #of(hierarchy: string, path: string): GroupState | undefined {
+    const key = `${hierarchy}:${path}`;
+    if (!this.#known.has(key)) this.#known.set(key, this.#look(hierarchy, path));
+    return this.#known.get(key);
+  }
+
+  #look(hierarchy: string, path: string): GroupState | undefined {
+    // Where it cannot be found, the rehearsal of the restore says so.
+    const found = this.finder.find(hierarchy, path);
+    if (found.kind !== "here") return undefined;
+    const budget = { left: this.#left, check: () => this.#session.check() };
+    const state = readGroup(found.directory, path, budget);
+    if (budget.left < 0 && this.#left >= 0) {
+      this.#session.note(
+        `more than ${MOST_GROUPS} control groups are in those of the tree: the settings of the rest are not saved`,
+      );
+    }
+    this.#left = budget.left;
+    return state;
+  }
+}
+
+function isThreaded({ settings, children }: GroupState): boolean {
+  return settings.some(({ name, value }) => name === "cgroup.type" && value === "threaded") ||
+    children.some(isThreaded);
+}

@@ -1,0 +1,231 @@
+/**
+ * Control groups: kept where they are, made anew by choice, and what stands against that.
+ */
+import { deepEqual, equal, match } from "@std/assert";
+import { EXIT_STATUS } from "../../base/errors.ts";
+import { checkpoint, type ManageCgroups, restore } from "../../mod.ts";
+import { ControlGroup, groupOf, onHierarchies, OWN_HIERARCHY } from "../harness/control_groups.ts";
+import { skip } from "../harness/skip.ts";
+import { stasis } from "../harness/stasis_command.ts";
+import { Subject } from "../harness/subject.ts";
+import { bringsBack, ImageHome, leavesAlone, save, startSleeper } from "./round_trip.ts";
+
+for (const [version, name] of [["v2", ""], ["v1", OWN_HIERARCHY]] as const) {
+  Deno.test(
+    `cgroup ${version}: each process comes back into its group`,
+    onHierarchies([name], async (t, hierarchy) => {
+      const one = hierarchy.make(), other = hierarchy.make(`${one.path.slice(1)}/inner`);
+      const args = [`self=${one.directory}/cgroup.procs`, `child=${other.directory}/cgroup.procs`];
+      await leavesAlone(t, "cgroups", { args });
+      await bringsBack(t, "cgroups", { args });
+    }),
+  );
+}
+
+Deno.test(
+  "cgroup v1: each thread comes back into its group",
+  onHierarchies([OWN_HIERARCHY], async (t, hierarchy) => {
+    const [one, two] = [hierarchy.make(), hierarchy.make()];
+    const args = [
+      `self=${one.directory}/tasks`,
+      `thread=${two.directory}/tasks`,
+      `thread=${hierarchy.directory}/tasks`,
+      `thread=${one.directory}/tasks`,
+    ];
+    await leavesAlone(t, "cgroups", { args });
+    await bringsBack(t, "cgroups", { args });
+  }),
+);
+
+Deno.test(
+  "cgroup v2: each thread comes back into its threaded group",
+  onHierarchies([""], async (t, hierarchy) => {
+    const domain = hierarchy.make();
+    const [one, two] = ["one", "two"].map((name) =>
+      hierarchy.make(`${domain.path.slice(1)}/${name}`)
+    );
+    for (const group of [one!, two!]) group.write("cgroup.type", "threaded");
+    const args = [
+      `self=${domain.directory}/cgroup.procs`,
+      `self=${one!.directory}/cgroup.threads`,
+      `thread=${two!.directory}/cgroup.threads`,
+      `thread=${domain.directory}/cgroup.threads`,
+    ];
+    await leavesAlone(t, "cgroups", { args });
+    await bringsBack(t, "cgroups", { args });
+  }),
+);
+
+/** What becomes of a tree whose group is gone, and of one whose group is there with other settings, in each mode. */
+const MODES: Readonly<
+  Record<ManageCgroups, { readonly gone: "made" | "refused" | "left"; readonly here: string }>
+> = {
+  none: { gone: "refused", here: "9" },
+  props: { gone: "refused", here: "5" },
+  soft: { gone: "made", here: "9" },
+  full: { gone: "made", here: "5" },
+  strict: { gone: "made", here: "refused" },
+  ignore: { gone: "left", here: "left" },
+};
+
+for (
+  const [mode, { gone, here }] of Object.entries(MODES) as [ManageCgroups, typeof MODES.none][]
+) {
+  Deno.test(
+    `--manage-cgroups=${mode}: what becomes of groups`,
+    onHierarchies([""], async (_, hierarchy) => {
+      using images = new ImageHome();
+      const group = hierarchy.make();
+      const inner = `${group.path}/inner`;
+      hierarchy.make(inner.slice(1));
+      group.write("cgroup.max.depth", "5");
+      Deno.chownSync(`${group.directory}/cgroup.procs`, 4321, 1234);
+      Deno.chmodSync(group.directory, 0o750);
+      await using subject = await startSleeper("true");
+      group.enter(subject.pid);
+      await save(subject, images);
+      const settings = { options: { manageCgroups: mode } };
+      const own = groupOf(hierarchy, Deno.pid);
+
+      // It is there, with other settings.
+      group.write("cgroup.max.depth", "9");
+      if (here === "refused") {
+        match(
+          await conflict(images, mode),
+          new RegExp(`the control group ${group.path} exists here`),
+        );
+      } else {
+        const tree = await restore(images.directory, settings);
+        equal(groupOf(hierarchy, subject.pid), here === "left" ? own : group.path);
+        equal(group.read("cgroup.max.depth"), here === "left" ? "9" : here);
+        tree.kill(9);
+        await tree.wait();
+      }
+
+      // It is gone.
+      await new ControlGroup(hierarchy, inner).remove();
+      await group.remove();
+      if (gone === "refused") {
+        const text = await conflict(images, mode);
+        match(text, new RegExp(`the control group ${group.path} does not exist here`));
+        match(text, /--manage-cgroups=soft makes it anew/);
+        match(text, /--manage-cgroups=ignore leaves the tree in this tool's groups/);
+        return;
+      }
+      const tree = await restore(images.directory, settings);
+      equal(groupOf(hierarchy, subject.pid), gone === "left" ? own : group.path);
+      equal(group.exists, gone === "made");
+      if (gone === "made") {
+        equal(group.read("cgroup.max.depth"), "5");
+        equal(new ControlGroup(hierarchy, inner).exists, true);
+        const { uid, gid } = Deno.statSync(`${group.directory}/cgroup.procs`);
+        deepEqual([uid, gid], [4321, 1234]);
+        equal((Deno.statSync(group.directory).mode ?? 0) & 0o777, 0o750);
+      }
+      tree.kill(9);
+      await tree.wait();
+    }),
+  );
+}
+
+/** What the command line says of images that cannot be restored. */
+async function conflict(images: ImageHome, ...words: readonly string[]): Promise<string> {
+  const [mode] = words;
+  const { status, stderr } = await stasis([
+    "restore",
+    ...mode === undefined ? [] : [`--manage-cgroups=${mode}`],
+    "--dry-run",
+    images.directory,
+  ]);
+  equal(status, EXIT_STATUS.conflict, stderr);
+  return stderr;
+}
+
+Deno.test(
+  "groups are not saved where they are ignored",
+  onHierarchies([""], async (_, hierarchy) => {
+    using images = new ImageHome();
+    const group = hierarchy.make();
+    await using subject = await startSleeper("true");
+    group.enter(subject.pid);
+    await checkpoint(subject.pid, {
+      directory: images.directory,
+      options: { manageCgroups: "ignore" },
+    });
+    await subject.waitGone();
+    const tree = await restore(images.directory);
+    equal(groupOf(hierarchy, subject.pid), groupOf(hierarchy, Deno.pid));
+    tree.kill(9);
+    await tree.wait();
+  }),
+);
+
+Deno.test(
+  "threads come back into groups that are made anew",
+  onHierarchies([OWN_HIERARCHY], async (t, hierarchy) => {
+    using images = new ImageHome();
+    const [one, two] = [hierarchy.make(), hierarchy.make()];
+    await using subject = await Subject.start("cgroups", {
+      args: [`self=${one.directory}/tasks`, `thread=${two.directory}/tasks`],
+    });
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    await save(subject, images);
+    await one.remove();
+    await two.remove();
+    const tree = await restore(images.directory, { options: { manageCgroups: "soft" } });
+    await subject.expectPass();
+    await tree.wait();
+  }),
+);
+
+Deno.test(
+  "threaded groups are made anew, with those that they are in",
+  onHierarchies([""], async (t, hierarchy) => {
+    using images = new ImageHome();
+    const domain = hierarchy.make();
+    const [one, two] = ["one", "two"].map((name) =>
+      hierarchy.make(`${domain.path.slice(1)}/${name}`)
+    );
+    for (const group of [one!, two!]) group.write("cgroup.type", "threaded");
+    await using subject = await Subject.start("cgroups", {
+      args: [
+        `self=${domain.directory}/cgroup.procs`,
+        `self=${one!.directory}/cgroup.threads`,
+        `thread=${two!.directory}/cgroup.threads`,
+      ],
+    });
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    await save(subject, images);
+    for (const group of [one!, two!, domain]) await group.remove();
+    const tree = await restore(images.directory, { options: { manageCgroups: "soft" } });
+    equal(domain.read("cgroup.type"), "domain threaded");
+    await subject.expectPass();
+    await tree.wait();
+  }),
+);
+
+Deno.test(
+  "the tree gets into another group where one is named",
+  onHierarchies(["", OWN_HIERARCHY], async (_, two, one) => {
+    using images = new ImageHome();
+    const groups = [two.make(), one.make()];
+    const others = [two.make(), one.make()];
+    await using subject = await startSleeper("true");
+    for (const group of groups) group.enter(subject.pid);
+    await save(subject, images);
+    const tree = await restore(images.directory, {
+      options: {
+        cgroupRoots: [
+          { controller: "", path: others[0]!.path },
+          { controller: OWN_HIERARCHY, path: others[1]!.path },
+        ],
+      },
+    });
+    deepEqual(
+      others.map(({ hierarchy }) => groupOf(hierarchy, subject.pid)),
+      others.map(({ path }) => path),
+    );
+    tree.kill(9);
+    await tree.wait();
+  }),
+);
