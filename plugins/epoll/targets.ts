@@ -12,6 +12,7 @@ import type { DeviceNumber, EpollTarget } from "../../core/linux/procfs/mod.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
+import { inTreeOrder } from "./tree_order.ts";
 
 /** KCMP_EPOLL_TFD (`include/uapi/linux/kcmp.h`). */
 const KCMP_EPOLL_TFD = 7;
@@ -32,6 +33,8 @@ export interface Comparer {
   withEntry(fd: number, tfd: number, toff: number): Comparison;
   /** Compares two descriptors of the task, in the same order. */
   withOther(fd: number, other: number): number;
+  /** Puts descriptors into the order in which an instance has its entries; may leave some out. */
+  inTreeOrder(fds: readonly number[]): readonly number[];
 }
 
 /** An entry and the descriptor by which its file can be added again. */
@@ -56,6 +59,7 @@ export function compareWith(pid: number, efd: number): Comparer {
       return kcmpOrder(result);
     },
     withOther: (fd, other) => kcmp(pid, pid, KCMP.FILE, fd, other),
+    inTreeOrder: (fds) => inTreeOrder(pid, fds),
   };
 }
 
@@ -74,8 +78,9 @@ export interface Candidate {
  * by their order, in which fdinfo and kcmp agree (both walk the same tree, ep_find_tfd() of
  * `fs/eventpoll.c`).
  *
- * It asks once for each entry of an open number, and logarithmically often for others: the descriptors that they
- * may be are put in kcmp's order first. For an entry of a socket it need not ask, since the inode tells.
+ * It asks once for each entry of an open number, and about as often for others: both they and the descriptors that they
+ * may be are looked at in the kernel's order. Where that does not tell, it asks logarithmically often, of the
+ * descriptors in kcmp's order. For an entry of a socket it need not ask, since the inode tells.
  */
 export function findTargets(
   targets: readonly EpollTarget[],
@@ -104,7 +109,7 @@ export function findTargets(
     const key = `${tfd} ${toff}`;
     const hint = hints.get(key);
     const isStill = hint !== undefined && comparer.withEntry(hint, tfd, toff) === 0;
-    const fd = isStill ? hint : files.find(target, toff);
+    const fd = isStill ? hint : files.findNext(target, toff) ?? files.find(target, toff);
     if (fd === "gone") continue;
     if (fd !== undefined) hints.set(key, fd);
     found.push({ target, fd });
@@ -147,15 +152,41 @@ function mayBe({ info }: Candidate, ino: bigint): boolean {
   return info.ino === undefined || info.ino === ino;
 }
 
+/** Of fewer descriptors the order is not asked for: there are few questions anyway. */
+const MANY = 16;
+/** How many descriptors are tried before the whole order is searched: there may be some that no entry has. */
+const GUESSES = 3;
+
 /** The open file descriptions behind the descriptors of a task, one descriptor of each, in kcmp's order. */
 class OrderedFiles {
   readonly #candidates: CandidateIndex;
   readonly #ordered = new Map<bigint | undefined, number[]>();
+  /** By inode: the descriptors in the kernel's order, and where among them the next entry's is expected. */
+  readonly #treeOrder = new Map<bigint | undefined, { fds: readonly number[]; next: number }>();
   readonly #comparer: Comparer;
 
   constructor(candidates: CandidateIndex, comparer: Comparer) {
     this.#candidates = candidates;
     this.#comparer = comparer;
+  }
+
+  /** The same, if it is one of the next ones behind that of the entry before, as the kernel has them. */
+  findNext({ tfd, ino }: EpollTarget, toff: number): number | undefined {
+    let order = this.#treeOrder.get(ino);
+    if (order === undefined) {
+      const fds = (this.#candidates.byInode.get(ino) ?? []).map(({ fd }) => fd);
+      const isWorthIt = fds.length >= MANY;
+      order = { fds: isWorthIt ? this.#comparer.inTreeOrder(fds) : [], next: 0 };
+      this.#treeOrder.set(ino, order);
+    }
+    const { fds, next } = order;
+    for (let at = next; at < Math.min(next + GUESSES, fds.length); at++) {
+      const fd = fds[at] as number;
+      if (this.#comparer.withEntry(fd, tfd, toff) !== 0) continue;
+      order.next = at + 1;
+      return fd;
+    }
+    return undefined;
   }
 
   /** A descriptor of the `toff`-th entry of its number, or undefined if the task has none. */
@@ -171,7 +202,11 @@ class OrderedFiles {
         return 1;
       });
       if (isGone) return "gone";
-      if (found) return ordered[index];
+      if (!found) continue;
+      const fd = ordered[index] as number;
+      const order = this.#treeOrder.get(ino);
+      if (order !== undefined) order.next = order.fds.indexOf(fd) + 1;
+      return fd;
     }
     return undefined;
   }

@@ -34,8 +34,14 @@ const candidate = (fd: number, ino?: bigint, kind: Candidate["link"]["kind"] = "
 /**
  * A kernel: a task whose descriptors lead to these files, whose names are their order, and an instance that has
  * these under each number. It counts what it is asked.
+ *
+ * @param tree where the file of a descriptor lies in the kernel's memory; absent where that cannot be told
  */
-function kernel(files: Record<number, string>, entries: Record<number, string[]>) {
+function kernel(
+  files: Record<number, string>,
+  entries: Record<number, string[]>,
+  tree?: (fd: number) => number,
+) {
   const order = (a: string, b: string) => a < b ? -1 : a > b ? 1 : 0;
   const asked = { entries: 0, others: 0 };
   const comparer: Comparer = {
@@ -50,6 +56,7 @@ function kernel(files: Record<number, string>, entries: Record<number, string[]>
       asked.others++;
       return order(files[fd] as string, files[other] as string);
     },
+    inTreeOrder: (fds) => tree === undefined ? [] : fds.toSorted((a, b) => tree(a) - tree(b)),
   };
   return { comparer, asked };
 }
@@ -122,4 +129,21 @@ Deno.test("hasFired() knows a one-shot that waits to be armed again", () => {
   equal(hasFired(0xc000_0000), true);
   equal(hasFired(0x4000_0001), false);
   equal(hasFired(0x8000_0000), false);
+});
+
+Deno.test("findTargets() asks about once for each entry where the kernel's order is known", () => {
+  const count = 500;
+  // Every third descriptor is watched by nobody.
+  const fds = Array.from({ length: count }, (_, index) => index + 10);
+  const files = Object.fromEntries(fds.map((fd) => [fd, `${(fd * 7919) % 1000}-${fd}`]));
+  const place = (fd: number) => (fd * 613) % 1009;
+  const watched = fds.filter((fd) => fd % 3 !== 0).toSorted((a, b) => place(a) - place(b));
+  const { comparer, asked } = kernel(files, { 5: watched.map((fd) => files[fd] as string) }, place);
+  const found = findTargets(
+    watched.map(() => target(5, 1n)),
+    fds.map((fd) => candidate(fd, 1n)),
+    comparer,
+  );
+  deepEqual(found.map(({ fd }) => fd), watched);
+  ok(asked.entries < 3 * watched.length, `${asked.entries} questions`);
 });
