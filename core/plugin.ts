@@ -13,8 +13,9 @@
  * | survey | `survey` | once, and again after the freeze | runs, then stands still |
  * | freeze | `stopThread` | for each thread, the moment that it has stopped | is being stopped |
  * | freeze | `examineThreads` | once, with all threads as they were found | stands still |
- * | freeze | `freezeThread` | for each thread, before anything is injected | |
- * | dump | `collectTask`, `collectThread` | for each task and thread: adds calls to one program | |
+ * | freeze | `freezeThreads` | once, with all threads, before anything is injected | |
+ * | dump | `collectThreads` | once: adds calls to the program of every thread | |
+ * | dump | `collectTask`, `collectThread` | for each task and thread: adds calls to its program alone | |
  * | dump | what they returned | with the program's results | |
  * | dump | `descriptors[].dump` | once for each open file description | |
  * | dump | `dumpTask`, `dumpTree` | for each task; once | |

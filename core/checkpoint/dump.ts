@@ -12,12 +12,13 @@ import type {
   CheckpointHooks,
   CheckpointSession,
   Collected,
+  CollectedOfEach,
   FrozenTask,
+  FrozenThread,
   FrozenTree,
 } from "../plugin.ts";
 import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
 import type { StartedRuns } from "../remote/started_runs.ts";
-import type { Tracee } from "../remote/tracee.ts";
 import { dumpDescriptors } from "./descriptors.ts";
 import { zombieCore } from "./frozen_tree.ts";
 import { askReports } from "./job_control.ts";
@@ -30,63 +31,116 @@ interface Listener {
   readonly collected: Collected;
 }
 
+/** The calls that every thread makes, and who takes their results. */
+interface Common {
+  readonly program: SyscallProgram;
+  readonly listeners: readonly {
+    readonly plugin: Hooked<CheckpointHooks>["plugin"];
+    readonly collected: CollectedOfEach;
+  }[];
+}
+
 /** The live children of each task that has any. */
 type Children = ReadonlyMap<number, readonly FrozenTask[]>;
 
-/** One thread's program and who waits for its results. */
+/** One thread's program and who waits for the results of what it makes besides. */
 interface Collection {
-  readonly thread: Tracee;
+  readonly thread: FrozenThread;
   readonly program: SyscallProgram;
   readonly listeners: readonly Listener[];
   /** The core's own. */
-  readonly told: Collected;
+  readonly told: Collected | undefined;
 }
 
-/** Runs the collect hooks: one program for each thread, those of all tasks at the same time. */
+/** Programs under way in some threads of a task. */
+interface Started {
+  readonly collections: readonly Collection[];
+  readonly runs: StartedRuns;
+}
+
+/**
+ * How many threads run their programs at the same time. Each needs memory in its task, and here until its results have
+ * been taken.
+ */
+const TOGETHER = 256;
+
+/** Runs the collect hooks: one program for each thread, those of many threads and tasks at the same time. */
 function collect(tasks: readonly FrozenTask[], session: CheckpointSession, plugins: Plugins): void {
-  const started: { collections: readonly Collection[]; runs: StartedRuns }[] = [];
+  const common = collectCommon(plugins);
   const children = Map.groupBy(tasks, ({ proc }) => proc.stat.ppid);
-  for (const task of tasks) {
-    const collections = task.threads
-      .map((thread) => {
-        session.check();
-        return collectThread(thread, plugins, children);
-      })
-      .filter(({ program }) => !program.isEmpty);
-    if (collections.length === 0) continue;
-    started.push({ collections, runs: task.remote.start(collections) });
+  let started: Started[] = [];
+  let count = 0;
+  const finish = () => {
+    for (const one of started) takeResults(one, common, session);
+    started = [];
+    count = 0;
+  };
+  for (const { remote, threads } of tasks) {
+    for (let at = 0; at < threads.length; at += TOGETHER) {
+      // A task has room for one lot at a time.
+      if (at > 0 || count >= TOGETHER) finish();
+      session.check();
+      const collections = threads.slice(at, at + TOGETHER)
+        .map((thread) => collectThread(thread, common, plugins, children))
+        .filter(({ program }) => !program.isEmpty);
+      if (collections.length === 0) continue;
+      count += collections.length;
+      const runs = collections.map(({ thread, program }) => ({ thread: thread.tracee, program }));
+      started.push({ collections, runs: remote.start(runs) });
+    }
   }
-  for (const { collections, runs } of started) {
-    session.check();
-    const replies = runs.finish();
-    collections.forEach(({ listeners, told }, index) => {
-      told(replies[index] as ProgramReply);
-      for (const { plugin, collected } of listeners) {
-        runHook(plugin, () => collected(replies[index] as ProgramReply));
-      }
-    });
-  }
+  finish();
 }
 
+function takeResults(
+  { collections, runs }: Started,
+  common: Common,
+  session: CheckpointSession,
+): void {
+  session.check();
+  const replies = runs.finish();
+  collections.forEach(({ thread, listeners, told }, index) => {
+    const reply = replies[index] as ProgramReply;
+    told?.(reply);
+    for (const { plugin, collected } of common.listeners) {
+      runHook(plugin, () => collected(thread, reply));
+    }
+    for (const { plugin, collected } of listeners) runHook(plugin, () => collected(reply));
+  });
+}
+
+function collectCommon(plugins: Plugins): Common {
+  const program = new SyscallProgram("the state of a thread");
+  const listeners = plugins.flatMap(({ plugin, hooks }) => {
+    const collected = runHook(plugin, () => hooks.collectThreads?.(program));
+    return collected === undefined ? [] : [{ plugin, collected }];
+  });
+  return { program, listeners };
+}
+
+/** The calls of one thread: nearly always those of every thread and no more. */
 function collectThread(
-  thread: FrozenTask["leader"],
+  thread: FrozenThread,
+  common: Common,
   plugins: Plugins,
   children: Children,
 ): Collection {
   const program = new SyscallProgram(`the state of thread ${thread.tid}`);
-  const isLeader = thread.tid === thread.task.pid;
-  const told = askReports(program, isLeader ? children.get(thread.tid) ?? [] : []);
+  program.calls.push(...common.program.calls);
   const listeners: Listener[] = [];
   const listen = (plugin: Listener["plugin"], collected: Collected | void): void => {
     if (collected !== undefined) listeners.push({ plugin, collected });
   };
+  const isLeader = thread.tid === thread.task.pid;
+  const told = isLeader ? askReports(program, children.get(thread.tid) ?? []) : undefined;
   for (const { plugin, hooks } of plugins) {
     if (isLeader) {
       listen(plugin, runHook(plugin, () => hooks.collectTask?.(thread.task, program)));
     }
     listen(plugin, runHook(plugin, () => hooks.collectThread?.(thread, program)));
   }
-  return { thread: thread.tracee, program, listeners, told };
+  const hasOwn = program.calls.length > common.program.calls.length;
+  return { thread, program: hasOwn ? program : common.program, listeners, told };
 }
 
 /** Writes all images but those of threads, memory contents and the inventory. */

@@ -11,7 +11,7 @@ import { mappingKind, PROT_EXEC, PROT_READ, readStatus, type Vma } from "../linu
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { type CodePlaces, type CodeRegion, findCodePlaces } from "../remote/code_places.ts";
 import { type InnerIds, RemoteTask, type Shelter } from "../remote/remote_task.ts";
-import type { Tracee } from "../remote/tracee.ts";
+import { Tracee } from "../remote/tracee.ts";
 import type { WaitingPlace } from "../remote/tracee_state.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { findHole } from "../restore/layout.ts";
@@ -34,9 +34,7 @@ export function parkProcess(process: StoppedProcess, rescuer: Rescuer): ParkedPr
   const place = waitingPlace(places);
   if (place === undefined) throw hasNoCall(proc.pid);
   const { sigCaught } = proc.status;
-  for (const tracee of tracees) {
-    tracee.park(place, rescuer, { caught: sigCaught, shared: sharedPending });
-  }
+  Tracee.park(tracees, place, rescuer, { caught: sigCaught, shared: sharedPending });
   return { ...process, places };
 }
 

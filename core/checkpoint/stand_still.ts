@@ -66,8 +66,8 @@ function park(
 }
 
 /**
- * Makes every thread safe to inject into. The plugins see a thread before anything runs in it; the task
- * behind it has no remote yet, so that no hook can inject too early.
+ * Makes every thread safe to inject into. The plugins see the threads before anything runs in them; the tasks
+ * behind them have no remote yet, so that no hook can inject too early.
  */
 function makeSafe(
   processes: readonly ParkedProcess[],
@@ -75,11 +75,10 @@ function makeSafe(
   undo: DisposableStack,
   cancellation: Cancellation,
 ): void {
-  for (const thread of processes.flatMap(threadsOf)) {
+  const threads = processes.flatMap(threadsOf);
+  for (const { plugin, hooks } of plugins) {
     cancellation.check();
-    for (const { plugin, hooks } of plugins) {
-      runHook(plugin, () => hooks.freezeThread?.(thread, undo));
-    }
+    runHook(plugin, () => hooks.freezeThreads?.(threads, undo));
   }
 }
 

@@ -18,13 +18,21 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
-import { Errno, isErrno } from "../linux/errno.ts";
+import { Errno } from "../linux/errno.ts";
 import { readChildren, readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
-import { interrupt, PTRACE_O, seize, standsStill } from "../linux/ptrace.ts";
+import { interrupt, PTRACE_O, standsStill, type Stop } from "../linux/ptrace.ts";
+import {
+  findRestless,
+  nextStops,
+  readStates,
+  SEIZED_AT_ONCE,
+  seizeMany,
+  type ThreadState,
+} from "../linux/ptrace_many.ts";
 import { detachThread } from "../remote/detach.ts";
 import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
-import { cannotStop, cannotTrace, lookAt } from "../remote/stop_thread.ts";
+import { afterStop, cannotStop, cannotTrace, type Look, lookAt } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { describeVfork, FROZEN_VFORK_PATIENCE, VFORK_HINT, vforkingThread } from "./vfork.ts";
 
@@ -79,14 +87,19 @@ export class ProcessStopper {
   stop(): boolean {
     let any = false;
     for (;;) {
-      const complete = this.#seizeAll();
+      if (this.#asked.size === 0) {
+        const anyLost = this.#dropLost();
+        if (this.#tracees.size > 0 && !anyLost && this.#hasAll()) return any;
+        const complete = this.#seizeAll();
+        if (this.#asked.size === 0 && complete && !anyLost) {
+          if (this.#tracees.size === 0 && hasEnded(this.pid)) return any;
+          // The first thread is a zombie, and another one about to take its place; or the listing has broken off.
+          pause(0.1);
+        }
+      }
       if (this.#asked.size > 0) {
         any = true;
         this.#awaitStops();
-      } else if (!this.#dropLost() && complete) {
-        if (this.#tracees.size > 0 ? this.#hasAll() : hasEnded(this.pid)) return any;
-        // The first thread is a zombie, and another one about to take its place; or the listing has broken off.
-        pause(0.1);
       }
       this.#cancellation.throwIfCancelled();
       if (this.#cancellation.isLate) throw this.#restless();
@@ -99,35 +112,46 @@ export class ProcessStopper {
     // A listing lacks what a thread that has just ended made before, and may break off at such a one
     // (next_tid() of fs/proc/base.c).
     let complete = true;
-    for (const tid of threadsOf(pid)) {
-      if (this.#tracees.has(tid) || this.#asked.has(tid)) continue;
+    const news = threadsOf(pid).filter((tid) => !this.#tracees.has(tid) && !this.#asked.has(tid));
+    for (let at = 0; at < news.length; at += SEIZED_AT_ONCE) {
       this.#cancellation.throwIfCancelled();
-      const seized = seize(tid, OPTIONS);
-      if (!isErrno(seized)) {
-        interrupt(tid);
-        this.#asked.add(tid);
-      } else if (seized === -BigInt(Errno.EINTR)) {
-        // A thread is in execve(2), and waits until those that it has ended are reaped: now. One that this
-        // process has let go of, and that was ending then, may be among them.
-        this.#dropLost();
-        this.#adoptTraced();
-        return false;
-      } else if (seized === -BigInt(Errno.ESRCH)) {
-        complete = false;
-      } else if (isDeadChild(tid)) {
-        // It is traced still, until whoever started it here has reaped it.
-      } else if (isTracedHere(pid, tid)) {
-        // Another thread, seized already, has taken this id by execve(2).
-        this.#asked.add(tid);
-      } else if (isZombie(pid, tid)) {
-        // A thread that has ended cannot be seized, and need not be. The first one may stay so for long.
-        if (tid !== pid) complete = false;
-      } else {
-        this.#noteRefusal(tid, seized);
-        complete = false;
+      for (const [tid, seized] of this.#seize(news.slice(at, at + SEIZED_AT_ONCE))) {
+        if (seized === -Errno.EINTR) {
+          // A thread is in execve(2), and waits until those that it has ended are reaped: now. One that this
+          // process has let go of, and that was ending then, may be among them.
+          this.#dropLost();
+          this.#adoptTraced();
+          return false;
+        } else if (seized === -Errno.ESRCH) {
+          complete = false;
+        } else if (isDeadChild(tid)) {
+          // It is traced still, until whoever started it here has reaped it.
+        } else if (isTracedHere(pid, tid)) {
+          // Another thread, seized already, has taken this id by execve(2).
+          this.#asked.add(tid);
+        } else if (isZombie(pid, tid)) {
+          // A thread that has ended cannot be seized, and need not be. The first one may stay so for long.
+          if (tid !== pid) complete = false;
+        } else {
+          this.#noteRefusal(tid, seized);
+          complete = false;
+        }
       }
     }
     return complete;
+  }
+
+  /** Begins to stop threads. @returns those that could not be seized, each with the negative errno */
+  #seize(tids: readonly number[]): [tid: number, result: number][] {
+    const refused: [tid: number, result: number][] = [];
+    const begun: number[] = [];
+    seizeMany(tids, OPTIONS, (tid, seized, interrupted) => {
+      if (seized < 0) return void refused.push([tid, seized]);
+      this.#asked.add(tid);
+      if (interrupted < 0) begun.push(tid);
+    });
+    begun.forEach(interrupt);
+    return refused;
   }
 
   /** Whether the process has no more threads than those that stand still, and a first one that has ended. */
@@ -145,10 +169,12 @@ export class ProcessStopper {
   }
 
   /** A thread that ended, and whose id another one has by now, refuses, and nothing tells why any more. */
-  #noteRefusal(tid: number, result: bigint): void {
+  #noteRefusal(tid: number, result: number): void {
     const count = (this.#refusals.get(tid) ?? 0) + 1;
     this.#refusals.set(tid, count);
-    if (count > MOST_REFUSALS) throw explainRefusal(cannotTrace(tid, result), this.pid, tid);
+    if (count > MOST_REFUSALS) {
+      throw explainRefusal(cannotTrace(tid, BigInt(result)), this.pid, tid);
+    }
   }
 
   /** Waits until every thread that was asked to stop has done so, or is gone. */
@@ -156,7 +182,10 @@ export class ProcessStopper {
     const begin = performance.now();
     for (let idle = 0; this.#asked.size > 0;) {
       let moved = false;
-      for (const tid of this.#asked) if (this.#look(tid)) moved = true;
+      // The end of a first thread may be for whoever started its process here: that is looked at by itself.
+      const others = [...this.#asked].filter((tid) => tid !== this.pid);
+      if (others.length < this.#asked.size && this.#look(this.pid)) moved = true;
+      if (this.#lookMany(others)) moved = true;
       this.#cancellation.throwIfCancelled();
       if (moved) {
         idle = 0;
@@ -179,8 +208,28 @@ export class ProcessStopper {
 
   /** @returns whether there was anything new of this thread */
   #look(tid: number): boolean {
+    return this.#handle(tid, lookAt(tid, this.pid, OPTIONS, this.#cancellation));
+  }
+
+  /** @returns whether there was anything new of these threads, none of which is the first one */
+  #lookMany(tids: readonly number[]): boolean {
+    const stops = new Map<number, Stop>();
+    nextStops(tids, (tid, stop) => void (stop.kind === "none" || stops.set(tid, stop)));
+    const still = [...stops].flatMap(([tid, { kind }]) => kind === "event-stop" ? [tid] : []);
+    const states = new Map<number, ThreadState>();
+    readStates(still, (tid, state) => void (state && states.set(tid, state)));
+    for (const [tid, stop] of stops) {
+      // Another one of these may have executed a program: then this is known to be gone.
+      if (!this.#asked.has(tid)) continue;
+      const state = states.get(tid);
+      this.#handle(tid, afterStop(stop, tid, this.pid, OPTIONS, this.#cancellation, state));
+    }
+    return stops.size > 0;
+  }
+
+  /** @returns whether there was anything new of this thread */
+  #handle(tid: number, look: Look): boolean {
     const { pid } = this;
-    const look = lookAt(tid, pid, OPTIONS, this.#cancellation);
     switch (look.kind) {
       case "none":
         return false;
@@ -234,7 +283,9 @@ export class ProcessStopper {
    */
   #dropLost(): boolean {
     let any = false;
-    for (const [tid, tracee] of this.#tracees) {
+    for (const tid of findRestless([...this.#tracees.keys()])) {
+      const tracee = this.#tracees.get(tid);
+      if (tracee === undefined) continue;
       // In this order: if it stands still only since it has executed a program, that is told afterwards.
       const stands = standsStill(tid);
       const look = lookAt(tid, this.pid, OPTIONS, this.#cancellation);

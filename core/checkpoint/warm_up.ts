@@ -73,7 +73,7 @@ function notingNothing(rescuer: Rescuer): Rescuer {
   const notes = new RescueNotes(rescuer.mark, () => {});
   return {
     mark: rescuer.mark,
-    noteThread: (undo) => notes.noteThread(undo),
+    noteThreads: (undos) => notes.noteThreads(undos),
     noteCall: (undo) => notes.noteCall(undo),
     noteMemory: (undo) => notes.noteMemory(undo),
     noteSignal: (pid, tid, info) => notes.noteSignal(pid, tid, info),

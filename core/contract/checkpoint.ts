@@ -64,18 +64,20 @@ export interface CheckpointHooks {
    */
   examineThreads?(threads: readonly StoppedThread[], undo: DisposableStack): void;
   /**
-   * Makes a thread safe to inject calls into. What it changes by ptrace or in memory it notes first
+   * Makes all threads safe to inject calls into. What it changes by ptrace or in memory it notes first
    * ({@link Tracee.noteUndo}), so that it is undone even if the tool dies; the rest it puts on the undo stack.
    */
-  freezeThread?(thread: StoppedThread, undo: DisposableStack): void;
+  freezeThreads?(threads: readonly StoppedThread[], undo: DisposableStack): void;
   /**
-   * That `freezeThread` suspends the seccomp filters of threads, and that this plugin saves them. Where none does,
+   * That `freezeThreads` suspends the seccomp filters of threads, and that this plugin saves them. Where none does,
    * the survey refuses what is under filters: one may kill for a call that is injected.
    */
   readonly suspendsFilters?: boolean;
   /** Adds calls to the program that the leader of each task runs. */
   collectTask?(task: FrozenTask, program: SyscallProgram): Collected | void;
-  /** Adds calls to the program that each thread (leaders too) runs. */
+  /** Adds calls to the program of every thread (leaders too), the same for each: once for the whole checkpoint. */
+  collectThreads?(program: SyscallProgram): CollectedOfEach | void;
+  /** Adds calls to the program of one thread that others do not make. */
   collectThread?(thread: FrozenThread, program: SyscallProgram): Collected | void;
   /** Writes what a task has. Not called for zombies. */
   dumpTask?(task: FrozenTask): Awaitable<void>;
@@ -101,6 +103,9 @@ export interface CheckpointHooks {
 
 /** Takes the results of the calls that a collect hook added. */
 export type Collected = (reply: ProgramReply) => void;
+
+/** Takes the results of the calls that every thread makes, of one thread after the other. */
+export type CollectedOfEach = (thread: FrozenThread, reply: ProgramReply) => void;
 
 /** What a survey sees. */
 export interface SurveyContext {

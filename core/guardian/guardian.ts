@@ -134,8 +134,8 @@ export class Guardian implements Rescuer, Disposable {
     }
   }
 
-  noteThread(undo: ThreadUndo): NotedThread {
-    return this.#notes.noteThread(undo);
+  noteThreads(undos: readonly ThreadUndo[]): NotedThread[] {
+    return this.#notes.noteThreads(undos);
   }
 
   noteCall(undo: CallUndo): Noted {

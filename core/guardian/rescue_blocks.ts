@@ -47,6 +47,8 @@ export type Before = (list: ListPlace) => bigint;
 
 /** Where a process's block lies, and what those of its threads use of it. */
 export interface ProcessPlace {
+  /** In bytes from the table's beginning. */
+  readonly at: number;
   readonly stop: ListPlace;
   readonly await: ListPlace;
   readonly tasks: ListPlace;
@@ -77,6 +79,7 @@ export function processPlace(at: number): ProcessPlace {
   const list = (entry: number, after: number) =>
     listPlace(at + entry * ENTRY_SIZE, at + after * ENTRY_SIZE);
   return {
+    at,
     stop: list(PROCESS.STOP, PROCESS.AWAIT),
     await: list(PROCESS.AWAIT, PROCESS.TASKS),
     tasks: list(PROCESS.TASKS, PROCESS.BARRIER),

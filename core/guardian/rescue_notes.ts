@@ -9,7 +9,9 @@ import { StasisError } from "../../base/errors.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import type { CallUndo, MemoryUndo, Noted, NotedThread, ThreadUndo } from "../remote/undo.ts";
 import { tableAddress } from "./rescue_entries.ts";
+import { isUsual, ThreadPattern } from "./rescue_patterns.ts";
 import {
+  type Before,
   type Block,
   callBlock,
   memoryBlock,
@@ -24,7 +26,6 @@ import {
   decideBy,
   FIRST_BLOCK,
   type ListPlace,
-  LISTS,
   TABLE_SIZE,
   type WordWrite,
 } from "./rescue_table.ts";
@@ -55,6 +56,39 @@ interface NotedTask {
   isErased: boolean;
 }
 
+/** Writes blocks that lie one behind the other with as few writes as can be. */
+class BlockWriter {
+  readonly #write: WriteTable;
+  readonly #bytes: Uint8Array;
+  #at = 0;
+  #count = 0;
+
+  /** @param blocks how many there are */
+  constructor(write: WriteTable, blocks: number) {
+    this.#write = write;
+    this.#bytes = new Uint8Array(BLOCK_SIZE * Math.min(blocks, BLOCKS_AT_ONCE));
+  }
+
+  /** Where a block is made, until the next one is asked for. Whatever stood there before is to be overwritten. */
+  room(at: number): Uint8Array {
+    if (this.#count === BLOCKS_AT_ONCE || at !== this.#at + this.#count * BLOCK_SIZE) {
+      this.flush();
+      this.#at = at;
+    }
+    const start = this.#count++ * BLOCK_SIZE;
+    return this.#bytes.subarray(start, start + BLOCK_SIZE);
+  }
+
+  /** Writes what was made and is not written yet. */
+  flush(): void {
+    if (this.#count > 0) this.#write(this.#at, this.#bytes.subarray(0, this.#count * BLOCK_SIZE));
+    this.#count = 0;
+  }
+}
+
+/** How many blocks are written at once. */
+const BLOCKS_AT_ONCE = 16;
+
 /** The notes of one guardian. */
 export class RescueNotes {
   readonly #mark: bigint;
@@ -63,6 +97,8 @@ export class RescueNotes {
   /** The newest block of each list, by where its head stands. */
   readonly #newest = new Map<number, bigint>();
   #next = FIRST_BLOCK;
+  /** By whether the undo says what is to be done where a thread may have handled a signal. */
+  readonly #patterns = new Map<boolean, ThreadPattern>();
   /** Blocks that were used and are in no list any more. */
   readonly #free: number[] = [];
 
@@ -77,17 +113,45 @@ export class RescueNotes {
     return this.#process(pid).noted;
   }
 
-  /** Notes a thread. */
-  noteThread(undo: ThreadUndo): NotedThread {
-    const at = this.#allocate();
-    const { place } = this.#process(undo.pid);
-    // What lies before a block stays where it is.
-    const lists = [place.stop, place.await, place.threads, LISTS.reap];
-    const before = new Map(lists.map((list) => [list, this.#before(list)]));
-    const make = (undo: ThreadUndo) =>
-      threadBlock(at, place, undo, this.#mark, (list) => before.get(list) as bigint);
-    const noted = this.#link(at, make(undo));
-    return { ...noted, change: (changed) => this.#write(at, make(changed).bytes) };
+  /** Notes threads, those of a process one behind the other, with as few writes as can be. */
+  noteThreads(undos: readonly ThreadUndo[]): NotedThread[] {
+    /** The newest block of each list that these come into, and the list's place. */
+    const newest = new Map<number, { readonly list: ListPlace; start: bigint }>();
+    const places = undos.map(({ pid }) => ({
+      at: this.#allocate(),
+      place: this.#process(pid).place,
+    }));
+    const writer = new BlockWriter(this.#write, undos.length);
+    const noted = undos.map((undo, index): NotedThread => {
+      const { at, place } = places[index] as typeof places[number];
+      /** What lies before it in its lists, in the order in which that is asked for. */
+      const before: bigint[] = [];
+      const block = this.#threadBlock(at, place, undo, (list) => {
+        const start = newest.get(list.head)?.start ?? this.#before(list);
+        before.push(start);
+        return start;
+      }, writer.room(at));
+      for (const { list, start } of block.links) {
+        const known = newest.get(list.head);
+        if (known === undefined) newest.set(list.head, { list, start });
+        else known.start = start;
+      }
+      return {
+        erase: () => this.#tryWriteWord(block.off),
+        change: (undo) => {
+          // What lies before a block stays where it is.
+          let next = 0;
+          const asked = () => before[next++] as bigint;
+          this.#write(at, threadBlock(at, place, undo, this.#mark, asked).bytes);
+        },
+      };
+    });
+    writer.flush();
+    for (const { list, start } of newest.values()) {
+      this.#writeWord({ at: list.head, value: start });
+      this.#newest.set(list.head, start);
+    }
+    return noted;
   }
 
   /** Notes a call. */
@@ -128,6 +192,27 @@ export class RescueNotes {
     const decision = decideBy(path);
     this.#write(decision.at, decision.path);
     this.#writeWord(decision.mode);
+  }
+
+  #threadBlock(
+    at: number,
+    place: ProcessPlace,
+    undo: ThreadUndo,
+    before: Before,
+    bytes: Uint8Array,
+  ): Pick<Block, "links" | "off"> {
+    if (!isUsual(undo)) {
+      const block = threadBlock(at, place, undo, this.#mark, before);
+      bytes.set(block.bytes);
+      return { links: block.links, off: block.off };
+    }
+    const mayHandle = undo.afterSignal !== undefined;
+    let pattern = this.#patterns.get(mayHandle);
+    if (pattern === undefined) {
+      this.#patterns.set(mayHandle, pattern = new ThreadPattern(this.#mark, mayHandle));
+    }
+    const { links, off } = pattern.make(at, place, undo, before, bytes);
+    return { links, off };
   }
 
   #process(pid: number): NotedProcess {

@@ -162,15 +162,14 @@ Deno.test("an empty table has nothing undone", () => {
 
 Deno.test("a guardian that cannot wait does nothing", () => {
   const table = new Table();
-  table.notes.noteThread(undoOf(10));
+  table.notes.noteThreads([undoOf(10)]);
   const made = table.run([10], ([name]) => name === "ppoll" ? -12n : undefined);
   assert.deepEqual(names(made), END);
 });
 
-Deno.test("noteThread() puts back what waits, and lets go of all, after all have stopped", () => {
+Deno.test("noteThreads() puts back what waits, and lets go of all, after all have stopped", () => {
   const table = new Table();
-  table.notes.noteThread(undoOf(10));
-  table.notes.noteThread(undoOf(11));
+  table.notes.noteThreads([undoOf(10), undoOf(11)]);
   const made = table.run([11]);
   assert.deepEqual(names(made), [
     ...["SEIZE 11", "INTERRUPT 11", "SEIZE 10", "INTERRUPT 10", "wait4 11", "wait4 10"],
@@ -184,9 +183,9 @@ Deno.test("noteThread() puts back what waits, and lets go of all, after all have
   assert.deepEqual([...table.at(setregs[4] as bigint, 4)], [1, 2, 3, 11]);
 });
 
-Deno.test("noteThread() gives a thread the signal that it was about to take, and nothing else", () => {
+Deno.test("noteThreads() gives a thread the signal that it was about to take, and nothing else", () => {
   const table = new Table();
-  table.notes.noteThread(undoOf(10));
+  table.notes.noteThreads([undoOf(10)]);
   const signalsOf = (status: readonly number[]) => {
     table.statuses.set(10, status);
     return table.run([10]).filter(([, request]) => request === PTRACE.DETACH).map((call) =>
@@ -200,9 +199,9 @@ Deno.test("noteThread() gives a thread the signal that it was about to take, and
 
 Deno.test("what is erased is passed by", () => {
   const table = new Table();
-  const noted = table.notes.noteThread(undoOf(10));
-  table.notes.noteThread(undoOf(11));
-  noted.erase();
+  const [noted] = table.notes.noteThreads([undoOf(10)]);
+  table.notes.noteThreads([undoOf(11)]);
+  noted?.erase();
   const made = names(table.run([10, 11]));
   assert.ok(!made.includes("SEIZE 10"));
   assert.ok(made.includes("SETREGS 11"));
@@ -210,7 +209,7 @@ Deno.test("what is erased is passed by", () => {
 
 Deno.test("noteCall() and noteMemory() undo what was done to a process, last first, before its threads go on", () => {
   const table = new Table();
-  table.notes.noteThread(undoOf(10));
+  table.notes.noteThreads([undoOf(10)]);
   const memory = { pid: 10, tid: 10, address: 0x7000n, bytes: Uint8Array.of(9, 8, 7) };
   const noted = table.notes.noteMemory(memory);
   const call = { pid: 10, tid: 10, registers: new Registers().set("ax", 11n) };
@@ -237,7 +236,7 @@ Deno.test("noteCall() and noteMemory() undo what was done to a process, last fir
 
 Deno.test("blocks of what is erased are used again, and what was noted first is undone last", () => {
   const table = new Table();
-  table.notes.noteThread(undoOf(10));
+  table.notes.noteThreads([undoOf(10)]);
   const memory = (address: bigint) =>
     table.notes.noteMemory({ pid: 10, tid: 10, address, bytes: Uint8Array.of(1) });
   const call = () => table.notes.noteCall({ pid: 10, tid: 10, registers: new Registers() });
@@ -274,7 +273,7 @@ Deno.test("erase() does not fail where nobody is left to be told", () => {
   });
   const noted = [
     notes.noteProcess(10),
-    notes.noteThread(undoOf(10)),
+    ...notes.noteThreads([undoOf(10)]),
     notes.noteMemory({ pid: 10, tid: 10, address: 0n, bytes: new Uint8Array(1) }),
     notes.noteCall({ pid: 10, tid: 10, registers: new Registers() }),
     notes.noteSignal(10, 10, Siginfo.make(60, -1, 0n)),
@@ -284,10 +283,10 @@ Deno.test("erase() does not fail where nobody is left to be told", () => {
   assert.throws(() => notes.noteProcess(20), { message: "nobody" });
 });
 
-Deno.test("noteThread() takes what a plugin noted: a request, and memory", () => {
+Deno.test("noteThreads() takes what a plugin noted: a request, and memory", () => {
   const table = new Table();
-  const noted = table.notes.noteThread(undoOf(10));
-  noted.change({
+  const [noted] = table.notes.noteThreads([undoOf(10)]);
+  noted?.change({
     ...undoOf(10),
     calls: [writeCall(10, 0x8000n, new Uint8Array(8)), ...undoOf(10).calls],
   });
@@ -295,10 +294,10 @@ Deno.test("noteThread() takes what a plugin noted: a request, and memory", () =>
   assert.deepEqual(made.slice(3, 6), ["GETREGS 10", "process_vm_writev 10", "SETREGS 10"]);
 });
 
-Deno.test("noteThread() ends an interrupted call where a signal may have been handled meanwhile", () => {
+Deno.test("noteThreads() ends an interrupted call where a signal may have been handled meanwhile", () => {
   const table = new Table();
   const afterSignal = ptraceCall(PTRACE.SETREGS, 10, 0n, Uint8Array.of(4));
-  table.notes.noteThread({ ...undoOf(10), afterSignal });
+  table.notes.noteThreads([{ ...undoOf(10), afterSignal }]);
   const end = ["DETACH 10", "DETACH 10", ...END];
   const waited = names(table.run([10])).slice(3);
   assert.deepEqual(waited, ["GETREGS 10", "GETSIGMASK 10", "SETREGS 10", ...end]);
@@ -321,7 +320,7 @@ Deno.test("a process that does not come to stand still keeps no other one waitin
   for (const stuck of [10, 20]) {
     const table = new Table();
     for (const pid of [10, 20]) {
-      table.notes.noteThread(undoOf(pid, pid));
+      table.notes.noteThreads([undoOf(pid, pid)]);
       table.notes.noteCall({ pid, tid: pid, registers: new Registers() });
     }
     const other = 30 - stuck;
@@ -343,7 +342,7 @@ Deno.test("a process that does not come to stand still keeps no other one waitin
 
 Deno.test("processes that stand still soon are let go of together", () => {
   const table = new Table();
-  for (const pid of [10, 20]) table.notes.noteThread(undoOf(pid, pid));
+  for (const pid of [10, 20]) table.notes.noteThreads([undoOf(pid, pid)]);
   const soon = (made: readonly Made[]) =>
     made.filter(([name]) => name === "rt_sigtimedwait").length > 1;
   const made = table.run([10, 20], (call, made) => {
@@ -357,7 +356,7 @@ Deno.test("processes that stand still soon are let go of together", () => {
 
 Deno.test("threads that were killed are reaped while another one of their process is waited for", () => {
   const table = new Table();
-  const noted = [10, 11, 12].map((tid) => table.notes.noteThread(undoOf(tid)));
+  const noted = table.notes.noteThreads([10, 11, 12].map((tid) => undoOf(tid)));
   // More is to be undone than was noted at first.
   noted[1]?.change({
     ...undoOf(11),
@@ -377,7 +376,7 @@ Deno.test("threads that were killed are reaped while another one of their proces
 
 Deno.test("PTRACE_SEIZE is made again where it was interrupted", () => {
   const table = new Table();
-  table.notes.noteThread(undoOf(10));
+  table.notes.noteThreads([undoOf(10)]);
   const made = table.run(
     [10],
     ([, request], made) => request === PTRACE.SEIZE && made.length < 20 ? -4n : undefined,
@@ -388,7 +387,7 @@ Deno.test("PTRACE_SEIZE is made again where it was interrupted", () => {
 
 Deno.test("noteSignal() has signals sent as they were, or as kill(2) may, in their order", () => {
   const table = new Table();
-  table.notes.noteThread(undoOf(10));
+  table.notes.noteThreads([undoOf(10)]);
   const noted = [Siginfo.make(19, 0, 0n), Siginfo.make(60, -1, 0n), Siginfo.make(61, -6, 0n)]
     .map((info) => table.notes.noteSignal(10, 11, info));
   const sent = (made: readonly Made[]) =>
@@ -425,7 +424,7 @@ Deno.test("noteSignal() has a stop signal stay away where a SIGCONT has come aft
 Deno.test("endTreeIf() has the tree killed where its images are there, and rescued where not", () => {
   const table = new Table();
   table.notes.noteProcess(10);
-  table.notes.noteThread(undoOf(10));
+  table.notes.noteThreads([undoOf(10)]);
   const path = new TextEncoder().encode("/images/inventory.img\0");
   table.notes.endTreeIf(path);
   const made = table.run([10]);

@@ -6,6 +6,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { syscall } from "./libc_ffi.ts";
+import { GIVEN, Sweep, TID } from "./sweep.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** What is compared (`include/uapi/linux/kcmp.h`). */
@@ -42,6 +43,31 @@ export function kcmp(
 export function kcmpOrder(result: bigint): -1 | 0 | 1 {
   if (result === 0n) return 0;
   return result === 1n ? -1 : 1;
+}
+
+/** Asks whether threads have objects of their own, or share those of the first one of their process. */
+export class ThreadComparison {
+  readonly #sweep: Sweep;
+
+  /** @param types of {@link KCMP} */
+  constructor(readonly types: readonly number[]) {
+    this.#sweep = new Sweep(
+      types.map((type) => ({ name: "kcmp", args: [GIVEN, TID, type, 0, 0] })),
+    );
+  }
+
+  /**
+   * Looks at threads of a process.
+   *
+   * @param look is told of each object that is not known to be shared: {@link kcmp} says why
+   */
+  compare(pid: number, tids: readonly number[], look: (tid: number, type: number) => void): void {
+    this.#sweep.run(tids, {
+      given: pid,
+      look: (tid, { result }) =>
+        this.types.forEach((type, index) => result(index) === 0 || look(tid, type)),
+    });
+  }
 }
 
 /** Where an object is among others, or where it belongs among them. */

@@ -69,9 +69,9 @@ export const PTRACE_EVENT_EXIT = 6;
 export const NT = { IOPERM: 0x201n, X86_XSTATE: 0x202n } as const;
 
 /** `__WALL` of wait4(2): threads too. */
-const WALL = 0x40000000;
+export const WALL = 0x40000000;
 /** `WNOHANG` of wait4(2). */
-const WNOHANG = 1;
+export const WNOHANG = 1;
 
 const iovec = new BigUint64Array(2);
 
@@ -255,7 +255,7 @@ export function peekSiginfo(tid: number, shared: boolean): Siginfo[] {
 }
 
 /** `struct ptrace_rseq_configuration`. */
-const rseqConfiguration = defineStruct("ptrace_rseq_configuration", 24, {
+export const rseqConfiguration = defineStruct("ptrace_rseq_configuration", 24, {
   pointer: [0, "u64"],
   size: [8, "u32"],
   signature: [12, "u32"],

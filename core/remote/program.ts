@@ -15,6 +15,7 @@ import {
   OPERATION_COPY,
   OPERATION_END,
   OPERATION_REQUIRED,
+  TAIL_INFO,
   TAIL_SEQUEL,
   TAIL_SIZE,
   TAIL_STOPPED,
@@ -188,6 +189,13 @@ export interface ProgramThread {
   readonly signal: number;
 }
 
+/** The bytes of a program at address 0. */
+interface Pattern {
+  readonly pattern: Uint8Array;
+  /** Where addresses stand in them. */
+  readonly addresses: readonly number[];
+}
+
 /** How a program lies in scratch memory: which bytes go where, and what is read back. */
 export class ProgramImage {
   /** How many bytes it takes. */
@@ -203,6 +211,8 @@ export class ProgramImage {
   readonly #positions: number[] = [];
   readonly #offsets = new Map<ScratchData, number>();
   readonly #strings = new Map<string | Uint8Array, ScratchData>();
+  #isEmitted = false;
+  #pattern: Pattern | undefined;
 
   /** Lays a program out. */
   constructor(program: SyscallProgram) {
@@ -264,20 +274,48 @@ export class ProgramImage {
    */
   emit(bytes: Uint8Array, base: bigint, thread: ProgramThread): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const address = (at: number): bigint => base + BigInt(at);
+    // What many threads run is put together once.
+    if (this.#isEmitted) {
+      const { pattern, addresses } = this.#pattern ??= this.#makePattern();
+      bytes.set(pattern);
+      for (const at of addresses) {
+        view.setBigUint64(at, base + view.getBigUint64(at, true), true);
+      }
+    } else this.#emitCalls(view, (at, offset) => view.setBigUint64(at, base + offset, true));
+    this.#isEmitted = true;
+    bytes.set(Siginfo.make(thread.signal, 0, PROGRAM_END_MARK).bytes, this.#infoAt);
+    [thread.tgid, thread.tid, thread.signal].forEach((word, index) =>
+      view.setUint32(this.tailAt + index * 8, word, true)
+    );
+  }
+
+  /** The bytes as they would lie at address 0, and where in them addresses stand. */
+  #makePattern(): Pattern {
+    const pattern = new Uint8Array(this.size);
+    const view = new DataView(pattern.buffer);
+    const addresses: number[] = [];
+    this.#emitCalls(view, (at, offset) => {
+      view.setBigUint64(at, offset, true);
+      addresses.push(at);
+    });
+    return { pattern, addresses };
+  }
+
+  /** Writes all but what is the thread's. @param point puts an address there: so many bytes from the beginning */
+  #emitCalls(view: DataView, point: (at: number, offset: bigint) => void): void {
+    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+    const pointAt = (at: number, offset: number) => point(at, BigInt(offset));
     const offsetOf = (data: ScratchData): number =>
       data === ScratchData.SPARE_PAGE ? -Number(PAGE_SIZE) : this.#offsets.get(data) as number;
     for (const [data, at] of this.#offsets) {
       bytes.set(data.bytes, at);
-      for (const { at: slot, to, plus } of data.pointers) {
-        view.setBigUint64(at + slot, address(offsetOf(to) + plus), true);
-      }
+      for (const { at: slot, to, plus } of data.pointers) pointAt(at + slot, offsetOf(to) + plus);
     }
     let entry = this.entriesAt;
     const fetch = (slot: number, source: number, size: number): void => {
       view.setBigUint64(entry, OPERATION_COPY, true);
-      view.setBigUint64(entry + ENTRY_ARGUMENTS, address(slot), true);
-      view.setBigUint64(entry + ENTRY_ARGUMENTS + 8, address(source), true);
+      pointAt(entry + ENTRY_ARGUMENTS, slot);
+      pointAt(entry + ENTRY_ARGUMENTS + 8, source);
       view.setBigUint64(entry + ENTRY_ARGUMENTS + 16, BigInt(size), true);
       entry += ENTRY_SIZE;
     };
@@ -289,36 +327,36 @@ export class ProgramImage {
       }
       if (call.where !== undefined) {
         const { result, least } = call.where;
-        const word = address((this.#positions[result.index] as number) + ENTRY_RESULT);
-        const words = [word, BigInt.asUintN(64, least), address(callAt + ENTRY_SIZE)];
         view.setBigUint64(entry, OPERATION_BELOW, true);
-        words.forEach((one, at) => view.setBigUint64(entry + ENTRY_ARGUMENTS + at * 8, one, true));
+        pointAt(
+          entry + ENTRY_ARGUMENTS,
+          (this.#positions[result.index] as number) + ENTRY_RESULT,
+        );
+        view.setBigUint64(entry + ENTRY_ARGUMENTS + 8, BigInt.asUintN(64, least), true);
+        pointAt(entry + ENTRY_ARGUMENTS + 16, callAt + ENTRY_SIZE);
         entry += ENTRY_SIZE;
       }
       const operation = BigInt(SYSCALLS[call.name]);
       view.setBigUint64(callAt, call.required ? operation | OPERATION_REQUIRED : operation, true);
       call.args.forEach((argument, position) => {
         const slot = callAt + ENTRY_ARGUMENTS + position * 8;
-        let value: bigint;
-        if (typeof argument === "bigint") value = BigInt.asUintN(64, argument);
-        else if (typeof argument === "number") value = BigInt.asUintN(64, BigInt(argument));
-        else if (argument instanceof ScratchData) value = address(offsetOf(argument));
+        if (typeof argument === "bigint") {
+          view.setBigUint64(slot, BigInt.asUintN(64, argument), true);
+        } else if (typeof argument === "number") {
+          view.setBigUint64(slot, BigInt.asUintN(64, BigInt(argument)), true);
+        } else if (argument instanceof ScratchData) pointAt(slot, offsetOf(argument));
         else if (argument instanceof CallResult) {
-          return fetch(slot, (this.#positions[argument.index] as number) + ENTRY_RESULT, 8);
+          fetch(slot, (this.#positions[argument.index] as number) + ENTRY_RESULT, 8);
         } else if (argument instanceof ScratchInteger) {
-          return fetch(slot, offsetOf(argument.data) + argument.offset, argument.size);
-        } else value = address(offsetOf(this.#strings.get(argument) as ScratchData));
-        view.setBigUint64(slot, value, true);
+          fetch(slot, offsetOf(argument.data) + argument.offset, argument.size);
+        } else pointAt(slot, offsetOf(this.#strings.get(argument) as ScratchData));
       });
       view.setBigInt64(callAt + ENTRY_RESULT, NOT_MADE, true);
       entry = callAt + ENTRY_SIZE;
     });
     view.setBigUint64(entry, OPERATION_END, true);
-    bytes.set(Siginfo.make(thread.signal, 0, PROGRAM_END_MARK).bytes, this.#infoAt);
-    [BigInt(thread.tgid), BigInt(thread.tid), BigInt(thread.signal), address(this.#infoAt)]
-      .forEach((word, index) => view.setBigUint64(this.tailAt + index * 8, word, true));
-    const sequel = this.sequelAt === undefined ? 0n : address(this.sequelAt);
-    view.setBigUint64(this.tailAt + TAIL_SEQUEL, sequel, true);
+    pointAt(this.tailAt + TAIL_INFO, this.#infoAt);
+    if (this.sequelAt !== undefined) pointAt(this.tailAt + TAIL_SEQUEL, this.sequelAt);
   }
 
   /** Whether the bytes read back say that the program came to its end. */
@@ -334,23 +372,23 @@ export class ProgramImage {
   reply(readBack: Uint8Array, base: bigint): ProgramReply {
     const view = new DataView(readBack.buffer, readBack.byteOffset, readBack.byteLength);
     const stopped = Number(this.#stopped(readBack) - base);
-    const results: bigint[] = [];
-    let failed: number | undefined;
-    for (const [index, position] of this.#positions.entries()) {
-      if (position > stopped) break;
-      const result = view.getBigInt64(position - this.entriesAt + ENTRY_RESULT, true);
-      results.push(result);
-      const call = this.#program.calls[index] as Call;
-      const unexpected = call.expect !== undefined && result !== call.expect;
-      if (call.required && failed === undefined && (isErrno(result) || unexpected)) failed = index;
-    }
-    const outputs = new Map<ScratchData, Uint8Array>();
-    for (const [data, at] of this.#offsets) {
-      if (!data.output) continue;
+    const resultOf = (index: number): bigint | undefined => {
+      const position = this.#positions[index];
+      if (position === undefined || position > stopped) return undefined;
+      return view.getBigInt64(position - this.entriesAt + ENTRY_RESULT, true);
+    };
+    const failed = this.#program.calls.findIndex(({ required, expect }, index) => {
+      const result = required ? resultOf(index) : undefined;
+      if (result === undefined) return false;
+      return isErrno(result) || (expect !== undefined && result !== expect);
+    });
+    const outputOf = (data: ScratchData): Uint8Array | undefined => {
+      const at = data.output ? this.#offsets.get(data) : undefined;
+      if (at === undefined) return undefined;
       const start = at - this.entriesAt;
-      outputs.set(data, readBack.subarray(start, start + data.bytes.byteLength));
-    }
-    return new ProgramReply(this.#program, results, outputs, failed);
+      return readBack.subarray(start, start + data.bytes.byteLength);
+    };
+    return new ProgramReply(this.#program, resultOf, outputOf, failed < 0 ? undefined : failed);
   }
 
   #stopped(readBack: Uint8Array): bigint {
@@ -368,31 +406,35 @@ export class ProgramReply {
   readonly program: SyscallProgram;
   /** The index of the required call that failed, if one did. */
   readonly failed: number | undefined;
-  readonly #results: readonly bigint[];
-  readonly #outputs: ReadonlyMap<ScratchData, Uint8Array>;
+  readonly #resultOf: (index: number) => bigint | undefined;
+  readonly #outputOf: (data: ScratchData) => Uint8Array | undefined;
 
+  /**
+   * @param resultOf tells what a call returned; undefined for one that did not run
+   * @param outputOf tells what stands in output memory; undefined for what is none
+   */
   constructor(
     program: SyscallProgram,
-    results: readonly bigint[],
-    outputs: ReadonlyMap<ScratchData, Uint8Array>,
+    resultOf: (index: number) => bigint | undefined,
+    outputOf: (data: ScratchData) => Uint8Array | undefined,
     failed: number | undefined,
   ) {
     this.program = program;
-    this.#results = results;
-    this.#outputs = outputs;
+    this.#resultOf = resultOf;
+    this.#outputOf = outputOf;
     this.failed = failed;
   }
 
   /** What a call returned: 0 or more, or the negative errno. @throws {RangeError} if it did not run */
   result(call: CallResult): bigint {
-    const result = this.#results[call.index];
+    const result = this.#resultOf(call.index);
     if (result === undefined) throw new RangeError(`call ${call.index} of the program did not run`);
     return result;
   }
 
   /** What the calls left in a piece of output memory. */
   output(data: ScratchData): Uint8Array {
-    const bytes = this.#outputs.get(data);
+    const bytes = this.#outputOf(data);
     if (bytes === undefined) throw new RangeError("that memory is no output of this program");
     return bytes;
   }
@@ -400,8 +442,8 @@ export class ProgramReply {
   /** One call with its result, as strace would print it. */
   describe(index: number): string {
     const call = this.program.calls[index] as Call;
-    const result = this.#results[index];
-    return `${formatCall(call, (earlier) => this.#results[earlier])} = ${
+    const result = this.#resultOf(index);
+    return `${formatCall(call, this.#resultOf)} = ${
       result === undefined ? "?" : formatResult(result)
     }`;
   }

@@ -179,6 +179,6 @@ Deno.test("formatCall() prints like strace, with results of earlier calls where 
 Deno.test("ProgramReply.describe() tells what is not known", () => {
   const program = new SyscallProgram("test");
   program.call("getpid");
-  const reply = new ProgramReply(program, [], new Map(), undefined);
+  const reply = new ProgramReply(program, () => undefined, () => undefined, undefined);
   assert.equal(reply.describe(0), "getpid() = ?");
 });

@@ -24,7 +24,7 @@ import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
 import { mapScratch, type Scratch, SCRATCH_HEADER, unmapScratch } from "./scratch_memory.ts";
 import { type PlacedRun, type Run, StartedRuns } from "./started_runs.ts";
-import type { CallSite, ProgramPlace, Tracee } from "./tracee.ts";
+import { type CallSite, type ProgramPlace, Tracee } from "./tracee.ts";
 import type { Noted, Rescuer } from "./undo.ts";
 
 /** How a task's ids look from inside its own pid namespace. */
@@ -66,7 +66,7 @@ export class RemoteTask implements Disposable {
   #alive: RemoteAddress | undefined;
   /** The program that was started last, if it has a sequel. */
   #withSequel: ProgramPlace | undefined;
-  /** The threads in which programs were started. */
+  /** The threads in which programs were started whose end has not been awaited. */
   readonly #started = new Set<Tracee>();
 
   /**
@@ -245,19 +245,22 @@ export class RemoteTask implements Disposable {
   start(runs: readonly Run[], options?: bigint): StartedRuns {
     const { base, images, places } = this.#place(runs);
     this.#withSequel = places.find(({ sequel }) => sequel !== undefined);
-    images.forEach(({ run }, index) => {
-      this.#started.add(run.thread);
-      run.thread.start(places[index] as ProgramPlace, options);
+    for (const { thread } of runs) this.#started.add(thread);
+    if (options === undefined) Tracee.startAll(runs.map(({ thread }) => thread), places);
+    else runs.forEach(({ thread }, index) => thread.start(places[index] as ProgramPlace, options));
+    return new StartedRuns(this.pid, this.memory, base, images, () => {
+      for (const { thread } of runs) this.#started.delete(thread);
     });
-    return new StartedRuns(this.pid, this.memory, base, images);
   }
 
   /** Puts programs into the scratch memory. */
   #place(runs: readonly Run[]) {
     const images: PlacedRun[] = [];
     let size = 0;
+    const laidOut = new Map<SyscallProgram, ProgramImage>();
     for (const run of runs) {
-      const image = new ProgramImage(run.program);
+      const image = laidOut.get(run.program) ?? new ProgramImage(run.program);
+      laidOut.set(run.program, image);
       images.push({ run, image, at: size });
       size += image.size;
     }

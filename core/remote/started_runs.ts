@@ -7,7 +7,7 @@ import { StasisError } from "../../base/errors.ts";
 import { offsetAddress, type RemoteAddress } from "../linux/address.ts";
 import type { ProcessMemory } from "../linux/memory.ts";
 import type { ProgramImage, ProgramReply, SyscallProgram } from "./program.ts";
-import type { Tracee } from "./tracee.ts";
+import { Tracee } from "./tracee.ts";
 
 /** A program and the thread that runs it. */
 export interface Run {
@@ -30,17 +30,21 @@ export class StartedRuns {
   readonly #memory: ProcessMemory;
   readonly #base: RemoteAddress;
   readonly #images: readonly PlacedRun[];
+  readonly #onEnd: () => void;
 
+  /** @param onEnd is told when all have ended and wait again */
   constructor(
     pid: number,
     memory: ProcessMemory,
     base: RemoteAddress,
     images: readonly PlacedRun[],
+    onEnd: () => void,
   ) {
     this.#pid = pid;
     this.#memory = memory;
     this.#base = base;
     this.#images = images;
+    this.#onEnd = onEnd;
   }
 
   /** Waits for all of them, whatever comes of it: for clearing up after another error. */
@@ -51,23 +55,37 @@ export class StartedRuns {
   /** Waits for all of them and reads their results. @throws {StasisError} `syscall` if a required call failed */
   finish(): ProgramReply[] {
     const replies = this.replies();
-    for (const reply of replies) throwIfFailed(reply, this.#pid);
+    replies.forEach((reply, index) => {
+      const { run: { thread: { tid } } } = this.#images[index] as PlacedRun;
+      throwIfFailed(reply, this.#pid, tid);
+    });
     return replies;
   }
 
   /** Waits for all of them and reads their results, also where a required call failed. */
   replies(): ProgramReply[] {
-    for (const { run } of this.#images) run.thread.awaitEnd(run.program.purpose);
+    Tracee.awaitEnds(this.#images.map(({ run }) => [run.thread, run.program.purpose]));
+    // Where a program stood the next one comes to stand: should the tool die then, none must still look there.
+    Tracee.waitAgainAll(this.#images.map(({ run }) => run.thread));
+    this.#onEnd();
+    const [first] = this.#images;
+    const last = this.#images.at(-1);
+    if (first === undefined || last === undefined) return [];
+    // The entries of the first one and all that is behind them.
+    const begin = first.at + first.image.entriesAt;
+    const bytes = this.#memory.read(
+      offsetAddress(this.#base, begin),
+      last.at + last.image.size - begin,
+    );
     return this.#images.map(({ image, at }) => {
-      const base = offsetAddress(this.#base, at);
-      const size = image.size - image.entriesAt;
-      return image.reply(this.#memory.read(offsetAddress(base, image.entriesAt), size), base);
+      const readBack = bytes.subarray(at + image.entriesAt - begin, at + image.size - begin);
+      return image.reply(readBack, offsetAddress(this.#base, at));
     });
   }
 }
 
 /** @throws {StasisError} `syscall` if a required call of a program failed, or what the call itself says */
-export function throwIfFailed(reply: ProgramReply, pid: number): void {
+export function throwIfFailed(reply: ProgramReply, pid: number, tid: number = pid): void {
   if (reply.failed === undefined) return;
   const { name, expect, explain } = reply.program
     .calls[reply.failed] as SyscallProgram["calls"][number];
@@ -76,7 +94,8 @@ export function throwIfFailed(reply: ProgramReply, pid: number): void {
   const explained = errno === undefined ? undefined : explain?.(errno);
   if (explained !== undefined) throw explained;
   const wanted = expect === undefined || errno !== undefined ? "" : `, not ${expect}`;
-  throw new StasisError("syscall", `${reply.program.purpose}: task ${pid}: ${line}${wanted}`, {
+  const who = tid === pid ? `task ${pid}` : `thread ${tid} of task ${pid}`;
+  throw new StasisError("syscall", `${reply.program.purpose}: ${who}: ${line}${wanted}`, {
     pid,
     errno,
     hint: errno === "ENOSYS" ? `this kernel has no ${name}` : undefined,

@@ -7,7 +7,8 @@
 import { StasisError } from "../../base/errors.ts";
 import { type Cancellation, uncancelled } from "../cancellation.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
-import { interrupt, PTRACE_EVENT_EXEC, resume, seize } from "../linux/ptrace.ts";
+import { interrupt, PTRACE_EVENT_EXEC, resume, seize, type Stop } from "../linux/ptrace.ts";
+import type { ThreadState } from "../linux/ptrace_many.ts";
 import { STOP_SIGNALS } from "../linux/signals.ts";
 import { pause } from "./pause.ts";
 import { nextStop } from "./reap.ts";
@@ -87,14 +88,30 @@ export function lookAt(
   options: bigint,
   cancellation: Cancellation = uncancelled(),
 ): Look {
-  const stop = nextStop(tid, pid);
+  return afterStop(nextStop(tid, pid), tid, pid, options, cancellation);
+}
+
+/**
+ * The same for a thread of which it is known what it has done.
+ *
+ * @param state what it was found with where it stands still, if that has been read already
+ */
+export function afterStop(
+  stop: Stop,
+  tid: number,
+  pid: number,
+  options: bigint,
+  cancellation: Cancellation,
+  state?: ThreadState,
+): Look {
   try {
     switch (stop.kind) {
       case "none":
         return { kind: "none" };
       case "event-stop": {
         const groupStop = STOP_SIGNALS.includes(stop.signal) ? stop.signal : 0;
-        return { kind: "stopped", tracee: new Tracee(tid, pid, groupStop, options, cancellation) };
+        const tracee = new Tracee(tid, pid, groupStop, options, cancellation, state);
+        return { kind: "stopped", tracee };
       }
       case "exited":
       case "killed":

@@ -23,6 +23,13 @@ import {
   setRegisters,
   type Stop,
 } from "../linux/ptrace.ts";
+import {
+  getStopSiginfos,
+  nextStops,
+  resumeMany,
+  setRegistersOfMany,
+  type ThreadState,
+} from "../linux/ptrace_many.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { SIG, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
@@ -85,6 +92,7 @@ export class Tracee extends TraceeState {
    * @param groupStop the signal whose group-stop it is in; 0 if none
    * @param options the ptrace options in force
    * @param cancellation ends the waiting for programs that run in it
+   * @param state what it was found with, if that has been read already
    * @throws {StasisError} `no-such-task` if it was killed in this very moment
    */
   constructor(
@@ -93,8 +101,9 @@ export class Tracee extends TraceeState {
     groupStop: number,
     options: bigint,
     cancellation: Cancellation,
+    state?: ThreadState,
   ) {
-    super(tid, pid, groupStop, options);
+    super(tid, pid, groupStop, options, state);
     this.#cancellation = cancellation;
   }
 
@@ -195,16 +204,46 @@ export class Tracee extends TraceeState {
 
   /** Starts a program. @param options the ptrace options from then on, if others */
   start(at: ProgramPlace, options?: bigint): void {
-    const registers = this.baseRegisters()
+    setRegisters(this.tid, this.#programRegisters(at));
+    if (options !== undefined) setOptions(this.tid, options);
+    resume(this.tid);
+    this.#begin(at);
+  }
+
+  /** Starts a program in each of many threads. */
+  static startAll(threads: readonly Tracee[], places: readonly ProgramPlace[]): void {
+    const placeOf = (index: number) => places[index] as ProgramPlace;
+    const tids = threads.map(({ tid }) => tid);
+    const unset = setRegistersOfMany(
+      tids,
+      (index) => (threads[index] as Tracee).#programRegisters(placeOf(index)),
+    );
+    // None of them runs yet where one says why it does not.
+    if (unset.length > 0) {
+      const again = new Set(unset);
+      threads.forEach((thread, index) => {
+        if (again.has(thread.tid)) {
+          setRegisters(thread.tid, thread.#programRegisters(placeOf(index)));
+        }
+      });
+    }
+    const standing = new Set(resumeMany(tids));
+    threads.forEach((thread, index) => standing.has(thread.tid) || thread.#begin(placeOf(index)));
+    if (standing.size === 0) return;
+    threads.forEach((thread, index) => standing.has(thread.tid) && thread.start(placeOf(index)));
+  }
+
+  #programRegisters(at: ProgramPlace): Registers {
+    return this.baseRegisters()
       .set("ip", at.code).set("ax", 0n).set("orig_ax", -1n)
       .set("bx", at.entries).set("r12", at.tail).set("r13", at.alive)
       // A trap flag of the thread's own would end the program at its first instruction.
       .set("flags", WAITING_FLAGS);
-    setRegisters(this.tid, registers);
-    if (options !== undefined) setOptions(this.tid, options);
+  }
+
+  #begin(at: ProgramPlace): void {
     this.#programEnd = at.code + BigInt(PROGRAM_WAIT);
     this.#settled = true;
-    resume(this.tid);
     this.#running = true;
   }
 
@@ -214,12 +253,60 @@ export class Tracee extends TraceeState {
    * @throws {StasisError} as the cancellation says: then the program runs on, and {@link quiesce} ends it
    */
   awaitEnd(purpose: string): void {
-    this.#awaitEnd(purpose, () => {
-      if (!this.#cancellation.isOver) this.#cancellation.check();
-    });
+    this.#awaitItsEnd(purpose);
   }
 
-  #awaitEnd(purpose: string, whileWaiting: () => void): void {
+  /** The same of many threads, each with what its program is for. */
+  static awaitEnds(runs: readonly (readonly [thread: Tracee, purpose: string])[]): void {
+    // They run at the same time, and the last one comes to its end when most others have.
+    for (let rest = runs; rest.length > 0;) {
+      const [thread, purpose] = rest.at(-1) as typeof rest[number];
+      thread.awaitEnd(purpose);
+      rest = Tracee.#takeEnds(rest.slice(0, -1));
+    }
+  }
+
+  /** @returns those whose programs go on */
+  static #takeEnds(
+    runs: readonly (readonly [thread: Tracee, purpose: string])[],
+  ): (readonly [thread: Tracee, purpose: string])[] {
+    // The end of a process's first thread may be for whoever started it here: that is looked at by itself.
+    const left = runs.filter(([{ tid, pid }]) => tid === pid);
+    const others = runs.filter(([{ tid, pid }]) => tid !== pid);
+    const stopped: { readonly run: typeof runs[number]; readonly stop: Stop }[] = [];
+    nextStops(others.map(([{ tid }]) => tid), (_, stop, index) => {
+      const run = others[index] as typeof runs[number];
+      if (stop.kind === "none") left.push(run);
+      else stopped.push({ run, stop });
+    });
+    const unexpected: typeof stopped = [];
+    getStopSiginfos(stopped.map(({ run: [{ tid }] }) => tid), (_, info, index) => {
+      const { run: [thread], stop } = stopped[index] as typeof stopped[number];
+      const hasEnded = stop.kind === "signal" && info?.payload === PROGRAM_END_MARK &&
+        thread.isEndSignal(stop.signal);
+      if (hasEnded) thread.#running = false;
+      else unexpected.push(stopped[index] as typeof stopped[number]);
+    });
+    // Nobody is told of these stops again: each is dealt with, whatever becomes of the others.
+    const failures: unknown[] = [];
+    for (const { run: [thread, purpose], stop } of unexpected) {
+      try {
+        thread.#awaitItsEnd(purpose, stop);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+    return left;
+  }
+
+  #awaitItsEnd(purpose: string, first?: Stop): void {
+    this.#awaitEnd(purpose, () => {
+      if (!this.#cancellation.isOver) this.#cancellation.check();
+    }, first);
+  }
+
+  #awaitEnd(purpose: string, whileWaiting: () => void, first?: Stop): void {
     let asking = false;
     const look = () => {
       asking = true;
@@ -227,7 +314,7 @@ export class Tracee extends TraceeState {
       asking = false;
     };
     try {
-      this.#await("signal", () => resume(this.tid), purpose, look);
+      this.#await("signal", () => resume(this.tid), purpose, look, first);
     } finally {
       // However it ended: the thread stands still now, or is gone; unless nobody waits any longer.
       this.#running = asking;

@@ -11,16 +11,14 @@
 import { StasisError } from "../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import type { RemoteAddress } from "../linux/address.ts";
+import { PTRACE, PTRACE_O, setOptions, setRegisters, setSignalMask } from "../linux/ptrace.ts";
 import {
-  getRegisters,
-  getSignalMask,
-  peekSiginfo,
-  PTRACE,
-  PTRACE_O,
-  setOptions,
-  setRegisters,
-  setSignalMask,
-} from "../linux/ptrace.ts";
+  readState,
+  setMany,
+  setOptionsOfMany,
+  setRegistersOfMany,
+  type ThreadState,
+} from "../linux/ptrace_many.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
@@ -72,9 +70,7 @@ export abstract class TraceeState {
   #endSignal: number | undefined;
   /** Whether the target does something at that signal. */
   #isHeard = false;
-  #parked:
-    | { readonly place: WaitingPlace; readonly registers: Registers; readonly rescuer: Rescuer }
-    | undefined;
+  #parked: { readonly place: WaitingPlace; readonly rescuer: Rescuer } | undefined;
   #noted: NotedThread | undefined;
   /** What plugins have changed by ptrace, last first. */
   readonly #undo: RawCall[] = [];
@@ -86,16 +82,23 @@ export abstract class TraceeState {
    *
    * @param groupStop the signal whose group-stop it is in; 0 if none
    * @param options the ptrace options in force
+   * @param state what it was found with, if that has been read already
    * @throws {StasisError} `no-such-task` if it was killed in this very moment
    */
-  constructor(tid: number, pid: number, groupStop: number, options: bigint) {
+  constructor(
+    tid: number,
+    pid: number,
+    groupStop: number,
+    options: bigint,
+    state: ThreadState = readState(tid),
+  ) {
     this.tid = tid;
     this.pid = pid;
     this.groupStop = groupStop;
     this.#options = options;
-    this.#registers = getRegisters(tid);
-    this.#signalMask = getSignalMask(tid);
-    this.pending = peekSiginfo(tid, false);
+    this.#registers = state.registers;
+    this.#signalMask = state.signalMask;
+    this.pending = state.pending;
   }
 
   /** The general registers at the freeze. A plugin or the core may adjust them (an rseq abort, say). */
@@ -117,39 +120,65 @@ export abstract class TraceeState {
   }
 
   /**
-   * Sends the thread to where it waits until it is released, by whoever that is then.
+   * Sends threads to where they wait until they are released, by whoever that is then. All are noted before any is sent.
    *
    * The registers are set before the mask: should the tool die in between, a signal is handled, and its handler
    * returns to the waiting place. The other way round the thread would run on with its signals blocked.
    *
-   * @param caught the signals that its process catches (SigCgt of `/proc/PID/status`)
-   * @param shared the signals that wait for its whole process
+   * @param threads of one process
+   * @param caught the signals that it catches (SigCgt of `/proc/PID/status`)
+   * @param shared the signals that wait for the whole process
    */
-  park(
+  static park(
+    threads: readonly TraceeState[],
     place: WaitingPlace,
     rescuer: Rescuer,
     { caught, shared }: { readonly caught: bigint; readonly shared: readonly Siginfo[] },
   ): void {
-    const registers = this.#registers.copy()
-      .set("r15", rescuer.mark).set("ip", place.address).set("flags", WAITING_FLAGS)
-      .set("orig_ax", -1n).set("ax", place.isCall ? BigInt(SYSCALLS.pause) : 0n);
-    this.#parked = { place, registers, rescuer };
-    const signal = this.#endSignal = this.#findEndSignal(shared, caught);
-    this.#isHeard = !isHarmless(signal, caught);
-    this.#noted = rescuer.noteThread(this.describeUndo());
-    setRegisters(this.tid, registers);
-    this.#blockSignals();
+    for (const thread of threads) {
+      const signal = thread.#endSignal = thread.#findEndSignal(shared, caught);
+      thread.#isHeard = !isHarmless(signal, caught);
+    }
+    const noted = rescuer.noteThreads(threads.map((thread) => thread.describeUndo()));
+    const parked = { place, rescuer };
+    threads.forEach((thread, index) => {
+      thread.#parked = parked;
+      thread.#noted = noted[index];
+    });
+    const failed = setMany(threads.map(({ tid }) => tid), (index) => {
+      const thread = threads[index] as TraceeState;
+      return { registers: thread.baseRegisters(), signalMask: thread.#waitingMask };
+    });
+    if (failed.length === 0) return;
+    const again = new Set(failed);
+    for (const thread of threads) {
+      if (!again.has(thread.tid)) continue;
+      setRegisters(thread.tid, thread.baseRegisters());
+      thread.#blockSignals();
+    }
   }
 
   /** Sends a parked thread that a program has run in back to its waiting place: the code of the program goes. */
   waitAgain(): void {
     if (this.#parked === undefined || this.hasEnded || this.isLost) return;
     try {
-      setRegisters(this.tid, this.#parked.registers);
+      setRegisters(this.tid, this.baseRegisters());
     } catch (error) {
       // One that was killed waits for nothing.
       if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
     }
+  }
+
+  /** The same for many threads. */
+  static waitAgainAll(threads: readonly TraceeState[]): void {
+    const waiting = threads.filter((thread) =>
+      thread.#parked !== undefined && !thread.hasEnded && !thread.isLost
+    );
+    const tids = waiting.map(({ tid }) => tid);
+    const failed = new Set(
+      setRegistersOfMany(tids, (index) => (waiting[index] as TraceeState).baseRegisters()),
+    );
+    for (const thread of waiting) if (failed.has(thread.tid)) thread.waitAgain();
   }
 
   /**
@@ -269,6 +298,30 @@ export abstract class TraceeState {
     return result;
   }
 
+  /**
+   * Turns ptrace options on in many threads, as {@link addOptions} does.
+   *
+   * @returns what came of it for each; those that have them now are to note it ({@link noteOptions}) where calls in them
+   * need the options
+   */
+  static addOptionsToAll(threads: readonly TraceeState[], options: bigint): number[] {
+    // They have the same ones already, but for a few.
+    const [usual = 0n] = threads.map((thread) => thread.#options);
+    const many = threads.filter((thread) => thread.#options === usual);
+    const results = setOptionsOfMany(many.map(({ tid }) => tid), usual | options);
+    const found = new Map(many.map((thread, index) => [thread, results[index] as number]));
+    return threads.map((thread) => {
+      const result = found.get(thread) ?? Number(setOptions(thread.tid, thread.#options | options));
+      if (result === 0) thread.#options |= options;
+      return result;
+    });
+  }
+
+  /** Notes the ptrace options in force, for whoever goes on in the tool's place. */
+  noteOptions(): void {
+    this.#note();
+  }
+
   /** The ptrace options in force. */
   get options(): bigint {
     return this.#options;
@@ -313,7 +366,11 @@ export abstract class TraceeState {
 
   /** The registers to start from in whatever runs in the thread: those with which it waits, if it does. */
   protected baseRegisters(): Registers {
-    return (this.#parked?.registers ?? this.#registers).copy();
+    const registers = this.#registers.copy();
+    if (this.#parked === undefined) return registers;
+    const { place, rescuer } = this.#parked;
+    return registers.set("r15", rescuer.mark).set("ip", place.address).set("flags", WAITING_FLAGS)
+      .set("orig_ax", -1n).set("ax", place.isCall ? BigInt(SYSCALLS.pause) : 0n);
   }
 
   /** The registers with which a thread makes a single call. */

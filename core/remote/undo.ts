@@ -140,8 +140,8 @@ export interface NotedThread extends Noted {
 export interface Rescuer {
   /** What the register r15 of every thread that waits for its tracer holds. */
   readonly mark: bigint;
-  /** Notes a thread, which is put back if it has the mark then, and let go of in any case. */
-  noteThread(undo: ThreadUndo): NotedThread;
+  /** Notes threads, which are put back if they have the mark then, and let go of in any case. */
+  noteThreads(undos: readonly ThreadUndo[]): NotedThread[];
   /** Notes a call, made before any thread of the process is let go of. */
   noteCall(undo: CallUndo): Noted;
   /** Notes memory. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import type { Collected, FrozenThread } from "../../core/plugin.ts";
+import type { CollectedOfEach } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 
 /** keyctl(2): the number of a keyring; with 0 behind it none is made. */
@@ -13,12 +13,12 @@ const KEYCTL_GET_KEYRING_ID = 0;
 /** Special numbers of keyrings (`include/uapi/linux/keyctl.h`). */
 const KEYRINGS = { THREAD: -1, PROCESS: -2 } as const;
 
-/** Asks a thread. @throws {StasisError} `unsupported`, by what is returned, where it has one */
-export function askForKeyrings({ tid, task }: FrozenThread, program: SyscallProgram): Collected {
+/** Asks threads. @throws {StasisError} `unsupported`, by what is returned, where one has any */
+export function askForKeyrings(program: SyscallProgram): CollectedOfEach {
   const asked = Object.values(KEYRINGS).map((keyring) =>
     program.try("keyctl", KEYCTL_GET_KEYRING_ID, keyring, 0)
   );
-  return (reply) => {
+  return ({ tid, task }, reply) => {
     if (!asked.some((call) => reply.result(call) > 0n)) return;
     throw new StasisError(
       "unsupported",

@@ -20,21 +20,21 @@
  *
  * @module
  */
-import type { creds_entry } from "../../images/gen/credentials_pb.ts";
+import type { creds_entry, creds_entrySchema } from "../../images/gen/credentials_pb.ts";
 import { CREDS } from "../../images/kinds/credentials.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { present } from "../../images/present.ts";
 import { splitWords } from "../../images/words.ts";
 import { StasisError } from "../../base/errors.ts";
-import { readTaskText } from "../../core/linux/procfs/read.ts";
+import { ThreadTexts } from "../../core/linux/procfs/thread_texts.ts";
 import { signalName } from "../../core/linux/signals.ts";
 import { parseStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
-  type Collected,
   definePlugin,
   type FrozenThread,
+  type MessageDraft,
   type Plugin,
   type Privileges,
   type RestoreHooks,
@@ -68,19 +68,21 @@ export const credentials: Plugin = definePlugin({
 /* ------------------------------------------------------------------ checkpoint */
 
 function dumpCredentials(session: CheckpointSession): CheckpointHooks {
-  /** Nearly always all threads have the credentials of the one before: those are parsed once. */
-  const seen = new Map<string, TaskStatus>();
-  const statusOf = (pid: number, tid: number): TaskStatus => {
-    const text = readTaskText(pid, "status", tid);
-    const key = CREDENTIAL_LINES.map((pattern) => pattern.exec(text)?.[0]).join("");
-    const known = seen.get(key);
-    if (known !== undefined) return known;
-    const status = parseStatus(text);
-    seen.set(key, status);
-    return status;
+  const statuses = new ThreadTexts("status");
+  /** Nearly always all threads have the credentials of the one before: those are parsed and kept once. */
+  const known = new Map<string, Credentials>();
+  const credentialsOf = (text: string, secbits: number): Credentials => {
+    const lines = CREDENTIAL_LINES.map((pattern) => pattern.exec(text)?.[0]).join("");
+    const key = `${secbits} ${lines}`;
+    const found = known.get(key) ?? encodeCredentials(parseStatus(text), secbits);
+    known.set(key, found);
+    return found;
   };
+  /** Those that are not 0, by tid. */
+  const securebits = new Map<number, number>();
+  /** Threads that do not see the mark in the session keyring. */
+  const unmarked = new Set<number>();
   let marker: SessionMarker | undefined;
-  let isMarked = false;
   /** The processes of which it is said already. */
   const noted = new Set<number>();
   const noteKeyring = ({ tid, task: { pid } }: FrozenThread): void => {
@@ -93,45 +95,44 @@ function dumpCredentials(session: CheckpointSession): CheckpointHooks {
   };
   return {
     survey: (tree) => surveyLabels(tree, Deno.pid),
-    freezeThread(_, undo) {
-      if (!isMarked) marker = SessionMarker.make(undo);
-      isMarked = true;
+    freezeThreads(_, undo) {
+      marker = SessionMarker.make(undo);
     },
-    collectThread(thread, program) {
-      const status = statusOf(thread.task.pid, thread.tid);
-      const collected = collectThread(thread, program, status);
-      const hasAnother = marker?.ask(status.uids[0] as number, program);
-      return (reply) => {
-        collected(reply);
-        if (hasAnother?.(reply) === true) noteKeyring(thread);
+    collectThreads(program) {
+      const bits = program.call("prctl", PR.GET_SECUREBITS, 0, 0, 0, 0);
+      const signal = program.output(4, "pdeath_sig");
+      program.call("prctl", PR.GET_PDEATHSIG, signal, 0, 0, 0);
+      const keyrings = askForKeyrings(program);
+      const isUnmarked = marker?.ask(program);
+      return (thread, reply) => {
+        keyrings(thread, reply);
+        const { tid, core: { threadCore } } = thread;
+        const secbits = Number(reply.result(bits));
+        if (secbits !== 0) securebits.set(tid, secbits);
+        const pdeathSig = reply.output(signal)[0] as number;
+        if (pdeathSig !== 0) threadCore.pdeathSig = pdeathSig;
+        if (isUnmarked?.(reply) === true) unmarked.add(tid);
       };
+    },
+    dumpTask({ pid, threads }) {
+      statuses.read(pid, threads.map(({ tid }) => tid), (tid, text, index) => {
+        const thread = threads[index] as FrozenThread;
+        const creds = credentialsOf(text, securebits.get(tid) ?? 0);
+        thread.core.threadCore.creds = creds;
+        if (unmarked.has(tid) && marker?.tellsOf(creds.uid ?? 0) === true) noteKeyring(thread);
+      });
     },
   };
 }
+
+/** A thread's credentials in the image's form. */
+type Credentials = MessageDraft<typeof creds_entrySchema>;
 
 /** The lines of a `status` file that {@link encodeCredentials} looks at. */
 const CREDENTIAL_LINES = [/^Uid:.*\nGid:.*\n/m, /^Groups:.*\n/m, /^Cap[^]*^NoNewPrivs:.*\n/m];
 
-function collectThread(
-  thread: FrozenThread,
-  program: SyscallProgram,
-  status: TaskStatus,
-): Collected {
-  const { core: { threadCore } } = thread;
-  const securebits = program.call("prctl", PR.GET_SECUREBITS, 0, 0, 0, 0);
-  const signal = program.output(4, "pdeath_sig");
-  program.call("prctl", PR.GET_PDEATHSIG, signal, 0, 0, 0);
-  const keyrings = askForKeyrings(thread, program);
-  return (reply) => {
-    keyrings(reply);
-    threadCore.creds = encodeCredentials(status, Number(reply.result(securebits)));
-    const pdeathSig = reply.output(signal)[0] as number;
-    if (pdeathSig !== 0) threadCore.pdeathSig = pdeathSig;
-  };
-}
-
 /** The image's form of what `status` says. */
-export function encodeCredentials(status: TaskStatus, secbits: number) {
+export function encodeCredentials(status: TaskStatus, secbits: number): Credentials {
   const { uids, gids, caps } = status;
   return {
     uid: uids[0],

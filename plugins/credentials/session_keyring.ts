@@ -49,16 +49,23 @@ export class SessionMarker {
   }
 
   /**
-   * Asks a thread. One of another user that has no session keyring falls back to that user's, as after a restore by a
-   * tool that has none either: that cannot be told from one of its own, and is not asked.
+   * Asks threads.
    *
-   * @param uid its real user id
-   * @returns tells whether it has another keyring; false where it cannot be told
+   * @returns tells whether one has another keyring, if that can be told ({@link tellsOf})
    */
-  ask(uid: number, program: SyscallProgram): (reply: ProgramReply) => boolean {
-    if (this.#isFallback && uid !== Deno.uid()) return () => false;
+  ask(program: SyscallProgram): (reply: ProgramReply) => boolean {
     const asked = program.try("keyctl", KEYCTL.DESCRIBE, this.#key, 0, 0);
     return (reply) => reply.result(asked) === -BigInt(Errno.EACCES);
+  }
+
+  /**
+   * Whether the answer of a thread means anything. One of another user that has no session keyring falls back to that
+   * user's, as after a restore by a tool that has none either: that cannot be told from one of its own.
+   *
+   * @param uid its real user id
+   */
+  tellsOf(uid: number): boolean {
+    return !this.#isFallback || uid === Deno.uid();
   }
 }
 

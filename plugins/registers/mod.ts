@@ -28,17 +28,19 @@ import type { rseq_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
 import { type RemoteAddress, remoteAddress } from "../../core/linux/address.ts";
-import { isErrno } from "../../core/linux/errno.ts";
-import { addressOf, ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
+import { Errno, isErrno } from "../../core/linux/errno.ts";
+import { addressOf, ptrace, ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
 import {
   getRegisterSet,
   getRseq,
   hasRegisterSet,
   NT,
+  PTRACE,
   type RseqRegistration,
   setRegisterSet,
 } from "../../core/linux/ptrace.ts";
+import { getRseqs } from "../../core/linux/ptrace_many.ts";
 import { readStatus } from "../../core/linux/procfs/mod.ts";
 import { REGISTER_NAMES, type RegisterName, Registers } from "../../core/linux/x86_64/registers.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
@@ -55,12 +57,13 @@ import {
   type StoppedThread,
   type ThreadPlanner,
 } from "../../core/plugin.ts";
-import type { Collected } from "../../core/plugin.ts";
+import type { CollectedOfEach, FrozenTask } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import { writeCall } from "../../core/remote/undo.ts";
 import { blockedIn } from "../../core/remote/wchan.ts";
-import { xstateLayout } from "./layout.ts";
+import { PTRACE_GET_THREAD_AREA, readExtended, type RobustList, XSTATE_LIMIT } from "./extended.ts";
+import { type XstateLayout, xstateLayout } from "./layout.ts";
 import {
   imageRegisters,
   isRestarted,
@@ -82,19 +85,26 @@ import {
   decodeUserDesc,
   emptyTls,
   encodeUserDesc,
+  isEmptyDesc,
   isEmptyTls,
   TLS_ENTRIES,
   type TlsEntry,
+  userDesc,
 } from "./tls.ts";
-import { checkXstate, decodeXstate, encodeXstate, xstateProblem } from "./xstate.ts";
+import {
+  checkXstate,
+  decodeXstate,
+  encodeXstate,
+  packXstate,
+  unpackXstate,
+  xstateProblem,
+} from "./xstate.ts";
 
 /** prctl(2): the address that the kernel clears at the thread's end. */
 const PR_GET_TID_ADDRESS = 40;
-/** Room for every xsave area of today (AMX needs 11 KiB). */
-const XSTATE_LIMIT = 16384;
 /** modify_ldt(2), function 0: read. */
 const MODIFY_LDT_READ = 0;
-const PTRACE_GET_THREAD_AREA = 25n, PTRACE_SET_THREAD_AREA = 26n;
+const PTRACE_SET_THREAD_AREA = 26n;
 
 /** The image's field of each register. */
 const FIELD = {
@@ -142,11 +152,12 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   /** Finds out which calls threads were interrupted in, and how long they would have waited yet. */
   function examineThreads(threads: readonly StoppedThread[]): void {
     const untold: Waiting[] = [];
+    session.check();
     for (const { tid, tracee } of threads) {
-      session.check();
       const waiting = waitingAgain(tracee.registers);
       if (waiting !== undefined) tracee.registers = waiting;
       if (isRestarted(tracee.registers)) {
+        session.check();
         const { registers } = tracee;
         originals.set(tid, blockedIn(tracee, (place) => originalCall(place, registers)));
       }
@@ -155,7 +166,7 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
       const left = toldTimeLeft(tracee.pid, wait);
       if (left === undefined && untold.length >= LOOKS) continue;
       // A filter may kill for restart_syscall(2), by which a wait goes on.
-      if ((readStatus(tracee.pid, tid).seccomp ?? 0) !== 0) continue;
+      if (isFiltered(tracee)) continue;
       if (left === undefined) untold.push({ tracee, wait });
       else waits.set(tid, { wait, left });
     }
@@ -166,14 +177,20 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
       const left = lefts.get(tid);
       if (left !== undefined) waits.set(tid, { wait, left });
     }
-    threads.forEach(examineSection);
+    examineSections(threads);
+  }
+
+  function examineSections(threads: readonly StoppedThread[]): void {
+    getRseqs(threads.map(({ tid }) => tid), (tid, found, index) => {
+      const registration = found ?? rseqOf(tid);
+      if (registration.pointer === 0n) return;
+      registrations.set(tid, registration);
+      examineSection(threads[index] as StoppedThread, registration);
+    });
   }
 
   /** Ends a critical section that the thread stands in, before remote calls make the kernel forget it. */
-  function examineSection({ tid, tracee }: StoppedThread): void {
-    const registration = rseqOf(tid);
-    if (registration.pointer === 0n) return;
-    registrations.set(tid, registration);
+  function examineSection({ tid, tracee }: StoppedThread, registration: RseqRegistration): void {
     // A thread that is inside a system call is in no critical section: those may make none.
     if (BigInt.asIntN(64, tracee.registers.get("orig_ax")) >= 0n) return;
     using memory = new ProcessMemory(tracee.pid);
@@ -194,63 +211,60 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   }
 
   /** What the kernel does when it ends a critical section. */
-  function freezeThread({ tid, tracee }: StoppedThread): void {
-    const pointer = aborted.get(tid);
-    if (pointer === undefined) return;
-    using memory = new ProcessMemory(tracee.pid);
-    memory.write(pointer, new Uint8Array(8));
+  function freezeThreads(threads: readonly StoppedThread[]): void {
+    for (const { tid, tracee } of threads) {
+      const pointer = aborted.get(tid);
+      if (pointer === undefined) continue;
+      using memory = new ProcessMemory(tracee.pid);
+      memory.write(pointer, new Uint8Array(8));
+    }
   }
 
-  function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
-    const { tid, core } = thread;
+  function collectThreads(program: SyscallProgram): CollectedOfEach {
     const clearTid = program.output(8, "clear_child_tid");
     const asked = program.try("prctl", PR_GET_TID_ADDRESS, clearTid);
-    refusePorts(thread);
-    dumpRobustList(thread);
-    const registration = registrations.get(tid);
-    if (registration !== undefined) {
-      core.threadCore.rseqEntry = encodeRseq(registration, sections.get(tid));
-    }
-    const waiting = waits.get(tid);
-    if (waiting !== undefined) {
-      const { wait: { call, args }, left } = waiting;
-      const { pid } = thread.task;
-      session.writer.append(WAITS, null, { pid, tid, call, args: [...args], left });
-    }
-    const xstate = readXstate(thread);
-    const threadInfo = {
-      clearTidAddr: 0n,
-      gpregs: encodeRegisters(imageRegisters(thread.tracee.registers, originals.get(tid))),
-      /** Made when the image is encoded: the bytes are a fraction of it. */
-      get fpregs() {
-        return encodeXstate(xstate, layout);
-      },
-      tls: TLS_ENTRIES.map((entry) => readTls(tid, entry)),
-    };
-    core.threadInfo = threadInfo;
-    return (reply) => {
-      if (reply.result(asked) !== 0n) return;
-      threadInfo.clearTidAddr = new DataView(reply.output(clearTid).slice().buffer)
-        .getBigUint64(0, true);
+    return ({ tid, task: { pid }, tracee, core }, reply) => {
+      const registration = registrations.get(tid);
+      if (registration !== undefined) {
+        core.threadCore.rseqEntry = encodeRseq(registration, sections.get(tid));
+      }
+      const waiting = waits.get(tid);
+      if (waiting !== undefined) {
+        const { wait: { call, args }, left } = waiting;
+        session.writer.append(WAITS, null, { pid, tid, call, args: [...args], left });
+      }
+      const isKnown = reply.result(asked) === 0n;
+      const clearTidAddr = isKnown ? clearTidOf(reply.output(clearTid)) : 0n;
+      core.threadInfo = new ThreadInfo(clearTidAddr, tracee.registers, originals.get(tid), layout);
     };
   }
 
-  function readXstate(thread: FrozenThread): Uint8Array {
+  function dumpTask({ threads }: FrozenTask): void {
+    readExtended(threads.map(({ tid }) => tid), (told, index) => {
+      const thread = threads[index] as FrozenThread;
+      const { tid, core: { threadCore, threadInfo } } = thread;
+      if (told.hasPorts ?? hasRegisterSet(tid, NT.IOPERM)) throw mayUsePorts(thread);
+      const robustList = told.robustList ?? readRobustList(thread);
+      threadCore.futexRla = robustList.head;
+      threadCore.futexRlaLen = robustList.size;
+      const info = threadInfo as ThreadInfo;
+      info.xstate = keepXstate(thread, told.xstate);
+      info.tls = TLS_ENTRIES.map((entry, which) => readTls(tid, entry, told.tls[which]));
+    });
+  }
+
+  /** @param area as the kernel gave it, if it has */
+  function keepXstate(
+    { tid, task: { pid } }: FrozenThread,
+    area: Uint8Array = getRegisterSet(tid, NT.X86_XSTATE, XSTATE_LIMIT),
+  ): Uint8Array {
     try {
-      const area = getRegisterSet(thread.tid, NT.X86_XSTATE, XSTATE_LIMIT);
       checkXstate(area);
-      return area;
+      return packXstate(area, layout);
     } catch (error) {
       if (!(error instanceof StasisError) || error.code !== "unsupported") throw error;
-      const { pid } = thread.task;
-      throw new StasisError(
-        "unsupported",
-        `thread ${thread.tid} of task ${pid}: ${error.message}`,
-        {
-          pid,
-          hint: error.hint,
-        },
-      );
+      const what = `thread ${tid} of task ${pid}: ${error.message}`;
+      throw new StasisError("unsupported", what, { pid, hint: error.hint });
     }
   }
 
@@ -266,7 +280,7 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
       }
     },
     examineThreads,
-    freezeThread,
+    freezeThreads,
     collectTask(task, program) {
       const entries = program.output(16, "ldt");
       const read = program.try("modify_ldt", MODIFY_LDT_READ, entries, 16);
@@ -283,8 +297,38 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
         );
       };
     },
-    collectThread,
+    collectThreads,
+    dumpTask,
   };
+}
+
+/** A thread's registers, as they were found: their images are made when they are encoded, and are many times as large. */
+class ThreadInfo {
+  /** As {@link packXstate} gives it. */
+  xstate: Uint8Array = new Uint8Array();
+  tls: TlsEntry[] = [];
+
+  constructor(
+    readonly clearTidAddr: bigint,
+    readonly registers: Registers,
+    readonly original: bigint | undefined,
+    readonly layout: XstateLayout,
+  ) {}
+
+  get gpregs() {
+    return encodeRegisters(imageRegisters(this.registers, this.original));
+  }
+
+  get fpregs() {
+    return encodeXstate(unpackXstate(this.xstate, this.layout), this.layout);
+  }
+}
+
+/** Whether a thread's calls may be filtered. */
+function isFiltered({ pid, tid }: Tracee): boolean {
+  // Not in filter mode; and one in strict mode cannot have begun to wait.
+  const length = ptrace(PTRACE.SECCOMP_GET_FILTER, BigInt(tid), 0n, 0n);
+  return length !== -BigInt(Errno.EINVAL) && (readStatus(pid, tid).seccomp ?? 0) !== 0;
 }
 
 /** A registration; none where the kernel cannot have any (no CONFIG_RSEQ) or cannot tell (before 5.13). */
@@ -297,18 +341,17 @@ function rseqOf(tid: number): RseqRegistration {
   }
 }
 
-/**
- * Refuses a thread that may use I/O ports (ioperm(2)). What iopl(2) gives cannot be seen.
- *
- * @throws {StasisError} `unsupported`
- */
-function refusePorts({ tid, task }: FrozenThread): void {
-  if (!hasRegisterSet(tid, NT.IOPERM)) return;
-  throw new StasisError(
+/** The error for a thread that may use I/O ports (ioperm(2)). What iopl(2) gives cannot be seen. */
+function mayUsePorts({ tid, task: { pid } }: FrozenThread): StasisError {
+  return new StasisError(
     "unsupported",
-    `thread ${tid} of task ${task.pid} may use I/O ports (ioperm), which cannot be saved`,
-    { pid: task.pid, hint: "it drives hardware, whose state cannot be saved either" },
+    `thread ${tid} of task ${pid} may use I/O ports (ioperm), which cannot be saved`,
+    { pid, hint: "it drives hardware, whose state cannot be saved either" },
   );
+}
+
+function clearTidOf(bytes: Uint8Array): bigint {
+  return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
 }
 
 function encodeRseq(registration: RseqRegistration, section: bigint | undefined): RseqImage {
@@ -320,7 +363,7 @@ function encodeRseq(registration: RseqRegistration, section: bigint | undefined)
   };
 }
 
-function dumpRobustList({ tid, task, core }: FrozenThread): void {
+function readRobustList({ tid, task }: FrozenThread): RobustList {
   const answer = new BigUint64Array(2);
   const result = syscall(
     SYSCALLS.get_robust_list,
@@ -328,15 +371,12 @@ function dumpRobustList({ tid, task, core }: FrozenThread): void {
     answer.subarray(0, 1),
     answer.subarray(1, 2),
   );
-  if (isErrno(result)) {
-    // ENOSYS: no CONFIG_FUTEX, so nobody has one.
-    if (result === -38n) return;
-    throw new StasisError("syscall", `the robust list of thread ${tid} cannot be read`, {
-      pid: task.pid,
-    });
-  }
-  core.threadCore.futexRla = answer[0] as bigint;
-  core.threadCore.futexRlaLen = Number(answer[1]);
+  // ENOSYS: no CONFIG_FUTEX, so nobody has one.
+  if (result === -38n) return { head: 0n, size: 0 };
+  if (!isErrno(result)) return { head: answer[0] as bigint, size: Number(answer[1]) };
+  throw new StasisError("syscall", `the robust list of thread ${tid} cannot be read`, {
+    pid: task.pid,
+  });
 }
 
 function encodeRegisters(from: Registers): RegistersImage & { mode: user_x86_regs_mode } {
@@ -344,11 +384,16 @@ function encodeRegisters(from: Registers): RegistersImage & { mode: user_x86_reg
   return { ...image as RegistersImage, mode: user_x86_regs_mode.NATIVE };
 }
 
-function readTls(tid: number, entry: number): TlsEntry {
-  const bytes = new Uint8Array(16);
-  const result = ptraceData(PTRACE_GET_THREAD_AREA, BigInt(tid), BigInt(entry), bytes);
+const EMPTY_TLS = new Map(TLS_ENTRIES.map((entry) => [entry, emptyTls(entry)]));
+
+/** @param told what the kernel has told of it, if it has */
+function readTls(tid: number, entry: typeof TLS_ENTRIES[number], told?: Uint8Array): TlsEntry {
+  const bytes = told ?? new Uint8Array(userDesc.size);
+  const result = told ?? ptraceData(PTRACE_GET_THREAD_AREA, BigInt(tid), BigInt(entry), bytes);
+  const empty = EMPTY_TLS.get(entry) as TlsEntry;
   // A kernel without 32-bit support (CONFIG_IA32_EMULATION) has no such request, and no such entries.
-  return isErrno(result) ? emptyTls(entry) : encodeUserDesc(bytes);
+  if (typeof result === "bigint" && isErrno(result)) return empty;
+  return isEmptyDesc(bytes) ? empty : encodeUserDesc(bytes);
 }
 
 /* --------------------------------------------------------------------- restore */
@@ -408,8 +453,7 @@ function planThread(thread: ThreadPlanner): void {
 /** How large the xsave area is here: what the kernel wants to be given, exactly. */
 let xstateSize: number | undefined;
 
-function armThread({ tracee, core }: ArmContext, saved: wait_entry | undefined): void {
-  const { pid, tid } = tracee;
+function armThread({ pid, tid, tracee, core }: ArmContext, saved: wait_entry | undefined): void {
   const info = core.threadInfo;
   if (info?.gpregs === undefined) return;
   for (const entry of info.tls) {

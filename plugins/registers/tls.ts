@@ -43,7 +43,15 @@ export function encodeUserDesc(bytes: Uint8Array): TlsEntry {
 
 /** An empty entry, as the kernel describes one (`LDT_empty()`). */
 export function emptyTls(entryNumber: number): TlsEntry {
-  return encodeUserDesc(userDesc.make({ entryNumber, bits: 1 << 3 | 1 << 5 }));
+  return encodeUserDesc(userDesc.make({ entryNumber, bits: EMPTY_BITS }));
+}
+
+const EMPTY_BITS = 1 << 3 | 1 << 5;
+
+/** Whether a `struct user_desc` is the one of an empty entry. */
+export function isEmptyDesc(bytes: Uint8Array): boolean {
+  const { baseAddr, limit, bits } = userDesc.read(bytes);
+  return baseAddr === 0 && limit === 0 && bits === EMPTY_BITS;
 }
 
 /** Whether an image's entry is empty. */

@@ -84,6 +84,58 @@ export function checkXstate(area: Uint8Array): void {
 }
 
 /**
+ * The parts of an xsave area that are in use, one behind the other: the legacy area, the header, and the components
+ * that are not in their initial state, which is all zeros.
+ *
+ * @param area as PTRACE_GETREGSET gives it
+ */
+export function packXstate(area: Uint8Array, layout: XstateLayout): Uint8Array {
+  const parts = partsOf(area, layout);
+  const packed = new Uint8Array(parts.reduce((sum, { size }) => sum + size, 0) + SIZE_WORD);
+  new DataView(packed.buffer).setUint32(0, area.byteLength, true);
+  let at = SIZE_WORD;
+  for (const { offset, size } of parts) {
+    packed.set(area.subarray(offset, offset + size), at);
+    at += size;
+  }
+  return packed;
+}
+
+/** The inverse of {@link packXstate}. */
+export function unpackXstate(packed: Uint8Array, layout: XstateLayout): Uint8Array {
+  const size = new DataView(packed.buffer, packed.byteOffset).getUint32(0, true);
+  const area = new Uint8Array(size);
+  const head = Math.min(size, MINIMAL_SIZE);
+  area.set(packed.subarray(SIZE_WORD, SIZE_WORD + head));
+  let at = SIZE_WORD;
+  for (const { offset, size } of partsOf(area, layout)) {
+    area.set(packed.subarray(at, at + size), offset);
+    at += size;
+  }
+  return area;
+}
+
+/** Where the size of the whole area stands. */
+const SIZE_WORD = 4;
+
+/** What of an area is in use, by its header. */
+function partsOf(
+  area: Uint8Array,
+  layout: XstateLayout,
+): { readonly offset: number; readonly size: number }[] {
+  const parts = [{ offset: 0, size: Math.min(area.byteLength, MINIMAL_SIZE) }];
+  if (area.byteLength < MINIMAL_SIZE) return parts;
+  const { xfeatures } = header.read(area, HEADER_OFFSET);
+  for (const { component, words, bytes } of FIELDS) {
+    const place = layout.get(component);
+    const size = words * bytes;
+    if (place === undefined || place.offset + size > area.byteLength) continue;
+    if ((xfeatures >> BigInt(component) & 1n) === 1n) parts.push({ offset: place.offset, size });
+  }
+  return parts;
+}
+
+/**
  * Reads an xsave area into the image's form.
  *
  * @param area as PTRACE_GETREGSET gives it; 512 bytes on a machine without xsave

@@ -8,7 +8,7 @@ import { CAP } from "../../core/linux/capability.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { readStatus, type TaskStatus } from "../../core/linux/procfs/mod.ts";
 import { PTRACE_O } from "../../core/linux/ptrace.ts";
-import type { Tracee } from "../../core/remote/tracee.ts";
+import { Tracee } from "../../core/remote/tracee.ts";
 import { endSeed, startSeed } from "../../core/remote/seed.ts";
 import { PRIVILEGE_HINT } from "./kernel.ts";
 
@@ -80,11 +80,26 @@ export function ownInability(): Inability | undefined {
  * @throws {StasisError} `no-privilege`, or `kernel-too-old`
  */
 export function suspend(tracee: Tracee, needed: () => boolean): boolean {
-  const result = tracee.addOptions(PTRACE_O.SUSPEND_SECCOMP);
+  return isSuspended(tracee, tracee.addOptions(PTRACE_O.SUSPEND_SECCOMP), needed);
+}
+
+/** The same for many threads; where they have seccomp, their options are to be noted. @returns those that are suspended */
+export function suspendAll<T extends { readonly tracee: Tracee }>(
+  threads: readonly T[],
+  needed: (thread: T) => boolean,
+): T[] {
+  const tracees = threads.map(({ tracee }) => tracee);
+  const results = Tracee.addOptionsToAll(tracees, PTRACE_O.SUSPEND_SECCOMP);
+  return threads.filter((thread, index) =>
+    isSuspended(thread.tracee, BigInt(results[index] as number), () => needed(thread))
+  );
+}
+
+/** @param result of setting the option */
+function isSuspended({ pid, tid }: Tracee, result: bigint, needed: () => boolean): boolean {
   if (!isErrno(result)) return true;
   if (!needed()) return false;
   const errno = errnoName(-result);
-  const { pid, tid } = tracee;
   const what = `the seccomp of thread ${tid} of task ${pid} cannot be suspended: ${errno}`;
   if (errno === "ESRCH") throw new StasisError("no-such-task", what, { pid, errno });
   if (errno === "EPERM") {

@@ -9,6 +9,8 @@ import { StasisError } from "../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { ptraceData } from "../../core/linux/libc_ffi.ts";
 import { PTRACE } from "../../core/linux/ptrace.ts";
+import { ptraceOfEach } from "../../core/linux/ptrace_many.ts";
+import { onceNeeded, Sweep } from "../../core/linux/sweep.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { INSTRUCTION_SIZE } from "./bpf.ts";
 import type { Filter, FilterPool } from "./chain.ts";
@@ -39,6 +41,22 @@ export function readFilters(tid: number, pool: FilterPool): Filter[] {
     const bytes = buffer.subarray(0, Number(length) * INSTRUCTION_SIZE);
     found.push(pool.intern(bytes, readFlags(tid, index)));
   }
+}
+
+const counting = onceNeeded(() =>
+  // Without room for it, the kernel tells the length of the oldest filter.
+  new Sweep([ptraceOfEach(PTRACE.SECCOMP_GET_FILTER, 0, 0)])
+);
+
+/** The stopped threads of these that are in filter mode, or of which that is not known. */
+export function findFiltered(tids: readonly number[]): number[] {
+  const filtered: number[] = [];
+  counting().run(tids, {
+    look(tid, { result }) {
+      if (result(0) !== -Errno.EINVAL && result(0) !== -Number(ENOENT)) filtered.push(tid);
+    },
+  });
+  return filtered;
 }
 
 /** The flags that the kernel tells of a filter: LOG is the only one. */

@@ -57,7 +57,7 @@ import {
 import type { Tracee } from "../../core/remote/tracee.ts";
 import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import { present } from "../../images/present.ts";
-import { missingPrivilege, ownInability, suspend } from "./ability.ts";
+import { missingPrivilege, ownInability, suspend, suspendAll } from "./ability.ts";
 import { decodeFilter, type Instruction, notifies } from "./bpf.ts";
 import {
   ChainWriter,
@@ -69,7 +69,7 @@ import {
   SECCOMP_MODE,
   type ThreadSeccomp,
 } from "./chain.ts";
-import { readFilters } from "./kernel.ts";
+import { findFiltered, readFilters } from "./kernel.ts";
 import { planThreads } from "./plan.ts";
 import { isRestartBlock, withoutRestart } from "./restart.ts";
 import { isAllowedSpeculation } from "./speculation.ts";
@@ -134,15 +134,23 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
     tracee.registers = again;
   }
 
-  function freezeThread({ tid, tracee, proc }: StoppedThread): void {
-    const { pid } = tracee;
-    if (!suspend(tracee, () => (readStatus(pid, tid).seccomp ?? 0) !== 0)) return;
-    const filters = readFilters(tid, pool);
-    // Strict mode does not show in the filters, and is rarely that of other threads than the first.
-    if (filters.length > 0 || (proc.status.seccomp ?? 0) !== 0) {
-      tracee.endWithTool();
-      tracee.needsTracer = true;
+  function freezeThreads(threads: readonly StoppedThread[]): void {
+    const needed = ({ tracee: { pid, tid } }: StoppedThread) =>
+      (readStatus(pid, tid).seccomp ?? 0) !== 0;
+    const suspended = suspendAll(threads, needed);
+    const filtered = new Set(findFiltered(suspended.map(({ tid }) => tid)));
+    for (const thread of suspended) {
+      // Strict mode does not show in the filters, and is rarely that of other threads than the first.
+      if (filtered.has(thread.tid) || (thread.proc.status.seccomp ?? 0) !== 0) keepFilters(thread);
     }
+  }
+
+  function keepFilters({ tid, tracee }: StoppedThread): void {
+    const { pid } = tracee;
+    const filters = readFilters(tid, pool);
+    tracee.noteOptions();
+    tracee.endWithTool();
+    tracee.needsTracer = true;
     if (filters.length === 0) return;
     const allowed = isAllowedSpeculation(pid, tid);
     const marked = ({ bytes, flags }: Filter) => pool.intern(bytes, flags | FILTER_FLAG.SPEC_ALLOW);
@@ -199,11 +207,10 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
     },
     suspendsFilters: true,
     stopThread,
-    freezeThread,
-    collectThread({ tid }, program) {
-      if (chains.has(tid)) return;
+    freezeThreads,
+    collectThreads(program) {
       const mode = program.try("prctl", PR_GET_SECCOMP, 0, 0, 0, 0);
-      return (reply) => {
+      return ({ tid }, reply) => {
         if (reply.result(mode) === BigInt(SECCOMP_MODE.STRICT)) strict.add(tid);
       };
     },

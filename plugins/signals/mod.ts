@@ -25,14 +25,15 @@
 import type { signal_queue_entry } from "../../images/gen/signals_pb.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
 import { peekSiginfo } from "../../core/linux/ptrace.ts";
+import { peekMany } from "../../core/linux/ptrace_many.ts";
 import { kernelSigaction, SIGSET_SIZE } from "../../core/linux/sigaction.ts";
 import { SIG, signalBit } from "../../core/linux/signals.ts";
 import {
   type CheckpointHooks,
   type Collected,
+  type CollectedOfEach,
   definePlugin,
   type FrozenTask,
-  type FrozenThread,
   type Plugin,
   type RestoreHooks,
   type TaskPlanner,
@@ -59,7 +60,7 @@ function dumpSignals(): CheckpointHooks {
   const waiting = new Map<number, Queues>();
   return {
     collectTask,
-    collectThread,
+    collectThreads,
     /**
      * The queues as they are now that the timers have been read: one may have fired since the freeze, and will
      * not fire again.
@@ -80,7 +81,7 @@ function dumpSignals(): CheckpointHooks {
 function peekQueues({ pid, threads }: FrozenTask): Queues {
   return {
     shared: peekSiginfo(pid, true),
-    own: new Map(threads.map(({ tid }) => [tid, peekSiginfo(tid, false)])),
+    own: peekMany(threads.map(({ tid }) => tid)),
   };
 }
 
@@ -103,13 +104,12 @@ function collectTask(task: FrozenTask, program: SyscallProgram): Collected | voi
   };
 }
 
-function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
-  const { threadCore, tc } = thread.core;
-  threadCore.blkSigset = thread.tracee.signalMask;
-  if (tc !== undefined) tc.blkSigset = thread.tracee.signalMask;
+function collectThreads(program: SyscallProgram): CollectedOfEach {
   const stack = program.output(stackT.size, "altstack");
   program.call("sigaltstack", 0, stack);
-  return (reply) => {
+  return ({ tracee, core: { threadCore, tc } }, reply) => {
+    threadCore.blkSigset = tracee.signalMask;
+    if (tc !== undefined) tc.blkSigset = tracee.signalMask;
     threadCore.sas = encodeAltstack(reply.output(stack));
   };
 }

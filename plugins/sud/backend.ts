@@ -19,8 +19,15 @@ export interface SudBackend {
   readonly usable: boolean;
   /** Reports what cannot be suspended, as far as that can be told: before the freeze and after {@link suspend}. */
   survey?(tree: SurveyContext): void;
-  /** Makes a thread safe to inject into, remembering what it had; its release brings that back. */
-  suspend(thread: StoppedThread): SudConfig | undefined;
+  /**
+   * Makes threads safe to inject into; their release brings back what they had.
+   *
+   * @param had is told of each that had any, where that can be told by then
+   */
+  suspend(
+    threads: readonly StoppedThread[],
+    had: (thread: StoppedThread, config: SudConfig) => void,
+  ): void;
   /** Adds calls that read the configuration, where {@link suspend} could not. */
   read?(program: SyscallProgram): (reply: ProgramReply) => SudConfig;
   /** Makes a thread that is being built safe to inject into after it was armed. */

@@ -56,15 +56,14 @@ export const sud: Plugin = definePlugin({
       survey(tree) {
         backend.survey?.(tree);
       },
-      freezeThread(thread) {
-        const config = backend.suspend(thread);
-        if (config !== undefined) configs.set(thread.tid, config);
+      freezeThreads(threads) {
+        backend.suspend(threads, ({ tid }, config) => configs.set(tid, config));
       },
-      collectThread(thread, program) {
+      collectThreads(program) {
         const read = backend.read?.(program);
-        return read && ((reply) => {
+        return read && (({ tid }, reply) => {
           const config = read(reply);
-          if (config.mode !== SUD_MODE.OFF) configs.set(thread.tid, config);
+          if (config.mode !== SUD_MODE.OFF) configs.set(tid, config);
         });
       },
       dumpTree(tree) {
@@ -133,9 +132,9 @@ export const sud: Plugin = definePlugin({
         const config = configs.get(thread.tid);
         if (config !== undefined) backend.planArm?.(thread.program("signals"), config);
       },
-      armThread({ tid, tracee }) {
+      armThread({ tid }) {
         const config = configs.get(tid);
-        if (config !== undefined) backend.arm?.(tracee.tid, config);
+        if (config !== undefined) backend.arm?.(tid, config);
       },
     };
   },

@@ -44,13 +44,14 @@ export function noBackend(): SudBackend {
       }
     },
 
-    suspend({ tracee, proc, sharedPending }) {
-      // The survey of the frozen tree reports it.
-      const isWaiting = [...tracee.pending, ...sharedPending].some(({ signal }) =>
-        signal === SIG.SYS
-      );
-      if (isWaiting) waiting.add(proc.pid);
-      return undefined;
+    suspend(threads) {
+      for (const { tracee, proc, sharedPending } of threads) {
+        // The survey of the frozen tree reports it.
+        const isWaiting = [...tracee.pending, ...sharedPending].some(({ signal }) =>
+          signal === SIG.SYS
+        );
+        if (isWaiting) waiting.add(proc.pid);
+      }
     },
   };
 }

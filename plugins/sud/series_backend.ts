@@ -33,15 +33,16 @@ export const seriesBackend: SudBackend = {
   name: "series",
   description: "the patch series of kernel/patches",
   usable: true,
-  suspend({ tracee }) {
-    const { pid, tid } = tracee;
-    // Between the end of the suspension and the guardian's there must be no call.
-    if (readStatus(pid, tid).syscallUserDispatch === true) {
-      tracee.endWithTool();
-      tracee.needsTracer = true;
+  suspend(threads) {
+    for (const { tracee } of threads) {
+      const { pid, tid } = tracee;
+      // Between the end of the suspension and the guardian's there must be no call.
+      if (readStatus(pid, tid).syscallUserDispatch === true) {
+        tracee.endWithTool();
+        tracee.needsTracer = true;
+      }
+      suspend(tracee);
     }
-    suspend(tracee);
-    return undefined;
   },
   read(program) {
     const config = program.output(sudConfig.size, "config");

@@ -3,10 +3,18 @@
  *
  * @module
  */
+import { syscall } from "../../core/linux/libc_ffi.ts";
 import { parseIdList, readStatus } from "../../core/linux/procfs/mod.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 
 /** The size of the masks in bytes: room for 8192 CPUs, the most that x86-64 kernels are built for. */
 export const MASK_SIZE = 1024;
+
+/** How much of such a mask this kernel has, in bytes. */
+export function readMaskSize(): number {
+  const size = Number(syscall(SYSCALLS.sched_getaffinity, 0, MASK_SIZE, new Uint8Array(MASK_SIZE)));
+  return size > 0 ? size : MASK_SIZE;
+}
 
 /** The CPUs of a mask, ascending. @param bytes as sched_getaffinity(2) gives it */
 export function cpusOf(bytes: Uint8Array): number[] {

@@ -21,12 +21,12 @@ import type {
   CheckpointHooks,
   CheckpointSession,
   Collected,
+  CollectedOfEach,
   FrozenTask,
-  FrozenThread,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { SIG } from "../../core/linux/signals.ts";
-import { cpusOf, isDefaultAffinity, MASK_SIZE, readAffinityDefaults } from "./affinity.ts";
+import { cpusOf, isDefaultAffinity, readAffinityDefaults, readMaskSize } from "./affinity.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
 import { encodeLimits } from "./limits.ts";
@@ -53,6 +53,7 @@ type ExtraFields = Omit<Extra, "pid" | "tid" | "$typeName" | "$unknown">;
 /** The hooks of one checkpoint. */
 export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   const affinity = readAffinityDefaults();
+  const maskSize = readMaskSize();
   const usualSlice = readUsualSlice();
   const surroundings = { hasPrivateHash: hasPrivateHash(), cpus: affinity.online.length };
   const unsaved = new Unsaved(session);
@@ -91,25 +92,34 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
     };
   }
 
-  function collectThread(thread: FrozenThread, program: SyscallProgram): Collected {
-    const { core, task } = thread;
+  function collectThreads(program: SyscallProgram): CollectedOfEach {
     const name = program.output(COMM_SIZE, "comm");
     program.call("prctl", PR.GET_NAME, name, 0, 0, 0);
     const persona = program.call("personality", PERSONALITY_QUERY);
     const attributes = program.output(schedAttr.size, "sched_attr");
     program.call("sched_getattr", 0, attributes, schedAttr.size, 0);
     const priority = program.call("getpriority", PRIO_PROCESS, 0);
-    const mask = program.output(MASK_SIZE, "cpu mask");
-    const maskSize = program.call("sched_getaffinity", 0, MASK_SIZE, mask);
+    const mask = program.output(maskSize, "cpu mask");
+    program.call("sched_getaffinity", 0, maskSize, mask);
     const slack = program.call("prctl", PR.GET_TIMERSLACK, 0, 0, 0, 0);
     const io = program.try("ioprio_get", IOPRIO_WHO_PROCESS, 0);
     const speculation = SPECULATIONS.map((which) => ({
       which,
       value: program.try("prctl", PR.GET_SPECULATION_CTRL, which, 0, 0, 0),
     }));
+    /** Nearly all threads have the mask of the one before. */
+    let lastMask = "", lastCpus: number[] | undefined;
+    const restrictionOf = (bytes: Uint8Array): number[] | undefined => {
+      const key = bytes.join();
+      if (key === lastMask) return lastCpus;
+      const cpus = cpusOf(bytes);
+      lastMask = key;
+      return lastCpus = isDefaultAffinity(cpus, affinity) ? undefined : cpus;
+    };
     const settings = askThread(program);
     const mempolicy = askMempolicy(program);
-    return (reply) => {
+    return (thread, reply) => {
+      const { core, task } = thread;
       const comm = decodeName(reply.output(name));
       const attr = schedAttr.read(reply.output(attributes));
       // The system call gives 40 to 1 instead of -20 to 19, to have no negative numbers.
@@ -128,14 +138,14 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
           `thread ${thread.tid} has a timer slack of 0, which cannot be set: it will have the default`,
         );
       }
-      const cpus = cpusOf(reply.output(mask).subarray(0, Number(reply.result(maskSize))));
+      const cpus = restrictionOf(reply.output(mask));
       addExtra(task.pid, thread.tid, {
         ...settings(reply),
         mempolicy: mempolicy(reply),
         comm: comm.bytes,
         personality: personality === personalities.get(task.pid) ? undefined : personality,
         sched: encodeSchedExtra(attr, usualSlice),
-        cpus: isDefaultAffinity(cpus, affinity) ? undefined : cpus,
+        cpus,
         // 0 cannot be set.
         timerSlack: timerSlack === DEFAULTS.timerSlack || timerSlack === 0n
           ? undefined
@@ -194,7 +204,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       unsaved.look(tree);
     },
     collectTask,
-    collectThread,
+    collectThreads,
     dumpTask,
     dumpTree(tree) {
       unsaved.note(tree);
@@ -212,13 +222,16 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   };
 }
 
+const strictly = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const somehow = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** A thread's name: as text, and as bytes where it is no UTF-8. */
 export function decodeName(bytes: Uint8Array): { text: string; bytes?: Uint8Array } {
   const end = bytes.indexOf(0);
   const name = bytes.slice(0, end < 0 ? bytes.length : end);
   try {
-    return { text: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(name) };
+    return { text: strictly.decode(name) };
   } catch {
-    return { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(name), bytes: name };
+    return { text: somehow.decode(name), bytes: name };
   }
 }

@@ -8,7 +8,7 @@ import { findTaskFile } from "../../core/checkpoint/file_location.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
 import { CAP } from "../../core/linux/capability.ts";
-import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
+import { KCMP, kcmp, ThreadComparison } from "../../core/linux/kcmp.ts";
 import {
   NAMESPACE_NAMES,
   NamespaceComparison,
@@ -22,6 +22,7 @@ import {
   type TaskStatus,
   unlessGone,
 } from "../../core/linux/procfs/mod.ts";
+import { onceNeeded } from "../../core/linux/sweep.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
 
 /** Names of namespaces for people. */
@@ -40,6 +41,9 @@ const WHAT: Readonly<Record<string, string>> = {
 
 /** An untag mask that takes nothing away. */
 const ALL_BITS = 0xffff_ffff_ffff_ffffn;
+
+/** PF_EXITING (`include/linux/sched.h`). */
+const PF_EXITING = 0x4;
 
 /** PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE (`include/linux/sched.h`): what prctl(PR_SET_IO_FLUSHER) sets. */
 const PF_IO_FLUSHER = 0x00080000 | 0x00100000;
@@ -101,13 +105,11 @@ export function surveyTasks(
       report(undefined, foreignNamespaces(own, { ...leader, cgroup: undefined }));
       // A thread may have left its process's namespaces by itself; rare enough to look once.
       if (frozen && task.threads.length > 1) {
-        const comparison = new NamespaceComparison(pid, OF_THREADS);
-        for (const tid of task.threads.slice(1)) {
-          if (!comparison.isSame(tid)) {
-            report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
-          }
-          surveySharing(pid, tid, problem);
+        const others = task.threads.slice(1);
+        for (const tid of ofNamespaces().findOthers(pid, others)) {
+          report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
         }
+        surveySharing(pid, others, problem);
       }
       surveyPath(pid, "cwd", "working directory", problem, options);
       surveyPath(pid, "root", "root directory", problem, options);
@@ -170,15 +172,33 @@ export function surveyTags(
 }
 
 /** Threads are restored with one working directory and one descriptor table, as clone(2) of a libc makes them. */
-function surveySharing(pid: number, tid: number, problem: SurveyContext["problem"]): void {
-  for (
-    const [type, what] of [
-      [KCMP.FS, "a working directory, root and umask of its own (unshare(CLONE_FS))"],
-      [KCMP.FILES, "a descriptor table of its own (unshare(CLONE_FILES))"],
-    ] as const
-  ) {
-    if (kcmp(pid, tid, type) !== 0) problem({ pid, tid, what: `it has ${what}` });
-  }
+const SHARED = new Map<number, string>([
+  [KCMP.FS, "a working directory, root and umask of its own (unshare(CLONE_FS))"],
+  [KCMP.FILES, "a descriptor table of its own (unshare(CLONE_FILES))"],
+]);
+
+const ofNamespaces = onceNeeded(() => new NamespaceComparison(OF_THREADS));
+const ofShared = onceNeeded(() => new ThreadComparison([...SHARED.keys()]));
+
+function surveySharing(
+  pid: number,
+  tids: readonly number[],
+  problem: SurveyContext["problem"],
+): void {
+  ofShared().compare(pid, tids, (tid, type) => {
+    if (kcmp(pid, tid, type) === 0) return;
+    // One that is ending has given up what it shared.
+    if (!isEnding(pid, tid)) return problem({ pid, tid, what: `it has ${SHARED.get(type)}` });
+    throw new StasisError("no-such-task", `thread ${tid} of task ${pid} ends`, { pid });
+  });
+}
+
+/** Whether a thread has ended, or will in a moment. */
+function isEnding(pid: number, tid: number): boolean {
+  return unlessGone(() => {
+    const { state, flags } = readStat(pid, tid);
+    return ["Z", "X"].includes(state) || (flags & PF_EXITING) !== 0;
+  }, true);
 }
 
 /** Whether a directory is where the kernel tells that it is, or was deleted and can be made anew. */

@@ -32,7 +32,7 @@ export function outsider(hooks: CheckpointHooks): Plugin {
 export function actAt(moment: Moment, act: () => void): Plugin {
   switch (moment) {
     case "before anything runs in it":
-      return outsider({ freezeThread: act });
+      return outsider({ freezeThreads: act });
     case "while calls run in it":
       return outsider({ collectThread: (_, program) => (act(), void program.try("getpid")) });
     case "between calls":

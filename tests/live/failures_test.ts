@@ -51,7 +51,7 @@ function sabotage(): never {
 const FAILING_HOOKS: Readonly<Record<string, CheckpointHooks>> = {
   survey: { survey: sabotage },
   "survey of the frozen tree": { survey: ({ frozen }) => frozen ? sabotage() : undefined },
-  freezeThread: { freezeThread: sabotage },
+  freezeThreads: { freezeThreads: sabotage },
   collectTask: { collectTask: sabotage },
   collectThread: { collectThread: sabotage },
   "a collected callback": {

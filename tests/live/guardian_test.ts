@@ -47,7 +47,7 @@ const note = (pids) => {
   for (const pid of pids.map(Number)) {
     guardian.noteProcess(pid);
     for (const { name } of Deno.readDirSync(\`/proc/\${pid}/task\`)) {
-      guardian.noteThread({ pid, tid: Number(name), options: 0n, calls: [], waitingMask: 0n });
+      guardian.noteThreads([{ pid, tid: Number(name), options: 0n, calls: [], waitingMask: 0n }]);
     }
   }
 };
@@ -166,7 +166,7 @@ const STDERR = 2;
 /** Where both guardians are killed, and whether the tool has something to tell them afterwards, and so fails. */
 const KILLING_HOOKS: readonly { readonly hooks: CheckpointHooks; readonly fails: boolean }[] = [
   { hooks: { examineThreads: killGuardians }, fails: true },
-  { hooks: { freezeThread: killGuardians }, fails: true },
+  { hooks: { freezeThreads: killGuardians }, fails: true },
   // Memory for programs is to be given back then, which takes a call, and so words in the target that cannot be noted.
   { hooks: { dumpTask: killGuardians }, fails: false },
   {
@@ -248,8 +248,8 @@ Deno.test("a thread gets its registers and mask where another part of its undo f
   await using subject = await Subject.start("threads_many", { args: ["4"] });
   const noSuchRequest = 0x7fffn;
   const plugin = last({
-    freezeThread({ tid, tracee }) {
-      if (tid === subject.pid) tracee.noteUndo(ptraceCall(noSuchRequest, tid));
+    freezeThreads([leader]) {
+      leader?.tracee.noteUndo(ptraceCall(noSuchRequest, subject.pid));
     },
   });
   const before = witness(subject.pid);

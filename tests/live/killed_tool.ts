@@ -29,7 +29,7 @@ const plugin = definePlugin({
   description: "kills the tool",
   after: ["seccomp", "sud"],
   checkpoint: () => ({
-    freezeThread: () => dieAt("first thread"),
+    freezeThreads: () => dieAt("first thread"),
     survey: ({ frozen }) => frozen ? dieAt("all threads") : undefined,
     collectThread(_thread, program) {
       if (place !== "program") return;

@@ -5,9 +5,8 @@
  * @module
  */
 
-import { isErrno } from "../errno.ts";
-import { addressOf, cString, syscall } from "../libc_ffi.ts";
-import { SYSCALLS } from "../x86_64/syscalls.ts";
+import { cString } from "../libc_ffi.ts";
+import { Own, Returned, Sweep, type SweepCall } from "../sweep.ts";
 import { malformed, readTaskLink, taskPath } from "./read.ts";
 
 /** The files in the directory; `..._for_children` is what its next children are born into. */
@@ -56,54 +55,59 @@ export function readNamespaces(pid: number, tid?: number): Namespaces {
 
 const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | 0o2000000;
 const AT_FDCWD = -100;
-/** Room for `pid_for_children:[4026531836]` and the like. */
-const LINK_SIZE = 64;
+/** Room for the path of a directory, and for `pid_for_children:[4026531836]` and the like. */
+const PATH_SIZE = 64, LINK_SIZE = 64;
 
 /**
  * Tells threads that are in the same namespaces as the first one of their process from those that may not be: a
  * thousand threads are looked at while their process stands still.
  */
 export class NamespaceComparison {
-  readonly #pid: number;
-  readonly #names: readonly { readonly name: Uint8Array; readonly address: bigint }[];
-  readonly #link = new Uint8Array(LINK_SIZE);
-  readonly #address = addressOf(this.#link);
-  /** What the links of the first thread say; undefined where one cannot be read. */
-  readonly #expected: readonly Uint8Array[] | undefined;
+  readonly #count: number;
+  readonly #sweep: Sweep;
 
   /** @param names which are compared */
-  constructor(pid: number, names: readonly NamespaceName[]) {
-    this.#pid = pid;
-    this.#names = names.map((one) => {
-      const name = cString(one);
-      return { name, address: addressOf(name) };
-    });
-    const expected: Uint8Array[] = [];
-    const complete = this.#readAll(pid, (_, link) => expected.push(link.slice()) > 0);
-    this.#expected = complete ? expected : undefined;
+  constructor(names: readonly NamespaceName[]) {
+    this.#count = names.length;
+    this.#sweep = new Sweep([
+      { name: "openat", args: [AT_FDCWD, new Own(0), O_PATH_DIRECTORY, 0] },
+      ...names.map((name, index): SweepCall => {
+        const link = new Own(PATH_SIZE + index * LINK_SIZE);
+        return { name: "readlinkat", args: [new Returned(0), cString(name), link, LINK_SIZE] };
+      }),
+      { name: "close", args: [new Returned(0)] },
+    ], PATH_SIZE + names.length * LINK_SIZE);
   }
 
-  /** Whether a thread is surely in the same ones. */
-  isSame(tid: number): boolean {
-    const expected = this.#expected;
-    return expected !== undefined && this.#readAll(tid, (index, link) => {
-      const other = expected[index] as Uint8Array;
-      return link.length === other.length && link.every((byte, at) => byte === other[at]);
+  /** The threads of these that are not surely in the same ones as the first of their process. */
+  findOthers(pid: number, tids: readonly number[]): number[] {
+    const others: number[] = [];
+    let expected: Uint8Array[] | undefined;
+    // The first one tells what is expected of the others.
+    const all = [pid, ...tids];
+    this.#sweep.run(all, {
+      fill: (own, _, index) => own.set(cString(`${taskPath(pid, all[index])}/ns`)),
+      look: (tid, { own, result }, index) => {
+        const links: Uint8Array[] = [];
+        for (let name = 0; name < this.#count; name++) {
+          const length = result(1 + name);
+          const start = PATH_SIZE + name * LINK_SIZE;
+          if (length > 0) links.push(own.subarray(start, start + length));
+        }
+        if (index === 0) {
+          if (links.length === this.#count) expected = links.map((link) => link.slice());
+        } else if (
+          expected === undefined || links.length < this.#count ||
+          !expected.every((link, name) => isEqual(link, links[name] as Uint8Array))
+        ) others.push(tid);
+      },
     });
+    return others;
   }
+}
 
-  /** @returns whether all could be read, and `look` was content with each */
-  #readAll(tid: number, look: (index: number, link: Uint8Array) => boolean): boolean {
-    const path = cString(`${taskPath(this.#pid, tid)}/ns`);
-    const directory = syscall(SYSCALLS.openat, AT_FDCWD, path, O_PATH_DIRECTORY, 0);
-    if (isErrno(directory)) return false;
-    try {
-      return this.#names.every(({ address }, index) => {
-        const length = syscall(SYSCALLS.readlinkat, directory, address, this.#address, LINK_SIZE);
-        return !isErrno(length) && look(index, this.#link.subarray(0, Number(length)));
-      });
-    } finally {
-      syscall(SYSCALLS.close, directory);
-    }
-  }
+function isEqual(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let at = 0; at < one.length; at++) if (one[at] !== other[at]) return false;
+  return true;
 }

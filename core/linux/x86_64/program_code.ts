@@ -37,6 +37,8 @@ export const TAIL_SIZE = 56;
 export const ENTRY_ARGUMENTS = 8;
 /** Offset of the result in an entry. */
 export const ENTRY_RESULT = 56;
+/** Offset of the address of the siginfo in the tail. */
+export const TAIL_INFO = 24;
 /** Offset of `stopped` in the tail. */
 export const TAIL_STOPPED = 32;
 /** Offset of `alive` in the tail. */

@@ -1,0 +1,53 @@
+/**
+ * A small text file of `/proc` read of many threads at once (`core/linux/sweep.ts`).
+ *
+ * @module
+ */
+import { decodeBytes } from "../../../base/byte_text.ts";
+import { cString } from "../libc_ffi.ts";
+import { Own, Returned, Sweep } from "../sweep.ts";
+import { readTaskText, taskPath } from "./read.ts";
+
+const AT_FDCWD = -100;
+const O_CLOEXEC = 0o2000000;
+/** Room for a path, and for a text: what is longer is read by itself. */
+const PATH_SIZE = 64, TEXT_SIZE = 4096;
+
+/** A file that every thread has, and that the kernel makes in one piece (`single_open()` of `fs/seq_file.c`). */
+export class ThreadTexts {
+  readonly #file: string;
+  readonly #sweep = new Sweep([
+    { name: "openat", args: [AT_FDCWD, new Own(0), O_CLOEXEC, 0] },
+    { name: "read", args: [new Returned(0), new Own(PATH_SIZE), TEXT_SIZE] },
+    { name: "close", args: [new Returned(0)] },
+  ], PATH_SIZE + TEXT_SIZE);
+
+  /** @param file its name below the thread's directory, for example `status` */
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  /**
+   * Reads it of threads of a process.
+   *
+   * @param look is told of each, in their order
+   * @throws {StasisError} as {@link readTaskText}
+   */
+  read(
+    pid: number,
+    tids: readonly number[],
+    look: (tid: number, text: string, index: number) => void,
+  ): void {
+    this.#sweep.run(tids, {
+      fill: (own, _, index) => own.set(cString(`${taskPath(pid, tids[index])}/${this.#file}`)),
+      look: (tid, { own, result }, index) => {
+        const size = result(1);
+        const isWhole = size > 0 && size < TEXT_SIZE;
+        const text = isWhole
+          ? decodeBytes(own.subarray(PATH_SIZE, PATH_SIZE + size))
+          : readTaskText(pid, this.#file, tid);
+        look(tid, text, index);
+      },
+    });
+  }
+}
