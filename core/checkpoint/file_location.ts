@@ -199,9 +199,15 @@ function fileSystemType(path: string): bigint | undefined {
  * Whether a descriptor is of a POSIX message queue that mq_open(3) has opened: they are on a mount of the kernel's own,
  * where their names are all that there is of a path.
  */
-export function isMessageQueue({ pid, fd, link }: Descriptor): boolean {
+export function isMessageQueue(descriptor: Descriptor): boolean {
+  const { link } = descriptor;
   return link.kind === "path" && /^\/[^/]+$/s.test(link.path) &&
-    fileSystemType(`/proc/${pid}/fd/${fd}`) === MQUEUE_MAGIC;
+    isOnFileSystem(descriptor, MQUEUE_MAGIC);
+}
+
+/** Whether a file is of a kind of file system. @param type `f_type` of statfs(2) */
+export function isOnFileSystem({ pid, fd }: Descriptor, type: bigint): boolean {
+  return fileSystemType(`/proc/${pid}/fd/${fd}`) === type;
 }
 
 /** The words of struct statfs, or the errno's name. */

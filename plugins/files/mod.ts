@@ -12,8 +12,8 @@
  * Deleted files are saved with their contents and made anew (`core/checkpoint/ghosts.ts`,
  * `core/restore/ghosts.ts`). One that has another name in the same directory is saved by that name.
  *
- * Refused at the checkpoint: paths that lead elsewhere, watched directories (F_NOTIFY) and files
- * of /proc of one thread, descriptor or mapping. Refused at restore, all at once and before anything is built:
+ * Refused at the checkpoint: paths that lead elsewhere, watched directories (F_NOTIFY), triggers of
+ * pressure (PSI) and files of /proc of one thread, descriptor or mapping. Refused at restore, all at once and before anything is built:
  * files that are gone, of another type or another size. A log that is only appended to may grow meanwhile, so
  * its size is not saved (as in CRIU).
  *
@@ -30,6 +30,7 @@ import { FILES, GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { checkFiles, lookAt } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
+import { pressureProblem } from "./pressure.ts";
 import { located, pathProblem } from "./survey.ts";
 
 const SEEK_SET = 0;
@@ -47,7 +48,9 @@ export const files: Plugin = definePlugin({
       kind: "file",
       claims: (descriptor) =>
         isPlainFile(descriptor) && !isNamedExternal(session.options, descriptor),
-      survey: (descriptor) => notifyProblem(descriptor) ?? pathProblem(descriptor, session.options),
+      survey: (descriptor) =>
+        notifyProblem(descriptor) ?? pressureProblem(descriptor) ??
+          pathProblem(descriptor, session.options),
       dump({ descriptor, id, fown }) {
         const { info, identity } = descriptor;
         const { path, behind } = located(descriptor, session.options);
@@ -101,7 +104,7 @@ export const files: Plugin = definePlugin({
         session.check();
         return lookAt(path, link);
       };
-      if (!changes) checkFiles(named, context, options, look);
+      if (!changes) checkFiles(named, context, options, look, session.isMade);
       if (remaps.some(({ remapType }) => remapType !== remap_type.GHOST)) {
         context.problem({
           what: "the images have files under names that CRIU made for them, or of ended tasks",
