@@ -18,7 +18,6 @@ import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
-  FrozenTask,
   FrozenTree,
   InventoryDraft,
   OperationOptions,
@@ -181,10 +180,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     };
     if (isToEnd) {
       using _limit = limitTo(left);
-      await verifyBeside(inventory(tree, required, drafted));
+      await verifyBeside(inventory(required, drafted));
     }
     dumpLast(tree, session, hooked);
-    const last = inventory(tree, required, drafted);
+    const last = inventory(required, drafted);
 
     // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
     if (!isToEnd) {
@@ -234,18 +233,16 @@ function tooSlow(pid: number, timeout: number): StasisError {
 }
 
 function inventory(
-  tree: FrozenTree,
   required: ReadonlySet<string>,
   drafted: Readonly<InventoryDraft>,
 ) {
-  const root = tree.tasks[0] as FrozenTask;
   const uptime = Deno.readTextFileSync("/proc/uptime").split(" ")[0] ?? "0";
   return {
     ...drafted,
     imgVersion: required.size > 0 ? IMAGES_VERSION_PLUGINS : IMAGES_VERSION,
     fdinfoPerId: true,
     nsPerId: true,
-    rootIds: { vmId: 0, filesId: 0, fsId: 0, sighandId: 0, ...namespaceIds(root.pid) },
+    rootIds: { vmId: 0, filesId: 0, fsId: 0, sighandId: 0, ...namespaceIds(Deno.pid) },
     dumpUptime: BigInt(Math.round(Number(uptime) * 1e6)),
     pluginsEntry: { plugins: [...required].sort() },
   };

@@ -7,7 +7,7 @@
 import { CORE, IDS, PSTREE } from "../../images/kinds/core.ts";
 import { IPC_NAMESPACE } from "../../images/kinds/sysv_ipc.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import { readNamespaces } from "../linux/procfs/mod.ts";
+import { parseNamespaceLink, readNamespaces, readTaskLink } from "../linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -227,11 +227,13 @@ function numberIds(tasks: readonly FrozenTask[]) {
 }
 
 /**
- * Ids of namespaces. Tasks in other namespaces than the tool's are refused by the survey, so these are all
- * the same; CRIU numbers them from 1 by kind.
+ * Ids of namespaces. Tasks in other namespaces than the tool's are refused by the survey, so these are nearly all
+ * the same; CRIU numbers them from 1 by kind. That of control groups has another one where it is not the tool's.
  */
 export function namespaceIds(pid: number) {
   const names = readNamespaces(pid);
+  const own = readTaskLink(Deno.pid, "ns/cgroup");
+  const isOwnCgroup = own !== undefined && parseNamespaceLink(own).inode === names.cgroup;
   return {
     pidNsId: 1,
     netNsId: 2,
@@ -239,7 +241,7 @@ export function namespaceIds(pid: number) {
     utsNsId: 4,
     mntNsId: 5,
     userNsId: 6,
-    cgroupNsId: names.cgroup === undefined ? undefined : 7,
+    cgroupNsId: names.cgroup === undefined ? undefined : isOwnCgroup ? 7 : 9,
     timeNsId: names.time === undefined ? undefined : 8,
   };
 }

@@ -31,6 +31,11 @@ export function planNamespace(
 ): number | undefined {
   if (members.every(({ root }) => root === undefined)) return undefined;
   const { seed } = tree;
+  const openOwn = () => {
+    const flags = O.RDONLY | O.CLOEXEC;
+    return seed.call("openat", AT_FDCWD, "/proc/self/ns/cgroup", flags, 0);
+  };
+  const before = openOwn();
   const back: Destination[] = [];
   for (const { hierarchy, path } of own) {
     const root = memberIn(members, hierarchy)?.root ?? ROOT_GROUP;
@@ -39,9 +44,11 @@ export function planNamespace(
     back.push(placeOf(finder, hierarchy, path));
   }
   seed.call("unshare", CLONE_NEWCGROUP);
-  const fd = seed.call("openat", AT_FDCWD, "/proc/self/ns/cgroup", O.RDONLY | O.CLOEXEC, 0);
   const number = tree.service();
-  tree.keep(fd, number);
+  tree.keep(openOwn(), number);
+  // Who has opened a list of tasks in a namespace may move nobody into it or out of it (nsdelegate, cgroups(7)).
+  seed.call("setns", before, CLONE_NEWCGROUP);
+  seed.call("close", before);
   for (const one of back) doors.enterProcess(seed, one);
   return number;
 }

@@ -32,12 +32,14 @@ export function lookAt(path: string, link: boolean): Found {
  *
  * @param files the regular file entries of the images, those of executables, mappings and directories too
  * @param look how to look at a path
+ * @param isMade whether a path is in a directory that is made before files are opened, so that it need not be there
  */
 export function checkFiles(
   files: Iterable<reg_file_entry>,
   context: LoadContext,
   options: OperationOptions,
   look: (path: string, link: boolean) => Found = lookAt,
+  isMade: (path: string) => boolean = () => false,
 ): void {
   const pids = new Set(context.tasks.map(({ pid }) => pid));
   const told = new Set<string>();
@@ -57,6 +59,7 @@ export function checkFiles(
     const task = /^\/proc\/(\d+)(\/|$)/.exec(path);
     // The files of a task of the tree are there when the task is.
     if (task !== null && pids.has(Number(task[1]))) continue;
+    if (isMade(path)) continue;
     const whose = path === file.name ? path : `${path} (for ${file.name})`;
     const type = file.mode & S_IFMT; // 0 where the images do not say
     const found = look(path, type === S_IFLNK);

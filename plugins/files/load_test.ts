@@ -12,6 +12,7 @@ function check(
   files: { name: string; mode?: number; size?: bigint; ext?: boolean }[],
   machine: Record<string, Found>,
   options: OperationOptions = {},
+  isMade?: (path: string) => boolean,
 ): string[] {
   const problems: string[] = [];
   const tasks = [
@@ -24,6 +25,7 @@ function check(
     { tasks, problem: ({ what }) => void problems.push(what) },
     options,
     (path) => machine[path] ?? "ENOENT",
+    isMade,
   );
   return problems;
 }
@@ -71,4 +73,11 @@ Deno.test("checkFiles() knows that the files of a task of the tree come with the
 
 Deno.test("checkFiles() refuses files that CRIU left out", () => {
   equal(check([{ name: "file[1:2]", ext: true }], {}).length, 1);
+});
+
+Deno.test("checkFiles() looks for nothing in directories that are made before", () => {
+  const isMade = (path: string) => path.startsWith("/group");
+  deepEqual(check([{ name: "/group/tasks" }, { name: "/gone" }], {}, {}, isMade), [
+    "the file /gone does not exist",
+  ]);
 });

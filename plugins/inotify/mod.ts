@@ -173,7 +173,9 @@ function watchesOf({ info }: Descriptor): readonly InotifyWatch[] {
   return info.inotify ?? [];
 }
 
-function restoreInotify({ images, options, rehearsal, note }: RestoreSession): RestoreHooks {
+function restoreInotify(
+  { images, options, rehearsal, note, isMade }: RestoreSession,
+): RestoreHooks {
   /** The path of each watch by instance and number. */
   const paths = new Map<string, string>();
   const find = (watch: inotify_wd_entry, finder: FileFinder, context: LoadContext): string => {
@@ -183,7 +185,7 @@ function restoreInotify({ images, options, rehearsal, note }: RestoreSession): R
     const remapped = options.remap?.[saved];
     if (remapped !== undefined) return remapped;
     const file = fileOf(watch);
-    if (saved !== "" && finder.isAt(saved, file)) return saved;
+    if (saved !== "" && (finder.isAt(saved, file) || isMade(saved))) return saved;
     const handle = fHandle && handleOf(fHandle, images.pathOf(FILES, null));
     const found = handle && finder.byHandle(file, handle);
     if (found !== undefined) return found;

@@ -11,12 +11,12 @@ import {
   onHierarchies,
   OWN_HIERARCHY,
 } from "../harness/control_groups.ts";
-import { readProcess, waitUntil } from "../harness/processes.ts";
+import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
-import { ImageHome, problemsOf, save, startSleeper } from "./round_trip.ts";
+import { becomesSleep, ImageHome, problemsOf, save, startSleeper } from "./round_trip.ts";
 
 /** What is said of a checkpoint that is refused. */
 async function refusalOf(pid: number): Promise<string> {
@@ -267,5 +267,43 @@ Deno.test(
     equal(unmounted.status, EXIT_STATUS.conflict, unmounted.stderr);
     match(unmounted.stderr, /cannot be looked for: its hierarchy is not mounted here/);
     match(unmounted.stderr, new RegExp(`mount -t cgroup -o none,${OWN_HIERARCHY}`));
+  }),
+);
+
+Deno.test(
+  "a file that may have a trigger of pressure is refused, and one that has none is not",
+  onHierarchies([""], async (t, hierarchy) => {
+    const group = hierarchy.make();
+    if (group.read("cpu.pressure") === undefined) return skip(t, "this kernel tells no pressure");
+    for (const path of [`${group.directory}/cpu.pressure`, "/proc/pressure/cpu"]) {
+      await using subject = await startSleeper(`exec 5<>${path}; echo some 150000 2000000 >&5`);
+      const [problem] = await problemsOf(subject.pid);
+      equal(
+        problem?.what,
+        `its descriptor 5 (${path}) may have a trigger of pressure (PSI), which is lost`,
+      );
+    }
+    using images = new ImageHome();
+    await using subject = await startSleeper(`exec 5<${group.directory}/cpu.pressure`);
+    await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  }),
+);
+
+Deno.test(
+  "tasks in different namespaces of control groups are refused",
+  onHierarchies([""], async (_, hierarchy) => {
+    const group = hierarchy.make();
+    await using subject = await startSleeper(`
+      (echo $BASHPID >${group.directory}/cgroup.procs
+      exec unshare --cgroup sleep 1000) &`);
+    const inNamespace = (pid: number) =>
+      Deno.readLinkSync(`/proc/${pid}/ns/cgroup`) !== Deno.readLinkSync("/proc/self/ns/cgroup");
+    const child = () => processTree(subject.pid).find((pid) => pid !== subject.pid) as number;
+    await waitUntil(() => child() !== undefined && inNamespace(child()), "it to leave");
+    await becomesSleep(child());
+    const [problem] = await problemsOf(subject.pid);
+    equal(problem?.pid, child());
+    match(problem?.what ?? "", /^it is in another namespace of control groups than task/);
+    match(problem?.hint ?? "", /--manage-cgroups=ignore/);
   }),
 );

@@ -229,3 +229,91 @@ Deno.test(
     await tree.wait();
   }),
 );
+
+/** Facts of descriptors by number: the path, the position and the flags. */
+function descriptorsOf(pid: number): string[] {
+  return [20, 21, 22, 23].map((fd) => {
+    const info = Deno.readTextFileSync(`/proc/${pid}/fdinfo/${fd}`);
+    return [
+      Deno.readLinkSync(`/proc/${pid}/fd/${fd}`),
+      /^pos:\t(\d+)$/m.exec(info)?.[1],
+      /^flags:\t0*(\d+)$/m.exec(info)?.[1],
+      /^inotify .*mask:(\w+)/m.exec(info)?.[1],
+    ].join(" ");
+  });
+}
+
+Deno.test(
+  "files of a group that are open are files like others, also where the group is made anew",
+  onHierarchies([""], async (_, hierarchy) => {
+    using images = new ImageHome();
+    const group = hierarchy.make();
+    await using subject = await startSleeper(`
+      cd ${group.directory}
+      exec python3 -c '
+import ctypes, os
+os.dup2(os.open("cgroup.procs", os.O_RDONLY), 20)
+os.dup2(os.open("cgroup.max.depth", os.O_RDWR), 21)
+os.dup2(os.open(".", os.O_RDONLY | os.O_DIRECTORY), 22)
+os.read(21, 2)
+libc = ctypes.CDLL(None)
+os.dup2(libc.inotify_init1(0), 23)
+libc.inotify_add_watch(23, b"cgroup.events", 2)
+os.closerange(3, 20)
+os.execv("/bin/sleep", ["sleep", "1000"])'`);
+    group.enter(subject.pid);
+    const before = descriptorsOf(subject.pid);
+    match(before[1] ?? "", /cgroup\.max\.depth 2 /);
+    await save(subject, images);
+    for (const anew of [false, true]) {
+      if (anew) await group.remove();
+      const tree = await restore(images.directory, { options: { manageCgroups: "soft" } });
+      deepEqual(descriptorsOf(subject.pid), before);
+      equal(Deno.readLinkSync(`/proc/${subject.pid}/cwd`), group.directory);
+      tree.kill(9);
+      await tree.wait();
+    }
+  }),
+);
+
+Deno.test(
+  "a tree comes back into a namespace of control groups of its own",
+  onHierarchies(["", OWN_HIERARCHY], async (_, two, one) => {
+    using images = new ImageHome();
+    const [root, named] = [two.make(), one.make()];
+    const inner = two.make(`${root.path.slice(1)}/inner`);
+    await using subject = await startSleeper(`
+      echo $$ >${root.directory}/cgroup.procs
+      echo $$ >${named.directory}/cgroup.procs
+      exec unshare --cgroup sh -c 'echo $$ >${inner.directory}/cgroup.procs; exec sleep 1000'`);
+    /** What is seen of its groups from here, and from within. */
+    const seen = async () => {
+      const { stdout } = await new Deno.Command("nsenter", {
+        args: ["--cgroup", "-t", String(subject.pid), "cat", `/proc/${subject.pid}/cgroup`],
+      }).output();
+      const within = new TextDecoder().decode(stdout).split("\n");
+      const inside = (name: string) => within.find((line) => line.split(":")[1] === name);
+      return [
+        groupOf(two, subject.pid),
+        groupOf(one, subject.pid),
+        inside("")?.split(":")[2],
+        inside(one.name)?.split(":")[2],
+      ];
+    };
+    const isOwn = () =>
+      Deno.readLinkSync(`/proc/${subject.pid}/ns/cgroup`) ===
+        Deno.readLinkSync("/proc/self/ns/cgroup");
+    const expected = [inner.path, named.path, "/inner", "/"];
+    deepEqual(await seen(), expected);
+    equal(isOwn(), false);
+    await save(subject, images);
+    for (const anew of [false, true]) {
+      if (anew) { for (const group of [inner, root, named]) await group.remove(); }
+      const tree = await restore(images.directory, { options: { manageCgroups: "soft" } });
+      deepEqual(await seen(), expected);
+      equal(isOwn(), false);
+      tree.kill(9);
+      await tree.wait();
+    }
+  }),
+);

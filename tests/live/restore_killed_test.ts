@@ -16,7 +16,8 @@ import {
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
-import { waitUntil } from "../harness/processes.ts";
+import { onHierarchies } from "../harness/control_groups.ts";
+import { processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { ImageRoom, isTaken } from "../harness/unharmed.ts";
@@ -119,8 +120,8 @@ for (const name of ["unix_service", "ghosts"]) {
 const KILLED = `
 import { Maker } from "${new URL("../../core/restore/maker.ts", import.meta.url)}";
 import { planRestore, restore } from "${new URL("../../mod.ts", import.meta.url)}";
-const [directory, call] = Deno.args;
-const plan = await planRestore(directory);
+const [directory, call, mode] = Deno.args;
+const plan = await planRestore(directory, { options: { manageCgroups: mode } });
 const kill = { name: "kill", args: [Deno.pid, 9], required: true };
 const { end } = Maker.prototype;
 if (call === "built") plan.tasks[0].program("close").calls.push(kill);
@@ -211,6 +212,39 @@ for (const name of ["sysv_ipc", "mqueue"]) {
     await subject.expectPass();
   });
 }
+
+Deno.test(
+  "a restore that is killed leaves no control groups",
+  onHierarchies([""], async (_, hierarchy) => {
+    using room = new ImageRoom();
+    const group = hierarchy.make(), inner = hierarchy.make(`${group.path.slice(1)}/inner`);
+    await using subject = await Subject.start("tree_many", { args: ["5"] });
+    for (const pid of processTree(subject.pid)) inner.enter(pid);
+    const directory = room.fresh();
+    const script = `${subject.cwd}/../tool.ts`;
+    Deno.writeTextFileSync(script, KILLED);
+    await checkpoint(subject.pid, { directory });
+    await subject.waitGone();
+    await inner.remove();
+    await group.remove();
+    const { seed } = await planRestore(directory, { options: { manageCgroups: "soft" } });
+    // Each is behind a call that makes something.
+    const behind = seed.calls.flatMap(({ name }, index) => name === "fchmodat" ? [`${index}`] : []);
+    equal(behind.length >= 2, true);
+    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const tool = ["run", "-A", "--no-check", "--config", config, script, directory];
+    for (const call of [...behind, "built", "ended"]) {
+      equal(await isKilled(Deno.execPath(), [...tool, call, "soft"]), true);
+      const gone = () => !group.exists && !subject.alive;
+      await waitUntil(gone, () => `call ${call}: the control group ${group.path} to be gone`);
+    }
+    await waitUntil(() => !makerLives(), "the makers to have ended");
+    const tree = await restore(directory, { options: { manageCgroups: "soft" } });
+    equal(inner.exists, true);
+    await subject.expectPass();
+    await tree.wait();
+  }),
+);
 
 /** A tool that ends as soon as the tree runs. */
 const DETACHED = `
