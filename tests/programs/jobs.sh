@@ -1,0 +1,31 @@
+# A shell with jobs: one that is stopped all the time, one that runs, and others that come and go. Usage: jobs.sh STEPS
+set -m
+steps=$1
+
+count() {
+	for ((i = 0; i < steps; i++)); do
+		echo "$1 $i" >>"$1.txt"
+		sleep 0.01
+	done
+	exit "$2"
+}
+
+count running 3 &
+running=$!
+count stopped 4 &
+stopped=$!
+until [ -s stopped.txt ]; do sleep 0.01; done
+kill -STOP %2
+until [ "$(jobs -s | wc -l)" = 1 ]; do sleep 0.01; done
+
+for ((step = 0; step < steps; step++)); do
+	(exit $((step % 7))) &
+	wait $!
+	status=$?
+	echo "step $step $status $(jobs -s | wc -l) $(ps -o stat= -p $stopped | cut -c1)"
+done
+wait $running
+echo "running $?"
+bg %2 >/dev/null
+wait $stopped
+echo "stopped $?"
