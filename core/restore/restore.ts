@@ -7,18 +7,17 @@ import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
-import { pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { pollInBackground, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { BuiltTree } from "./build.ts";
-import { pidTaken } from "./taken_ids.ts";
 import { LastNames } from "./last_names.ts";
 import type { RestorePlan } from "./plan.ts";
+import { awaitIds } from "./taken_ids.ts";
 
 const WNOHANG = 1;
-const ESRCH = -3n;
 
 /** How a restored root ended. Neither is there if somebody else in this process reaped it: that can be done once. */
 export interface Ending {
@@ -82,23 +81,13 @@ function isChild(pid: number): boolean {
   }
 }
 
-/** How long a restore waits for pids that are about to be free, in milliseconds. */
-const PID_TIMEOUT = 5_000;
-
-/**
- * After so many turns of the event loop it reaps the zombies of this process itself: nobody else seems to. It is
- * not a time, for on a slow machine whoever started the child here would come too late, and then wait for the
- * next process of that pid: Deno (tokio) asks again by pid, and would reap what is restored.
- */
-const REAP_AFTER_TURNS = 20;
-
 /** Runs a plan. @throws {StasisError} nothing is left of the tree then */
 export async function runPlan(
   plan: RestorePlan,
   { signal, listener }: { readonly signal: AbortSignal; readonly listener: EventListener },
 ): Promise<RestoredTree> {
   const cancellation = new Cancellation(signal);
-  await awaitPids(plan, cancellation);
+  await awaitIds(plan, cancellation);
   listener({ kind: "phase", phase: "build" });
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
@@ -115,42 +104,4 @@ export async function runPlan(
   // From here on nothing can fail any more.
   tree.run();
   return new RestoredTree(plan.tasks.map(({ pid }) => pid));
-}
-
-/**
- * Waits until all pids and tids of the tree are free. After a dump that killed the tree they may belong to
- * zombies for a while, until a parent (often init) reaps them.
- */
-async function awaitPids(plan: RestorePlan, cancellation: Cancellation): Promise<void> {
-  const wanted = [
-    ...plan.tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)),
-    ...plan.tasks.flatMap(({ endedThreads }) => [...endedThreads]),
-    ...plan.zombies.keys(),
-    ...plan.births.helpers.map(({ pid }) => pid),
-  ];
-  const begin = performance.now();
-  for (const pid of wanted) {
-    for (let turns = 0; exists(pid); turns++) {
-      if (!isEnding(pid) || performance.now() - begin > PID_TIMEOUT) throw pidTaken(pid);
-      // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
-      if (turns > REAP_AFTER_TURNS) wait4(pid, WNOHANG);
-      await sleep(10);
-      await cancellation.breathe();
-    }
-  }
-}
-
-/** Whether somebody has an id, or is in a process group of that id. Of sessions only the attempt tells. */
-function exists(id: number): boolean {
-  // kill(2) finds threads by their tid too; -1 would mean everybody.
-  return syscall(SYSCALLS.kill, id, 0) !== ESRCH ||
-    id > 1 && syscall(SYSCALLS.kill, -id, 0) !== ESRCH;
-}
-
-function isEnding(pid: number): boolean {
-  try {
-    return ["Z", "X"].includes(readStat(pid).state);
-  } catch {
-    return true;
-  }
 }

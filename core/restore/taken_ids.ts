@@ -1,13 +1,61 @@
 /**
- * Ids that a restored tree needs and that somebody has.
+ * Ids that a restored tree needs and that somebody has: as a process, a thread, a process group or a session.
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
-import { findIdHolders } from "../linux/id_holders.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
+import { findIdHolders, type IdHolder } from "../linux/id_holders.ts";
+import { sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { readStat } from "../linux/procfs/mod.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import type { RestorePlan } from "./plan.ts";
 
-/** Does something that makes tasks; of an id that is taken it says by whom. */
+const WNOHANG = 1;
+const ESRCH = -3n;
+/** So many taken ids are named, at most. */
+const MOST_NAMED = 20;
+const HINT =
+  "end it, or have the tree keep its ids in a pid namespace of its own (--new-pid-namespace)";
+
+/** How long a restore waits for pids that are about to be free, in milliseconds. */
+const PID_TIMEOUT = 5_000;
+
+/**
+ * After so many turns of the event loop it reaps the zombies of this process itself: nobody else seems to. It is
+ * not a time, for on a slow machine whoever started the child here would come too late, and then wait for the
+ * next process of that pid: Deno (tokio) asks again by pid, and would reap what is restored.
+ */
+const REAP_AFTER_TURNS = 20;
+
+/** What is said of the ids of a plan that are taken now. */
+export function findTaken(plan: RestorePlan): string[] {
+  const { wanted, holders } = lookFor(plan);
+  return takenOf(wanted, holders).map((id) => describeHolder(id, holders));
+}
+
+/**
+ * Waits until all pids and tids of the tree are free. After a dump that killed the tree they may belong to
+ * zombies for a while, until a parent (often init) reaps them.
+ *
+ * @throws {StasisError} `conflict` with all that are taken
+ */
+export async function awaitIds(plan: RestorePlan, cancellation: Cancellation): Promise<void> {
+  const begin = performance.now();
+  for (let turns = 0;; turns++) {
+    const { wanted, holders } = lookFor(plan);
+    const taken = takenOf(wanted, holders);
+    if (taken.length === 0) return;
+    const passes = taken.every((id) => isEnding(holders.get(id)?.pid ?? id));
+    if (!passes || performance.now() - begin > PID_TIMEOUT) throw idsTaken(taken, holders);
+    // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
+    if (turns > REAP_AFTER_TURNS) for (const pid of taken) wait4(pid, WNOHANG);
+    await sleep(10);
+    await cancellation.breathe();
+  }
+}
+
+/** Does something that makes tasks; of an id that has been taken meanwhile it says by whom. */
 export function sayWhoHasIds(make: () => unknown): void {
   try {
     make();
@@ -16,12 +64,62 @@ export function sayWhoHasIds(make: () => unknown): void {
       ? /set_tid=(\d+)/.exec(error.message)?.[1]
       : undefined;
     if (taken === undefined) throw error;
-    throw pidTaken(Number(taken));
+    throw idsTaken([Number(taken)]);
   }
 }
 
-/** The error for a pid or tid that a restored task needs and that somebody has. */
-export function pidTaken(pid: number): StasisError {
+type Holders = ReadonlyMap<number, IdHolder>;
+
+/** The ids that the tasks will have, and those that help to build them; and who is in groups or sessions of those. */
+function lookFor(plan: RestorePlan): { readonly wanted: number[]; readonly holders: Holders } {
+  const wanted = [
+    ...plan.tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)),
+    ...plan.tasks.flatMap(({ endedThreads }) => [...endedThreads]),
+    ...plan.zombies.keys(),
+    ...plan.births.helpers.map(({ pid }) => pid),
+  ];
+  return { wanted, holders: findIdHolders(new Set(wanted)) };
+}
+
+function takenOf(wanted: readonly number[], holders: Holders): number[] {
+  // kill(2) finds threads by their tids too.
+  return wanted.filter((id) => holders.has(id) || syscall(SYSCALLS.kill, id, 0) !== ESRCH);
+}
+
+/** Whether a task has ended, and waits for being reaped. */
+function isEnding(pid: number): boolean {
+  try {
+    return ["Z", "X"].includes(readStat(pid).state);
+  } catch {
+    return true;
+  }
+}
+
+/** The error for ids that a restored tree needs and that somebody has. @param ids at least one */
+export function idsTaken(
+  ids: readonly number[],
+  holders: Holders = findIdHolders(new Set(ids)),
+): StasisError {
+  const problems = ids.slice(0, MOST_NAMED).map((pid) => ({
+    pid,
+    plugin: "core",
+    what: describeHolder(pid, holders),
+  }));
+  const [first] = problems as [Problem];
+  const others = ids.length === 2 ? "another id is taken" : `${ids.length - 1} other ids are taken`;
+  return new StasisError(
+    "conflict",
+    ids.length === 1 ? first.what : `${first.what}, and ${others}, too`,
+    {
+      pid: first.pid,
+      errno: "EEXIST",
+      hint: HINT,
+      problems: ids.length === 1 ? undefined : problems,
+    },
+  );
+}
+
+function describeHolder(pid: number, holders: Holders): string {
   let holder = "a task that has just gone";
   try {
     const { comm, state, ppid } = readStat(pid);
@@ -30,12 +128,8 @@ export function pidTaken(pid: number): StasisError {
       : `another task (${comm})`;
   } catch {
     // It has gone, but others may still be in the group or session that it led.
-    const member = findIdHolders(new Set([pid])).get(pid);
+    const member = holders.get(pid);
     if (member !== undefined) holder = `the ${member.as} of task ${member.pid} (${member.comm})`;
   }
-  return new StasisError("conflict", `pid ${pid} is taken by ${holder}`, {
-    pid,
-    errno: "EEXIST",
-    hint: "end it, or restore in a new pid namespace (unshare --pid --fork --mount-proc)",
-  });
+  return `pid ${pid} is taken by ${holder}`;
 }

@@ -7,7 +7,7 @@
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { EXIT_STATUS } from "../../base/errors.ts";
-import { pidTaken } from "../../core/restore/taken_ids.ts";
+import { idsTaken } from "../../core/restore/taken_ids.ts";
 import { VMA_AREA_VVAR } from "../../images/flags.ts";
 import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { encodeEntry, encodeHead, encodeMessage } from "../../images/codec.ts";
@@ -69,14 +69,14 @@ const HOLDERS = {
 };
 
 for (const [what, script] of Object.entries(HOLDERS)) {
-  Deno.test(`pidTaken() says which ${what} holds an id that no task has`, async () => {
+  Deno.test(`idsTaken() says which ${what} holds an id that no task has`, async () => {
     const { stdout } = await new Deno.Command("setsid", { args: ["bash", "-c", script] }).output();
     const [, holder, id] = /^(\d+) (\d+)\n$/.exec(new TextDecoder().decode(stdout)) ?? [];
     assert.ok(holder !== undefined && id !== undefined);
     try {
       await waitUntil(() => readProcess(Number(holder))?.comm === "sleep", "it to sleep");
       assert.match(
-        pidTaken(Number(id)).message,
+        idsTaken([Number(id)]).message,
         new RegExp(`^pid ${id} is taken by the ${what} of task ${holder} \\(sleep\\)$`),
       );
     } finally {
