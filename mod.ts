@@ -39,6 +39,7 @@ export {
   SyscallProgram,
 } from "./core/remote/program.ts";
 export type { Ending, RestoredTree } from "./core/restore/restore.ts";
+export { findTaken } from "./core/restore/taken_ids.ts";
 export { fd_types } from "./images/gen/descriptors_pb.ts";
 export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";
 export { DEFAULT_PLUGINS } from "./plugins/default.ts";

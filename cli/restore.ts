@@ -63,6 +63,11 @@ export const restore: Command = defineCommand({
       flags: "-l, --file-locks",
       description: "accepted as by CRIU: locks of files are always taken again",
     },
+    newPidNamespace: {
+      flags: "--new-pid-namespace",
+      description:
+        "have the tree keep its pids in a namespace of its own, with its own /proc, whatever is taken here",
+    },
     ignoreFileChange: {
       flags: "--ignore-file-change",
       description: "accept files whose size has changed since the checkpoint",
@@ -118,9 +123,10 @@ export const restore: Command = defineCommand({
       manageCgroups: parseManageCgroups(options.manageCgroups),
       cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
       detached: options.detach ?? false,
+      newPidNamespace: options.newPidNamespace ?? false,
     };
     const plugins = await loadPlugins(options.plugin ?? []);
-    const { onEndingSignals, planRestore, restore } = await import("../mod.ts");
+    const { findTaken, onEndingSignals, planRestore, restore } = await import("../mod.ts");
 
     const controller = new AbortController();
     const running: { tree?: RestoredTree } = {};
@@ -134,22 +140,25 @@ export const restore: Command = defineCommand({
     const plan = await planRestore(directory, { ...settings, options: operation });
     if (options.dryRun) {
       const lines = [...plan.describe()];
-      print(options.json ? toJson({ pid: plan.pid, plan: lines }) : lines.join("\n"));
+      const taken = findTaken(plan);
+      for (const text of taken) progress.listener({ kind: "note", plugin: "core", text });
+      print(options.json ? toJson({ pid: plan.pid, plan: lines, taken }) : lines.join("\n"));
       return;
     }
     const tree = running.tree = await restore(plan, settings);
     progress[Symbol.dispose]();
-    const { pid, pids } = tree;
+    const { pid, innerPid, pids } = tree;
     if (options.detach) {
+      const inside = pid === innerPid ? "" : `, as ${innerPid} in its pid namespace`;
       print(
         options.json
-          ? toJson({ pid, pids })
-          : `${pid}: runs again (${plural(pids.length, "process", "processes")})`,
+          ? toJson({ pid, innerPid, pids })
+          : `${pid}: runs again${inside} (${plural(pids.length, "process", "processes")})`,
       );
       return;
     }
     const ending = await tree.wait();
-    if (options.json) print(toJson({ pid, pids, ending }));
+    if (options.json) print(toJson({ pid, innerPid, pids, ending }));
     setStatus(statusOf(ending));
   },
 });

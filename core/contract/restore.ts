@@ -314,8 +314,10 @@ export interface MappingPlanner {
 
 /** A thread that is complete but for what comes last. */
 export interface ArmContext {
+  /** Its process and itself, as the images call them. */
   readonly pid: number;
   readonly tid: number;
+  /** The thread, under its ids here: others, where the tree has a pid namespace of its own. */
   readonly tracee: Tracee;
   readonly core: MessageShape<typeof core_entrySchema>;
 }

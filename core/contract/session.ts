@@ -65,6 +65,8 @@ export interface OperationOptions {
    * they were. `auto`, which is meant if absent: where they would be behind that.
    */
   readonly timeNamespace?: TimeNamespaceMode;
+  /** At restore: the tree keeps its ids in a pid namespace of its own, whatever is taken here. */
+  readonly newPidNamespace?: boolean;
   /** At restore: this process, the parent of the restored root, ends before the tree does. */
   readonly detached?: boolean;
 }

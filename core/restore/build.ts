@@ -29,6 +29,7 @@ import { endTree } from "./end_tree.ts";
 import { handOver } from "./hand_over.ts";
 import { startKeeper } from "./keeper.ts";
 import { Maker } from "./maker.ts";
+import { INIT, mountProc, NamespaceInit, TreeIds } from "./pid_namespace.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { stopTasks } from "./job_control.ts";
@@ -58,6 +59,10 @@ export class BuiltTree implements Disposable {
   readonly #born = new Map<number, BuiltTask>();
   /** What has made what would stay when all tasks are gone, if anything is to be made of that kind. */
   #maker: Maker | undefined;
+  /** What the tasks are called here. */
+  readonly #ids: TreeIds;
+  /** The init of their pid namespace, if they have one of their own that needs it. */
+  #init: NamespaceInit | undefined;
   #scratchSize = 0n;
   /** The end of the parked vDSO. */
   #parkedEnd = 0n;
@@ -70,6 +75,12 @@ export class BuiltTree implements Disposable {
     this.#plan = plan;
     this.#serviceFiles = [...plan.serviceFiles, ...directories];
     this.#cancellation = cancellation;
+    this.#ids = new TreeIds(plan.isApart);
+  }
+
+  /** The pids of the live tasks here, the root's first. */
+  get pids(): number[] {
+    return this.tasks.map(({ remote }) => remote.pid);
   }
 
   /** Builds it up to the last stage. */
@@ -107,7 +118,7 @@ export class BuiltTree implements Disposable {
 
   /** The arm phase: scratch memory goes, then the plugins set what comes last. */
   arm(): void {
-    for (const { remote, threads, plan } of this.tasks) {
+    for (const { pid, remote, threads, plan } of this.tasks) {
       // The call is made from the very memory that it takes away: its exit stop is the thread's last one
       // there. A parked vDSO that no plugin moved goes with it.
       remote.instruction = offsetAddress(this.#plan.scratch.start, PROGRAM_SYSCALL);
@@ -121,7 +132,7 @@ export class BuiltTree implements Disposable {
         // CRIU has a leader's mask in the task's part alone.
         tracee.signalMask = present(core.threadCore, "blkSigset") ?? core.tc?.blkSigset ?? 0n;
         for (const { plugin, hooks } of this.#plan.plugins) {
-          runHook(plugin, () => hooks.armThread?.({ pid: remote.pid, tid, tracee, core }));
+          runHook(plugin, () => hooks.armThread?.({ pid, tid, tracee, core }));
         }
       }
     }
@@ -135,13 +146,15 @@ export class BuiltTree implements Disposable {
    */
   startKeeper(names: readonly UndoingCall[]): Disposable | undefined {
     const undo = [...names, ...this.#maker?.undo ?? []];
-    return undo.length === 0 ? undefined : startKeeper(this.#plan.pid, undo);
+    return undo.length === 0 ? undefined : startKeeper(this.pids[0] as number, undo);
   }
 
   /** Lets all threads go; the keeper knows from when on. Nothing can fail any more. */
   run(): void {
     this.#maker?.end();
     this.#maker = undefined;
+    this.#init?.leave();
+    this.#init = undefined;
     for (const { threads, remote } of this.tasks) {
       for (const tracee of threads.values()) tracee.release();
       remote.memory[Symbol.dispose]();
@@ -151,7 +164,10 @@ export class BuiltTree implements Disposable {
 
   /** Kills everything that was built, and reaps what is ours to reap. */
   [Symbol.dispose](): void {
-    endTree(this.#born.keys());
+    endTree([...this.#born.values()].map(({ remote }) => remote.pid));
+    // Its end is only told when all others of its namespace are gone.
+    this.#init?.[Symbol.dispose]();
+    this.#init = undefined;
     for (const { remote } of this.#born.values()) remote.memory[Symbol.dispose]();
     this.#born.clear();
     this.#maker?.[Symbol.dispose]();
@@ -170,18 +186,41 @@ export class BuiltTree implements Disposable {
       this.#makeNames(remote);
       this.#runSeed(remote);
       if (!plan.birthplace.isEmpty) remote.run(plan.birthplace);
+      if (plan.isApart && plan.pid !== INIT) this.#bearInit(remote);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
-      addClone(birth, plan.pid, CLONE.PARENT);
-      sayWhoHasIds(() => remote.run(birth));
+      const born = addClone(birth, plan.pid, CLONE.PARENT);
+      let pid = 0;
+      sayWhoHasIds(() => pid = Number(remote.run(birth).result(born)));
+      this.#ids.note(plan.pid, pid);
       try {
-        this.#takeBorn(plan.pid);
+        this.#takeBorn(plan.pid, pid);
       } catch (error) {
         // A child of this process that is in no list yet.
-        endSeed(plan.pid);
+        endSeed(pid);
         throw error;
       }
+      if (this.#init !== undefined) this.#init.watch(plan.pid);
+      else if (plan.isApart) this.#bornTask(plan.pid).remote.run(mountProc());
     } finally {
       endSeed(tracee.pid);
+    }
+  }
+
+  /** Has the seed make the init of the pid namespace that its children are born into: a child of its own, not of ours. */
+  #bearInit(seed: RemoteTask): void {
+    const birth = new SyscallProgram("the birth of the init");
+    const born = addClone(birth, INIT, 0n);
+    const pid = Number(seed.run(birth).result(born));
+    this.#ids.note(INIT, pid);
+    try {
+      const tracee = finishStop(pid, pid, SEED_OPTIONS, this.#cancellation);
+      if (tracee === undefined) throw killedAtBirth("the init", pid);
+      const remote = this.#remoteOf(tracee);
+      remote.run(mountProc());
+      this.#init = new NamespaceInit(remote);
+    } catch (error) {
+      endSeed(pid);
+      throw error;
     }
   }
 
@@ -296,7 +335,11 @@ export class BuiltTree implements Disposable {
     if (actions.length === 0) return;
     this.#cancellation.check();
     sayWhoHasIds(() => this.#bornTask(pid).remote.run(this.#plan.birthProgram(pid, actions)));
-    for (const action of actions) if (action.kind === "clone") this.#takeBorn(action.pid);
+    const { remote } = this.#bornTask(pid);
+    for (const action of actions) {
+      if (action.kind !== "clone") continue;
+      this.#takeBorn(action.pid, this.#ids.ofChild(action.pid, remote.pid, action.sibling));
+    }
   }
 
   /** Lets the plugins see a thread that has just been born. */
@@ -309,8 +352,9 @@ export class BuiltTree implements Disposable {
     }
   }
 
-  #takeBorn(pid: number): void {
-    const tracee = finishStop(pid, pid, SEED_OPTIONS, this.#cancellation);
+  /** @param here what it is called here */
+  #takeBorn(pid: number, here: number): void {
+    const tracee = finishStop(here, here, SEED_OPTIONS, this.#cancellation);
     if (tracee === undefined) {
       throw killedAtBirth(`task ${pid}`, pid);
     }
@@ -319,10 +363,11 @@ export class BuiltTree implements Disposable {
 
   /** Calls in a task that has just been born, with the scratch memory that it has inherited. */
   #remoteOf(tracee: Tracee): RemoteTask {
-    const { pid } = tracee;
     const { scratch } = this.#plan;
     const instruction = offsetAddress(scratch.start, PROGRAM_SYSCALL);
-    const remote = new RemoteTask(tracee, [], instruction, { pid, tid: (tid) => tid });
+    const pid = this.#ids.inner(tracee.pid);
+    const tid = (here: number) => this.#ids.inner(here);
+    const remote = new RemoteTask(tracee, [], instruction, { pid, tid });
     remote.adoptScratch(scratch.start, this.#scratchSize);
     return remote;
   }
@@ -375,6 +420,7 @@ export class BuiltTree implements Disposable {
     threads.get(pid)?.awaitDeath(signal);
     remote.memory[Symbol.dispose]();
     this.#born.delete(pid);
+    this.#ids.forget(remote.pid);
   }
 
   /** Takes the signal that a zombie's end has queued in its parent. (SIGCHLD the plugin "signals" takes.) */
@@ -387,9 +433,10 @@ export class BuiltTree implements Disposable {
 
   #takeThreads(): void {
     for (const task of this.tasks) {
-      const { pid, plan, threads } = task;
+      const { pid, plan, threads, remote } = task;
       const take = (tid: number): Tracee => {
-        const tracee = finishStop(tid, pid, SEED_OPTIONS, this.#cancellation);
+        const here = this.#ids.ofThread(tid, remote.pid);
+        const tracee = finishStop(here, remote.pid, SEED_OPTIONS, this.#cancellation);
         if (tracee !== undefined) return tracee;
         throw killedAtBirth(`thread ${tid} of task ${pid}`, pid);
       };

@@ -30,6 +30,15 @@ export function freePids(taken: ReadonlySet<number>): () => number {
   };
 }
 
+/** The same in a namespace that nobody else is in. */
+export function unusedIds(taken: ReadonlySet<number>): () => number {
+  let next = LOWEST;
+  return () => {
+    while (taken.has(next)) next++;
+    return next++;
+  };
+}
+
 function* idsInUse(): Generator<number> {
   for (const pid of readProcesses()) {
     const stat = unlessGone(() => readStat(pid), undefined);

@@ -44,7 +44,7 @@ function stop({ remote, threads }: BuiltTask, signal: number): void {
 function goOnAgain(task: BuiltTask): void {
   const { pid, remote } = task;
   stop(task, SIG.STOP);
-  syscall(SYSCALLS.kill, pid, SIG.CONT);
+  syscall(SYSCALLS.kill, remote.pid, SIG.CONT);
   const program = new SyscallProgram(`taking SIGCONT of task ${pid}`);
   const set = new Uint8Array(BigUint64Array.of(signalBit(SIG.CONT)).buffer);
   program.call("rt_sigtimedwait", set, 0, new Uint8Array(16), 8);

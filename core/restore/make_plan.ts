@@ -20,10 +20,11 @@ import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
+import { CAP } from "../linux/capability.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
-import { planBirths, type TreeTask } from "./births.ts";
+import { type BirthPlan, planBirths, type TreeTask } from "./births.ts";
 import { addThread } from "./clone.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
@@ -37,7 +38,7 @@ import {
   RestorePlan,
   SCRATCH_ROOM,
 } from "./plan.ts";
-import { freePids } from "./free_pids.ts";
+import { freePids, unusedIds } from "./free_pids.ts";
 import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
 import { MadeDirectories } from "./made_directories.ts";
@@ -76,6 +77,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const files = restoredFiles(images, options.remap ?? {});
   const rehearsal = request.rehearsed !== undefined;
   const machine = readMachine(rehearsal);
+  if (options.newPidNamespace) checkApart(machine);
   const clocks = readTreeClocks(images, machine.privileges.caps.effective, options.timeNamespace);
   const made = new MadeDirectories();
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
@@ -101,12 +103,13 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     ppid === 0 ? undefined : firstAnswer(hooked, (hooks) => hooks.exitSignal?.(pid));
   const births = planBirths(
     tasks.map((entry) => treeTask(entry, owners, signalOf(entry))),
-    freePids(taken),
+    options.newPidNamespace ? unusedIds(taken) : freePids(taken),
   );
   const problems: Problem[] = [...births.problems, ...sharedMemoryProblems(owners)].map((one) => ({
     ...one,
     plugin: "core",
   }));
+  if (options.newPidNamespace) problems.push(...apartProblems(births));
   for (const { plugin, hooks } of hooked) {
     if (hooks.load === undefined) continue;
     const problem = (one: Omit<Problem, "plugin">) =>
@@ -326,6 +329,26 @@ function findOwners(images: ImageDirectory, tasks: readonly pstree_entry[]): Map
     });
   }
   return owners;
+}
+
+/** @throws {StasisError} `no-privilege` where no pid namespace can be made */
+function checkApart({ privileges: { caps } }: Machine): void {
+  if ((caps.effective & CAP.SYS_ADMIN) !== 0n) return;
+  throw new StasisError("no-privilege", "a pid namespace takes CAP_SYS_ADMIN, which is missing", {
+    hint: "restore as root, or under the ids that are free, without --new-pid-namespace",
+  });
+}
+
+/** What cannot be in a pid namespace of its own: from there nobody can name the group that was outside. */
+function apartProblems({ groups }: BirthPlan): Problem[] {
+  return groups.flatMap(([pid, { kind }]) =>
+    kind !== "follow" ? [] : [{
+      pid,
+      plugin: "core",
+      what: "it has led a process group, and is in one now that is outside of the tree",
+      hint: "restore it without a pid namespace of its own",
+    }]
+  );
 }
 
 /** Processes that share memory or handlers: each would be built over the other. */

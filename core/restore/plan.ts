@@ -33,6 +33,7 @@ import {
 import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
 import { addBirth, addThread } from "./clone.ts";
 import { directoryRemoval, makerProgram, type Removal } from "./lasting_objects.ts";
+import { INIT, planPidNamespace } from "./pid_namespace.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
@@ -229,8 +230,14 @@ export class RestorePlan implements TreePlanner {
     this.services = basis.services;
     this.#nextService = basis.services.first;
     this.#highest = basis.highestDescriptor;
+    if (this.isApart) planPidNamespace(this.birthplace);
     this.scratch = { start: basis.hole, end: offsetAddress(basis.hole, SCRATCH_ROOM) };
     this.parkedVdso = this.scratch.end;
+  }
+
+  /** Whether the tree gets a pid namespace of its own. */
+  get isApart(): boolean {
+    return this.options.newPidNamespace ?? false;
   }
 
   /** The pid of the root. */
@@ -389,6 +396,7 @@ export class RestorePlan implements TreePlanner {
       yield "# namespaces";
       yield* this.#lines(this.birthplace);
     }
+    if (this.isApart && this.pid !== INIT) yield `clone3({set_tid=${INIT}}), the init`;
     const { births, groups, helpers } = this.births;
     for (const [pid, actions] of births) {
       for (const action of actions) yield `[${pid}] ${describeBirth(action)}`;

@@ -18,6 +18,7 @@ function planOf(children: number): RestorePlan {
     highestDescriptor: 2,
     hole: remoteAddress(0x1_0000_0000n),
     plugins: [],
+    options: {},
   };
   return new RestorePlan(basis as PlanBasis);
 }

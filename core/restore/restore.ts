@@ -7,7 +7,7 @@ import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
-import { pollInBackground, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
@@ -31,11 +31,14 @@ export interface Ending {
 export class RestoredTree {
   /** The root. */
   readonly pid: number;
+  /** What it is called in the tree: the same, unless that has a pid namespace of its own. */
+  readonly innerPid: number;
   /** All live tasks. */
   readonly pids: readonly number[];
   #ending: Promise<Ending> | undefined;
 
-  constructor(pids: readonly number[]) {
+  constructor(pids: readonly number[], innerPid: number) {
+    this.innerPid = innerPid;
     this.pids = pids;
     this.pid = pids[0] as number;
   }
@@ -65,7 +68,9 @@ async function waitForEnd(pid: number): Promise<Ending> {
     if (error instanceof StasisError && error.code === "no-such-task") return {};
     throw error;
   }
-  const ended = wait4(pid, WNOHANG);
+  let ended = wait4(pid, WNOHANG);
+  // Of a tracee, in the moment when a checkpoint has killed it, its tracer is told first.
+  for (; ended.pid === 0; ended = wait4(pid, WNOHANG)) await sleep(1);
   if (ended.pid !== pid) return {};
   const stop = decodeStatus(ended.status);
   return stop.kind === "killed"
@@ -87,7 +92,7 @@ export async function runPlan(
   { signal, listener }: { readonly signal: AbortSignal; readonly listener: EventListener },
 ): Promise<RestoredTree> {
   const cancellation = new Cancellation(signal);
-  await awaitIds(plan, cancellation);
+  if (!plan.isApart) await awaitIds(plan, cancellation);
   listener({ kind: "phase", phase: "build" });
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
@@ -102,6 +107,7 @@ export async function runPlan(
   keeper.use(tree.startKeeper(names.undo));
   names.give();
   // From here on nothing can fail any more.
+  const { pids } = tree;
   tree.run();
-  return new RestoredTree(plan.tasks.map(({ pid }) => pid));
+  return new RestoredTree(pids, plan.pid);
 }

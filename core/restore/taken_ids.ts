@@ -30,6 +30,7 @@ const REAP_AFTER_TURNS = 20;
 
 /** What is said of the ids of a plan that are taken now. */
 export function findTaken(plan: RestorePlan): string[] {
+  if (plan.isApart) return [];
   const { wanted, holders } = lookFor(plan);
   return takenOf(wanted, holders).map((id) => describeHolder(id, holders));
 }
@@ -49,7 +50,7 @@ export async function awaitIds(plan: RestorePlan, cancellation: Cancellation): P
     const passes = taken.every((id) => isEnding(holders.get(id)?.pid ?? id));
     if (!passes || performance.now() - begin > PID_TIMEOUT) throw idsTaken(taken, holders);
     // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
-    if (turns > REAP_AFTER_TURNS) for (const pid of taken) wait4(pid, WNOHANG);
+    if (turns > REAP_AFTER_TURNS) { for (const pid of taken) wait4(pid, WNOHANG); }
     await sleep(10);
     await cancellation.breathe();
   }

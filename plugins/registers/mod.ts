@@ -453,7 +453,8 @@ function planThread(thread: ThreadPlanner): void {
 /** How large the xsave area is here: what the kernel wants to be given, exactly. */
 let xstateSize: number | undefined;
 
-function armThread({ pid, tid, tracee, core }: ArmContext, saved: wait_entry | undefined): void {
+function armThread({ tracee, core }: ArmContext, saved: wait_entry | undefined): void {
+  const { pid, tid } = tracee;
   const info = core.threadInfo;
   if (info?.gpregs === undefined) return;
   for (const entry of info.tls) {

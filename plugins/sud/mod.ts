@@ -132,9 +132,9 @@ export const sud: Plugin = definePlugin({
         const config = configs.get(thread.tid);
         if (config !== undefined) backend.planArm?.(thread.program("signals"), config);
       },
-      armThread({ tid }) {
+      armThread({ tid, tracee }) {
         const config = configs.get(tid);
-        if (config !== undefined) backend.arm?.(tid, config);
+        if (config !== undefined) backend.arm?.(tracee.tid, config);
       },
     };
   },

@@ -1,0 +1,157 @@
+/**
+ * A tree that keeps its ids in a pid namespace of its own: whatever is taken, several times at once, with an init that
+ * reaps and that ends in time; and what is said of taken ids where it has none.
+ */
+import { deepEqual, equal, match } from "@std/assert";
+import { readStat, readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { checkpoint, planRestore, restore } from "../../mod.ts";
+import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
+import { startStasis, stasis } from "../harness/stasis_command.ts";
+import { Subject } from "../harness/subject.ts";
+import { becomesSleep, ImageHome } from "./round_trip.ts";
+
+const APART = { options: { newPidNamespace: true } };
+
+/** The init of the pid namespace that a process is in, as it is called here. */
+function initOf(pid: number): number {
+  const namespace = (of: number) => unlessGone(() => Deno.readLinkSync(`/proc/${of}/ns/pid`), "");
+  const own = namespace(pid);
+  // It is born just before the root.
+  for (let id = pid - 1; id > pid - 100; id--) {
+    const isInit = () => namespace(id) === own && readStatus(id).nsPid.at(-1) === 1;
+    if (readProcess(id) !== null && unlessGone(isInit, false)) return id;
+  }
+  throw new Error(`the namespace of task ${pid} has no init`);
+}
+
+/** Whether it has ended; the init of the machine takes seconds to reap what is left to it. */
+const isGone = (pid: number) => ["Z", "X", undefined].includes(readProcess(pid)?.state);
+
+for (
+  const [name, args] of [
+    ["tree_kin", []],
+    ["tree_reports", []],
+    ["sud_threads", ["3"]],
+    ["timer_posix", []],
+    ["sig_pending", []],
+  ] as const
+) {
+  Deno.test(`${name}: it is restored twice at once under ids that are taken`, async () => {
+    using images = new ImageHome();
+    await using subject = await Subject.start(name, { args });
+    await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+    const trees = [];
+    try {
+      for (const _ of ["first", "second"]) {
+        const tree = await restore(images.directory, APART);
+        trees.push(tree);
+        equal(tree.innerPid, subject.pid);
+        equal(readStatus(tree.pid).nsPid.at(-1), subject.pid);
+      }
+      for (const tree of trees) {
+        const init = initOf(tree.pid);
+        tree.kill(15);
+        deepEqual(await tree.wait(), { code: 0 }, subject.output());
+        await waitUntil(() => isGone(init), "the init to end");
+      }
+    } finally {
+      for (const tree of trees) tree.kill(9);
+    }
+    await subject.expectPass();
+  });
+}
+
+/** A shell whose child ends by itself when `end` is there; the shell ends at SIGTERM, and leaves a sleeper. */
+const SHELL = `
+trap "exit 7" TERM
+sleep 1000 & sleeper=$!
+(until [ -e end ]; do sleep 0.05; done; exec sleep 0.1) & disown
+echo $sleeper > sleeper
+echo ready
+while :; do wait $sleeper; done`;
+
+async function startShell(): Promise<Subject> {
+  const subject = await Subject.spawn("/bin/bash", { args: ["-c", SHELL] });
+  await subject.waitReady();
+  await becomesSleep(Number(Deno.readTextFileSync(`${subject.cwd}/sleeper`)));
+  return subject;
+}
+
+Deno.test("the init of the namespace lives as long as the tree, and longer than the tool", async () => {
+  using images = new ImageHome();
+  await using subject = await startShell();
+  const sleeper = Number(Deno.readTextFileSync(`${subject.cwd}/sleeper`));
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  const tool = startStasis(["restore", images.directory, "--new-pid-namespace"]);
+  const roots = () => subject.pids().filter((pid) => readProcess(pid)?.comm === "bash");
+  const isApart = (pid: number) => unlessGone(() => readStatus(pid).nsPid.length > 1, false);
+  const root = () =>
+    roots().find((pid) => isApart(pid) && readStatus(pid).nsPid.at(-1) === subject.pid);
+  await waitUntil(() => root() !== undefined && readStatus(root()!).tracerPid === 0, "the tree");
+  const pid = root() as number;
+  const init = initOf(pid);
+  tool.kill("SIGKILL");
+  await tool.outcome;
+  // It goes on without the tool, and without its root.
+  Deno.writeTextFileSync(`${subject.cwd}/end`, "");
+  Deno.kill(pid, "SIGTERM");
+  const left = () =>
+    subject.pids().filter((pid) => isApart(pid) && !["Z", "X"].includes(readStat(pid).state));
+  await waitUntil(() => left().length === 1, "all but the sleeper to end");
+  equal(readStatus(left()[0]!).nsPid.at(-1), sleeper);
+  // Whatever it has adopted and has ended is no zombie.
+  deepEqual(processTree(init).filter((pid) => readProcess(pid)?.state === "Z"), []);
+  Deno.kill(left()[0]!, "SIGKILL");
+  await waitUntil(() => isGone(init), "the init to end");
+});
+
+Deno.test("a tree in a namespace of its own is checkpointed from inside, and restored again", async () => {
+  using images = new ImageHome();
+  using again = new ImageHome();
+  await using subject = await Subject.start("tree_kin");
+  await checkpoint(subject.pid, { directory: images.directory });
+  await subject.waitGone();
+  const tree = await restore(images.directory, APART);
+  const ending = tree.wait();
+  const saved = await stasis(["checkpoint", String(subject.pid), "-D", again.directory], {
+    through: ["nsenter", `--target=${tree.pid}`, "--pid", "--mount", "--"],
+  });
+  equal(saved.status, 0, saved.stderr);
+  deepEqual(await ending, { signal: 9 });
+  const second = await restore(again.directory, APART);
+  second.kill(15);
+  deepEqual(await second.wait(), { code: 0 });
+});
+
+Deno.test("a restore that fails in a namespace of its own leaves nothing of it", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("tree_kin");
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  const plan = await planRestore(images.directory, APART);
+  const last = plan.tasks.at(-1)!;
+  last.program("late").call("getpgid", -5);
+  const before = subject.pids();
+  const error = await restore(plan).then(() => undefined, (error: Error) => error);
+  match(error?.message ?? "it was restored", /getpgid/);
+  await waitUntil(() => subject.pids().join() === before.join(), "all of it to be gone");
+  await subject.expectPass();
+});
+
+Deno.test("a dry run and a restore name all ids that are taken, before anything is built", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("threads_many", { args: ["3"] });
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  const tids = [...Deno.readDirSync(`/proc/${subject.pid}/task`)].map(({ name }) => name);
+  const dry = await stasis(["restore", images.directory, "--dry-run"]);
+  equal(dry.status, 0, dry.stderr);
+  const refused = await stasis(["restore", images.directory]);
+  equal(refused.status, 9, refused.stderr);
+  for (const tid of tids) {
+    match(dry.stderr, new RegExp(`^note: pid ${tid} is taken by another task`, "m"));
+    match(refused.stderr, new RegExp(`pid ${tid} is taken by another task`));
+  }
+  match(refused.stderr, /--new-pid-namespace/);
+  const apart = await stasis(["restore", images.directory, "--dry-run", "--new-pid-namespace"]);
+  equal(apart.stderr, "");
+  await subject.expectPass();
+});
