@@ -75,6 +75,23 @@ export function encodeBytes(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
+ * The same into memory that is there already.
+ *
+ * @returns how many bytes; undefined where there is no room for them
+ * @throws {TypeError} as {@link encodeBytes}
+ */
+export function encodeBytesInto(text: string, target: Uint8Array<ArrayBuffer>): number | undefined {
+  if (text.isWellFormed()) {
+    const { read, written } = encoder.encodeInto(text, target);
+    return read === text.length ? written : undefined;
+  }
+  const bytes = encodeBytes(text);
+  if (bytes.length > target.length) return undefined;
+  target.set(bytes);
+  return bytes.length;
+}
+
+/**
  * A text for people: bytes that are no text, and control characters other than a newline, as `\xNN`; those of two
  * bytes, which a terminal obeys too, as `\u00NN`.
  */

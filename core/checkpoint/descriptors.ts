@@ -6,17 +6,13 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { fdinfo_entrySchema } from "../../images/gen/descriptors_pb.ts";
-import type { fown_entrySchema } from "../../images/gen/file_owner_pb.ts";
-import { NO_OWNER } from "../../images/fown.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import { isErrno } from "../linux/errno.ts";
 import { findOrdered, KCMP, kcmp } from "../linux/kcmp.ts";
-import { syscall } from "../linux/libc_ffi.ts";
-import { openPidfd, type OwnedDescriptor, takeDescriptor } from "../linux/pidfd.ts";
-import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { openPidfd } from "../linux/pidfd.ts";
 import type { CheckpointHooks, CheckpointSession, DescriptorDump, FrozenTask } from "../plugin.ts";
 import { descriptorClaims, onlyClaim } from "./claims.ts";
+import { MOST_TAKEN, TakenDescriptors } from "./taken_descriptors.ts";
 import type { Descriptor } from "./task.ts";
 
 const O_CLOEXEC = 0o2000000;
@@ -45,31 +41,30 @@ export function dumpDescriptors(
     if (task.filesOwner !== task.pid) continue;
     const entries: MessageInitShape<typeof fdinfo_entrySchema>[] = [];
     using pidfd = openPidfd(task.pid);
-    for (const descriptor of task.proc.descriptors) {
-      session.check();
-      const { id, type } = find(known, descriptor, () => {
-        const { plugin, dumper } = onlyClaim(
-          descriptorClaims(descriptor, task.proc, plugins),
-          `descriptor ${descriptor.fd} of task ${task.pid}`,
-        );
-        using duplicate = takeDescriptor(pidfd, task.pid, descriptor.fd);
-        let type = 0;
-        const id = session.files.add((id) => {
-          const context: DescriptorDump = {
-            descriptor,
-            task,
-            id,
-            fd: duplicate.fd,
-            fown: ownerOf(duplicate),
-          };
-          const image = runHook(plugin, () => dumper.dump(context));
-          type = image.type;
-          return image;
+    const { descriptors } = task.proc;
+    for (let from = 0; from < descriptors.length; from += MOST_TAKEN) {
+      const part = descriptors.slice(from, from + MOST_TAKEN);
+      using taken = new TakenDescriptors(pidfd, task.pid, part);
+      for (const [index, descriptor] of part.entries()) {
+        session.check();
+        const { id, type } = find(known, descriptor, () => {
+          const { plugin, dumper } = onlyClaim(
+            descriptorClaims(descriptor, task.proc, plugins),
+            `descriptor ${descriptor.fd} of task ${task.pid}`,
+          );
+          const fd = taken.fd(index);
+          let type = 0;
+          const id = session.files.add((id) => {
+            const context: DescriptorDump = { descriptor, task, id, fd, fown: taken.owner(index) };
+            const image = runHook(plugin, () => dumper.dump(context));
+            type = image.type;
+            return image;
+          });
+          return { descriptor, id, type };
         });
-        return { descriptor, id, type };
-      });
-      const flags = (descriptor.info.flags & O_CLOEXEC) !== 0 ? FD_CLOEXEC : 0;
-      entries.push({ id, flags, type, fd: descriptor.fd });
+        const flags = (descriptor.info.flags & O_CLOEXEC) !== 0 ? FD_CLOEXEC : 0;
+        entries.push({ id, flags, type, fd: descriptor.fd });
+      }
     }
     session.writer.writeList(FDINFO, filesId(task), entries);
   }
@@ -98,24 +93,4 @@ function find(
   const made = make();
   alike.splice(index, 0, made);
   return made;
-}
-
-const F_GETSIG = 11;
-const F_GETOWN_EX = 16;
-const F_GETOWNER_UIDS = 17;
-const ownerWords = new Int32Array(2);
-const ownerBytes = new Uint8Array(ownerWords.buffer);
-const uidWords = new Uint32Array(2);
-const uidBytes = new Uint8Array(uidWords.buffer);
-
-/** Who gets the signals of a description (fcntl(2)); nobody where the kind knows none (O_PATH). */
-function ownerOf({ fd }: OwnedDescriptor): MessageInitShape<typeof fown_entrySchema> {
-  const signal = syscall(SYSCALLS.fcntl, fd, F_GETSIG, 0);
-  if (isErrno(signal)) return NO_OWNER;
-  syscall(SYSCALLS.fcntl, fd, F_GETOWN_EX, ownerBytes);
-  const [pidType, pid] = ownerWords as unknown as [number, number];
-  if (pid === 0) return { ...NO_OWNER, signum: Number(signal) };
-  syscall(SYSCALLS.fcntl, fd, F_GETOWNER_UIDS, uidBytes);
-  const [uid, euid] = uidWords as unknown as [number, number];
-  return { uid, euid, signum: Number(signal), pidType, pid };
 }

@@ -6,6 +6,7 @@
  * @module
  */
 import {
+  DescriptorStats,
   errnoOf,
   type FdIdentity,
   type FdInfo,
@@ -29,6 +30,7 @@ import { readLongLink } from "../linux/long_link.ts";
 export class Descriptor {
   #identity: FdIdentity | undefined;
   #link: FdLink;
+  readonly #stats: DescriptorStats | undefined;
 
   constructor(
     /** The task that has it. */
@@ -38,8 +40,10 @@ export class Descriptor {
     link: FdLink,
     /** What `/proc/PID/fdinfo/N` says. */
     readonly info: FdInfo,
+    stats?: DescriptorStats,
   ) {
     this.#link = link;
+    this.#stats = stats;
   }
 
   /** What `/proc/PID/fd/N` points to. A path longer than the kernel tells is looked for when first asked for. */
@@ -53,7 +57,7 @@ export class Descriptor {
 
   /** What stat(2) says of the file behind it; read when first asked for. */
   get identity(): FdIdentity {
-    this.#identity ??= statFd(this.pid, this.fd);
+    this.#identity ??= this.#stats?.of(this.fd) ?? statFd(this.pid, this.fd);
     if (this.#identity === undefined) {
       throw new StasisError("no-such-task", `descriptor ${this.fd} of task ${this.pid} is gone`, {
         pid: this.pid,
@@ -138,9 +142,15 @@ export class Task {
 
   /** The open descriptors, ascending. */
   get descriptors(): readonly Descriptor[] {
-    this.#descriptors ??= readDescriptors(this.pid).map(({ fd, link, info }) =>
-      new Descriptor(this.pid, fd, link, info)
-    );
+    if (this.#descriptors === undefined) {
+      const all = readDescriptors(this.pid);
+      // Of those with a path it is mostly asked.
+      const files = all.filter(({ link }) => link.kind === "path").map(({ fd }) => fd);
+      const stats = new DescriptorStats(this.pid, files);
+      this.#descriptors = all.map(({ fd, link, info }) =>
+        new Descriptor(this.pid, fd, link, info, stats)
+      );
+    }
     return this.#descriptors;
   }
 }

@@ -29,7 +29,7 @@ export class OwnedDescriptor implements Disposable {
   }
 }
 
-function must(result: bigint, what: string, pid: number): OwnedDescriptor {
+function must(result: bigint, what: string, pid: number): number {
   if (isErrno(result)) {
     const errno = errnoName(-result);
     // Of a process that is just being reaped some kernels say EINVAL (pidfd_create() of kernel/pid.c).
@@ -40,15 +40,22 @@ function must(result: bigint, what: string, pid: number): OwnedDescriptor {
       : "syscall";
     throw new StasisError(code, `${what} of task ${pid} failed: ${errno}`, { pid, errno });
   }
-  return new OwnedDescriptor(Number(result));
+  return Number(result);
 }
 
 /** A descriptor for a process (pidfd_open(2), Linux 5.3). */
 export function openPidfd(pid: number): OwnedDescriptor {
-  return must(syscall(SYSCALLS.pidfd_open, pid, 0), "pidfd_open", pid);
+  return new OwnedDescriptor(must(syscall(SYSCALLS.pidfd_open, pid, 0), "pidfd_open", pid));
 }
 
 /** A duplicate here of descriptor `fd` of the process (pidfd_getfd(2), Linux 5.6). */
 export function takeDescriptor(pidfd: OwnedDescriptor, pid: number, fd: number): OwnedDescriptor {
-  return must(syscall(SYSCALLS.pidfd_getfd, pidfd.fd, fd, 0), `pidfd_getfd(${fd})`, pid);
+  return new OwnedDescriptor(
+    mustTake(syscall(SYSCALLS.pidfd_getfd, pidfd.fd, fd, 0), pid, fd),
+  );
+}
+
+/** What pidfd_getfd(2) has returned. @throws {StasisError} where that was an errno */
+export function mustTake(result: bigint, pid: number, fd: number): number {
+  return must(result, `pidfd_getfd(${fd})`, pid);
 }

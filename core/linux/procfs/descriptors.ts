@@ -4,13 +4,16 @@
  *
  * @module
  */
-import { decodeBytes, encodeBytes } from "../../../base/byte_text.ts";
+import { decodeBytes } from "../../../base/byte_text.ts";
 import { isErrno } from "../errno.ts";
+import { readFileInfo } from "../files.ts";
+import { findOrdered, type OrderedPlace } from "../kcmp.ts";
 import { addressOf, cString, syscall } from "../libc_ffi.ts";
+import { FileStatus } from "../stat.ts";
 import { type BatchCall, CallBatch } from "../x86_64/call_batch_ffi.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
-import { type FdLink, parseFdLink, readFdLink, readFds } from "./fd.ts";
-import { type FdInfo, parseFdInfo, readFdInfo } from "./fdinfo.ts";
+import { type FdIdentity, type FdLink, parseFdLink, readFdLink, readFds } from "./fd.ts";
+import { type FdInfo, parseFdInfo, parsePlainFdInfo, readFdInfo } from "./fdinfo.ts";
 import { taskPath } from "./read.ts";
 
 /** What `/proc/PID/fd` and `/proc/PID/fdinfo` say of a descriptor. */
@@ -63,6 +66,90 @@ function openDirectory(path: string): bigint {
 
 let sharedReader: Reader | undefined;
 
+/** What stat(2) says of the files behind descriptors: of some more than are asked for, by few calls. */
+export class DescriptorStats {
+  readonly #pid: number;
+  readonly #fds: readonly number[];
+  readonly #known = new Map<number, FdIdentity>();
+
+  /** @param fds those that may be asked for, ascending */
+  constructor(pid: number, fds: readonly number[]) {
+    this.#pid = pid;
+    this.#fds = fds;
+  }
+
+  /** Looks at the file behind a descriptor. @returns undefined where that fails */
+  of(fd: number): FdIdentity | undefined {
+    if (!this.#known.has(fd)) this.#look(findOrdered(this.#fds, (other) => fd - other));
+    return this.#known.get(fd);
+  }
+
+  #look({ index: from, found }: OrderedPlace): void {
+    if (!found) return;
+    const directory = openDirectory(`${taskPath(this.#pid)}/fd`);
+    if (isErrno(directory)) return;
+    try {
+      const fds = this.#fds.slice(from, from + MOST_STATS);
+      const found = (sharedLooker ??= new Looker()).look(directory, fds);
+      found.forEach((identity, index) => {
+        if (identity !== undefined) this.#known.set(fds[index] as number, identity);
+      });
+    } finally {
+      syscall(SYSCALLS.close, directory);
+    }
+  }
+}
+
+/** How many files are looked at together: a file system may take its time with each. */
+const MOST_STATS = 32;
+
+let sharedLooker: Looker | undefined;
+
+/** Makes the calls for up to {@link MOST_STATS} files. */
+class Looker {
+  readonly #names = new Uint8Array(MOST_STATS * NAME);
+  readonly #stats = new Uint8Array(MOST_STATS * FileStatus.size);
+  readonly #calls: CallBatch;
+
+  constructor() {
+    const [names, stats] = [this.#names, this.#stats].map(addressOf) as [bigint, bigint];
+    this.#calls = new CallBatch(
+      Array.from({ length: MOST_STATS }, (_, index) => ({
+        name: "newfstatat",
+        args: [
+          0,
+          names + BigInt(index * NAME),
+          stats + BigInt(index * FileStatus.size),
+          0,
+        ],
+      })),
+    );
+  }
+
+  look(directory: bigint, fds: readonly number[]): (FdIdentity | undefined)[] {
+    fds.forEach((fd, index) => {
+      writeName(this.#names, index * NAME, fd);
+      this.#calls.setArgument(index, 0, directory);
+    });
+    this.#calls.run(fds.length);
+    return fds.map((_, index) => {
+      if (isErrno(this.#calls.result(index))) return undefined;
+      const { dev, ino, mode, rdev, size, nlink } = readFileInfo(
+        this.#stats,
+        index * FileStatus.size,
+      );
+      return { dev, ino, mode, rdev, size, links: nlink };
+    });
+  }
+}
+
+/** Writes a number as the kernel names a descriptor, with a zero behind it. */
+function writeName(target: Uint8Array, at: number, fd: number): void {
+  const digits = String(fd);
+  for (let i = 0; i < digits.length; i++) target[at + i] = digits.charCodeAt(i);
+  target[at + digits.length] = 0;
+}
+
 /** Makes the calls for up to {@link MOST} descriptors. */
 class Reader {
   readonly #names = new Uint8Array(MOST * NAME);
@@ -98,8 +185,7 @@ class Reader {
   /** What could be read of each. */
   read(links: bigint, infos: bigint, fds: readonly number[]): Partial<OpenDescriptor>[] {
     fds.forEach((fd, index) => {
-      const name = encodeBytes(`${fd}\0`);
-      this.#names.set(name, index * NAME);
+      writeName(this.#names, index * NAME, fd);
       this.#look.setArgument(2 * index, 0, links);
       this.#look.setArgument(2 * index + 1, 0, infos);
     });
@@ -113,12 +199,18 @@ class Reader {
     this.#read.run(2 * fds.length);
     return fds.map((_, index) => {
       const link = textOf(this.#links, index * LINK, LINK, this.#look.result(2 * index));
-      const info = textOf(this.#texts, index * TEXT, TEXT, this.#read.result(2 * index));
       return {
         link: link === undefined ? undefined : parseFdLink(link),
-        info: info === undefined ? undefined : parseFdInfo(info),
+        info: this.#infoOf(index * TEXT, this.#read.result(2 * index)),
       };
     });
+  }
+
+  #infoOf(at: number, result: bigint): FdInfo | undefined {
+    if (result <= 0n || result >= BigInt(TEXT)) return undefined;
+    const end = at + Number(result);
+    return parsePlainFdInfo(this.#texts, at, end) ??
+      parseFdInfo(decodeBytes(this.#texts.subarray(at, end)));
   }
 }
 

@@ -232,6 +232,50 @@ function hex(text: string): bigint {
   return BigInt(`0x${text}`);
 }
 
+/** The labels of a descriptor without anything special, in their order; a socket has the last one too. */
+const PLAIN = ["pos:\t", "flags:\t", "mnt_id:\t", "ino:\t", "scm_fds: "].map((label) =>
+  Uint8Array.from(label, (letter) => letter.charCodeAt(0))
+);
+const NEWLINE = 0x0a, ZERO = 0x30, OCTAL = 8, DECIMAL = 10;
+
+/**
+ * Parses the bytes of a `fdinfo` file as nearly all are, which takes a fraction of the time.
+ *
+ * @param from where they begin
+ * @param to where they end
+ * @returns undefined where there is anything else: {@link parseFdInfo} knows
+ */
+export function parsePlainFdInfo(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): FdInfo | undefined {
+  const numbers: number[] = [];
+  let at = from;
+  for (let line = 0; at < to; line++) {
+    const label = PLAIN[line];
+    if (label === undefined) return undefined;
+    for (let i = 0; i < label.length; i++) if (bytes[at + i] !== label[i]) return undefined;
+    at += label.length;
+    const base = line === 1 ? OCTAL : DECIMAL;
+    let value = 0;
+    for (; at < to && bytes[at] !== NEWLINE; at++) {
+      const digit = (bytes[at] as number) - ZERO;
+      // A position may be negative, or larger than a number holds exactly.
+      if (digit < 0 || digit >= base || value > Number.MAX_SAFE_INTEGER / 16) return undefined;
+      value = value * base + digit;
+    }
+    at++;
+    numbers.push(value);
+  }
+  const [pos, flags, mountId, ino, scmFds] = numbers;
+  if (pos === undefined || flags === undefined || mountId === undefined || ino === undefined) {
+    return undefined;
+  }
+  const info = { pos: BigInt(pos), flags, mountId, locks: [], other: [], ino: BigInt(ino) };
+  return scmFds === undefined ? info : { ...info, scmFds };
+}
+
 /** `(seconds, nanoseconds)` */
 function timeSpec(text: string): TimeSpec {
   const [seconds, nanoseconds] = text.slice(1, -1).split(", ");

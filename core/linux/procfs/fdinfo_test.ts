@@ -1,6 +1,6 @@
 import assert from "@std/assert";
 import { parseFdLink } from "./fd.ts";
-import { parseFdInfo } from "./fdinfo.ts";
+import { parseFdInfo, parsePlainFdInfo } from "./fdinfo.ts";
 
 // Recorded on 6.18.
 const HEAD = "pos:\t0\nflags:\t02000002\nmnt_id:\t17\nino:\t1038\n";
@@ -139,4 +139,30 @@ Deno.test("parseFdLink() takes every kind of link apart", () => {
   assert.deepEqual(link("socket:[85635]"), ["socket", "socket", 85635n, false]);
   assert.deepEqual(link("mnt:[4026531832]"), ["object", "mnt", 4026531832n, false]);
   assert.deepEqual(link("/dev/pts/0"), ["path", "/dev/pts/0", undefined, false]);
+});
+
+Deno.test("parsePlainFdInfo() gives what parseFdInfo() does, or leaves it to that", () => {
+  const parse = (text: string) => {
+    const bytes = new TextEncoder().encode(`xx${text}yy`);
+    return parsePlainFdInfo(bytes, 2, bytes.length - 2);
+  };
+  for (
+    const text of [
+      HEAD,
+      `${HEAD}scm_fds: 3\n`,
+      HEAD.replace("pos:\t0", "pos:\t123456789012"),
+      HEAD.replace("02000002", "0100000"),
+    ]
+  ) assert.deepEqual(parse(text), parseFdInfo(text));
+  for (
+    const text of [
+      "",
+      "pos:\t0\nflags:\t02\nmnt_id:\t17\n",
+      HEAD.replace("pos:\t0", "pos:\t-1"),
+      HEAD.replace("pos:\t0", "pos:\t9223372036854775807"),
+      `${HEAD}lock:\t1: FLOCK  ADVISORY  WRITE 1 00:1a:7 0 EOF\n`,
+      `${HEAD}eventfd-count:                5\n`,
+      `${HEAD}scm_fds: 3\nmore: 1\n`,
+    ]
+  ) assert.equal(parse(text), undefined, text);
 });
