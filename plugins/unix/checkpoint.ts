@@ -4,10 +4,11 @@
  * @module
  */
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
+import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { openPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
+import { openPidfd } from "../../core/linux/pidfd.ts";
 import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
 import { SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
@@ -127,15 +128,18 @@ function readStates(
 ): Map<number, SocketState> {
   const pids = new Set(tasks.map(({ pid }) => pid));
   const states = new Map<number, SocketState>();
-  using opened = new DisposableStack();
-  const pidfds = new Map<number, ReturnType<typeof openPidfd>>();
-  for (const [ino, { pid, fd }] of descriptors) {
-    const socket = sockets.get(ino);
-    if (socket === undefined) continue;
-    const pidfd = pidfds.get(pid) ?? opened.use(openPidfd(pid));
-    pidfds.set(pid, pidfd);
-    using duplicate = takeDescriptor(pidfd, pid, fd);
-    states.set(ino, readState(duplicate.fd, socket, pids));
+  const byTask = Map.groupBy(descriptors.values(), ({ pid }) => pid);
+  for (const [pid, own] of byTask) {
+    using pidfd = openPidfd(pid);
+    for (let from = 0; from < own.length; from += MOST_TAKEN) {
+      const part = own.slice(from, from + MOST_TAKEN);
+      using taken = new TakenDescriptors(pidfd, pid, part);
+      for (const [index, descriptor] of part.entries()) {
+        const ino = inodeOf(descriptor);
+        const socket = sockets.get(ino);
+        if (socket !== undefined) states.set(ino, readState(taken.fd(index), socket, pids));
+      }
+    }
   }
   return states;
 }

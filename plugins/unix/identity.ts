@@ -8,11 +8,10 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { errnoName } from "../../core/linux/errno.ts";
-import { readOption, SO } from "../../core/linux/net/socket_options.ts";
+import { Errno } from "../../core/linux/errno.ts";
+import { type OptionReader, readOption, SO } from "../../core/linux/net/socket_options.ts";
 import { ucred } from "../../core/linux/net/control_message.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
-import { StasisError } from "../../base/errors.ts";
 import type { unix_peer_entry, unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
 
 const UNCHANGED = -1;
@@ -21,33 +20,36 @@ const PR_SET_DUMPABLE = 4, PR_SET_SECUREBITS = 28;
 const SECBIT_NO_SETUID_FIXUP = 4;
 
 /** Room for few groups, and for as many as there can be (NGROUPS_MAX). */
-const GROUP_ROOM = [256, 65536];
+const FEW_GROUPS = 16, MOST_GROUPS = 65536;
+const GROUP_SIZE = 4;
 
-/** Reads who made the other end; undefined where the socket has none. */
-export function readPeer(
+/** What is read of each socket, with the most bytes that it has. */
+export const PEER_SIZES: ReadonlyMap<number, number> = new Map([
+  [SO.PEERCRED, ucred.size],
+  [SO.PEERGROUPS, FEW_GROUPS * GROUP_SIZE],
+]);
+
+/** Whether the socket that was read last has a peer with more groups than were asked for. */
+export function hasManyGroups(options: OptionReader): boolean {
+  return options.errno(SO.PEERGROUPS) === Errno.ERANGE;
+}
+
+/** Who made the other end of the socket that was read last; undefined where it has none. */
+export function decodePeer(
+  options: OptionReader,
   fd: number,
 ): MessageInitShape<typeof unix_peer_entrySchema> | undefined {
-  const bytes = readOption(fd, SO.PEERCRED, ucred.size);
+  const bytes = options.bytes(SO.PEERCRED);
   if (bytes === undefined || bytes.byteLength < ucred.size) return undefined;
   const { pid, uid, gid } = ucred.read(bytes);
   // Without a peer the ids are -1 (cred_to_ucred() of `net/core/sock.c`).
   if (uid === 0xffffffff) return undefined;
-  return { pid, uid, gid, groups: readGroups(fd) };
+  const groups = hasManyGroups(options)
+    ? readOption(fd, SO.PEERGROUPS, MOST_GROUPS * GROUP_SIZE)
+    : options.bytes(SO.PEERGROUPS);
+  const { buffer, byteLength } = groups ?? new Uint8Array(0);
+  return { pid, uid, gid, groups: [...new Uint32Array(buffer, 0, byteLength / GROUP_SIZE)] };
 }
-
-function readGroups(fd: number): number[] {
-  for (const room of GROUP_ROOM) {
-    try {
-      const bytes = readOption(fd, SO.PEERGROUPS, room * 4) ?? new Uint8Array(0);
-      return [...new Uint32Array(bytes.buffer, 0, bytes.byteLength >> 2)];
-    } catch (error) {
-      if (!(error instanceof StasisError && error.errno === errnoName(ERANGE))) throw error;
-    }
-  }
-  return [];
-}
-
-const ERANGE = 34;
 
 /**
  * Adds calls as somebody else: between those that take on the effective user, group and groups of a peer, and

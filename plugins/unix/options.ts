@@ -5,13 +5,7 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
-import {
-  filterLength,
-  LARGEST_BUFFER,
-  OptionReader,
-  readOption,
-  SO,
-} from "../../core/linux/net/socket_options.ts";
+import { LARGEST_BUFFER, type OptionReader, SO } from "../../core/linux/net/socket_options.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { present } from "../../images/present.ts";
@@ -67,9 +61,11 @@ export interface SocketOptions {
 }
 
 /** Why the options of a socket cannot be saved. */
-export function optionProblem(fd: number): string | undefined {
-  if (filterLength(fd) !== 0) return "has a filter attached (SO_ATTACH_FILTER)";
-  const device = readOption(fd, SO.BINDTODEVICE, 16) ?? new Uint8Array(0);
+export function optionProblem(options: OptionReader): string | undefined {
+  // With no room the number of its instructions is all that comes; of one of eBPF not even that
+  // (sk_get_filter() of net/core/filter.c).
+  if (options.length(SO.ATTACH_FILTER) !== 0) return "has a filter attached (SO_ATTACH_FILTER)";
+  const device = options.bytes(SO.BINDTODEVICE) ?? new Uint8Array(0);
   if (device.byteLength > 0) return "is bound to a network interface (SO_BINDTODEVICE)";
   return undefined;
 }
@@ -93,23 +89,18 @@ const NUMBERS = [
   SO.BUF_LOCK,
 ];
 
-let reader: OptionReader | undefined;
+/** What is read of each socket, with the most bytes that it has. */
+export const OPTION_SIZES: ReadonlyMap<number, number> = new Map([
+  ...[...NUMBERS, ...MORE.map(([name]) => name)].map((name) => [name, 4] as const),
+  [SO.SNDTIMEO, timeval.size],
+  [SO.RCVTIMEO, timeval.size],
+  [SO.LINGER, linger.size],
+  [SO.ATTACH_FILTER, 0],
+  [SO.BINDTODEVICE, 16],
+]);
 
-function makeReader(): OptionReader {
-  return new OptionReader(
-    new Map([
-      ...[...NUMBERS, ...MORE.map(([name]) => name)].map((name) => [name, 4] as const),
-      [SO.SNDTIMEO, timeval.size],
-      [SO.RCVTIMEO, timeval.size],
-      [SO.LINGER, linger.size],
-    ]),
-  );
-}
-
-/** Reads the options of a socket. */
-export function readOptions(fd: number): SocketOptions {
-  const options = reader ??= makeReader();
-  options.read(fd);
+/** The options of the socket that was read last. */
+export function decodeOptions(options: OptionReader): SocketOptions {
   const number = (name: number): number => options.number(name) ?? 0;
   const flag = (name: number): boolean => number(name) !== 0;
   const send = timeval.read(options.bytes(SO.SNDTIMEO) ?? timeval.make({}));

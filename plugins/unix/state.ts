@@ -5,11 +5,11 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { POLL, pollNow } from "../../core/linux/net/socket_options.ts";
+import { OptionReader, POLL, pollNow } from "../../core/linux/net/socket_options.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import type { unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
-import { readPeer } from "./identity.ts";
-import { optionProblem, readOptions, type SocketOptions } from "./options.ts";
+import { decodePeer, hasManyGroups, PEER_SIZES } from "./identity.ts";
+import { decodeOptions, OPTION_SIZES, optionProblem, type SocketOptions } from "./options.ts";
 import { findPlace, type SocketPlace } from "./place.ts";
 import { isUnknown, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
 
@@ -33,6 +33,32 @@ export interface SocketState {
 /** What to do about something that waits in a queue. */
 export const LATER = "try again when the program has received it";
 
+/** What getsockopt(2) tells, most of which the sockets of a program have in common. */
+interface Settings {
+  readonly options: SocketOptions;
+  readonly peer: SocketState["peer"];
+  /** Why they cannot be saved. */
+  readonly problem?: string;
+}
+
+let reader: OptionReader | undefined;
+/** Those of the socket that was read last. */
+let last: Settings | undefined;
+
+function readSettings(fd: number): Settings {
+  reader ??= new OptionReader(new Map([...OPTION_SIZES, ...PEER_SIZES]));
+  const isSame = reader.read(fd);
+  if (isSame && last !== undefined) return last;
+  last = undefined;
+  const settings = {
+    options: decodeOptions(reader),
+    peer: decodePeer(reader, fd),
+    problem: optionProblem(reader),
+  };
+  if (!hasManyGroups(reader)) last = settings;
+  return settings;
+}
+
 /**
  * Reads a socket.
  *
@@ -44,8 +70,7 @@ export function readState(
   socket: UnixSocket,
   pids: ReadonlySet<number>,
 ): SocketState {
-  const options = readOptions(fd);
-  const peer = readPeer(fd);
+  const { options, peer, problem: option } = readSettings(fd);
   const ready = pollNow(fd);
   const reset = (ready & POLL.ERR) !== 0 && socket.type !== SOCK.DGRAM &&
     socket.shutdown === SHUTDOWN.BOTH;
@@ -54,7 +79,6 @@ export function readState(
   if (place.problem !== undefined) {
     return { ...state, problem: place.problem, hint: "close it before the checkpoint" };
   }
-  const option = optionProblem(fd);
   if (option !== undefined) {
     return { ...state, problem: option, hint: "take it away before the checkpoint" };
   }

@@ -37,8 +37,14 @@ const align = (length: number): number => (length + 3) & ~3;
  */
 export function parseNetlink(bytes: Uint8Array): NetlinkMessage[] {
   const messages: NetlinkMessage[] = [];
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at < bytes.byteLength;) {
-    const { len, type, flags } = nlmsghdr.read(bytes, at);
+    const left = bytes.byteLength - at;
+    if (left < nlmsghdr.size) throw new RangeError(`half a netlink message of ${left} bytes`);
+    // Not through the description of the structure: there may be thousands.
+    const len = view.getUint32(at, true);
+    const type = view.getUint16(at + 4, true);
+    const flags = view.getUint16(at + 6, true);
     if (len < nlmsghdr.size || at + len > bytes.byteLength) {
       throw new RangeError(`a netlink message of ${len} bytes at ${at} of ${bytes.byteLength}`);
     }

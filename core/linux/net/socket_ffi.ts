@@ -97,7 +97,31 @@ const IOVEC_AT = msghdr.size, NAME_AT = IOVEC_AT + iovec.size, CONTROL_AT = NAME
 const BYTES_AT = CONTROL_AT + CONTROL_ROOM;
 /** Bytes of a message that fit into the memory that is kept; for longer ones some is made. */
 export const USUAL_MESSAGE = 1 << 16;
-let kept: Uint8Array<ArrayBuffer> | undefined;
+
+/** Memory for looking at a message, in one piece: the kernel reads its parts through addresses. */
+interface PeekMemory {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView;
+  readonly address: bigint;
+}
+
+let kept: PeekMemory | undefined;
+
+function makePeekMemory(room: number): PeekMemory {
+  const bytes = new Uint8Array(BYTES_AT + room);
+  const address = addressOf(bytes);
+  msghdr.write(bytes, {
+    name: address + BigInt(NAME_AT),
+    iov: address + BigInt(IOVEC_AT),
+    iovLen: 1n,
+    control: address + BigInt(CONTROL_AT),
+  });
+  iovec.write(bytes, { base: address + BigInt(BYTES_AT) }, IOVEC_AT);
+  return { bytes, view: new DataView(bytes.buffer), address };
+}
+
+/** Where the fields lie that each look sets or reads: those of {@link msghdr} and {@link iovec}. */
+const NAME_LENGTH_AT = 8, CONTROL_LENGTH_AT = 40, FLAGS_AT = 48, IOVEC_LENGTH_AT = IOVEC_AT + 8;
 
 /**
  * Looks at the message that waits in a socket, or with SO_PEEK_OFF at a later one, and leaves it there.
@@ -106,33 +130,27 @@ let kept: Uint8Array<ArrayBuffer> | undefined;
  * (and clears) an error that may wait there (unix_stream_read_generic() of `net/unix/af_unix.c`)
  */
 export function peekMessage(socket: number, room: number): PeekedMessage {
-  // All in one piece, as in sendFd().
   const memory = room <= USUAL_MESSAGE
-    ? kept ??= new Uint8Array(BYTES_AT + USUAL_MESSAGE)
-    : new Uint8Array(BYTES_AT + room);
-  const base = addressOf(memory);
-  msghdr.write(memory, {
-    name: base + BigInt(NAME_AT),
-    nameLen: NAME_ROOM,
-    iov: base + BigInt(IOVEC_AT),
-    iovLen: 1n,
-    control: base + BigInt(CONTROL_AT),
-    controlLen: BigInt(CONTROL_ROOM),
-    flags: 0,
-  });
-  iovec.write(memory, { base: base + BigInt(BYTES_AT), len: BigInt(room) }, IOVEC_AT);
+    ? kept ??= makePeekMemory(USUAL_MESSAGE)
+    : makePeekMemory(room);
+  const { bytes, view, address } = memory;
+  view.setUint32(NAME_LENGTH_AT, NAME_ROOM, true);
+  view.setBigUint64(CONTROL_LENGTH_AT, BigInt(CONTROL_ROOM), true);
+  view.setUint32(FLAGS_AT, 0, true);
+  view.setBigUint64(IOVEC_LENGTH_AT, BigInt(room), true);
   const how = MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
-  const result = syscall(SYSCALLS.recvmsg, socket, memory, how);
+  const result = syscall(SYSCALLS.recvmsg, socket, address, how);
   const nothing = new Uint8Array(0);
   if (isErrno(result)) {
     return { result, bytes: nothing, name: nothing, control: nothing, controlCut: false };
   }
-  const { nameLen, controlLen, flags } = msghdr.read(memory);
+  const nameLength = Math.min(view.getUint32(NAME_LENGTH_AT, true), NAME_ROOM);
+  const controlLength = Number(view.getBigUint64(CONTROL_LENGTH_AT, true));
   return {
     result,
-    bytes: memory.slice(BYTES_AT, BYTES_AT + Math.min(Number(result), room)),
-    name: memory.slice(NAME_AT, NAME_AT + Math.min(nameLen, NAME_ROOM)),
-    control: memory.slice(CONTROL_AT, CONTROL_AT + Number(controlLen)),
-    controlCut: (flags & MSG_CTRUNC) !== 0,
+    bytes: bytes.slice(BYTES_AT, BYTES_AT + Math.min(Number(result), room)),
+    name: bytes.slice(NAME_AT, NAME_AT + nameLength),
+    control: bytes.slice(CONTROL_AT, CONTROL_AT + controlLength),
+    controlCut: (view.getUint32(FLAGS_AT, true) & MSG_CTRUNC) !== 0,
   };
 }

@@ -124,40 +124,73 @@ function exists(result: bigint, fd: number, name: number): boolean {
 
 /** Options that are read all at once, of one socket after the other. */
 export class OptionReader {
-  readonly #names: readonly number[];
   readonly #index = new Map<number, number>();
-  readonly #lengths: Uint32Array;
-  readonly #values: Uint8Array<ArrayBuffer>;
-  readonly #sizes: readonly number[];
+  readonly #count: number;
   readonly #batch: CallBatch;
+  /** The lengths of all, then their values. */
+  readonly #words: BigUint64Array<ArrayBuffer>;
+  readonly #view: DataView<ArrayBuffer>;
+  /** Where the values begin, in bytes. */
+  readonly #starts: readonly number[];
+  /** What stands there before a socket is read. */
+  readonly #blank: BigUint64Array;
+  /** What stood there after the last one was, and what its calls returned. */
+  readonly #last: BigUint64Array;
+  readonly #lastResults: bigint[];
   #fd = -1;
 
   /** @param options their names, each with the most bytes that it has */
   constructor(options: ReadonlyMap<number, number>) {
-    this.#names = [...options.keys()];
-    this.#sizes = [...options.values()];
-    this.#names.forEach((name, index) => this.#index.set(name, index));
-    const count = this.#names.length;
-    this.#lengths = new Uint32Array(count);
-    this.#values = new Uint8Array(count * MOST_BYTES);
-    const lengths = addressOf(new Uint8Array(this.#lengths.buffer));
-    const values = addressOf(this.#values);
-    this.#batch = new CallBatch(this.#names.map((name, index) => ({
+    const names = [...options.keys()];
+    const words = (bytes: number): number => Math.ceil(bytes / BigUint64Array.BYTES_PER_ELEMENT);
+    this.#count = names.length;
+    const starts: number[] = [];
+    let size = words(names.length * Uint32Array.BYTES_PER_ELEMENT);
+    for (const most of options.values()) {
+      starts.push(size * BigUint64Array.BYTES_PER_ELEMENT);
+      size += words(most);
+    }
+    this.#starts = starts;
+    this.#words = new BigUint64Array(size);
+    this.#view = new DataView(this.#words.buffer);
+    this.#blank = new BigUint64Array(size);
+    new Uint32Array(this.#blank.buffer).set([...options.values()]);
+    this.#last = new BigUint64Array(size);
+    this.#lastResults = names.map(() => -1n);
+    names.forEach((name, index) => this.#index.set(name, index));
+    const base = addressOf(new Uint8Array(this.#words.buffer));
+    this.#batch = new CallBatch(names.map((name, index) => ({
       name: "getsockopt",
-      args: [0, SOL_SOCKET, name, values + BigInt(index * MOST_BYTES), lengths + BigInt(4 * index)],
+      args: [0, SOL_SOCKET, name, base + BigInt(starts[index] as number), base + BigInt(4 * index)],
     })));
   }
 
-  /** Reads the options of a socket, for {@link bytes} and {@link number}. */
-  read(fd: number): void {
+  /**
+   * Reads the options of a socket, for {@link bytes}, {@link number} and {@link length}.
+   *
+   * @returns whether all of them are those of the socket that was read before
+   */
+  read(fd: number): boolean {
     this.#fd = fd;
-    this.#lengths.set(this.#sizes);
-    this.#values.fill(0);
+    this.#words.set(this.#blank);
     const argument = BigInt(fd);
-    for (let index = 0; index < this.#names.length; index++) {
-      this.#batch.setArgument(index, 0, argument);
-    }
+    for (let index = 0; index < this.#count; index++) this.#batch.setArgument(index, 0, argument);
     this.#batch.run();
+    if (this.#isLast()) return true;
+    this.#last.set(this.#words);
+    for (let index = 0; index < this.#count; index++) {
+      this.#lastResults[index] = this.#batch.result(index);
+    }
+    return false;
+  }
+
+  #isLast(): boolean {
+    const words = this.#words, last = this.#last;
+    for (let at = 0; at < words.length; at++) if (words[at] !== last[at]) return false;
+    for (let index = 0; index < this.#count; index++) {
+      if (this.#batch.result(index) !== this.#lastResults[index]) return false;
+    }
+    return true;
   }
 
   /**
@@ -166,23 +199,33 @@ export class OptionReader {
    * @returns undefined where this kernel or this kind of socket does not have it
    * @throws {StasisError} `syscall`
    */
-  bytes(name: number): Uint8Array | undefined {
+  bytes(name: number): Uint8Array<ArrayBuffer> | undefined {
     const index = this.#index.get(name) as number;
     if (!exists(this.#batch.result(index), this.#fd, name)) return undefined;
-    const start = index * MOST_BYTES;
-    return this.#values.slice(start, start + (this.#lengths[index] as number));
+    const start = this.#starts[index] as number;
+    const length = this.#view.getUint32(4 * index, true);
+    return new Uint8Array(this.#words.buffer.slice(start, start + length));
   }
 
   /** The same of one that is a number. */
   number(name: number): number | undefined {
     const index = this.#index.get(name) as number;
     if (!exists(this.#batch.result(index), this.#fd, name)) return undefined;
-    return new DataView(this.#values.buffer).getInt32(index * MOST_BYTES, true);
+    return this.#view.getInt32(this.#starts[index] as number, true);
+  }
+
+  /** The length that the kernel gave; undefined where the option could not be read, for whatever reason. */
+  length(name: number): number | undefined {
+    const index = this.#index.get(name) as number;
+    return isErrno(this.#batch.result(index)) ? undefined : this.#view.getUint32(4 * index, true);
+  }
+
+  /** The errno by which an option could not be read; 0 if it could. */
+  errno(name: number): number {
+    const result = this.#batch.result(this.#index.get(name) as number);
+    return isErrno(result) ? Number(-result) : 0;
   }
 }
-
-/** The most bytes of an option that {@link OptionReader} reads. */
-const MOST_BYTES = 16;
 
 /** The largest size of a buffer that setsockopt(2) does not cut down to what the kernel can count: it doubles it. */
 export const LARGEST_BUFFER = 0x3fffffff;
@@ -203,34 +246,24 @@ export function setNumber(fd: number, name: number, value: number): void {
   if (isErrno(result)) throw failure(result, `setsockopt(${fd}, SOL_SOCKET, ${name}, ${value})`);
 }
 
-/**
- * How many instructions a classic filter has that is attached (SO_ATTACH_FILTER); 0: none.
- *
- * @returns undefined if one is attached that cannot be read (eBPF; sk_get_filter() of `net/core/filter.c`)
- */
-export function filterLength(fd: number): number | undefined {
-  // With no room the number is all that comes.
-  const length = new Uint8Array(4);
-  const none = new Uint8Array(1);
-  const result = syscall(SYSCALLS.getsockopt, fd, SOL_SOCKET, SO.ATTACH_FILTER, none, length);
-  return isErrno(result) ? undefined : new DataView(length.buffer).getUint32(0, true);
-}
-
 /** What poll(2) tells (`include/uapi/asm-generic/poll.h`). */
 export const POLL = { IN: 1, PRI: 2, ERR: 8, HUP: 16 } as const;
 
+/** struct pollfd: int fd; short events, revents. */
+const pollfd = new Uint8Array(8);
+const pollView = new DataView(pollfd.buffer);
+const pollAddress = addressOf(pollfd);
+
 /** Asks what is ready at this moment. @returns bits of POLL and others */
 export function pollNow(fd: number): number {
-  // struct pollfd: int fd; short events, revents.
-  const bytes = new Uint8Array(8);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, POLL.IN | POLL.PRI, true);
+  pollView.setInt32(0, fd, true);
+  pollView.setInt16(4, POLL.IN | POLL.PRI, true);
+  pollView.setInt16(6, 0, true);
   let result: bigint;
   // A signal to this process is no answer.
-  do result = syscall(SYSCALLS.poll, bytes, 1, 0); while (result === -BigInt(Errno.EINTR));
+  do result = syscall(SYSCALLS.poll, pollAddress, 1, 0); while (result === -BigInt(Errno.EINTR));
   if (isErrno(result)) throw failure(result, `poll(${fd})`);
-  return view.getInt16(6, true);
+  return pollView.getInt16(6, true);
 }
 
 function failure(result: bigint, what: string): StasisError {

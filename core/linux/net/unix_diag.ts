@@ -99,26 +99,38 @@ export function unixDiagRequest(): Uint8Array {
  * @throws {RangeError} of one that is too short
  */
 export function parseUnixSocket(payload: Uint8Array): UnixSocket {
-  const { type, state, ino } = unixDiagMessage.read(payload);
+  if (payload.byteLength < unixDiagMessage.size) {
+    throw new RangeError(`a unix_diag_msg of ${payload.byteLength} bytes`);
+  }
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const attributes = parseAttributes(payload, unixDiagMessage.size);
-  const words = (attribute: number): Uint32Array => {
-    // A copy, because words must be aligned.
-    const bytes = attributes.get(attribute)?.slice() ?? new Uint8Array(0);
-    return new Uint32Array(bytes.buffer, 0, bytes.byteLength >> 2);
-  };
-  const vfs = words(ATTRIBUTE.VFS);
-  const lengths = words(ATTRIBUTE.RQLEN);
+  /** A word of an attribute; undefined where it has none. */
+  const word = (bytes: Uint8Array | undefined, index: number): number | undefined =>
+    bytes !== undefined && bytes.byteLength >= 4 * (index + 1)
+      ? view.getUint32(bytes.byteOffset - payload.byteOffset + 4 * index, true)
+      : undefined;
+  const vfs = attributes.get(ATTRIBUTE.VFS);
+  const [ino, dev] = [word(vfs, 0), word(vfs, 1)];
+  const lengths = attributes.get(ATTRIBUTE.RQLEN);
+  const icons = attributes.get(ATTRIBUTE.ICONS);
+  const waiting: number[] = [];
+  for (let at = 0, one = word(icons, 0); one !== undefined; one = word(icons, ++at)) {
+    waiting.push(one);
+  }
   return {
-    ino,
-    type,
-    state,
-    name: attributes.get(ATTRIBUTE.NAME)?.slice() ?? new Uint8Array(0),
+    // struct unix_diag_msg.
+    ino: view.getUint32(4, true),
+    type: view.getUint8(1),
+    state: view.getUint8(2),
+    name: attributes.get(ATTRIBUTE.NAME)?.slice() ?? NO_NAME,
     // struct unix_diag_vfs: the inode, then the device as the kernel keeps it.
-    file: vfs.length < 2 ? undefined : { ino: vfs[0] as number, dev: vfs[1] as number },
-    peer: words(ATTRIBUTE.PEER)[0],
-    waiting: [...words(ATTRIBUTE.ICONS)],
-    receiveQueue: lengths[0] ?? 0,
-    sendQueue: lengths[1] ?? 0,
+    file: ino === undefined || dev === undefined ? undefined : { ino, dev },
+    peer: word(attributes.get(ATTRIBUTE.PEER), 0),
+    waiting,
+    receiveQueue: word(lengths, 0) ?? 0,
+    sendQueue: word(lengths, 1) ?? 0,
     shutdown: attributes.get(ATTRIBUTE.SHUTDOWN)?.[0] ?? 0,
   };
 }
+
+const NO_NAME = new Uint8Array(0);
