@@ -22,6 +22,8 @@ import { checkTarget } from "./target.ts";
 
 /** Entries of a list are gathered up to this many bytes before they are written. */
 const BUFFER_SIZE = 1 << 18;
+/** So many bytes that follow messages are held back at most. */
+const MOST_EXTRA_HELD = 1 << 20;
 
 /** How an {@link ImageWriter} does what needs more than Deno. */
 export interface ImageWriterOptions {
@@ -90,6 +92,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly #raw = new Map<string, FileChecksums>();
   /** What is written by {@link writeHeld}; undefined where everything is written at once. */
   #held: (() => void)[] | undefined;
+  /** How many bytes that follow messages are held back with them. */
+  #extraHeld = 0;
   /** The memory of what is held back. */
   readonly #owned = new DisposableStack();
   #done = false;
@@ -134,7 +138,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
 
   /**
    * From now on messages are only kept, and are encoded and written by {@link writeHeld}: while a target stands still
-   * there is no time for that. They must not change until then. What comes with bytes behind it is written at once.
+   * there is no time for that. They must not change until then. Of the bytes that follow messages in a list some are
+   * kept as well; those that follow single ones are written at once.
    */
   hold(): void {
     this.#held ??= [];
@@ -148,6 +153,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   writeHeld(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
+    this.#extraHeld = 0;
     for (const write of held) write();
   }
 
@@ -241,9 +247,19 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     if (kind.head !== undefined) {
       throw new StasisError("internal", `${kind.name} images are written whole`);
     }
-    const add = () => this.#addToList(kind, id, message, extra);
-    if (extra === undefined) this.#writeOrHold(add);
-    else add();
+    if (extra === undefined || this.#held === undefined) {
+      return this.#writeOrHold(() => this.#addToList(kind, id, message, extra));
+    }
+    const { length } = extra;
+    if (this.#extraHeld + length <= MOST_EXTRA_HELD) {
+      this.#extraHeld += length;
+      const kept = extra.slice();
+      return this.#writeOrHold(() => this.#addToList(kind, id, message, kept));
+    }
+    // What came before it stands before it in the file.
+    this.writeHeld();
+    this.#addToList(kind, id, message, extra);
+    this.hold();
   }
 
   #addToList<Schema extends DescMessage, Id extends ImageId>(

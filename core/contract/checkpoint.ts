@@ -30,7 +30,7 @@ type Awaitable<T> = T | Promise<T>;
 export interface CheckpointSession extends Session {
   /**
    * Where the images go. Messages are encoded when the tree has been saved: what was handed over must not change any
-   * more. What has bytes behind it is written at once.
+   * more. What has many bytes behind it is written at once.
    */
   readonly writer: ImageWriter;
   /** The open file descriptions and paths of the images (`files.img`). */

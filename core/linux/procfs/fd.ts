@@ -5,6 +5,7 @@
  * @module
  */
 
+import { decodeBytes } from "../../../base/byte_text.ts";
 import { isErrno } from "../errno.ts";
 import { readLink } from "../files.ts";
 import { cString, syscall } from "../libc_ffi.ts";
@@ -131,13 +132,14 @@ export function statFd(pid: number, fd: number, tid?: number): FdIdentity | unde
  */
 export function readSocketProtocol(pid: number, fd: number): string | undefined {
   const path = cString(`${taskPath(pid)}/fd/${fd}`);
-  const bytes = new Uint8Array(64);
-  const name = cString("system.sockprotoname");
-  const length = syscall(SYSCALLS.getxattr, path, name, bytes, bytes.byteLength);
+  const length = syscall(SYSCALLS.getxattr, path, PROTOCOL, protocol, protocol.byteLength);
   if (isErrno(length)) return undefined;
   // The length counts the zero at the end.
-  return new TextDecoder().decode(bytes.subarray(0, Number(length))).replace(/\0+$/, "");
+  return decodeBytes(protocol.subarray(0, Number(length) - 1));
 }
+
+const PROTOCOL = cString("system.sockprotoname");
+const protocol = new Uint8Array(64);
 
 function ifOpen<T>(
   pid: number,
