@@ -9,7 +9,7 @@ import { KCMP, kcmp } from "./linux/kcmp.ts";
 import { syscall } from "./linux/libc_ffi.ts";
 import { openPidfd, takeDescriptor } from "./linux/pidfd.ts";
 import { ProcessMemory } from "./linux/memory.ts";
-import { mappingKind, readMaps, readPidMax, readStatus } from "./linux/procfs/mod.ts";
+import { mappingKind, readOwnVdso, readPidMax, readStatus } from "./linux/procfs/mod.ts";
 import { findCodePlaces } from "./remote/code_places.ts";
 import { Guardian } from "./guardian/guardian.ts";
 import { SYSCALLS } from "./linux/x86_64/syscalls.ts";
@@ -123,7 +123,7 @@ function guardianFeatures(): Feature[] {
 
 function hasWaitingVdso(): boolean {
   using memory = new ProcessMemory(Deno.pid);
-  const vdso = readMaps(Deno.pid).filter((mapping) => mappingKind(mapping) === "vdso");
+  const vdso = readOwnVdso().filter((mapping) => mappingKind(mapping) === "vdso");
   return findCodePlaces(memory, vdso).waiting !== undefined;
 }
 

@@ -29,16 +29,27 @@ function planOf(schema: DescMessage): Plan {
     plan = {
       required: schema.fields.filter((field) => field.presence === LEGACY_REQUIRED),
       nested: schema.fields.flatMap((field) =>
-        field.message === undefined || field.fieldKind === "map" ? [] : [{
-          name: field.localName,
-          list: field.fieldKind === "list",
-          of: field.message,
-        }]
+        field.message === undefined || field.fieldKind === "map" || !mayLack(field.message)
+          ? []
+          : [{
+            name: field.localName,
+            list: field.fieldKind === "list",
+            of: field.message,
+          }]
       ),
     };
     plans.set(schema, plan);
   }
   return plan;
+}
+
+/** Whether a message type, or one that it holds, has required fields. */
+function mayLack(schema: DescMessage, seen: ReadonlySet<DescMessage> = new Set()): boolean {
+  if (seen.has(schema)) return false;
+  const above = new Set([...seen, schema]);
+  return schema.fields.some(({ presence, message }) =>
+    presence === LEGACY_REQUIRED || message !== undefined && mayLack(message, above)
+  );
 }
 
 /** A required field that is not there. */

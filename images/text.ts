@@ -9,6 +9,7 @@ import { type DescMessage, type MessageShape, ScalarType } from "@bufbuild/proto
 /** Where a message type has text; worked out once for each type. */
 interface Plan {
   readonly texts: readonly string[];
+  /** Fields that hold messages which may have text themselves. */
   readonly nested: readonly { readonly name: string; readonly of: DescMessage }[];
 }
 
@@ -21,12 +22,23 @@ function planOf(schema: DescMessage): Plan {
       texts: schema.fields.filter((field) => field.scalar === ScalarType.STRING)
         .map((field) => field.localName),
       nested: schema.fields.flatMap((field) =>
-        field.message === undefined ? [] : [{ name: field.localName, of: field.message }]
+        field.message === undefined || !mayHaveText(field.message)
+          ? []
+          : [{ name: field.localName, of: field.message }]
       ),
     };
     plans.set(schema, plan);
   }
   return plan;
+}
+
+/** Whether a message type, or one that it holds, has text: an address space has thousands of mappings without. */
+function mayHaveText(schema: DescMessage, seen: ReadonlySet<DescMessage> = new Set()): boolean {
+  if (seen.has(schema)) return false;
+  const above = new Set([...seen, schema]);
+  return schema.fields.some(({ scalar, message }) =>
+    scalar === ScalarType.STRING || message !== undefined && mayHaveText(message, above)
+  );
 }
 
 /**

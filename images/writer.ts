@@ -377,8 +377,9 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    *
    * @throws {StasisError} `exists` where something has come to be at the target meanwhile, `io`. Nothing is
    * committed then.
+   * @returns the size of all files in bytes
    */
-  async commit(inventory: MessageInitShape<typeof inventory_entrySchema>): Promise<void> {
+  async commit(inventory: MessageInitShape<typeof inventory_entrySchema>): Promise<bigint> {
     this.#checkOpen();
     this.writeHeld();
     for (const [name, list] of this.#lists) {
@@ -408,6 +409,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     }
     this.#done = true;
     this.#lock?.[Symbol.dispose]();
+    const described = manifest.reduce((sum, { size = 0n }) => sum + size, 0n);
+    return described + BigInt(sizeOf(`${this.target}/${MANIFEST.file}`));
   }
 
   /** Every file so far with its size and checksums. */

@@ -198,7 +198,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     if (!isToEnd) await verifyBeside(last);
     // Past the commit a tree that is to end is ended whole, whoever does it.
     if (isToEnd) guardian.endTreeIf(writer.committed);
-    await writer.commit(last);
+    const bytes = await writer.commit(last);
     let taken: number[] = [];
     if (isToEnd) {
       listener({ kind: "phase", phase: "release" });
@@ -206,7 +206,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       still = [];
       frozenMs = performance.now() - frozenAt;
     }
-    done = { tree, bytes: directorySize(writer.target), taken };
+    done = { tree, bytes, taken };
   } catch (error) {
     cancellation.end();
     throw await explainKilled(error, still);
@@ -246,12 +246,4 @@ function inventory(
     dumpUptime: BigInt(Math.round(Number(uptime) * 1e6)),
     pluginsEntry: { plugins: [...required].sort() },
   };
-}
-
-function directorySize(directory: string): bigint {
-  let bytes = 0n;
-  for (const { name } of Deno.readDirSync(directory)) {
-    bytes += BigInt(Deno.statSync(`${directory}/${name}`).size);
-  }
-  return bytes;
 }

@@ -7,7 +7,7 @@
 import { CORE, IDS, PSTREE } from "../../images/kinds/core.ts";
 import { IPC_NAMESPACE } from "../../images/kinds/sysv_ipc.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import { parseNamespaceLink, readNamespaces, readTaskLink } from "../linux/procfs/mod.ts";
+import { ownNamespaces, readNamespaces } from "../linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -162,7 +162,7 @@ export async function dump(
   }
   for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.dumpTree?.(tree));
   for (const task of tree.tasks) {
-    writer.write(IDS, task.pid, { ...ids(task), ...namespaceIds(task.pid) });
+    writer.write(IDS, task.pid, { ...ids(task), ...namespaceIds() });
   }
   for (const zombie of tree.zombies) writer.write(CORE, zombie.pid, zombieCore(zombie));
   writeTree(tree, writer);
@@ -231,9 +231,9 @@ function numberIds(tasks: readonly FrozenTask[]) {
  * the same; CRIU numbers them from 1 by kind. That of control groups has another one where it is not the tool's.
  */
 export function namespaceIds(pid: number) {
-  const names = readNamespaces(pid);
-  const own = readTaskLink(Deno.pid, "ns/cgroup");
-  const isOwnCgroup = own !== undefined && parseNamespaceLink(own).inode === names.cgroup;
+  const own = ownNamespaces();
+  const names = pid === Deno.pid ? own : readNamespaces(pid);
+  const isOwnCgroup = own.cgroup !== undefined && own.cgroup === names.cgroup;
   return {
     pidNsId: 1,
     netNsId: 2,

@@ -9,29 +9,46 @@
 import { encodeBytes } from "../../base/byte_text.ts";
 import { areThreadsScarce, takeThread } from "./blocking_threads.ts";
 import { Errno } from "./errno.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
 
+/**
+ * Each function costs 0.1 ms at the start of every command, for which Deno compiles the way to it. So there are three:
+ * `syscall` as it is, and with memory, which is handed over ten times as quick as its address is found out, as second
+ * or as fourth argument of the call. Of the others only the addresses are asked for.
+ */
 const libc = Deno.dlopen("libc.so.6", {
-  __errno_location: { parameters: [], result: "pointer" },
   syscall: { parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], result: "i64" },
-  ptrace: { parameters: ["i64", "i64", "i64", "i64"], result: "i64" },
-  ptraceData: { name: "ptrace", parameters: ["i64", "i64", "i64", "buffer"], result: "i64" },
-  ptraceBoth: { name: "ptrace", parameters: ["i64", "i64", "buffer", "buffer"], result: "i64" },
-  prctl: { parameters: ["i32", "i64", "i64", "i64", "i64"], result: "i32" },
-  wait4: { parameters: ["i32", "buffer", "i32", "pointer"], result: "i32" },
+  syscallBuffer2: {
+    name: "syscall",
+    parameters: ["i64", "i64", "buffer", "i64", "i64"],
+    result: "i64",
+  },
+  syscallBuffer4: {
+    name: "syscall",
+    parameters: ["i64", "i64", "i64", "i64", "buffer"],
+    result: "i64",
+  },
   pollInBackground: {
     name: "poll",
     parameters: ["buffer", "u64", "i32"],
     result: "i32",
     nonblocking: true,
   },
-  pread: { parameters: ["i32", "buffer", "usize", "i64"], result: "i64" },
-  pwrite: { parameters: ["i32", "buffer", "usize", "i64"], result: "i64" },
-  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
-  posix_spawn: {
-    parameters: ["buffer", "buffer", "pointer", "buffer", "buffer", "buffer"],
-    result: "i32",
-  },
+  __errno_location: { type: "pointer" },
+  posix_spawn: { type: "pointer" },
 });
+
+/** A function that is called once or twice. */
+function functionAt<const Definition extends Deno.ForeignFunction>(
+  pointer: Deno.PointerValue,
+  definition: Definition,
+): Deno.UnsafeFnPointer<Definition> {
+  return new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<Definition>, definition);
+}
+
+const PTRACE = BigInt(SYSCALLS.ptrace), WAIT4 = BigInt(SYSCALLS.wait4);
+const PREAD64 = BigInt(SYSCALLS.pread64), PWRITE64 = BigInt(SYSCALLS.pwrite64);
+const NO_USAGE = 0n;
 
 let errnoView: Deno.UnsafePointerView | undefined;
 
@@ -41,7 +58,10 @@ let errnoView: Deno.UnsafePointerView | undefined;
  */
 function errno(): number {
   if (errnoView === undefined) {
-    const location = libc.symbols.__errno_location();
+    const location = functionAt(libc.symbols.__errno_location, {
+      parameters: [],
+      result: "pointer",
+    }).call();
     if (location === null) throw new Error("__errno_location() gave NULL");
     errnoView = new Deno.UnsafePointerView(location);
   }
@@ -109,7 +129,7 @@ export function syscall(number: number, ...args: SyscallArgument[]): bigint {
 
 /** ptrace(2) with integers. @returns 0 or more, or the negative errno */
 export function ptrace(request: bigint, tid: bigint, address: bigint, data: bigint): bigint {
-  return outcome(() => libc.symbols.ptrace(request, tid, address, data));
+  return syscall(SYSCALLS.ptrace, request, tid, address, data);
 }
 
 /** ptrace(2) whose data is memory here. @returns 0 or more, or the negative errno */
@@ -120,7 +140,7 @@ export function ptraceData(
   data: Uint8Array | BigUint64Array,
 ): bigint {
   return outcome(() =>
-    libc.symbols.ptraceData(request, tid, address, data as Uint8Array<ArrayBuffer>)
+    libc.symbols.syscallBuffer4(PTRACE, request, tid, address, data as Uint8Array<ArrayBuffer>)
   );
 }
 
@@ -131,19 +151,12 @@ export function ptraceBoth(
   address: Uint8Array,
   data: Uint8Array,
 ): bigint {
-  return outcome(() =>
-    libc.symbols.ptraceBoth(
-      request,
-      tid,
-      address as Uint8Array<ArrayBuffer>,
-      data as Uint8Array<ArrayBuffer>,
-    )
-  );
+  return syscall(SYSCALLS.ptrace, request, tid, address, data);
 }
 
 /** prctl(2) of this process. @returns 0 or more, or the negative errno */
 export function prctl(option: number, a = 0n, b = 0n, c = 0n, d = 0n): number {
-  return Number(outcome(() => libc.symbols.prctl(option, a, b, c, d)));
+  return Number(syscall(SYSCALLS.prctl, option, a, b, c, d));
 }
 
 const statusWord = new Int32Array(1);
@@ -155,7 +168,11 @@ const statusBytes = new Uint8Array(statusWord.buffer);
  * @returns the pid and its raw status word; pid 0 if WNOHANG found nothing; a negative errno as pid
  */
 export function wait4(pid: number, options: number): { pid: number; status: number } {
-  const result = Number(outcome(() => libc.symbols.wait4(pid, statusBytes, options, null)));
+  const result = Number(
+    outcome(() =>
+      libc.symbols.syscallBuffer2(WAIT4, BigInt(pid), statusBytes, BigInt(options), NO_USAGE)
+    ),
+  );
   return { pid: result, status: result < 0 ? 0 : statusWord[0] as number };
 }
 
@@ -198,21 +215,23 @@ function uninterrupted(call: () => bigint | number): number {
 export function pread(fd: number, buffer: Uint8Array, offset: bigint): number {
   const size = BigInt(buffer.byteLength);
   const at = BigInt.asIntN(64, offset);
-  return uninterrupted(() => libc.symbols.pread(fd, buffer as Uint8Array<ArrayBuffer>, size, at));
+  return uninterrupted(() =>
+    libc.symbols.syscallBuffer2(PREAD64, BigInt(fd), buffer as Uint8Array<ArrayBuffer>, size, at)
+  );
 }
 
 /** pwrite(2) of one buffer. @returns the number of bytes, or the negative errno */
 export function pwrite(fd: number, buffer: Uint8Array, offset: bigint): number {
   const size = BigInt(buffer.byteLength);
   const at = BigInt.asIntN(64, offset);
-  return uninterrupted(() => libc.symbols.pwrite(fd, buffer as Uint8Array<ArrayBuffer>, size, at));
+  return uninterrupted(() =>
+    libc.symbols.syscallBuffer2(PWRITE64, BigInt(fd), buffer as Uint8Array<ArrayBuffer>, size, at)
+  );
 }
 
 /** ioctl(2) with a buffer. @returns its result, or the negative errno */
 export function ioctl(fd: number, request: number, buffer: Uint8Array): number {
-  return Number(
-    outcome(() => libc.symbols.ioctl(fd, BigInt(request), buffer as Uint8Array<ArrayBuffer>)),
-  );
+  return Number(syscall(SYSCALLS.ioctl, fd, request, buffer));
 }
 
 /** A NUL-terminated C string; of a path whose bytes are no UTF-8 too (`base/byte_text.ts`). */
@@ -239,6 +258,10 @@ function stringArray(strings: readonly string[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+const SPAWN = {
+  parameters: ["buffer", "buffer", "pointer", "buffer", "buffer", "buffer"],
+  result: "i32",
+} as const;
 const pidWord = new Int32Array(1);
 const pidBytes = new Uint8Array(pidWord.buffer);
 
@@ -255,7 +278,7 @@ export function posixSpawn(
   environment: readonly string[],
   attributes: Uint8Array,
 ): number {
-  const error = libc.symbols.posix_spawn(
+  const error = functionAt(libc.symbols.posix_spawn, SPAWN).call(
     pidBytes,
     cString(path),
     null,

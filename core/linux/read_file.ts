@@ -12,7 +12,10 @@ import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 const AT_FDCWD = -100;
 const O_RDONLY_CLOEXEC = 0o2000000;
-/** How much one call reads, and how many are made together: of most files the first has all, the second the end. */
+/**
+ * How much one call reads, and how many are made together, at first and at most: of most files the first has all, the
+ * second the end.
+ */
 const PIECE = 4096, FEW = 2, MANY = 64;
 
 interface Reader {
@@ -74,7 +77,7 @@ function readAll(
   shared = undefined;
   try {
     const { buffer, batch } = reader;
-    for (let count = FEW;; count = MANY) {
+    for (let count = FEW;; count = Math.min(2 * count, MANY)) {
       for (let index = 0; index < count; index++) batch.setArgument(index, 0, fd);
       batch.run(count);
       for (let index = 0; index < count; index++) {

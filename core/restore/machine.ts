@@ -4,7 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { mappingKind, readLimits, readMaps, readStatus } from "../linux/procfs/mod.ts";
+import { readLimits, readOwnVdso, readStatus } from "../linux/procfs/mod.ts";
 import { CAP } from "../linux/capability.ts";
 import type { Machine, Privileges } from "../plugin.ts";
 
@@ -15,9 +15,7 @@ import type { Machine, Privileges } from "../plugin.ts";
  *     with none that root lacks here, in a container say (the bounding set)
  */
 export function readMachine(rehearsal: boolean): Machine {
-  const parts = readMaps(Deno.pid).filter((mapping) =>
-    ["vdso", "vvar", "vvar_vclock"].includes(mappingKind(mapping))
-  );
+  const parts = readOwnVdso();
   const [first] = parts;
   if (first === undefined) {
     throw new StasisError("kernel-too-old", "this kernel maps no vDSO (is it booted with vdso=0?)");

@@ -8,7 +8,7 @@
 import { remoteAddress } from "../../core/linux/address.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
 import { PROT } from "../../core/linux/mman.ts";
-import { type Mapping, mappingKind, readMaps } from "../../core/linux/procfs/mod.ts";
+import { type Mapping, mappingKind, readOwnVdso } from "../../core/linux/procfs/mod.ts";
 import type { Machine } from "../../core/plugin.ts";
 import { VMA_AREA_VDSO, VMA_AREA_VVAR } from "../../images/flags.ts";
 import type { vma_entry } from "../../images/gen/memory_pb.ts";
@@ -102,7 +102,7 @@ export function describeParts(parts: readonly { size: bigint; code: boolean }[])
 
 /** This kernel's vDSO, from this process's own memory; undefined if it has none (`vdso=0`). */
 export function ownVdso(): Uint8Array | undefined {
-  const vdso = readMaps(Deno.pid).find((mapping) => mappingKind(mapping) === "vdso");
+  const vdso = readOwnVdso().find((mapping) => mappingKind(mapping) === "vdso");
   if (vdso === undefined) return undefined;
   using memory = new ProcessMemory(Deno.pid);
   return memory.read(remoteAddress(vdso.start), Number(vdso.end - vdso.start));

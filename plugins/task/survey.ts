@@ -13,6 +13,7 @@ import {
   NAMESPACE_NAMES,
   NamespaceComparison,
   type Namespaces,
+  ownNamespaces,
   parseNamespaceLink,
   readNamespaces,
   readStat,
@@ -58,7 +59,7 @@ export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[]
 /** The namespaces that all tasks of a tree are to be in: those of the tool, and one of time of its own if it has one. */
 function namespacesOf(root: number): Namespaces {
   const { time, time_for_children: children } = readNamespaces(root);
-  const own = readNamespaces(Deno.pid);
+  const own = ownNamespaces();
   return time === children ? { ...own, time, time_for_children: time } : own;
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { decodeBytes, encodeBytes } from "../../../base/byte_text.ts";
 import { readTaskBytes } from "./read.ts";
 import { type Mapping, VmaLineParser } from "./vma_line.ts";
 
@@ -25,4 +26,21 @@ export function parseMaps(bytes: Uint8Array): readonly Mapping[] {
  */
 export function readMaps(pid: number): readonly Mapping[] {
   return parseMaps(readTaskBytes(pid, "maps"));
+}
+
+/** What the kernel's own mappings are called that belong to its vDSO. */
+const VDSO_LINE = /^.* \[(?:vdso|vvar|vvar_vclock)\]$/gm;
+
+let ownVdso: readonly Mapping[] | undefined;
+
+/**
+ * The mappings of the vDSO in this process, ascending, where they stay; none if the kernel has none (`vdso=0`). There
+ * are a thousand others here.
+ */
+export function readOwnVdso(): readonly Mapping[] {
+  if (ownVdso === undefined) {
+    const lines = decodeBytes(readTaskBytes(Deno.pid, "maps")).match(VDSO_LINE) ?? [];
+    ownVdso = parseMaps(encodeBytes(lines.map((line) => `${line}\n`).join("")));
+  }
+  return ownVdso;
 }

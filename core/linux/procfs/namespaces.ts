@@ -53,6 +53,13 @@ export function readNamespaces(pid: number, tid?: number): Namespaces {
   return namespaces;
 }
 
+let own: Namespaces | undefined;
+
+/** The namespaces of this process, which it does not leave. */
+export function ownNamespaces(): Namespaces {
+  return own ??= readNamespaces(Deno.pid);
+}
+
 const O_PATH_DIRECTORY = 0o10000000 | 0o200000 | 0o2000000;
 const AT_FDCWD = -100;
 /** Room for the path of a directory, and for `pid_for_children:[4026531836]` and the like. */

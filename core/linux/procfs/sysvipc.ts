@@ -6,6 +6,10 @@
  * @module
  */
 
+import { decodeBytes } from "../../../base/byte_text.ts";
+import { isMissing } from "../files.ts";
+import { readFile } from "../read_file.ts";
+
 /** What all three kinds have. */
 export interface SysvObject {
   /** What it is found by (ftok(3)); 0 of a private one. */
@@ -120,9 +124,9 @@ export function parseQueues(text: string): readonly SysvQueue[] {
 /** Reads one of the files; nothing on a kernel without System V IPC. */
 function readText(name: "shm" | "sem" | "msg"): string {
   try {
-    return Deno.readTextFileSync(`/proc/sysvipc/${name}`);
+    return decodeBytes(readFile(`/proc/sysvipc/${name}`));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
+    if (isMissing(error)) return "";
     throw error;
   }
 }
