@@ -189,10 +189,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     if (!isToEnd) {
       listener({ kind: "phase", phase: "release" });
       undo.dispose();
+      frozenMs = performance.now() - frozenAt;
+      still = [];
       // It has nothing to undo any more, and nobody to end.
       guardian[Symbol.dispose]();
-      still = [];
-      frozenMs = performance.now() - frozenAt;
     }
     await enter({ kind: "phase", phase: "commit" });
     if (!isToEnd) await verifyBeside(last);
