@@ -174,8 +174,12 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     /** Plugins conclude while the images are read back; what fails first is what is told. */
     const verifyBeside = async (last: ReturnType<typeof inventory>): Promise<void> => {
       const concluded = conclude(tree, hooked);
-      concluded.catch(() => {});
-      await verify(last);
+      try {
+        await verify(last);
+      } finally {
+        // Nothing may go on when the operation has failed.
+        await Promise.allSettled([concluded]);
+      }
       await concluded;
     };
     if (isToEnd) {

@@ -162,7 +162,7 @@ export async function dump(
   }
   for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.dumpTree?.(tree));
   for (const task of tree.tasks) {
-    writer.write(IDS, task.pid, { ...ids(task), ...namespaceIds() });
+    writer.write(IDS, task.pid, { ...ids(task), ...namespaceIds(task.pid) });
   }
   for (const zombie of tree.zombies) writer.write(CORE, zombie.pid, zombieCore(zombie));
   writeTree(tree, writer);
