@@ -21,11 +21,10 @@
  */
 import { decodeBytes } from "../../base/byte_text.ts";
 import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
-import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
+import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { WatchedPaths } from "../../core/checkpoint/watched_files.ts";
 import { bytesWaiting, O } from "../../core/linux/fcntl.ts";
-import { type FileIdentity, identifyFile, isSameFile } from "../../core/linux/file_identity.ts";
 import { FileFinder } from "../../core/linux/file_handles.ts";
-import { lstatPath } from "../../core/linux/files.ts";
 import { type InotifyWatch, unlessGone } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
@@ -37,6 +36,7 @@ import {
   type RestoreSession,
 } from "../../core/plugin.ts";
 import { planAsUser, planStatusFlags } from "../../core/restore/owner.ts";
+import { findWatched, isMadeAnew, lostFile } from "../../core/restore/watched_files.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import type { inotify_file_entry, inotify_wd_entry } from "../../images/gen/watches_pb.ts";
@@ -60,31 +60,22 @@ export const inotify: Plugin = definePlugin({
 });
 
 function checkpointInotify(session: CheckpointSession): CheckpointHooks {
-  /** What was found in the first look serves the second: what is renamed in between is found by its handle. */
-  const paths = new Map<string, string>();
-  const pathOf = (watch: InotifyWatch): string | undefined => paths.get(fileKey(watch));
+  const paths = new WatchedPaths();
   const claims = (descriptor: Descriptor): boolean =>
     descriptor.link.kind === "anon-inode" && descriptor.link.path === "inotify" &&
     !isNamedExternal(session.options, descriptor);
   return {
     survey({ tasks }) {
-      const lost = tasks.flatMap((task) =>
-        unlessGone(() => task.descriptors, []).filter(claims).flatMap(watchesOf)
-          .filter((watch) => pathOf(watch) === undefined).map((watch) => ({ task, watch }))
+      paths.find(
+        tasks,
+        (task) => unlessGone(() => task.descriptors, []).filter(claims).flatMap(watchesOf),
       );
-      if (lost.length === 0) return;
-      const open = new OpenFiles(tasks);
-      using finder = new FileFinder();
-      for (const { task, watch } of lost) {
-        const path = locate(watch, task, finder, open);
-        if (path !== undefined) paths.set(fileKey(watch), path);
-      }
     },
     descriptors: [{
       kind: "inotify",
       claims,
       survey(descriptor) {
-        const lost = watchesOf(descriptor).filter((watch) => pathOf(watch) === undefined);
+        const lost = watchesOf(descriptor).filter((watch) => paths.of(watch) === undefined);
         const [first] = lost;
         if (first === undefined) return undefined;
         const more = lost.length > 1 ? ` and ${lost.length - 1} more` : "";
@@ -105,7 +96,7 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
           );
         }
         const wd = watchesOf(descriptor).map((watch) =>
-          encodeWatch(watch, id, pathOf(watch) ?? "")
+          encodeWatch(watch, id, paths.of(watch) ?? "")
         );
         return {
           type: fd_types.INOTIFY,
@@ -116,94 +107,27 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
   };
 }
 
-function fileKey({ dev, ino }: InotifyWatch): string {
-  return `${dev.major}:${dev.minor} ${ino}`;
-}
-
-/** The descriptors of tasks by the inodes of their files. */
-class OpenFiles {
-  readonly #byTask: ReadonlyMap<Task, ReadonlyMap<bigint | undefined, readonly Descriptor[]>>;
-
-  constructor(tasks: readonly Task[]) {
-    this.#byTask = new Map(tasks.map((task) => [
-      task,
-      Map.groupBy(unlessGone(() => task.descriptors, []), ({ info }) => info.ino),
-    ]));
-  }
-
-  /** Those of one task, or of all, that have a path and may be of this file: another one may have its number. */
-  of(inode: bigint, task?: Task): Descriptor[] {
-    const found = task === undefined
-      ? [...this.#byTask.values()].flatMap((table) => table.get(inode) ?? [])
-      : this.#byTask.get(task)?.get(inode) ?? [];
-    return found.filter(({ link }) => link.kind === "path");
-  }
-}
-
-/** A path that leads to a file that is watched. */
-function locate(
-  watch: InotifyWatch,
-  task: Task,
-  finder: FileFinder,
-  open: OpenFiles,
-): string | undefined {
-  const { dev, ino: inode, handle } = watch;
-  const file = { dev, inode };
-  return (handle && finder.byHandle(file, handle)) ??
-    open.of(inode, task).find(({ link }) => finder.isAt(link.text, file))?.link.text ??
-    deletedPath(file, open);
-}
-
-/** The way to a file that was deleted and that a task of the tree has open. */
-function deletedPath(file: FileIdentity, open: OpenFiles): string | undefined {
-  const paths = open.of(file.inode).filter(({ link }) => link.deleted)
-    .map(({ pid, fd }) => `/proc/${pid}/fd/${fd}`);
-  return paths.find((path) => {
-    const found = identifyFile(path);
-    return found !== undefined && isSameFile(found, file);
-  });
-}
-
-/** Whether a path is the way to a file that will be made anew, with the tree. */
-function isDeleted(path: string): boolean {
-  return /^\/proc\/\d+\/fd\/\d+$/.test(path);
-}
-
 function watchesOf({ info }: Descriptor): readonly InotifyWatch[] {
   return info.inotify ?? [];
 }
 
-function restoreInotify(
-  { images, options, rehearsal, note, isMade }: RestoreSession,
-): RestoreHooks {
+function restoreInotify(session: RestoreSession): RestoreHooks {
+  const { images, rehearsal, note } = session;
   /** The path of each watch by instance and number. */
   const paths = new Map<string, string>();
   const find = (watch: inotify_wd_entry, finder: FileFinder, context: LoadContext): string => {
     const { id, wd, fHandle } = watch;
-    const saved = fHandle?.path ?? "";
-    if (isDeleted(saved)) return saved;
-    const remapped = options.remap?.[saved];
-    if (remapped !== undefined) return remapped;
-    const file = fileOf(watch);
-    if (saved !== "" && (finder.isAt(saved, file) || isMade(saved))) return saved;
     const handle = fHandle && handleOf(fHandle, images.pathOf(FILES, null));
-    const found = handle && finder.byHandle(file, handle);
-    if (found !== undefined) return found;
-    // A tree that has been let run on may have deleted it by now.
-    if (rehearsal && options.leaveRunning === true) return saved;
-    if (saved !== "" && exists(saved)) {
+    const saved = { path: fHandle?.path ?? "", file: fileOf(watch), handle };
+    const path = findWatched(saved, finder, session);
+    if (path.found === "another") {
       note(
-        `watch ${wd} of inotify instance ${id} was on another ${saved}, and is on the one of now`,
+        `watch ${wd} of inotify instance ${id} was on another ${saved.path}, and is on the one of now`,
       );
-      return saved;
+    } else if (path.found === "none") {
+      context.problem(lostFile(saved, `inotify watch ${wd} is on`));
     }
-    context.problem({
-      what: `the file ${
-        saved || `of inode ${file.inode}`
-      } that inotify watch ${wd} is on does not exist`,
-      hint: "bring it back, or name another one with --remap",
-    });
-    return saved;
+    return path.path;
   };
   /** Says which watches tell of sockets that get their names. */
   const noteNames = (instances: readonly inotify_file_entry[]): void => {
@@ -232,7 +156,7 @@ function restoreInotify(
         for (const watch of wd) {
           const path = find(watch, finder, context);
           paths.set(`${id} ${watch.wd}`, path);
-          const file = isDeleted(path) ? undefined : finder.identify(path);
+          const file = isMadeAnew(path) ? undefined : finder.identify(path);
           if (file === undefined) continue;
           const { dev, inode } = file;
           const key = `${dev.major}:${dev.minor} ${inode}`;
@@ -263,7 +187,7 @@ function restoreInotify(
         for (const watch of [...wd].sort((a, b) => a.wd - b.wd)) {
           const path = paths.get(`${id} ${watch.wd}`) ?? "";
           program.call("ioctl", fd, INOTIFY_IOC_SETNEXTWD, watch.wd);
-          const mask = isDeleted(path) ? watch.mask : (watch.mask | IN_DONT_FOLLOW) >>> 0;
+          const mask = isMadeAnew(path) ? watch.mask : (watch.mask | IN_DONT_FOLLOW) >>> 0;
           program.expect(BigInt(watch.wd), "inotify_add_watch", fd, path, mask);
         }
       },
@@ -285,13 +209,4 @@ function parentOf({ name, nameDir = "" }: unix_sk_entry): string[] {
   const text = decodeBytes(name);
   const path = text.startsWith("/") ? text : `${nameDir === "/" ? "" : nameDir}/${text}`;
   return [path.slice(0, path.lastIndexOf("/")) || "/"];
-}
-
-function exists(path: string): boolean {
-  try {
-    lstatPath(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
