@@ -9,6 +9,7 @@
 import { match, notStrictEqual, rejects, strictEqual } from "@std/assert";
 import { checkpoint, restore } from "../../mod.ts";
 import { Subject } from "../../tests/harness/subject.ts";
+import { UNHURRIED } from "../../tests/harness/unhurried.ts";
 import { variantName } from "../../tests/harness/variants.ts";
 
 /** Programs without dispatch, and with nothing else that CRIU 3.17 cannot do. */
@@ -65,7 +66,7 @@ for (const [name, ...args] of SUBJECTS) {
     using home = imageHome();
     await using subject = await Subject.start(name, { args });
     strictEqual(subject.unsupported, null);
-    await checkpoint(subject.pid, home);
+    await checkpoint(subject.pid, { ...home, options: UNHURRIED });
     await subject.waitGone();
     await criu("restore", home.directory, "--restore-detached");
     await subject.expectPass();
@@ -99,7 +100,7 @@ function hideVersion(directory: string): void {
 Deno.test("CRIU refuses what Stasis dumped of a program with dispatch", async () => {
   using home = imageHome();
   await using subject = await Subject.start("sud_threads", { args: ["4"] });
-  await checkpoint(subject.pid, home);
+  await checkpoint(subject.pid, { ...home, options: UNHURRIED });
   await subject.waitGone();
   await rejects(
     () => criu("restore", home.directory, "--restore-detached"),
@@ -115,7 +116,7 @@ Deno.test("CRIU refuses what Stasis dumped of a program with dispatch", async ()
 Deno.test("CRIU would restore it without its dispatch, were it not for the version", async () => {
   using home = imageHome();
   await using subject = await Subject.start("sud_threads", { args: ["4"] });
-  await checkpoint(subject.pid, home);
+  await checkpoint(subject.pid, { ...home, options: UNHURRIED });
   await subject.waitGone();
   hideVersion(home.directory);
   await criu("restore", home.directory, "--restore-detached");

@@ -15,6 +15,7 @@ import { MM } from "../../images/kinds/memory.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { checkpoint, type ImageDirectory, openImages } from "../../mod.ts";
 import { Subject } from "../../tests/harness/subject.ts";
+import { UNHURRIED } from "../../tests/harness/unhurried.ts";
 
 /** What lies nearer to a base register than this is thread-local. */
 const NEAR = 1n << 16n;
@@ -68,7 +69,7 @@ if (import.meta.main) {
     const home = Deno.makeTempDirSync({ prefix: "stasis-images-" });
     try {
       await using subject = await Subject.start(name, { args });
-      await checkpoint(subject.pid, { directory: `${home}/images` });
+      await checkpoint(subject.pid, { directory: `${home}/images`, options: UNHURRIED });
       result[title] = describe(openImages(`${home}/images`));
     } finally {
       Deno.removeSync(home, { recursive: true });

@@ -9,6 +9,7 @@
 import { checkpoint, restore } from "../../mod.ts";
 import { waitUntil } from "../../tests/harness/processes.ts";
 import { Subject } from "../../tests/harness/subject.ts";
+import { UNHURRIED } from "../../tests/harness/unhurried.ts";
 
 /** What the second boot has to know of one subject. */
 interface Saved {
@@ -37,7 +38,7 @@ async function save(subjects: readonly string[]): Promise<void> {
     const subject = name.startsWith("/")
       ? await Subject.run(name, { args })
       : await Subject.start(name, { args });
-    await checkpoint(subject.pid, { directory: images });
+    await checkpoint(subject.pid, { directory: images, options: UNHURRIED });
     saved.push({ title, pid: subject.pid, stdout: subject.stdout, images });
   }
   Deno.writeTextFileSync(NOTES, JSON.stringify(saved));

@@ -71,7 +71,6 @@ const FILES = [
   "personality",
   "timerslack_ns",
   "loginuid",
-  "cgroup",
   "uid_map",
   "gid_map",
 ] as const;
@@ -142,6 +141,7 @@ function addProcess(facts: Map<string, string>, pid: number): void {
   }
   addStat(facts, pid, Object.keys(STAT_FIELDS));
   for (const name of FILES) facts.set(`${pid}/${name}`, text(`${proc}/${name}`));
+  facts.set(`${pid}/cgroup`, withoutEmptyHierarchies(text(`${proc}/cgroup`)));
   for (const name of ["exe", "cwd", "root"]) facts.set(`${pid}/${name}`, link(`${proc}/${name}`));
   for (const name of NAMESPACES) facts.set(`${pid}/ns/${name}`, link(`${proc}/ns/${name}`));
   addTimers(facts, pid);
@@ -298,6 +298,11 @@ function withoutIdentities(snapshot: Snapshot): Snapshot {
     }
   }
   return facts;
+}
+
+/** Hierarchies of cgroup v1 that other tests have made concern nobody who is in their root: they come and go. */
+function withoutEmptyHierarchies(cgroup: string): string {
+  return cgroup.replace(/^\d+:name=stasis-\d+:\/\n/gm, "");
 }
 
 function isRoot(path: string, root: string | undefined): boolean {

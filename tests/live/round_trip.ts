@@ -17,6 +17,7 @@ import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { diffSnapshots, type Snapshot, takeSnapshot } from "../harness/snapshot.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
 
 /** A fresh directory for images that goes with its scope. */
 export class ImageHome implements Disposable {
@@ -88,7 +89,7 @@ export async function bringsBack(
   await using subject = await Subject.start(name, options);
   if (subject.unsupported !== null) return skip(test, subject.unsupported);
   const before = await settled(subject.pid, options.ignore);
-  await checkpoint(subject.pid, images);
+  await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
   const tree = await restore(images.directory);
   const after = takeSnapshot(subject.pid);
   await subject.expectPass();
@@ -106,14 +107,15 @@ export async function leavesAlone(
   await using subject = await Subject.start(name, options);
   if (subject.unsupported !== null) return skip(test, subject.unsupported);
   const before = await settled(subject.pid, options.ignore);
-  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  const settings = { directory: images.directory, options: UNHURRIED, leaveRunning: true };
+  await checkpoint(subject.pid, settings);
   deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: options.ignore }), []);
   await subject.expectPass();
 }
 
 /** Checkpoints a subject, which ends by that. */
 export async function save(subject: Subject, images: ImageHome): Promise<void> {
-  await checkpoint(subject.pid, images);
+  await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
   await subject.waitGone();
 }
 
