@@ -11,7 +11,7 @@ import { decodeBytes } from "../../base/byte_text.ts";
 import type { Problem } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { readNames } from "../linux/directory.ts";
-import { type FileInfo, lstatPath, statPath } from "../linux/files.ts";
+import { type FileInfo, lstatPath, readLink, statPath } from "../linux/files.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { readTaskFileLink } from "../linux/long_link.ts";
 import { PATH_MAX } from "../linux/path_pieces.ts";
@@ -26,7 +26,7 @@ type Finding = Omit<Problem, "plugin" | "pid">;
 export interface Whereabouts {
   /** The path to open at restore, from the root of this process. Of a deleted file the one that it had. */
   readonly path: string;
-  /** Set if it was deleted: the path below /proc that leads to it. */
+  /** Set if it was deleted, or is a file of a task that is gone: the path below /proc that leads to it. */
   readonly behind?: string;
 }
 
@@ -71,6 +71,8 @@ export function findFile(
 ): Whereabouts | Lost {
   const found = lookAt(text, meant);
   if (found !== undefined && isSame(found, meant)) return { path: text };
+  const dead = meant.dev === procDevice() ? deadTaskPath(text) : undefined;
+  if (dead !== undefined) return { path: dead, behind };
   if (!text.endsWith(DELETED)) return lost(text, what, found !== undefined);
   const path = text.slice(0, -DELETED.length);
   // Some file systems leave a deleted directory its links.
@@ -86,6 +88,31 @@ export function findFile(
       hint: "give the file its name back (ln), or close it before the checkpoint",
     },
   };
+}
+
+/**
+ * The path of a file of `/proc` that belongs to a task which is gone, and that can be opened of another one with its id.
+ *
+ * @param text what readlink(2) says of it; only its directory itself is marked as deleted
+ */
+function deadTaskPath(text: string): string | undefined {
+  const path = text.endsWith(DELETED) ? text.slice(0, -DELETED.length) : text;
+  const pid = ownerOf(path);
+  const isGone = pid !== undefined && lookAt(`/proc/${pid}`, { mode: S_IFDIR }) === undefined;
+  return isGone ? path : undefined;
+}
+
+/** The id of the task whose file of `/proc` a path is: its directory, or what is in there by a fixed name. */
+function ownerOf(path: string): number | undefined {
+  const pid = /^\/proc\/(\d+)(\/[a-z_]+)?$/.exec(path)?.[1];
+  return pid === undefined ? undefined : Number(pid);
+}
+
+/** The id of the task that is gone and whose file is behind a path; undefined of all others. */
+export function deadTaskBehind(behind: string): number | undefined {
+  if (statTaskLink(behind).dev !== procDevice()) return undefined;
+  const path = deadTaskPath(readLink(behind));
+  return path === undefined ? undefined : ownerOf(path);
 }
 
 /**
@@ -155,7 +182,7 @@ function ghostProblem(
   const type = typeOf({ mode });
   if (dev === procDevice()) {
     return {
-      what: `${what} which was of a task that has ended, and cannot be saved`,
+      what: `${what} which was of a task or a thread that has ended, and cannot be saved`,
       hint: "close it before the checkpoint, or change the directory",
     };
   }

@@ -20,6 +20,7 @@ import { PATH_MAX } from "../linux/path_pieces.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { FileStatus } from "../linux/stat.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { deadTaskBehind } from "./file_location.ts";
 
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFLNK = 0o120000;
 const S_IFCHR = 0o020000, S_IFBLK = 0o060000;
@@ -38,12 +39,22 @@ export class GhostWriter {
   }
 
   /**
-   * Says that an entry of `files.img` means a deleted file, and saves that file when it is met first.
+   * Says that an entry of `files.img` means a deleted file, and saves that file when it is met first; or that it means
+   * a file of a task that is gone, whose id is saved.
    *
    * @param fileId the id of the entry
    * @param behind a path below /proc that leads to the file
    */
   save(fileId: number, behind: string): void {
+    const dead = deadTaskBehind(behind);
+    if (dead !== undefined) {
+      this.#writer.append(REMAP_FPATH, null, {
+        origId: fileId,
+        remapId: dead,
+        remapType: remap_type.PROCFS,
+      });
+      return;
+    }
     using file = open(behind, O.PATH);
     const status = statusOf(file.fd, behind);
     const inode = `${status.dev}:${status.ino}`;

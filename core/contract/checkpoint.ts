@@ -215,7 +215,8 @@ export interface FileTable {
    */
   path(path: string, flags: number, size?: bigint, mode?: number, behind?: string): number;
   /**
-   * Says that the file of an entry was deleted, and saves it with its contents.
+   * Says that the file of an entry was deleted, and saves it with its contents; or, of a file of `/proc`, that it is of
+   * a task that is gone, whose id is saved.
    *
    * @param id the id of a regular file entry, whose name is the path that the file had
    * @param behind a path below /proc that leads to it (`core/checkpoint/file_location.ts`)

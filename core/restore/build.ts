@@ -25,7 +25,9 @@ import type { Tracee } from "../remote/tracee.ts";
 import type { BirthAction, Helper } from "./births.ts";
 import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
+import { openDead } from "./dead_tasks.ts";
 import { endTree } from "./end_tree.ts";
+import type { DeadTaskFile } from "./ghosts.ts";
 import { handOver } from "./hand_over.ts";
 import { startKeeper } from "./keeper.ts";
 import { Maker } from "./maker.ts";
@@ -57,6 +59,8 @@ export class BuiltTree implements Disposable {
   readonly #cancellation: Cancellation;
   /** Everything that was born and lives, helpers and zombies to be included. */
   readonly #born = new Map<number, BuiltTask>();
+  /** Tasks with the ids of those that are gone, as they are called here. */
+  readonly #gone: number[] = [];
   /** What has made what would stay when all tasks are gone, if anything is to be made of that kind. */
   #maker: Maker | undefined;
   /** What the tasks are called here. */
@@ -112,6 +116,7 @@ export class BuiltTree implements Disposable {
         this.#takeThreads();
         stopTasks(this.tasks);
       }
+      if (stage === "close") this.#endGone();
       await this.#cancellation.breathe();
     }
   }
@@ -165,6 +170,7 @@ export class BuiltTree implements Disposable {
   /** Kills everything that was built, and reaps what is ours to reap. */
   [Symbol.dispose](): void {
     endTree([...this.#born.values()].map(({ remote }) => remote.pid));
+    this.#endGone();
     // Its end is only told when all others of its namespace are gone.
     this.#init?.[Symbol.dispose]();
     this.#init = undefined;
@@ -187,6 +193,7 @@ export class BuiltTree implements Disposable {
       this.#runSeed(remote);
       if (!plan.birthplace.isEmpty) remote.run(plan.birthplace);
       if (plan.isApart && plan.pid !== INIT) this.#bearInit(remote);
+      for (const [pid, files] of plan.deadTasks) this.#openDead(remote, pid, files);
       const birth = new SyscallProgram(`the birth of task ${plan.pid}`);
       const born = addClone(birth, plan.pid, CLONE.PARENT);
       let pid = 0;
@@ -204,6 +211,19 @@ export class BuiltTree implements Disposable {
     } finally {
       endSeed(tracee.pid);
     }
+  }
+
+  /** Has the seed make a task with the id of one that is gone, and open its files. */
+  #openDead(seed: RemoteTask, pid: number, files: readonly DeadTaskFile[]): void {
+    const birth = new SyscallProgram(`the birth of task ${pid}, which is gone`);
+    const born = addClone(birth, pid, CLONE.PARENT);
+    sayWhoHasIds(() => this.#gone.push(Number(seed.run(birth).result(born))));
+    seed.run(openDead(pid, files));
+  }
+
+  /** Ends those: whoever works in the directory of one is there now. */
+  #endGone(): void {
+    for (const pid of this.#gone.splice(0)) endSeed(pid);
   }
 
   /** Has the seed make the init of the pid namespace that its children are born into: a child of its own, not of ours. */

@@ -63,20 +63,42 @@ interface Handle {
   readonly own: boolean;
 }
 
+/** A file of `/proc` of a task that is gone. */
+export interface DeadTaskFile {
+  readonly path: string;
+  readonly flags: number;
+  readonly pos: bigint;
+  /** The number that it is kept under. */
+  readonly service: number;
+}
+
 /** The ids of the entries of `files.img` that mean deleted files, each with the id of the ghost. */
 export function ghostIds(images: ImageDirectory): ReadonlyMap<number, number> {
+  return remapsOf(images, remap_type.GHOST);
+}
+
+/** The ids of the entries that mean files of `/proc` of tasks that are gone, each with the id of the task. */
+export function deadTaskIds(images: ImageDirectory): ReadonlyMap<number, number> {
+  return remapsOf(images, remap_type.PROCFS);
+}
+
+function remapsOf(images: ImageDirectory, type: remap_type): ReadonlyMap<number, number> {
   const ids = new Map<number, number>();
   if (!images.has(REMAP_FPATH, null)) return ids;
   const remaps = images.readList(REMAP_FPATH, null);
   uniqueById(remaps, ({ origId }) => origId, images.pathOf(REMAP_FPATH, null), "file");
   for (const { origId, remapId, remapType } of remaps) {
-    if (remapType === remap_type.GHOST) ids.set(origId, remapId);
+    if (remapType === type) ids.set(origId, remapId);
   }
   return ids;
 }
 
 /** What ghosts are planned for. */
-export type GhostPlanner = TreePlanner & { readonly names: TemporaryNames };
+export type GhostPlanner = TreePlanner & {
+  readonly names: TemporaryNames;
+  /** The files of `/proc` that are opened while there are tasks of these ids, under service numbers. */
+  readonly deadTasks: Map<number, DeadTaskFile[]>;
+};
 
 /** The deleted files of a tree. */
 export class Ghosts {
@@ -112,6 +134,16 @@ export class Ghosts {
       if (temporary === undefined) this.#planNamed(tree, ghost, note);
       else this.#planTemporary(tree, ghost, temporary);
     }
+    for (const [id, pid] of deadTaskIds(this.#images)) this.#planDead(tree, pid, entryOf(id));
+  }
+
+  #planDead(tree: GhostPlanner, pid: number, { id, flags, pos }: reg_file_entry): void {
+    const service = tree.service();
+    this.#handles.set(id, { service, own: true });
+    const file = { path: tree.files.pathOf(id), flags: flags & ~O.CLOEXEC, pos, service };
+    const files = tree.deadTasks.get(pid);
+    if (files === undefined) tree.deadTasks.set(pid, [file]);
+    else files.push(file);
   }
 
   /** Adds the call that opens an entry's file if that is a ghost. @returns undefined if it is none */

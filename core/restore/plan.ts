@@ -34,6 +34,8 @@ import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } f
 import { addBirth, addThread } from "./clone.ts";
 import { directoryRemoval, makerProgram, type Removal } from "./lasting_objects.ts";
 import { INIT, planPidNamespace } from "./pid_namespace.ts";
+import { openDead } from "./dead_tasks.ts";
+import type { DeadTaskFile } from "./ghosts.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
@@ -202,6 +204,8 @@ export class RestorePlan implements TreePlanner {
   readonly seed: SyscallProgram = new SyscallProgram("stage seed");
   /** What it does before it bears the root. */
   readonly birthplace: SyscallProgram = new SyscallProgram("the namespaces of the tree");
+  /** The ids of tasks that are gone, and the files of `/proc` that the tree has of them. */
+  readonly deadTasks: Map<number, DeadTaskFile[]> = new Map();
   /** What the seed gets from this process. */
   readonly serviceFiles: ServiceFile[] = [];
   /** Directories of this restore's own: the service number of each by the directory that it is in. */
@@ -397,6 +401,10 @@ export class RestorePlan implements TreePlanner {
       yield* this.#lines(this.birthplace);
     }
     if (this.isApart && this.pid !== INIT) yield `clone3({set_tid=${INIT}}), the init`;
+    for (const [pid, files] of this.deadTasks) {
+      yield `clone3({set_tid=${pid}}), which ends`;
+      yield* this.#lines(openDead(pid, files));
+    }
     const { births, groups, helpers } = this.births;
     for (const [pid, actions] of births) {
       for (const action of actions) yield `[${pid}] ${describeBirth(action)}`;

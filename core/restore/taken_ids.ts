@@ -77,6 +77,7 @@ function lookFor(plan: RestorePlan): { readonly wanted: number[]; readonly holde
     ...plan.tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)),
     ...plan.tasks.flatMap(({ endedThreads }) => [...endedThreads]),
     ...plan.zombies.keys(),
+    ...plan.deadTasks.keys(),
     ...plan.births.helpers.map(({ pid }) => pid),
   ];
   return { wanted, holders: findIdHolders(new Set(wanted)) };

@@ -105,10 +105,11 @@ export const files: Plugin = definePlugin({
         return lookAt(path, link);
       };
       if (!changes) checkFiles(named, context, options, look, session.isMade);
-      if (remaps.some(({ remapType }) => remapType !== remap_type.GHOST)) {
+      const known: readonly (remap_type | undefined)[] = [remap_type.GHOST, remap_type.PROCFS];
+      if (remaps.some(({ remapType }) => !known.includes(remapType))) {
         context.problem({
-          what: "the images have files under names that CRIU made for them, or of ended tasks",
-          hint: "such files (remap-fpath.img: LINKED, PROCFS) cannot be restored yet",
+          what: "the images have files under names that CRIU made for them",
+          hint: "such files (remap-fpath.img: LINKED) cannot be restored yet",
         });
       }
     },

@@ -18,8 +18,9 @@ export function locate(descriptor: Descriptor, options: OperationOptions): Where
 
 /** Where the file of a descriptor that the survey found is. */
 export function located(descriptor: Descriptor, options: OperationOptions): Whereabouts {
-  // Most names tell by themselves.
-  if (!descriptor.link.deleted) return { path: descriptor.link.text };
+  // Most names tell by themselves; those of files of tasks that are gone do not.
+  const { deleted, text } = descriptor.link;
+  if (!deleted && !text.startsWith("/proc/")) return { path: text };
   const found = locate(descriptor, options);
   if ("path" in found) return found;
   // Somebody outside of the tree has done something to it meanwhile.

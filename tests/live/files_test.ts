@@ -33,9 +33,9 @@ const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
     /descriptor 5 is a file whose name \S+\/one was deleted while it has other names elsewhere/,
   ],
   [
-    "a directory of a task that has ended",
-    "sleep 100 & exec 5</proc/$!; kill $!; wait",
-    /descriptor 5 is a deleted file, \/proc\/\d+, which was of a task that has ended/,
+    "a directory of the threads of a task that has ended",
+    "sleep 100 & exec 5</proc/$!/task/$!; kill $!; wait",
+    /descriptor 5 is a deleted file, \/proc\/\d+\/task\/\d+, which was of a task or a thread that has ended/,
   ],
   [
     "a deleted file with extended attributes",

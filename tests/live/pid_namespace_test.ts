@@ -31,6 +31,7 @@ for (
   const [name, args] of [
     ["tree_kin", []],
     ["tree_reports", []],
+    ["dead_proc", []],
     ["sud_threads", ["3"]],
     ["timer_posix", []],
     ["sig_pending", []],
