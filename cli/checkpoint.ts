@@ -9,6 +9,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import {
   CGROUP_ROOT,
+  CGROUP_YARD,
   either,
   loadPlugins,
   MANAGE_CGROUPS,
@@ -88,6 +89,7 @@ export const checkpoint: Command = defineCommand({
       description:
         "[CONTROLLER:]PATH, the control group from which on they are saved with their settings; repeatable",
     },
+    cgroupYard: CGROUP_YARD,
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
     verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },

@@ -31,6 +31,12 @@ export const CGROUP_ROOT = {
   repeatable: true,
 } as const satisfies Omit<OptionDescription, "description">;
 
+/** Where hierarchies are mounted. */
+export const CGROUP_YARD = {
+  flags: "--cgroup-yard <dir>",
+  description: "accepted as by CRIU: hierarchies are found wherever they are mounted",
+} as const satisfies OptionDescription;
+
 const MODES: readonly ManageCgroups[] = ["none", "props", "soft", "full", "strict", "ignore"];
 
 /** Reads what becomes of control groups. @throws {StasisError} `usage` */

@@ -10,6 +10,7 @@ import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import {
   CGROUP_ROOT,
+  CGROUP_YARD,
   either,
   loadPlugins,
   MANAGE_CGROUPS,
@@ -94,6 +95,7 @@ export const restore: Command = defineCommand({
       description:
         "[CONTROLLER:]PATH, the control group in place of the topmost one of the images; repeatable",
     },
+    cgroupYard: CGROUP_YARD,
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
     verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
