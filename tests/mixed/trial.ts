@@ -12,6 +12,7 @@ import {
   type RestoredTree,
   StasisError,
 } from "../../mod.ts";
+import { Hierarchy, OWN_HIERARCHY } from "../harness/control_groups.ts";
 import { isAlive, waitUntil } from "../harness/processes.ts";
 import { diffSnapshots, type Snapshot, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
@@ -64,12 +65,18 @@ class Wrong extends Error {
 
 /** Tries a recipe. */
 export async function tryRecipe(recipe: Recipe, { busy = false } = {}): Promise<Outcome> {
+  await using groups = new AsyncDisposableStack();
   const images = await Deno.makeTempDir({ prefix: "stasis-images-" });
   const trees: RestoredTree[] = [];
   let subject: Subject | undefined;
   try {
     const args = [...toWords(recipe), ...(busy ? ["busy"] : [])];
-    subject = await at("left alone", Subject.start("mixed", { args, timeoutMs: STEP_LIMIT_MS }));
+    const env = {
+      ...makeGroups("MIXED_CGROUPS", OWN_HIERARCHY, groups),
+      ...makeGroups("MIXED_CGROUPS2", "", groups),
+    };
+    const options = { args, env, timeoutMs: STEP_LIMIT_MS };
+    subject = await at("left alone", Subject.start("mixed", options));
     return await new Trial(subject, busy, images, trees).run();
   } catch (error) {
     if (!(error instanceof Wrong)) throw error;
@@ -80,6 +87,23 @@ export async function tryRecipe(recipe: Recipe, { busy = false } = {}): Promise<
     await subject?.[Symbol.asyncDispose]();
     await Deno.remove(images, { recursive: true });
   }
+}
+
+/** How many control groups of each hierarchy there are to be entered. */
+const GROUPS = 3;
+
+/** Makes control groups, where they can be made. @returns the variable that tells the subject of them */
+function makeGroups(
+  variable: string,
+  name: string,
+  groups: AsyncDisposableStack,
+): Record<string, string> {
+  const hierarchy = Hierarchy.find(name);
+  if (typeof hierarchy === "string") return {};
+  groups.use(hierarchy);
+  const home = hierarchy.make();
+  for (let index = 0; index < GROUPS; index++) hierarchy.make(`${home.path.slice(1)}/${index}`);
+  return { [variable]: home.directory };
 }
 
 /**

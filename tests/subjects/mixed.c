@@ -125,6 +125,10 @@ static void end_make(const struct part *p)
 		struct rlimit none = { 0, 0 };
 		setrlimit(RLIMIT_CORE, &none);
 		signal(number(p, "signal", 0), SIG_DFL);
+		sigset_t own;
+		sigemptyset(&own);
+		sigaddset(&own, number(p, "signal", 0));
+		pthread_sigmask(SIG_UNBLOCK, &own, NULL);
 		for (;;)
 			kill(getpid(), number(p, "signal", 0));
 	}

@@ -51,6 +51,33 @@ struct kernel_sigaction {
 	unsigned long handler, flags, restorer, mask;
 };
 
+/* The control groups that one is in. */
+static inline unsigned long control_groups(void)
+{
+	char text[8192];
+	int fd = open("/proc/thread-self/cgroup", O_RDONLY | O_CLOEXEC);
+	ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof(text));
+	if (fd >= 0)
+		close(fd);
+	return size <= 0 ? 0 : mix(text, size);
+}
+
+/* Enters one of the groups that the test has made below the directory that an environment variable names. */
+static inline void enter_group(const char *variable, long value, const char *list)
+{
+	const char *home = getenv(variable);
+	char path[600];
+	if (!home)
+		return;
+	snprintf(path, sizeof(path), "%s/%ld/%s", home, value, list);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	/* Who has given up its user id may not. */
+	if (fd < 0)
+		return;
+	dprintf(fd, "0");
+	close(fd);
+}
+
 /* One's own attributes. What other parts change as they go is left out. */
 static inline void paint(struct portrait *to, bool is_root)
 {
@@ -140,6 +167,7 @@ static inline void paint(struct portrait *to, bool is_root)
 	}
 	note(to, "oom_score_adj", -1, proc_number("/proc/self/oom_score_adj", NULL, 10));
 	note(to, "coredump_filter", -1, proc_number("/proc/self/coredump_filter", NULL, 16));
+	note(to, "control groups", -1, control_groups());
 	void *list = NULL;
 	size_t size = 0;
 	syscall(SYS_get_robust_list, 0, &list, &size);
@@ -286,6 +314,10 @@ static inline void attribute_make(const struct part *p)
 		if (has(p, "hard"))
 			limit.rlim_max = limit.rlim_cur;
 		right = !setrlimit(resource, &limit);
+	} else if (!strcmp(kind, "cgroup")) {
+		enter_group("MIXED_CGROUPS", value, "tasks");
+	} else if (!strcmp(kind, "cgroup2")) {
+		enter_group("MIXED_CGROUPS2", value, "cgroup.procs");
 	} else if (!strcmp(kind, "session")) {
 		setsid();
 	} else if (!strcmp(kind, "group")) {

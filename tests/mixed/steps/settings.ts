@@ -27,6 +27,7 @@ const SETTINGS: readonly ((random: Random) => string[])[] = [
       ...random.some(["hard"], 0.2),
     ];
   },
+  (random) => [random.pick(["cgroup", "cgroup", "cgroup2"]), `v=${random.between(0, 2)}`],
   () => ["session"],
   () => ["group"],
   (random) => ["cwd", ...random.some(["deleted"], 0.3)],
