@@ -7,6 +7,7 @@ import { addressOf, prctl } from "../../core/linux/libc_ffi.ts";
 import {
   readAutogroupNice,
   readChildren,
+  readChildrenOfThread,
   readResourceGroups,
   unlessGone,
 } from "../../core/linux/procfs/mod.ts";
@@ -92,6 +93,7 @@ export class Unsaved {
     for (const text of resourceGroupNotes(groups, own)) note(text);
     for (const text of this.#cookies(tree)) note(text);
     for (const text of this.#sessions(tree)) note(text);
+    for (const text of endSignalNotes(tree)) note(text);
     for (const { pid, stat } of tree.zombies) {
       if ((stat.exitCode & 0x7f) !== 0 && (stat.exitCode & CORE_DUMPED) !== 0) {
         note(`task ${pid} has ended with a core dump: its parent will be told of the signal alone`);
@@ -132,6 +134,22 @@ export class Unsaved {
       ]
     );
   }
+}
+
+/** A signal at the parent's end comes with the end of the thread that made the child: a restored one has the first. */
+function endSignalNotes({ tasks }: FrozenTree): string[] {
+  const byPid = new Map(tasks.map((task) => [task.pid, task]));
+  return tasks.flatMap(({ pid, leader, proc: { stat: { ppid } } }) => {
+    const parent = byPid.get(ppid);
+    if (parent === undefined || (leader.core.threadCore.pdeathSig ?? 0) === 0) return [];
+    const maker = parent.threads.find(({ tid }) =>
+      tid !== ppid && readChildrenOfThread(ppid, tid).includes(pid)
+    );
+    return maker === undefined ? [] : [
+      `task ${pid} wants a signal at the end of thread ${maker.tid} of task ${ppid}, which made it: ` +
+      "a restored one gets it at the end of the first thread",
+    ];
+  });
 }
 
 function refuseTracer(pid: number): StasisError {

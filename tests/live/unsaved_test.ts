@@ -50,6 +50,7 @@ for (
     ["landlock", /^task \d+ is shut out of files by a security module \(Landlock, it seems\)/],
     ["slack", /^thread \d+ has a timer slack of 0, which cannot be set: it will have the default/],
     ["session", /^thread \d+ of task \d+ has another session keyring than this tool: .* are lost/],
+    ["threadchild", /^task \d+ wants a signal at the end of thread \d+ of task \d+, which made it/],
     ["core", /^task \d+ has ended with a core dump: its parent will be told of the signal alone/],
   ] as const
 ) {

@@ -42,6 +42,16 @@ export function readChildren(pid: number): readonly number[] {
   }
 }
 
+/** The children of one thread, which those are that it has made. None where the kernel does not tell. */
+export function readChildrenOfThread(pid: number, tid: number): readonly number[] {
+  try {
+    return readThreadChildren(pid, tid);
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "kernel-too-old") return [];
+    throw error;
+  }
+}
+
 function readThreadChildren(pid: number, tid: number): readonly number[] {
   try {
     return parseChildren(readTaskText(pid, "children", tid));

@@ -1,12 +1,13 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved core|keys|session|notify|landlock|slack
+ * Usage: unsaved core|keys|session|notify|landlock|slack|threadchild
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -122,6 +123,38 @@ static void slack(void)
 	end_child("the child", pid);
 }
 
+static volatile pid_t made;
+static volatile bool over;
+
+static void *maker(void *unused)
+{
+	made = fork_child();
+	if (made == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGUSR1);
+		wait_for_term();
+		child_finish();
+	}
+	while (!over)
+		sleep_ms(5);
+	return unused;
+}
+
+/* A child that wants a signal at the end of the thread that made it, which is not the first. */
+static void threadchild(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, maker, NULL))
+		die("pthread_create");
+	while (!made)
+		sleep_ms(1);
+	ready();
+	wait_for_term();
+	end_child("the child", made);
+	over = true;
+	pthread_join(thread, NULL);
+}
+
 static void tracer(pid_t pid)
 {
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0))
@@ -150,6 +183,8 @@ int main(int argc, char **argv)
 		landlock();
 	else if (!strcmp(what, "slack"))
 		slack();
+	else if (!strcmp(what, "threadchild"))
+		threadchild();
 	else if (!strcmp(what, "tracer"))
 		tracer(atoi(arg(argc, argv, 2, "0")));
 	else
