@@ -7,16 +7,16 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { MM, PAGEMAP, PAGES } from "../images/kinds/memory.ts";
-import { type ImageDirectory, PE_PRESENT } from "../images/mod.ts";
+import { MM } from "../images/kinds/memory.ts";
+import type { ImageDirectory } from "../images/mod.ts";
 import { planRestore, restore, type RestorePlan, STAGES, StasisError } from "../mod.ts";
+import { taskRuns } from "../plugins/memory/task_runs.ts";
 
 const AT_FDCWD = -100;
 const O_WRONLY = 1;
 const O_CREAT = 0o100;
 const O_APPEND = 0o2000;
 const O_CLOEXEC = 0o2000000;
-const PAGE_SIZE = 4096n;
 
 /**
  * Has every file below `from` looked for below `to`: strings among the arguments of planned calls are paths.
@@ -26,8 +26,9 @@ const PAGE_SIZE = 4096n;
 export function remapPath(plan: RestorePlan, from: string, to: string): number {
   let changed = 0;
   for (const task of plan.tasks) {
-    for (const stage of STAGES) {
-      for (const call of task.program(stage).calls) {
+    const births = plan.offspring(task.pid).map((child) => task.beforeBirth(child));
+    for (const program of [...births, ...STAGES.map((stage) => task.program(stage))]) {
+      for (const call of program.calls) {
         const args = call.args.map((argument) =>
           typeof argument === "string" && (argument === from || argument.startsWith(`${from}/`))
             ? to + argument.slice(from.length)
@@ -104,21 +105,15 @@ export function readMemory(
   length: number,
 ): Uint8Array {
   const bytes = new Uint8Array(length);
-  const { pagesId, entries } = images.readPagemap(PAGEMAP, pid);
-  using file = Deno.openSync(images.pathOf(PAGES, pagesId));
   const end = address + BigInt(length);
-  let position = 0n;
-  for (const { vaddr, nrPages, flags } of entries) {
-    if ((flags & PE_PRESENT) === 0) continue;
-    const size = BigInt(nrPages) * PAGE_SIZE;
-    const from = vaddr > address ? vaddr : address;
-    const to = vaddr + size < end ? vaddr + size : end;
-    if (from < to) {
-      file.seekSync(position + from - vaddr, Deno.SeekMode.Start);
-      const part = bytes.subarray(Number(from - address), Number(to - address));
-      for (let at = 0; at < part.length;) at += file.readSync(part.subarray(at)) ?? part.length;
-    }
-    position += size;
+  for (const { start, size, pages, offset } of taskRuns(images, pid)) {
+    const from = start > address ? start : address;
+    const to = start + size < end ? start + size : end;
+    if (from >= to) continue;
+    using file = Deno.openSync(pages);
+    file.seekSync(offset + from - start, Deno.SeekMode.Start);
+    const part = bytes.subarray(Number(from - address), Number(to - address));
+    for (let at = 0; at < part.length;) at += file.readSync(part.subarray(at)) ?? part.length;
   }
   return bytes;
 }

@@ -31,6 +31,7 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   memory.MM,
   memory.PAGEMAP,
   memory.SHMEM_PAGEMAP,
+  memory.PARENT_PAGEMAP,
   memory.MEMFD_INODE,
   files.FDINFO,
   files.FILES,

@@ -27,6 +27,7 @@ import {
   type RawImageKind,
 } from "./kind.ts";
 import { decodePagemap, type Pagemap } from "./pagemap.ts";
+import { imageNames, PARENT } from "./parent.ts";
 import { isPartialName } from "./partial.ts";
 import { absolutePath, lastName } from "./path.ts";
 import { uniqueById } from "./unique.ts";
@@ -50,7 +51,8 @@ function withoutPlaces<Schema extends DescMessage>(
 
 /** @throws {StasisError} `bad-image` if an entry cannot be of a file in its directory, or has other checksums than one */
 function checkEntry({ name, size, blockSize, crc32 }: manifest_entry, path: string): void {
-  if (name === "" || name === "." || name === ".." || name.includes("/")) {
+  const inside = name.startsWith(`${PARENT}/`) ? name.slice(PARENT.length + 1) : name;
+  if (inside === "" || inside === "." || inside === ".." || inside.includes("/")) {
     throw new StasisError("bad-image", `${path} names "${name}", which is no image`);
   }
   if (crc32.length === 0) return;
@@ -122,7 +124,7 @@ export class ImageDirectory {
     const absolute = absolutePath(path);
     const names = new Set(options.unwritten?.keys());
     try {
-      for (const entry of Deno.readDirSync(absolute)) names.add(entry.name);
+      for (const name of imageNames(absolute)) names.add(name);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) {
         throw new StasisError("bad-image", `There is no image directory ${absolute}`, { cause });

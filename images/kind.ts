@@ -48,7 +48,7 @@ export interface ImageKind<
 > {
   /** The name that `crit` shows, upper case. */
   readonly name: string;
-  /** The file name, with `%u`, `%x` or `%lu` in place of the id. */
+  /** The file name, with `%u`, `%x` or `%lu` in place of the id; `parent/` may stand before it (`parent.ts`). */
   readonly file: string;
   /** The type magic; {@link headMagics} has what stands before it. */
   readonly magic: number;
@@ -130,7 +130,7 @@ export function defineRawImageKind<const File extends string>(
 }
 
 function checkFileName(name: string, file: string): void {
-  if (!/^[\w.-]+(%(u|x|lu)[\w.-]*)?$/.test(file)) {
+  if (!/^(parent\/)?[\w.-]+(%(u|x|lu)[\w.-]*)?$/.test(file)) {
     throw new StasisError("internal", `Image kind ${name} has the impossible file name "${file}"`);
   }
 }

@@ -11,6 +11,7 @@ Deno.test("imageFileName() puts the id where the template has it", () => {
   equal(imageFileName(kind("a-%lu.img"), 18446744073709551615n), "a-18446744073709551615.img");
   equal(imageFileName(kind("a.img"), null), "a.img");
   equal(imageFileName(defineRawImageKind({ name: "RAW", file: "r-%u" }), 3), "r-3");
+  equal(imageFileName(kind("parent/a-%u.img"), 17), "parent/a-17.img");
 });
 
 Deno.test("imageFileName() refuses an id that the template does not take", () => {
@@ -36,6 +37,8 @@ Deno.test("imageIdOf() is the inverse of imageFileName()", () => {
   equal(imageIdOf(kind("a-%x.img"), "a-ff.img"), 255);
   equal(imageIdOf(kind("a-%lu.img"), "a-17.img"), 17n);
   equal(imageIdOf(kind("a.img"), "a.img"), null);
+  equal(imageIdOf(kind("parent/a-%u.img"), "parent/a-17.img"), 17);
+  equal(imageIdOf(kind("a-%u.img"), "parent/a-17.img"), undefined);
 });
 
 Deno.test("imageIdOf() takes no other spelling and no other file", () => {
@@ -48,7 +51,17 @@ Deno.test("imageIdOf() takes no other spelling and no other file", () => {
 });
 
 Deno.test("defineImageKind() refuses file names and magics that cannot be", () => {
-  for (const file of ["../a.img", "a/%u.img", "a-%u-%u.img", "a-%d.img", ""]) {
+  for (
+    const file of [
+      "../a.img",
+      "a/%u.img",
+      "parent/../a.img",
+      "parent/parent/a.img",
+      "a-%u-%u.img",
+      "a-%d.img",
+      "",
+    ]
+  ) {
     throws(() => kind(file), {
       code: "internal",
       message: `Image kind MINE has the impossible file name "${file}"`,

@@ -4,10 +4,13 @@
  * @module
  */
 import { errnoOf, ioError } from "../base/io_error.ts";
+import { imageNames, PARENT } from "./parent.ts";
 
-/** fsync(2) of each file in a directory, then of the directory itself. @throws {StasisError} `io` */
+/** fsync(2) of each file of an image directory, then of the directory itself. @throws {StasisError} `io` */
 export function syncEachFile(directory: string): void {
-  for (const entry of Deno.readDirSync(directory)) syncPath(`${directory}/${entry.name}`);
+  const names = imageNames(directory);
+  for (const name of names) syncPath(`${directory}/${name}`);
+  if (names.some((name) => name.startsWith(`${PARENT}/`))) syncPath(`${directory}/${PARENT}`);
   syncPath(directory);
 }
 

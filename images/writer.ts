@@ -16,6 +16,7 @@ import { INVENTORY } from "./kinds/core.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
 import { createPartial, type LockDirectory, type Partial, removeAbandoned } from "./partial.ts";
+import { imageNames, makeParent, PARENT } from "./parent.ts";
 import { absolutePath, parentPath } from "./path.ts";
 import { syncEachFile, syncPath } from "./sync.ts";
 import { checkTarget } from "./target.ts";
@@ -461,6 +462,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.#checkOpen();
     if (this.path === "") throw new StasisError("internal", `The image ${name} has no directory`);
     const path = `${this.path}/${name}`;
+    if (name.startsWith(`${PARENT}/`)) makeParent(this.path);
     try {
       return { file: Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), path };
     } catch (cause) {
@@ -498,7 +500,7 @@ function manifestEntry(name: string, size: number, sums: readonly number[]): Man
 
 function namesIn(directory: string): string[] {
   try {
-    return [...Deno.readDirSync(directory)].map(({ name }) => name);
+    return imageNames(directory);
   } catch (cause) {
     throw ioError(`list ${directory}`, cause);
   }

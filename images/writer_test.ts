@@ -5,7 +5,8 @@ import { ImageDirectory } from "./directory.ts";
 import { NO_OWNER } from "./fown.ts";
 import { CORE, IMAGES_VERSION, INVENTORY, PSTREE } from "./kinds/core.ts";
 import { FILES, PIPES_DATA } from "./kinds/files.ts";
-import { PAGEMAP, PAGES } from "./kinds/memory.ts";
+import { PAGEMAP, PAGES, PARENT_PAGEMAP, PARENT_PAGES } from "./kinds/memory.ts";
+import { PE_PRESENT } from "./pagemap.ts";
 import { ImageWriter } from "./writer.ts";
 
 const INVENTORY_ENTRY = { imgVersion: IMAGES_VERSION, fdinfoPerId: true };
@@ -55,6 +56,35 @@ Deno.test("ImageWriter.commit() makes a directory that ImageDirectory reads", as
   deepEqual(images.readEntries(PIPES_DATA, null)[0]?.extra, new Uint8Array([1, 2, 3]));
   equal(images.readPagemap(PAGEMAP, 1).pagesId, 7);
   equal(Deno.statSync(images.pathOf(PAGES, 7)).size, 4096);
+});
+
+Deno.test("ImageWriter and ImageDirectory have files in the parent, with their checksums", async () => {
+  using dir = scratch();
+  const target = `${dir.path}/images`;
+  await using writer = ImageWriter.create(target);
+  const pagemap = { pagesId: 7, entries: [{ vaddr: 4096n, nrPages: 1, flags: PE_PRESENT }] };
+  writer.writePagemap(PARENT_PAGEMAP, 1, pagemap);
+  Deno.writeFileSync(writer.createRaw(PARENT_PAGES, 7), new Uint8Array(4096).fill(1));
+  writer.writeList(PSTREE, null, TREE);
+  await writer.commit(INVENTORY_ENTRY);
+
+  equal((Deno.statSync(`${target}/parent`).mode ?? 0) & 0o777, 0o700);
+  const images = ImageDirectory.open(target);
+  deepEqual(images.fileNames, [
+    "inventory.img",
+    "manifest.img",
+    "parent/pagemap-1.img",
+    "parent/pages-7.img",
+    "pstree.img",
+  ]);
+  deepEqual(images.ids(PARENT_PAGEMAP), [1]);
+  equal(images.has(PAGEMAP, 1), false);
+  deepEqual(images.readPagemap(PARENT_PAGEMAP, 1), pagemap);
+  await images.verifyContents();
+  Deno.writeFileSync(images.pathOf(PARENT_PAGES, 7), new Uint8Array(4096).fill(2));
+  await rejects(ImageDirectory.open(target).verifyContents(), /parent\/pages-7\.img/);
+  Deno.removeSync(images.pathOf(PARENT_PAGES, 7));
+  throws(() => ImageDirectory.open(target).verify(), { code: "bad-image" });
 });
 
 Deno.test("ImageWriter.hold() puts the writing off, and changes nothing of what is written", async () => {

@@ -72,7 +72,7 @@ export interface TaskInfo {
   readonly mappedBytes: bigint;
   /** How much of it is in these images, in bytes. */
   readonly savedBytes: bigint;
-  /** How much of it is in a parent image, in bytes. */
+  /** How much of it is in the parent, in bytes: there is what several tasks have in common. */
   readonly parentBytes: bigint;
 }
 

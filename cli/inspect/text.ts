@@ -119,7 +119,7 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
     lines.push(`memory: that of ${memoryOf}`);
     return lines;
   }
-  const parent = task.parentBytes > 0n ? `, ${formatBytes(task.parentBytes)} in the parent` : "";
+  const parent = task.parentBytes > 0n ? `, ${formatBytes(task.parentBytes)} in parent/` : "";
   lines.push(
     `memory: ${plural(task.mappings.length, "mapping")}, ${
       formatBytes(task.mappedBytes)

@@ -172,6 +172,13 @@ export interface RestoredFiles {
 /** Plans the tree. */
 export interface TreePlanner {
   readonly tasks: readonly TaskPlanner[];
+  /**
+   * Whom a task makes, in this order: children, zombies, and such as only help to build the tree and are gone before
+   * it runs. Each begins with a copy of the memory of its maker at that moment (fork(2)).
+   *
+   * @param pid also of one that only helps
+   */
+  offspring(pid: number): readonly number[];
   /** The program of the seed. */
   readonly seed: SyscallProgram;
   /** What the seed does last, before it bears the root: it makes the namespaces that the tree is born into. */
@@ -227,6 +234,11 @@ export interface TaskPlanner {
   readonly core: MessageShape<typeof core_entrySchema>;
   /** The program of its leader for a stage; add calls to it. */
   program(stage: Stage): SyscallProgram;
+  /**
+   * The program that it runs before it makes one of its {@link TreePlanner.offspring}: between the stage "seed" and
+   * all others. It has the memory of its own maker then, and what it maps and fills the one that it makes inherits.
+   */
+  beforeBirth(child: number): SyscallProgram;
   /**
    * Has a thread of this id in the stage "threads", which ends behind it and never runs: for state that is bound
    * to a thread which has ended, made by calls that are added to the leader's program of that stage.

@@ -32,6 +32,7 @@ export const MADV = {
   DONTNEED: 4,
   REMOVE: 9,
   DONTFORK: 10,
+  DOFORK: 11,
   MERGEABLE: 12,
   UNMERGEABLE: 13,
   HUGEPAGE: 14,

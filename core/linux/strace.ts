@@ -116,6 +116,7 @@ const madvice = choice({
   3: "MADV_WILLNEED",
   4: "MADV_DONTNEED",
   10: "MADV_DONTFORK",
+  11: "MADV_DOFORK",
   12: "MADV_MERGEABLE",
   13: "MADV_UNMERGEABLE",
   14: "MADV_HUGEPAGE",

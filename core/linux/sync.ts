@@ -5,6 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { imageNames } from "../../images/parent.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { cString, syscall } from "./libc_ffi.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
@@ -26,7 +27,7 @@ const PIECE = 8n << 20n;
 export function syncFileSystem(directory: string, check: () => void): void {
   // First, for it tells of the errors that come from now on.
   using file = open(directory, O_DIRECTORY);
-  for (const { name } of Deno.readDirSync(directory)) {
+  for (const name of imageNames(directory)) {
     const path = `${directory}/${name}`;
     if (BigInt(Deno.lstatSync(path).size) > PIECE) writeBack(path, check);
     check();

@@ -352,6 +352,21 @@ export class BuiltTree implements Disposable {
   }
 
   #act(pid: number, actions: readonly BirthAction[]): void {
+    let together: BirthAction[] = [];
+    for (const action of actions) {
+      const before = this.#plan.beforeAction(pid, action);
+      if (before !== undefined) {
+        this.#actAtOnce(pid, together);
+        together = [];
+        this.#cancellation.check();
+        this.#bornTask(pid).remote.run(before);
+      }
+      together.push(action);
+    }
+    this.#actAtOnce(pid, together);
+  }
+
+  #actAtOnce(pid: number, actions: readonly BirthAction[]): void {
     if (actions.length === 0) return;
     this.#cancellation.check();
     sayWhoHasIds(() => this.#bornTask(pid).remote.run(this.#plan.birthProgram(pid, actions)));

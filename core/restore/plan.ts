@@ -103,6 +103,7 @@ export class PlannedTask implements TaskPlanner {
   /** Ids of threads that it has while it is being built and that end then. */
   readonly endedThreads: Set<number> = new Set();
   readonly #byTid = new Map<number, PlannedThread>();
+  readonly #beforeBirths = new Map<number, SyscallProgram>();
 
   constructor(
     readonly plan: RestorePlan,
@@ -141,6 +142,19 @@ export class PlannedTask implements TaskPlanner {
   /** The program of the leader for a stage. */
   program(stage: Stage): SyscallProgram {
     return (this.threads[0] as PlannedThread).program(stage);
+  }
+  beforeBirth(child: number): SyscallProgram {
+    let program = this.#beforeBirths.get(child);
+    if (program === undefined) {
+      program = new SyscallProgram(`what task ${child} inherits`);
+      this.#beforeBirths.set(child, program);
+    }
+    return program;
+  }
+  /** What it runs before it makes one of its offspring, if there is anything to run. */
+  plannedBeforeBirth(child: number): SyscallProgram | undefined {
+    const program = this.#beforeBirths.get(child);
+    return program === undefined || program.isEmpty ? undefined : program;
   }
   endedThread(tid: number): void {
     if (this.endedThreads.has(tid)) return;
@@ -256,6 +270,18 @@ export class RestorePlan implements TreePlanner {
     return task;
   }
 
+  offspring(pid: number): readonly number[] {
+    const actions = this.births.births.get(pid) ?? [];
+    return actions.flatMap((action) => action.kind === "clone" ? [action.pid] : []);
+  }
+
+  /** What a task runs before it does something at the tree's birth, if anything. */
+  beforeAction(pid: number, action: BirthAction): SyscallProgram | undefined {
+    return action.kind === "clone"
+      ? this.#byPid.get(pid)?.plannedBeforeBirth(action.pid)
+      : undefined;
+  }
+
   /** Adds a task; parents come before their children. */
   addTask(task: PlannedTask): void {
     this.tasks.push(task);
@@ -358,6 +384,10 @@ export class RestorePlan implements TreePlanner {
     );
     for (const [pid, actions] of this.births.births) {
       most = Math.max(most, new ProgramImage(this.birthProgram(pid, actions)).size);
+      for (const action of actions) {
+        const program = this.beforeAction(pid, action);
+        if (program !== undefined) most = Math.max(most, new ProgramImage(program).size);
+      }
     }
     for (const task of this.tasks) {
       for (const stage of STAGES) {
@@ -407,7 +437,11 @@ export class RestorePlan implements TreePlanner {
     }
     const { births, groups, helpers } = this.births;
     for (const [pid, actions] of births) {
-      for (const action of actions) yield `[${pid}] ${describeBirth(action)}`;
+      for (const action of actions) {
+        const before = this.beforeAction(pid, action);
+        if (before !== undefined) yield* this.#lines(before, pid);
+        yield `[${pid}] ${describeBirth(action)}`;
+      }
     }
     for (const [pid, action] of groups) yield `[${pid}] ${describeBirth(action)}`;
     for (const { pid, adopter } of helpers) {

@@ -9,6 +9,7 @@ import { mm_entrySchema } from "../gen/memory_pb.ts";
 import { pagemap_entrySchema, pagemap_headSchema } from "../gen/pages_pb.ts";
 import { defineImageKind, defineRawImageKind } from "../kind.ts";
 import { MAGICS } from "../magic.ts";
+import { PARENT } from "../parent.ts";
 
 /** An address space, by the pid of a process that has it. */
 export const MM = defineImageKind({
@@ -40,6 +41,22 @@ export const SHMEM_PAGEMAP = defineImageKind({
 
 /** Pages of 4 KiB one behind the other, by the `pages_id` of a pagemap's head. */
 export const PAGES = defineRawImageKind({ name: "PAGES", file: "pages-%u.img" });
+
+/**
+ * Which pages of an address space are in the parent ({@link PARENT}), by pid. Here they are those that several tasks
+ * have in common: their pagemaps there name one pages file.
+ */
+export const PARENT_PAGEMAP = defineImageKind({
+  name: "PAGEMAP",
+  file: `${PARENT}/pagemap-%u.img`,
+  magic: MAGICS.PAGEMAP,
+  schema: pagemap_entrySchema,
+  head: pagemap_headSchema,
+  list: true,
+});
+
+/** Pages in the parent, by the `pages_id` of a pagemap's head there. */
+export const PARENT_PAGES = defineRawImageKind({ name: "PAGES", file: `${PARENT}/pages-%u.img` });
 
 /** The inodes of memfds; the open files of them are in `files.img`. */
 export const MEMFD_INODE = defineImageKind({

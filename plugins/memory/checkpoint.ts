@@ -24,10 +24,11 @@ import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { memfdDumper } from "./memfd.ts";
 import { askLockFuture } from "./lock_future.ts";
 import { mmBounds, savedAuxv } from "./mm_fields.ts";
-import { findPages, type TaskPages, writePages } from "./pages.ts";
+import { findPages, type TaskPages } from "./pages.ts";
 import { Segments } from "./segments.ts";
 import { SharedObjects } from "./shared_objects.ts";
 import { extraOf, unknownFlags, type VmaImage } from "./vma_image.ts";
+import { writePages } from "./write_pages.ts";
 
 const O_RDONLY = 0;
 

@@ -33,26 +33,25 @@ export function chooseHeld(sizes: readonly bigint[], limit = LIMIT): boolean[] {
  *
  * @param buffer exactly as large as the runs
  * @param address where it lies in this process
+ * @param shared whether the task has them in common with others, copy-on-write: process_vm_readv(2) pins what it
+ *   reads, and what is pinned gets a copy first (gup_must_unshare() of `mm/internal.h`, 5.19 and later)
  * @param check throws where the operation is cancelled
  * @throws {StasisError} `syscall` where there is no such memory, `no-such-task`
  */
 export function copyContents(
   remote: RemoteTask,
   runs: readonly Run[],
-  { buffer, address, check }: {
+  { buffer, address, shared, check }: {
     readonly buffer: Uint8Array;
     readonly address: bigint;
+    readonly shared: boolean;
     readonly check: () => void;
   },
 ): void {
   for (const { runs: piece, offset, size } of cutTransfers(runs, 0n, PIECE)) {
     check();
-    const here = new Uint8Array(BigUint64Array.of(address + offset, size).buffer);
-    const there = iovecs(piece);
-    const count = BigInt(piece.length);
-    const copied = syscall(SYSCALLS.process_vm_readv, remote.pid, here, 1n, there, count, 0n);
-    if (copied === size) continue;
-    // What the task may not read itself it does not give, other than through its memory file.
+    if (!shared && copyAtOnce(remote, piece, address + offset, size)) continue;
+    // What the task may not read itself it gives through its memory file alone.
     let at = Number(offset);
     for (const { start, size } of piece) {
       const end = at + Number(size);
@@ -60,6 +59,19 @@ export function copyContents(
       at = end;
     }
   }
+}
+
+/** Copies runs by one call. @returns whether all of them came */
+function copyAtOnce(
+  { pid }: RemoteTask,
+  runs: readonly Run[],
+  address: bigint,
+  size: bigint,
+): boolean {
+  const here = new Uint8Array(BigUint64Array.of(address, size).buffer);
+  const there = iovecs(runs);
+  const count = BigInt(runs.length);
+  return syscall(SYSCALLS.process_vm_readv, pid, here, 1n, there, count, 0n) === size;
 }
 
 /** Memory for contents of these sizes, and the part of each; undefined where there is not so much. */

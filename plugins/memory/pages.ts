@@ -1,9 +1,8 @@
 /**
- * The pages phase: which pages each task has, and writing them.
+ * Which pages of a task hold something.
  *
  * @module
  */
-import { pageAlign } from "../../core/linux/address.ts";
 import { addressOf, ioctl, pread } from "../../core/linux/libc_ffi.ts";
 import {
   mappingKind,
@@ -12,31 +11,18 @@ import {
   scanPages,
   type Vma,
 } from "../../core/linux/procfs/mod.ts";
-import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
-import { PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
-import { PE_PRESENT } from "../../images/mod.ts";
+import type { FrozenTask } from "../../core/plugin.ts";
 import { hasPagemapScan } from "./features.ts";
-import { chooseHeld, copyContents, divide } from "./held_pages.ts";
-import { behindEnd, copyRuns, dataRuns } from "./object_pages.ts";
-import {
-  appendRun,
-  cutTransfers,
-  hasContents,
-  isGuard,
-  pageCount,
-  type Run,
-  totalSize,
-  type Transfer,
-} from "./runs.ts";
-import { openPath, type SharedObjects } from "./shared_objects.ts";
-import { PIECE, TaskWriter, writeAll } from "./target_writer.ts";
+import type { ReadableRun } from "./pages_files.ts";
+import { appendRun, hasContents, isGuard, type Run } from "./runs.ts";
+import { openPath } from "./shared_objects.ts";
 
-const O_RDONLY = 0, O_WRONLY = 1;
+const O_RDONLY = 0;
 
 /** What of a task's memory is saved. */
 export interface TaskPages {
   /** Ascending; no run crosses from what the task may read into what it may not. */
-  readonly runs: readonly { readonly run: Run; readonly readable: boolean }[];
+  readonly runs: readonly ReadableRun[];
   /** Ranges with guards. */
   readonly guards: readonly Run[];
 }
@@ -88,140 +74,4 @@ export function savedPages(vmas: readonly Vma[], regions: readonly PageRegion[])
     }
   }
   return { runs, guards };
-}
-
-/** Writes the pages of all tasks and objects. */
-export async function writePages(
-  session: CheckpointSession,
-  tasks: readonly FrozenTask[],
-  pagesOf: (task: FrozenTask) => TaskPages,
-  shared: SharedObjects,
-): Promise<void> {
-  let pagesId = 0;
-  let done = 0n;
-  let total = 0n;
-  {
-    using stack = new DisposableStack();
-    const writers: TaskWriter[] = [];
-    const ids = new Map<TaskWriter, number>();
-    const sizes = tasks.map((task) => totalSize(pagesOf(task).runs.map(({ run }) => run)));
-    const held = holdContents(tasks, sizes, pagesOf, session);
-    for (const [index, task] of tasks.entries()) {
-      const { runs } = pagesOf(task);
-      const size = sizes[index] as bigint;
-      const id = ++pagesId;
-      session.writer.writePagemap(PAGEMAP, task.pid, {
-        pagesId: id,
-        entries: runs.map(({ run }) => ({
-          vaddr: run.start,
-          nrPages: pageCount(run),
-          flags: PE_PRESENT,
-        })),
-      });
-      total += size;
-      const contents = held.get(task);
-      if (contents !== undefined) {
-        session.writer.writeRaw(PAGES, id, contents);
-        done += size;
-        continue;
-      }
-      const path = session.writer.createRaw(PAGES, id);
-      if (runs.length === 0) continue;
-      const { direct, indirect } = cutByReadability(runs);
-      const file = stack.use(openPath(path, O_WRONLY));
-      const writer = new TaskWriter(task.remote, file, path, direct, indirect, session.check);
-      writers.push(stack.use(writer));
-      ids.set(writer, id);
-    }
-    session.progress("memory", done, total);
-    const copied = done;
-    for (const writer of writers) writer.start();
-    for (let active = writers; active.length > 0;) {
-      for (const writer of active) {
-        writer.finish();
-        // The next chunk is under way while this process does something else.
-        writer.start();
-      }
-      done = writers.reduce((sum, { written }) => sum + written, copied);
-      session.progress("memory", done, total);
-      active = active.filter((writer) => !writer.done);
-      for (const writer of active) {
-        const { frontier } = writer;
-        if (frontier === undefined) continue;
-        await session.writer.rawWritten(PAGES, ids.get(writer) as number, frontier);
-      }
-      await session.breathe();
-    }
-  }
-  for (const { shmid, path } of shared.all) {
-    const size = BigInt(Deno.statSync(path).size);
-    if (size === 0n) continue;
-    using source = openPath(path, O_RDONLY);
-    const runs = dataRuns(source.fd, pageAlign(size), path);
-    total += totalSize(runs);
-    const id = ++pagesId;
-    session.writer.writePagemap(SHMEM_PAGEMAP, shmid, {
-      pagesId: id,
-      entries: runs.map((run) => ({
-        vaddr: run.start,
-        nrPages: pageCount(run),
-        flags: PE_PRESENT,
-      })),
-    });
-    const target = session.writer.createRaw(PAGES, id);
-    using file = openPath(target, O_WRONLY);
-    await copyRuns(source.fd, path, file.fd, target, runs, (bytes) => {
-      done += bytes;
-      session.progress("shared memory", done, total);
-      return session.breathe();
-    });
-    const last = runs.at(-1);
-    if (last === undefined || last.start + last.size <= size) continue;
-    const written = totalSize(runs) - (pageAlign(size) - size);
-    writeAll(file.fd, behindEnd(source.fd, size, path), written, target);
-  }
-}
-
-/** Takes the contents out of those tasks whose memory is small enough. */
-function holdContents(
-  tasks: readonly FrozenTask[],
-  sizes: readonly bigint[],
-  pagesOf: (task: FrozenTask) => TaskPages,
-  { writer, check }: CheckpointSession,
-): ReadonlyMap<FrozenTask, Uint8Array> {
-  const chosen = chooseHeld(sizes);
-  const held = tasks.filter((_, index) => chosen[index]);
-  const contents = new Map<FrozenTask, Uint8Array>();
-  if (held.length === 0) return contents;
-  const room = divide(sizes.filter((_, index) => chosen[index]));
-  // Then they write it themselves.
-  if (room === undefined) return contents;
-  const { memory, parts } = room;
-  writer.own(memory);
-  for (const [index, task] of held.entries()) {
-    const part = parts[index] as typeof parts[number];
-    copyContents(task.remote, pagesOf(task).runs.map(({ run }) => run), { ...part, check });
-    contents.set(task, part.buffer);
-  }
-  return contents;
-}
-
-/** Cuts a task's runs into what it can write itself and what it cannot. */
-export function cutByReadability(
-  runs: TaskPages["runs"],
-): { direct: Transfer[]; indirect: Transfer[] } {
-  const direct: Transfer[] = [];
-  const indirect: Transfer[] = [];
-  let offset = 0n;
-  for (let from = 0; from < runs.length;) {
-    const readable = runs[from]?.readable;
-    let to = from;
-    while (to < runs.length && runs[to]?.readable === readable) to++;
-    const group = runs.slice(from, to).map(({ run }) => run);
-    const transfers = cutTransfers(group, offset, PIECE);
-    for (const transfer of transfers) (readable ? direct : indirect).push(transfer);
-    offset += totalSize(group);
-    from = to;
-  }
-  return { direct, indirect };
 }

@@ -13,7 +13,7 @@ import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
 import { iovecs } from "./runs.ts";
-import { checkPagesFile } from "./validate.ts";
+import { checkPagesFiles } from "./validate.ts";
 import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
 import { SHARED_MEMORY_NAME } from "./shared_objects.ts";
 
@@ -88,7 +88,7 @@ export class ObjectPlans {
       // Where it is open too, the entry knows how large it is.
       if (open.has(shmid)) continue;
       // What no task maps any more may still hold pages, and mremap(2) may map them again.
-      const last = this.#runs(shmid).runs.at(-1);
+      const last = this.#runs(shmid).at(-1);
       const end = last === undefined ? 0n : last.start + last.size;
       this.#planOne(tree, shmid, end > size ? end : pageAlign(size), undefined);
     }
@@ -160,22 +160,25 @@ export class ObjectPlans {
     seed.call("shmdt", window);
   }
 
-  /** The saved pages of an object, and the file that has them. */
-  #runs(shmid: bigint): { readonly runs: readonly SavedRun[]; readonly pages: string } {
+  /** The saved pages of an object. */
+  #runs(shmid: bigint): readonly SavedRun[] {
     const { images } = this.#session;
-    if (!images.has(SHMEM_PAGEMAP, shmid)) return { runs: [], pages: "" };
+    if (!images.has(SHMEM_PAGEMAP, shmid)) return [];
     const pagemap = images.readPagemap(SHMEM_PAGEMAP, shmid);
-    const runs = savedRuns(pagemap, images.pathOf(SHMEM_PAGEMAP, shmid));
-    const pages = images.pathOf(PAGES, pagemap.pagesId);
-    checkPagesFile(pages, runs);
-    return { runs, pages };
+    const runs = savedRuns(pagemap, {
+      file: images.pathOf(SHMEM_PAGEMAP, shmid),
+      pages: images.pathOf(PAGES, pagemap.pagesId),
+    });
+    checkPagesFiles(runs);
+    return runs;
   }
 
   #fill(tree: TreePlanner, shmid: bigint): void {
-    const { runs, pages } = this.#runs(shmid);
-    if (runs.length === 0) return;
+    const runs = this.#runs(shmid);
+    const [first] = runs;
+    if (first === undefined) return;
     const shifted = runs.map((run) => ({ ...run, start: run.start + this.#window }));
-    addReads(tree.seed, tree.serviceFile(pages, O_RDONLY), shifted);
+    addReads(tree.seed, tree.serviceFile(first.pages, O_RDONLY), shifted);
   }
 
   /**
@@ -199,7 +202,7 @@ function isAnonymous({ name, seals }: memfd_inode_entry): boolean {
   return name === SHARED_MEMORY_NAME && seals === F_SEAL_SEAL;
 }
 
-/** Adds the reads of runs from a pages file. */
+/** Adds the reads of runs from one pages file. */
 export function addReads(
   program: SyscallProgram,
   pages: Argument,

@@ -13,8 +13,9 @@ import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import type { mm_extra_entry, vma_extra } from "../../images/gen/mm_extra_pb.ts";
 import { planMmFields } from "./mm_fields.ts";
-import { addReads } from "./plan_objects.ts";
-import { isMapped } from "./planners.ts";
+import { readPages } from "./plan_common.ts";
+import { COMMON_PROT, type Inheritance } from "./plan_sharing.ts";
+import { hasAdvice, isMapped } from "./planners.ts";
 import { ContentFinder, type SavedRun, withoutHoles } from "./saved_pages.ts";
 import { isVdsoPart, placeVdso, vdsoParts } from "./vdso.ts";
 
@@ -25,8 +26,8 @@ export interface TaskMemory {
   readonly extra: mm_extra_entry | undefined;
   /** All its pages. */
   readonly runs: readonly SavedRun[];
-  /** The path of the pages file; undefined if there are no pages. */
-  readonly pages: string | undefined;
+  /** What of it is there already when it is built; absent for most. */
+  readonly inheritance?: Inheritance;
 }
 
 /** What planning asks of its surroundings. */
@@ -52,30 +53,41 @@ const LATE_ADVICE = [
 
 /** Plans the memory of a task. */
 export function planMemory(task: TaskPlanner, memory: TaskMemory, context: MemoryContext): void {
-  const { mm } = memory;
+  const { mm, inheritance } = memory;
   const program = task.program("memory");
   const mapped = mm.vmas.filter(isMapped);
-  planEmpty(program, task, context.machine);
+  const isThere = (vma: vma_entry): boolean => inheritance?.vmas.has(vma.start) ?? false;
+  planEmpty(program, task, context.machine, mapped.filter(isThere));
   planVdso(program, task, mm, context.machine);
   openExecutable(program, task, mm, context);
   // Inherited from the tool: set in any case. It comes first, so that the contents get pages of its kind.
   const thpFlags = memory.extra?.thpDisableFlags ?? 0;
   program.call("prctl", PR.SET_THP_DISABLE, mm.thpDisabled === true ? 1 : 0, thpFlags, 0, 0);
 
-  const runs = withoutHoles(memory.runs, mm.vmas.filter(isLeftAlone));
+  const runs = inheritance?.runs ?? ownContents(memory);
   const contents = new ContentFinder(runs);
   const extras = new Map(memory.extra?.vmas.map((extra) => [extra.start, extra]));
-  const filled = new Set<vma_entry>();
+  const protections = new Map<vma_entry, number>();
   for (const vma of mapped) {
+    if (isThere(vma)) {
+      protections.set(vma, COMMON_PROT);
+      continue;
+    }
     const writable = contents.has(vma.start, vma.end);
-    if (writable) filled.add(vma);
+    if (writable) protections.set(vma, vma.prot | PROT.WRITE);
     context.plannerOf(vma, mm).plan(vma, task, writable);
     for (const advice of EARLY_ADVICE) advise(program, vma, advice);
   }
+  planInherited(program, mapped, inheritance);
   planMmFields(program, mm, context.exeFd);
   program.call("close", context.exeFd);
-  planContents(task, memory, runs);
-  planProperties(task, memory, extras, mapped, filled);
+  if (runs.length > 0) readPages(task.program("contents"), runs);
+  planProperties(task, memory, extras, mapped, protections);
+}
+
+/** The pages of a task that are read from the images. */
+export function ownContents({ mm, runs }: Pick<TaskMemory, "mm" | "runs">): SavedRun[] {
+  return withoutHoles(runs, mm.vmas.filter(isLeftAlone));
 }
 
 /**
@@ -86,14 +98,43 @@ function isLeftAlone(vma: vma_entry): boolean {
   return isVdsoPart(vma) || (vma.flags & MAP.DROPPABLE) !== 0;
 }
 
-/** Unmaps everything but the scratch memory and the parked vDSO. */
-function planEmpty(program: SyscallProgram, task: TaskPlanner, machine: Machine): void {
+/** Unmaps everything but the scratch memory, the parked vDSO and what the task has of its own already. */
+function planEmpty(
+  program: SyscallProgram,
+  task: TaskPlanner,
+  machine: Machine,
+  own: readonly vma_entry[],
+): void {
   const last = machine.vdso.at(-1);
   const vdsoEnd = offsetAddress(task.parkedVdso, last === undefined ? 0n : last.offset + last.size);
-  program.call("munmap", 0, task.scratch.start);
-  const gap = task.parkedVdso - task.scratch.end;
-  if (gap > 0n) program.call("munmap", task.scratch.end, gap);
-  program.call("munmap", vdsoEnd, TASK_SIZE - vdsoEnd);
+  const kept: { readonly start: bigint; readonly end: bigint }[] = [
+    ...own,
+    { start: task.scratch.start, end: task.scratch.end },
+    { start: task.parkedVdso, end: vdsoEnd },
+  ];
+  kept.sort((a, b) => a.start < b.start ? -1 : 1);
+  let at = 0n;
+  for (const { start, end } of kept) {
+    if (start > at) program.call("munmap", at, start - at);
+    at = end;
+  }
+  program.call("munmap", at, TASK_SIZE - at);
+}
+
+/** Takes the pages out of inherited memory that the task does not have, and has its children inherit it again. */
+function planInherited(
+  program: SyscallProgram,
+  mapped: readonly vma_entry[],
+  inheritance: Inheritance | undefined,
+): void {
+  if (inheritance === undefined) return;
+  const { vmas, hidden, stale } = inheritance;
+  for (const { start, end } of mapped) {
+    const memory = vmas.get(start);
+    if (memory === undefined || !hidden.has(memory)) continue;
+    program.call("madvise", start, end - start, MADV.DOFORK);
+  }
+  for (const { start, size } of stale) program.call("madvise", start, size, MADV.DONTNEED);
 }
 
 /** Moves the vDSO and its data to where they were. */
@@ -127,31 +168,24 @@ function openExecutable(
   program.call("close", opened);
 }
 
-function planContents(task: TaskPlanner, { pages }: TaskMemory, runs: readonly SavedRun[]): void {
-  if (pages === undefined || runs.length === 0) return;
-  const program = task.program("contents");
-  // By its own task and not by the seed: thousands of tasks would inherit thousands of descriptors.
-  const file = program.call("openat", AT_FDCWD, pages, O.RDONLY | O.CLOEXEC, 0);
-  addReads(program, file, runs);
-  program.call("close", file);
-}
-
 /**
  * Protections, advice, names, guards, locks and seals, in this order: no guard can be installed in memory that is
  * locked, and nothing be changed that is sealed.
+ *
+ * @param protections what mappings have until then, where it is not their own
  */
 function planProperties(
   task: TaskPlanner,
   { mm, extra: rest }: TaskMemory,
   extras: ReadonlyMap<bigint, vma_extra>,
   mapped: readonly vma_entry[],
-  filled: ReadonlySet<vma_entry>,
+  protections: ReadonlyMap<vma_entry, number>,
 ): void {
   const program = task.program("contents");
   for (const vma of mapped) {
     const { start, end, prot } = vma;
     const size = end - start;
-    if (filled.has(vma) && (prot & PROT.WRITE) === 0) program.call("mprotect", start, size, prot);
+    if ((protections.get(vma) ?? prot) !== prot) program.call("mprotect", start, size, prot);
     for (const advice of LATE_ADVICE) advise(program, vma, advice);
     advise(program, vma, MADV.MERGEABLE);
     const extra = extras.get(start);
@@ -201,8 +235,4 @@ function advise(program: SyscallProgram, vma: vma_entry, advice: number): void {
   // Huge pages and merging are built into some kernels only, and change no behaviour.
   const hint = advice === MADV.HUGEPAGE || advice === MADV.NOHUGEPAGE || advice === MADV.MERGEABLE;
   program[hint ? "try" : "call"]("madvise", vma.start, vma.end - vma.start, advice);
-}
-
-function hasAdvice({ madv = 0n }: vma_entry, advice: number): boolean {
-  return (madv >> BigInt(advice) & 1n) === 1n;
 }

@@ -68,7 +68,7 @@ function plan(vmas: vma_entry[], memory: Partial<TaskMemory> = {}) {
   const planners = mappingPlanners(objects, () => descriptors);
   planMemory(
     task,
-    { mm, extra: undefined, runs: [], pages: undefined, ...memory },
+    { mm, extra: undefined, runs: [], ...memory },
     {
       machine,
       plannerOf: (one) => planners.find((planner) => planner.restores(one, mm))!,
@@ -103,7 +103,7 @@ Deno.test("planMemory() moves each part of the vDSO and says where its code is",
 Deno.test("planMemory() maps writable what gets contents, and protects it afterwards", () => {
   const { memory, contents, programs } = plan(
     [vma(0x10000n, 0x12000n, 1, ANON), vma(0x20000n, 0x22000n, 0, ANON)],
-    { pages: "/images/pages-1.img", runs: [{ start: 0x11000n, size: 0x1000n, offset: 0n }] },
+    { runs: [{ start: 0x11000n, size: 0x1000n, pages: "/images/pages-1.img", offset: 0n }] },
   );
   const maps = named(memory, "mmap");
   ok(maps[0]?.includes("PROT_READ|PROT_WRITE"), maps[0]);
@@ -118,7 +118,7 @@ Deno.test("planMemory() maps writable what gets contents, and protects it afterw
 Deno.test("planMemory() reads no pages into the vDSO", () => {
   const { contents } = plan(
     [vma(0x7004000n, 0x7006000n, 5, VMA_AREA_REGULAR | VMA_AREA_VDSO | VMA_ANON_PRIVATE)],
-    { pages: "/images/pages-1.img", runs: [{ start: 0x7004000n, size: 0x2000n, offset: 0n }] },
+    { runs: [{ start: 0x7004000n, size: 0x2000n, pages: "/images/pages-1.img", offset: 0n }] },
   );
   deepEqual(named(contents, "preadv"), []);
 });
@@ -183,4 +183,42 @@ Deno.test("planMemory() gives advice, locks, names, guards and seals, each at it
     "mlockall",
     "prctl",
   ]);
+});
+
+Deno.test("planMemory() keeps what is there already, and takes the pages out that are not the task's", () => {
+  const common = {
+    start: 0x10000n,
+    end: 0x16000n,
+    vma: vma(0x10000n, 0x16000n, 3, ANON),
+    runs: [],
+    users: new Set([7, 8]),
+  };
+  const { memory, contents } = plan(
+    [
+      vma(0x10000n, 0x12000n, 3, ANON),
+      vma(0x12000n, 0x14000n, 1, ANON),
+      vma(0x20000n, 0x21000n, 3, ANON),
+    ],
+    {
+      runs: [{ start: 0x10000n, size: 0x4000n, pages: "/images/parent/pages-1.img", offset: 0n }],
+      inheritance: {
+        vmas: new Map([[0x10000n, common], [0x12000n, common]]),
+        hidden: new Set([common]),
+        runs: [{ start: 0x11000n, size: 0x1000n, pages: "/images/pages-1.img", offset: 0n }],
+        stale: [{ start: 0x13000n, size: 0x1000n }],
+      },
+    },
+  );
+  deepEqual(named(memory, "munmap").slice(0, 2), [
+    "munmap(NULL, 65536)",
+    `munmap(0x14000, ${0x100000 - 0x14000})`,
+  ]);
+  deepEqual(named(memory, "mmap").length, 1);
+  deepEqual(named(memory, "madvise"), [
+    "madvise(0x10000, 8192, MADV_DOFORK)",
+    "madvise(0x12000, 8192, MADV_DOFORK)",
+    "madvise(0x13000, 4096, MADV_DONTNEED)",
+  ]);
+  deepEqual(named(contents, "mprotect"), ["mprotect(0x12000, 8192, PROT_READ)"]);
+  equal(named(contents, "preadv").length, 1);
 });

@@ -41,9 +41,21 @@ export function isMapped(vma: vma_entry): boolean {
   return (vma.status & NO_MAPPING) === 0 && !isVdsoPart(vma);
 }
 
+/** Whether an entry is private memory that a task may inherit from another one, and change then. */
+export function isShareable(vma: vma_entry): boolean {
+  const isPrivate = (vma.status & (VMA_ANON_PRIVATE | VMA_FILE_PRIVATE)) !== 0 &&
+    (vma.status & (VMA_AREA_MEMFD | FOREIGN)) === 0;
+  return isPrivate && isMapped(vma) && (vma.flags & (MAP.DROPPABLE | MAP.HUGETLB)) === 0;
+}
+
 /** The flags of the mmap call: what mlock(2) does comes later, when the contents are there. */
 export function mmapFlags(vma: vma_entry): number {
   return (vma.flags & ~(MAP.LOCKED | MAP.FIXED)) | MAP.FIXED_NOREPLACE;
+}
+
+/** Whether madvise(2) was given an advice for a mapping. */
+export function hasAdvice({ madv = 0n }: vma_entry, advice: number): boolean {
+  return (madv >> BigInt(advice) & 1n) === 1n;
 }
 
 /** Files that are open while a task's mappings are made: each once, as long as it is needed. */

@@ -3,10 +3,16 @@
  *
  * @module
  */
-import type { LoadContext, RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
-import type { mm_entry } from "../../images/gen/memory_pb.ts";
+import type {
+  LoadContext,
+  RestoreHooks,
+  RestoreSession,
+  TaskPlanner,
+  TreePlanner,
+} from "../../core/plugin.ts";
+import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
-import { MEMFD_INODE, MM, PAGEMAP, PAGES } from "../../images/kinds/memory.ts";
+import { MEMFD_INODE, MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { ghostIds } from "../../core/restore/ghosts.ts";
@@ -15,33 +21,35 @@ import { executableProblem } from "./executable.ts";
 import { memfdPlanner } from "./memfd.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { SegmentPlans } from "./plan_segments.ts";
-import { planMemory, type TaskMemory } from "./plan_task.ts";
-import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";
-import { type SavedRun, savedRuns } from "./saved_pages.ts";
-import { checkMappings, checkPagesFile, checkRuns } from "./validate.ts";
+import { addBirthSteps } from "./plan_common.ts";
+import { planSharing, sharedFiles, type SharingPlan } from "./plan_sharing.ts";
+import { ownContents, planMemory, type TaskMemory } from "./plan_task.ts";
+import {
+  descriptorKey,
+  isMapped,
+  isShareable,
+  MappedDescriptors,
+  mappingPlanners,
+} from "./planners.ts";
+import { taskRuns } from "./task_runs.ts";
+import { checkMappings, checkPagesFiles, checkRuns } from "./validate.ts";
 import { describeParts, isVdsoCode, isVdsoPart, ownVdso, placeVdso, vdsoParts } from "./vdso.ts";
-
-/** What was loaded of a task. */
-interface Loaded extends Omit<TaskMemory, "pages"> {
-  readonly pagesPath: string | undefined;
-}
 
 /** Makes the hooks for one restore. */
 export function restoreMemory(session: RestoreSession): RestoreHooks {
   const { images, machine } = session;
-  const loaded = new Map<number, Loaded>();
+  const loaded = new Map<number, TaskMemory>();
   const objects = new ObjectPlans(session);
   const segments = new SegmentPlans(session);
   const descriptors = new Map<TaskPlanner, MappedDescriptors>();
+  const planners = mappingPlanners(objects, (task) => descriptors.get(task) as MappedDescriptors);
+  let sharing: SharingPlan | undefined;
   let exeFd = -1;
   let sealed = false;
 
   return {
     descriptors: [memfdPlanner(objects)],
-    mappings: [
-      ...mappingPlanners(objects, (task) => descriptors.get(task) as MappedDescriptors),
-      segments.planner,
-    ],
+    mappings: [...planners, segments.planner],
 
     load(context) {
       let vdso: Uint8Array | undefined;
@@ -88,12 +96,20 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
       exeFd = tree.service();
       objects.plan(tree);
       segments.plan(tree, objects);
+      sharing = planCommon(
+        tree,
+        loaded,
+        (vma, mm) => isShareable(vma) && planners.includes(session.mappingPlanner(vma, mm)),
+      );
     },
 
     planTask(task) {
       if (task.memoryOwner !== task.pid) return;
-      const { pagesPath, ...memory } = loaded.get(task.pid) ?? load(session, task.pid);
-      const mapped = memory.mm.vmas.filter(isMapped);
+      const inheritance = sharing?.inheritances.get(task.pid);
+      const memory = { ...loaded.get(task.pid) ?? load(session, task.pid), inheritance };
+      const mapped = memory.mm.vmas.filter((vma) =>
+        isMapped(vma) && !inheritance?.vmas.has(vma.start)
+      );
       descriptors.set(task, new MappedDescriptors(mapped, descriptorKey));
       const plannerOf: RestoreSession["mappingPlanner"] = (vma, mm) =>
         session.mappingPlanner(vma, mm);
@@ -101,27 +117,52 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         const { memfd } = task.files.get(exeFileId);
         return memfd && objects.memfd(memfd.inodeId).service;
       };
-      planMemory(task, { ...memory, pages: pagesPath }, { machine, plannerOf, exeFd, memfdOf });
+      planMemory(task, memory, { machine, plannerOf, exeFd, memfdOf });
       if (!sealed) objects.planSeals(task.program("contents"));
       sealed = true;
     },
   };
 }
 
-function load({ images }: RestoreSession, pid: number): Loaded {
+/** Plans what tasks inherit of each other's memory. */
+function planCommon(
+  tree: TreePlanner,
+  loaded: ReadonlyMap<number, TaskMemory>,
+  isShareable: (vma: vma_entry, mm: mm_entry) => boolean,
+): SharingPlan | undefined {
+  const [root] = tree.tasks;
+  if (root === undefined) return undefined;
+  // Most trees have nothing in common.
+  if (sharedFiles(loaded.values()).size === 0) return undefined;
+  const tasks = tree.tasks.flatMap(({ pid, memoryOwner }) => {
+    const memory = loaded.get(pid);
+    if (memory === undefined || memoryOwner !== pid) return [];
+    const vmas = memory.mm.vmas.filter((vma) => isShareable(vma, memory.mm));
+    return [{ pid, vmas, runs: ownContents(memory) }];
+  });
+  const plan = planSharing(tasks, root.pid, (pid) => tree.offspring(pid));
+  const hugePagesOf = (pid: number) => {
+    const { mm, extra } = loaded.get(pid) as TaskMemory;
+    return { isOff: mm.thpDisabled === true, flags: extra?.thpDisableFlags ?? 0 };
+  };
+  for (const task of tree.tasks) {
+    for (const child of tree.offspring(task.pid)) {
+      const steps = plan.births.get(child);
+      if (steps === undefined) continue;
+      addBirthSteps(task.beforeBirth(child), steps, task.files, hugePagesOf);
+    }
+  }
+  return plan;
+}
+
+function load({ images }: RestoreSession, pid: number): TaskMemory {
   const mm = images.read(MM, pid);
   checkMappings(mm, images.pathOf(MM, pid));
   const extra = images.has(MM_EXTRA, pid) ? images.read(MM_EXTRA, pid) : undefined;
-  let runs: SavedRun[] = [];
-  let pagesPath: string | undefined;
-  if (images.has(PAGEMAP, pid)) {
-    const pagemap = images.readPagemap(PAGEMAP, pid);
-    runs = savedRuns(pagemap, images.pathOf(PAGEMAP, pid));
-    checkRuns(mm, runs, images.pathOf(PAGEMAP, pid));
-    if (runs.length > 0) pagesPath = images.pathOf(PAGES, pagemap.pagesId);
-    if (pagesPath !== undefined) checkPagesFile(pagesPath, runs);
-  }
-  return { mm, extra, runs, pagesPath };
+  const runs = taskRuns(images, pid);
+  checkRuns(mm, runs, images.pathOf(PAGEMAP, pid));
+  checkPagesFiles(runs);
+  return { mm, extra, runs };
 }
 
 /** The paths of regular files that are there by name, by id; read when first asked for. */
@@ -143,7 +184,7 @@ function executablePaths(
 /** Reports an executable that cannot be one any more. */
 function checkExecutable(
   pid: number,
-  { mm }: Loaded,
+  { mm }: TaskMemory,
   paths: ReadonlyMap<number, string>,
   context: LoadContext,
 ): void {
@@ -155,7 +196,7 @@ function checkExecutable(
 /** Reports a vDSO that is not this kernel's. */
 function checkVdso(
   pid: number,
-  { mm, runs, pagesPath }: Loaded,
+  { mm, runs }: TaskMemory,
   own: Uint8Array | undefined,
   { machine }: RestoreSession,
   context: LoadContext,
@@ -175,11 +216,11 @@ function checkVdso(
     return;
   }
   const code = parts.find(isVdsoCode);
-  if (code === undefined || pagesPath === undefined) return;
+  if (code === undefined) return;
   const { start, end } = code;
   const saved = runs.find((run) => run.start <= start && run.start + run.size >= end);
   if (saved === undefined) return;
-  const bytes = readPages(pagesPath, saved.offset + (start - saved.start), Number(end - start));
+  const bytes = readPages(saved.pages, saved.offset + (start - saved.start), Number(end - start));
   if (own === undefined || bytes.some((byte, index) => byte !== own[index])) {
     context.problem({
       pid,

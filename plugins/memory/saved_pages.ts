@@ -8,23 +8,39 @@ import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { type Pagemap, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
 import { MAX_IOVECS, type Run, type Transfer } from "./runs.ts";
 
-/** A run and where it lies in the pages file. */
+/** A run and where it lies. */
 export interface SavedRun extends Run {
-  /** In bytes. */
+  /** The path of the pages file. */
+  readonly pages: string;
+  /** The place in it, in bytes. */
   readonly offset: bigint;
+}
+
+/** Where a pagemap's pages are. */
+export interface PagesPlaces {
+  /** The pagemap's path, for errors. */
+  readonly file: string;
+  /** The path of its pages file. */
+  readonly pages: string;
+  /** The runs of the same task's pagemap in the parent; absent where there is none. */
+  readonly parent?: readonly SavedRun[];
 }
 
 /**
  * The runs of a pagemap.
  *
- * @param file the pagemap's name, for errors
- * @throws {StasisError} `bad-image` where runs overlap; `unsupported` where pages are in a parent image
+ * @throws {StasisError} `bad-image` where runs overlap, or are not in the parent that should have them; `unsupported`
+ * where they are in a parent, and none is given
  */
-export function savedRuns(pagemap: Pagemap, file: string): SavedRun[] {
+export function savedRuns(
+  { entries }: Pick<Pagemap, "entries">,
+  { file, pages, parent }: PagesPlaces,
+): SavedRun[] {
   const runs: SavedRun[] = [];
+  const inParent = parent && new ParentRuns(parent, file);
   let offset = 0n;
   let end = 0n;
-  for (const { vaddr, nrPages, flags } of pagemap.entries) {
+  for (const { vaddr, nrPages, flags } of entries) {
     const size = BigInt(nrPages) * PAGE_SIZE;
     if (vaddr % PAGE_SIZE !== 0n || vaddr < end) {
       throw new StasisError(
@@ -34,15 +50,95 @@ export function savedRuns(pagemap: Pagemap, file: string): SavedRun[] {
     }
     end = vaddr + size;
     if ((flags & PE_PARENT) !== 0) {
-      throw new StasisError("unsupported", `${file} has pages in a parent image`, {
-        hint: "incremental images cannot be restored yet: make a whole checkpoint",
-      });
+      if (inParent === undefined) {
+        throw new StasisError("unsupported", `${file} has pages in a parent that is not there`, {
+          hint: "have all images of an incremental checkpoint in place, two at the most",
+        });
+      }
+      runs.push(...inParent.find(vaddr, size));
+      continue;
     }
     if ((flags & PE_PRESENT) === 0) continue;
-    if (size > 0n) runs.push({ start: vaddr, size, offset });
+    if (size > 0n) runs.push({ start: vaddr, size, pages, offset });
     offset += size;
   }
   return runs;
+}
+
+/** The runs of a parent; ask in ascending order. */
+class ParentRuns {
+  #next = 0;
+
+  constructor(private readonly runs: readonly SavedRun[], private readonly file: string) {}
+
+  /** Where the pages of a range are. */
+  find(start: bigint, size: bigint): SavedRun[] {
+    const found: SavedRun[] = [];
+    for (let at = start; at < start + size;) {
+      const run = this.runs[this.#next];
+      if (run !== undefined && run.start + run.size <= at) {
+        this.#next++;
+        continue;
+      }
+      if (run === undefined || run.start > at) {
+        const where = `0x${at.toString(16)}`;
+        throw new StasisError(
+          "bad-image",
+          `${this.file} has a page at ${where} in its parent, which has none`,
+          {
+            hint: "the directory is damaged: make the checkpoint again",
+          },
+        );
+      }
+      const piece = cutRun(
+        run,
+        at,
+        run.start + run.size < start + size ? run.start + run.size : start + size,
+      );
+      found.push(piece);
+      at += piece.size;
+    }
+    return found;
+  }
+}
+
+/** The part of a run between two addresses within it. */
+export function cutRun(run: SavedRun, start: bigint, end: bigint): SavedRun {
+  return { ...run, start, size: end - start, offset: run.offset + start - run.start };
+}
+
+/**
+ * Takes out of runs what others cover.
+ *
+ * @param runs ascending
+ * @param others ascending
+ * @param covers whether a run is covered where one of the others lies at the same addresses
+ */
+export function uncovered(
+  runs: readonly SavedRun[],
+  others: readonly SavedRun[],
+  covers: (run: SavedRun, other: SavedRun) => boolean,
+): SavedRun[] {
+  const left: SavedRun[] = [];
+  let next = 0;
+  for (const run of runs) {
+    const end = run.start + run.size;
+    let at = run.start;
+    while (next < others.length && endOf(others[next] as SavedRun) <= at) next++;
+    for (let index = next; index < others.length; index++) {
+      const other = others[index] as SavedRun;
+      if (other.start >= end) break;
+      if (!covers(run, other)) continue;
+      if (other.start > at) left.push(cutRun(run, at, other.start));
+      at = endOf(other);
+    }
+    if (at < end) left.push(cutRun(run, at, end));
+  }
+  return left;
+}
+
+function endOf({ start, size }: SavedRun): bigint {
+  return start + size;
 }
 
 /** An address range that gets no contents. */
@@ -59,7 +155,7 @@ export function withoutHoles(runs: readonly SavedRun[], holes: readonly Hole[]):
     let at = run.start;
     const end = run.start + run.size;
     const push = (to: bigint): void => {
-      if (to > at) left.push({ start: at, size: to - at, offset: run.offset + (at - run.start) });
+      if (to > at) left.push(cutRun(run, at, to));
     };
     for (const hole of holes) {
       if (hole.end <= at || hole.start >= end) continue;
@@ -74,8 +170,11 @@ export function withoutHoles(runs: readonly SavedRun[], holes: readonly Hole[]):
 /** At most so much by one call: the kernel ends a longer one early (MAX_RW_COUNT, include/linux/fs.h). */
 const MAX_TRANSFER = 1n << 30n;
 
-/** Puts runs that lie one behind the other in the pages file together into calls. */
-export function readTransfers(runs: readonly SavedRun[], limit = MAX_TRANSFER): Transfer[] {
+/** Puts runs that lie one behind the other in one pages file together into calls. */
+export function readTransfers(
+  runs: readonly Omit<SavedRun, "pages">[],
+  limit = MAX_TRANSFER,
+): Transfer[] {
   const transfers: { runs: Run[]; offset: bigint; size: bigint }[] = [];
   for (const run of runs) {
     for (let done = 0n; done < run.size;) {

@@ -72,15 +72,19 @@ export function checkRuns(
 }
 
 /**
- * Checks that a pages file has all the pages that a pagemap says.
+ * Checks that pages files have all the pages that pagemaps say.
  *
- * @param path the pages file
  * @throws {StasisError} `bad-image`
  */
-export function checkPagesFile(path: string, runs: readonly SavedRun[]): void {
-  const last = runs.at(-1);
-  if (last === undefined) return;
-  const needed = last.offset + last.size;
+export function checkPagesFiles(runs: readonly SavedRun[]): void {
+  const needed = new Map<string, bigint>();
+  for (const { pages, offset, size } of runs) {
+    if (offset + size > (needed.get(pages) ?? 0n)) needed.set(pages, offset + size);
+  }
+  for (const [path, size] of needed) checkPagesFile(path, size);
+}
+
+function checkPagesFile(path: string, needed: bigint): void {
   let size: bigint;
   try {
     const info = Deno.statSync(path);

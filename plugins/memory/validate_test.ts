@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { doesNotThrow, throws } from "@std/assert";
 import { VMA_AREA_GUARD, VMA_AREA_REGULAR, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
 import { mm_entrySchema } from "../../images/gen/memory_pb.ts";
-import { checkMappings, checkPagesFile, checkRuns } from "./validate.ts";
+import { checkMappings, checkPagesFiles, checkRuns } from "./validate.ts";
 
 const vma = (start: bigint, end: bigint, status: number = VMA_AREA_REGULAR) => ({
   start,
@@ -47,22 +47,28 @@ Deno.test("checkMappings() refuses ranges that no process can have, and names th
   }
 });
 
-Deno.test("checkPagesFile() refuses a file that is cut or missing", () => {
+Deno.test("checkPagesFiles() refuses files that are cut or missing", () => {
   const path = Deno.makeTempFileSync({ prefix: "stasis-pages-" });
   try {
     Deno.writeFileSync(path, new Uint8Array(8191));
-    const run = (pages: bigint) => [{ start: 0x1000n, size: pages * 4096n, offset: 0n }];
-    doesNotThrow(() => checkPagesFile(path, run(1n)));
-    doesNotThrow(() => checkPagesFile(path, []));
-    throws(() => checkPagesFile(path, run(2n)), { code: "bad-image" });
-    throws(() => checkPagesFile(`${path}.none`, run(1n)), { code: "bad-image" });
+    const run = (pages: bigint, file = path) => ({
+      start: 0x1000n,
+      size: pages * 4096n,
+      pages: file,
+      offset: 0n,
+    });
+    doesNotThrow(() => checkPagesFiles([run(1n)]));
+    doesNotThrow(() => checkPagesFiles([]));
+    throws(() => checkPagesFiles([run(2n)]), { code: "bad-image" });
+    throws(() => checkPagesFiles([run(2n), run(1n)]), { code: "bad-image" });
+    throws(() => checkPagesFiles([run(1n), run(1n, `${path}.none`)]), { code: "bad-image" });
   } finally {
     Deno.removeSync(path);
   }
 });
 
 Deno.test("checkRuns() takes pages of private mappings, also where a run crosses several", () => {
-  const run = (start: bigint, size: bigint) => ({ start, size, offset: 0n });
+  const run = (start: bigint, size: bigint) => ({ start, size, pages: "pages-1.img", offset: 0n });
   const task = mm(
     vma(0x1000n, 0x3000n),
     vma(0x3000n, 0x5000n),
@@ -73,7 +79,7 @@ Deno.test("checkRuns() takes pages of private mappings, also where a run crosses
 });
 
 Deno.test("checkRuns() refuses pages where nothing is mapped, and of shared mappings", () => {
-  const run = (start: bigint, size: bigint) => ({ start, size, offset: 0n });
+  const run = (start: bigint, size: bigint) => ({ start, size, pages: "pages-1.img", offset: 0n });
   const shared = { ...vma(0x3000n, 0x5000n), flags: 0x01 };
   const task = mm(vma(0x1000n, 0x3000n), shared, vma(0x8000n, 0x9000n));
   for (

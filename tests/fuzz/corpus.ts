@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { imageNames } from "../../images/parent.ts";
 import { checkpoint } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
 import type { Images } from "./mutate.ts";
@@ -20,6 +21,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["signalfd"],
   ["creds_caps", "threads"],
   ["mem_shared_anon_fork", "2"],
+  ["mem_cow", "16"],
   ["mem_memfd"],
   ["mem_file_shared"],
   ["mem_extra"],
@@ -85,6 +87,6 @@ export class Corpus implements AsyncDisposable {
 
 /** Reads a whole image directory into memory. */
 export function readImages(directory: string): Images {
-  const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  const names = imageNames(directory).sort();
   return new Map(names.map((name) => [name, Deno.readFileSync(`${directory}/${name}`)]));
 }

@@ -8,6 +8,7 @@ import { describeImages } from "../../cli/inspect/text.ts";
 import { toJson } from "../../cli/json.ts";
 import { StasisError } from "../../base/errors.ts";
 import { ImageDirectory } from "../../images/mod.ts";
+import { makeParent } from "../../images/parent.ts";
 import { planRestore } from "../../mod.ts";
 import type { Change, Images } from "./mutate.ts";
 
@@ -21,6 +22,7 @@ export class HostileDirectory {
    */
   constructor(readonly path: string, private readonly images: Images) {
     Deno.mkdirSync(path, { mode: 0o700 });
+    makeParent(path);
     for (const [name, bytes] of images) Deno.writeFileSync(`${path}/${name}`, bytes);
   }
 

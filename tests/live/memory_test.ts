@@ -14,6 +14,8 @@ const IGNORED: Readonly<Record<string, readonly RegExp[]>> = {
   // Memory that was writable once and never written to counts as committed (`ac`), until a newer kernel's
   // mprotect(2) looks at it again.
   mem_many: [/\/map\/.*\/flags$/],
+  // For the same reason neighbours are one mapping that were two.
+  mem_family: [/\/map\//],
   // A sealed memfd is mapped from a descriptor that cannot write (no `sh`).
   mem_seals: [/\/map\/.*\/flags$/],
 };

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { PAGEMAP, PAGES } from "../../images/kinds/memory.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import { savedRuns } from "../../plugins/memory/saved_pages.ts";
+import { taskRuns } from "../../plugins/memory/task_runs.ts";
 
 /** The byte that a process had at an address, or undefined where the images have no page for it. */
 export function readSavedByte(
@@ -13,11 +12,10 @@ export function readSavedByte(
   pid: number,
   address: bigint,
 ): number | undefined {
-  const pagemap = images.readPagemap(PAGEMAP, pid);
-  const run = savedRuns(pagemap, `the pagemap of ${pid}`)
+  const run = taskRuns(images, pid)
     .find(({ start, size }) => address >= start && address < start + size);
   if (run === undefined) return undefined;
-  using pages = Deno.openSync(images.pathOf(PAGES, pagemap.pagesId));
+  using pages = Deno.openSync(run.pages);
   pages.seekSync(run.offset + address - run.start, Deno.SeekMode.Start);
   const byte = new Uint8Array(1);
   return pages.readSync(byte) === 1 ? byte[0] : undefined;

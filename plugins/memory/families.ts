@@ -1,0 +1,153 @@
+/**
+ * Families: tasks that come from each other by fork(2) without execve(2), and which of their private pages they still
+ * have in common.
+ *
+ * @module
+ */
+import { PAGE_SIZE } from "../../core/linux/address.ts";
+import { pread } from "../../core/linux/libc_ffi.ts";
+import type { FrozenTask } from "../../core/plugin.ts";
+import type { Run } from "./runs.ts";
+import { appendSharedRuns, hasShared, readFrames, type SharedRun } from "./shared_frames.ts";
+import { openPath } from "./shared_objects.ts";
+
+const O_RDONLY = 0;
+
+/** Tasks that have pages in common. */
+export interface Family {
+  readonly tasks: readonly FrozenTask[];
+  /** Those pages, ascending. */
+  readonly runs: readonly SharedRun[];
+}
+
+/** So many tasks are compared with each other: each has a file open meanwhile. */
+const MOST = 500;
+
+/**
+ * Finds the families of a tree that have pages in common; none where this user may not know (CAP_SYS_ADMIN).
+ *
+ * @param tasks those that own their memory, which stand still
+ * @param runsOf the private pages of each that hold something, ascending
+ * @param check throws where the operation is cancelled
+ */
+export function findFamilies(
+  tasks: readonly FrozenTask[],
+  runsOf: (task: FrozenTask) => readonly Run[],
+  check: () => void,
+): Family[] {
+  const families: Family[] = [];
+  for (const related of Map.groupBy(tasks, ancestry).values()) {
+    for (let at = 0; at < related.length; at += MOST) {
+      const members = related.slice(at, at + MOST);
+      if (members.length < 2) continue;
+      const runs = compare(members, members.map(runsOf), check);
+      if (runs.length > 0) families.push({ tasks: members, runs });
+    }
+  }
+  return families;
+}
+
+/** What fork(2) hands on and execve(2) sets anew: where code, stack and heap begin. */
+function ancestry({ proc: { stat } }: FrozenTask): string {
+  return `${stat.startCode} ${stat.startStack} ${stat.startBrk}`;
+}
+
+/** What is compared at a time, in bytes: what one page table maps. */
+const WINDOW = 2 << 20;
+const PAGE = Number(PAGE_SIZE);
+const WINDOW_PAGES = WINDOW / PAGE;
+
+/** One of the tasks that are compared. */
+class Member implements Disposable {
+  readonly frames: Float64Array = new Float64Array(WINDOW_PAGES);
+  readonly #file;
+  readonly #runs: readonly { readonly start: number; readonly end: number }[];
+  readonly #first = new Uint32Array(2 * WINDOW_PAGES);
+  readonly #again = new Uint32Array(2 * WINDOW_PAGES);
+  #next = 0;
+  #from = 0;
+  #to = 0;
+
+  constructor({ pid }: FrozenTask, runs: readonly Run[]) {
+    this.#file = openPath(`/proc/${pid}/pagemap`, O_RDONLY);
+    this.#runs = runs.map(({ start, size }) => ({
+      start: Number(start),
+      end: Number(start + size),
+    }));
+  }
+
+  /** The first address from here on at which it has something; Infinity behind the last. */
+  positionFrom(base: number): number {
+    const run = this.#runs[this.#next];
+    return run === undefined ? Infinity : Math.max(run.start, base);
+  }
+
+  /** Steps to a window. @returns whether it has something there */
+  enter(base: number): boolean {
+    const end = base + WINDOW;
+    this.#from = this.#to = 0;
+    for (let run = this.#runs[this.#next]; run !== undefined && run.start < end;) {
+      if (this.#to === 0) this.#from = (Math.max(run.start, base) - base) / PAGE;
+      this.#to = (Math.min(run.end, end) - base) / PAGE;
+      if (run.end > end) break;
+      run = this.#runs[++this.#next];
+    }
+    return this.#to > this.#from;
+  }
+
+  /** Reads the entries of the window. @returns whether it may share any of its pages */
+  readFirst(base: number): boolean {
+    this.#read(base, this.#first);
+    return hasShared(this.#first, this.#to - this.#from);
+  }
+
+  /** Reads them again, and finds the frames. @returns whether there are any */
+  readAgain(base: number): boolean {
+    this.#read(base, this.#again);
+    this.frames.fill(0);
+    const first = this.#first.subarray(0, 2 * (this.#to - this.#from));
+    return readFrames(first, this.#again, this.frames, this.#from);
+  }
+
+  #read(base: number, into: Uint32Array): void {
+    const size = 8 * (this.#to - this.#from);
+    const bytes = new Uint8Array(into.buffer, 0, size);
+    const count = pread(this.#file.fd, bytes, BigInt(base / PAGE + this.#from) * 8n);
+    bytes.fill(0, Math.max(count, 0));
+  }
+
+  [Symbol.dispose](): void {
+    this.#file[Symbol.dispose]();
+  }
+}
+
+function compare(
+  tasks: readonly FrozenTask[],
+  runs: readonly (readonly Run[])[],
+  check: () => void,
+): SharedRun[] {
+  using stack = new DisposableStack();
+  const members = tasks.map((task, index) =>
+    stack.use(new Member(task, runs[index] as readonly Run[]))
+  );
+  const found: SharedRun[] = [];
+  for (let base = 0;;) {
+    const next = members.reduce(
+      (least, member) => Math.min(least, member.positionFrom(base)),
+      Infinity,
+    );
+    if (next === Infinity) return found;
+    base = Math.floor(next / WINDOW) * WINDOW;
+    check();
+    const here = [...members.keys()].filter((index) => members[index]?.enter(base));
+    if (here.length >= 2) {
+      const candidates = here.filter((index) => members[index]?.readFirst(base));
+      if (candidates.length >= 2) {
+        const sharing = candidates.filter((index) => members[index]?.readAgain(base));
+        const frames = sharing.map((index) => (members[index] as Member).frames);
+        if (sharing.length >= 2) appendSharedRuns(found, BigInt(base), frames, sharing);
+      }
+    }
+    base += WINDOW;
+  }
+}
