@@ -100,6 +100,8 @@ export class TreeIds {
   readonly #isApart: boolean;
   /** By the id here the one there. */
   readonly #inner = new Map<number, number>();
+  /** By the id there the one here. */
+  readonly #here = new Map<number, number>();
 
   /** @param isApart whether the tree has a pid namespace of its own */
   constructor(isApart: boolean) {
@@ -113,38 +115,41 @@ export class TreeIds {
 
   /** Takes note of a task whose id here is known. */
   note(inner: number, here: number): void {
-    if (this.#isApart) this.#inner.set(here, inner);
+    if (!this.#isApart) return;
+    this.#inner.set(here, inner);
+    this.#here.set(inner, here);
   }
 
   /** A task is gone, and its id here may be another one's. */
   forget(here: number): void {
+    this.#here.delete(this.inner(here));
     this.#inner.delete(here);
   }
 
   /** What a task that has just been born is called here. @param maker the id here of the one that made it */
   ofChild(inner: number, maker: number, isSibling: boolean): number {
     if (!this.#isApart) return inner;
-    const children = readChildren(isSibling ? readStat(maker).ppid : maker);
-    return this.#find(inner, children, (pid) => readStatus(pid).nsPid);
+    const parent = isSibling ? readStat(maker).ppid : maker;
+    return this.#find(inner, () => readChildren(parent), (pid) => readStatus(pid).nsPid);
   }
 
   /** What a thread that has just been born is called here. @param pid the id here of its process */
   ofThread(inner: number, pid: number): number {
     if (!this.#isApart) return inner;
-    return this.#find(inner, readTasks(pid), (tid) => readStatus(pid, tid).nsPid);
+    return this.#find(inner, () => readTasks(pid), (tid) => readStatus(pid, tid).nsPid);
   }
 
   #find(
     inner: number,
-    candidates: readonly number[],
+    candidates: () => readonly number[],
     idsOf: (id: number) => readonly number[],
   ): number {
-    for (const id of candidates) {
-      if (this.#inner.has(id)) continue;
-      const there = idsOf(id).at(-1) as number;
-      this.#inner.set(id, there);
+    if (!this.#here.has(inner)) {
+      for (const id of candidates()) {
+        if (!this.#inner.has(id)) this.note(idsOf(id).at(-1) as number, id);
+      }
     }
-    const found = candidates.find((id) => this.#inner.get(id) === inner);
+    const found = this.#here.get(inner);
     if (found !== undefined) return found;
     throw new StasisError("no-such-task", `task ${inner} was killed at its birth`, { pid: inner });
   }

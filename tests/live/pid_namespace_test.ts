@@ -5,7 +5,7 @@
 import { deepEqual, equal, match } from "@std/assert";
 import { readStat, readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
-import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
+import { allPids, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { startStasis, stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { becomesSleep, ImageHome } from "./round_trip.ts";
@@ -14,14 +14,18 @@ const APART = { options: { newPidNamespace: true } };
 
 /** The init of the pid namespace that a process is in, as it is called here. */
 function initOf(pid: number): number {
-  const namespace = (of: number) => unlessGone(() => Deno.readLinkSync(`/proc/${of}/ns/pid`), "");
+  const namespace = (of: number) => Deno.readLinkSync(`/proc/${of}/ns/pid`);
   const own = namespace(pid);
-  // It is born just before the root.
-  for (let id = pid - 1; id > pid - 100; id--) {
-    const isInit = () => namespace(id) === own && readStatus(id).nsPid.at(-1) === 1;
-    if (readProcess(id) !== null && unlessGone(isInit, false)) return id;
-  }
-  throw new Error(`the namespace of task ${pid} has no init`);
+  const init = allPids().find((id) => {
+    try {
+      return namespace(id) === own && readStatus(id).nsPid.at(-1) === 1;
+    } catch {
+      // It is gone.
+      return false;
+    }
+  });
+  if (init === undefined) throw new Error(`the namespace of task ${pid} has no init`);
+  return init;
 }
 
 /** Whether it has ended; the init of the machine takes seconds to reap what is left to it. */
@@ -122,6 +126,32 @@ Deno.test("a tree in a namespace of its own is checkpointed from inside, and res
   const second = await restore(again.directory, APART);
   second.kill(15);
   deepEqual(await second.wait(), { code: 0 });
+});
+
+Deno.test("the init of a pid namespace is saved from inside, and is the init of another one again", async () => {
+  using images = new ImageHome();
+  const script =
+    'trap "exit 5" TERM; (sleep 1000 & exec sleep 1000) & echo ready; while :; do wait -n; sleep 0.1; done';
+  const words = ["--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", script];
+  await using subject = await Subject.spawn("unshare", { args: words });
+  await subject.waitReady();
+  const inside = () => processTree(subject.pid).filter((pid) => pid !== subject.pid);
+  await waitUntil(
+    () => inside().filter((pid) => readProcess(pid)?.comm === "sleep").length === 2,
+    "two",
+  );
+  const [init] = inside();
+  const { status, stderr } = await stasis(["checkpoint", "1", "-R", "-D", images.directory], {
+    through: ["nsenter", `--target=${init}`, "--pid", "--mount", "--"],
+  });
+  equal(status, 0, stderr);
+  const tree = await restore(images.directory, APART);
+  equal(readStatus(tree.pid).nsPid.at(-1), 1);
+  equal(processTree(tree.pid).length, 3);
+  tree.kill(15);
+  deepEqual(await tree.wait(), { code: 5 });
+  // It was their init: they are gone with it.
+  deepEqual(tree.pids.filter((pid) => !isGone(pid)), []);
 });
 
 Deno.test("a restore that fails in a namespace of its own leaves nothing of it", async () => {
