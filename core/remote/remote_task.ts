@@ -135,7 +135,10 @@ export class RemoteTask implements Disposable {
   }
 
   #callAt(landing: CallSite["landing"], name: SyscallName, ...args: (bigint | number)[]): bigint {
-    const site = { instruction: this.#instruction, landing };
+    const watched = this.#alive === undefined
+      ? undefined
+      : { code: (this.#scratch as Scratch).address, alive: this.#alive };
+    const site = { instruction: this.#instruction, landing, watched };
     return this.leader.call(site, this.#sharedPending, name, ...args);
   }
 
@@ -353,9 +356,13 @@ export class RemoteTask implements Disposable {
       thread.quiesce();
       thread.waitAgain();
     }
-    this.#scratch = undefined;
-    this.#alive = undefined;
-    unmapScratch(this, scratch);
+    try {
+      // The call begins in that very memory, where it looks for the last time whether the tracer lives.
+      unmapScratch(this, scratch);
+    } finally {
+      this.#scratch = undefined;
+      this.#alive = undefined;
+    }
   }
 
   /** Gives the scratch memory back and closes what is open here. The threads stay stopped. */

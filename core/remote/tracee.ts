@@ -33,7 +33,7 @@ import {
 import type { Siginfo } from "../linux/siginfo.ts";
 import { SIG, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
-import { PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
+import { PROGRAM_CHECKED_CALL, PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { detachThread } from "./detach.ts";
@@ -58,6 +58,8 @@ export interface CallSite {
    * and otherwise at the call's entry and exit, from which it gets there if the tool dies.
    */
   readonly landing?: { readonly waiting: RemoteAddress; readonly stack: RemoteAddress };
+  /** Code of programs and the word by which it sees whether the tracer lives; absent before they are there. */
+  readonly watched?: { readonly code: bigint; readonly alive: bigint };
 }
 
 /** `si_code` of the SIGSYS of Syscall User Dispatch (`include/uapi/asm-generic/siginfo.h`). */
@@ -115,7 +117,7 @@ export class Tracee extends TraceeState {
    * @throws {StasisError} as the cancellation says, where the call waits for something: it has done nothing then
    */
   call(
-    { instruction, landing }: CallSite,
+    { instruction, landing, watched }: CallSite,
     sharedPending: readonly Siginfo[],
     name: SyscallName,
     ...args: (bigint | number)[]
@@ -126,7 +128,13 @@ export class Tracee extends TraceeState {
     const registers = this.callRegisters(instruction, name, ...args);
     if (landing !== undefined) {
       registers.set("sp", landing.stack).set("bp", landing.stack);
-      if (this.needsTracer) return this.#callAndLand(registers, landing, name);
+      if (this.needsTracer) {
+        if (watched !== undefined) {
+          registers.set("ip", watched.code + BigInt(PROGRAM_CHECKED_CALL))
+            .set("r12", instruction).set("r13", watched.alive);
+        }
+        return this.#callAndLand(registers, landing, name);
+      }
     }
     setRegisters(this.tid, registers);
     this.#settled = false;

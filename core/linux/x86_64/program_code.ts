@@ -146,6 +146,10 @@ export const PROGRAM_CODE: Uint8Array = assemble([
   jump(JNZ, "loop"),
   at("wait"),
   jump(JMP, "wait"),
+  // A single call, by a `syscall` instruction of the target.
+  op("test byte [r13+3], 0x40", 0x41, 0xf6, 0x45, 0x03, 0x40),
+  jump(JNZ, "wait"),
+  op("jmp r12", 0x41, 0xff, 0xe4),
   at("other"),
   op("cmp eax, 1", 0x83, 0xf8, 0x01),
   jump(JZ, "copy"),
@@ -187,6 +191,11 @@ export const PROGRAM_CODE: Uint8Array = assemble([
 export const PROGRAM_SYSCALL: number = findCode(0x0f, 0x05);
 /** Where in the code a thread waits for ever. */
 export const PROGRAM_WAIT: number = findCode(JMP, 0xfe);
+/**
+ * Where in the code a single call begins: with all registers as the call wants them it goes to the `syscall` instruction
+ * that `r12` points to, or waits, if the word behind `r13` says that the tracer is dead.
+ */
+export const PROGRAM_CHECKED_CALL: number = PROGRAM_WAIT + 2;
 
 function findCode(first: number, second: number): number {
   return PROGRAM_CODE.findIndex((byte, index) =>

@@ -1,5 +1,10 @@
 import assert from "@std/assert";
-import { PROGRAM_CODE, PROGRAM_SYSCALL, PROGRAM_WAIT } from "./program_code.ts";
+import {
+  PROGRAM_CHECKED_CALL,
+  PROGRAM_CODE,
+  PROGRAM_SYSCALL,
+  PROGRAM_WAIT,
+} from "./program_code.ts";
 
 const JMP_FAR = 0xe9;
 
@@ -15,7 +20,7 @@ Deno.test("PROGRAM_CODE jumps only to the starts of instructions", () => {
     } else if (opcode === JMP_FAR) jumps.push([at, at + 5 + view.getInt32(at + 1, true)]);
     at += lengthAt(PROGRAM_CODE, at);
   }
-  assert.equal(jumps.length, 19);
+  assert.equal(jumps.length, 20);
   for (const [from, to] of jumps) assert.ok(starts.has(to), `jump at ${from} to ${to}`);
   // Five ways lead to the next entry, one to the sequel, one out of an operation that is none, and one stays where it is for ever.
   assert.deepEqual(jumps.filter(([, to]) => to === 0).length, 5);
@@ -45,10 +50,18 @@ Deno.test("PROGRAM_CODE looks whether the tracer lives before each of its two sy
   assert.equal(PROGRAM_CODE[last], JMP_FAR);
 });
 
+Deno.test("PROGRAM_CODE looks whether the tracer lives before it goes to a call elsewhere", () => {
+  const code = [...PROGRAM_CODE.subarray(PROGRAM_CHECKED_CALL, PROGRAM_CHECKED_CALL + 10)];
+  // test byte [r13+3], 0x40; jnz wait; jmp r12
+  const back = PROGRAM_WAIT - PROGRAM_CHECKED_CALL - 7;
+  assert.deepEqual(code, [0x41, 0xf6, 0x45, 0x03, 0x40, 0x75, back & 0xff, 0x41, 0xff, 0xe4]);
+});
+
 /** The length of an instruction among those that the program is made of. */
 function lengthAt(code: Uint8Array, at: number): number {
   const [a, b, c] = code.subarray(at, at + 3) as unknown as [number, number, number];
   if (a === 0xeb || (a >= 0x70 && a < 0x80)) return 2;
+  if (a === 0x41 && b === 0xff) return 3;
   if (a === JMP_FAR || a === 0xb8 || a === 0x41) return 5;
   if (a === 0x0f) return 2;
   if (a === 0x89 && b === 0xc0) return 2;
