@@ -20,7 +20,7 @@
  * | dump | `descriptors[].dump` | once for each open file description | |
  * | dump | `dumpTask`, `dumpTree` | for each task; once | |
  * | pages | `pages` | once | |
- * | commit | `dumpLast` | for each task; the core images are written then | |
+ * | commit | `dumpLast` | once; the core images are written then | |
  * | commit | `conclude` | once, while the images are read back | runs on, unless it is to end |
  * | release | what the freeze hooks noted or put on the undo stack | in reverse order | runs on |
  *

@@ -170,7 +170,14 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
     if (isToEnd) await writer.flush();
     const verify = (last: ReturnType<typeof inventory>): Promise<void> =>
-      verifyRestorable({ ...request, tree, writer, inventory: last, cancellation });
+      verifyRestorable({
+        ...request,
+        tree,
+        writer,
+        hasCores: !isToEnd,
+        inventory: last,
+        cancellation,
+      });
     /** Plugins conclude while the images are read back; what fails first is what is told. */
     const verifyBeside = async (last: ReturnType<typeof inventory>): Promise<void> => {
       const concluded = conclude(tree, hooked);

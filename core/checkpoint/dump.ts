@@ -161,9 +161,9 @@ export async function dump(
     }
   }
   for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.dumpTree?.(tree));
-  for (const task of tree.tasks) {
-    writer.write(IDS, task.pid, { ...ids(task), ...namespaceIds(task.pid) });
-  }
+  // They are the same for all.
+  const namespaces = namespaceIds(tree.tasks[0]?.pid ?? 0);
+  for (const task of tree.tasks) writer.write(IDS, task.pid, { ...ids(task), ...namespaces });
   for (const zombie of tree.zombies) writer.write(CORE, zombie.pid, zombieCore(zombie));
   writeTree(tree, writer);
 }
@@ -174,9 +174,9 @@ export function dumpLast(
   { writer, check }: CheckpointSession,
   plugins: Plugins,
 ): void {
-  for (const task of tree.tasks) {
+  for (const { plugin, hooks } of plugins) {
     check();
-    for (const { plugin, hooks } of plugins) runHook(plugin, () => hooks.dumpLast?.(task));
+    runHook(plugin, () => hooks.dumpLast?.(tree));
   }
   for (const { threads } of tree.tasks) {
     for (const { tid, core } of threads) writer.write(CORE, tid, core);

@@ -12,7 +12,7 @@ import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { type CodePlaces, type CodeRegion, findCodePlaces } from "../remote/code_places.ts";
 import { type InnerIds, RemoteTask, type Shelter } from "../remote/remote_task.ts";
 import { Tracee } from "../remote/tracee.ts";
-import type { WaitingPlace } from "../remote/tracee_state.ts";
+import type { ParkedThread, WaitingPlace } from "../remote/tracee_state.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { findHole } from "../restore/layout.ts";
 import type { StoppedProcess } from "./freeze.ts";
@@ -26,16 +26,27 @@ export interface ParkedProcess extends StoppedProcess {
   readonly places: CodePlaces;
 }
 
-/** Parks all threads of a process. */
-export function parkProcess(process: StoppedProcess, rescuer: Rescuer): ParkedProcess {
-  const { proc, tracees, sharedPending } = process;
-  using memory = new ProcessMemory(proc.pid);
-  const places = findCodePlaces(memory, codeRegions(proc));
-  const place = waitingPlace(places);
-  if (place === undefined) throw hasNoCall(proc.pid);
-  const { sigCaught } = proc.status;
-  Tracee.park(tracees, place, rescuer, { caught: sigCaught, shared: sharedPending });
-  return { ...process, places };
+/** Parks all threads of a tree. @param between is called between two processes, and may throw */
+export function parkTree(
+  processes: readonly StoppedProcess[],
+  rescuer: Rescuer,
+  between: () => void = () => {},
+): ParkedProcess[] {
+  const parked: ParkedProcess[] = [];
+  const threads: ParkedThread[] = [];
+  for (const process of processes) {
+    between();
+    const { proc, tracees, sharedPending: shared } = process;
+    using memory = new ProcessMemory(proc.pid);
+    const places = findCodePlaces(memory, codeRegions(proc));
+    const place = waitingPlace(places);
+    if (place === undefined) throw hasNoCall(proc.pid);
+    const caught = proc.status.sigCaught;
+    for (const thread of tracees) threads.push({ thread, place, caught, shared });
+    parked.push({ ...process, places });
+  }
+  Tracee.park(threads, rescuer);
+  return parked;
 }
 
 function waitingPlace({ waiting, instruction, returns }: CodePlaces): WaitingPlace | undefined {

@@ -10,7 +10,7 @@ import type { CheckpointHooks, FrozenTree, StoppedThread } from "../plugin.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen_tree.ts";
-import { type ParkedProcess, parkProcess } from "./park.ts";
+import { type ParkedProcess, parkTree } from "./park.ts";
 import { survey } from "./survey.ts";
 import type { Task } from "./task.ts";
 
@@ -59,10 +59,7 @@ function park(
     cancellation.check();
     runHook(plugin, () => hooks.examineThreads?.(threads, undo));
   }
-  return stopped.processes.map((process) => {
-    cancellation.check();
-    return parkProcess(process, rescuer);
-  });
+  return parkTree(stopped.processes, rescuer, () => cancellation.check());
 }
 
 /**

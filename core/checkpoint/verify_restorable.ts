@@ -21,6 +21,8 @@ export interface Rehearsal {
   readonly tree: FrozenTree;
   /** Has all images but those that are written last: the inventory, and those of threads. */
   readonly writer: ImageWriter;
+  /** Whether it has those of threads, too. */
+  readonly hasCores: boolean;
   /** The inventory as it will be. */
   readonly inventory: MessageInitShape<typeof inventory_entrySchema>;
   /** All plugins. */
@@ -37,13 +39,11 @@ export interface Rehearsal {
  * @throws {StasisError} with everything that stands against a restore on this machine; `cancelled`, `timeout`
  */
 export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
-  const { tree, writer, inventory, plugins, options, cancellation } = rehearsal;
+  const { tree, writer, hasCores, inventory, plugins, options, cancellation } = rehearsal;
   writer.flushLists();
+  const threads = hasCores ? [] : tree.tasks.flatMap(({ threads }) => threads);
   const unwritten = new Map(
-    tree.tasks.flatMap(({ threads }) => threads).map(({ tid, core }) => [
-      imageFileName(CORE, tid),
-      encodeFile(CORE, core),
-    ]),
+    threads.map(({ tid, core }) => [imageFileName(CORE, tid), encodeFile(CORE, core)]),
   );
   unwritten.set(imageFileName(INVENTORY, null), encodeFile(INVENTORY, inventory));
   try {

@@ -87,9 +87,9 @@ export interface CheckpointHooks {
   pages?(tree: FrozenTree): Awaitable<void>;
   /**
    * Notes in the core images what has come from outside while all else was being saved, at the last moment. No
-   * calls can be made in the task any more, and it has to be quick: whatever comes later is not in the images.
+   * calls can be made in the tasks any more, and it has to be quick: whatever comes later is not in the images.
    */
-  dumpLast?(task: FrozenTask): void;
+  dumpLast?(tree: FrozenTree): void;
   /**
    * Finds out what is only told of, and takes long to find out. A tree that runs on has been let go by then; one that
    * is to end stands still, and is ended after that. The core reads the images back meanwhile.

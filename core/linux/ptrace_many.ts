@@ -156,18 +156,31 @@ export function readStates(
   });
 }
 
-const peeking = onceNeeded(() =>
-  new Sweep(
-    [ptraceOfEach(PTRACE.PEEKSIGINFO, peekRequest(0, false, 1), new Own(0))],
-    Siginfo.SIZE,
-  )
-);
+const peekingAt = (shared: boolean) =>
+  onceNeeded(() =>
+    new Sweep(
+      [ptraceOfEach(PTRACE.PEEKSIGINFO, peekRequest(0, shared, 1), new Own(0))],
+      Siginfo.SIZE,
+    )
+  );
+const peekingAtShared = peekingAt(true), peekingAtOwn = peekingAt(false);
 
-/** The signals that wait for each thread alone, oldest first, left in their queues. @throws as {@link peekSiginfo} */
-export function peekMany(tids: readonly number[]): Map<number, readonly Siginfo[]> {
+/**
+ * The signals that wait for each thread alone, or for its process, oldest first, left in their queues; of those that
+ * have any.
+ *
+ * @throws as {@link peekSiginfo}
+ */
+export function peekMany(
+  tids: readonly number[],
+  shared: boolean,
+): Map<number, readonly Siginfo[]> {
   const found = new Map<number, readonly Siginfo[]>();
-  peeking().run(tids, {
-    look: (tid, { result }) => found.set(tid, result(0) === 0 ? NONE : peekSiginfo(tid, false)),
+  const sweep = shared ? peekingAtShared() : peekingAtOwn();
+  sweep.run(tids, {
+    look: (tid, { result }) => {
+      if (result(0) !== 0) found.set(tid, peekSiginfo(tid, shared));
+    },
   });
   return found;
 }

@@ -53,6 +53,16 @@ export interface WaitingPlace {
   readonly isLanding: boolean;
 }
 
+/** A thread that is to be parked. */
+export interface ParkedThread {
+  readonly thread: TraceeState;
+  readonly place: WaitingPlace;
+  /** The signals that its process catches (SigCgt of `/proc/PID/status`). */
+  readonly caught: bigint;
+  /** The signals that wait for its whole process. */
+  readonly shared: readonly Siginfo[];
+}
+
 /** What is known of a thread that this process traces and that stands still, and how it is put back. */
 export abstract class TraceeState {
   /** The thread, as this process sees it. */
@@ -125,24 +135,17 @@ export abstract class TraceeState {
    * The registers are set before the mask: should the tool die in between, a signal is handled, and its handler
    * returns to the waiting place. The other way round the thread would run on with its signals blocked.
    *
-   * @param threads of one process
-   * @param caught the signals that it catches (SigCgt of `/proc/PID/status`)
-   * @param shared the signals that wait for the whole process
+   * @throws {StasisError} before any of them is sent, or as ptrace(2) says
    */
-  static park(
-    threads: readonly TraceeState[],
-    place: WaitingPlace,
-    rescuer: Rescuer,
-    { caught, shared }: { readonly caught: bigint; readonly shared: readonly Siginfo[] },
-  ): void {
-    for (const thread of threads) {
+  static park(parked: readonly ParkedThread[], rescuer: Rescuer): void {
+    const threads = parked.map(({ thread }) => thread);
+    for (const { thread, caught, shared } of parked) {
       const signal = thread.#endSignal = thread.#findEndSignal(shared, caught);
       thread.#isHeard = !isHarmless(signal, caught);
     }
     const noted = rescuer.noteThreads(threads.map((thread) => thread.describeUndo()));
-    const parked = { place, rescuer };
     threads.forEach((thread, index) => {
-      thread.#parked = parked;
+      thread.#parked = { place: (parked[index] as ParkedThread).place, rescuer };
       thread.#noted = noted[index];
     });
     const failed = setMany(threads.map(({ tid }) => tid), (index) => {

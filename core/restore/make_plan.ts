@@ -15,6 +15,7 @@ import {
   PSTREE,
 } from "../../images/kinds/core.ts";
 import { ImageDirectory } from "../../images/mod.ts";
+import { SharedParts } from "../../images/share_core.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
@@ -123,25 +124,40 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
 
   listener({ kind: "phase", phase: "plan" });
   return planAll(
-    { images, machine, options, files, hooked, tasks, live, cores, births, owners, note },
+    {
+      images,
+      machine,
+      options,
+      files,
+      hooked,
+      tasks,
+      live,
+      cores,
+      births,
+      owners,
+      note,
+      rehearsal,
+    },
     cancellation,
   );
 }
 
 function planAll(
-  { images, machine, options, files, hooked, tasks, live, cores, births, owners, note }: {
-    images: ImageDirectory;
-    machine: Machine;
-    options: OperationOptions;
-    files: ReturnType<typeof restoredFiles>;
-    hooked: readonly Hooked<RestoreHooks>[];
-    tasks: readonly pstree_entry[];
-    live: readonly pstree_entry[];
-    cores: ReadonlyMap<number, core_entry>;
-    births: RestorePlan["births"];
-    owners: ReadonlyMap<number, Owners>;
-    note: (text: string) => void;
-  },
+  { images, machine, options, files, hooked, tasks, live, cores, births, owners, note, rehearsal }:
+    {
+      images: ImageDirectory;
+      machine: Machine;
+      options: OperationOptions;
+      files: ReturnType<typeof restoredFiles>;
+      hooked: readonly Hooked<RestoreHooks>[];
+      tasks: readonly pstree_entry[];
+      live: readonly pstree_entry[];
+      cores: ReadonlyMap<number, core_entry>;
+      births: RestorePlan["births"];
+      owners: ReadonlyMap<number, Owners>;
+      note: (text: string) => void;
+      rehearsal: boolean;
+    },
   cancellation: Cancellation,
 ): RestorePlan {
   const occupied: Range[] = [];
@@ -173,7 +189,7 @@ function planAll(
     plan.addTask(task);
   }
   files.planGhosts(plan, note);
-  return complete(plan, tasks, cores, cancellation);
+  return complete(plan, tasks, cores, rehearsal, cancellation);
 }
 
 /** What plugins need at the most beside the descriptors of the tasks: shared memory, pages files and the like. */
@@ -221,6 +237,7 @@ function complete(
   plan: RestorePlan,
   tasks: readonly pstree_entry[],
   cores: ReadonlyMap<number, core_entry>,
+  rehearsal: boolean,
   cancellation: Cancellation,
 ): RestorePlan {
   for (const { pid } of tasks) {
@@ -238,6 +255,8 @@ function complete(
       for (const { plugin, hooks } of plan.plugins) {
         runHook(plugin, () => hooks.planThread?.(thread));
       }
+      // What is for the whole task is added to those of the first one.
+      if (rehearsal && thread.tid !== task.pid) thread.keepSizesAlone();
     }
   }
   planDescriptors(plan, cancellation);
@@ -276,6 +295,7 @@ function checkInventory(images: ImageDirectory, plugins: readonly Plugin[]): voi
 function readTree(images: ImageDirectory, cancellation: Cancellation) {
   const tasks = images.readList(PSTREE, null);
   const cores = new Map<number, core_entry>();
+  const parts = new SharedParts();
   for (const entry of tasks) {
     for (const tid of threadsOf(entry)) {
       cancellation.check();
@@ -292,6 +312,7 @@ function readTree(images: ImageDirectory, cancellation: Cancellation) {
       if (core.tc === undefined && tid === entry.pid) {
         throw new StasisError("bad-image", `${images.path}/core-${tid}.img has no task state`);
       }
+      parts.share(core);
       cores.set(tid, core);
       // CRIU 3.17 lists what it finds in memory as the threads of a dead task.
       if (isDead(cores, entry.pid)) break;

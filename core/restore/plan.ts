@@ -64,6 +64,8 @@ export interface LastName {
 /** The plan of one thread. */
 export class PlannedThread implements ThreadPlanner {
   readonly #programs = new Map<Stage, SyscallProgram>();
+  /** The sizes of programs that are not kept, by stage. */
+  #sizes: Map<Stage, number> | undefined;
 
   constructor(
     readonly tid: number,
@@ -80,6 +82,22 @@ export class PlannedThread implements ThreadPlanner {
       this.#programs.set(stage, program);
     }
     return program;
+  }
+
+  /**
+   * Keeps nothing of its programs and registers but how large the programs are: of a plan that is not carried out. Ten
+   * thousand threads would take a hundred megabytes.
+   */
+  keepSizesAlone(): void {
+    this.#sizes = new Map(STAGES.map((stage) => [stage, this.sizeAt(stage)]));
+    this.#programs.clear();
+    this.core.threadInfo = undefined;
+  }
+
+  /** How much memory its program for a stage takes, in bytes. */
+  sizeAt(stage: Stage): number {
+    const program = this.planned(stage);
+    return program === undefined ? this.#sizes?.get(stage) ?? 0 : new ProgramImage(program).size;
   }
 
   /** The program for a stage, if there is anything in it. */
@@ -392,10 +410,7 @@ export class RestorePlan implements TreePlanner {
     for (const task of this.tasks) {
       for (const stage of STAGES) {
         let size = 0;
-        for (const thread of task.threads) {
-          const program = thread.planned(stage);
-          if (program !== undefined) size += new ProgramImage(program).size;
-        }
+        for (const thread of task.threads) size += thread.sizeAt(stage);
         most = Math.max(most, size);
       }
     }

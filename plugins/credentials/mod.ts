@@ -114,9 +114,11 @@ function dumpCredentials(session: CheckpointSession): CheckpointHooks {
         if (isUnmarked?.(reply) === true) unmarked.add(tid);
       };
     },
-    dumpTask({ pid, threads }) {
-      statuses.read(pid, threads.map(({ tid }) => tid), (tid, text, index) => {
+    dumpTree({ tasks }) {
+      const threads = tasks.flatMap(({ threads }) => threads);
+      statuses.read(threads.map(({ tracee }) => tracee), (text, index) => {
         const thread = threads[index] as FrozenThread;
+        const { tid } = thread;
         const creds = credentialsOf(text, securebits.get(tid) ?? 0);
         thread.core.threadCore.creds = creds;
         if (unmarked.has(tid) && marker?.tellsOf(creds.uid ?? 0) === true) noteKeyring(thread);

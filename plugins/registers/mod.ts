@@ -57,7 +57,7 @@ import {
   type StoppedThread,
   type ThreadPlanner,
 } from "../../core/plugin.ts";
-import type { CollectedOfEach, FrozenTask } from "../../core/plugin.ts";
+import type { CollectedOfEach, FrozenTree } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import { writeCall } from "../../core/remote/undo.ts";
@@ -239,7 +239,8 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
     };
   }
 
-  function dumpTask({ threads }: FrozenTask): void {
+  function dumpTree({ tasks }: FrozenTree): void {
+    const threads = tasks.flatMap(({ threads }) => threads);
     readExtended(threads.map(({ tid }) => tid), (told, index) => {
       const thread = threads[index] as FrozenThread;
       const { tid, core: { threadCore, threadInfo } } = thread;
@@ -298,7 +299,7 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
       };
     },
     collectThreads,
-    dumpTask,
+    dumpTree,
   };
 }
 

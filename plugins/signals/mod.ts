@@ -24,7 +24,6 @@
  */
 import type { signal_queue_entry } from "../../images/gen/signals_pb.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
-import { peekSiginfo } from "../../core/linux/ptrace.ts";
 import { peekMany } from "../../core/linux/ptrace_many.ts";
 import { kernelSigaction, SIGSET_SIZE } from "../../core/linux/sigaction.ts";
 import { SIG, signalBit } from "../../core/linux/signals.ts";
@@ -65,24 +64,33 @@ function dumpSignals(): CheckpointHooks {
      * The queues as they are now that the timers have been read: one may have fired since the freeze, and will
      * not fire again.
      */
-    dumpTask(task) {
-      const queues = peekQueues(task);
-      waiting.set(task.pid, queues);
-      saveQueues(task, queues);
+    dumpTree({ tasks }) {
+      for (const [task, queues] of peekQueues(tasks)) {
+        waiting.set(task.pid, queues);
+        saveQueues(task, queues);
+      }
     },
-    dumpLast(task) {
-      const saved = waiting.get(task.pid) as Queues;
-      const intercepted = task.threads.map(({ tid, tracee }) => [tid, tracee.intercepted] as const);
-      saveQueues(task, finalQueues(saved, peekQueues(task), new Map(intercepted)));
+    dumpLast({ tasks }) {
+      for (const [task, queues] of peekQueues(tasks)) {
+        const saved = waiting.get(task.pid) as Queues;
+        const intercepted = task.threads.map(({ tid, tracee }) =>
+          [tid, tracee.intercepted] as const
+        );
+        saveQueues(task, finalQueues(saved, queues, new Map(intercepted)));
+      }
     },
   };
 }
 
-function peekQueues({ pid, threads }: FrozenTask): Queues {
-  return {
-    shared: peekSiginfo(pid, true),
-    own: peekMany(threads.map(({ tid }) => tid)),
-  };
+function peekQueues(tasks: readonly FrozenTask[]): [FrozenTask, Queues][] {
+  const shared = peekMany(tasks.map(({ pid }) => pid), true);
+  const own = peekMany(tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)), false);
+  const queueOf = (queues: ReadonlyMap<number, readonly Siginfo[]>, id: number) =>
+    queues.get(id) ?? [];
+  return tasks.map((task) => [task, {
+    shared: queueOf(shared, task.pid),
+    own: new Map(task.threads.map(({ tid }) => [tid, queueOf(own, tid)])),
+  }]);
 }
 
 function saveQueues({ leader, threads }: FrozenTask, { shared, own }: Queues): void {

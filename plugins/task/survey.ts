@@ -84,6 +84,8 @@ export function surveyTasks(
   options: OperationOptions,
 ): void {
   const own = namespacesOf(root.pid);
+  const ofRoot = unlessGone(() => readNamespaces(root.pid), undefined);
+  const elsewhere = new Set(ofAll().findOthers(root.pid, tasks.map(({ pid }) => pid)));
   for (const task of tasks) {
     const { pid } = task;
     const report = (tid: number | undefined, names: string[]): void => {
@@ -101,7 +103,7 @@ export function surveyTasks(
       });
     };
     try {
-      const leader = readNamespaces(pid);
+      const leader = ofRoot === undefined || elsewhere.has(pid) ? readNamespaces(pid) : ofRoot;
       // That of control groups may be the tree's own: the plugin "cgroups" sees to it.
       report(undefined, foreignNamespaces(own, { ...leader, cgroup: undefined }));
       // A thread may have left its process's namespaces by itself; rare enough to look once.
@@ -178,6 +180,7 @@ const SHARED = new Map<number, string>([
   [KCMP.FILES, "a descriptor table of its own (unshare(CLONE_FILES))"],
 ]);
 
+const ofAll = onceNeeded(() => new NamespaceComparison(NAMESPACE_NAMES));
 const ofNamespaces = onceNeeded(() => new NamespaceComparison(OF_THREADS));
 const ofShared = onceNeeded(() => new ThreadComparison([...SHARED.keys()]));
 

@@ -36,7 +36,7 @@ const core = (path: string) => new URL(`../../core/${path}`, import.meta.url).hr
 const TOOL = `
 import { uncancelled } from "${core("cancellation.ts")}";
 import { freezeTree } from "${core("checkpoint/freeze.ts")}";
-import { parkProcess } from "${core("checkpoint/park.ts")}";
+import { parkTree } from "${core("checkpoint/park.ts")}";
 import { Guardian } from "${core("guardian/guardian.ts")}";
 import { Siginfo } from "${core("linux/siginfo.ts")}";
 const [parked, others, signals] = Deno.args.map((list) => list === "" ? [] : list.split(","));
@@ -52,7 +52,7 @@ const note = (pids) => {
   }
 };
 note(others.filter((pid) => !pid.startsWith("+")));
-for (const process of tree.processes) parkProcess(process, guardian);
+parkTree(tree.processes, guardian);
 note(others.filter((pid) => pid.startsWith("+")));
 for (const signal of signals) {
   const pid = Number(parked[0]);

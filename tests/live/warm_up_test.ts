@@ -12,7 +12,7 @@ Deno.test("warmUp() gets to the end of a freeze, and tells no guardian of a proc
     name: "last",
     description: "sees how far it gets",
     after: WARMED_UP_PLUGINS.map(({ name }) => name),
-    checkpoint: () => ({ dumpLast: (task) => void (pid = task.pid) }),
+    checkpoint: () => ({ dumpLast: ({ tasks }) => void (pid = tasks[0]?.pid ?? 0) }),
   });
   const refuse = () => assert.fail("it was told of something");
   const rescuer: Rescuer = {

@@ -7,7 +7,7 @@
 
 import { cString } from "../libc_ffi.ts";
 import { Own, Returned, Sweep, type SweepCall } from "../sweep.ts";
-import { malformed, readTaskLink, taskPath } from "./read.ts";
+import { malformed, readTaskLink } from "./read.ts";
 
 /** The files in the directory; `..._for_children` is what its next children are born into. */
 export const NAMESPACE_NAMES = [
@@ -66,8 +66,8 @@ const AT_FDCWD = -100;
 const PATH_SIZE = 64, LINK_SIZE = 64;
 
 /**
- * Tells threads that are in the same namespaces as the first one of their process from those that may not be: a
- * thousand threads are looked at while their process stands still.
+ * Tells tasks and threads that are in the same namespaces as one of them from those that may not be: a thousand are
+ * looked at while they stand still.
  */
 export class NamespaceComparison {
   readonly #count: number;
@@ -86,14 +86,15 @@ export class NamespaceComparison {
     ], PATH_SIZE + names.length * LINK_SIZE);
   }
 
-  /** The threads of these that are not surely in the same ones as the first of their process. */
-  findOthers(pid: number, tids: readonly number[]): number[] {
+  /** The threads of these that are not surely in the same ones as the first. */
+  findOthers(first: number, tids: readonly number[]): number[] {
     const others: number[] = [];
     let expected: Uint8Array[] | undefined;
     // The first one tells what is expected of the others.
-    const all = [pid, ...tids];
+    const all = [first, ...tids];
     this.#sweep.run(all, {
-      fill: (own, _, index) => own.set(cString(`${taskPath(pid, all[index])}/ns`)),
+      // Each thread has a directory there, whether it is listed or not.
+      fill: (own, _, index) => own.set(cString(`/proc/${all[index]}/ns`)),
       look: (tid, { own, result }, index) => {
         const links: Uint8Array[] = [];
         for (let name = 0; name < this.#count; name++) {

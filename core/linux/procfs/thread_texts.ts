@@ -6,7 +6,7 @@
 import { decodeBytes } from "../../../base/byte_text.ts";
 import { cString } from "../libc_ffi.ts";
 import { Own, Returned, Sweep } from "../sweep.ts";
-import { readTaskText, taskPath } from "./read.ts";
+import { readTaskText } from "./read.ts";
 
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
@@ -28,25 +28,27 @@ export class ThreadTexts {
   }
 
   /**
-   * Reads it of threads of a process.
+   * Reads it.
    *
-   * @param look is told of each, in their order
+   * @param look is told of each thread, in their order
    * @throws {StasisError} as {@link readTaskText}
    */
   read(
-    pid: number,
-    tids: readonly number[],
-    look: (tid: number, text: string, index: number) => void,
+    threads: readonly { readonly pid: number; readonly tid: number }[],
+    look: (text: string, index: number) => void,
   ): void {
+    const tids = threads.map(({ tid }) => tid);
     this.#sweep.run(tids, {
-      fill: (own, _, index) => own.set(cString(`${taskPath(pid, tids[index])}/${this.#file}`)),
+      // Each thread has a directory there, whether it is listed or not.
+      fill: (own, _, index) => own.set(cString(`/proc/${tids[index]}/${this.#file}`)),
       look: (tid, { own, result }, index) => {
         const size = result(1);
         const isWhole = size > 0 && size < TEXT_SIZE;
+        const { pid } = threads[index] as { readonly pid: number };
         const text = isWhole
           ? decodeBytes(own.subarray(PATH_SIZE, PATH_SIZE + size))
           : readTaskText(pid, this.#file, tid);
-        look(tid, text, index);
+        look(text, index);
       },
     });
   }

@@ -1,0 +1,35 @@
+import assert from "@std/assert";
+import { create } from "@bufbuild/protobuf";
+import { core_entrySchema } from "./gen/thread_pb.ts";
+import { SharedParts } from "./share_core.ts";
+
+const coreOf = (uid: number, word: number) =>
+  create(core_entrySchema, {
+    threadInfo: {
+      clearTidAddr: 0n,
+      gpregs: {},
+      fpregs: {
+        stSpace: Array<number>(32).fill(0),
+        xmmSpace: [word, ...Array<number>(63).fill(0xffff_ffff)],
+        xsave: { xstateBv: 7n, zmmUpper: Array<bigint>(64).fill(0n), opmaskReg: [1n, 2n] },
+      },
+      tls: [{ entryNumber: 12 }],
+    },
+    threadCore: { futexRla: 0n, futexRlaLen: 0, creds: { uid, groups: [1, 2] } },
+  });
+
+Deno.test("SharedParts.share() keeps what images say, and has them share what is equal", () => {
+  const parts = new SharedParts();
+  const [one, other, third] = [coreOf(1, 5), coreOf(1, 6), coreOf(2, 7)];
+  for (const core of [one, other, third]) parts.share(core);
+  assert.equal(one.threadCore?.creds, other.threadCore?.creds);
+  assert.equal(third.threadCore?.creds?.uid, 2);
+  assert.equal(one.threadInfo?.tls, third.threadInfo?.tls);
+  const xsave = [one, other].map((core) => core.threadInfo?.fpregs?.xsave);
+  assert.equal(xsave[0]?.zmmUpper, xsave[1]?.zmmUpper);
+  assert.equal(xsave[0]?.zmmUpper.length, 64);
+  assert.deepEqual([...xsave[0]?.opmaskReg ?? []], [1n, 2n]);
+  const { xmmSpace, stSpace } = other.threadInfo!.fpregs!;
+  assert.deepEqual(Array.from(xmmSpace.slice(0, 2)), [6, 0xffff_ffff]);
+  assert.deepEqual(Array.from(stSpace), Array<number>(32).fill(0));
+});
