@@ -9,6 +9,7 @@ import { ownInability } from "../../plugins/seccomp/ability.ts";
 import { buildSubject } from "../harness/build.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
 
@@ -42,7 +43,7 @@ Deno.test({
       await using subject = await Subject.start("seccomp_threads", { args: [mode, "6"] });
       const before = seccompOf(subject.pid);
       assert.ok([...before.values()].some((line) => !line.includes("Seccomp:\t0")));
-      await checkpoint(subject.pid, images);
+      await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
       const tree = await restore(images.directory);
       assert.deepEqual(seccompOf(subject.pid), before);
       await subject.expectPass();
@@ -57,7 +58,7 @@ Deno.test({
   async fn() {
     using images = new ImageHome();
     await using subject = await Subject.start("seccomp_threads", { args: ["tsync", "50"] });
-    await checkpoint(subject.pid, images);
+    await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
     const { seccompFilters } = openImages(images.directory).read(SECCOMP, null);
     assert.equal(seccompFilters.length, 2);
     // The one installed first stands last, and leads to the one installed after it.

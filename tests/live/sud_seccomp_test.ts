@@ -12,6 +12,7 @@ import { type SandboxedVariant, sandboxedVariants } from "../harness/sandbox.ts"
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
 import { variantName } from "../harness/variants.ts";
 import { backend, hasModeOf, isRefused, restless } from "./dispatch.ts";
 import { bringsBack, ImageHome, leavesAlone } from "./round_trip.ts";
@@ -38,7 +39,7 @@ async function survives(variant: SandboxedVariant): Promise<void> {
   using images = new ImageHome();
   await using subject = await Subject.start(variant.name, variant);
   const filters = seccompOf(subject.pid);
-  await checkpoint(subject.pid, images);
+  await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
   const tree = await restore(images.directory);
   assert.deepEqual(seccompOf(subject.pid), filters);
   await subject.expectPass();
@@ -49,7 +50,11 @@ async function isLeftAlone(variant: SandboxedVariant): Promise<void> {
   using images = new ImageHome();
   await using subject = await Subject.start(variant.name, variant);
   const before = takeSnapshot(subject.pid);
-  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    options: UNHURRIED,
+    leaveRunning: true,
+  });
   const ignore = restless(variant.name);
   assert.deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore }), []);
   await subject.expectPass();

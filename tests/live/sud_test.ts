@@ -12,6 +12,7 @@ import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
 import { dispatchOf } from "../harness/unharmed.ts";
 import { allVariants, variantName } from "../harness/variants.ts";
 import { backend, hasModeOf, isRefused, restless } from "./dispatch.ts";
@@ -44,7 +45,7 @@ async function survives(name: string, args: readonly string[]): Promise<void> {
   using images = new ImageHome();
   await using subject = await Subject.start(name, { args });
   const before = dispatchOf(subject.pid);
-  await checkpoint(subject.pid, images);
+  await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
   const tree = await restore(images.directory);
   const after = dispatchOf(subject.pid);
   await subject.expectPass();
@@ -59,7 +60,11 @@ async function isLeftAlone(name: string, args: readonly string[]): Promise<void>
   await using subject = await Subject.start(name, { args });
   const before = takeSnapshot(subject.pid);
   const dispatch = dispatchOf(subject.pid);
-  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    options: UNHURRIED,
+    leaveRunning: true,
+  });
   const after = takeSnapshot(subject.pid);
   assert.deepEqual(diffSnapshots(before, after, { ignore: restless(name) }), []);
   if (name !== "sud_leave") assert.deepEqual(on(dispatchOf(subject.pid)), on(dispatch));
@@ -72,7 +77,7 @@ Deno.test({
   async fn() {
     using images = new ImageHome();
     await using subject = await Subject.start("sud_threads", { args: ["4"] });
-    await checkpoint(subject.pid, images);
+    await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
     const saved = openImages(images.directory);
     const inventory = saved.read(INVENTORY, null);
     assert.deepEqual(inventory.pluginsEntry?.plugins, ["sud"]);
@@ -98,7 +103,7 @@ Deno.test({
     const { DEFAULT_PLUGINS } = await import("../../plugins/default.ts");
     using images = new ImageHome();
     await using subject = await Subject.start("sud_block");
-    await checkpoint(subject.pid, images);
+    await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
     await assert.rejects(
       makePlan({
         directory: images.directory,

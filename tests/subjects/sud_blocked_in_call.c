@@ -52,6 +52,9 @@ static void *worker(void *unused)
 	returned = true;
 	for (int i = 0; i < 10; i++)
 		sud_issue_next(&after);
+	/* A nap may be over before somebody looks whether this thread is as it was. */
+	while (!released)
+		sleep_ms(10);
 	return unused;
 }
 
