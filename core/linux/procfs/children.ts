@@ -18,6 +18,8 @@ export function parseChildren(text: string): readonly number[] {
 
 /** From how many threads on the processes of the machine are looked at instead, where those are fewer. */
 const MANY_THREADS = 400;
+/** How often that is tried. */
+const TRIES = 3;
 
 /**
  * The children of a process (of all its threads), zombies included, ascending. The list is exact while
@@ -29,9 +31,13 @@ export function readChildren(pid: number): readonly number[] {
   try {
     const tasks = readTasks(pid);
     if (tasks.length > MANY_THREADS) {
-      const processes = readProcesses();
-      const found = processes.length < tasks.length ? childrenAmong(processes) : undefined;
-      if (found !== undefined) return found.get(pid) ?? [];
+      // On a busy machine one ends at any moment, and to ask all threads takes longer than to look again.
+      for (let tries = 0; tries < TRIES; tries++) {
+        const processes = readProcesses();
+        if (processes.length >= tasks.length) break;
+        const found = childrenAmong(processes);
+        if (found !== undefined) return found.get(pid) ?? [];
+      }
     }
     return tasks
       .flatMap((tid) => readThreadChildren(pid, tid))
