@@ -93,6 +93,46 @@ export function runHook<T>(plugin: Plugin, hook: () => T): T {
   }
 }
 
+/** Something that a plugin offers for things of one kind: a dumper, a planner. */
+export interface Offer<Thing> {
+  readonly plugin: Plugin;
+  readonly offered: Thing;
+}
+
+/** What all plugins offer of one kind. There are a dozen, and they are asked about each of a hundred thousand things. */
+export class Offers<Hooks, Thing> {
+  /** By the plugins of an operation, all of whose hooks are there before any is asked. */
+  readonly #known = new WeakMap<readonly Hooked<Hooks>[], readonly Offer<Thing>[]>();
+  readonly #listOf: (hooks: Hooks) => readonly Thing[] | undefined;
+
+  /** @param listOf what one plugin offers */
+  constructor(listOf: (hooks: Hooks) => readonly Thing[] | undefined) {
+    this.#listOf = listOf;
+  }
+
+  /** Those that say yes. @throws {StasisError} what one of them throws, with its plugin's name */
+  ask(plugins: readonly Hooked<Hooks>[], isTaken: (offered: Thing) => boolean): Offer<Thing>[] {
+    let all = this.#known.get(plugins);
+    if (all === undefined) {
+      all = plugins.flatMap(({ plugin, hooks }) =>
+        (this.#listOf(hooks) ?? []).map((offered) => ({ plugin, offered }))
+      );
+      this.#known.set(plugins, all);
+    }
+    const found: Offer<Thing>[] = [];
+    let asked: Plugin | undefined;
+    try {
+      for (const offer of all) {
+        asked = offer.plugin;
+        if (isTaken(offer.offered)) found.push(offer);
+      }
+    } catch (error) {
+      throw blame(asked as Plugin, error);
+    }
+    return found;
+  }
+}
+
 /** The part of a session that is the same in both directions. */
 export function makeSession(
   plugin: Plugin,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { configureTextEncoding } from "@bufbuild/protobuf/wire";
 import { decodeBytes, encodeBytes } from "../base/byte_text.ts";
@@ -14,6 +14,7 @@ import { StasisError } from "../base/errors.ts";
 import { type ByteSource, MemorySource, partOf } from "./byte_source.ts";
 import { type ExtraFormat, headMagics, type ImageKind } from "./kind.ts";
 import { IMG_COMMON_MAGIC, magicName } from "./magic.ts";
+import { type Decoded, decodeMessage } from "./flat.ts";
 import { missingRequired } from "./required.ts";
 import { findText } from "./text.ts";
 
@@ -336,14 +337,15 @@ export class FrameReader {
   /** Reads a message, with all of its required fields. */
   message<Schema extends DescMessage>(schema: Schema): MessageShape<Schema> {
     const { start, bytes, at, end } = this.frame(schema.typeName);
-    let message: MessageShape<Schema>;
+    let decoded: Decoded<Schema>;
     try {
-      message = fromBinary(schema, bytes.subarray(at, end));
+      decoded = decodeMessage(schema, bytes.subarray(at, end));
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw badImage(this.#file, start, `what should be a ${schema.typeName} is none (${why})`);
     }
-    const missing = missingRequired(schema, message);
+    const { message, complete } = decoded;
+    const missing = missingRequired(schema, message, complete);
     if (missing !== undefined) {
       throw badImage(
         this.#file,

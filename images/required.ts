@@ -8,7 +8,7 @@
 import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf";
 
 /** FeatureSet.FieldPresence.LEGACY_REQUIRED of google/protobuf/descriptor.proto: proto2's `required`. */
-const LEGACY_REQUIRED = 3;
+export const LEGACY_REQUIRED = 3;
 
 /** What a message type needs to be looked at for; worked out once for each type. */
 interface Plan {
@@ -63,18 +63,21 @@ export interface MissingField {
 /**
  * Looks for a required field that is missing, in the message and in all that it holds.
  *
+ * @param complete a list of the message in which nothing is missing
  * @returns The first one, or undefined where nothing is missing.
  */
 export function missingRequired<Schema extends DescMessage>(
   schema: Schema,
   message: MessageShape<Schema>,
+  complete?: string,
 ): MissingField | undefined {
-  return look(schema, message as unknown as Readonly<Record<string, unknown>>);
+  return look(schema, message as unknown as Readonly<Record<string, unknown>>, complete);
 }
 
 function look(
   schema: DescMessage,
   message: Readonly<Record<string, unknown>>,
+  complete?: string,
 ): MissingField | undefined {
   const plan = planOf(schema);
   for (const field of plan.required) {
@@ -85,7 +88,7 @@ function look(
   }
   for (const { name, list, of } of plan.nested) {
     const value = message[name];
-    if (value === undefined) continue;
+    if (value === undefined || name === complete) continue;
     for (const one of list ? value as unknown[] : [value]) {
       const missing = look(of, one as Readonly<Record<string, unknown>>);
       if (missing !== undefined) return missing;

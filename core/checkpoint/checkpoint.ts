@@ -91,7 +91,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   const drafted: InventoryDraft = {};
   const hooked: Hooked<CheckpointHooks>[] = [];
   const claimMapping: CheckpointSession["mappingDumper"] = (vma, task) =>
-    onlyClaim(mappingClaims(vma, task, hooked), `a mapping of task ${task.pid}`).dumper;
+    onlyClaim(mappingClaims(vma, task, hooked), `a mapping of task ${task.pid}`).offered;
 
   await enter({ kind: "phase", phase: "survey" });
   const isToEnd = options.leaveRunning !== true;

@@ -5,24 +5,21 @@
  */
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
-import { blame, type Hooked, runHook } from "../hooks.ts";
+import { type Hooked, type Offer, Offers, runHook } from "../hooks.ts";
 import { mappingKind, readSocketProtocol, type Vma } from "../linux/procfs/mod.ts";
-import type { CheckpointHooks, DescriptorDumper, MappingDumper, Plugin } from "../plugin.ts";
+import type { CheckpointHooks, DescriptorDumper, MappingDumper } from "../plugin.ts";
 import type { Descriptor, Task } from "./task.ts";
 
-/** A dumper and whose it is. */
-export interface Claim<Dumper> {
-  readonly plugin: Plugin;
-  readonly dumper: Dumper;
-}
+const DESCRIPTORS = new Offers<CheckpointHooks, DescriptorDumper>((hooks) => hooks.descriptors);
+const MAPPINGS = new Offers<CheckpointHooks, MappingDumper>((hooks) => hooks.mappings);
 
 /** All dumpers that claim a descriptor. */
 export function descriptorClaims(
   descriptor: Descriptor,
   task: Task,
   plugins: readonly Hooked<CheckpointHooks>[],
-): Claim<DescriptorDumper>[] {
-  return claimsOf(dumpersOf(plugins).descriptors, descriptor, task);
+): Offer<DescriptorDumper>[] {
+  return DESCRIPTORS.ask(plugins, (dumper) => dumper.claims(descriptor, task));
 }
 
 /** All dumpers that claim a mapping. */
@@ -30,62 +27,18 @@ export function mappingClaims(
   vma: Vma,
   task: Task,
   plugins: readonly Hooked<CheckpointHooks>[],
-): Claim<MappingDumper>[] {
-  return claimsOf(dumpersOf(plugins).mappings, vma, task);
-}
-
-/** There are a dozen dumpers of each kind, and they are asked about each of ten thousands of things. */
-function claimsOf<Thing, Dumper extends { claims(thing: Thing, task: Task): boolean }>(
-  all: readonly Claim<Dumper>[],
-  thing: Thing,
-  task: Task,
-): Claim<Dumper>[] {
-  const found: Claim<Dumper>[] = [];
-  let asked: Plugin | undefined;
-  try {
-    for (const claim of all) {
-      asked = claim.plugin;
-      if (claim.dumper.claims(thing, task)) found.push(claim);
-    }
-  } catch (error) {
-    throw blame(asked as Plugin, error);
-  }
-  return found;
-}
-
-/** The dumpers of all plugins. */
-interface Dumpers {
-  readonly descriptors: readonly Claim<DescriptorDumper>[];
-  readonly mappings: readonly Claim<MappingDumper>[];
-}
-
-/** By the plugins of an operation, all of whose hooks are there before any is asked. */
-const known = new WeakMap<readonly Hooked<CheckpointHooks>[], Dumpers>();
-
-function dumpersOf(plugins: readonly Hooked<CheckpointHooks>[]): Dumpers {
-  let dumpers = known.get(plugins);
-  if (dumpers === undefined) {
-    dumpers = {
-      descriptors: plugins.flatMap(({ plugin, hooks }) =>
-        (hooks.descriptors ?? []).map((dumper) => ({ plugin, dumper }))
-      ),
-      mappings: plugins.flatMap(({ plugin, hooks }) =>
-        (hooks.mappings ?? []).map((dumper) => ({ plugin, dumper }))
-      ),
-    };
-    known.set(plugins, dumpers);
-  }
-  return dumpers;
+): Offer<MappingDumper>[] {
+  return MAPPINGS.ask(plugins, (dumper) => dumper.claims(vma, task));
 }
 
 /** The one claim, or an error: for after the survey, which has seen that there is exactly one. */
-export function onlyClaim<Dumper>(claims: readonly Claim<Dumper>[], what: string): Claim<Dumper> {
+export function onlyClaim<Dumper>(claims: readonly Offer<Dumper>[], what: string): Offer<Dumper> {
   const [claim, second] = claims;
   if (claim !== undefined && second === undefined) return claim;
   throw new StasisError("internal", `${what} is claimed by ${names(claims) || "no plugin"}`);
 }
 
-function names(claims: readonly Claim<unknown>[]): string {
+function names(claims: readonly Offer<unknown>[]): string {
   return claims.map(({ plugin }) => plugin.name).join(" and ");
 }
 
@@ -133,7 +86,7 @@ function describe({ pid, fd, link: { kind, text } }: Descriptor): string {
 }
 
 function judge<Dumper>(
-  claims: readonly Claim<Dumper>[],
+  claims: readonly Offer<Dumper>[],
   what: () => string,
   pid: number,
   problems: Problem[],
@@ -155,7 +108,7 @@ function judge<Dumper>(
       hint: "leave one of them out",
     });
   } else {
-    const problem = runHook(claim.plugin, () => survey(claim.dumper));
+    const problem = runHook(claim.plugin, () => survey(claim.offered));
     if (problem !== undefined) problems.push({ pid, plugin: claim.plugin.name, ...problem });
   }
 }

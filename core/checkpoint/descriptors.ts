@@ -48,7 +48,7 @@ export function dumpDescriptors(
       for (const [index, descriptor] of part.entries()) {
         session.check();
         const { id, type } = find(known, descriptor, () => {
-          const { plugin, dumper } = onlyClaim(
+          const { plugin, offered: dumper } = onlyClaim(
             descriptorClaims(descriptor, task.proc, plugins),
             `descriptor ${descriptor.fd} of task ${task.pid}`,
           );

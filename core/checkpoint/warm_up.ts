@@ -99,7 +99,7 @@ async function freezeDouble(
     files,
     inventory: {},
     requirePlugin: () => {},
-    mappingDumper: (vma, task) => onlyClaim(mappingClaims(vma, task, hooked), "a mapping").dumper,
+    mappingDumper: (vma, task) => onlyClaim(mappingClaims(vma, task, hooked), "a mapping").offered,
   });
   for (const plugin of orderPlugins(plugins)) {
     const hooks = runHook(plugin, () => plugin.checkpoint?.(sessionOf(plugin)) ?? {});

@@ -232,6 +232,8 @@ export class ProgramImage {
       if (index === program.sequelAt) sequel = ++entries;
       if (call.where !== undefined) entries++;
       for (const argument of call.args) {
+        // Nearly all are, and there may be a hundred thousand.
+        if (typeof argument === "bigint" || typeof argument === "number") continue;
         if (typeof argument === "string" || argument instanceof Uint8Array) {
           if (this.#strings.has(argument)) continue;
           const bytes = typeof argument === "string" ? cString(argument) : argument;

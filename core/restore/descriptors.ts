@@ -11,8 +11,8 @@ import { FDINFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
-import { runHook } from "../hooks.ts";
-import type { DescriptorPlanner, Plugin } from "../plugin.ts";
+import { Offers, runHook } from "../hooks.ts";
+import type { DescriptorPlanner, Plugin, RestoreHooks } from "../plugin.ts";
 import type { CallResult } from "../remote/program.ts";
 import { commonPart, planAsync, planOwner } from "./owner.ts";
 import type { PlannedTask, RestorePlan } from "./plan.ts";
@@ -99,7 +99,7 @@ function findDescriptions(
     for (const { id, fd } of entries) {
       if (found.has(id)) continue;
       const file = plan.files.get(id);
-      const { plugin, planner } = findPlanner(plan, file, task.pid, fd);
+      const { plugin, offered: planner } = findPlanner(plan, file, task.pid, fd);
       found.set(id, { file, plugin, planner, first: task, home: task, number: -1 });
     }
   }
@@ -110,13 +110,10 @@ function findDescriptions(
   return found;
 }
 
+const PLANNERS = new Offers<RestoreHooks, DescriptorPlanner>((hooks) => hooks.descriptors);
+
 function findPlanner(plan: RestorePlan, file: file_entry, pid: number, fd: number) {
-  const found: { plugin: Plugin; planner: DescriptorPlanner }[] = [];
-  for (const { plugin, hooks } of plan.plugins) {
-    for (const planner of hooks.descriptors ?? []) {
-      if (runHook(plugin, () => planner.restores(file))) found.push({ plugin, planner });
-    }
-  }
+  const found = PLANNERS.ask(plan.plugins, (planner) => planner.restores(file));
   const [first, second] = found;
   if (first !== undefined && second === undefined) return first;
   const who = found.map(({ plugin }) => plugin.name).join(" and ") || "no plugin";

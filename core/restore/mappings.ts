@@ -5,8 +5,10 @@
  */
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { StasisError } from "../../base/errors.ts";
-import { type Hooked, runHook } from "../hooks.ts";
+import { type Hooked, Offers } from "../hooks.ts";
 import type { MappingPlanner, RestoreHooks } from "../plugin.ts";
+
+const PLANNERS = new Offers<RestoreHooks, MappingPlanner>((hooks) => hooks.mappings);
 
 /** The one planner that restores a mapping. @throws {StasisError} `unsupported` if none does, or two do */
 export function mappingPlanner(
@@ -14,17 +16,10 @@ export function mappingPlanner(
   mm: mm_entry,
   plugins: readonly Hooked<RestoreHooks>[],
 ): MappingPlanner {
-  const found: { readonly name: string; readonly planner: MappingPlanner }[] = [];
-  for (const { plugin, hooks } of plugins) {
-    for (const planner of hooks.mappings ?? []) {
-      if (runHook(plugin, () => planner.restores(vma, mm))) {
-        found.push({ name: plugin.name, planner });
-      }
-    }
-  }
+  const found = PLANNERS.ask(plugins, (planner) => planner.restores(vma, mm));
   const [first, second] = found;
-  if (first !== undefined && second === undefined) return first.planner;
-  const who = found.map(({ name }) => name).join(" and ") || "no plugin";
+  if (first !== undefined && second === undefined) return first.offered;
+  const who = found.map(({ plugin }) => plugin.name).join(" and ") || "no plugin";
   throw new StasisError(
     "unsupported",
     `mapping ${vma.start.toString(16)}-${vma.end.toString(16)} (status 0x${

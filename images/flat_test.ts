@@ -1,0 +1,83 @@
+import { deepEqual, equal, throws } from "@std/assert";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { decodeMessage } from "./flat.ts";
+import { mm_entrySchema, type vma_entrySchema } from "./gen/memory_pb.ts";
+
+const BOUNDS = {
+  mmStartCode: 1n,
+  mmEndCode: 2n,
+  mmStartData: 3n,
+  mmEndData: 4n,
+  mmStartStack: 5n,
+  mmStartBrk: 6n,
+  mmBrk: 7n,
+  mmArgStart: 8n,
+  mmArgEnd: 9n,
+  mmEnvStart: 10n,
+  mmEnvEnd: 11n,
+  exeFileId: 12,
+};
+
+function mapping(index: number): MessageInitShape<typeof vma_entrySchema> {
+  const start = BigInt(index) << 12n;
+  return {
+    start,
+    end: start + 4096n,
+    pgoff: index % 3 === 0 ? 0xffff_ffff_ffff_f000n : BigInt(index),
+    shmid: index % 5 === 0 ? (1n << 63n) + 1n : 0n,
+    prot: 3,
+    flags: index % 7 === 0 ? 0xffff_ffff : 0x22,
+    status: 0x201,
+    fd: [-1n, 0n, 1n, -(1n << 63n), (1n << 63n) - 1n, 1n << 52n][index % 6],
+    madv: index % 4 === 0 ? 0x1000n : undefined,
+  };
+}
+
+function image(count: number): Uint8Array {
+  const vmas = Array.from({ length: count }, (_, index) => mapping(index));
+  const mmSavedAuxv = [33n, 0x7fff_0000_0000n, 0n, 0n];
+  return toBinary(mm_entrySchema, create(mm_entrySchema, { ...BOUNDS, mmSavedAuxv, vmas }));
+}
+
+Deno.test("decodeMessage() gives what the general decoder gives, with a long list and without", () => {
+  for (const count of [0, 1, 1000]) {
+    const bytes = image(count);
+    const { message, complete } = decodeMessage(mm_entrySchema, bytes);
+    deepEqual(message, fromBinary(mm_entrySchema, bytes));
+    equal(complete, count < 1000 ? undefined : "vmas");
+    deepEqual(toBinary(mm_entrySchema, message), bytes);
+  }
+});
+
+/** A field of length `bytes` behind others. */
+function withVma(bytes: Uint8Array, entry: readonly number[]): Uint8Array {
+  const number = mm_entrySchema.field.vmas.number;
+  return Uint8Array.of(...bytes, number << 3 | 2, entry.length, ...entry);
+}
+
+Deno.test("decodeMessage() leaves what is not as expected to the general decoder", () => {
+  const bytes = image(500);
+  // A field that is not known, one of another kind, a number that is too large, a required field that is missing.
+  for (
+    const entry of [
+      [0xf8, 0x01, 1],
+      [0xfd, 0x01, 1, 2, 3, 4],
+      [0x28, 0xff, 0xff, 0xff, 0xff, 0x7f],
+      [],
+    ]
+  ) {
+    const odd = withVma(bytes, entry);
+    const { message, complete } = decodeMessage(mm_entrySchema, odd);
+    deepEqual(message, fromBinary(mm_entrySchema, odd));
+    equal(complete, undefined);
+  }
+});
+
+Deno.test("decodeMessage() refuses what is cut short as the general decoder does", () => {
+  const bytes = image(500);
+  for (const less of [1, 2, 10, 30]) {
+    const cut = bytes.subarray(0, bytes.length - less);
+    throws(() => fromBinary(mm_entrySchema, cut));
+    throws(() => decodeMessage(mm_entrySchema, cut));
+  }
+});
