@@ -23,10 +23,10 @@ const MARK = "Starts Stasis; written by: deno task install";
 const TOP = decodeURI(new URL("..", import.meta.url).pathname);
 /**
  * V8 compiles whole files rather than what is called, which takes long once and makes the cached code complete; and
- * its heap begins with the room for young objects that it would grow to, in MiB: a small checkpoint ends before the
- * first collection, of which it had five. Cached code is only good under the flags that it was made with.
+ * its heap begins with room for young objects, in MiB, with which a small checkpoint has one collection and had five. (With
+ * twice the room it has none, but a larger one takes longer: to touch new memory costs more than to collect.) Cached code is only good under the flags that it was made with.
  */
-const V8_FLAGS = "--v8-flags=--no-lazy,--min-semi-space-size=16";
+const V8_FLAGS = "--v8-flags=--no-lazy,--min-semi-space-size=8";
 
 /** A word for sh, whatever is in it. */
 export function quote(word: string): string {
