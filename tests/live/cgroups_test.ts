@@ -4,7 +4,13 @@
 import { deepEqual, equal, match } from "@std/assert";
 import { EXIT_STATUS } from "../../base/errors.ts";
 import { checkpoint, type ManageCgroups, restore } from "../../mod.ts";
-import { ControlGroup, groupOf, onHierarchies, OWN_HIERARCHY } from "../harness/control_groups.ts";
+import {
+  ControlGroup,
+  groupOf,
+  type Hierarchy,
+  onHierarchies,
+  OWN_HIERARCHY,
+} from "../harness/control_groups.ts";
 import { skip } from "../harness/skip.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
@@ -317,3 +323,65 @@ Deno.test(
     }
   }),
 );
+
+Deno.test(
+  "controllers of cgroup v2 are handed on to groups that are made anew, or asked for",
+  onHierarchies([""], async (t, hierarchy) => {
+    using images = new ImageHome();
+    const controllers = Deno.readTextFileSync(`${hierarchy.directory}/cgroup.controllers`);
+    const [controller, limits] = Object.entries(LIMITS).find(([one]) =>
+      controllers.trim().split(" ").includes(one)
+    ) ?? [];
+    if (controller === undefined || limits === undefined) {
+      return skip(t, "cgroup v2 has no controllers here");
+    }
+    const outer = hierarchy.make();
+    const inner = hierarchy.make(`${outer.path.slice(1)}/inner`);
+    const [setting] = limits.filter((one) => hasFile(hierarchy, controller, one));
+    {
+      using handed = hierarchy.handOn(controller);
+      if (handed.refused !== undefined) return skip(t, handed.refused);
+      outer.write("cgroup.subtree_control", `+${controller}`);
+      await using subject = await startSleeper("true");
+      inner.enter(subject.pid);
+      if (setting === undefined) return skip(t, `the controller ${controller} has no limit`);
+      inner.write(setting, String(64 << 20));
+      await save(subject, images);
+      for (const group of [inner, outer]) await group.remove();
+      const tree = await restore(images.directory, { options: { manageCgroups: "soft" } });
+      equal(groupOf(hierarchy, subject.pid), inner.path);
+      equal(inner.read(setting), String(64 << 20));
+      equal(outer.read("cgroup.subtree_control"), controller);
+      tree.kill(9);
+      await tree.wait();
+      for (const group of [inner, outer]) await group.remove();
+    }
+    const enabled = Deno.readTextFileSync(`${hierarchy.directory}/cgroup.subtree_control`);
+    if (enabled.trim().split(" ").includes(controller)) return;
+    const text = await conflict(images, "soft");
+    match(
+      text,
+      new RegExp(`had settings of the controller ${controller}, which / does not hand on`),
+    );
+    match(text, new RegExp(`echo \\+${controller} >${hierarchy.directory}/cgroup.subtree_control`));
+  }),
+);
+
+/** Limits of controllers of cgroup v2 that take a number of bytes. */
+const LIMITS: Readonly<Record<string, readonly string[]>> = {
+  memory: ["memory.max"],
+  hugetlb: ["hugetlb.2MB.max", "hugetlb.1GB.max"],
+};
+
+/** Whether groups have a file of a controller. */
+function hasFile(hierarchy: Hierarchy, controller: string, file: string): boolean {
+  using handed = hierarchy.handOn(controller);
+  if (handed.refused !== undefined) return false;
+  const probe = `${hierarchy.directory}/stasis-probe-${crypto.randomUUID()}`;
+  Deno.mkdirSync(probe);
+  try {
+    return [...Deno.readDirSync(probe)].some(({ name }) => name === file);
+  } finally {
+    Deno.removeSync(probe);
+  }
+}

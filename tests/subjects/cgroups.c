@@ -29,6 +29,7 @@ static void enter(const char *file)
 	close(fd);
 }
 
+/* All groups but roots: hierarchies may come and go, and everybody is in the root of a new one. */
 static void look(char *groups, size_t size)
 {
 	int fd = open("/proc/thread-self/cgroup", O_RDONLY | O_CLOEXEC);
@@ -37,6 +38,16 @@ static void look(char *groups, size_t size)
 		n = snprintf(groups, size, "errno %d", errno);
 	groups[n] = 0;
 	close(fd);
+	char *to = groups;
+	for (char *from = groups, *end; *from; from = end) {
+		end = strchr(from, '\n');
+		end = end ? end + 1 : from + strlen(from);
+		if (end - from > 3 && !strncmp(end - 3, ":/\n", 3))
+			continue;
+		memmove(to, from, end - from);
+		to += end - from;
+	}
+	*to = 0;
 }
 
 static void compare(const char *name, const struct member *member)

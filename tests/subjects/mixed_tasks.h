@@ -51,7 +51,7 @@ struct kernel_sigaction {
 	unsigned long handler, flags, restorer, mask;
 };
 
-/* The control groups that one is in. */
+/* The control groups that one is in, but roots: hierarchies come and go, and everybody is in the root of a new one. */
 static inline unsigned long control_groups(void)
 {
 	char text[8192];
@@ -59,7 +59,15 @@ static inline unsigned long control_groups(void)
 	ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof(text));
 	if (fd >= 0)
 		close(fd);
-	return size <= 0 ? 0 : mix(text, size);
+	unsigned long all = 0;
+	for (char *line = text, *end; line < text + size; line = end + 1) {
+		end = memchr(line, '\n', text + size - line);
+		if (!end)
+			break;
+		if (end - line < 2 || memcmp(end - 2, ":/", 2))
+			all = all * 31 + mix(line, end - line);
+	}
+	return all;
 }
 
 /* Enters one of the groups that the test has made below the directory that an environment variable names. */
