@@ -71,7 +71,7 @@ import {
   originalCall,
   waitingAgain,
 } from "./restart.ts";
-import { LOOKS, timesLeftByTimer, toldTimeLeft, type Waiting } from "./time_left.ts";
+import { looksFor, timesLeftByTimer, toldTimeLeft, type Waiting } from "./time_left.ts";
 import {
   afterWait,
   interruptedWait,
@@ -164,14 +164,13 @@ function dumpRegisters(session: CheckpointSession): CheckpointHooks {
       const wait = interruptedWait(tracee.registers, originals.get(tid));
       if (wait === undefined) continue;
       const left = toldTimeLeft(tracee.pid, wait);
-      if (left === undefined && untold.length >= LOOKS) continue;
-      // A filter may kill for restart_syscall(2), by which a wait goes on.
-      if (isFiltered(tracee)) continue;
       if (left === undefined) untold.push({ tracee, wait });
-      else waits.set(tid, { wait, left });
+      else if (!isFiltered(tracee)) waits.set(tid, { wait, left });
     }
-    const lefts = timesLeftByTimer(untold);
-    for (const { tracee: { tid }, wait } of untold) {
+    const looked = untold.slice(0, looksFor(untold.length))
+      .filter(({ tracee }) => !isFiltered(tracee));
+    const lefts = timesLeftByTimer(looked);
+    for (const { tracee: { tid }, wait } of looked) {
       // It has been in its call again meanwhile.
       originals.set(tid, BigInt(wait.call));
       const left = lefts.get(tid);
@@ -325,7 +324,7 @@ class ThreadInfo {
   }
 }
 
-/** Whether a thread's calls may be filtered. */
+/** Whether a thread's calls may be filtered: a filter may kill for restart_syscall(2), by which a wait goes on. */
 function isFiltered({ pid, tid }: Tracee): boolean {
   // Not in filter mode; and one in strict mode cannot have begun to wait.
   const length = ptrace(PTRACE.SECCOMP_GET_FILTER, BigInt(tid), 0n, 0n);

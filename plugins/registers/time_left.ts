@@ -18,8 +18,17 @@ import { Reentry } from "../../core/remote/wchan.ts";
 import { originalCall } from "./restart.ts";
 import { fromTimespec, type Wait, wholeTimeout } from "./waits.ts";
 
-/** How many threads of a tree are let go back: each costs a look at all timers of the machine. */
-export const LOOKS = 32;
+/**
+ * How many threads of a tree are let go back at most: each costs a look at all timers of the machine, and those have the
+ * kernel go through them more often the more there are (`print_active_timers()` of `kernel/time/timer_list.c`). Where
+ * more of them wait, most begin anew anyway.
+ */
+const MOST_LOOKS = 32, LOOKS_AT_MANY = 8;
+
+/** How many threads are let go back of so many that wait. */
+export function looksFor(waiting: number): number {
+  return waiting > MOST_LOOKS ? LOOKS_AT_MANY : waiting;
+}
 /** How often the timer of a thread is looked for: others may start and end at the same moments. */
 const TRIES = 3;
 
