@@ -14,6 +14,7 @@ import { credentials } from "./credentials/mod.ts";
 import { epoll } from "./epoll/mod.ts";
 import { eventfd } from "./eventfd/mod.ts";
 import { external } from "./external/mod.ts";
+import { fanotify } from "./fanotify/mod.ts";
 import { files } from "./files/mod.ts";
 import { inotify } from "./inotify/mod.ts";
 import { locks } from "./locks/mod.ts";
@@ -50,6 +51,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   pidfd,
   epoll,
   inotify,
+  fanotify,
   sysv,
   mqueue,
   locks,

@@ -10,7 +10,7 @@ import { enumeration, message } from "../schema.ts";
 import { reg_file_entrySchema } from "./paths_pb.ts";
 import { ns_file_entrySchema } from "./namespaces_pb.ts";
 import { eventfd_file_entrySchema, eventpoll_file_entrySchema, signalfd_entrySchema, timerfd_entrySchema } from "./event_files_pb.ts";
-import { inotify_file_entrySchema } from "./watches_pb.ts";
+import { fanotify_file_entrySchema, inotify_file_entrySchema } from "./watches_pb.ts";
 import { ext_file_entrySchema } from "./external_pb.ts";
 import { unix_sk_entrySchema } from "./sockets_pb.ts";
 import { fifo_entrySchema, pipe_entrySchema } from "./pipes_pb.ts";
@@ -26,7 +26,7 @@ import type { pidfd_entry } from "./pidfd_pb.ts";
 import type { fifo_entry, pipe_entry } from "./pipes_pb.ts";
 import type { unix_sk_entry } from "./sockets_pb.ts";
 import type { tty_file_entry } from "./terminals_pb.ts";
-import type { inotify_file_entry } from "./watches_pb.ts";
+import type { fanotify_file_entry, inotify_file_entry } from "./watches_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
@@ -79,7 +79,7 @@ export const fdinfo_entrySchema: GenMessage<fdinfo_entry> = /*@__PURE__*/
 /**
  * An open file description, in files.img. Also paths stand here that something else refers to: programs, mapped
  * files, working directories. One member beside `type` and `id` is there; members of CRIU's that are
- * missing here (other sockets, fanotify and others) survive as unknown ones, and such a file is refused at restore.
+ * missing here (other sockets and others) survive as unknown ones, and such a file is refused at restore.
  *
  * @generated from message file_entry
  */
@@ -148,6 +148,13 @@ export type file_entry = Message<"file_entry"> & {
   ify?: inotify_file_entry | undefined;
 
   /**
+   * A fanotify group. Plugin "fanotify".
+   *
+   * @generated from field: optional fanotify_file_entry ffy = 14;
+   */
+  ffy?: fanotify_file_entry | undefined;
+
+  /**
    * Something that is provided from outside. Plugin "external".
    *
    * @generated from field: optional ext_file_entry ext = 15;
@@ -212,6 +219,7 @@ export const file_entrySchema: GenMessage<file_entry> = /*@__PURE__*/
     [10, "sgfd", "optional", signalfd_entrySchema],
     [12, "tfd", "optional", timerfd_entrySchema],
     [13, "ify", "optional", inotify_file_entrySchema],
+    [14, "ffy", "optional", fanotify_file_entrySchema],
     [15, "ext", "optional", ext_file_entrySchema],
     [16, "usk", "optional", unix_sk_entrySchema],
     [17, "fifo", "optional", fifo_entrySchema],

@@ -40,8 +40,9 @@ import { findWatched, isMadeAnew, lostFile } from "../../core/restore/watched_fi
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import type { inotify_file_entry, inotify_wd_entry } from "../../images/gen/watches_pb.ts";
+import { handleOf } from "../../images/file_handle.ts";
 import { FILES } from "../../images/kinds/files.ts";
-import { encodeWatch, fileOf, handleOf, validateWatches } from "./watch.ts";
+import { encodeWatch, fileOf, validateWatches } from "./watch.ts";
 
 /** `_IOW('I', 0, __s32)` of `include/uapi/linux/inotify.h`; the argument is the number itself. */
 const INOTIFY_IOC_SETNEXTWD = 0x40044900;

@@ -6,18 +6,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
 import type { FileIdentity } from "../../core/linux/file_identity.ts";
-import type { FileHandle, InotifyWatch } from "../../core/linux/procfs/mod.ts";
+import type { InotifyWatch } from "../../core/linux/procfs/mod.ts";
 import { decodeKernelDevice, encodeKernelDevice } from "../../images/device.ts";
+import { encodeHandle } from "../../images/file_handle.ts";
 import type {
-  fh_entry,
   inotify_file_entry,
   inotify_wd_entry,
   inotify_wd_entrySchema,
 } from "../../images/gen/watches_pb.ts";
 
-/** As CRIU has it, and as long as a handle can be: MAX_HANDLE_SZ of `include/linux/exportfs.h`. */
-const WORDS = 16;
-const MOST = WORDS * 8;
 /** Watch descriptors are ints, and counted from 1. */
 const LAST = 2 ** 31 - 1;
 
@@ -27,8 +24,6 @@ export function encodeWatch(
   id: number,
   path: string,
 ): MessageInitShape<typeof inotify_wd_entrySchema> {
-  const bytes = new Uint8Array(MOST);
-  bytes.set(handle?.bytes ?? []);
   return {
     id,
     iIno: ino,
@@ -36,30 +31,13 @@ export function encodeWatch(
     ignoredMask: 0,
     sDev: encodeKernelDevice(dev),
     wd,
-    fHandle: {
-      bytes: handle?.bytes.byteLength ?? 0,
-      type: handle?.type ?? 0,
-      handle: [...new BigUint64Array(bytes.buffer)],
-      path,
-    },
+    fHandle: encodeHandle(handle, path),
   };
 }
 
 /** The file that a watch of an image is on. */
 export function fileOf({ iIno, sDev }: inotify_wd_entry): FileIdentity {
   return { inode: iIno, dev: decodeKernelDevice(sDev) };
-}
-
-/** Its handle; undefined where its file system has none. @throws {StasisError} `bad-image` */
-export function handleOf({ bytes, type, handle }: fh_entry, file: string): FileHandle | undefined {
-  if (bytes === 0) return undefined;
-  if (bytes > MOST || bytes > handle.length * 8) {
-    throw new StasisError(
-      "bad-image",
-      `${file} has a file handle of ${bytes} bytes in ${handle.length} words`,
-    );
-  }
-  return { type, bytes: new Uint8Array(BigUint64Array.from(handle).buffer).slice(0, bytes) };
 }
 
 /**

@@ -6,7 +6,8 @@ import {
   inotify_file_entrySchema,
   inotify_wd_entrySchema,
 } from "../../images/gen/watches_pb.ts";
-import { encodeWatch, fileOf, handleOf, validateWatches } from "./watch.ts";
+import { handleOf } from "../../images/file_handle.ts";
+import { encodeWatch, fileOf, validateWatches } from "./watch.ts";
 
 const WATCH = { wd: 3, ino: 0x3f7e8n, dev: { major: 254, minor: 1 }, mask: 0x100 };
 const HANDLE = { type: 1, bytes: new Uint8Array([0xe8, 0xf7, 3, 0, 0, 0, 0, 0, 9, 8, 7, 6]) };
@@ -21,16 +22,6 @@ Deno.test("encodeWatch() has what fileOf() and handleOf() read", () => {
   equal(fHandle.handle.length, 16);
   equal(fHandle.handle[0], 0x3f7e8n);
   deepEqual(handleOf(fHandle, "x"), HANDLE);
-});
-
-Deno.test("handleOf() finds none where the file system has none, and refuses what is too long", () => {
-  const image = create(inotify_wd_entrySchema, encodeWatch(WATCH, 5, "/a") as object);
-  const { fHandle } = image as { fHandle: fh_entry };
-  equal(handleOf(fHandle, "x"), undefined);
-  for (const bytes of [129, 1000]) {
-    throws(() => handleOf({ ...fHandle, bytes }, "x.img"), /x\.img has a file handle of/);
-  }
-  throws(() => handleOf({ ...fHandle, bytes: 9, handle: [1n] }, "x.img"), /9 bytes in 1 words/);
 });
 
 Deno.test("validateWatches() refuses numbers and paths that there cannot be", () => {

@@ -14,14 +14,45 @@ Deno.test("inotify: it is what it was after a restore", (t) =>
 Deno.test("inotify: a checkpoint that lets it run changes nothing", (t) =>
   leavesAlone(t, "inotify"));
 
+Deno.test("fanotify: it is what it was after a restore", (t) => bringsBack(t, "fanotify"));
+Deno.test("fanotify: a checkpoint that lets it run changes nothing", (t) =>
+  leavesAlone(t, "fanotify"));
+
+Deno.test("fanotify: a group that others ask for permission is refused", async () => {
+  await using subject = await startWatcher(
+    "python3",
+    ["-c", ASKED],
+    "touch asked",
+    "fanotify",
+  );
+  const [problem, ...more] = await problemsOf(subject.pid);
+  equal(more.length, 0);
+  match(problem?.what ?? "", /its fanotify descriptor \d+ is asked for permission/);
+});
+
+/** Python that lets others ask before they open a file, and answers nobody. */
+const ASKED = `
+import ctypes, time
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.fanotify_init(4, 0)
+FAN_OPEN_PERM = 0x10000
+assert libc.fanotify_mark(fd, 1, ctypes.c_uint64(FAN_OPEN_PERM), -100, b"asked") == 0
+time.sleep(1000)
+`;
+
 /** Starts a program and waits until it has a watch and sleeps. */
-async function startWatcher(command: string, args: readonly string[], prepare: string) {
+async function startWatcher(
+  command: string,
+  args: readonly string[],
+  prepare: string,
+  kind: "inotify" | "fanotify" = "inotify",
+) {
   const subject = await Subject.spawn("/bin/bash", {
     args: ["-c", `${prepare}; exec "$@"`, "bash", command, ...args],
   });
   try {
     const watches = () =>
-      readFds(subject.pid).some((fd) => readFdInfo(subject.pid, fd)?.inotify !== undefined);
+      readFds(subject.pid).some((fd) => readFdInfo(subject.pid, fd)?.[kind] !== undefined);
     await waitUntil(watches, () => `${command} to watch: ${subject.errors()}`);
     return subject;
   } catch (error) {
