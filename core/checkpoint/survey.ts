@@ -129,7 +129,7 @@ export async function surveyRunning(
   const begin = performance.now();
   for (let attempt = 0; attempt < ATTEMPTS;) {
     try {
-      return await survey(findTree(root, isToEnd), plugins, false, cancellation);
+      return await survey(findTree(root, isToEnd), plugins, false, cancellation, isToEnd);
     } catch (error) {
       if (!(error instanceof StasisError) || !mayPass(error) || !exists(root)) throw error;
       const still = error.problems.filter((problem) => lasting.some(isSame(problem)));
@@ -172,6 +172,7 @@ function exists(pid: number): boolean {
 /**
  * Lets the core and all plugins look at the tree.
  *
+ * @param isToEnd whether it is to be ended when it is saved
  * @throws {StasisError} `unsupported` with all problems, if there are any
  */
 export async function survey(
@@ -179,6 +180,7 @@ export async function survey(
   plugins: readonly Hooked<CheckpointHooks>[],
   frozen: boolean,
   cancellation: Cancellation,
+  isToEnd = true,
 ): Promise<void> {
   const mute = findMute(tasks, cancellation);
   if (mute.length > 0) throw refuse(tasks[0] as Task, mute);
@@ -215,7 +217,7 @@ export async function survey(
   if (!frozen) {
     const vforks = findVforks(live);
     const children = new Set(vforks.map(({ child }) => child));
-    problems.push(...vforks.map(({ problem }) => problem), ...surveyTree(tasks, children));
+    problems.push(...vforks.map(({ problem }) => problem), ...surveyTree(tasks, children, isToEnd));
   }
   if (!plugins.some(({ hooks }) => hooks.suspendsFilters)) problems.push(...findFilters(live));
   for (const { plugin, hooks } of plugins) {

@@ -17,10 +17,15 @@ import type { Task } from "./task.ts";
  *
  * @param tasks parents before children, zombies included
  * @param vforked children that share memory until they execute a program, which is told of already
+ * @param isToEnd whether the tree is to be ended: one that others share ids with could not be had again where they live
  */
-export function surveyTree(tasks: readonly Task[], vforked: ReadonlySet<number>): Problem[] {
+export function surveyTree(
+  tasks: readonly Task[],
+  vforked: ReadonlySet<number>,
+  isToEnd: boolean,
+): Problem[] {
   try {
-    return findProblems(tasks, vforked);
+    return findProblems(tasks, vforked, isToEnd);
   } catch (error) {
     // One has ended meanwhile: the next look shows the tree without it, and the restore is planned in any case.
     const ended = error instanceof StasisError &&
@@ -30,7 +35,11 @@ export function surveyTree(tasks: readonly Task[], vforked: ReadonlySet<number>)
   }
 }
 
-function findProblems(tasks: readonly Task[], vforked: ReadonlySet<number>): Problem[] {
+function findProblems(
+  tasks: readonly Task[],
+  vforked: ReadonlySet<number>,
+  isToEnd: boolean,
+): Problem[] {
   const [root] = tasks;
   const known = new Set(tasks.map(({ pid }) => pid));
   // A child that was given to somebody else since is no part of the tree any more.
@@ -60,11 +69,13 @@ function findProblems(tasks: readonly Task[], vforked: ReadonlySet<number>): Pro
       what: `it shares its memory with process ${owner} (CLONE_VM), which cannot be rebuilt`,
     })),
     ...problems,
-    ...[...findIdHolders(needed, known)].map(([id, { pid, comm, as }]) => ({
+    ...[...isToEnd ? findIdHolders(needed, known) : []].map(([id, { pid, comm, as }]) => ({
       pid: tree.find((one) => one.pid === id || one.pgid === id || one.sid === id)?.pid,
       what: `its ${as} ${id} has task ${pid} (${comm}) outside of the tree in it, ` +
         "so nobody can have that id anew",
-      hint: "checkpoint a tree that has both, or end that one first",
+      hint:
+        "checkpoint a tree that has both, or end that one first; or let it run on (--leave-running), and restore it " +
+        "with --new-pid-namespace",
     })),
   ].map((problem) => ({ ...problem, plugin: "core" }));
 }

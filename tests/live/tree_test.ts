@@ -1,5 +1,6 @@
 /** Who is whose child, leads what and shares what with whom comes back, or is refused in time. */
 import { deepEqual, equal, match } from "@std/assert";
+import { readStatus } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { type ProcessLine, processTree, readProcess, waitUntil } from "../harness/processes.ts";
@@ -76,6 +77,32 @@ Deno.test("a process group that somebody outside is in as well is refused", asyn
     await refusalOf(script),
     /its process group \d+ has task \d+ \(sleep\) outside of the tree in it/,
   );
+});
+
+Deno.test("a tree whose process group somebody outside is in has it again in a pid namespace of its own", async () => {
+  using images = new ImageHome();
+  const outside = "(sleep 1000 & echo $! > outside)";
+  const script =
+    `set -m; (trap '' HUP; ${outside}; exec sleep 1000) & until [ -s outside ]; do :; done; echo ready; exec sleep 1000`;
+  await using subject = await Subject.spawn("/bin/bash", { args: ["-c", script] });
+  await subject.waitReady();
+  const [root, member] = processTree(subject.pid) as [number, number];
+  await becomesSleep(root);
+  await becomesSleep(member);
+  await checkpoint(root, { directory: images.directory, leaveRunning: true });
+  for (const pid of [member, root]) Deno.kill(pid, "SIGKILL");
+  await waitUntil(
+    () => [root, member].every((pid) => readProcess(pid) === null),
+    "them to be gone",
+  );
+  const error = await failureOf(restore(images.directory));
+  const taken = new RegExp(`pid ${member} is taken by the process group of task \\d+ \\(sleep\\)`);
+  match(error.problems.map(({ what }) => what).join(), taken);
+  const tree = await restore(images.directory, { options: { newPidNamespace: true } });
+  const groups = tree.pids.map((pid) => readStatus(pid).nsPgid.at(-1));
+  deepEqual(groups, [root, member]);
+  tree.kill(9);
+  await tree.wait();
 });
 
 Deno.test("processes that share memory are refused", async () => {
