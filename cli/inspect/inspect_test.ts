@@ -2,6 +2,7 @@ import assert from "@std/assert";
 import { TASK_ALIVE, TASK_DEAD, VMA_ANON_PRIVATE, VMA_FILE_PRIVATE } from "../../images/flags.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { core_entry_march } from "../../images/gen/thread_pb.ts";
+import { CGROUP } from "../../images/kinds/cgroups.ts";
 import { CORE, IDS, IMAGES_VERSION, PSTREE } from "../../images/kinds/core.ts";
 import { FDINFO, FILE_LOCKS, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
@@ -34,7 +35,7 @@ async function sample(): Promise<InspectedImages> {
     ]);
     const thread = (comm: string) => ({
       mtype: core_entry_march.X86_64,
-      threadCore: { futexRla: 0n, futexRlaLen: 0, comm },
+      threadCore: { futexRla: 0n, futexRlaLen: 0, comm, cgSet: comm === "child" ? 1 : 2 },
     });
     const task = (comm: string, taskState: number, exitCode = 0) => ({
       ...thread(comm),
@@ -81,6 +82,12 @@ async function sample(): Promise<InspectedImages> {
     writer.writePagemap(PAGEMAP, 10, {
       pagesId: 1,
       entries: [{ vaddr: 0x8000n, nrPages: 2, flags: PE_PRESENT }],
+    });
+    writer.write(CGROUP, null, {
+      sets: [
+        { id: 1, ctls: [{ name: "", path: "/" }] },
+        { id: 2, ctls: [{ name: "", path: "/jobs/7" }, { name: "memory", path: "/m" }] },
+      ],
     });
     writer.writeList(SUD, null, [
       { pid: 10, tid: 11, mode: 1, selector: 0xdead000n, offset: 0x10000n, len: 0x200n },

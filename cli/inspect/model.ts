@@ -20,6 +20,7 @@ import { uniqueById } from "../../images/unique.ts";
 import { validFiles } from "../../images/validate_files.ts";
 import { validateTree } from "../../images/validate_tree.ts";
 import { describeLock } from "../../plugins/locks/lock.ts";
+import { inspectGroups } from "./control_groups.ts";
 import { describeFile } from "./file.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
@@ -67,6 +68,8 @@ export interface TaskInfo {
   readonly descriptors: readonly DescriptorInfo[];
   /** The locks and leases that it is to take again; absent where there are none. */
   readonly locks?: readonly LockInfo[];
+  /** The control groups that its threads were in, but for roots; absent where there are none. */
+  readonly groups?: readonly string[];
   readonly mappings: readonly MappingInfo[];
   /** All that is mapped, in bytes. */
   readonly mappedBytes: bigint;
@@ -154,6 +157,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     images.has(FILE_LOCKS, null) ? images.readList(FILE_LOCKS, null) : [],
     ({ pid }) => pid,
   );
+  const groupsOf = inspectGroups(images);
   const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
   const isDead = (pid: number) => images.read(CORE, pid).tc?.taskState === TASK_DEAD;
   const entries = images.readList(PSTREE, null);
@@ -181,6 +185,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
       ...memory(images, pid, files),
       descriptors: isZombie ? [] : descriptors(images, ids, files),
       locks: locks.get(pid)?.map(describe),
+      groups: groupsOf(cores),
     };
   });
   const sysv = inspectSysv(images);

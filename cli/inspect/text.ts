@@ -95,10 +95,11 @@ function tree(tasks: readonly TaskInfo[]): string[] {
 }
 
 function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
-  const { pid, ppid, pgid, sid, exe, memoryOf, filesOf, locks = [] } = task;
+  const { pid, ppid, pgid, sid, exe, memoryOf, filesOf, locks = [], groups = [] } = task;
   const lines = [
     `parent ${ppid}, group ${pgid}, session ${sid}${exe ? `, program ${printableName(exe)}` : ""}`,
   ];
+  if (groups.length > 0) lines.push(`control groups: ${groups.map(printableName).join(", ")}`);
   lines.push(...indented("threads", threadRows(task.threads, verbose)));
   if (filesOf !== undefined && filesOf !== pid) {
     lines.push(`descriptors: the table of ${filesOf}`);
