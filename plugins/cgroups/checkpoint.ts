@@ -3,12 +3,19 @@
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import { readCgroupText, unlessGone } from "../../core/linux/procfs/mod.ts";
 import type { CheckpointHooks, CheckpointSession, SurveyContext } from "../../core/plugin.ts";
 import { CGROUP } from "../../images/kinds/cgroups.ts";
 import { rootFor } from "./cgroup_root.ts";
-import { GroupFinder, type GroupState, isFrozen, readGroup, readGroupFile } from "./group_files.ts";
+import {
+  type FoundGroup,
+  GroupFinder,
+  type GroupState,
+  isFrozen,
+  readGroup,
+  readGroupFile,
+} from "./group_files.ts";
 import { describeGroup } from "./group_path.ts";
 import { encodeGroups, type FoundHierarchy } from "./image.ts";
 import { type Member, MemberSets, membersOf, savedGroups } from "./membership.ts";
@@ -22,10 +29,11 @@ const IGNORE_HINT = "--manage-cgroups=ignore leaves control groups out of the im
 
 /** Makes the hooks for one checkpoint. */
 export function checkpointGroups(session: CheckpointSession): CheckpointHooks {
+  const running = new RunningGroups();
   if (session.options.manageCgroups === "ignore") {
     return {
       // Tasks in a frozen group cannot be saved, whatever becomes of groups.
-      survey: (tree) => void lookAt(tree),
+      survey: (tree) => void running.survey(tree),
       dumpTask({ threads }) {
         for (const { core } of threads) core.threadCore.cgSet = 0;
       },
@@ -38,18 +46,18 @@ export function checkpointGroups(session: CheckpointSession): CheckpointHooks {
   const newSets = () => new MemberSets(readCgroupText(Deno.pid), (all) => namespace.complete(all));
   return {
     survey(tree) {
-      texts = lookAt(tree);
+      texts = running.survey(tree);
       namespace.survey(tree);
       if (tree.frozen) return;
       // What takes long to be read is read while the tree runs.
       const found = newSets();
       for (const text of texts.values()) found.of(text);
-      settings.read(found);
+      settings.read(found, running.finder);
     },
     dumpTask({ pid, threads }) {
       sets ??= newSets();
       const text = texts.get(pid) ?? readCgroupText(pid);
-      const differ = threads.length > 1 && mayDiffer(text, settings.finder);
+      const differ = threads.length > 1 && mayDiffer(text, running.finder);
       for (const { tid, core } of threads) {
         const own = differ && tid !== pid ? readCgroupText(pid, tid) : text;
         core.threadCore.cgSet = sets.of(own).id;
@@ -58,37 +66,61 @@ export function checkpointGroups(session: CheckpointSession): CheckpointHooks {
     dumpTree() {
       if (sets === undefined || sets.own.members.length === 0) return;
       session.inventory.rootCgSet = sets.own.id;
-      session.writer.write(CGROUP, null, encodeGroups(sets.all, settings.read(sets)));
+      session.writer.write(
+        CGROUP,
+        null,
+        encodeGroups(sets.all, settings.read(sets, running.finder)),
+      );
     },
   };
 }
 
-/**
- * Reads in which groups the first threads of all processes are, and reports groups that are frozen.
- *
- * @returns what their `cgroup` files say, by pid
- */
-function lookAt({ tasks, problem }: SurveyContext): Map<number, string> {
-  const texts = new Map<number, string>();
-  const finder = new GroupFinder();
-  for (const { pid } of tasks) {
-    const text = unlessGone(() => readCgroupText(pid), undefined);
-    if (text === undefined) continue;
-    texts.set(pid, text);
-    for (const { hierarchy, path } of membersOf(text)) {
-      const found = finder.find(hierarchy, path);
-      if (found.kind !== "here" || !isFrozen(hierarchy, found.directory)) continue;
-      const thaw = hierarchy === ""
-        ? `echo 0 >${found.directory}/cgroup.freeze`
-        : `echo THAWED >${found.directory}/freezer.state`;
-      problem({
-        pid,
-        what: `it is in a control group that is frozen, ${describeGroup(hierarchy, path)}`,
-        hint: `thaw it, or the group above it that is frozen: ${thaw}`,
-      });
-    }
+/** The groups of the tree, as far as they are looked at to see whether they run. */
+class RunningGroups {
+  #finder = new GroupFinder();
+  /** What `cgroup` files said that name no group which is frozen. */
+  readonly #running = new Set<string>();
+
+  /** Finds groups; what is mounted where was read while the tree ran. */
+  get finder(): GroupFinder {
+    return this.#finder;
   }
-  return texts;
+
+  /**
+   * Reads in which groups the first threads of all processes are, and reports groups that are frozen. When the tree
+   * stands still only those are looked at that it has got into meanwhile.
+   *
+   * @returns what their `cgroup` files say, by pid
+   */
+  survey({ tasks, problem, frozen }: SurveyContext): Map<number, string> {
+    if (!frozen) {
+      this.#finder = new GroupFinder();
+      this.#running.clear();
+    }
+    const texts = new Map<number, string>();
+    for (const { pid } of tasks) {
+      const text = unlessGone(() => readCgroupText(pid), undefined);
+      if (text === undefined) continue;
+      texts.set(pid, text);
+      if (this.#running.has(text)) continue;
+      const findings = membersOf(text).flatMap((member) => this.#frozen(member) ?? []);
+      for (const one of findings) problem({ pid, ...one });
+      if (findings.length === 0) this.#running.add(text);
+    }
+    return texts;
+  }
+
+  #frozen({ hierarchy, path }: Member): Omit<Problem, "plugin"> | undefined {
+    const found = this.#finder.find(hierarchy, path);
+    if (found.kind !== "here" || !isFrozen(hierarchy, found.directory)) return undefined;
+    const thaw = hierarchy === ""
+      ? `echo 0 >${found.directory}/cgroup.freeze`
+      : `echo THAWED >${found.directory}/freezer.state`;
+    return {
+      what: `it is in a control group that is frozen, ${describeGroup(hierarchy, path)}`,
+      hint: `thaw it, or the group above it that is frozen: ${thaw}`,
+    };
+  }
 }
 
 /**
@@ -152,7 +184,6 @@ class TreeNamespace {
 class Settings {
   readonly #session: CheckpointSession;
   readonly #known = new Map<string, GroupState | undefined>();
-  readonly finder = new GroupFinder();
   #left = MOST_GROUPS;
 
   constructor(session: CheckpointSession) {
@@ -160,25 +191,24 @@ class Settings {
   }
 
   /** Reads those of all groups of some sets, each once. */
-  read(sets: MemberSets): FoundHierarchy[] {
+  read(sets: MemberSets, finder: GroupFinder): FoundHierarchy[] {
     const { options } = this.#session;
     const own = sets.own.members;
     const saved = savedGroups(sets.all, own, (one) => rootFor(options.cgroupRoots, one));
     return [...saved].map(([name, paths]) => {
-      const groups = paths.flatMap((path) => this.#of(name, path) ?? []);
+      const groups = paths.flatMap((path) => this.#of(name, path, finder) ?? []);
       return { name, isThreaded: name !== "" || groups.some(isThreaded), groups };
     });
   }
 
-  #of(hierarchy: string, path: string): GroupState | undefined {
+  #of(hierarchy: string, path: string, finder: GroupFinder): GroupState | undefined {
     const key = `${hierarchy}:${path}`;
-    if (!this.#known.has(key)) this.#known.set(key, this.#look(hierarchy, path));
+    if (!this.#known.has(key)) this.#known.set(key, this.#look(finder.find(hierarchy, path), path));
     return this.#known.get(key);
   }
 
-  #look(hierarchy: string, path: string): GroupState | undefined {
+  #look(found: FoundGroup, path: string): GroupState | undefined {
     // Where it cannot be found, the rehearsal of the restore says so.
-    const found = this.finder.find(hierarchy, path);
     if (found.kind !== "here") return undefined;
     const budget = { left: this.#left, check: () => this.#session.check() };
     const state = readGroup(found.directory, path, budget);
