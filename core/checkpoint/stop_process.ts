@@ -89,10 +89,11 @@ export class ProcessStopper {
     for (;;) {
       if (this.#asked.size === 0) {
         const anyLost = this.#dropLost();
-        if (this.#tracees.size > 0 && !anyLost && this.#hasAll()) return any;
+        // Without the first one, only a listing tells that it has ended.
+        if (this.#tracees.has(this.pid) && !anyLost && this.#hasAll()) return any;
         const complete = this.#seizeAll();
         if (this.#asked.size === 0 && complete && !anyLost) {
-          if (this.#tracees.size === 0 && hasEnded(this.pid)) return any;
+          if (this.#tracees.size > 0 ? this.#hasAll() : hasEnded(this.pid)) return any;
           // The first thread is a zombie, and another one about to take its place; or the listing has broken off.
           pause(0.1);
         }
