@@ -4,10 +4,16 @@
  * @module
  */
 import { PAGE_SIZE } from "../../core/linux/address.ts";
-import { addressOf, ioctl, prctl, syscall } from "../../core/linux/libc_ffi.ts";
+import { addressOf, ioctl, prctl, pread, syscall } from "../../core/linux/libc_ffi.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { MADV, MAP, PR, PROT } from "../../core/linux/mman.ts";
-import { PageIs, PAGEMAP_SCAN, pageRegion, pmScanArg } from "../../core/linux/procfs/mod.ts";
+import {
+  decodePagemapEntry,
+  PageIs,
+  PAGEMAP_SCAN,
+  pageRegion,
+  pmScanArg,
+} from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { Feature } from "../../core/plugin.ts";
 import { openPath } from "./shared_objects.ts";
@@ -62,6 +68,15 @@ function hasGuardScan(): boolean {
   return scans(PageIs.PRESENT | PageIs.GUARD);
 }
 
+/** Whether `/proc/PID/pagemap` tells frames, asked about a page that is there. */
+function seesFrames(): boolean {
+  const page = new Uint8Array(8).fill(1);
+  const entry = new Uint8Array(8);
+  using file = openPath("/proc/self/pagemap", 0);
+  pread(file.fd, entry, addressOf(page) / PAGE_SIZE * 8n);
+  return decodePagemapEntry(new BigUint64Array(entry.buffer)[0] as bigint).frame !== 0n;
+}
+
 function canOpenMapFiles(): boolean {
   const maps = Deno.readTextFileSync("/proc/self/maps");
   const range = /^([0-9a-f]+-[0-9a-f]+) .* \/.*$/m.exec(maps)?.[1];
@@ -103,6 +118,12 @@ export function memoryFeatures(): Feature[] {
       available: hasPagemapScan(),
       required: false,
       note: "finds pages quickly; without it /proc/PID/pagemap is read page by page",
+    },
+    {
+      name: "page frames",
+      available: seesFrames(),
+      required: false,
+      note: "saves memory once that tasks share copy-on-write; needs root or CAP_SYS_ADMIN",
     },
     {
       name: "PR_SET_MM_MAP",

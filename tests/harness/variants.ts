@@ -13,6 +13,8 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     ["idle"],
     ["left"],
     ["own"],
+    // More than is held in the tool's memory: the tasks write it themselves.
+    ["own", "14000"],
     ["grand"],
     ["adopted"],
     ["program"],

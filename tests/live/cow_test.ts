@@ -30,7 +30,7 @@ function sizeOf(directory: string): number {
 const TOLERANCE = 1 << 20;
 
 for (const { args } of allVariants("cow_tree")) {
-  const [how] = args;
+  const how = args.join(" ");
   Deno.test(`memory that is shared copy-on-write is saved once and shared again: ${how}`, async (t) => {
     using images = new ImageHome();
     await using subject = await Subject.start("cow_tree", { args });

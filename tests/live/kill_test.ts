@@ -23,6 +23,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["mem_mlock"],
   ["threads_many", "100"],
   ["tree_sessions"],
+  ["cow_tree", "own"],
   ["tables_shared", "24"],
   ["unix_service"],
   ["regs_trap_flag", "call"],
