@@ -66,6 +66,10 @@ export const checkpoint: Command = defineCommand({
       description: "something that restore will provide; repeatable",
       repeatable: true,
     },
+    linkRemap: {
+      flags: "--link-remap",
+      description: "accepted as by CRIU: deleted files that have another name are always kept",
+    },
     fileLocks: {
       flags: "-l, --file-locks",
       description: "accepted as by CRIU: locks of files are always saved",

@@ -60,6 +60,10 @@ export const restore: Command = defineCommand({
       description: "something that was left out of the images; repeatable",
       repeatable: true,
     },
+    linkRemap: {
+      flags: "--link-remap",
+      description: "accepted as by CRIU: deleted files that have another name are always kept",
+    },
     fileLocks: {
       flags: "-l, --file-locks",
       description: "accepted as by CRIU: locks of files are always taken again",
