@@ -140,7 +140,9 @@ function mayDiffer(text: string, finder: GroupFinder): boolean {
 /** The namespace of control groups that the whole tree is in, where that is not the tool's. */
 class TreeNamespace {
   #name: string | undefined;
+  /** Where it begins; undefined where that is the tool's, or cannot be told. */
   #roots: ReadonlyMap<string, string> | undefined;
+  #isKnown = true;
 
   /** Looks which one that is, and reports what cannot be saved. */
   survey({ tasks, root, problem }: SurveyContext): void {
@@ -149,13 +151,15 @@ class TreeNamespace {
       this.#name = name;
       const isOwn = name === undefined || name === namespaceOf(Deno.pid);
       this.#roots = isOwn ? undefined : rootsOfTask(root.pid);
-      if (!isOwn && this.#roots === undefined) {
-        problem({
-          pid: root.pid,
-          what: "it is in a control group outside of its own namespace of control groups",
-          hint: IGNORE_HINT,
-        });
-      }
+      this.#isKnown = isOwn || this.#roots !== undefined;
+    }
+    if (!this.#isKnown) {
+      problem({
+        pid: root.pid,
+        what:
+          "it is in another namespace of control groups than this tool, which begins outside of this tool's",
+        hint: `run the tool in that one (nsenter --cgroup -t ${root.pid}); ${IGNORE_HINT}`,
+      });
     }
     for (const { pid } of tasks) {
       const other = unlessGone(() => namespaceOf(pid), undefined);

@@ -30,6 +30,11 @@ export function wayFrom(root: string, path: string): string | undefined {
   return to.names.slice(from.names.length).map((name) => `/${name}`).join("");
 }
 
+/** Whether a group is outside of the reader's namespace. */
+export function isOutside(path: string): boolean {
+  return partsOf(path).ups > 0;
+}
+
 /** Whether a group is another one, or in it, or in one that is. */
 export function isWithin(root: string, path: string): boolean {
   return wayFrom(root, path) !== undefined;

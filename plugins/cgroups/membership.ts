@@ -4,7 +4,7 @@
  * @module
  */
 import { parseCgroup } from "../../core/linux/procfs/mod.ts";
-import { isWithin, topmost } from "./group_path.ts";
+import { isOutside, isWithin, topmost } from "./group_path.ts";
 
 /** The group of a thread in one hierarchy. */
 export interface Member {
@@ -84,8 +84,8 @@ export function memberIn(
 export const ROOT_GROUP = "/";
 
 /**
- * The groups whose settings are saved with the tree: those that its threads are in, but for the roots of hierarchies
- * and what the tool is in as well. Of some that are in each other the topmost.
+ * The groups whose settings are saved with the tree: those that its threads are in, but for the roots of hierarchies,
+ * what the tool is in as well, and what is outside of its namespace of control groups. Of some that are in each other the topmost.
  *
  * @param own the tool's set
  * @param roots groups from which on the user wants them, by hierarchy
@@ -101,7 +101,8 @@ export function savedGroups(
     for (const { hierarchy, path } of members) {
       const found = groups.get(hierarchy) ?? new Set();
       groups.set(hierarchy, found);
-      if (path === ROOT_GROUP || memberIn(own, hierarchy)?.path === path) continue;
+      const isTools = memberIn(own, hierarchy)?.path === path;
+      if (path === ROOT_GROUP || isTools || isOutside(path)) continue;
       const root = roots(hierarchy);
       found.add(root !== undefined && isWithin(root, path) ? root : path);
     }

@@ -39,6 +39,12 @@ Deno.test("savedGroups() are those of the tree alone, the topmost of each hierar
   );
 });
 
+Deno.test("savedGroups() leaves out what is outside of the tool's namespace", () => {
+  const sets = new MemberSets("0::/\n", (members) => members);
+  sets.of("0::/../x\n");
+  deepEqual([...savedGroups(sets.all, sets.own.members, none)], [["", []]]);
+});
+
 Deno.test("savedGroups() begins where the user wants it, if that is above", () => {
   const sets = new MemberSets("0::/\n", (members) => members);
   sets.of("0::/jobs/7/a\n");

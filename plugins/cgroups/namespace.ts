@@ -10,7 +10,7 @@ import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { readCgroupText, readTaskLink } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { isWithin } from "./group_path.ts";
+import { isOutside, isWithin } from "./group_path.ts";
 import { type Member, memberIn, membersOf, ROOT_GROUP } from "./membership.ts";
 
 /** `include/uapi/linux/sched.h`. */
@@ -63,7 +63,7 @@ function enter({ fd }: OwnedDescriptor, pid: number): void {
  * @param outside the task's groups, as this tool reads them
  * @param inside the same, as the task itself reads them
  * @returns the roots by hierarchy, seen from here; undefined where they cannot be told: the task is outside of its
- *   own namespace
+ *   own namespace, or that begins outside of this tool's
  */
 export function namespaceRoots(
   outside: readonly Member[],
@@ -74,10 +74,10 @@ export function namespaceRoots(
     const within = memberIn(inside, hierarchy)?.path ?? "";
     // The root of a hierarchy is written as a slash, which nothing precedes.
     const rest = within === ROOT_GROUP ? "" : within;
-    if (!within.startsWith("/") || /^\/\.\.(\/|$)/.test(within) || !path.endsWith(rest)) {
-      return undefined;
-    }
-    roots.set(hierarchy, path.slice(0, path.length - rest.length) || ROOT_GROUP);
+    if (!within.startsWith("/") || isOutside(within) || !path.endsWith(rest)) return undefined;
+    const root = path.slice(0, path.length - rest.length) || ROOT_GROUP;
+    if (isOutside(root)) return undefined;
+    roots.set(hierarchy, root);
   }
   return roots;
 }

@@ -17,6 +17,9 @@ Deno.test("namespaceRoots() cannot be told of a task outside of its namespace", 
   equal(roots("0::/a\n", "0::/..\n"), undefined);
   equal(roots("0::/a\n", "0::/b\n"), undefined);
   equal(roots("0::/a\n", ""), undefined);
+  // One that the tool's own is in.
+  equal(roots("0::/../a\n", "0::/a\n"), undefined);
+  equal(roots("0::/\n", "0::/a\n"), undefined);
 });
 
 Deno.test("withRoots() knows the roots of all threads of a namespace", () => {

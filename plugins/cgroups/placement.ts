@@ -7,7 +7,7 @@
 import type { ManageCgroups } from "../../core/plugin.ts";
 import type { Obstacle } from "./entrance.ts";
 import type { FoundGroup } from "./group_files.ts";
-import { describeGroup } from "./group_path.ts";
+import { describeGroup, isOutside } from "./group_path.ts";
 import { type Member, memberIn, ROOT_GROUP } from "./membership.ts";
 
 /** Modes in which groups are made that are not there. */
@@ -84,6 +84,12 @@ export function placeMember(
         return instead(
           "does not exist here",
           `--manage-cgroups=soft makes it anew, with its settings; ${IGNORE}`,
+        );
+      }
+      if (isOutside(path)) {
+        return instead(
+          "does not exist here, and is not made: it would be outside of this tool's namespace of control groups",
+          `run the tool outside of that namespace; ${IGNORE}`,
         );
       }
       if (found.readOnly) {

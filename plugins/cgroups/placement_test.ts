@@ -81,6 +81,7 @@ Deno.test("placeMember() names what keeps tasks out", () => {
     /\/x \(name=foo\).*mount -t cgroup -o none,name=foo/,
   );
   match(said(place("/../x", { kind: "outside" })), /namespace of control groups/);
+  match(said(place("/../x", GONE, { mode: "soft" })), /not made: it would be outside of/);
 });
 
 Deno.test("placeMember() names a hierarchy that is not there, but for its root", () => {

@@ -307,3 +307,25 @@ Deno.test(
     match(problem?.hint ?? "", /--manage-cgroups=ignore/);
   }),
 );
+
+Deno.test(
+  "a tree in a namespace of control groups that the tool's is in is refused",
+  onHierarchies([""], async (_, hierarchy) => {
+    using images = new ImageHome();
+    const [tool, group] = [hierarchy.make(), hierarchy.make()];
+    await using subject = await startSleeper("true");
+    group.enter(subject.pid);
+    const checkpoint = (...words: string[]) =>
+      stasis(["checkpoint", "-R", String(subject.pid), "-D", images.directory, ...words], {
+        through: [
+          ...["sh", "-c", `echo $$ >"$0/cgroup.procs" && exec unshare --cgroup "$@"`],
+          tool.directory,
+        ],
+      });
+    const { status, stderr } = await checkpoint();
+    equal(status, EXIT_STATUS.unsupported, stderr);
+    match(stderr, /another namespace of control groups than this tool, which begins outside/);
+    match(stderr, new RegExp(`nsenter --cgroup -t ${subject.pid}`));
+    equal((await checkpoint("--manage-cgroups=ignore")).status, 0);
+  }),
+);
