@@ -76,20 +76,14 @@ interface VaryingArgument {
 }
 
 /** For how many threads calls are made together. */
-const TOGETHER = 64;
+const TOGETHER = 64, FEW = 8;
 
 /** A list of calls that is made for threads again and again. */
 export class Sweep {
-  readonly #batch: CallBatch;
+  readonly #calls: readonly SweepCall[];
+  readonly #size: number;
   readonly #together: number;
-  /** How many entries of the batch belong to a thread. */
-  readonly #entries: number;
-  /** The arguments that are set anew each time. */
-  readonly #varying: readonly VaryingArgument[];
-  readonly #replies: readonly SweepReply[];
-  /** Where the threads' own memory lies, and how far apart. */
-  readonly #address: bigint;
-  readonly #step: number;
+  #layout: Layout;
 
   /**
    * @param calls for each thread, in this order
@@ -97,14 +91,49 @@ export class Sweep {
    * @param together for how many threads they are made at a time
    */
   constructor(calls: readonly SweepCall[], size = 0, together = TOGETHER) {
+    this.#calls = calls;
+    this.#size = size;
+    this.#together = together;
+    // Most processes have few threads, and to lay calls out for dozens takes longer than to make them.
+    this.#layout = new Layout(calls, size, 1);
+  }
+
+  /** Makes the calls for these threads, some dozens at a time. */
+  run(threads: readonly number[], steps: SweepSteps): void {
+    if (this.#layout.room < Math.min(threads.length, this.#together)) {
+      const room = Math.min(threads.length <= FEW ? FEW : this.#together, this.#together);
+      this.#layout = new Layout(this.#calls, this.#size, room, this.#layout);
+    }
+    this.#layout.run(threads, steps);
+  }
+}
+
+/** The calls for as many threads as there is room for, one thread's behind the other's. */
+class Layout {
+  /** For how many threads. */
+  readonly room: number;
+  readonly #batch: CallBatch;
+  /** How many entries of the batch belong to a thread. */
+  readonly #entries: number;
+  /** The arguments that are set anew each time. */
+  readonly #varying: readonly VaryingArgument[];
+  readonly #replies: readonly SweepReply[];
+  /** The threads' own memory, where it lies, and how far apart. */
+  readonly #memory: Uint8Array<ArrayBuffer>;
+  readonly #address: bigint;
+  readonly #step: number;
+
+  /** @param former what was left in the memory of that one is in this one's too */
+  constructor(calls: readonly SweepCall[], size: number, room: number, former?: Layout) {
     const step = (size + 15) & ~15;
-    const memory = new Uint8Array(step * together);
+    const memory = this.#memory = new Uint8Array(step * room);
+    if (former !== undefined) memory.set(former.#memory);
     const address = this.#address = step === 0 ? 0n : addressOf(memory);
     this.#step = step;
     const places: number[] = [];
     const varying: VaryingArgument[] = [];
     const batch: (BatchCall | PassedResult)[] = [];
-    for (let index = 0; index < together; index++) {
+    for (let index = 0; index < room; index++) {
       const first = batch.length;
       for (const { name, args } of calls) {
         const passed = args.flatMap((arg, position) =>
@@ -129,21 +158,20 @@ export class Sweep {
       }
     }
     const made = this.#batch = new CallBatch(batch);
-    const entries = this.#entries = batch.length / together;
-    this.#replies = Array.from({ length: together }, (_, index) => ({
+    const entries = this.#entries = batch.length / room;
+    this.#replies = Array.from({ length: room }, (_, index) => ({
       result: (call) => Number(made.result(index * entries + (places[call] as number))),
       own: memory.subarray(index * step, index * step + size),
       words: new BigUint64Array(memory.buffer, index * step, size >> 3),
     }));
-    this.#together = together;
+    this.room = room;
     this.#varying = varying;
   }
 
-  /** Makes the calls for these threads, some dozens at a time. */
   run(threads: readonly number[], { given = 0, fill, look }: SweepSteps): void {
     const other = BigInt(given);
-    for (let start = 0; start < threads.length; start += this.#together) {
-      const count = Math.min(this.#together, threads.length - start);
+    for (let start = 0; start < threads.length; start += this.room) {
+      const count = Math.min(this.room, threads.length - start);
       for (let index = 0; index < count; index++) {
         const tid = BigInt(threads[start + index] as number);
         for (const { entry, position, which } of this.#varying) {
