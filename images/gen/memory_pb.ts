@@ -198,7 +198,8 @@ export type mm_entry = Message<"mm_entry"> & {
   exeFileId: number;
 
   /**
-   * The auxiliary vector, /proc/PID/auxv: types and values in turn, AT_NULL and 0 at the end.
+   * The auxiliary vector, /proc/PID/auxv: types and values in turn, AT_NULL and 0 at the end. CRIU takes no more than 44
+   * words: what is behind them stands in auxv_rest.
    *
    * @generated from field: repeated uint64 mm_saved_auxv = 13;
    */
@@ -224,6 +225,13 @@ export type mm_entry = Message<"mm_entry"> & {
    * @generated from field: optional bool thp_disabled = 17;
    */
   thpDisabled: boolean;
+
+  /**
+   * The rest of the auxiliary vector, which CRIU does not have: it loses that.
+   *
+   * @generated from field: repeated uint64 auxv_rest = 1000;
+   */
+  auxvRest: bigint[];
 };
 
 /**
@@ -248,5 +256,6 @@ export const mm_entrySchema: GenMessage<mm_entry> = /*@__PURE__*/
     [14, "vmas", "repeated", vma_entrySchema],
     [15, "dumpable", "optional", "int32"],
     [17, "thp_disabled", "optional", "bool"],
+    [1000, "auxv_rest", "repeated", "uint64"],
   ]);
 

@@ -135,7 +135,7 @@ function checkpointWith(
         ...mmBounds(task.proc.stat),
         mmBrk: brk,
         exeFileId: saveExecutable(task.pid, session, shared),
-        mmSavedAuxv: savedAuxv(readAuxv(task.pid)),
+        ...savedAuxv(readAuxv(task.pid)),
         vmas,
         dumpable,
         thpDisabled,

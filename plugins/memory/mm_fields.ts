@@ -26,9 +26,15 @@ export function mmBounds(stat: TaskStat) {
   };
 }
 
+/** How many words of an auxiliary vector CRIU takes (its AT_VECTOR_SIZE); kernels have had more since 6.3. */
+const CRIU_WORDS = 44;
+
 /** The auxiliary vector as the image has it: types and values in turn, AT_NULL at the end. */
-export function savedAuxv(entries: readonly AuxEntry[]): bigint[] {
-  return [...entries.flat(), 0n, 0n];
+export function savedAuxv(
+  entries: readonly AuxEntry[],
+): { readonly mmSavedAuxv: bigint[]; readonly auxvRest: bigint[] } {
+  const words = [...entries.flat(), 0n, 0n];
+  return { mmSavedAuxv: words.slice(0, CRIU_WORDS), auxvRest: words.slice(CRIU_WORDS) };
 }
 
 /** The vector's bytes, without what is behind AT_NULL: a kernel may have room for fewer entries. */
@@ -46,7 +52,7 @@ export function auxvBytes(saved: readonly bigint[]): Uint8Array {
  * @param exeFd the number of a descriptor of the executable, which must be a regular file that may be executed
  */
 export function planMmFields(program: SyscallProgram, mm: mm_entry, exeFd: number): void {
-  const auxv = program.data(auxvBytes(mm.mmSavedAuxv), "auxv");
+  const auxv = program.data(auxvBytes([...mm.mmSavedAuxv, ...mm.auxvRest]), "auxv");
   const fields = prctlMmMap.make({
     startCode: mm.mmStartCode,
     endCode: mm.mmEndCode,

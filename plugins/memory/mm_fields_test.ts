@@ -6,7 +6,7 @@ import { mm_entrySchema } from "../../images/gen/memory_pb.ts";
 import { auxvBytes, planMmFields, savedAuxv } from "./mm_fields.ts";
 
 Deno.test("savedAuxv() ends with AT_NULL, and auxvBytes() ends there too", () => {
-  const saved = savedAuxv([[3n, 0x1000n], [25n, 0x2000n]]);
+  const { mmSavedAuxv: saved } = savedAuxv([[3n, 0x1000n], [25n, 0x2000n]]);
   deepEqual(saved, [3n, 0x1000n, 25n, 0x2000n, 0n, 0n]);
   // CRIU keeps the kernel's whole array.
   const words = new BigUint64Array(auxvBytes([...saved, 0n, 0n, 0n, 0n]).buffer);
@@ -40,4 +40,12 @@ Deno.test("planMmFields() hands all fields over in one call", () => {
     exeFd: 71,
   });
   equal(data.pointers[0]?.at, 88);
+});
+
+Deno.test("savedAuxv() gives CRIU no more words than it takes", () => {
+  const entries = Array.from({ length: 24 }, (_, i) => [BigInt(i + 3), 7n] as const);
+  const { mmSavedAuxv, auxvRest } = savedAuxv(entries);
+  deepEqual([mmSavedAuxv.length, auxvRest.length], [44, 6]);
+  const words = new BigUint64Array(auxvBytes([...mmSavedAuxv, ...auxvRest]).buffer);
+  deepEqual([...words], [...entries.flat(), 0n, 0n]);
 });
