@@ -68,7 +68,8 @@ export const checkpoint: Command = defineCommand({
     },
     linkRemap: {
       flags: "--link-remap",
-      description: "accepted as by CRIU: deleted files that have another name are always kept",
+      description:
+        "accepted as by CRIU: a deleted file that has another name in its directory is found by that",
     },
     fileLocks: {
       flags: "-l, --file-locks",
