@@ -70,7 +70,8 @@ Deno.test("checkpoint and restore --detach tell scripts what they did", async ()
   assert.equal(readProcess(subject.pid), null, "a dry run does nothing");
 
   const tree = JSON.parse(await succeeds("restore", "-D", images.directory, "--detach", "--json"));
-  assert.deepEqual(tree, { pid: subject.pid, pids: [subject.pid] });
+  const { pid } = subject;
+  assert.deepEqual(tree, { pid, innerPid: pid, pids: [pid] });
   await becomesSleep(subject.pid);
   assert.ok(subject.alive);
 });
