@@ -29,7 +29,7 @@ import {
   seizeMany,
   type ThreadState,
 } from "../linux/ptrace_many.ts";
-import { detachThread } from "../remote/detach.ts";
+import { detachAsked } from "../remote/detach.ts";
 import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
 import { afterStop, cannotStop, cannotTrace, type Look, lookAt } from "../remote/stop_thread.ts";
@@ -74,7 +74,7 @@ export class ProcessStopper {
     this.#cancellation = cancellation;
     this.tracees = this.#tracees;
     this.#undo = undo;
-    undo.defer(() => this.#asked.forEach((tid) => detachThread(tid, pid)));
+    undo.defer(() => this.#asked.forEach((tid) => detachAsked(tid, pid)));
   }
 
   /**
@@ -219,12 +219,19 @@ export class ProcessStopper {
     const still = [...stops].flatMap(([tid, { kind }]) => kind === "event-stop" ? [tid] : []);
     const states = new Map<number, ThreadState>();
     readStates(still, (tid, state) => void (state && states.set(tid, state)));
+    // Nobody is told of these stops again: each is dealt with, whatever becomes of the others.
+    const failures: unknown[] = [];
     for (const [tid, stop] of stops) {
       // Another one of these may have executed a program: then this is known to be gone.
       if (!this.#asked.has(tid)) continue;
       const state = states.get(tid);
-      this.#handle(tid, afterStop(stop, tid, this.pid, OPTIONS, this.#cancellation, state));
+      try {
+        this.#handle(tid, afterStop(stop, tid, this.pid, OPTIONS, this.#cancellation, state));
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
     return stops.size > 0;
   }
 

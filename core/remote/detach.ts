@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { detach } from "../linux/ptrace.ts";
+import { detach, standsStill } from "../linux/ptrace.ts";
 import { pause } from "./pause.ts";
 import { isDeadChild, isTracedHere, nextStop } from "./reap.ts";
 
@@ -23,12 +23,19 @@ const stragglers = new Map<number, number>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
 /**
- * Ends the tracing of a thread, at once or as soon as that is possible.
+ * Ends the tracing of a thread whose stop has been taken, at once or as soon as that is possible.
  *
  * @param pid its process, all of whose threads are to be let go of
  */
 export function detachThread(tid: number, pid: number): void {
-  if (detach(tid) === 0n) return;
+  if (detach(tid) !== 0n) detachAsked(tid, pid);
+}
+
+/**
+ * The same for a thread that was asked to stop and that nobody has looked at since: it may have stopped for a signal,
+ * which would be lost if it were not given to it.
+ */
+export function detachAsked(tid: number, pid: number): void {
   // One that is dying has done so in a moment, and another one may wait for that in execve(2).
   for (let tries = 0; tries < DYING_TRIES; tries++) {
     if (tryToEnd(tid, pid)) return;
@@ -58,15 +65,17 @@ function tryToEnd(tid: number, pid: number): boolean {
   // How a child of this process ended is for whoever started it here.
   if (isDeadChild(tid)) return true;
   for (;;) {
+    // In this order: one that stops only now, for a signal perhaps, tells of it the next time.
+    const stands = standsStill(tid);
     const stop = nextStop(tid, pid);
     if (stop.kind === "none") {
-      // What is not traced, but was started here, has nothing to tell either; nor what stands still, and could
-      // not be let go of before.
-      return !isTracedHere(pid, tid) || detach(tid) === 0n;
+      // What is not traced, but was started here, has nothing to tell either; nor what stands still, and whose
+      // stop has been taken.
+      return !isTracedHere(pid, tid) || (stands && detach(tid) === 0n);
     }
     if (stop.kind === "exited" || stop.kind === "killed") return true;
     if (stop.kind === "absent") {
-      if (tid !== pid) detachThread(pid, pid);
+      if (tid !== pid) detachAsked(pid, pid);
       return true;
     }
     if (detach(tid, stop.kind === "signal" ? stop.signal : 0) === 0n) return true;

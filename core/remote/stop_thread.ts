@@ -54,7 +54,7 @@ export function beginStop(tid: number, options: bigint): boolean {
  *
  * @param options the options that it was seized with, or has from the tracee that made it
  * @returns undefined if it ended meanwhile
- * @throws {StasisError} `timeout` if it did not stop in time, `cancelled`; it is traced still, see `detachThread()`
+ * @throws {StasisError} `timeout` if it did not stop in time, `cancelled`; it is traced still, see `detachAsked()`
  */
 export function finishStop(
   tid: number,

@@ -7,10 +7,12 @@ import { findTree, survey } from "../../core/checkpoint/survey.ts";
 import { Interruptions } from "../../core/linux/interruptions.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
 import { PROT_EXEC } from "../../core/linux/procfs/mod.ts";
+import { PTRACE_O, seize, standsStill } from "../../core/linux/ptrace.ts";
 import { SIG } from "../../core/linux/signals.ts";
 import { findCodePlaces } from "../../core/remote/code_places.ts";
-import { stragglerCount } from "../../core/remote/detach.ts";
+import { detachAsked, stragglerCount } from "../../core/remote/detach.ts";
 import { beginGroupStop } from "../../core/remote/job_control.ts";
+import { pause } from "../../core/remote/pause.ts";
 import { SyscallProgram } from "../../core/remote/program.ts";
 import { RemoteTask } from "../../core/remote/remote_task.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
@@ -87,6 +89,21 @@ for (const which of ["", "thread"]) {
     }
   });
 }
+
+Deno.test("detachAsked() hands on the signal for which a thread has stopped unseen", async () => {
+  await using subject = await Subject.spawn("sleep", { args: ["100"] });
+  const { pid } = subject;
+  await waitUntil(() => readProcess(pid)?.comm === "sleep", () => "sleep to begin");
+  assert.equal(seize(pid, PTRACE_O.TRACESYSGOOD), 0n);
+  try {
+    Deno.kill(pid, "SIGTERM");
+    while (!standsStill(pid)) pause(1);
+  } finally {
+    detachAsked(pid, pid);
+  }
+  const hasEnded = () => ["Z", undefined].includes(readProcess(pid)?.state);
+  await waitUntil(hasEnded, () => "the signal to end it");
+});
 
 Deno.test("beginGroupStop() stops a process of an orphaned group, which SIGTSTP does not", async () => {
   // A subject leads its session, so its group is orphaned.
