@@ -4,9 +4,11 @@
  *
  * @module
  */
+import type { Problem } from "../../base/errors.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
+import { INIT } from "./pid_namespace.ts";
 
 const SEEK_SET = 0;
 
@@ -21,4 +23,31 @@ export function openDead(pid: number, files: readonly DeadTaskFile[]): SyscallPr
     program.call("close", fd);
   }
   return program;
+}
+
+/**
+ * What stands against such files: they take tasks of those ids while the tree is born, which are there before its root.
+ *
+ * @param dead the ids of the tasks that are gone
+ * @param needed the ids of all that are born: tasks, threads, and those that stand for dead leaders
+ * @param root the id of the root
+ */
+export function deadTaskProblems(
+  dead: Iterable<number>,
+  needed: ReadonlySet<number>,
+  root: number,
+): Problem[] {
+  return [...new Set(dead)].flatMap((pid) => {
+    const why = root === INIT
+      ? "nobody can have that id before the tree's root, which is process 1, is there"
+      : needed.has(pid)
+      ? "another one must have that id when the tree is built"
+      : undefined;
+    return why === undefined ? [] : [{
+      pid,
+      plugin: "core",
+      what: `a file of /proc of this process, which is gone, is in use, and ${why}`,
+      hint: "close it before the checkpoint, or go to another working directory",
+    }];
+  });
 }

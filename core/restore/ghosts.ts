@@ -19,6 +19,7 @@ import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import type { ImageDirectory, LocatedEntry } from "../../images/mod.ts";
 import { joinMicroseconds } from "../../images/time.ts";
 import { uniqueById } from "../../images/unique.ts";
+import { PID_LIMIT } from "../../images/validate_tree.ts";
 import { StasisError } from "../../base/errors.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { isMissing, lstatPath, statPath } from "../linux/files.ts";
@@ -77,9 +78,20 @@ export function ghostIds(images: ImageDirectory): ReadonlyMap<number, number> {
   return remapsOf(images, remap_type.GHOST);
 }
 
-/** The ids of the entries that mean files of `/proc` of tasks that are gone, each with the id of the task. */
+/**
+ * The ids of the entries that mean files of `/proc` of tasks that are gone, each with the id of the task.
+ *
+ * @throws {StasisError} `bad-image` where no task has such an id
+ */
 export function deadTaskIds(images: ImageDirectory): ReadonlyMap<number, number> {
-  return remapsOf(images, remap_type.PROCFS);
+  const ids = remapsOf(images, remap_type.PROCFS);
+  for (const [file, pid] of ids) {
+    if (pid > 0 && pid < PID_LIMIT) continue;
+    const path = images.pathOf(REMAP_FPATH, null);
+    const what = `has file ${file} of a task with the impossible id ${pid}`;
+    throw new StasisError("bad-image", `${path} ${what}`);
+  }
+  return ids;
 }
 
 function remapsOf(images: ImageDirectory, type: remap_type): ReadonlyMap<number, number> {

@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "@std/assert";
+import { deepEqual, equal, rejects, throws } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
 import { NO_OWNER } from "../../images/fown.ts";
 import {
@@ -11,7 +11,7 @@ import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import { O } from "../linux/fcntl.ts";
 import { type Argument, CallResult, ScratchData, SyscallProgram } from "../remote/program.ts";
-import { freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
+import { deadTaskIds, freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 
 const DATA = new TextEncoder().encode("contents");
@@ -221,4 +221,19 @@ Deno.test("Ghosts tells of a name that another file has by now", async () => {
 Deno.test("Ghosts refuses a path that would depend on where the tool runs", async () => {
   const users = [{ name: "f", flags: O.RDONLY }];
   await rejects(() => planned({ mode: 0o100600, users, relative: true }), { code: "bad-image" });
+});
+
+Deno.test("deadTaskIds() refuses an id that no task has", async () => {
+  for (const remapId of [0, 1 << 22]) {
+    const home = Deno.makeTempDirSync({ prefix: "stasis-ghosts-" });
+    try {
+      await using writer = ImageWriter.create(`${home}/images`);
+      writer.append(REMAP_FPATH, null, { origId: 1, remapId, remapType: remap_type.PROCFS });
+      await writer.commit({ imgVersion: 2 });
+      const images = ImageDirectory.open(`${home}/images`);
+      throws(() => deadTaskIds(images), { code: "bad-image" });
+    } finally {
+      Deno.removeSync(home, { recursive: true });
+    }
+  }
 });

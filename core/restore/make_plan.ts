@@ -27,8 +27,10 @@ import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { type BirthPlan, planBirths, type TreeTask } from "./births.ts";
 import { addThread } from "./clone.ts";
+import { deadTaskProblems } from "./dead_tasks.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
+import { deadTaskIds } from "./ghosts.ts";
 import { findHole, type Range } from "./layout.ts";
 import {
   DESCRIPTOR_HINT,
@@ -40,6 +42,7 @@ import {
   SCRATCH_ROOM,
 } from "./plan.ts";
 import { freePids, unusedIds } from "./free_pids.ts";
+import { INIT } from "./pid_namespace.ts";
 import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
 import { MadeDirectories } from "./made_directories.ts";
@@ -96,9 +99,11 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];
   });
   const live = tasks.filter(({ pid }) => !isDead(cores, pid));
-  const taken = new Set(
-    tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
-  );
+  const gone = [...deadTaskIds(images).values()];
+  const taken = new Set([
+    ...tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
+    ...gone,
+  ]);
   const owners = findOwners(images, live);
   const signalOf = ({ pid, ppid }: pstree_entry) =>
     ppid === 0 ? undefined : firstAnswer(hooked, (hooks) => hooks.exitSignal?.(pid));
@@ -111,6 +116,13 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     plugin: "core",
   }));
   if (options.newPidNamespace) problems.push(...apartProblems(births));
+  const needed = new Set([
+    ...tasks.map(({ pid }) => pid),
+    ...live.flatMap(threadsOf),
+    ...births.helpers.map(({ pid }) => pid),
+    ...options.newPidNamespace ? [INIT] : [],
+  ]);
+  problems.push(...deadTaskProblems(gone, needed, (tasks[0] as pstree_entry).pid));
   for (const { plugin, hooks } of hooked) {
     if (hooks.load === undefined) continue;
     const problem = (one: Omit<Problem, "plugin">) =>

@@ -3,11 +3,14 @@
  * tree and the disk as they were.
  */
 import assert from "@std/assert";
+import { EXIT_STATUS } from "../../base/errors.ts";
 import { definePlugin, type RestoreHooks } from "../../core/plugin.ts";
 import { checkpoint, restore } from "../../mod.ts";
+import { processTree } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+import { becomesSleep } from "./round_trip.ts";
 
 /** A plugin that has something against every restore. */
 function objecting(hooks: RestoreHooks) {
@@ -140,4 +143,50 @@ Deno.test("checkpoint() refuses more descriptors than could be built by a restor
   assert.equal(saved.status, 0, saved.stderr);
   const back = await stasis(["restore", directory, "--detach"], { descriptors: 900 });
   assert.equal(back.status, 0, back.stderr);
+});
+
+/** A shell with a file of `/proc` of a process group's leader, which ends; `$member` goes on in the group. */
+const LEADER_GONE = `
+set -m
+sleep 1000 | sleep 2000 & leader=$(jobs -p) member=$!
+exec 9</proc/$leader/status
+kill -9 $leader
+while [ -e /proc/$leader ]; do sleep 0.01; done
+echo $leader $member > ids
+echo ready
+while :; do wait $member; done`;
+
+Deno.test("a checkpoint refuses a file of /proc of a dead task whose id its group needs, too", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.spawn("/bin/bash", { args: ["-c", LEADER_GONE] });
+  await subject.waitReady();
+  const [leader, member] = Deno.readTextFileSync(`${subject.cwd}/ids`).split(" ").map(Number);
+  await becomesSleep(member as number);
+  const before = witness(subject.pid);
+  const directory = room.fresh();
+  const error = await failureOf(checkpoint(subject.pid, { directory }));
+  assert.equal(error.code, "unsupported", error.message);
+  assert.deepEqual(error.problems.map(({ pid, plugin }) => [pid, plugin]), [[leader, "core"]]);
+  assert.match(error.problems[0]!.what, /another one must have that id/);
+  room.assertAbsent(directory);
+  await assertUnharmed(before);
+});
+
+Deno.test("a checkpoint of process 1 refuses a file of /proc of a dead task", async () => {
+  using room = new ImageRoom();
+  const script = `
+    sleep 1000 & one=$!
+    exec 9</proc/$one/status
+    kill -9 $one; wait $one
+    echo ready
+    while :; do sleep 1000; done`;
+  const words = ["--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", script];
+  await using subject = await Subject.spawn("unshare", { args: words });
+  await subject.waitReady();
+  const [, init] = processTree(subject.pid);
+  const { status, stderr } = await stasis(["checkpoint", "1", "-R", "-D", room.fresh()], {
+    through: ["nsenter", `--target=${init}`, "--pid", "--mount", "--"],
+  });
+  assert.equal(status, EXIT_STATUS.unsupported, stderr);
+  assert.match(stderr, /which is gone, is in use, and .* process 1, is there/);
 });
