@@ -8,7 +8,13 @@ import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { pread } from "../../core/linux/libc_ffi.ts";
 import type { FrozenTask } from "../../core/plugin.ts";
 import type { Run } from "./runs.ts";
-import { appendSharedRuns, hasShared, readFrames, type SharedRun } from "./shared_frames.ts";
+import {
+  appendSharedRuns,
+  hasShared,
+  type Part,
+  readFrames,
+  type SharedRun,
+} from "./shared_frames.ts";
 import { openPath } from "./shared_objects.ts";
 
 const O_RDONLY = 0;
@@ -65,8 +71,8 @@ class Member implements Disposable {
   readonly #first = new Uint32Array(2 * WINDOW_PAGES);
   readonly #again = new Uint32Array(2 * WINDOW_PAGES);
   #next = 0;
-  #from = 0;
-  #to = 0;
+  /** What of the window is in the runs. Between them may be the zero page, which is in nobody's. */
+  #parts: Part[] = [];
 
   constructor({ pid }: FrozenTask, runs: readonly Run[]) {
     this.#file = openPath(`/proc/${pid}/pagemap`, O_RDONLY);
@@ -85,34 +91,33 @@ class Member implements Disposable {
   /** Steps to a window. @returns whether it has something there */
   enter(base: number): boolean {
     const end = base + WINDOW;
-    this.#from = this.#to = 0;
+    this.#parts = [];
     for (let run = this.#runs[this.#next]; run !== undefined && run.start < end;) {
-      if (this.#to === 0) this.#from = (Math.max(run.start, base) - base) / PAGE;
-      this.#to = (Math.min(run.end, end) - base) / PAGE;
+      const from = (Math.max(run.start, base) - base) / PAGE;
+      this.#parts.push({ from, to: (Math.min(run.end, end) - base) / PAGE });
       if (run.end > end) break;
       run = this.#runs[++this.#next];
     }
-    return this.#to > this.#from;
+    return this.#parts.length > 0;
   }
 
   /** Reads the entries of the window. @returns whether it may share any of its pages */
   readFirst(base: number): boolean {
     this.#read(base, this.#first);
-    return hasShared(this.#first, this.#to - this.#from);
+    return hasShared(this.#first, this.#parts);
   }
 
   /** Reads them again, and finds the frames. @returns whether there are any */
   readAgain(base: number): boolean {
     this.#read(base, this.#again);
     this.frames.fill(0);
-    const first = this.#first.subarray(0, 2 * (this.#to - this.#from));
-    return readFrames(first, this.#again, this.frames, this.#from);
+    return readFrames(this.#first, this.#again, this.frames, this.#parts);
   }
 
   #read(base: number, into: Uint32Array): void {
-    const size = 8 * (this.#to - this.#from);
-    const bytes = new Uint8Array(into.buffer, 0, size);
-    const count = pread(this.#file.fd, bytes, BigInt(base / PAGE + this.#from) * 8n);
+    const from = this.#parts[0]?.from ?? 0, to = this.#parts.at(-1)?.to ?? 0;
+    const bytes = new Uint8Array(into.buffer, 8 * from, 8 * (to - from));
+    const count = pread(this.#file.fd, bytes, BigInt(base / PAGE + from) * 8n);
     bytes.fill(0, Math.max(count, 0));
   }
 

@@ -16,10 +16,19 @@ export interface SharedRun extends Run {
 /** The bits in the upper half of an entry of `/proc/PID/pagemap` (Documentation/admin-guide/mm/pagemap.rst). */
 const PRESENT = 1 << 31, FILE = 1 << 29, EXCLUSIVE = 1 << 24, FRAME = 0x7fffff;
 
-/** Whether there is any private page that somebody else has mapped too, among the first ones of some entries. */
-export function hasShared(entries: Uint32Array, pages: number): boolean {
-  for (let word = 1; word < 2 * pages; word += 2) {
-    if (isShared(entries[word] as number)) return true;
+/** Pages of a window, by their numbers in it. */
+export interface Part {
+  readonly from: number;
+  /** The first one behind it. */
+  readonly to: number;
+}
+
+/** Whether there is any private page that somebody else has mapped too, in parts of a window: {@link readFrames}. */
+export function hasShared(entries: Uint32Array, parts: readonly Part[]): boolean {
+  for (const { from, to } of parts) {
+    for (let word = 2 * from + 1; word < 2 * to; word += 2) {
+      if (isShared(entries[word] as number)) return true;
+    }
   }
   return false;
 }
@@ -32,25 +41,28 @@ function isShared(high: number): boolean {
 /**
  * The frames of private pages that somebody else has mapped too; 0 for all others, and where nobody may know.
  *
- * @param entries of `/proc/PID/pagemap`, two words each, the lower half first
+ * @param entries of `/proc/PID/pagemap`, of each page of the window two words, the lower half first
  * @param again the same, read when those of all tasks had been read once. A page may be moved to another frame, and
  *   its frame be another page's, while the tasks stand still: what was and is the same in two of them is one page.
- * @param frames is filled, an element a page, from `at` on
+ * @param frames is filled, an element a page, where it is in the parts
+ * @param parts what is looked at: the zero page looks like one that is shared, and is nobody's content
  * @returns whether there are any
  */
 export function readFrames(
   entries: Uint32Array,
   again: Uint32Array,
   frames: Float64Array,
-  at: number,
+  parts: readonly Part[],
 ): boolean {
   let some = false;
-  for (let word = 0; word < entries.length; word += 2, at++) {
-    const low = entries[word] as number, high = entries[word + 1] as number;
-    if (!isShared(high) || low !== again[word] || high !== again[word + 1]) continue;
-    const frame = (high & FRAME) * 2 ** 32 + low;
-    frames[at] = frame;
-    some ||= frame !== 0;
+  for (const { from, to } of parts) {
+    for (let page = from, word = 2 * from; page < to; page++, word += 2) {
+      const low = entries[word] as number, high = entries[word + 1] as number;
+      if (!isShared(high) || low !== again[word] || high !== again[word + 1]) continue;
+      const frame = (high & FRAME) * 2 ** 32 + low;
+      frames[page] = frame;
+      some ||= frame !== 0;
+    }
   }
   return some;
 }

@@ -19,19 +19,28 @@ Deno.test("readFrames() takes private pages that somebody else has, and whose fr
   ];
   const again = [...entries];
   again[5] = PRESENT | 9n;
-  const frames = new Float64Array(9);
-  equal(readFrames(words(...entries), words(...again), frames, 1), true);
-  deepEqual([...frames], [0, 7, 0, 0, 0, 0, 0, 0x40_0000_0001, 0]);
+  const frames = new Float64Array(8);
+  equal(readFrames(words(...entries), words(...again), frames, [{ from: 0, to: 7 }]), true);
+  deepEqual([...frames], [7, 0, 0, 0, 0, 0, 0x40_0000_0001, 0]);
+});
+
+Deno.test("readFrames() looks at the parts alone", () => {
+  const entries = words(...[1n, 2n, 3n, 4n, 5n].map((frame) => PRESENT | frame));
+  const frames = new Float64Array(5);
+  equal(readFrames(entries, entries, frames, [{ from: 1, to: 2 }, { from: 3, to: 4 }]), true);
+  deepEqual([...frames], [0, 2, 0, 4, 0]);
+  equal(readFrames(entries, entries, frames, []), false);
 });
 
 Deno.test("readFrames() finds none where nobody may know them", () => {
   const entries = words(PRESENT, PRESENT);
-  equal(readFrames(entries, entries, new Float64Array(2), 0), false);
+  equal(readFrames(entries, entries, new Float64Array(2), [{ from: 0, to: 2 }]), false);
 });
 
-Deno.test("hasShared() looks at the first entries alone", () => {
+Deno.test("hasShared() looks at the parts alone", () => {
   const entries = words(PRESENT | EXCLUSIVE | 3n, PRESENT | FILE | 4n, PRESENT | 5n);
-  deepEqual([hasShared(entries, 2), hasShared(entries, 3)], [false, true]);
+  equal(hasShared(entries, [{ from: 0, to: 1 }, { from: 1, to: 2 }]), false);
+  equal(hasShared(entries, [{ from: 0, to: 1 }, { from: 2, to: 3 }]), true);
 });
 
 /** Finds the runs of tasks whose frames are given page by page; 0 is none. */

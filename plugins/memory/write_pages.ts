@@ -4,6 +4,9 @@
  * @module
  */
 import { pageAlign } from "../../core/linux/address.ts";
+import { isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
 import {
   PAGEMAP,
@@ -27,7 +30,7 @@ import {
 } from "./pages_files.ts";
 import { pageCount, type Run, totalSize } from "./runs.ts";
 import { openPath, type SharedObjects } from "./shared_objects.ts";
-import { PIECE, TaskWriter, writeAll } from "./target_writer.ts";
+import { PIECE, TaskWriter, writeAll, writeError } from "./target_writer.ts";
 
 const O_RDONLY = 0, O_WRONLY = 1;
 
@@ -141,11 +144,14 @@ async function writeFiles(
   progress: (bytes: bigint) => void,
 ): Promise<bigint> {
   using stack = new DisposableStack();
-  const writing = files.map(({ kind, id, parts }) => {
+  const writing = files.map(({ kind, id, size, parts }) => {
     const path = writer.createRaw(kind, id);
     const file = parts.some(({ pieces }) => pieces.length > 0)
       ? stack.use(openPath(path, O_WRONLY))
       : undefined;
+    // Its checksums are made up to where the last of them has got to: it must not end before.
+    const sized = file === undefined ? 0n : syscall(SYSCALLS.ftruncate, file.fd, size);
+    if (isErrno(sized)) throw writeError(path, Number(sized));
     const writers = parts.flatMap(({ task, pieces }) => {
       if (file === undefined || pieces.length === 0) return [];
       const { direct, indirect } = cutPieces(pieces, PIECE);

@@ -20,6 +20,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     ["program"],
     ["huge"],
     ["kept"],
+    ["zeros"],
   ],
   clocks: [[]],
   creds_caps: [["root"], ["user"], ["threads"], ["securebits"], ["nnp"]],

@@ -8,6 +8,7 @@
  *   adopted   two whose parent has written all of it and ended
  *   program   a child that has become another program, which has two children
  *   huge      huge pages
+ *   zeros     every second page was read and never written: what is in common there is the zero page
  *   kept      it has been kept from children that came later (MADV_DONTFORK), and is wiped in them
  */
 #include "mem.h"
@@ -21,13 +22,39 @@ static size_t size;
 static pid_t children[4];
 static int count;
 static int *standing;
+static bool zeros;
+
+/* Pages that were written, and between them such that were only read. */
+static char *with_zeros(uint64_t seed)
+{
+	char *start = map(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	/* A huge page would be one that was written. */
+	madvise(start, size, MADV_NOHUGEPAGE);
+	for (size_t at = 0; at < size; at += 2 * PAGE) {
+		fill_page(start + at, seed, at);
+		if (!page_is_zero(start + at + PAGE))
+			die("a new page");
+	}
+	return start;
+}
+
+static bool check_memory(const char *name, const char *start, uint64_t seed)
+{
+	if (!zeros)
+		return check_pages(name, start, size, seed);
+	for (size_t at = 0; at < size; at += 2 * PAGE)
+		if (!page_is(start + at, seed, at) || !page_is_zero(start + at + PAGE))
+			return check(false, name, "page %zu or the next has changed", at / PAGE);
+	return check(true, name, "-");
+}
 
 /* A child waits until it is asked, and is right if the memory is what the seed made of it. */
 static void child_of(const char *name, char *start, uint64_t seed)
 {
 	__atomic_add_fetch(standing, 1, __ATOMIC_SEQ_CST);
 	wait_for_term();
-	check_pages(name, start, size, seed);
+	check_memory(name, start, seed);
 	child_finish();
 }
 
@@ -137,6 +164,7 @@ int main(int argc, char **argv)
 	const char *how = arg(argc, argv, 1, "idle");
 
 	size = atol(arg(argc, argv, 2, "2048")) * PAGE;
+	zeros = !strcmp(how, "zeros");
 	subject_init();
 	if (!strcmp(how, "exec"))
 		standing = (int *)map(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(argv[3]), 0);
@@ -150,7 +178,7 @@ int main(int argc, char **argv)
 			unsupported("this kernel has no transparent huge pages");
 		fill_pages(memory, size, 1);
 	} else
-		memory = filled(1);
+		memory = zeros ? with_zeros(1) : filled(1);
 
 	if (!strcmp(how, "own")) {
 		for (int i = 1; i < 4; i++)
@@ -183,7 +211,7 @@ int main(int argc, char **argv)
 		ready();
 		wait_for_term();
 		if (strcmp(how, "left"))
-			check_pages("memory", memory, size, 1);
+			check_memory("memory", memory, 1);
 	}
 	for (int i = 0; i < count; i++)
 		end_child("child", children[i]);
