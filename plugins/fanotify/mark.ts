@@ -91,7 +91,7 @@ export function markCalls(
     : 0;
   // How events are ignored is said of those alone, in the newer way or the older one (fanotify_user_mark_flags()).
   const ignoring = mflags & IGNORING;
-  const told = FAN_MARK.ADD | on | mflags & ~IGNORING;
+  const told = FAN_MARK.ADD | on | mflags & EVICTABLE;
   const older = (mflags & FAN_MARK.IGNORE) === 0 ? FAN_MARK.IGNORED_MASK : 0;
   return [
     { flags: told, mask },
@@ -101,3 +101,5 @@ export function markCalls(
 
 /** FAN_MARK_IGNORED_SURV_MODIFY, FAN_MARK_IGNORE. */
 const IGNORING = 0x40 | FAN_MARK.IGNORE;
+/** FAN_MARK_EVICTABLE: the inode may leave memory, and the mark with it. */
+const EVICTABLE = 0x200;

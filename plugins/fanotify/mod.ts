@@ -20,7 +20,12 @@ import { type WatchedFile, WatchedPaths } from "../../core/checkpoint/watched_fi
 import { CAP } from "../../core/linux/capability.ts";
 import { AT_FDCWD, bytesWaiting, O } from "../../core/linux/fcntl.ts";
 import { FileFinder } from "../../core/linux/file_handles.ts";
-import { type FanotifyMark, readMountinfo, unlessGone } from "../../core/linux/procfs/mod.ts";
+import {
+  type FanotifyMark,
+  type MountInfo,
+  readMountinfo,
+  unlessGone,
+} from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
@@ -53,7 +58,7 @@ function checkpointFanotify(session: CheckpointSession): CheckpointHooks {
     const file = fileOf(mark);
     if (file !== undefined) return paths.of(file);
     const { mountId, dev } = mark;
-    return readMountinfo(Deno.pid).find((mount) =>
+    return topMounts().find((mount) =>
       mountId === undefined
         ? mount.dev.major === dev?.major && mount.dev.minor === dev.minor
         : mount.id === mountId
@@ -133,6 +138,11 @@ function fileOf({ ino, dev, handle }: FanotifyMark): WatchedFile | undefined {
   return ino === undefined || dev === undefined ? undefined : { ino, dev, handle };
 }
 
+/** The mounts that can be reached: nothing else is mounted over them at the same place. */
+function topMounts(): MountInfo[] {
+  return [...new Map(readMountinfo(Deno.pid).map((mount) => [mount.mountPoint, mount])).values()];
+}
+
 function restoreFanotify(session: RestoreSession): RestoreHooks {
   const { images, rehearsal, note, machine } = session;
   /** The paths of each group's marks. */
@@ -155,9 +165,19 @@ function restoreFanotify(session: RestoreSession): RestoreHooks {
         for (const mark of marks) {
           const saved = markedFile(mark, images.pathOf(FILES, null));
           const who = `a mark of fanotify group ${id} is on`;
+          if (asksPermission(mark) || asksPermission({ mask: mark.ignoredMask })) {
+            // Nobody would answer while the tree is built, and whoever opens a file would wait for it.
+            problem({ what: `${who} files that others ask for permission to use` });
+          }
           if (saved === undefined) {
-            found.push(mark.me?.path ?? "");
-            if (!rehearsal) note(`${who} all of ${mark.me?.path}: it tells of the restore, too`);
+            const path = mark.me?.path ?? "";
+            found.push(path);
+            if (!topMounts().some(({ mountPoint }) => mountPoint === path)) {
+              problem({
+                what: `${who} all of ${path}, where nothing is mounted`,
+                hint: "mount it there, as it was",
+              });
+            } else if (!rehearsal) note(`${who} all of ${path}: it tells of the restore, too`);
             continue;
           }
           const now = findWatched(saved, finder, session);
