@@ -133,11 +133,6 @@ async function sleeps(pid: number): Promise<void> {
 
 const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
   [
-    "a working directory of a task that has ended",
-    "sleep 100 & cd /proc/$!; kill $!; wait",
-    /^its working directory is a deleted file, \/proc\/\d+, which was of a task that has ended/,
-  ],
-  [
     "another namespace",
     "exec unshare -u sleep 1000",
     /^it is in another namespace than this tool: host name$/,
