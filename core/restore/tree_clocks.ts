@@ -81,6 +81,7 @@ export class TreeClocks {
  * Chooses the clocks of the tree that these images are of.
  *
  * @param capabilities what this process may do
+ * @throws {StasisError} `bad-image` of clocks that no tree has; as the constructor of {@link TreeClocks}
  */
 export function readTreeClocks(
   images: ImageDirectory,
@@ -93,7 +94,36 @@ export function readTreeClocks(
     offsets: readClockOffsets(Deno.pid),
     obstacle: obstacleOf(capabilities),
   };
+  if (before !== undefined) checkClocks(before, own, images.pathOf(CLOCKS, null));
   return new TreeClocks(before, own, mode);
+}
+
+/**
+ * The kernel takes an offset where the clock is from 0 to half of KTIME_SEC_MAX by it (proc_timens_set_offset() of
+ * kernel/time/namespace.c): 146 years. A day less here, since the clock goes on until the offset is written.
+ */
+const LONGEST = (((1n << 63n) - 1n) / 1_000_000_000n / 2n - 86_400n) * 1_000_000_000n;
+
+/**
+ * Checks what the images say of clocks: a restore may write it, or what follows from it, when much has been built.
+ *
+ * @param file the image's path, for errors
+ * @throws {StasisError} `bad-image`
+ */
+export function checkClocks(before: clocks_entry, { now, offsets }: OwnClocks, file: string): void {
+  for (const clock of ["monotonic", "boottime"] as const) {
+    const readings = [before[clock]];
+    // On this boot a tree in a time namespace gets the same offset again, to what the machine's clock says by now.
+    if (before.offsets !== undefined && before.bootId === now.bootId) {
+      readings.push(now[clock] - offsets[clock] + before.offsets[clock]);
+    }
+    for (const reading of readings) {
+      if (reading >= 0n && reading <= LONGEST) continue;
+      const name = clock === "monotonic" ? "CLOCK_MONOTONIC" : "CLOCK_BOOTTIME";
+      const what = `has ${name} at ${reading} ns, where no clock can be`;
+      throw new StasisError("bad-image", `${file} ${what}`);
+    }
+  }
 }
 
 function obstacleOf(capabilities: bigint): string | undefined {

@@ -2,7 +2,7 @@ import { deepEqual, equal, match, throws } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
 import { clocks_entrySchema } from "../../images/gen/time_pb.ts";
 import { CLOCK } from "../linux/clocks.ts";
-import { type OwnClocks, TreeClocks } from "./tree_clocks.ts";
+import { checkClocks, type OwnClocks, TreeClocks } from "./tree_clocks.ts";
 
 const SECOND = 1_000_000_000n;
 const NONE = { monotonic: 0n, boottime: 0n };
@@ -88,4 +88,27 @@ Deno.test("TreeClocks: images of CRIU say nothing of clocks", () => {
   equal(clocks.namespace, undefined);
   equal(clocks.note, undefined);
   equal(clocks.goesOn(CLOCK.MONOTONIC), false);
+});
+
+Deno.test("checkClocks() takes what a clock can say", () => {
+  const here = own("a", 2_000n, { offsets: leads(1_500n) });
+  for (const before of [saved("a", 1_000n, 900n), saved("a", 1_000n), saved("b", 1_000n, -400n)]) {
+    checkClocks(before, here, "clocks.img");
+  }
+});
+
+Deno.test("checkClocks() refuses readings and offsets that the kernel would not take", () => {
+  const here = own("a", 2_000n, { offsets: leads(1_500n) });
+  const half = ((1n << 63n) - 1n) / SECOND / 2n;
+  for (
+    const before of [
+      saved("b", half - 1n),
+      saved("b", half * 2n),
+      // The machine's clock says 500 s by now.
+      saved("a", 1_000n, -501n),
+      saved("a", 1_000n, half - 501n),
+    ]
+  ) {
+    throws(() => checkClocks(before, here, "clocks.img"), /^StasisError: clocks\.img has CLOCK_/);
+  }
 });

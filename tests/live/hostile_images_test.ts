@@ -11,6 +11,7 @@ import { VMA_FILE_SHARED } from "../../images/flags.ts";
 import { PSTREE } from "../../images/kinds/core.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
+import { CLOCKS } from "../../images/kinds/time.ts";
 import { encodePagemap } from "../../images/pagemap.ts";
 import { encodeImage, ImageDirectory, type ListKind, PE_PRESENT } from "../../images/mod.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
@@ -182,6 +183,19 @@ Deno.test("pages that would be written into a mapped file are refused, and the f
       );
     },
     (directory) => isBad(directory, /where nothing private is$/),
+  ));
+
+Deno.test("clocks that no kernel would set are refused", () =>
+  changed(
+    "clocks",
+    ({ directory }) => {
+      const images = ImageDirectory.open(directory);
+      const message = images.read(CLOCKS, null);
+      message.boottime = 1n << 63n;
+      const bytes = encodeImage(CLOCKS, { entries: [{ message }] });
+      Deno.writeFileSync(images.pathOf(CLOCKS, null), bytes);
+    },
+    (directory) => isBad(directory, /clocks\.img has CLOCK_BOOTTIME at \d+ ns/),
   ));
 
 Deno.test("inspect --verify tells what is damaged, and where", async () => {
