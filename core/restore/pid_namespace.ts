@@ -59,6 +59,8 @@ export class NamespaceInit implements Disposable {
     const ignore = program.data(kernelSigaction.make({ handler: SIG_IGN }), "SIG_IGN");
     program.call("rt_sigaction", SIG.CHLD, ignore, 0, SIGSET_SIZE);
     program.call("close_range", 0, ALL_DESCRIPTORS, 0);
+    // It keeps no file system busy (daemon(7)).
+    program.call("chdir", "/");
     remote.run(program);
   }
 

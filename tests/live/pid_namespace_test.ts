@@ -95,6 +95,8 @@ Deno.test("the init of the namespace lives as long as the tree, and longer than 
   await waitUntil(() => root() !== undefined && readStatus(root()!).tracerPid === 0, "the tree");
   const pid = root() as number;
   const init = initOf(pid);
+  // It keeps no file system busy.
+  equal(Deno.readLinkSync(`/proc/${init}/cwd`), "/");
   tool.kill("SIGKILL");
   await tool.outcome;
   // It goes on without the tool, and without its root.
