@@ -18,6 +18,7 @@ import { uniqueById } from "../../images/unique.ts";
 import type { FoundSetting, GroupState, Permissions } from "./group_files.ts";
 import { isGroupName, isGroupPath } from "./group_path.ts";
 import type { Member, MemberSet } from "./membership.ts";
+import { isSettable } from "./settings.ts";
 
 /** A setting of the images. */
 export interface SavedSetting {
@@ -31,7 +32,7 @@ export interface SavedSetting {
 export interface SavedGroup {
   readonly path: string;
   readonly permissions?: Permissions;
-  /** In the order in which they are set. */
+  /** In the order in which they are set; what is no setting that is known is left out. */
   readonly settings: readonly SavedSetting[];
   readonly children: readonly SavedGroup[];
 }
@@ -192,10 +193,11 @@ function decodeAt(
   path: string,
   refuse: (what: string) => StasisError,
 ): SavedGroup {
+  const settings = properties.map((one) => decodeSetting(one, path, refuse));
   return {
     path,
     permissions: decodePermissions(dirPerms),
-    settings: properties.map((one) => decodeSetting(one, path, refuse)),
+    settings: settings.filter(({ name }) => isSettable(name)),
     children: children.map((child) => decodeGroup(child, path, refuse)),
   };
 }

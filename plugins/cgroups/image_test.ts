@@ -75,6 +75,27 @@ Deno.test("decodeGroups() reads the root of a hierarchy and types of files as CR
   ]);
 });
 
+Deno.test("decodeGroups() leaves out what is no setting, with its permissions", () => {
+  const names = ["cgroup.kill", "memory.max", "release_agent", "cgroup.procs", "cgroup.freeze"];
+  const { hierarchies } = decode({
+    controllers: [{
+      cnames: [""],
+      dirs: [{
+        dirName: "a",
+        properties: names.map((name) => ({
+          name,
+          value: "1",
+          perms: { mode: 0o666, uid: 1, gid: 1 },
+        })),
+      }],
+    }],
+  });
+  deepEqual(hierarchies[0]?.groups[0]?.settings.map(({ name }) => name), [
+    "memory.max",
+    "cgroup.procs",
+  ]);
+});
+
 Deno.test("decodeGroups() refuses what leads elsewhere, or is there twice", () => {
   const set = (ctls: NonNullable<NonNullable<Init["sets"]>[number]["ctls"]>, id = 1): Init => ({
     sets: [{ id, ctls }],

@@ -81,6 +81,11 @@ export function planMakings(
     });
   };
   const visit = (hierarchy: string, group: SavedGroup): void => {
+    // The root, where `--cgroup-root=/` puts a group, is the machine's and not for an image to set.
+    if (group.path !== ROOT_GROUP) prepare(hierarchy, group);
+    for (const child of group.children) visit(hierarchy, child);
+  };
+  const prepare = (hierarchy: string, group: SavedGroup): void => {
     const found = facts.find(hierarchy, group.path);
     if (found.kind === "here") {
       if (mode === "strict" && !facts.rehearsal) {
@@ -93,7 +98,6 @@ export function planMakings(
         set.push({ hierarchy, path: group.path, directory: found.directory, saved: group });
       }
     } else if (makesGroups(mode)) make(hierarchy, group.path, group);
-    for (const child of group.children) visit(hierarchy, child);
   };
   for (const { name, groups } of hierarchies) for (const group of groups) visit(name, group);
   for (const [hierarchy, paths] of wanted) {

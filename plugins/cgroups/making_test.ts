@@ -58,6 +58,13 @@ Deno.test("planMakings() sets what is there where that is asked for", () => {
   }
 });
 
+Deno.test("planMakings() sets nothing of the root of a hierarchy", () => {
+  const groups = [group("/", { "pids.max": "5" }, [group("/a", { "pids.max": "6" })])];
+  const { set } = plan("full", { "/": "", "/a": "" }, groups);
+  deepEqual(set.map(({ path }) => path), ["/a"]);
+  deepEqual(plan("strict", { "/": "pids" }, groups).problems, []);
+});
+
 Deno.test("planMakings() names a group that is there and must not be", () => {
   const there = { "/": "", "/a": "" };
   match(plan("strict", there, [group("/a")]).problems[0]?.what ?? "", /group \/a exists here/);

@@ -3,7 +3,9 @@
  *
  * Source: the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/. What a group counts, its pressure and
  * its statistics are nobody's to set. `cgroup.freeze` and `freezer.state` are not restored: tasks in a frozen group
- * are not saved, and could not be brought back into one.
+ * are not saved, and could not be brought back into one; nor is `memory.kmem.limit_in_bytes`, which kernels of today do
+ * not take any more. What is not in the table is written to no group: some files do something when they are written to
+ * (`cgroup.kill`, `memory.reclaim`, `cgroup.event_control`), and `release_agent` names a program that root runs.
  *
  * @module
  */
@@ -112,8 +114,6 @@ const SETTINGS: readonly Setting[] = [
   setting("cgroup.subtree_control", "", "subtree"),
 ];
 
-/** What is in the images and not set: see above; and what kernels of today do not take any more. */
-const NOT_RESTORED = new Set(["cgroup.freeze", "freezer.state", "memory.kmem.limit_in_bytes"]);
 /** Whatever a pattern says: these only tell. */
 const TELLING = /\.(current|events|stat|peak|capacity|failcnt|usage_in_bytes)$|events\.local$/;
 
@@ -125,6 +125,11 @@ function rankOf(name: string): number {
 export function settingsAmong(names: Iterable<string>): string[] {
   return [...names].map((name) => ({ name, rank: rankOf(name) })).filter(({ rank }) => rank >= 0)
     .sort((a, b) => a.rank - b.rank).map(({ name }) => name);
+}
+
+/** Whether a setting of an image is one that is ever set. */
+export function isSettable(name: string): boolean {
+  return rankOf(name) >= 0;
 }
 
 /** Whether a setting is there for its owner and permissions alone: its contents are tasks. */
@@ -162,10 +167,10 @@ export interface SettingWrite {
  * @param value as {@link savedValue}
  */
 export function writesOf(name: string, value: string): SettingWrite[] {
-  if (NOT_RESTORED.has(name)) return [];
   const write = (text: string, file = name): SettingWrite => ({ file, text });
   const lines = value.split("\n").filter(Boolean);
-  switch (SETTINGS[rankOf(name)]?.form ?? "whole") {
+  switch (SETTINGS[rankOf(name)]?.form) {
+    case undefined:
     case "permissions":
       return [];
     case "type":

@@ -3,6 +3,7 @@ import {
   controllerOf,
   isForPermissions,
   isInitial,
+  isSettable,
   savedValue,
   settingsAmong,
   writesOf,
@@ -75,8 +76,23 @@ Deno.test("writesOf() writes as each file wants it", () => {
     "8:0 rbps=1",
     "8:16 wbps=2",
   ]);
-  // CRIU has more of its users' own.
-  deepEqual(writesOf("some.other", "x"), [{ file: "some.other", text: "x" }]);
+});
+
+Deno.test("writesOf() writes to no file that is not known to be a setting", () => {
+  for (
+    const name of [
+      "cgroup.kill",
+      "cgroup.event_control",
+      "memory.reclaim",
+      "memory.force_empty",
+      "release_agent",
+      "some.other",
+    ]
+  ) {
+    deepEqual(writesOf(name, "1"), [], name);
+    equal(isSettable(name), false, name);
+  }
+  equal(isSettable("memory.max"), true);
 });
 
 Deno.test("writesOf() freezes nothing, and leaves lists of tasks alone", () => {
