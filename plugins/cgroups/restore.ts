@@ -60,7 +60,9 @@ class GroupRestore {
     const { images, options, rehearsal, note } = this.#session;
     const { manageCgroups: mode = "none", cgroupRoots } = options;
     const file = images.pathOf(CGROUP, null);
-    const saved = reroot(decodeGroups(images.read(CGROUP, null), file), cgroupRoots);
+    const decoded = decodeGroups(images.read(CGROUP, null), file);
+    // At a checkpoint the option says from where on settings are saved, and moves nothing.
+    const saved = rehearsal ? decoded : reroot(decoded, cgroupRoots);
     this.#sets = new PlacedSets(saved, this.#finder, {
       mode,
       ownId: present(images.read(INVENTORY, null), "rootCgSet"),

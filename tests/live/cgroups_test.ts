@@ -236,6 +236,28 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  "a checkpoint with --cgroup-root saves settings from that group on, and moves nothing",
+  onHierarchies(["", OWN_HIERARCHY], async (_, hierarchy, other) => {
+    using images = new ImageHome();
+    const outer = hierarchy.make(), inner = hierarchy.make(`${outer.path.slice(1)}/inner`);
+    const elsewhere = other.make();
+    outer.write("cgroup.max.depth", "5");
+    await using subject = await startSleeper("true");
+    for (const group of [inner, elsewhere]) group.enter(subject.pid);
+    const options = { cgroupRoots: [{ path: outer.path }] };
+    // Whoever took it for a new place of the tree would miss it in the other hierarchy, and refuse.
+    await checkpoint(subject.pid, { directory: images.directory, options });
+    await subject.waitGone();
+    for (const group of [inner, outer]) await group.remove();
+    const tree = await restore(images.directory, { options: { manageCgroups: "soft" } });
+    equal(groupOf(hierarchy, subject.pid), inner.path);
+    equal(outer.read("cgroup.max.depth"), "5");
+    tree.kill(9);
+    await tree.wait();
+  }),
+);
+
 /** Facts of descriptors by number: the path, the position and the flags. */
 function descriptorsOf(pid: number): string[] {
   return [20, 21, 22, 23].map((fd) => {
