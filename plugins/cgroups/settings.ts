@@ -16,6 +16,10 @@ type Form =
   | "whole"
   /** One write(2) for each line. */
   | "lines"
+  /** Its first word: what follows says what came of it. */
+  | "word"
+  /** As it was read, but for 0, which is read of an idle group and cannot be written. */
+  | "weight"
   /** For its owner and permissions alone. */
   | "permissions"
   | "type"
@@ -47,7 +51,8 @@ const SETTINGS: readonly Setting[] = [
   setting("cpuset.cpus", ""),
   setting("cpuset.mems", ""),
   setting("cpuset.cpus.exclusive", ""),
-  setting("cpuset.cpus.partition", "member"),
+  // `root invalid (Parent is not a partition root)`
+  setting("cpuset.cpus.partition", "member", "word"),
   setting("cpuset.cpu_exclusive", "0"),
   setting("cpuset.mem_exclusive", "0"),
   setting("cpuset.mem_hardwall", "0"),
@@ -56,10 +61,10 @@ const SETTINGS: readonly Setting[] = [
   setting("cpuset.memory_spread_slab"),
   setting("cpuset.sched_load_balance", "1"),
   setting("cpuset.sched_relax_domain_level", "-1"),
-  // A weight cannot be set where the group is idle, which has it at 0.
-  setting("cpu.weight", "100"),
+  // An idle group takes neither: with cgroup v2 it has a weight of 0, which no other takes; with v1 shares as others.
   setting("cpu.shares", "1024"),
   setting("cpu.idle", "0"),
+  setting("cpu.weight", "100", "weight"),
   setting("cpu.max", "max 100000"),
   setting("cpu.max.burst", "0"),
   setting("cpu.cfs_period_us", "100000"),
@@ -141,7 +146,12 @@ export function isForPermissions(name: string): boolean {
 export function savedValue(name: string, contents: string): string {
   // Beside the switch it tells of what goes on.
   if (name === "memory.oom_control") return /^oom_kill_disable (\d)/.exec(contents)?.[1] ?? "0";
-  return contents.endsWith("\n") ? contents.slice(0, -1) : contents;
+  const value = contents.endsWith("\n") ? contents.slice(0, -1) : contents;
+  return SETTINGS[rankOf(name)]?.form === "word" ? firstWord(value) : value;
+}
+
+function firstWord(text: string): string {
+  return text.split(" ", 1)[0] as string;
 }
 
 /** The controller that a setting of cgroup v2 is of; undefined for those that every group has. */
@@ -190,6 +200,10 @@ export function writesOf(name: string, value: string): SettingWrite[] {
       return lines.filter((line) => !line.endsWith(" 0")).map((line) => write(line));
     case "lines":
       return lines.map((line) => write(line));
+    case "word":
+      return [write(firstWord(value))];
+    case "weight":
+      return value === "0" ? [] : [write(value)];
     case "whole":
       // A write of nothing clears a list of processors.
       return [write(value === "" ? "\n" : value)];

@@ -55,6 +55,23 @@ Deno.test("savedValue() takes the newline off, and the switch out of memory.oom_
   equal(savedValue("memory.oom_control", "oom_kill_disable 1\nunder_oom 0\noom_kill 0\n"), "1");
 });
 
+Deno.test("savedValue() and writesOf() take of a partition what was asked for, not what came of it", () => {
+  const invalid = "root invalid (Parent is not a partition root)";
+  equal(savedValue("cpuset.cpus.partition", `${invalid}\n`), "root");
+  equal(savedValue("cpuset.cpus.partition", "member\n"), "member");
+  deepEqual(writesOf("cpuset.cpus.partition", invalid), [
+    { file: "cpuset.cpus.partition", text: "root" },
+  ]);
+});
+
+Deno.test("writesOf() writes no weight of an idle group, which no other can have", () => {
+  deepEqual(writesOf("cpu.weight", "0"), []);
+  equal(isInitial("cpu.weight", "0"), true);
+  deepEqual(writesOf("cpu.weight", "200"), [{ file: "cpu.weight", text: "200" }]);
+  // One that is idle here takes a weight only when it is that no longer.
+  deepEqual(settingsAmong(["cpu.weight", "cpu.idle"]), ["cpu.idle", "cpu.weight"]);
+});
+
 Deno.test("writesOf() writes as each file wants it", () => {
   deepEqual(writesOf("memory.max", "1024"), [{ file: "memory.max", text: "1024" }]);
   deepEqual(writesOf("cpuset.cpus", ""), [{ file: "cpuset.cpus", text: "\n" }]);
