@@ -39,7 +39,7 @@ export interface PlacementFacts {
 }
 
 /** How the user leaves all that to itself. */
-const IGNORE = "--manage-cgroups=ignore leaves the tree in this tool's groups";
+export const IGNORE = "--manage-cgroups=ignore leaves the tree in this tool's groups";
 
 /** Decides about one group. */
 export function placeMember(

@@ -6,30 +6,28 @@
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import type { TreePlanner } from "../../core/plugin.ts";
 import type { Destination } from "./destinations.ts";
 import type { Doors } from "./doors.ts";
-import type { GroupFinder } from "./group_files.ts";
-import { type Member, memberIn, ROOT_GROUP } from "./membership.ts";
+import { type Member, ROOT_GROUP } from "./membership.ts";
 import { CLONE_NEWCGROUP } from "./namespace.ts";
 
 /**
  * Adds them to the seed's program.
  *
- * @param members where a task of the tree was, with the roots of its namespace
+ * @param roots where it begins, by hierarchy
  * @param own where this tool is
- * @returns the service number by which tasks enter it; undefined where it is the tool's own
+ * @param find says where a group is, or will be; throws where it cannot be entered
+ * @returns the service number by which tasks enter it
  */
 export function planNamespace(
   tree: TreePlanner,
   doors: Doors,
-  finder: GroupFinder,
-  members: readonly Member[],
+  roots: ReadonlyMap<string, string>,
   own: readonly Member[],
-): number | undefined {
-  if (members.every(({ root }) => root === undefined)) return undefined;
+  find: (hierarchy: string, path: string) => Destination,
+): number {
   const { seed } = tree;
   const openOwn = () => {
     const flags = O.RDONLY | O.CLOEXEC;
@@ -38,10 +36,10 @@ export function planNamespace(
   const before = openOwn();
   const back: Destination[] = [];
   for (const { hierarchy, path } of own) {
-    const root = memberIn(members, hierarchy)?.root ?? ROOT_GROUP;
+    const root = roots.get(hierarchy) ?? ROOT_GROUP;
     if (root === path) continue;
-    doors.enterProcess(seed, placeOf(finder, hierarchy, root));
-    back.push(placeOf(finder, hierarchy, path));
+    doors.enterProcess(seed, find(hierarchy, root));
+    back.push(find(hierarchy, path));
   }
   seed.call("unshare", CLONE_NEWCGROUP);
   const number = tree.service();
@@ -51,18 +49,4 @@ export function planNamespace(
   seed.call("close", before);
   for (const one of back) doors.enterProcess(seed, one);
   return number;
-}
-
-function placeOf(finder: GroupFinder, hierarchy: string, path: string): Destination {
-  const found = finder.find(hierarchy, path);
-  if (found.kind === "here" || found.kind === "gone") {
-    return { hierarchy, path, directory: found.directory };
-  }
-  throw new StasisError(
-    "conflict",
-    `the namespace of control groups of the tree cannot be made: the group ${path} of ${
-      hierarchy === "" ? "cgroup v2" : hierarchy
-    } cannot be entered from here`,
-    { hint: "mount its hierarchy; --manage-cgroups=ignore leaves the tree in this tool's groups" },
-  );
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { CAP } from "../../core/linux/capability.ts";
 import { readCgroupText } from "../../core/linux/procfs/mod.ts";
 import type {
   LoadContext,
@@ -19,11 +20,13 @@ import { present } from "../../images/present.ts";
 import { type Destination, PlacedSets } from "./destinations.ts";
 import { Doors } from "./doors.ts";
 import { GroupFinder, readGroupFile } from "./group_files.ts";
+import { describeGroup } from "./group_path.ts";
 import { decodeGroups } from "./image.ts";
-import { type Makings, planMakings as chooseMakings } from "./making.ts";
-import { memberIn, membersOf } from "./membership.ts";
+import { type Making, type Makings, planMakings as chooseMakings } from "./making.ts";
+import { memberIn, membersOf, ROOT_GROUP } from "./membership.ts";
 import { CLONE_NEWCGROUP } from "./namespace.ts";
 import { type PidsLimit, pidsProblems } from "./pids_limit.ts";
+import { IGNORE } from "./placement.ts";
 import { planMakings, planSetting } from "./plan_groups.ts";
 import { planNamespace } from "./plan_namespace.ts";
 import { reroot } from "./reroot.ts";
@@ -69,7 +72,10 @@ class GroupRestore {
       ownNow: membersOf(readCgroupText(Deno.pid)),
       rehearsal,
       file,
+      lost: (what) =>
+        note(`${what}: the tree was there with the tool that saved it, and is with this one now`),
     });
+    this.#checkNamespace();
     this.#makings = chooseMakings(saved.hierarchies, this.#sets.wanted, {
       mode,
       rehearsal,
@@ -79,9 +85,16 @@ class GroupRestore {
     });
     for (const one of [...this.#sets.problems, ...this.#makings.problems]) problem(one);
     for (const { directory } of this.#makings.made) this.#session.willMake(directory);
-    for (const lost of this.#sets.lost) {
-      note(`${lost}: the tree was there with the tool that saved it, and is with this one now`);
-    }
+  }
+
+  #checkNamespace(): void {
+    const { effective } = this.#session.machine.privileges.caps;
+    if (!this.#sets.hasNamespace || (effective & CAP.SYS_ADMIN) !== 0n) return;
+    throw new StasisError(
+      "no-privilege",
+      "the tree was in a namespace of control groups of its own, which takes CAP_SYS_ADMIN",
+      { hint: `restore as root; ${IGNORE}` },
+    );
   }
 
   /** Makes groups and the tree's namespace. @throws {StasisError} `conflict` */
@@ -91,8 +104,12 @@ class GroupRestore {
     const [root] = tree.tasks;
     if (root === undefined) return;
     this.#doors = new Doors(tree);
-    const members = this.#sets.membersOf(root.core);
-    this.#namespace = planNamespace(tree, this.#doors, this.#finder, members, this.#sets.ownNow);
+    const isMade = (hierarchy: string, path: string) => this.#madeAt(hierarchy, path) !== undefined;
+    const roots = this.#sets.rootsOf(root.core, isMade);
+    if (roots !== undefined) {
+      const find = (hierarchy: string, path: string) => this.#groupAt(hierarchy, path);
+      this.#namespace = planNamespace(tree, this.#doors, roots, this.#sets.ownNow, find);
+    }
     for (const one of this.#makings.set) planSetting(root, one);
   }
 
@@ -119,12 +136,23 @@ class GroupRestore {
 
   /** This tool's own group as a destination. */
   #toolsGroup(hierarchy: string): Destination {
-    const path = memberIn(this.#sets.ownNow, hierarchy)?.path ?? "/";
+    return this.#groupAt(hierarchy, memberIn(this.#sets.ownNow, hierarchy)?.path ?? ROOT_GROUP);
+  }
+
+  /** A group that is there, or is made by this restore. */
+  #groupAt(hierarchy: string, path: string): Destination {
     const found = this.#finder.find(hierarchy, path);
-    if (found.kind === "here") return { hierarchy, path, directory: found.directory };
-    throw new StasisError("conflict", `this tool's own control group ${path} is not to be found`, {
-      hint: "mount its hierarchy; --manage-cgroups=ignore leaves the tree in this tool's groups",
-    });
+    const place = found.kind === "here" ? found : this.#madeAt(hierarchy, path);
+    if (place !== undefined) return { hierarchy, path, directory: place.directory };
+    throw new StasisError(
+      "conflict",
+      `the control group ${describeGroup(hierarchy, path)} is not to be found`,
+      { hint: `mount its hierarchy; ${IGNORE}` },
+    );
+  }
+
+  #madeAt(hierarchy: string, path: string): Making | undefined {
+    return this.#makings.made.find((one) => one.hierarchy === hierarchy && one.path === path);
   }
 
   #checkLimits(tree: TreePlanner): void {
@@ -151,8 +179,9 @@ class GroupRestore {
       const current = Number(readGroupFile(found.directory, "pids.current") ?? 0);
       return limit === undefined ? undefined : { limit: numberOf(limit), current };
     }
-    const made = this.#makings.made.find((one) => one.hierarchy === hierarchy && one.path === path);
-    const limit = made?.saved?.settings.find(({ name }) => name === "pids.max")?.value;
+    const limit = this.#madeAt(hierarchy, path)?.saved?.settings.find(({ name }) =>
+      name === "pids.max"
+    )?.value;
     return limit === undefined ? undefined : { limit: numberOf(limit), current: 0 };
   }
 }

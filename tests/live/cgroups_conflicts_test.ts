@@ -242,6 +242,46 @@ Deno.test(
 );
 
 Deno.test(
+  "a namespace that begins in the tool's group begins in that of the next one, which may make it",
+  onHierarchies([""], async (_, hierarchy) => {
+    using images = new ImageHome();
+    const session = hierarchy.make(), next = hierarchy.make();
+    const inside = (group: ControlGroup, ...words: string[]) => [
+      ...["sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$@"`],
+      group.directory,
+      ...words,
+    ];
+    await using subject = await startSleeper(`
+      echo $$ >${session.directory}/cgroup.procs
+      exec unshare --cgroup sleep 1000`);
+    await becomesSleep(subject.pid);
+    const saved = await stasis(["checkpoint", String(subject.pid), "-D", images.directory], {
+      through: inside(session),
+    });
+    equal(saved.status, 0, saved.stderr);
+    await subject.waitGone();
+    await session.remove();
+    const without = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"];
+    const refused = await stasis(["restore", "-d", images.directory], {
+      through: inside(next, ...without),
+    });
+    equal(refused.status, EXIT_STATUS["no-privilege"], refused.stderr);
+    match(refused.stderr, /namespace of control groups of its own, which takes CAP_SYS_ADMIN/);
+    const { status, stderr } = await stasis(["restore", "-d", images.directory], {
+      through: inside(next),
+    });
+    equal(status, 0, stderr);
+    equal(groupOf(hierarchy, subject.pid), next.path);
+    const { stdout } = await new Deno.Command("nsenter", {
+      args: ["--cgroup", "-t", String(subject.pid), "cat", `/proc/${subject.pid}/cgroup`],
+    }).output();
+    match(new TextDecoder().decode(stdout), /^0::\/$/m);
+    Deno.kill(subject.pid, "SIGKILL");
+    await subject.waitGone();
+  }),
+);
+
+Deno.test(
   "a hierarchy that is mounted for reading only keeps out, and says so",
   onHierarchies([OWN_HIERARCHY], async (t, hierarchy) => {
     using images = new ImageHome();
