@@ -71,27 +71,37 @@ export interface SharingPlan {
  * @param tasks all that have memory of their own
  * @param root the task from which all others come
  * @param offspring whom a task, or one that only helps to build the tree, bears, in this order
+ * @param check throws where the operation is cancelled
  */
 export function planSharing(
   tasks: readonly SharingTask[],
   root: number,
   offspring: (pid: number) => readonly number[],
+  check: () => void,
 ): SharingPlan {
   const candidates = findCommon(tasks);
   if (candidates.length === 0) return { births: new Map(), inheritances: new Map() };
   const family = new FamilyTree(root, offspring, new Set(tasks.map(({ pid }) => pid)));
   const carried = new Map<number, CommonMemory[]>();
   const makers = new Map<CommonMemory, number>();
+  const carriersOf = new Map<CommonMemory, ReadonlySet<number>>();
+  const neighbours = new Map<CommonMemory, readonly CommonMemory[]>();
+  for (const group of overlapping(candidates, (memory) => memory)) {
+    for (const memory of group) neighbours.set(memory, group);
+  }
   for (const memory of candidates) {
+    check();
     const maker = family.ancestorOf(memory.users);
     if (maker === undefined) continue;
     const carriers = family.between(maker, memory.users);
     // Two of one place cannot be in one task: the larger one has come first.
-    const collides = carriers.values().some((pid) =>
-      carried.get(pid)?.some(({ start, end }) => start < memory.end && memory.start < end)
+    const collides = neighbours.get(memory)?.some((other) =>
+      other.start < memory.end && memory.start < other.end &&
+      carriersOf.get(other)?.isDisjointFrom(carriers) === false
     );
     if (collides) continue;
     makers.set(memory, maker);
+    carriersOf.set(memory, carriers);
     for (const pid of carriers) {
       const others = carried.get(pid);
       if (others === undefined) carried.set(pid, [memory]);
@@ -125,7 +135,7 @@ function findCommon(tasks: readonly SharingTask[]): CommonMemory[] {
   for (
     const alike of Map.groupBy(uses, ({ vma, runs }) => `${kindOf(vma)} ${runs[0]?.pages}`).values()
   ) {
-    for (const group of overlapping(alike)) {
+    for (const group of overlapping(alike, ({ vma }) => vma)) {
       const users = new Set(group.map(({ pid }) => pid));
       if (users.size < 2) continue;
       const [{ vma }] = group as [Use];
@@ -177,26 +187,33 @@ function kindOf(vma: vma_entry): string {
   return `file ${vma.shmid} ${openFlags(vma)} ${vma.pgoff - vma.start} ${flags} ${advice}`;
 }
 
-/** Groups mappings that overlap, directly or by way of others. */
-function overlapping(uses: readonly Use[]): Use[][] {
-  const sorted = [...uses].sort((a, b) =>
-    a.vma.start < b.vma.start ? -1 : a.vma.start > b.vma.start ? 1 : 0
-  );
-  const groups: Use[][] = [];
-  let end = 0n;
-  for (const use of sorted) {
+/** Addresses up to before `end`. */
+interface Range {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** Groups what overlaps, directly or by way of others. Each group is ascending. */
+function overlapping<Item>(items: readonly Item[], rangeOf: (item: Item) => Range): Item[][] {
+  const sorted = [...items].sort((a, b) => byStart(rangeOf(a), rangeOf(b)));
+  const groups: Item[][] = [];
+  let reached = 0n;
+  for (const item of sorted) {
+    const { start, end } = rangeOf(item);
     const last = groups.at(-1);
-    if (last !== undefined && use.vma.start < end) last.push(use);
-    else groups.push([use]);
-    if (use.vma.end > end) end = use.vma.end;
+    if (last !== undefined && start < reached) last.push(item);
+    else groups.push([item]);
+    if (end > reached) reached = end;
   }
   return groups;
 }
 
 /** The pages of all, ascending; where two differ, those of either. */
 function union(uses: readonly Use[]): SavedRun[] {
-  const all = uses.flatMap(({ runs }) => runs)
-    .sort((a, b) => a.start < b.start ? -1 : a.start > b.start ? 1 : 0);
+  const [{ runs: first }] = uses as [Use];
+  // Nearly all have the same.
+  const others = uses.filter(({ runs }) => !areSame(runs, first)).map(({ runs }) => runs);
+  const all = [first, ...others].flat().sort(byStart);
   const runs: SavedRun[] = [];
   let end = 0n;
   for (const run of all) {
@@ -211,6 +228,14 @@ function union(uses: readonly Use[]): SavedRun[] {
     end = to;
   }
   return runs;
+}
+
+/** Whether two lists are of the same runs, at the same places. */
+function areSame(a: readonly SavedRun[], b: readonly SavedRun[]): boolean {
+  return a.length === b.length && a.every((run, at) => {
+    const other = b[at] as SavedRun;
+    return run.start === other.start && run.size === other.size && isSame(run, other);
+  });
 }
 
 /** Whether two runs, where they are at one address, have one place. */
@@ -306,7 +331,7 @@ function planSteps(
   return { births, hidden };
 }
 
-function byStart(a: CommonMemory, b: CommonMemory): number {
+function byStart(a: Pick<Range, "start">, b: Pick<Range, "start">): number {
   return a.start < b.start ? -1 : a.start > b.start ? 1 : 0;
 }
 

@@ -46,8 +46,12 @@ const task = (pid: number, vmas: vma_entry[], ...runs: SavedRun[]): SharingTask 
 });
 
 /** Plans a tree of pid to children. */
-function plan(tasks: SharingTask[], children: Record<number, number[]>): SharingPlan {
-  return planSharing(tasks, 1, (pid) => children[pid] ?? []);
+function plan(
+  tasks: SharingTask[],
+  children: Record<number, number[]>,
+  check: () => void = () => {},
+): SharingPlan {
+  return planSharing(tasks, 1, (pid) => children[pid] ?? [], check);
 }
 
 /** What is done before whose birth: the kind and the first page of the memory. */
@@ -170,4 +174,24 @@ Deno.test("planSharing() reads what is at another place for one task than for th
     { 1: [2] },
   );
   deepEqual(all.inheritances.get(2)?.runs, [common(4n, 4n, 20n)]);
+});
+
+Deno.test("planSharing() looks for each memory whether it is cancelled", () => {
+  const alike = (pid: number) =>
+    task(pid, [vma(0n, 10n), vma(20n, 30n)], common(0n, 8n), common(20n, 8n));
+  let checks = 0;
+  plan([alike(1), alike(2)], { 1: [2] }, () => void checks++);
+  equal(checks, 2);
+});
+
+Deno.test("planSharing() has all that any of the users have in common memory", () => {
+  const { births } = plan(
+    [
+      task(1, [vma(0n, 10n)], common(0n, 4n)),
+      task(2, [vma(0n, 10n)], common(0n, 4n)),
+      task(3, [vma(0n, 10n)], common(2n, 6n)),
+    ],
+    { 1: [2, 3] },
+  );
+  deepEqual(births.get(2)?.map(({ memory }) => memory.runs), [[common(0n, 8n)]]);
 });

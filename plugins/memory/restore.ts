@@ -100,6 +100,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         tree,
         loaded,
         (vma, mm) => isShareable(vma) && planners.includes(session.mappingPlanner(vma, mm)),
+        () => session.check(),
       );
     },
 
@@ -129,6 +130,7 @@ function planCommon(
   tree: TreePlanner,
   loaded: ReadonlyMap<number, TaskMemory>,
   isShareable: (vma: vma_entry, mm: mm_entry) => boolean,
+  check: () => void,
 ): SharingPlan | undefined {
   const [root] = tree.tasks;
   if (root === undefined) return undefined;
@@ -140,7 +142,7 @@ function planCommon(
     const vmas = memory.mm.vmas.filter((vma) => isShareable(vma, memory.mm));
     return [{ pid, vmas, runs: ownContents(memory) }];
   });
-  const plan = planSharing(tasks, root.pid, (pid) => tree.offspring(pid));
+  const plan = planSharing(tasks, root.pid, (pid) => tree.offspring(pid), check);
   const hugePagesOf = (pid: number) => {
     const { mm, extra } = loaded.get(pid) as TaskMemory;
     return { isOff: mm.thpDisabled === true, flags: extra?.thpDisableFlags ?? 0 };
