@@ -14,7 +14,7 @@ import {
   processPlace,
   threadBlock,
 } from "./rescue_blocks.ts";
-import { TABLE_ADDRESS, tableAddress } from "./rescue_entries.ts";
+import { tableAddress } from "./rescue_entries.ts";
 import { BLOCK_SIZE, LISTS } from "./rescue_table.ts";
 
 /** Where the thread of the pattern and its process would have their blocks. */
@@ -122,11 +122,10 @@ export class ThreadPattern {
     bytes.set(this.#block.bytes);
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const { own, process: ofProcess, tid, options, waiting, before: links, data } = this.#places;
-    // Addresses of the table differ in their lower halves alone.
-    const base = Number(BigInt.asUintN(32, TABLE_ADDRESS));
+    // Addresses of the table differ in their lower halves alone, and by as much as the places in it do.
     const shift = (places: readonly number[], from: number, to: number) => {
       for (const place of places) {
-        view.setUint32(place, view.getUint32(place, true) - from + to + base, true);
+        view.setUint32(place, view.getUint32(place, true) - from + to, true);
       }
     };
     shift(own, AT, at);
