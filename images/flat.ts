@@ -47,6 +47,8 @@ interface Plan {
   >;
   /** The bits of all required fields. */
   readonly required: number;
+  /** The kinds of the fields beside the list, and of the list, by their numbers. */
+  readonly wires: ReadonlyMap<number, readonly number[]>;
 }
 
 const plans = new WeakMap<DescMessage, Plan | null>();
@@ -57,7 +59,10 @@ function planOf(schema: DescMessage): Plan | null {
     const list = schema.fields.find((field) =>
       field.fieldKind === "list" && field.message?.fields.every(isNumber)
     );
-    plans.set(schema, plan = list?.message === undefined ? null : makePlan(list, list.message));
+    plans.set(
+      schema,
+      plan = list?.message === undefined ? null : makePlan(schema, list, list.message),
+    );
   }
   return plan;
 }
@@ -66,7 +71,11 @@ function isNumber({ fieldKind, scalar }: DescField): boolean {
   return fieldKind === "scalar" && NUMBERS[scalar] !== undefined;
 }
 
-function makePlan(list: DescField, { fields, typeName }: DescMessage): Plan | null {
+function makePlan(
+  schema: DescMessage,
+  list: DescField,
+  { fields, typeName }: DescMessage,
+): Plan | null {
   if (fields.length > 30) return null; // as many bits as a number has
   let required = 0;
   const byNumber = fields.map((field, index) => {
@@ -84,6 +93,7 @@ function makePlan(list: DescField, { fields, typeName }: DescMessage): Plan | nu
     Message,
     fields: new Map(byNumber),
     required,
+    wires: new Map(schema.fields.map((field) => [field.number, wiresOf(field)])),
   };
 }
 
@@ -113,8 +123,37 @@ export function decodeMessage<Schema extends DescMessage>(
 const VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5;
 /** So many bytes of seven bits a number holds exactly. */
 const NARROW = 7;
+/** So many bytes the number and kind of a field have at the most. */
+const LONGEST_TAG = 5;
 
-/** Reads numbers of variable length. Behind the end of the bytes it reads zeros, and goes on: its user looks at the end. */
+/** The kinds other than {@link VARINT} of scalars. */
+const WIRES: Partial<Record<ScalarType, number>> = {
+  [ScalarType.STRING]: LENGTH,
+  [ScalarType.BYTES]: LENGTH,
+  [ScalarType.FIXED32]: FIXED32,
+  [ScalarType.SFIXED32]: FIXED32,
+  [ScalarType.FLOAT]: FIXED32,
+  [ScalarType.FIXED64]: FIXED64,
+  [ScalarType.SFIXED64]: FIXED64,
+  [ScalarType.DOUBLE]: FIXED64,
+};
+
+/** The kinds that a field can have: the general decoder reads one of another kind as if it were of its own. */
+function wiresOf({ fieldKind, scalar, message }: DescField): readonly number[] {
+  if (message !== undefined || fieldKind === "map") return [LENGTH];
+  const own = scalar === undefined ? VARINT : WIRES[scalar] ?? VARINT;
+  return fieldKind === "list" ? [own, LENGTH] : [own];
+}
+
+/** Whether a field may be of a kind. @param known the kinds that it can have; undefined of one that is not known */
+function isExpected(known: readonly number[] | undefined, wire: number): boolean {
+  return known === undefined || known.includes(wire);
+}
+
+/**
+ * Reads numbers of variable length. Behind the end of the bytes it reads zeros, and goes on, and behind a number that
+ * is too long it stands nowhere (NaN): its user looks at the end.
+ */
 class FlatReader {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -133,8 +172,10 @@ class FlatReader {
     let size = 0;
     while (this.#at < bytes.length) {
       const start = this.#at;
-      const tag = this.#number();
+      const tag = this.#tag();
+      if (tag === undefined) return undefined;
       const wire = tag & 7;
+      if (!isExpected(plan.wires.get(tag >>> 3), wire)) return undefined;
       const length = wire === LENGTH
         ? this.#number()
         : wire === FIXED64
@@ -171,9 +212,10 @@ class FlatReader {
     message.$typeName = typeName;
     let seen = 0;
     while (this.#at < end) {
-      const tag = this.#number();
+      const tag = this.#tag();
+      if (tag === undefined || (tag & 7) !== VARINT) return undefined;
       const field = fields.get(tag >>> 3);
-      if (field === undefined || (tag & 7) !== VARINT) return undefined;
+      if (field === undefined) return undefined;
       const number = this.#number();
       const value = field.convert(number, this.#wide);
       if (value === undefined) return undefined;
@@ -181,6 +223,13 @@ class FlatReader {
       seen |= field.bit;
     }
     return this.#at === end && seen === required ? message : undefined;
+  }
+
+  /** The number and kind of a field; undefined where that has more bytes, or is more, than it can be. */
+  #tag(): number | undefined {
+    const start = this.#at;
+    const tag = this.#number();
+    return tag < 2 ** 32 && this.#at - start <= LONGEST_TAG ? tag : undefined;
   }
 
   #number(): number {
@@ -201,8 +250,12 @@ class FlatReader {
     for (;; shift += 7n) {
       const byte = bytes[at++] ?? 0;
       wide |= BigInt(byte & 0x7f) << shift;
-      // Ten bytes hold 64 bits; what goes on has no number.
-      if (byte < 0x80 || shift > 63n) break;
+      if (byte < 0x80) break;
+      // Ten bytes hold 64 bits. Behind more there is nowhere to go on.
+      if (shift >= 63n) {
+        at = NaN;
+        break;
+      }
     }
     this.#at = at;
     this.#wide = BigInt.asUintN(64, wide);
