@@ -89,7 +89,7 @@ interface Layout {
   anonymous: number;
   swap: number;
   protectionKey: number;
-  /** The last one, which tells whether another block is of the same form: a wider number moves all behind it. */
+  /** The last one. */
   flags: number;
 }
 
@@ -126,7 +126,7 @@ export class SmapsParser {
     const { start, end, prot, shared, offset, dev, inode, name, deleted } = this.#lines.parse();
     const at = this.#lines.position;
     let layout = this.#layout;
-    if (layout === undefined || !isFlagsLine(bytes, at + layout.flags)) {
+    if (layout === undefined || !hasForm(bytes, at, layout)) {
       layout = this.#layout = findLayout(bytes, at);
     }
     const flagsAt = at + layout.flags;
@@ -176,6 +176,25 @@ function isFlagsLine(bytes: Uint8Array, at: number): boolean {
     (at === 0 || bytes[at - 1] === NEWLINE);
 }
 
+/**
+ * Whether a block is of a form: a wider number moves all that is behind it, the line of flags, too, unless as much is
+ * missing elsewhere.
+ */
+function hasForm(bytes: Uint8Array, from: number, { rss, swap, flags }: Layout): boolean {
+  return isFlagsLine(bytes, from + flags) &&
+    (rss < 0 || isRss(bytes, from + rss)) && (swap < 0 || isSwap(bytes, from + swap));
+}
+
+/** Whether a line is that of resident pages, and not of referenced ones. */
+function isRss(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0x52 && bytes[at + 1] === 0x73;
+}
+
+/** Whether a line is that of swapped pages, and neither `SwapPss` nor `Size`. */
+function isSwap(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 0x53 && bytes[at + 4] === 0x3a && bytes[at + 1] === 0x77;
+}
+
 function findLayout(bytes: Uint8Array, from: number): Layout {
   const layout = { rss: -1, anonymous: -1, swap: -1, protectionKey: -1, flags: -1 };
   // Labels are told apart by as few letters as they differ in; `VmFlags` is the last of each block.
@@ -183,11 +202,10 @@ function findLayout(bytes: Uint8Array, from: number): Layout {
     const first = bytes[at];
     if (first === undefined) throw malformed("smaps", "a mapping without a VmFlags line");
     if (isFlagsLine(bytes, at)) return { ...layout, flags: at - from };
-    if (first === 0x52 && bytes[at + 1] === 0x73) layout.rss = at - from; // Rss, not Referenced
+    if (isRss(bytes, at)) layout.rss = at - from;
     else if (first === 0x41 && bytes[at + 4] === 0x79) layout.anonymous = at - from; // Anonymous, not AnonHugePages
-    else if (first === 0x53 && bytes[at + 4] === 0x3a && bytes[at + 1] === 0x77) {
-      layout.swap = at - from; // Swap, not SwapPss or Size
-    } else if (first === 0x50 && bytes[at + 3] === 0x74) layout.protectionKey = at - from; // not Pss or Private
+    else if (isSwap(bytes, at)) layout.swap = at - from;
+    else if (first === 0x50 && bytes[at + 3] === 0x74) layout.protectionKey = at - from; // not Pss or Private
   }
 }
 

@@ -146,6 +146,16 @@ Deno.test("parseSmaps() reads sizes that are wider than their column", () => {
   assert.equal(second!.rss, 9 * 1024);
 });
 
+Deno.test("parseSmaps() finds the lines of a block that is as long as another one, but of another form", () => {
+  // One is wider before, the other behind it.
+  const wide = block(LINES[0]!, "rd", { Size: 1234567890, Rss: 1, Swap: 3 });
+  const other = block(LINES[0]!, "rd", { Rss: 12345678, Swap: 23456789, Locked: 1234567890 });
+  assert.equal(wide.length, other.length);
+  const [first, second] = parseSmaps(encode(wide + other));
+  assert.deepEqual([first!.rss, first!.swap], [1024, 3072]);
+  assert.deepEqual([second!.rss, second!.swap], [12345678 * 1024, 23456789 * 1024]);
+});
+
 Deno.test("parseSmaps() gives an empty list of an empty file, and refuses half a block", () => {
   assert.deepEqual(parseSmaps(new Uint8Array(0)), []);
   assert.throws(() => parseSmaps(encode(LINES[0] + "\nSize:    4 kB\n")), /VmFlags/);
