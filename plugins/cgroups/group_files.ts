@@ -79,6 +79,17 @@ export function readGroupFile(directory: string, name: string): string | undefin
   }
 }
 
+/** Whether a group has a file, be it readable or not. */
+export function hasGroupFile(directory: string, name: string): boolean {
+  try {
+    statPath(`${directory}/${name}`);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
 /** Whether a group or one that it is in is frozen, so that no task in it runs. */
 export function isFrozen(hierarchy: string, directory: string): boolean {
   if (hierarchy === "") {

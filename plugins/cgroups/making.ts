@@ -7,7 +7,7 @@ import type { Problem } from "../../base/errors.ts";
 import type { ManageCgroups } from "../../core/plugin.ts";
 import type { FoundGroup } from "./group_files.ts";
 import { describeGroup } from "./group_path.ts";
-import type { SavedGroup, SavedHierarchy } from "./image.ts";
+import type { SavedGroup, SavedHierarchy, SavedSetting } from "./image.ts";
 import { ROOT_GROUP } from "./membership.ts";
 import { makesGroups } from "./placement.ts";
 import { controllerOf, isInitial } from "./settings.ts";
@@ -47,6 +47,8 @@ export interface MakingFacts {
   /** That groups are there is no problem: the tree is in them still. */
   readonly rehearsal: boolean;
   find(hierarchy: string, path: string): FoundGroup;
+  /** Whether a group has a file of this name. */
+  has(directory: string, name: string): boolean;
   /** The controllers of cgroup v2 that a group hands on to those in it. */
   enabled(directory: string): readonly string[];
 }
@@ -65,6 +67,8 @@ export function planMakings(
   const made = new Map<string, Making & { readonly enable: Set<string> }>();
   const set: Setting[] = [];
   const problems: Finding[] = [];
+  /** The controllers that groups of cgroup v2 which are there hand on when they have their settings back, by path. */
+  const handsOn = new Map<string, ReadonlySet<string>>();
 
   /** Has a group made with those that it is in, if they are not there. */
   const make = (hierarchy: string, path: string, saved: SavedGroup | undefined): void => {
@@ -95,7 +99,14 @@ export function planMakings(
         });
       }
       if (mode === "props" || mode === "full") {
-        set.push({ hierarchy, path: group.path, directory: found.directory, saved: group });
+        const settings = settable(hierarchy, found.directory, group, handsOn, facts, problems);
+        set.push({
+          hierarchy,
+          path: group.path,
+          directory: found.directory,
+          saved: { ...group, settings },
+        });
+        if (hierarchy === "") handsOn.set(group.path, new Set(handedOnBy(settings)));
       }
     } else if (makesGroups(mode)) make(hierarchy, group.path, group);
   };
@@ -120,10 +131,8 @@ function enableFor(
   for (const { name, value } of saved?.settings ?? []) {
     const controller = controllerOf(name);
     if (controller !== undefined && !isInitial(name, value)) needed.add(controller);
-    if (name === "cgroup.subtree_control") {
-      for (const one of value.split(" ").filter(Boolean)) needed.add(one);
-    }
   }
+  for (const one of handedOnBy(saved?.settings ?? [])) needed.add(one);
   for (let below = path; needed.size > 0 && below !== ROOT_GROUP; below = parentOf(below)) {
     const parent = made.get(`:${parentOf(below)}`);
     if (parent !== undefined) {
@@ -135,15 +144,75 @@ function enableFor(
     const enabled = new Set(facts.enabled(found.directory));
     for (const one of needed) {
       if (enabled.has(one)) continue;
-      problems.push({
-        what: `the control group ${path} had settings of the controller ${one}, which ${
-          parentOf(below)
-        } does not hand on`,
-        hint: `enable it: echo +${one} >${found.directory}/cgroup.subtree_control`,
-      });
+      problems.push(notHandedOn(path, one, parentOf(below), found.directory));
     }
     return;
   }
+}
+
+/**
+ * Those of the settings of a group that is there which it has files for. A file of cgroup v2 can be one that comes with
+ * its controller, when the group above has its own settings back.
+ *
+ * @param handsOn what these make groups hand on
+ */
+function settable(
+  hierarchy: string,
+  directory: string,
+  { path, settings }: SavedGroup,
+  handsOn: ReadonlyMap<string, ReadonlySet<string>>,
+  facts: MakingFacts,
+  problems: Finding[],
+): SavedSetting[] {
+  const above = facts.find(hierarchy, parentOf(path));
+  const enabled = hierarchy === "" && above.kind === "here"
+    ? facts.enabled(above.directory)
+    : undefined;
+  const toCome = (hierarchy === "" ? handsOn.get(parentOf(path)) : undefined) ?? new Set();
+  const isLacking = (controller: string | undefined): controller is string =>
+    controller !== undefined && enabled !== undefined && !enabled.includes(controller) &&
+    !toCome.has(controller);
+  const lacking = new Set(handedOnBy(settings).filter(isLacking));
+  const there = settings.filter(({ name, value }) => {
+    if (facts.has(directory, name)) return true;
+    if (isInitial(name, value)) return false;
+    const controller = controllerOf(name);
+    if (isLacking(controller)) lacking.add(controller);
+    else if (controller === undefined || enabled?.includes(controller) !== false) {
+      problems.push({
+        what: `the control group ${describeGroup(hierarchy, path)} has no ${name} here`,
+        hint:
+          "restore on a kernel that has it; --manage-cgroups=soft leaves groups that exist as they are",
+      });
+      return false;
+    }
+    return true;
+  });
+  if (above.kind === "here") {
+    for (const one of lacking) {
+      problems.push(notHandedOn(path, one, parentOf(path), above.directory));
+    }
+  }
+  return there;
+}
+
+function notHandedOn(
+  path: string,
+  controller: string,
+  parent: string,
+  directory: string,
+): Finding {
+  return {
+    what:
+      `the control group ${path} had settings of the controller ${controller}, which ${parent} does not hand on`,
+    hint: `enable it: echo +${controller} >${directory}/cgroup.subtree_control`,
+  };
+}
+
+/** The controllers of cgroup v2 that a group handed on. */
+function handedOnBy(settings: readonly SavedSetting[]): string[] {
+  const value = settings.find(({ name }) => name === "cgroup.subtree_control")?.value ?? "";
+  return value.split(" ").filter(Boolean);
 }
 
 function parentOf(path: string): string {

@@ -20,6 +20,7 @@ function plan(
   groups: SavedGroup[],
   wanted: string[] = [],
   rehearsal = false,
+  has: (file: string) => boolean = () => true,
 ): Makings {
   return planMakings([{ name: "", tops: [], groups }], new Map([["", new Set(wanted)]]), {
     mode,
@@ -29,6 +30,7 @@ function plan(
       directory: `/cg${path}`,
       readOnly: false,
     }),
+    has: (directory, name) => has(`${directory.slice(3)}/${name}`),
     enabled: (directory) => (there[directory.slice(3)] ?? "").split(" "),
   });
 }
@@ -63,6 +65,35 @@ Deno.test("planMakings() sets nothing of the root of a hierarchy", () => {
   const { set } = plan("full", { "/": "", "/a": "" }, groups);
   deepEqual(set.map(({ path }) => path), ["/a"]);
   deepEqual(plan("strict", { "/": "pids" }, groups).problems, []);
+});
+
+Deno.test("planMakings() sets nothing that a group has no file for, and says why it lacks one", () => {
+  const groups = [group("/a", { "cgroup.max.depth": "3", "pids.max": "5", "memory.max": "max" })];
+  const files = (...names: string[]) => (file: string) => names.includes(file);
+  const lacking = plan("full", { "/": "", "/a": "" }, groups, [], false, files());
+  deepEqual(lacking.problems.map(({ what }) => what), [
+    "the control group /a has no cgroup.max.depth here",
+    "the control group /a had settings of the controller pids, which / does not hand on",
+  ]);
+  match(lacking.problems[1]?.hint ?? "", /echo \+pids >/);
+  const there = files("/a/cgroup.max.depth", "/a/pids.max");
+  const { problems, set } = plan("props", { "/": "pids", "/a": "" }, groups, [], false, there);
+  deepEqual(problems, []);
+  deepEqual(set[0]?.saved.settings.map(({ name }) => name), ["cgroup.max.depth", "pids.max"]);
+});
+
+Deno.test("planMakings() sets what comes with a controller that the group above hands on again", () => {
+  const inner = group("/a/b", { "pids.max": "5" });
+  const groups = [group("/a", { "cgroup.subtree_control": "pids" }, [inner])];
+  const there = { "/a": "", "/a/b": "" };
+  const has = (file: string) => !file.endsWith("pids.max");
+  const { problems, set } = plan("full", { "/": "pids", ...there }, groups, [], false, has);
+  deepEqual(problems, []);
+  deepEqual(set[1]?.saved.settings.map(({ name }) => name), ["pids.max"]);
+  const lacking = plan("full", { "/": "", ...there }, groups, [], false, has);
+  deepEqual(lacking.problems.map(({ what }) => what), [
+    "the control group /a had settings of the controller pids, which / does not hand on",
+  ]);
 });
 
 Deno.test("planMakings() names a group that is there and must not be", () => {

@@ -9,7 +9,7 @@ import { statPath } from "../../core/linux/files.ts";
 import type { TaskPlanner, TreePlanner } from "../../core/plugin.ts";
 import type { CallResult, SyscallProgram } from "../../core/remote/program.ts";
 import { explainGroup } from "./doors.ts";
-import { type Permissions, readGroupFile } from "./group_files.ts";
+import { hasGroupFile, type Permissions, readGroupFile } from "./group_files.ts";
 import type { Making, Setting } from "./making.ts";
 import {
   isForPermissions,
@@ -108,7 +108,9 @@ export function planSetting(root: TaskPlanner, group: Setting): void {
         planWrite(program, group, write);
       }
     }
-    if (permissions !== undefined && differs(file, permissions)) {
+    // One that comes with its controller only then has what the kernel gives to it.
+    const isOther = hasGroupFile(directory, name) ? differs.bind(null, file) : isChanged;
+    if (permissions !== undefined && isOther(permissions)) {
       planPermissions(program, file, permissions, { required: true });
     }
   }

@@ -19,7 +19,7 @@ import { INVENTORY } from "../../images/kinds/core.ts";
 import { present } from "../../images/present.ts";
 import { type Destination, PlacedSets } from "./destinations.ts";
 import { Doors } from "./doors.ts";
-import { GroupFinder, readGroupFile } from "./group_files.ts";
+import { GroupFinder, hasGroupFile, readGroupFile } from "./group_files.ts";
 import { describeGroup } from "./group_path.ts";
 import { decodeGroups } from "./image.ts";
 import { type Making, type Makings, planMakings as chooseMakings } from "./making.ts";
@@ -80,6 +80,7 @@ class GroupRestore {
       mode,
       rehearsal,
       find: (hierarchy, path) => this.#finder.find(hierarchy, path),
+      has: (directory, name) => hasGroupFile(directory, name),
       enabled: (directory) =>
         (readGroupFile(directory, "cgroup.subtree_control") ?? "").split(/\s+/).filter(Boolean),
     });

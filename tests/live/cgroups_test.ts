@@ -380,12 +380,26 @@ Deno.test(
     }
     const enabled = Deno.readTextFileSync(`${hierarchy.directory}/cgroup.subtree_control`);
     if (enabled.trim().split(" ").includes(controller)) return;
-    const text = await conflict(images, "soft");
-    match(
-      text,
-      new RegExp(`had settings of the controller ${controller}, which / does not hand on`),
-    );
-    match(text, new RegExp(`echo \\+${controller} >${hierarchy.directory}/cgroup.subtree_control`));
+    for (
+      const [mode, above, directory] of [
+        ["soft", "/", hierarchy.directory],
+        // Groups that exist have no files of a controller that is not handed on to them.
+        ["full", outer.path, outer.directory],
+      ] as const
+    ) {
+      if (mode === "full") {
+        for (const group of [outer, inner]) Deno.mkdirSync(group.directory);
+      }
+      const text = await conflict(images, mode);
+      match(
+        text,
+        new RegExp(`had settings of the controller ${controller}, which ${above} does not hand on`),
+      );
+      match(
+        text,
+        new RegExp(`echo \\+${controller} >${directory}/cgroup.subtree_control`),
+      );
+    }
   }),
 );
 
