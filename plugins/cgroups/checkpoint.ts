@@ -17,7 +17,7 @@ import {
   readGroupFile,
 } from "./group_files.ts";
 import { describeGroup } from "./group_path.ts";
-import { encodeGroups, type FoundHierarchy } from "./image.ts";
+import { encodeGroups, type FoundHierarchy, withoutLongSettings } from "./image.ts";
 import { type Member, MemberSets, membersOf, savedGroups } from "./membership.ts";
 import { namespaceOf, rootsOfTask, withRoots } from "./namespace.ts";
 
@@ -222,7 +222,11 @@ class Settings {
       );
     }
     this.#left = budget.left;
-    return state;
+    return state && withoutLongSettings(state, path, (group, name) => {
+      this.#session.note(
+        `${name} of the control group ${group} is longer than the kernel takes at once, and is not saved`,
+      );
+    });
   }
 }
 

@@ -105,6 +105,30 @@ function encodeSetting({ name, value, mode, uid, gid }: FoundSetting) {
 const LONGEST_VALUE = 4096;
 
 /**
+ * Leaves out of a group and those in it what {@link decodeGroups} would refuse.
+ *
+ * @param path of the group
+ * @param leftOut is told of each setting with the path of its group
+ */
+export function withoutLongSettings(
+  group: GroupState,
+  path: string,
+  leftOut: (path: string, name: string) => void,
+): GroupState {
+  return {
+    ...group,
+    settings: group.settings.filter(({ name, value }) => {
+      const fits = value.length <= LONGEST_VALUE;
+      if (!fits) leftOut(path, name);
+      return fits;
+    }),
+    children: group.children.map((child) =>
+      withoutLongSettings(child, `${path}/${child.name}`, leftOut)
+    ),
+  };
+}
+
+/**
  * Reads the message and checks that nothing in it leads elsewhere.
  *
  * @param file the image's path, for errors

@@ -2,7 +2,7 @@ import { deepEqual, equal, throws } from "@std/assert";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
 import { cgroup_entrySchema } from "../../images/gen/cgroup_pb.ts";
-import { decodeGroups, encodeGroups, type SavedGroups } from "./image.ts";
+import { decodeGroups, encodeGroups, type SavedGroups, withoutLongSettings } from "./image.ts";
 
 type Init = MessageInitShape<typeof cgroup_entrySchema>;
 const decode = (init: Init): SavedGroups => decodeGroups(create(cgroup_entrySchema, init), "file");
@@ -73,6 +73,19 @@ Deno.test("decodeGroups() reads the root of a hierarchy and types of files as CR
   deepEqual(hierarchies[0]?.groups, [
     { path: "/x", permissions: { mode: 0o700, uid: 1, gid: 2 }, settings: [], children: [] },
   ]);
+});
+
+Deno.test("withoutLongSettings() leaves out what could not be restored, and says so", () => {
+  const value = (length: number) => ({ ...permissions, name: "io.max", value: "x".repeat(length) });
+  const inner = { name: "in", ...permissions, settings: [value(4097)], children: [] };
+  const outer = { name: "/a", ...permissions, settings: [value(4096)], children: [inner] };
+  const leftOut: string[] = [];
+  const group = withoutLongSettings(outer, "/a", (...words) => leftOut.push(words.join(" ")));
+  deepEqual(leftOut, ["/a/in io.max"]);
+  const init = encodeGroups([], [{ name: "", isThreaded: false, groups: [group] }]);
+  const [decoded] = decode(init).hierarchies[0]?.groups ?? [];
+  equal(decoded?.settings.length, 1);
+  equal(decoded?.children[0]?.settings.length, 0);
 });
 
 Deno.test("decodeGroups() leaves out what is no setting, with its permissions", () => {
