@@ -26,6 +26,7 @@ import { isMissing, lstatPath, statPath } from "../linux/files.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
+import { reopenFlags } from "./owner.ts";
 import type { TemporaryNames } from "./temporary_names.ts";
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -152,7 +153,8 @@ export class Ghosts {
   #planDead(tree: GhostPlanner, pid: number, { id, flags, pos }: reg_file_entry): void {
     const service = tree.service();
     this.#handles.set(id, { service, own: true });
-    const file = { path: tree.files.pathOf(id), flags: flags & ~O.CLOEXEC, pos, service };
+    const how = reopenFlags(flags) & ~O.CLOEXEC | O.NOCTTY;
+    const file = { path: tree.files.pathOf(id), flags: how, pos, service };
     const files = tree.deadTasks.get(pid);
     if (files === undefined) tree.deadTasks.set(pid, [file]);
     else files.push(file);

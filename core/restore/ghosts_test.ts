@@ -11,7 +11,7 @@ import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import { O } from "../linux/fcntl.ts";
 import { type Argument, CallResult, ScratchData, SyscallProgram } from "../remote/program.ts";
-import { deadTaskIds, freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
+import { type DeadTaskFile, deadTaskIds, freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 
 const DATA = new TextEncoder().encode("contents");
@@ -223,17 +223,34 @@ Deno.test("Ghosts refuses a path that would depend on where the tool runs", asyn
   await rejects(() => planned({ mode: 0o100600, users, relative: true }), { code: "bad-image" });
 });
 
+/** Images with file 1 of a task that is gone. */
+async function withDeadTask(pid: number, use: (images: ImageDirectory) => void): Promise<void> {
+  const home = Deno.makeTempDirSync({ prefix: "stasis-ghosts-" });
+  try {
+    await using writer = ImageWriter.create(`${home}/images`);
+    const remap = { origId: 1, remapId: pid, remapType: remap_type.PROCFS };
+    writer.append(REMAP_FPATH, null, remap);
+    await writer.commit({ imgVersion: 2 });
+    use(ImageDirectory.open(`${home}/images`));
+  } finally {
+    Deno.removeSync(home, { recursive: true });
+  }
+}
+
 Deno.test("deadTaskIds() refuses an id that no task has", async () => {
-  for (const remapId of [0, 1 << 22]) {
-    const home = Deno.makeTempDirSync({ prefix: "stasis-ghosts-" });
-    try {
-      await using writer = ImageWriter.create(`${home}/images`);
-      writer.append(REMAP_FPATH, null, { origId: 1, remapId, remapType: remap_type.PROCFS });
-      await writer.commit({ imgVersion: 2 });
-      const images = ImageDirectory.open(`${home}/images`);
-      throws(() => deadTaskIds(images), { code: "bad-image" });
-    } finally {
-      Deno.removeSync(home, { recursive: true });
-    }
+  for (const pid of [0, 1 << 22]) {
+    await withDeadTask(pid, (images) => throws(() => deadTaskIds(images), { code: "bad-image" }));
   }
 });
+
+Deno.test("Ghosts makes and cuts nothing when it opens the file of a task that is gone", () =>
+  withDeadTask(7, (images) => {
+    const flags = O.RDWR | O.CREAT | O.EXCL | O.TRUNC | O.CLOEXEC | O.NONBLOCK;
+    const entry = { id: 1, flags, pos: 3n, fown: NO_OWNER, name: "/proc/7/status", mode: 0 };
+    const deadTasks = new Map<number, DeadTaskFile[]>();
+    const tree = { deadTasks, files: { pathOf: () => entry.name }, service: () => 100 };
+    const entryOf = () => create(reg_file_entrySchema, entry);
+    new Ghosts(images).plan(tree as unknown as GhostPlanner, entryOf, () => {});
+    const how = O.RDWR | O.NONBLOCK | O.NOCTTY;
+    deepEqual([...deadTasks], [[7, [{ path: entry.name, flags: how, pos: 3n, service: 100 }]]]);
+  }));
