@@ -137,3 +137,17 @@ function* linksOf(pid: number): Generator<string> {
     }
   }
 }
+
+/**
+ * Makes what claims the descriptors of one kind that have no file: eventfd, inotify and their like.
+ *
+ * @param name how the kernel calls it, in `anon_inode:NAME`
+ */
+export function claimsAnonymous(
+  options: OperationOptions,
+  name: string,
+): (descriptor: Descriptor) => boolean {
+  return (descriptor) =>
+    descriptor.link.kind === "anon-inode" && descriptor.link.path === name &&
+    !isNamedExternal(options, descriptor);
+}

@@ -4,10 +4,32 @@
  *
  * @module
  */
+import type { Session } from "../contract/session.ts";
+import { bytesWaiting } from "../linux/fcntl.ts";
 import { FileFinder } from "../linux/file_handles.ts";
 import { type FileIdentity, identifyFile, isSameFile } from "../linux/file_identity.ts";
 import { type DeviceNumber, type FileHandle, unlessGone } from "../linux/procfs/mod.ts";
 import type { Descriptor, Task } from "./task.ts";
+
+/**
+ * Notes events that wait to be read: nobody can put them back, and a look would take them away.
+ *
+ * @param kind `inotify` or `fanotify`
+ * @param fd a duplicate of the descriptor here
+ */
+export function noteUnread(
+  session: Pick<Session, "note">,
+  kind: string,
+  descriptor: Descriptor,
+  fd: number,
+): void {
+  const waiting = bytesWaiting(fd);
+  if (waiting === 0) return;
+  session.note(
+    `task ${descriptor.pid} has not read ${waiting} bytes of events of its ${kind} descriptor ` +
+      `${descriptor.fd} yet, which a restored one will not see`,
+  );
+}
 
 /** A file as the kernel tells it. */
 export interface WatchedFile {

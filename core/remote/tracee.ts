@@ -36,7 +36,7 @@ import type { Registers } from "../linux/x86_64/registers.ts";
 import { PROGRAM_CHECKED_CALL, PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
-import { detachThread } from "./detach.ts";
+import { detachAsked, detachThread } from "./detach.ts";
 import { isInterrupted } from "./interrupted_call.ts";
 import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
@@ -498,9 +498,10 @@ export class Tracee extends TraceeState {
         return "failed";
       }
     };
+    let stands = true;
     if (!this.isLost) {
-      attempt(() => this.quiesce());
-      attempt(() => this.settle());
+      const still = [attempt(() => this.quiesce()), attempt(() => this.settle())];
+      stands = still.every((step) => step === "done");
       const results = this.describeUndo().calls.map((call) =>
         attempt(() => mustCall(call, this.tid))
       );
@@ -511,7 +512,9 @@ export class Tracee extends TraceeState {
       this.#stolen = [];
       for (const noted of this.#notedSignals.splice(0)) noted.erase();
     }
-    detachThread(this.tid, this.pid);
+    // One that could not be brought to stand may have stopped for a signal by now that is its own.
+    if (stands) detachThread(this.tid, this.pid);
+    else detachAsked(this.tid, this.pid);
     this.forget();
     if (failures.length > 0) throw failures[0];
   }

@@ -9,11 +9,10 @@ import { present } from "../../images/present.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
-import { offsetAddress, PAGE_SIZE } from "../linux/address.ts";
+import { offsetAddress } from "../linux/address.ts";
 import { syscall } from "../linux/libc_ffi.ts";
-import { readMaps } from "../linux/procfs/mod.ts";
 import { signalBit } from "../linux/signals.ts";
-import { PROGRAM_CODE, PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
+import { PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type Stage, STAGES } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
@@ -35,15 +34,11 @@ import { INIT, mountProc, NamespaceInit, TreeIds } from "./pid_namespace.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { stopTasks } from "./job_control.ts";
+import { prepareMemory } from "./seed_memory.ts";
 import { sayWhoHasIds } from "./taken_ids.ts";
 import { takingTurns } from "./turns.ts";
 import type { UndoingCall } from "./undoing_call.ts";
 
-const PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
-const MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
-const MAP_FIXED_NOREPLACE = 0x100000;
-const MREMAP_MAYMOVE = 1, MREMAP_FIXED = 2;
-const TASK_SIZE = 0x7ffffffff000n;
 const RLIMIT_CPU = 0;
 /** How much CPU time the task that makes names may use: far more than it does. */
 const LAST_SECONDS = 2n;
@@ -185,9 +180,10 @@ export class BuiltTree implements Disposable {
     const plan = this.#plan;
     const tracee = startSeed(this.#cancellation);
     try {
-      const maps = readMaps(tracee.pid);
       using remote = openSeed(tracee);
-      this.#prepareMemory(remote, maps);
+      // A script may have edited the plan since it was made.
+      this.#scratchSize = plan.scratchSize();
+      this.#parkedEnd = prepareMemory(remote, plan, this.#scratchSize);
       handOver(remote, plan, this.#serviceFiles);
       this.#makeNames(remote);
       this.#runSeed(remote);
@@ -276,39 +272,6 @@ export class BuiltTree implements Disposable {
       endSeed(pid);
       throw error;
     }
-  }
-
-  /** Scratch memory at its place, the vDSO parked behind it, and nothing else. */
-  #prepareMemory(remote: RemoteTask, maps: ReturnType<typeof readMaps>): void {
-    const { scratch, parkedVdso, machine } = this.#plan;
-    // A script may have edited the plan since it was made.
-    this.#scratchSize = this.#plan.scratchSize();
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
-    const { start } = scratch;
-    remote.call("mmap", start, this.#scratchSize, PROT_READ | PROT_WRITE, flags, -1, 0);
-    remote.call("mprotect", start, PAGE_SIZE, PROT_READ | PROT_EXEC);
-    remote.memory.write(start, PROGRAM_CODE);
-    remote.adoptScratch(start, this.#scratchSize);
-
-    const clean = new SyscallProgram("the seed's memory");
-    const parts = maps.filter((one) => machine.vdso.some((part) => part.name === one.name));
-    let instruction = remote.instruction;
-    for (const part of machine.vdso) {
-      const found = parts.find((one) => one.name === part.name);
-      if (found === undefined) {
-        throw new StasisError("internal", `the seed has no ${part.name} mapping`);
-      }
-      const to = parkedVdso + part.offset;
-      clean.call("mremap", found.start, part.size, part.size, MREMAP_MAYMOVE | MREMAP_FIXED, to);
-      if (instruction >= found.start && instruction < found.end) {
-        instruction = instruction - found.start + to as typeof instruction;
-      }
-      this.#parkedEnd = to + part.size;
-    }
-    clean.call("munmap", 0, start);
-    clean.call("munmap", this.#parkedEnd, TASK_SIZE - this.#parkedEnd);
-    remote.run(clean);
-    remote.instruction = instruction;
   }
 
   /**

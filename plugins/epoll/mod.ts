@@ -21,7 +21,7 @@
  * @module
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
+import { claimsAnonymous } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { findOrdered, KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import {
@@ -60,9 +60,7 @@ function checkpointEpoll(session: CheckpointSession): CheckpointHooks {
     },
     descriptors: [{
       kind: "epoll",
-      claims: (descriptor) =>
-        descriptor.link.kind === "anon-inode" && descriptor.link.path === "eventpoll" &&
-        !isNamedExternal(session.options, descriptor),
+      claims: claimsAnonymous(session.options, "eventpoll"),
       survey(descriptor, task) {
         if ((descriptor.info.epoll ?? []).length === 0) return undefined;
         // A task that shares it with an earlier one need not have the files.

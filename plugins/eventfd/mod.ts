@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
+import { claimsAnonymous } from "../../core/checkpoint/outside_holders.ts";
 import { O, probeSemaphore } from "../../core/linux/fcntl.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
@@ -29,9 +29,7 @@ export const eventfd: Plugin = definePlugin({
   checkpoint: (session) => ({
     descriptors: [{
       kind: "eventfd",
-      claims: (descriptor) =>
-        descriptor.link.kind === "anon-inode" && descriptor.link.path === "eventfd" &&
-        !isNamedExternal(session.options, descriptor),
+      claims: claimsAnonymous(session.options, "eventfd"),
       dump({ descriptor, id, fown, fd }) {
         const { flags, eventfd: info } = descriptor.info;
         const counter = info?.count ?? 0n;

@@ -14,11 +14,11 @@
  *
  * @module
  */
-import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
+import { claimsAnonymous } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { type WatchedFile, WatchedPaths } from "../../core/checkpoint/watched_files.ts";
+import { noteUnread, type WatchedFile, WatchedPaths } from "../../core/checkpoint/watched_files.ts";
 import { CAP } from "../../core/linux/capability.ts";
-import { AT_FDCWD, bytesWaiting, O } from "../../core/linux/fcntl.ts";
+import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import { FileFinder } from "../../core/linux/file_handles.ts";
 import {
   type FanotifyMark,
@@ -64,9 +64,7 @@ function checkpointFanotify(session: CheckpointSession): CheckpointHooks {
         : mount.id === mountId
     )?.mountPoint;
   };
-  const claims = (descriptor: Descriptor): boolean =>
-    descriptor.link.kind === "anon-inode" && descriptor.link.path === "fanotify" &&
-    !isNamedExternal(session.options, descriptor);
+  const claims = claimsAnonymous(session.options, "fanotify");
   return {
     survey({ tasks }) {
       paths.find(
@@ -100,14 +98,8 @@ function checkpointFanotify(session: CheckpointSession): CheckpointHooks {
           hint: "remove the mark before the checkpoint (fanotify_mark with FAN_MARK_REMOVE)",
         };
       },
-      dump({ descriptor, task, id, fown, fd }) {
-        const waiting = bytesWaiting(fd);
-        if (waiting > 0) {
-          session.note(
-            `task ${task.pid} has not read ${waiting} bytes of events of its fanotify descriptor ` +
-              `${descriptor.fd} yet, which a restored one will not see`,
-          );
-        }
+      dump({ descriptor, id, fown, fd }) {
+        noteUnread(session, "fanotify", descriptor, fd);
         const marks = marksOf(descriptor);
         // CRIU knows no marks on file systems.
         if (marks.some(({ ino, mountId }) => ino === undefined && mountId === undefined)) {

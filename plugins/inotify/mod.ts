@@ -11,8 +11,8 @@
  * counts against the limit of the user of its first task (`fs.inotify.max_user_instances`).
  *
  * Noted: watches on directories in which a socket gets its name, which is the last step of a restore: they tell of it,
- * and of the private directory in which it had been. And events that wait to be read. Nobody can put them back, and a look would take them away. The number of the next
- * watch is unseen: it is the one behind the highest.
+ * and of the private directory in which it had been. And events that wait to be read: nobody can put them back, and a
+ * look would take them away. The number of the next watch is unseen: it is the one behind the highest.
  *
  * Refused: watches on files that no path leads to. A deleted one that the tree has open is made anew, and watched by
  * its descriptor.
@@ -20,10 +20,10 @@
  * @module
  */
 import { decodeBytes } from "../../base/byte_text.ts";
-import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
+import { claimsAnonymous } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { WatchedPaths } from "../../core/checkpoint/watched_files.ts";
-import { bytesWaiting, O } from "../../core/linux/fcntl.ts";
+import { noteUnread, WatchedPaths } from "../../core/checkpoint/watched_files.ts";
+import { O } from "../../core/linux/fcntl.ts";
 import { FileFinder } from "../../core/linux/file_handles.ts";
 import { type InotifyWatch, unlessGone } from "../../core/linux/procfs/mod.ts";
 import {
@@ -62,9 +62,7 @@ export const inotify: Plugin = definePlugin({
 
 function checkpointInotify(session: CheckpointSession): CheckpointHooks {
   const paths = new WatchedPaths();
-  const claims = (descriptor: Descriptor): boolean =>
-    descriptor.link.kind === "anon-inode" && descriptor.link.path === "inotify" &&
-    !isNamedExternal(session.options, descriptor);
+  const claims = claimsAnonymous(session.options, "inotify");
   return {
     survey({ tasks }) {
       paths.find(
@@ -88,14 +86,8 @@ function checkpointInotify(session: CheckpointSession): CheckpointHooks {
             "remove the watch before the checkpoint (inotify_rm_watch)",
         };
       },
-      dump({ descriptor, task, id, fown, fd }) {
-        const waiting = bytesWaiting(fd);
-        if (waiting > 0) {
-          session.note(
-            `task ${task.pid} has not read ${waiting} bytes of events of its inotify descriptor ` +
-              `${descriptor.fd} yet, which a restored one will not see`,
-          );
-        }
+      dump({ descriptor, id, fown, fd }) {
+        noteUnread(session, "inotify", descriptor, fd);
         const wd = watchesOf(descriptor).map((watch) =>
           encodeWatch(watch, id, paths.of(watch) ?? "")
         );

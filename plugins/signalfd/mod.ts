@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
+import { claimsAnonymous } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
@@ -26,9 +26,7 @@ export const signalfd: Plugin = definePlugin({
   checkpoint: (session) => ({
     descriptors: [{
       kind: "signalfd",
-      claims: (descriptor) =>
-        descriptor.link.kind === "anon-inode" && descriptor.link.path === "signalfd" &&
-        !isNamedExternal(session.options, descriptor),
+      claims: claimsAnonymous(session.options, "signalfd"),
       dump({ descriptor, id, fown }) {
         const { flags, signalfd: sigmask = 0n } = descriptor.info;
         return { type: fd_types.SIGNALFD, sgfd: { id, flags: flags & ~O.CLOEXEC, fown, sigmask } };

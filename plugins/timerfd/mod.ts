@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
+import { claimsAnonymous } from "../../core/checkpoint/outside_holders.ts";
 import { clockLead, clockNow } from "../../core/linux/clocks.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { readClockOffsets } from "../../core/linux/procfs/mod.ts";
@@ -50,9 +50,7 @@ export const timerfd: Plugin = definePlugin({
   checkpoint: (session) => ({
     descriptors: [{
       kind: "timerfd",
-      claims: (descriptor) =>
-        descriptor.link.kind === "anon-inode" && descriptor.link.path === "timerfd" &&
-        !isNamedExternal(session.options, descriptor),
+      claims: claimsAnonymous(session.options, "timerfd"),
       dump({ descriptor, task, id, fown, fd }) {
         const timer = settledTimer(fd, descriptor.info);
         const left = timer === undefined

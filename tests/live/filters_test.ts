@@ -4,15 +4,17 @@
  * that it had.
  */
 import assert from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import { openImages } from "../../mod.ts";
 import { processTree } from "../harness/processes.ts";
 import type { Subject } from "../harness/subject.ts";
 import { FilterWitness } from "../programs/filter_witness.ts";
-import { killAndRestore, leaveRunningAndRestore, type Program } from "../programs/scenario.ts";
-
-const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
+import {
+  killAndRestore,
+  leaveRunningAndRestore,
+  type Program,
+  script,
+} from "../programs/scenario.ts";
 
 /** How many paragraphs the manual page has. */
 const PARAGRAPHS = 240_000;

@@ -6,7 +6,6 @@
  * a Go program and a JVM as well, where these are installed.
  */
 import assert from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
 import { isAlive, outlives, processTree, waitUntil } from "../harness/processes.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
@@ -14,6 +13,7 @@ import { skip } from "../harness/skip.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
 import { dispatchOf, ImageRoom } from "../harness/unharmed.ts";
+import { script } from "../programs/scenario.ts";
 import { variantName } from "../harness/variants.ts";
 import { backend, hasModeOf, restless } from "./dispatch.ts";
 
@@ -162,8 +162,6 @@ for (const [index, subjectLine] of TIMED.entries()) {
     }
   });
 }
-
-const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
 
 /** Starts goroutines, which the runtime preempts by SIGURG. @returns why there is none, where there is none */
 async function startGo(room: ImageRoom): Promise<Subject | string> {

@@ -3,25 +3,24 @@
  * too, a parallel build, processes that share memory, locks and queues. Each comes to the right end.
  */
 import { deepEqual, equal, match } from "@std/assert";
-import { fileURLToPath } from "node:url";
 import { checkpoint, restore } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import type { Subject } from "../harness/subject.ts";
 import {
   ending,
+  file,
   killAndRestore,
   leaveRunningAndRestore,
   type Program,
+  range,
+  script,
   start,
   withEnoughToDo,
 } from "../programs/scenario.ts";
 import { ImageHome } from "./round_trip.ts";
 
-const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
-const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 const lines = (text: string) => text.split("\n").slice(0, -1);
-const file = (subject: Subject, name: string) => Deno.readTextFileSync(`${subject.cwd}/${name}`);
 
 /** The names of files in its working directory that end so. */
 const files = (subject: Subject, end: string) =>

@@ -14,15 +14,16 @@ import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
 import type { Subject } from "../harness/subject.ts";
 import { readSavedByte } from "../programs/saved_memory.ts";
 import {
+  file,
   killAndRestore,
   leaveRunningAndRestore,
   type Program,
+  range,
+  script,
   start,
   withEnoughToDo,
 } from "../programs/scenario.ts";
 
-const script = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
-const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 const text = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join("");
 
 /** What compute.py and compute.mjs compute: the state after each step. */
@@ -50,8 +51,6 @@ function expectOutput(subject: Subject, output: string): void {
   assert.equal(subject.errors(), "");
   assert.equal(subject.output(), output);
 }
-
-const file = (subject: Subject, name: string) => Deno.readTextFileSync(`${subject.cwd}/${name}`);
 
 function fileIfAny(subject: Subject, name: string): string | undefined {
   try {

@@ -2,7 +2,11 @@
 
 import { equal, match } from "@std/assert";
 import { readFdInfo, readFds } from "../../core/linux/procfs/mod.ts";
-import { checkpoint, restore } from "../../mod.ts";
+import { INVENTORY } from "../../images/kinds/core.ts";
+import { FILES } from "../../images/kinds/files.ts";
+import { MANIFEST } from "../../images/kinds/manifest.ts";
+import { ImageWriter } from "../../images/mod.ts";
+import { checkpoint, openImages, restore } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
@@ -29,6 +33,63 @@ Deno.test("fanotify: a group that others ask for permission is refused", async (
   equal(more.length, 0);
   match(problem?.what ?? "", /its fanotify descriptor \d+ is asked for permission/);
 });
+
+Deno.test("fanotify: images that would have others ask for permission are refused", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("fanotify");
+  await checkpoint(subject.pid, images);
+  await subject.waitGone();
+  const hostile = `${images.directory}-hostile`;
+  await using writer = ImageWriter.create(hostile);
+  const saved = openImages(images.directory);
+  for (const { name } of Deno.readDirSync(images.directory)) {
+    if ([FILES.file, MANIFEST.file, INVENTORY.file].includes(name)) continue;
+    Deno.copyFileSync(`${images.directory}/${name}`, `${writer.path}/${name}`);
+  }
+  const files = saved.readList(FILES, null);
+  for (const { ffy } of files) for (const mark of ffy?.mark ?? []) mark.mask |= FAN_OPEN_PERM;
+  writer.writeList(FILES, null, files);
+  await writer.commit(saved.read(INVENTORY, null));
+  const { problems } = await failureOf(restore(hostile));
+  match(problems[0]?.what ?? "", /a mark of fanotify group \d+ is on files that others ask for/);
+});
+
+Deno.test("fanotify: a mark on a mount goes to none that is not there", async () => {
+  using images = new ImageHome();
+  await using subject = await startWatcher(
+    "python3",
+    ["-c", MARKED],
+    "mkdir mount; mount -t tmpfs none mount",
+    "fanotify",
+  );
+  const run = (command: string, ...args: string[]) =>
+    new Deno.Command(command, { args, cwd: subject.cwd }).outputSync();
+  try {
+    await checkpoint(subject.pid, images);
+    await subject.waitGone();
+    run("umount", "mount");
+    const { problems } = await failureOf(restore(images.directory));
+    match(problems[0]?.what ?? "", /is on all of .*\/mount, where nothing is mounted/);
+    run("mount", "-t", "tmpfs", "none", "mount");
+    const tree = await restore(images.directory);
+    await subject.kill();
+    await tree.wait();
+  } finally {
+    run("umount", "mount");
+  }
+});
+
+const FAN_OPEN_PERM = 0x10000;
+
+/** Python that watches a mount. */
+const MARKED = `
+import ctypes, time
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.fanotify_init(0, 0)
+FAN_MARK_ADD, FAN_MARK_MOUNT, FAN_MODIFY = 0x1, 0x10, 0x2
+assert libc.fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_MOUNT, ctypes.c_uint64(FAN_MODIFY), -100, b"mount") == 0
+time.sleep(1000)
+`;
 
 /** Python that lets others ask before they open a file, and answers nobody. */
 const ASKED = `

@@ -5,6 +5,7 @@
  */
 import assert from "@std/assert";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
   checkpoint,
   type CheckpointSettings,
@@ -17,6 +18,21 @@ import { Subject } from "../harness/subject.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { FileBackup } from "./file_backup.ts";
 import { Images } from "./images.ts";
+
+/** The path of a program of this directory. */
+export function script(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
+
+/** The numbers from 0 on. */
+export function range(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index);
+}
+
+/** A file in the working directory of a program. */
+export function file(subject: Subject, name: string): string {
+  return Deno.readTextFileSync(`${subject.cwd}/${name}`);
+}
 
 /** How long a program may take for what it still has to do; it takes two seconds where nothing else runs. */
 const PATIENCE_MS = 60_000;
