@@ -30,6 +30,7 @@ import {
   type ThreadState,
 } from "../linux/ptrace_many.ts";
 import { detachAsked } from "../remote/detach.ts";
+import { awaitStoppedAgain } from "../remote/job_control.ts";
 import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
 import { afterStop, cannotStop, cannotTrace, type Look, lookAt } from "../remote/stop_thread.ts";
@@ -261,7 +262,10 @@ export class ProcessStopper {
   #take(tracee: Tracee): void {
     const { pid } = this;
     this.#tracees.set(tracee.tid, tracee);
-    this.#undo.defer(() => tracee.release());
+    this.#undo.defer(() => {
+      tracee.release();
+      if (tracee.groupStop !== 0) awaitStoppedAgain(tracee.pid, tracee.tid);
+    });
     this.#onStop(tracee);
     if (!tracee.registers.isCompat) return;
     throw new StasisError("unsupported", `thread ${tracee.tid} of task ${pid} runs 32-bit code`, {

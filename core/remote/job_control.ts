@@ -6,9 +6,11 @@
  */
 import { syscall } from "../linux/libc_ffi.ts";
 import { interrupt, resume, setSignalMask } from "../linux/ptrace.ts";
+import { readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit, STOP_SIGNALS } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { pause } from "./pause.ts";
 import { awaitStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 
@@ -52,6 +54,20 @@ function stopBy({ pid, tid }: Tracee, signal: number): boolean {
       interrupt(tid);
     }
     resume(tid, arrived ? signal : 0);
+  }
+}
+
+/** How long {@link awaitStoppedAgain} waits, in milliseconds: somebody may have sent SIGCONT, and the thread run on. */
+const PATIENCE = 500;
+
+/**
+ * Waits until a thread that was let go of in a group-stop of its process has come to stand still there: it has to run
+ * for that, and until it does, others see a process that runs.
+ */
+export function awaitStoppedAgain(pid: number, tid: number): void {
+  const end = performance.now() + PATIENCE;
+  while (unlessGone(() => readStat(pid, tid).state, "X") === "R" && performance.now() < end) {
+    pause(0.05);
   }
 }
 

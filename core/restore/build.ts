@@ -33,7 +33,8 @@ import { Maker } from "./maker.ts";
 import { INIT, mountProc, NamespaceInit, TreeIds } from "./pid_namespace.ts";
 import type { RestorePlan, ServiceFile } from "./plan.ts";
 import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
-import { stopTasks } from "./job_control.ts";
+import { isToBeStopped, stopTasks } from "./job_control.ts";
+import { awaitStoppedAgain } from "../remote/job_control.ts";
 import { prepareMemory } from "./seed_memory.ts";
 import { sayWhoHasIds } from "./taken_ids.ts";
 import { takingTurns } from "./turns.ts";
@@ -155,10 +156,13 @@ export class BuiltTree implements Disposable {
     this.#maker = undefined;
     this.#init?.leave();
     this.#init = undefined;
-    for (const { threads, remote } of this.tasks) {
-      for (const tracee of threads.values()) tracee.release();
-      remote.memory[Symbol.dispose]();
+    // Those that are stopped are so before anybody can look.
+    const stopped = this.tasks.filter(isToBeStopped);
+    for (const task of stopped) letGo(task);
+    for (const { threads } of stopped) {
+      for (const { pid, tid } of threads.values()) awaitStoppedAgain(pid, tid);
     }
+    for (const task of this.tasks) if (!isToBeStopped(task)) letGo(task);
     this.#born.clear();
   }
 
@@ -443,6 +447,12 @@ export class BuiltTree implements Disposable {
       for (const tid of threads.keys()) if (tid !== task.pid) this.#greet(task, tid);
     }
   }
+}
+
+/** Lets go of a task as it is now, for good. */
+function letGo({ threads, remote }: BuiltTask): void {
+  for (const tracee of threads.values()) tracee.release();
+  remote.memory[Symbol.dispose]();
 }
 
 /** Ends a thread, and takes its end as its tracer. */

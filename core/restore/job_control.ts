@@ -18,6 +18,11 @@ const P_PID = 1;
 /** WSTOPPED | WNOHANG | __WALL. */
 const TAKE_STOPPED = 0x2 | 0x1 | 0x40000000;
 
+/** Whether a task is to be stopped. */
+export function isToBeStopped({ plan }: BuiltTask): boolean {
+  return plan?.core.tc?.taskState === TASK_STOPPED;
+}
+
 /** Stops those tasks of a tree that are to be stopped; children come before their parents. */
 export function stopTasks(tasks: readonly BuiltTask[]): void {
   const byPid = new Map(tasks.map((task) => [task.pid, task]));
