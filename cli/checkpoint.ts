@@ -69,7 +69,7 @@ export const checkpoint: Command = defineCommand({
     linkRemap: {
       flags: "--link-remap",
       description:
-        "accepted as by CRIU: a deleted file that has another name in its directory is found by that",
+        "give a deleted file whose other names are not found one for the images, until they are restored",
     },
     fileLocks: {
       flags: "-l, --file-locks",
@@ -138,6 +138,7 @@ export const checkpoint: Command = defineCommand({
       options: {
         external: options.external ?? [],
         ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
+        linkRemap: options.linkRemap,
         manageCgroups: parseManageCgroups(options.manageCgroups),
         cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
         timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),

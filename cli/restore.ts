@@ -63,7 +63,7 @@ export const restore: Command = defineCommand({
     linkRemap: {
       flags: "--link-remap",
       description:
-        "accepted as by CRIU: a deleted file that has another name in its directory is found by that",
+        "accepted as by CRIU: names that the checkpoint has made for deleted files are always used",
     },
     fileLocks: {
       flags: "-l, --file-locks",

@@ -29,6 +29,7 @@ import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
+import { LinkRemaps } from "./link_remaps.ts";
 import { standStill } from "./stand_still.ts";
 import { findTree, surveyRunning } from "./survey.ts";
 import type { Task } from "./task.ts";
@@ -78,7 +79,9 @@ export interface CheckpointResult {
 
 /** Runs a checkpoint. @throws {StasisError} the target then runs on as it was, and no directory is left */
 export async function runCheckpoint(request: CheckpointRequest): Promise<CheckpointResult> {
-  const { pid, listener, options } = request;
+  const { pid, listener } = request;
+  // What is known of this operation alone is kept by this object.
+  const options = { ...request.options };
   const cancellation = new Cancellation(request.signal);
   const begin = performance.now();
   const plugins = orderPlugins(request.plugins);
@@ -106,7 +109,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const text = `removed ${path}, which a checkpoint that was killed had left`;
     listener({ kind: "note", plugin: "core", text });
   }
-  const files = createFileTable(writer);
+  using links = new LinkRemaps();
+  const files = createFileTable(writer, links);
   for (const plugin of plugins) {
     if (plugin.checkpoint === undefined) continue;
     const session: CheckpointSession = {
@@ -210,6 +214,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     // Past the commit a tree that is to end is ended whole, whoever does it.
     if (isToEnd) guardian.endTreeIf(writer.committed);
     const bytes = await writer.commit(last);
+    links.keep();
     let taken: number[] = [];
     if (isToEnd) {
       listener({ kind: "phase", phase: "release" });

@@ -18,6 +18,7 @@ import { PATH_MAX } from "../linux/path_pieces.ts";
 import { errnoOf, statTaskLink } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { OperationOptions } from "../plugin.ts";
+import { otherNames } from "./other_names.ts";
 import type { Descriptor } from "./task.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
@@ -26,7 +27,10 @@ type Finding = Omit<Problem, "plugin" | "pid">;
 export interface Whereabouts {
   /** The path to open at restore, from the root of this process. Of a deleted file the one that it had. */
   readonly path: string;
-  /** Set if it was deleted, or is a file of a task that is gone: the path below /proc that leads to it. */
+  /**
+   * Set if it was deleted, has names that are not known, or is a file of a task that is gone: the path below /proc that
+   * leads to it.
+   */
   readonly behind?: string;
 }
 
@@ -80,12 +84,24 @@ export function findFile(
     const problem = ghostProblem(behind, path, `${what} is a deleted file, ${path},`, options);
     return problem === undefined ? { path, behind } : { problem };
   }
-  const other = otherName(path, meant);
+  const other = otherName(path, meant) ?? otherNames(options).find(existingParent(path), meant);
   if (other !== undefined) return { path: other };
+  const name =
+    `${what} is a file whose name ${path} was deleted while it has other names elsewhere`;
+  if (options.linkRemap !== true) {
+    return {
+      problem: {
+        what: `${name}, and none was found near it`,
+        hint:
+          "have it get a name for the images (--link-remap), give it its own back (ln), or close it",
+      },
+    };
+  }
+  if (fileSystemOf(behind) === fileSystemOf(existingParent(path))) return { path, behind };
   return {
     problem: {
-      what: `${what} is a file whose name ${path} was deleted while it has other names elsewhere`,
-      hint: "give the file its name back (ln), or close it before the checkpoint",
+      what: `${name}, on a file system that is not there any more`,
+      hint: "mount it again at its place, or close the file before the checkpoint",
     },
   };
 }
@@ -245,7 +261,7 @@ function statfs(path: string): BigUint64Array | string {
 }
 
 /** The nearest directory above a path that exists. */
-function existingParent(path: string): string {
+export function existingParent(path: string): string {
   for (let at = path;;) {
     at = at.slice(0, at.lastIndexOf("/")) || "/";
     if (at === "/" || lookAt(at, { mode: 0 }) !== undefined) return at;

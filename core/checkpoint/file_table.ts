@@ -8,18 +8,32 @@ import { NO_OWNER } from "../../images/fown.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";
 import type { FileImage, FileTable } from "../plugin.ts";
+import { existingParent } from "./file_location.ts";
 import { GhostWriter, inodeBehind } from "./ghosts.ts";
+import type { LinkRemaps } from "./link_remaps.ts";
 
-/** Gives ids and writes the entries. CRIU counts its ids from 1. */
-export function createFileTable(writer: ImageWriter): FileTable {
+const S_IFMT = 0o170000, S_IFREG = 0o100000;
+
+/**
+ * Gives ids and writes the entries. CRIU counts its ids from 1.
+ *
+ * @param links makes names of deleted files
+ */
+export function createFileTable(writer: ImageWriter, links: LinkRemaps): FileTable {
   let last = 0;
   const paths = new Map<string, number>();
-  const ghosts = new GhostWriter(writer);
   const add = (make: (id: number) => FileImage): number => {
     const id = ++last;
     writer.append(FILES, null, { ...make(id), id });
     return id;
   };
+  const ghosts = new GhostWriter(writer, (behind, path, { size, mode }) =>
+    add((id) => {
+      const name = links.make(behind, existingParent(path), id);
+      const sized = (mode & S_IFMT) === S_IFREG ? size : undefined;
+      const reg = { id, flags: 0, pos: 0n, fown: NO_OWNER, name, size: sized, mode };
+      return { type: fd_types.REG, reg };
+    }));
   return {
     add,
     ghost: (id, behind) => ghosts.save(id, behind),

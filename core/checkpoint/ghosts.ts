@@ -1,7 +1,8 @@
 /**
  * Files that were deleted while the tree has them open, mapped, or as a directory to work in ("ghosts"):
  * `ghost-file-ID.img` has such a file with its contents, once for each inode, and `remap-fpath.img` says
- * which entries of `files.img` mean it. The form is CRIU's, so times are whole microseconds.
+ * which entries of `files.img` mean it. The form is CRIU's, so times are whole microseconds. One that has another name
+ * which nobody knows gets one for the time being (`link_remaps.ts`).
  *
  * @module
  */
@@ -15,6 +16,7 @@ import { decodeBytes } from "../../base/byte_text.ts";
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, errnoNumber, isErrno } from "../linux/errno.ts";
 import { AT_FDCWD, O } from "../linux/fcntl.ts";
+import { readLink } from "../linux/files.ts";
 import { cString, pread, syscall } from "../linux/libc_ffi.ts";
 import { PATH_MAX } from "../linux/path_pieces.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
@@ -22,7 +24,7 @@ import { FileStatus } from "../linux/stat.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { deadTaskBehind } from "./file_location.ts";
 
-const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFLNK = 0o120000;
+const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
 const S_IFCHR = 0o020000, S_IFBLK = 0o060000;
 const SEEK_DATA = 3, SEEK_HOLE = 4;
 
@@ -33,14 +35,23 @@ const PIECE = 1n << 20n;
 export class GhostWriter {
   readonly #writer: ImageWriter;
   readonly #ids = new Map<string, number>();
+  readonly #link: (behind: string, path: string, status: ReturnType<typeof statusOf>) => number;
 
-  constructor(writer: ImageWriter) {
+  /**
+   * @param link gives a file another name for the time being, and adds that to `files.img`, of a path below /proc that
+   *   leads to it, the path that it had, and what fstat(2) says of it; returns the entry's id
+   */
+  constructor(
+    writer: ImageWriter,
+    link: (behind: string, path: string, status: ReturnType<typeof statusOf>) => number,
+  ) {
     this.#writer = writer;
+    this.#link = link;
   }
 
   /**
-   * Says that an entry of `files.img` means a deleted file, and saves that file when it is met first; or that it means
-   * a file of a task that is gone, whose id is saved.
+   * Says that an entry of `files.img` means a deleted file, and saves that file when it is met first, or gives it
+   * another name if it has any; or that it means a file of a task that is gone, whose id is saved.
    *
    * @param fileId the id of the entry
    * @param behind a path below /proc that leads to the file
@@ -57,6 +68,16 @@ export class GhostWriter {
     }
     using file = open(behind, O.PATH);
     const status = statusOf(file.fd, behind);
+    if (status.links > 0n && (status.mode & S_IFMT) !== S_IFDIR) {
+      const path = readLink(behind).replace(/ \(deleted\)$/, "");
+      this.#writer.append(REMAP_FPATH, null, {
+        origId: fileId,
+        // CRIU takes the name away with the entry that it is of, so that each has its own.
+        remapId: this.#link(behind, path, status),
+        remapType: remap_type.LINKED,
+      });
+      return;
+    }
     const inode = `${status.dev}:${status.ino}`;
     let id = this.#ids.get(inode);
     if (id === undefined) {
@@ -97,7 +118,7 @@ export class GhostWriter {
       const message = { ...common, chunks: true, size };
       this.#writer.writePieces(GHOST_FILE, id, message, readChunks(behind, size));
     } else {
-      const symlnkTarget = type === S_IFLNK ? readLink(fd, behind) : undefined;
+      const symlnkTarget = type === S_IFLNK ? readTarget(fd, behind) : undefined;
       this.#writer.write(GHOST_FILE, id, { ...common, symlnkTarget });
     }
   }
@@ -124,7 +145,7 @@ function statusOf(fd: number, path: string) {
 }
 
 /** The target of a symbolic link that is open with O_PATH. */
-function readLink(fd: number, path: string): string {
+function readTarget(fd: number, path: string): string {
   const bytes = new Uint8Array(PATH_MAX);
   const length = syscall(SYSCALLS.readlinkat, fd, cString(""), bytes, PATH_MAX);
   if (isErrno(length)) throw failed("read", path, length);

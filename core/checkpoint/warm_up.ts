@@ -15,6 +15,7 @@ import type { Rescuer } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
+import { LinkRemaps } from "./link_remaps.ts";
 import { standStill } from "./stand_still.ts";
 
 const ALL_DESCRIPTORS = 0xffffffff;
@@ -91,7 +92,8 @@ async function freezeDouble(
   cancellation: Cancellation,
 ): Promise<void> {
   using writer = ImageWriter.createNothing();
-  const files = createFileTable(writer);
+  using links = new LinkRemaps();
+  const files = createFileTable(writer, links);
   const hooked: Hooked<CheckpointHooks>[] = [];
   const sessionOf = (plugin: Pick<Plugin, "name" | "description">): CheckpointSession => ({
     ...makeSession(plugin, () => {}, cancellation, options),

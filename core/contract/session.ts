@@ -47,6 +47,11 @@ export interface OperationOptions {
   /** At a checkpoint: deleted files of at most so many bytes are saved with the images; 1 MiB if absent. */
   readonly ghostLimit?: bigint;
   /**
+   * At a checkpoint: a deleted file that has other names which are not known gets one beside the name that it had,
+   * `link_remap.N`, which a restore takes away.
+   */
+  readonly linkRemap?: boolean;
+  /**
    * At a checkpoint: for how long the tree may stand still before its memory is written, in milliseconds; 10,000 if
    * absent, and 0 for no limit.
    */

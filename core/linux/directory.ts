@@ -16,6 +16,8 @@ export interface DirectoryEntry {
   readonly name: string;
   /** That of the file; of a directory on which something is mounted its own, not that of what is mounted. */
   readonly ino: bigint;
+  /** `d_type` of getdents64(2), `DT_*` of `include/linux/fs_types.h`; 0 where the file system does not tell. */
+  readonly type: number;
 }
 
 /**
@@ -43,7 +45,7 @@ export function readEntries(path: string): DirectoryEntry[] {
     // struct linux_dirent64: inode and offset, 8 bytes each; the record's length, 2; the type, 1; the name.
     for (let at = 0; at < Number(size); at += view.getUint16(at + 16, true)) {
       const name = decodeBytes(bytes.subarray(at + 19, bytes.indexOf(0, at + 19)));
-      entries.push({ name, ino: view.getBigUint64(at, true) });
+      entries.push({ name, ino: view.getBigUint64(at, true), type: view.getUint8(at + 18) });
     }
   }
 }

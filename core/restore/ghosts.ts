@@ -9,6 +9,9 @@
  * was opened. What cannot be opened through /proc (O_NOFOLLOW, O_PATH of a symbolic link) is opened by name
  * here, and so is the file of open(O_TMPFILE), which has none and may be given one later.
  *
+ * A file that lives on under another name, which the checkpoint has given it, gets the one that it had in the same way;
+ * that other name is taken away when the tree runs.
+ *
  * @module
  */
 import type { ghost_file_entry } from "../../images/gen/ghost_pb.ts";
@@ -16,6 +19,7 @@ import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
 import { FileSource, partOf } from "../../images/byte_source.ts";
 import { locateGhostChunks } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
+import { isLinkRemap } from "../../images/link_remap.ts";
 import type { ImageDirectory, LocatedEntry } from "../../images/mod.ts";
 import { joinMicroseconds } from "../../images/time.ts";
 import { uniqueById } from "../../images/unique.ts";
@@ -58,6 +62,18 @@ interface Ghost {
   readonly users: readonly reg_file_entry[];
 }
 
+/** How a deleted file is made, or found. */
+interface Making {
+  /** Tells its names from those of others. */
+  readonly id: number;
+  /** With the file's type. */
+  readonly mode: number;
+  /** Adds the call that gives it a name. */
+  make(program: SyscallProgram, path: string): CallResult;
+  /** Adds calls that need one of its names. */
+  finish(program: SyscallProgram, path: string): void;
+}
+
 /** How the tasks get at an entry's file. */
 interface Handle {
   readonly service: number;
@@ -77,6 +93,14 @@ export interface DeadTaskFile {
 /** The ids of the entries of `files.img` that mean deleted files, each with the id of the ghost. */
 export function ghostIds(images: ImageDirectory): ReadonlyMap<number, number> {
   return remapsOf(images, remap_type.GHOST);
+}
+
+/**
+ * The ids of the entries whose names were deleted and that have others which the checkpoint made, each with the id of
+ * the entry of that name.
+ */
+export function linkedIds(images: ImageDirectory): ReadonlyMap<number, number> {
+  return remapsOf(images, remap_type.LINKED);
 }
 
 /**
@@ -111,6 +135,8 @@ export type GhostPlanner = TreePlanner & {
   readonly names: TemporaryNames;
   /** The files of `/proc` that are opened while there are tasks of these ids, under service numbers. */
   readonly deadTasks: Map<number, DeadTaskFile[]>;
+  /** Names that the checkpoint has made, which are deleted when the tree runs. */
+  readonly linkRemaps: Set<string>;
 };
 
 /** The deleted files of a tree. */
@@ -138,14 +164,14 @@ export class Ghosts {
     for (const [id, entries] of users) {
       const { file, stretches } = readGhost(this.#images, id);
       const ghost = { id, file, stretches, users: entries.map(([user]) => entryOf(user)) };
-      for (const { id: user } of ghost.users) {
-        if (isFullPath(tree.files.pathOf(user))) continue;
-        const { path } = this.#images;
-        throw new StasisError("bad-image", `the deleted file ${user} of ${path} had no full path`);
-      }
+      for (const { id: user } of ghost.users) this.#checkPath(tree, user);
       const temporary = ghost.users.find(({ flags }) => (flags & O.TMPFILE) !== 0);
-      if (temporary === undefined) this.#planNamed(tree, ghost, note);
+      if (temporary === undefined) this.#planGhost(tree, ghost, note);
       else this.#planTemporary(tree, ghost, temporary);
+    }
+    const links = Map.groupBy(linkedIds(this.#images), ([, link]) => link);
+    for (const [link, entries] of links) {
+      this.#planLinked(tree, entryOf(link), entries.map(([user]) => entryOf(user)), note);
     }
     for (const [id, pid] of deadTaskIds(this.#images)) this.#planDead(tree, pid, entryOf(id));
   }
@@ -169,14 +195,71 @@ export class Ghosts {
     return program.call("openat", AT_FDCWD, `/proc/self/fd/${handle.service}`, through, 0);
   }
 
-  #planNamed(tree: GhostPlanner, ghost: Ghost, note: (text: string) => void): void {
-    const { seed, names: { program }, names: temporary } = tree;
-    const { file, users } = ghost;
+  #checkPath({ files }: GhostPlanner, id: number): void {
+    if (isFullPath(files.pathOf(id))) return;
+    const { path } = this.#images;
+    throw new StasisError("bad-image", `the deleted file ${id} of ${path} had no full path`);
+  }
+
+  /** A file that is made anew under the name that it had, with its contents. */
+  #planGhost(tree: GhostPlanner, ghost: Ghost, note: (text: string) => void): void {
+    const { id, file, users } = ghost;
+    const isRegular = (file.mode & S_IFMT) === S_IFREG;
+    const made = this.#planNamed(tree, users, {
+      id,
+      mode: file.mode,
+      make: (program, path) => planMake(program, path, file),
+      finish(program, path) {
+        if (!isRegular) planProperties(program, AT_FDCWD, path, file);
+      },
+    }, note);
+    if (!isRegular) return;
+    const service = tree.service();
+    tree.names.keep(made, service);
+    this.#planContents(tree, service, ghost);
+    planProperties(tree.seed, service, undefined, file);
+    tree.seed.call("close", service);
+  }
+
+  /** A file that has the name that it had for a moment, beside the one that the checkpoint has made for it. */
+  #planLinked(
+    tree: GhostPlanner,
+    link: reg_file_entry,
+    users: readonly reg_file_entry[],
+    note: (text: string) => void,
+  ): void {
+    const { files, linkRemaps } = tree;
+    for (const { id } of [link, ...users]) this.#checkPath(tree, id);
+    const name = files.pathOf(link.id);
+    if (!isLinkRemap(name)) {
+      const { path } = this.#images;
+      throw new StasisError(
+        "bad-image",
+        `${path} has the file ${name} as another's temporary name`,
+      );
+    }
+    this.#planNamed(tree, users, {
+      id: link.id,
+      mode: link.mode,
+      make: (program, path) => program.call("linkat", AT_FDCWD, name, AT_FDCWD, path, 0),
+      finish() {},
+    }, note);
+    linkRemaps.add(name);
+  }
+
+  /** @returns the call that has made it */
+  #planNamed(
+    tree: GhostPlanner,
+    users: readonly reg_file_entry[],
+    file: Making,
+    note: (text: string) => void,
+  ): CallResult {
+    const { names: { program }, names: temporary } = tree;
     const names = new Map<string, string>();
     for (const { id } of users) {
       const path = tree.files.pathOf(id);
       if (names.has(path)) continue;
-      const name = freeName(path, ghost.id);
+      const name = freeName(path, file.id);
       names.set(path, name);
       if (name !== path) {
         note(`another file is called ${path} by now: the deleted one is shown as ${name}`);
@@ -186,13 +269,13 @@ export class Ghosts {
     const removeParents = planParents(temporary, new Set(paths.flatMap(missingParents)));
     const [first] = paths as [string];
     const how = (file.mode & S_IFMT) === S_IFDIR ? "rmdir" : "unlink";
-    const { made, writable } = planMake(program, first, file);
+    const made = file.make(program, first);
     const remove = [temporary.made(made, how, first)];
     for (const path of paths.slice(1)) {
       const linked = program.call("linkat", AT_FDCWD, first, AT_FDCWD, path, 0);
       remove.push(temporary.made(linked, how, path));
     }
-    if (!writable) planProperties(program, AT_FDCWD, first, file);
+    file.finish(program, first);
     const kept: [fd: CallResult, service: number][] = [];
     for (const [path, name] of names) {
       const hold = (flags: number): number => {
@@ -211,12 +294,7 @@ export class Ghosts {
     for (const one of remove) one();
     removeParents();
     for (const [fd, service] of kept) temporary.keep(fd, service);
-    if (!writable) return;
-    const service = tree.service();
-    temporary.keep(made, service);
-    this.#planContents(tree, service, ghost);
-    planProperties(seed, service, undefined, file);
-    seed.call("close", service);
+    return made;
   }
 
   /** The file of open(O_TMPFILE): its maker's own description is the one that makes it. */
@@ -290,28 +368,23 @@ function planParents(names: TemporaryNames, missing: Iterable<string>): () => vo
   };
 }
 
-/** Adds the call that makes the file. @returns the call, and whether it gives a descriptor to write to */
+/** Adds the call that makes the file. @returns the call; of a regular file its result is a descriptor to write to */
 function planMake(
   program: SyscallProgram,
   path: string,
   { mode, rdev, symlnkTarget }: ghost_file_entry,
-): { readonly made: CallResult; readonly writable: boolean } {
+): CallResult {
   switch (mode & S_IFMT) {
     case S_IFREG: {
       const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
-      return { made: program.call("openat", AT_FDCWD, path, flags, 0o600), writable: true };
+      return program.call("openat", AT_FDCWD, path, flags, 0o600);
     }
     case S_IFDIR:
-      return { made: program.call("mkdirat", AT_FDCWD, path, 0o700), writable: false };
+      return program.call("mkdirat", AT_FDCWD, path, 0o700);
     case S_IFLNK:
-      return { made: program.call("symlinkat", symlnkTarget, AT_FDCWD, path), writable: false };
-    default: {
-      const type = mode & S_IFMT;
-      return {
-        made: program.call("mknodat", AT_FDCWD, path, type | 0o600, rdev),
-        writable: false,
-      };
-    }
+      return program.call("symlinkat", symlnkTarget, AT_FDCWD, path);
+    default:
+      return program.call("mknodat", AT_FDCWD, path, mode & S_IFMT | 0o600, rdev);
   }
 }
 

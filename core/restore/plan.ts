@@ -238,6 +238,8 @@ export class RestorePlan implements TreePlanner {
   readonly birthplace: SyscallProgram = new SyscallProgram("the namespaces of the tree");
   /** The ids of tasks that are gone, and the files of `/proc` that the tree has of them. */
   readonly deadTasks: Map<number, DeadTaskFile[]> = new Map();
+  /** Names that the checkpoint has made, which are deleted when the tree runs. */
+  readonly linkRemaps: Set<string> = new Set();
   /** What the seed gets from this process. */
   readonly serviceFiles: ServiceFile[] = [];
   /** Directories of this restore's own: the service number of each by the directory that it is in. */
@@ -479,6 +481,7 @@ export class RestorePlan implements TreePlanner {
     for (const task of this.tasks) {
       for (const { tid } of task.threads) yield `[${tid}] registers, signal mask, run`;
     }
+    for (const path of this.linkRemaps) yield `unlink("${path}")`;
   }
 
   *#lines(program: SyscallProgram, tid?: number): Generator<string> {

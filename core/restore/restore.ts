@@ -6,8 +6,9 @@
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
 import { Interruptions } from "../linux/interruptions.ts";
-import { pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { cString, pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
@@ -109,5 +110,13 @@ export async function runPlan(
   // From here on nothing can fail any more.
   const { pids } = tree;
   tree.run();
+  for (const path of plan.linkRemaps) {
+    const result = syscall(SYSCALLS.unlink, cString(path));
+    if (!isErrno(result)) continue;
+    const text = `the name ${path}, which the checkpoint had made, cannot be deleted: ${
+      errnoName(-result)
+    }`;
+    listener({ kind: "note", plugin: "core", text });
+  }
   return new RestoredTree(pids, plan.pid);
 }

@@ -10,7 +10,8 @@
  * by then the tasks exist, and have their pids.
  *
  * Deleted files are saved with their contents and made anew (`core/checkpoint/ghosts.ts`,
- * `core/restore/ghosts.ts`). One that has another name in the same directory is saved by that name.
+ * `core/restore/ghosts.ts`). One that has another name is saved by that, if it is found (`core/checkpoint/other_names.ts`),
+ * and gets one for the time being if the user says so (`core/checkpoint/link_remaps.ts`).
  *
  * Refused at the checkpoint: paths that lead elsewhere, watched directories (F_NOTIFY), triggers of
  * pressure (PSI) and files of /proc of one thread, descriptor or mapping. Refused at restore, all at once and before anything is built:
@@ -26,6 +27,7 @@ import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument } from "../../core/remote/program.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
+import { isLinkRemap } from "../../images/link_remap.ts";
 import { FILES, GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { checkFiles, lookAt } from "./load.ts";
@@ -63,7 +65,9 @@ export const files: Plugin = definePlugin({
             );
           }
           const [pid] = outsideHolders(session.writer).of(descriptor);
-          if (pid !== undefined) {
+          // Who has a file that lives on under another name shares it with everybody.
+          const isGhost = identity.links === 0 || (identity.mode & S_IFMT) === S_IFDIR;
+          if (isGhost && pid !== undefined) {
             session.note(
               `task ${pid} has the deleted file ${path} open too, and will not share it`,
             );
@@ -105,11 +109,15 @@ export const files: Plugin = definePlugin({
         return lookAt(path, link);
       };
       if (!changes) checkFiles(named, context, options, look, session.isMade);
-      const known: readonly (remap_type | undefined)[] = [remap_type.GHOST, remap_type.PROCFS];
-      if (remaps.some(({ remapType }) => !known.includes(remapType))) {
+      const names = new Map(named.map(({ id, name }) => [id, options.remap?.[name] ?? name]));
+      for (const { origId, remapId, remapType } of remaps) {
+        if (remapType === remap_type.GHOST || remapType === remap_type.PROCFS) continue;
+        const name = names.get(remapId);
+        if (remapType === remap_type.LINKED && name !== undefined && isLinkRemap(name)) continue;
         context.problem({
-          what: "the images have files under names that CRIU made for them",
-          hint: "such files (remap-fpath.img: LINKED) cannot be restored yet",
+          what: `the images have file ${origId} under another name, ${name ?? `file ${remapId}`}`,
+          hint:
+            "only names that --link-remap makes (link_remap.N) can be used so: those are deleted at the end",
         });
       }
     },

@@ -15,7 +15,7 @@ import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { MEMFD_INODE, MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { uniqueById } from "../../images/unique.ts";
-import { ghostIds } from "../../core/restore/ghosts.ts";
+import { ghostIds, linkedIds } from "../../core/restore/ghosts.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { executableProblem } from "./executable.ts";
 import { memfdPlanner } from "./memfd.ts";
@@ -173,10 +173,10 @@ function executablePaths(
   known: Map<number, string>,
 ): ReadonlyMap<number, string> {
   if (known.size > 0 || !images.has(FILES, null)) return known;
-  const ghosts = ghostIds(images);
+  const ghosts = ghostIds(images), linked = linkedIds(images);
   for (const { id, reg } of images.readList(FILES, null)) {
-    // Deleted files are made anew, with the permissions that they had.
-    if (reg !== undefined && !ghosts.has(id)) {
+    // Deleted files are made anew, with the permissions that they had, or get their name back.
+    if (reg !== undefined && !ghosts.has(id) && !linked.has(id)) {
       known.set(id, options.remap?.[reg.name] ?? reg.name);
     }
   }

@@ -28,9 +28,9 @@ const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
     /descriptor 5 is a deleted file, \S+\/gone, of 1\d{6} bytes, more than the limit of 1048576/,
   ],
   [
-    "a deleted name of a file with another one elsewhere",
-    "exec 5>one; ln one ../two; rm one",
-    /descriptor 5 is a file whose name \S+\/one was deleted while it has other names elsewhere/,
+    "a deleted name of a file with another one that no directory shows",
+    "mkdir m; mount -t tmpfs none m; exec 5>m/one; ln m/one m/two; rm m/one; umount -l m",
+    /descriptor 5 is a file whose name \/one was deleted while it has other names elsewhere, and none/,
   ],
   [
     "a directory of the threads of a task that has ended",

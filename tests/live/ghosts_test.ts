@@ -1,5 +1,7 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
-import { checkpoint, planRestore, restore } from "../../mod.ts";
+import { SEARCH_LIMITS } from "../../core/checkpoint/other_names.ts";
+import { checkpoint, definePlugin, planRestore, restore, type StasisError } from "../../mod.ts";
+import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import {
   becomesSleep,
@@ -101,6 +103,97 @@ Deno.test("a file whose name was deleted is saved by another name in the same di
   deepEqual(names(subject.cwd), ["b"]);
   tree.kill(9);
   await tree.wait();
+});
+
+Deno.test("a file whose name was deleted is saved by a name in another directory", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper(
+    "mkdir -p a/b c/d/e; echo text >a/b/f; exec 5<a/b/f; ln a/b/f c/d/e/g; rm -r a",
+  );
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/5`), `${subject.cwd}/c/d/e/g`);
+  deepEqual(names(subject.cwd), ["c"]);
+  tree.kill(9);
+  await tree.wait();
+});
+
+/** Sets up a file that is open twice and executed, whose only name lies behind more directories than are searched. */
+const HIDDEN = `mkdir -p d/{0..${SEARCH_LIMITS.directories}} d/0/far a; cp -p /bin/sleep a/f
+exec 5<a/f 6<a/f; ln a/f d/0/far/g; rm -r a; exec /proc/self/fd/6 1000`;
+
+/** Starts a program whose executable is such a file. */
+async function startHidden(): Promise<Subject> {
+  const subject = await Subject.spawn("/bin/bash", { args: ["-c", HIDDEN] });
+  const link = () => Deno.readLinkSync(`/proc/${subject.pid}/exe`);
+  await waitUntil(() => link() === `${subject.cwd}/a/f (deleted)`, () => `it is ${link()}`);
+  return subject;
+}
+
+/** The names that a checkpoint has made. */
+const linkRemaps = (subject: Subject) =>
+  names(subject.cwd).filter((name) => name.startsWith("link_remap."));
+
+for (const leaveRunning of [false, true]) {
+  const how = leaveRunning ? "runs on" : "ends";
+  Deno.test(`--link-remap gives a file a name until a tree that ${how} is restored`, async () => {
+    using images = new ImageHome();
+    await using subject = await startHidden();
+    const { pid, cwd } = subject;
+    const inode = () => Deno.statSync(`/proc/${pid}/fd/5`).ino;
+    const before = inode();
+    const options = { linkRemap: true };
+    await checkpoint(pid, { directory: images.directory, leaveRunning, options });
+    // One for each entry of files.img.
+    equal(linkRemaps(subject).length, 3);
+    if (leaveRunning) await subject.kill();
+    await subject.waitGone();
+    const tree = await restore(images.directory);
+    equal(Deno.readLinkSync(`/proc/${pid}/exe`), `${cwd}/a/f (deleted)`);
+    equal(Deno.readLinkSync(`/proc/${pid}/fd/5`), `${cwd}/a/f (deleted)`);
+    equal(inode(), before);
+    deepEqual(names(cwd), ["d"]);
+    equal(Deno.statSync(`${cwd}/d/0/far/g`).nlink, 1);
+    tree.kill(9);
+    await tree.wait();
+    await rejects(() => restore(images.directory), { code: "conflict" });
+  });
+}
+
+Deno.test("a checkpoint with --link-remap that fails takes its names away again", async () => {
+  using images = new ImageHome();
+  await using subject = await startHidden();
+  const fails = definePlugin({
+    name: "fails",
+    description: "fails at the end",
+    checkpoint: () => ({
+      dumpLast() {
+        equal(linkRemaps(subject).length, 3);
+        throw new Error("it fails");
+      },
+    }),
+  });
+  const options = { linkRemap: true };
+  const plugins = [fails];
+  await rejects(() => checkpoint(subject.pid, { directory: images.directory, plugins, options }));
+  deepEqual(names(subject.cwd), ["d"]);
+});
+
+Deno.test("a restore makes no link to a name that no checkpoint would make", async () => {
+  using images = new ImageHome();
+  await using subject = await startHidden();
+  await checkpoint(subject.pid, { directory: images.directory, options: { linkRemap: true } });
+  await subject.waitGone();
+  const [first] = linkRemaps(subject) as [string];
+  Deno.writeTextFileSync(`${subject.cwd}/mine`, "text");
+  const remap = { [`${subject.cwd}/${first}`]: `${subject.cwd}/mine` };
+  const refused = () => restore(images.directory, { options: { remap, ignoreFileChange: true } });
+  await rejects(refused, (error: StasisError) => {
+    equal(error.code, "conflict");
+    match(error.problems.map(({ what }) => what).join("\n"), /^the images .*, \S+\/mine/m);
+    return true;
+  });
+  deepEqual(names(subject.cwd), ["d", "mine", ...linkRemaps(subject)].sort());
 });
 
 Deno.test("whoever shares a deleted file with others is told that it will not any more", async () => {
