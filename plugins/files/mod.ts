@@ -14,18 +14,23 @@
  * and gets one for the time being if the user says so (`core/checkpoint/link_remaps.ts`).
  *
  * Refused at the checkpoint: paths that lead elsewhere, watched directories (F_NOTIFY), triggers of
- * pressure (PSI) and files of /proc of one thread, descriptor or mapping. Refused at restore, all at once and before anything is built:
+ * pressure (PSI) and files of /proc of one thread, mapping, or descriptor of another task. Refused at restore, all at once and before anything is built:
  * files that are gone, of another type or another size. A log that is only appended to may grow meanwhile, so
  * its size is not saved (as in CRIU).
  *
  * @module
  */
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
-import { O } from "../../core/linux/fcntl.ts";
-import { definePlugin, type DescriptorPlan, type Plugin } from "../../core/plugin.ts";
+import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
+import {
+  definePlugin,
+  type DescriptorConnect,
+  type DescriptorPlan,
+  type Plugin,
+} from "../../core/plugin.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
-import type { Argument } from "../../core/remote/program.ts";
-import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
+import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
 import { isLinkRemap } from "../../images/link_remap.ts";
 import { FILES, GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
@@ -33,7 +38,7 @@ import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { checkFiles, lookAt } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
 import { pressureProblem } from "./pressure.ts";
-import { located, pathProblem } from "./survey.ts";
+import { descriptorNumber, located, pathProblem } from "./survey.ts";
 
 const SEEK_SET = 0;
 /** CRIU's position of what has none. */
@@ -127,15 +132,46 @@ export const files: Plugin = definePlugin({
       plan: ({ file, program, tree }: DescriptorPlan) => {
         const reg = file.reg as reg_file_entry;
         const flags = reopenFlags(reg.flags);
+        const leave = planNumber(program, reg.name);
         const fd = tree.files.open(program, file.id, flags);
+        leave();
         if ((reg.flags & O.PATH) !== 0) return fd;
-        planPosition(program.call.bind(program), fd, reg);
+        if (!tellsOfDescriptor(file)) planPosition(program.call.bind(program), fd, reg);
         planStatusFlags(program, fd, reg.flags, flags);
         return fd;
+      },
+      connect({ file, program, fd }: DescriptorConnect) {
+        // Where what it tells of is not there yet, a position cannot be set.
+        if (!tellsOfDescriptor(file)) return;
+        planPosition(program.call.bind(program), fd, file.reg as reg_file_entry);
       },
     }],
   }),
 });
+
+/**
+ * Sees to it that a file of `/proc` of one descriptor is there when it is opened: some descriptor has that number, if
+ * that one has not got it yet. What is in the file is found when it is read (seq_show() of `fs/proc/fd.c`).
+ *
+ * @returns adds the calls that give the number back
+ */
+function planNumber(program: SyscallProgram, path: string): () => void {
+  const number = descriptorNumber(path);
+  if (number === undefined) return () => {};
+  const root = program.call("openat", AT_FDCWD, "/", O.PATH | O.CLOEXEC, 0);
+  // The lowest that is free from there on: another one where the number is taken.
+  const held = program.call("fcntl", root, F.DUPFD_CLOEXEC, number);
+  return () => {
+    program.call("close", held);
+    program.call("close", root);
+  };
+}
+
+/** Whether a file is one of `/proc` that tells of a descriptor. */
+function tellsOfDescriptor({ reg }: file_entry): boolean {
+  return reg !== undefined && (reg.flags & O.PATH) === 0 &&
+    descriptorNumber(reg.name) !== undefined;
+}
 
 /** Adds the call that sets the position; a new open file is at 0, and devices have none. */
 function planPosition(

@@ -10,6 +10,12 @@ import type { OperationOptions } from "../../core/plugin.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 
+/** The number of the descriptor that a file of `/proc` tells of (`fdinfo/N`); undefined of all others. */
+export function descriptorNumber(path: string): number | undefined {
+  const number = /^\/proc\/\d+\/fdinfo\/(\d+)$/.exec(path)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
 /** Where the file of a descriptor is to be found at restore. */
 export function locate(descriptor: Descriptor, options: OperationOptions): Whereabouts | Lost {
   const { pid, fd, link, identity } = descriptor;
@@ -51,7 +57,9 @@ export function pathProblem(
       hint: "threads are restored after files: close it before the checkpoint",
     };
   }
-  if (/^\/proc\/\d+\/(task\/\d+\/)?(fd|fdinfo|map_files)\/./.test(link.text)) {
+  const isOwn = descriptorNumber(link.text) !== undefined &&
+    link.text.startsWith(`/proc/${descriptor.pid}/`);
+  if (!isOwn && /^\/proc\/\d+\/(task\/\d+\/)?(fd|fdinfo|map_files)\/./.test(link.text)) {
     return {
       what:
         `its ${what} is a file of one descriptor or mapping, ${link.text}, which cannot be opened at restore`,

@@ -87,8 +87,8 @@ os.execv("/bin/sleep", ["sleep", "1000"])'`,
     /its working directory has a path of more than 4095 bytes, which cannot be found/,
   ],
   [
-    "a file of one descriptor",
-    "exec 5</proc/self/fdinfo/0",
+    "a file of one descriptor of another task",
+    "sleep 100 & exec 5</proc/$!/fdinfo/0",
     /descriptor 5 is a file of one descriptor or mapping, \/proc\/\d+\/fdinfo\/0, which cannot be/,
   ],
 ];
@@ -101,6 +101,25 @@ for (const [name, setUp, what] of REFUSED) {
     match(problems[0]?.what ?? "", what);
   });
 }
+
+Deno.test("files of /proc that tell of a task's own descriptors tell of the same after a restore", async () => {
+  using images = new ImageHome();
+  // One of a number that is opened before, and one behind.
+  await using subject = await startSleeper(
+    "echo text >f; exec 4<f 5</proc/self/fdinfo/4 9>f; exec 6</proc/self/fdinfo/9; read -u 5; cat <&6",
+  );
+  const links = () => [5, 6].map((fd) => Deno.readLinkSync(`/proc/${subject.pid}/fd/${fd}`));
+  const before = links();
+  await checkpoint(subject.pid, images);
+  const tree = await restore(images.directory);
+  deepEqual(links(), before);
+  for (const [fd, of] of [[5, 4], [6, 9]]) {
+    const told = Deno.readTextFileSync(`/proc/${subject.pid}/fd/${fd}`);
+    equal(told, Deno.readTextFileSync(`/proc/${subject.pid}/fdinfo/${of}`));
+  }
+  tree.kill(9);
+  await tree.wait();
+});
 
 /** What the descriptors of a tree lead to, by pid and number. */
 function descriptorsOf(root: number): string[] {
