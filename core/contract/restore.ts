@@ -211,6 +211,13 @@ export interface TreePlanner {
   /** A descriptor of this process, handed to the seed. @returns its service number */
   serviceDescriptor(descriptor: number): number;
   /**
+   * A pidfd of a task that ends, and is reaped, before the tree is born. Those of equal names are of the same task.
+   *
+   * @param flags for pidfd_open(2)
+   * @returns its service number
+   */
+  endedPidfd(name: string, flags: number): number;
+  /**
    * Says that a call of the seed's program makes something that stays when all tasks are gone. If the restore fails
    * or is killed, another call takes it away, in which `made` stands for what that call returned.
    */

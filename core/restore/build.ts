@@ -31,7 +31,7 @@ import { handOver } from "./hand_over.ts";
 import { startKeeper } from "./keeper.ts";
 import { Maker } from "./maker.ts";
 import { INIT, mountProc, NamespaceInit, TreeIds } from "./pid_namespace.ts";
-import type { RestorePlan, ServiceFile } from "./plan.ts";
+import { type EndedPidfd, keepPidfds, type RestorePlan, type ServiceFile } from "./plan.ts";
 import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
 import { isToBeStopped, stopTasks } from "./job_control.ts";
 import { awaitStoppedAgain } from "../remote/job_control.ts";
@@ -189,6 +189,7 @@ export class BuiltTree implements Disposable {
       this.#scratchSize = plan.scratchSize();
       this.#parkedEnd = prepareMemory(remote, plan, this.#scratchSize);
       handOver(remote, plan, this.#serviceFiles);
+      for (const pidfds of plan.ended.values()) bearEnded(remote, pidfds);
       this.#makeNames(remote);
       this.#runSeed(remote);
       if (!plan.birthplace.isEmpty) remote.run(plan.birthplace);
@@ -483,4 +484,16 @@ function killedAtBirth(who: string, pid: number): StasisError {
     pid,
     hint: "try again; the kernel's log says whether it had too little memory",
   });
+}
+
+/** Has the seed make a task that ends at once, and keep pidfds of it. */
+function bearEnded(seed: RemoteTask, pidfds: readonly EndedPidfd[]): void {
+  const birth = new SyscallProgram("the birth of a task that ends");
+  const born = addClone(birth, undefined, CLONE.PARENT);
+  const pid = Number(seed.run(birth).result(born));
+  try {
+    seed.run(keepPidfds(pid, pidfds));
+  } finally {
+    endSeed(pid);
+  }
 }

@@ -51,6 +51,14 @@ export interface ServiceFile {
   readonly descriptor?: number;
 }
 
+/** A pidfd of a task that ends before the tree is born. */
+export interface EndedPidfd {
+  /** Its number in the seed. */
+  readonly service: number;
+  /** For pidfd_open(2). */
+  readonly flags: number;
+}
+
 /** A file that gets its name when all else is done. */
 export interface LastName {
   /** The directory in which its private directory is. */
@@ -238,6 +246,8 @@ export class RestorePlan implements TreePlanner {
   readonly birthplace: SyscallProgram = new SyscallProgram("the namespaces of the tree");
   /** The ids of tasks that are gone, and the files of `/proc` that the tree has of them. */
   readonly deadTasks: Map<number, DeadTaskFile[]> = new Map();
+  /** Tasks that end before the tree is born, by names, with what there is of each. */
+  readonly ended: Map<string, EndedPidfd[]> = new Map();
   /** Names that the checkpoint has made, which are deleted when the tree runs. */
   readonly linkRemaps: Set<string> = new Set();
   /** What the seed gets from this process. */
@@ -370,6 +380,14 @@ export class RestorePlan implements TreePlanner {
     return number;
   }
 
+  endedPidfd(name: string, flags: number): number {
+    const service = this.service();
+    const pidfds = this.ended.get(name);
+    if (pidfds === undefined) this.ended.set(name, [{ service, flags }]);
+    else pidfds.push({ service, flags });
+    return service;
+  }
+
   outlives(
     made: CallResult,
     name: SyscallName,
@@ -439,6 +457,10 @@ export class RestorePlan implements TreePlanner {
       yield "# names";
       yield* this.#lines(this.names.program);
     }
+    for (const pidfds of this.ended.values()) {
+      yield "clone3({}), which ends";
+      yield* this.#lines(keepPidfds(0, pidfds));
+    }
     if (!this.seed.isEmpty) {
       yield "# seed";
       yield* this.#lines(this.seed);
@@ -488,6 +510,17 @@ export class RestorePlan implements TreePlanner {
     const prefix = tid === undefined ? "" : `[${tid}] `;
     for (const call of program.calls) yield prefix + formatCall(call);
   }
+}
+
+/** Has the seed keep pidfds of a task. */
+export function keepPidfds(pid: number, pidfds: readonly EndedPidfd[]): SyscallProgram {
+  const program = new SyscallProgram("pidfds of a task that ends");
+  for (const { service, flags } of pidfds) {
+    const fd = program.call("pidfd_open", pid, flags);
+    program.call("dup3", fd, service, 0);
+    program.call("close", fd);
+  }
+  return program;
 }
 
 function describeBirth(action: BirthAction): string {

@@ -4,8 +4,9 @@
  * Saved: a `pidfd_entry` of `files.img` with the process, from fdinfo, and the status flags.
  *
  * Restored: pidfd_open(2) by a task that has it, when all processes exist. One that was reaped has no pid any more:
- * a descriptor of the seed takes its place, which is gone before the tree runs. Nobody can tell the two apart but by
- * the inode, which is the same of all of them, and by the exit status that PIDFD_GET_INFO has kept (Linux 6.15).
+ * one of a task that has ended before the tree is born takes its place, the same for all descriptors with one inode, as
+ * pidfds of a process have (Linux 6.9). Nobody can tell the two apart but by that inode itself, which is another one,
+ * and by the exit status that PIDFD_GET_INFO has kept (Linux 6.15).
  *
  * Refused: those of processes outside of the tree, and of threads that are not the first of their process, which are
  * born after descriptors are.
@@ -15,7 +16,7 @@
 import { descends, isNamedExternal } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { Problem } from "../../base/errors.ts";
-import { O } from "../../core/linux/fcntl.ts";
+import { F, O } from "../../core/linux/fcntl.ts";
 import { readComm, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
@@ -80,11 +81,12 @@ export const pidfd: Plugin = definePlugin({
       kind: "pidfd",
       restores: (file) => file.type === fd_types.PIDFD && file.pidfd !== undefined,
       home: ({ pidfd }, proposed) => pidfd?.nspid === REAPED ? "seed" : proposed,
-      plan({ file, program }) {
-        const { nspid, flags } = file.pidfd as pidfd_entry;
-        const pid = nspid === REAPED ? program.call("getpid") : nspid;
+      plan({ file, program, tree }) {
+        const { nspid, flags, ino } = file.pidfd as pidfd_entry;
         const made = flags & (O.NONBLOCK | O.EXCL);
-        const fd = program.call("pidfd_open", pid, made);
+        const fd = nspid === REAPED
+          ? program.call("fcntl", tree.endedPidfd(`${ino}`, made), F.DUPFD_CLOEXEC, 0)
+          : program.call("pidfd_open", nspid, made);
         planStatusFlags(program, fd, flags, made);
         return fd;
       },

@@ -38,6 +38,14 @@ static int pid_of(int fd)
 	return pid;
 }
 
+static ino_t inode_of(int fd)
+{
+	struct stat st = { 0 };
+
+	fstat(fd, &st);
+	return st.st_ino;
+}
+
 static bool has_ended(int fd)
 {
 	struct pollfd pollfd = { fd, POLLIN, 0 };
@@ -60,8 +68,15 @@ int main(void)
 	pid_t gone = fork_child();
 	if (gone == 0)
 		child_finish();
-	int reaped = open_pid(gone, O_NONBLOCK), twin = dup(reaped);
+	int reaped = open_pid(gone, O_NONBLOCK), twin = dup(reaped), again = open_pid(gone, 0);
 	waitpid(gone, NULL, 0);
+	pid_t other = fork_child();
+	if (other == 0)
+		child_finish();
+	int another = open_pid(other, 0);
+	waitpid(other, NULL, 0);
+	/* Before Linux 6.9 all pidfds have one inode. */
+	bool tells = inode_of(reaped) != inode_of(another);
 	pid_t ended = fork_child();
 	if (ended == 0)
 		_exit(23);
@@ -91,6 +106,10 @@ int main(void)
 	check_equal("its flags", fcntl(twin, F_GETFL), O_RDWR | O_NONBLOCK);
 	check_equal("it is not to be reached", send_nothing(twin), ESRCH);
 	check(has_ended(reaped), "it has ended", "it lives");
+	check(inode_of(again) == inode_of(reaped), "two of one", "they are of two processes");
+	check((inode_of(another) != inode_of(reaped)) == tells, "two of two", "they are of one process");
+	check(has_ended(another), "another has ended", "it lives");
+	check_equal("flags of another", fcntl(another, F_GETFL), O_RDWR);
 	check_equal("of one that has ended", pid_of(zombie), ended);
 	check(has_ended(zombie), "it has ended, too", "it lives");
 	info.si_status = 0;
