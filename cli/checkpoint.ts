@@ -79,6 +79,11 @@ export const checkpoint: Command = defineCommand({
       flags: "--ghost-limit <size>",
       description: "save deleted files up to this size, as 8M (default: 1M)",
     },
+    ghostFiemap: {
+      flags: "--ghost-fiemap",
+      description: "accepted as by CRIU: holes of deleted files are always found, however many",
+    },
+    noGhostFiemap: { flags: "--no-ghost-fiemap", description: "the same" },
     timeout: {
       flags: "--timeout <seconds>",
       description:

@@ -94,6 +94,36 @@ Deno.test("a deleted file of any size is saved if the user says so", async () =>
   await tree.wait();
 });
 
+Deno.test("of a deleted file of gigabytes with a thousand holes what is none is saved", async () => {
+  using images = new ImageHome();
+  const step = 1n << 22n;
+  await using subject = await startSleeper(
+    `exec 5<>sparse; rm sparse; exec python3 -c 'import os
+for i in range(1000): os.pwrite(5, b"%d " % i, i * ${step})
+os.ftruncate(5, 1000 * ${step})
+os.execv("/bin/sleep", ["sleep", "1000"])'`,
+  );
+  const path = `/proc/${subject.pid}/fd/5`;
+  const { blocks } = Deno.statSync(path);
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    options: { ghostLimit: 8_000_000n },
+  });
+  const tree = await restore(images.directory);
+  const { size, blocks: restored } = Deno.statSync(path);
+  equal(BigInt(size), 1000n * step);
+  equal(restored, blocks);
+  using file = Deno.openSync(path);
+  const bytes = new Uint8Array(8);
+  for (const index of [0, 1, 511, 999]) {
+    file.seekSync(BigInt(index) * step, Deno.SeekMode.Start);
+    file.readSync(bytes);
+    equal(new TextDecoder().decode(bytes), `${index} `.padEnd(8, "\0"));
+  }
+  tree.kill(9);
+  await tree.wait();
+});
+
 Deno.test("a file whose name was deleted is saved by another name in the same directory", async () => {
   using images = new ImageHome();
   await using subject = await startSleeper("echo text >a; exec 5<a; ln a b; rm a");
