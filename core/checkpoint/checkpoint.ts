@@ -23,6 +23,7 @@ import type {
   OperationOptions,
   Plugin,
 } from "../plugin.ts";
+import { StandIn } from "../remote/stand_in.ts";
 import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
@@ -129,7 +130,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   writer.hold();
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
-  using guardian = Guardian.start(tasks.map((task) => task.pid));
+  using standIn = startStandIn(tasks, hooked);
+  using guardian = Guardian.start(tasks.map((task) => task.pid), standIn);
   if (!isToEnd) await warmUp(request.warmedUp ?? [], options, guardian, request.signal);
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
@@ -238,6 +240,16 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     totalMs: performance.now() - begin,
     taken,
   };
+}
+
+/** Starts a stand-in where calls may have to be made that none but it can make without harm if this process dies. */
+function startStandIn(
+  tasks: readonly Task[],
+  hooked: readonly Hooked<CheckpointHooks>[],
+): StandIn | undefined {
+  const mayNeedTracer = (task: Task) =>
+    hooked.some(({ plugin, hooks }) => runHook(plugin, () => hooks.mayNeedTracer?.(task)));
+  return tasks.some(mayNeedTracer) ? StandIn.start() : undefined;
 }
 
 function tooSlow(pid: number, timeout: number): StasisError {

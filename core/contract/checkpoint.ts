@@ -73,6 +73,11 @@ export interface CheckpointHooks {
    * the survey refuses what is under filters: one may kill for a call that is injected.
    */
   readonly suspendsFilters?: boolean;
+  /**
+   * Tells whether `freezeThreads` may find that calls in a task's first thread can be made only as long as it is traced
+   * ({@link Tracee.needsTracer}).
+   */
+  mayNeedTracer?(task: Task): boolean;
   /** Adds calls to the program that the leader of each task runs. */
   collectTask?(task: FrozenTask, program: SyscallProgram): Collected | void;
   /** Adds calls to the program of every thread (leaders too), the same for each: once for the whole checkpoint. */

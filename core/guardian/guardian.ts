@@ -35,12 +35,14 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
 import { finishStop } from "../remote/stop_thread.ts";
+import type { StandIn } from "../remote/stand_in.ts";
 import type {
   CallUndo,
   MemoryUndo,
   Noted,
   NotedThread,
   Rescuer,
+  Substitute,
   ThreadUndo,
 } from "../remote/undo.ts";
 import { openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
@@ -63,7 +65,7 @@ const MAP_SHARED = 1, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20, MAP_
 /** Of clone(2): the new process is a child of the tool, and stopped and traced like its maker. */
 const CLONE_PARENT_PTRACE = 0x8000 | 0x2000;
 /** The descriptors of the guardians. */
-const FD = { tool: 0, timer: 1, first: 2 } as const;
+const FD = { tool: 0, timer: 1, standIn: 2, first: 3 } as const;
 const CLOCK_MONOTONIC = 1;
 /** Where in its page of code a guardian has the handler that ends the waiting of PTRACE_SEIZE. */
 const GIVE_UP_AT = 2048;
@@ -83,7 +85,11 @@ export class Guardian implements Rescuer, Disposable {
   #alive: AliveWord | undefined;
   #ended = false;
 
-  private constructor(pids: readonly number[], memories: readonly ProcessMemory[]) {
+  private constructor(
+    pids: readonly number[],
+    memories: readonly ProcessMemory[],
+    readonly substitute: Substitute | undefined,
+  ) {
     this.#pids = pids;
     this.#memories = memories;
     this.mark = crypto.getRandomValues(new BigUint64Array(1))[0] as bigint;
@@ -94,9 +100,10 @@ export class Guardian implements Rescuer, Disposable {
    * Starts one, for this process.
    *
    * @param targets processes that it may have to trace
+   * @param standIn makes calls in them that must not be made while this process is the tracer
    * @throws {StasisError} `no-privilege` if it may not, `syscall`
    */
-  static start(targets: readonly number[]): Guardian {
+  static start(targets: readonly number[], standIn?: StandIn): Guardian {
     const pids: number[] = [];
     const memories: ProcessMemory[] = [];
     try {
@@ -105,7 +112,7 @@ export class Guardian implements Rescuer, Disposable {
       const remote = openSeed(first);
       memories.push(remote.memory);
       mustBeAbleToTrace(targets, remote);
-      const second = prepare(remote);
+      const second = prepare(remote, standIn?.pid);
       pids.push(second);
       const other = takeSecond(second, remote);
       memories.push(other.memory);
@@ -125,7 +132,7 @@ export class Guardian implements Rescuer, Disposable {
         leader.signalMask = ALL_SIGNALS;
         leader.release();
       }
-      return new Guardian(pids, memories);
+      return new Guardian(pids, memories, standIn);
     } catch (error) {
       end(pids, memories);
       // It is not the target that is gone.
@@ -232,8 +239,13 @@ function mayNotTrace(whom: string): StasisError {
   );
 }
 
-/** Gives the first guardian its session, descriptors and table, and has it make the second. @returns the pid of that */
-function prepare(remote: RemoteTask): number {
+/**
+ * Gives the first guardian its session, descriptors and table, and has it make the second.
+ *
+ * @param standIn the pid of whoever traces threads in this process's place
+ * @returns the pid of the second
+ */
+function prepare(remote: RemoteTask, standIn: number | undefined): number {
   const { address: code } = remote.keepScratch();
   remote.memory.write(offsetAddress(code, GIVE_UP_AT), GIVE_UP_CODE);
   const program = new SyscallProgram("the guardian");
@@ -249,6 +261,12 @@ function prepare(remote: RemoteTask): number {
   const [tool, thread] = tracer();
   program.expect(BigInt(FD.tool), "pidfd_open", tool, thread);
   program.expect(BigInt(FD.timer), "timerfd_create", CLOCK_MONOTONIC, 0);
+  // Without one there is no other end to wait for.
+  program.expect(
+    BigInt(FD.standIn),
+    "pidfd_open",
+    ...standIn === undefined ? [tool, thread] : [standIn, 0],
+  );
   program.call("rt_sigaction", SIG.ALRM, giveUpAction(code + BigInt(GIVE_UP_AT)), 0, SIGSET_SIZE);
   const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
   program.call("mmap", TABLE_ADDRESS, TABLE_SIZE, PROT_READ_WRITE, flags, -1, 0);

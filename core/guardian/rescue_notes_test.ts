@@ -21,7 +21,7 @@ import { BLOCK_SIZE, ENTRY_POINTS, FIRST_BLOCK, makeHead } from "./rescue_table.
 const MARK = 0x1234_5678_9abc_def0n;
 const SECOND = 77;
 const WAITING_MASK = 0xffffn;
-const FDS = { tool: 0, timer: 1, first: 2 };
+const FDS = { tool: 0, timer: 1, standIn: 2, first: 3 };
 /** The status of a thread that was asked to stop and has. */
 const INTERRUPTED = [0x7f, 5, 128, 0];
 
@@ -165,6 +165,22 @@ Deno.test("a guardian that cannot wait does nothing", () => {
   table.notes.noteThreads([undoOf(10)]);
   const made = table.run([10], ([name]) => name === "ppoll" ? -12n : undefined);
   assert.deepEqual(names(made), END);
+});
+
+Deno.test("the rescue begins when the tool is dead, and whoever traces in its place is as well", () => {
+  const table = new Table();
+  table.notes.noteThreads([undoOf(10)]);
+  const awaited = (waited: number) => {
+    const fds: number[] = [];
+    const made = table.run([10], ([name, poll]) => {
+      if (name !== "ppoll") return undefined;
+      fds.push(new DataView(table.at(poll as bigint, 4).slice().buffer).getInt32(0, true));
+      return fds.length > waited ? -12n : undefined;
+    });
+    return { fds, made: names(made) };
+  };
+  assert.deepEqual(awaited(1), { fds: [FDS.tool, FDS.standIn], made: END });
+  assert.ok(awaited(2).made.includes("SEIZE 10"));
 });
 
 Deno.test("noteThreads() puts back what waits, and lets go of all, after all have stopped", () => {

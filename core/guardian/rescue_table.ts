@@ -8,7 +8,7 @@
  * written, and so is switching it off (its gate): the tool may die between any two writes, and the program is whole.
  *
  * ```text
- * wait until the tool is dead
+ * wait until the tool is dead, and whoever traces threads in its place has let go of them
  * where the tool was about to kill the tree: are the images there?  yes: kill list, end
  * rounds over all processes; in each, one after the other:
  *   stop list      seize and interrupt every thread
@@ -50,21 +50,21 @@ const PERIOD = 10_000_000n;
 /** Where the parts of the head stand, by entries. */
 const HEAD = {
   FIRST: 0,
-  MODE: 2,
-  DECIDE: 3,
-  KILL: 6,
-  QUIT: 7,
-  EXIT: 8,
-  SECOND: 9,
-  RESCUE: 14,
-  ROUND: 17,
-  PROCESSES: 18,
-  ROUND_END: 19,
-  PAUSE: 23,
-  SILENT: 26,
-  REAP: 29,
+  MODE: 4,
+  DECIDE: 5,
+  KILL: 8,
+  QUIT: 9,
+  EXIT: 10,
+  SECOND: 11,
+  RESCUE: 16,
+  ROUND: 19,
+  PROCESSES: 20,
+  ROUND_END: 21,
+  PAUSE: 25,
+  SILENT: 28,
+  REAP: 31,
 } as const;
-const WORDS = 32 * ENTRY_SIZE;
+const WORDS = 34 * ENTRY_SIZE;
 const ZERO = WORDS, ONE = WORDS + 8, LEFT = WORDS + 16, LETTING_GO = WORDS + 24, TAIL = WORDS + 32;
 const DATA = TAIL + 64;
 /** The path of the images, of up to a page, behind the head. */
@@ -108,6 +108,8 @@ export const LISTS = {
 export interface GuardianDescriptors {
   /** The tool's pidfd. */
   readonly tool: number;
+  /** The pidfd of whoever traces threads in its place. */
+  readonly standIn: number;
   /** The first guardian's pidfd; in the second one alone. */
   readonly first: number;
   /** A timerfd. */
@@ -124,10 +126,12 @@ export function makeHead(fds: GuardianDescriptors, second: number): Uint8Array {
     head.entry(BigInt(SYSCALLS.ppoll), which, 1n, timeout, 0n, 0n);
   const set = (word: number) =>
     head.copy(tableAddress(word), tableAddress(word === LEFT ? ZERO : ONE));
-  const [tool, first, timer] = [pollOf(fds.tool), pollOf(fds.first), pollOf(fds.timer)] as const;
+  const [tool, standIn] = [pollOf(fds.tool), pollOf(fds.standIn)] as const;
+  const [first, timer] = [pollOf(fds.first), pollOf(fds.timer)] as const;
 
   // It can only fail for want of memory, or of a signal: then there is nothing to be done.
   head.unless(poll(tool), 1n, entryAddress(HEAD.QUIT));
+  head.unless(poll(standIn), 1n, entryAddress(HEAD.QUIT));
   head.jump(entryAddress(HEAD.RESCUE));
   const found = head.entry(BigInt(SYSCALLS.access), tableAddress(PATH), 0n);
   head.unless(found, 0n, entryAddress(HEAD.RESCUE));

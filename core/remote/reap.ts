@@ -61,10 +61,19 @@ function take(tid: number, pid: number, { result, signal, code, status }: Look):
     : { kind: "killed", signal: status };
 }
 
+/**
+ * Waits until a tracee has something to tell, and leaves that to be told.
+ *
+ * @param whileWaiting is called now and then, where there are `Interruptions`
+ */
+export function awaitNews(tid: number, whileWaiting: () => void): void {
+  while (look(tid, LOOK_FOR_ALL).result === -BigInt(Errno.EINTR)) whileWaiting();
+}
+
 const NOBODY = { threads: 0, tgid: 0, tracerPid: 0 };
 
 /** Reaps the other threads of a process if its first one has ended. */
-function reapOthers(pid: number): void {
+export function reapOthers(pid: number): void {
   if (unlessGone(() => readStat(pid).state, "X") !== "Z") return;
   for (const tid of unlessGone(() => readTasks(pid), [])) if (tid !== pid) reapIfEnded(tid);
 }

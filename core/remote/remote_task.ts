@@ -25,7 +25,7 @@ import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.
 import { mapScratch, type Scratch, SCRATCH_HEADER, unmapScratch } from "./scratch_memory.ts";
 import { type PlacedRun, type Run, StartedRuns } from "./started_runs.ts";
 import { type CallSite, type ProgramPlace, Tracee } from "./tracee.ts";
-import type { Noted, Rescuer } from "./undo.ts";
+import type { Noted, Rescuer, Substitute } from "./undo.ts";
 
 /** How a task's ids look from inside its own pid namespace. */
 export interface InnerIds {
@@ -64,6 +64,8 @@ export class RemoteTask implements Disposable {
   #landed = false;
   /** Where programs look whether their tracer lives; undefined if they need not. */
   #alive: RemoteAddress | undefined;
+  /** Whether what is to be done with scratch memory first has been done ({@link Shelter.prepare}). */
+  #isPrepared = false;
   /** The program that was started last, if it has a sequel. */
   #withSequel: ProgramPlace | undefined;
   /** The threads in which programs were started whose end has not been awaited. */
@@ -138,7 +140,8 @@ export class RemoteTask implements Disposable {
     const watched = this.#alive === undefined
       ? undefined
       : { code: (this.#scratch as Scratch).address, alive: this.#alive };
-    const site = { instruction: this.#instruction, landing, watched };
+    const substitute = this.#substitute;
+    const site = { instruction: this.#instruction, landing, watched, substitute };
     return this.leader.call(site, this.#sharedPending, name, ...args);
   }
 
@@ -150,7 +153,7 @@ export class RemoteTask implements Disposable {
   #landing<T>(calls: (landing: CallSite["landing"]) => T, isUndo = false): T {
     const shelter = this.#shelter;
     const landing = shelter?.landing;
-    if (landing === undefined || this.#landed) return calls(landing);
+    if (landing === undefined || this.#landed || this.#substitute) return calls(landing);
     const address = offsetAddress(landing.stack, -LANDING_WORDS * 8);
     const bytes = this.memory.read(address, 2 * LANDING_WORDS * 8);
     const noted = this.#noteLanding(address, bytes, isUndo);
@@ -248,12 +251,26 @@ export class RemoteTask implements Disposable {
   start(runs: readonly Run[], options?: bigint): StartedRuns {
     const { base, images, places } = this.#place(runs);
     this.#withSequel = places.find(({ sequel }) => sequel !== undefined);
+    const substitute = this.#substitute;
+    if (substitute !== undefined) {
+      runs.forEach(({ thread, program }, index) =>
+        thread.runBy(substitute, places[index] as ProgramPlace, program.purpose)
+      );
+      return new StartedRuns(this.pid, this.memory, base, images, () => {});
+    }
     for (const { thread } of runs) this.#started.add(thread);
     if (options === undefined) Tracee.startAll(runs.map(({ thread }) => thread), places);
     else runs.forEach(({ thread }, index) => thread.start(places[index] as ProgramPlace, options));
     return new StartedRuns(this.pid, this.memory, base, images, () => {
       for (const { thread } of runs) this.#started.delete(thread);
     });
+  }
+
+  /** Who makes the calls that cannot look yet whether this tool lives, and must not be made without it. */
+  get #substitute(): Substitute | undefined {
+    if (this.#isPrepared || !this.leader.needsTracer) return undefined;
+    // Without a place to wait for the guardian the thread ends with the tool.
+    return this.#shelter?.landing && this.#shelter.rescuer.substitute;
   }
 
   /** Puts programs into the scratch memory. */
@@ -338,6 +355,7 @@ export class RemoteTask implements Disposable {
     if (this.#scratch === undefined) {
       this.#scratch = this.#takeScratch(needed);
       this.#shelter?.prepare?.(this);
+      this.#isPrepared = true;
     }
     return offsetAddress((this.#scratch as unknown as Scratch).address, SCRATCH_HEADER);
   }
@@ -362,6 +380,7 @@ export class RemoteTask implements Disposable {
     } finally {
       this.#scratch = undefined;
       this.#alive = undefined;
+      this.#isPrepared = false;
     }
   }
 

@@ -12,13 +12,18 @@
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import type { RemoteAddress } from "../linux/address.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
+import { readStat, unlessGone } from "../linux/procfs/mod.ts";
 import {
+  detach,
   getRegisters,
   getStopSiginfo,
   interrupt,
   peekSiginfo,
+  PTRACE,
   resume,
   resumeToSyscall,
+  seize,
   setOptions,
   setRegisters,
   type Stop,
@@ -43,10 +48,12 @@ import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop, nextStop } from "./reap.ts";
 import { requeueSignals } from "./requeue_signals.ts";
 import { TraceeState } from "./tracee_state.ts";
-import { mustCall, type Noted } from "./undo.ts";
+import { mustCall, type Noted, type Substitute, type SubstitutedEnd } from "./undo.ts";
 
 /** For how long a call is left alone before it is looked whether it has returned, at first and at most, in milliseconds. */
 const FIRST_PATIENCE = 0.01, MOST_PATIENCE = 5;
+/** For how long a thread that somebody else is to let go of is asked for, in milliseconds. */
+const LETTING_GO = 1000;
 
 /** Where a thread makes a single call. */
 export interface CallSite {
@@ -58,6 +65,8 @@ export interface CallSite {
    * and otherwise at the call's entry and exit, from which it gets there if the tool dies.
    */
   readonly landing?: { readonly waiting: RemoteAddress; readonly stack: RemoteAddress };
+  /** Makes the call in this tool's place, if the thread needs its tracer and cannot see yet whether that lives. */
+  readonly substitute?: Substitute;
   /** Code of programs and the word by which it sees whether the tracer lives; absent before they are there. */
   readonly watched?: { readonly code: bigint; readonly alive: bigint };
 }
@@ -117,7 +126,7 @@ export class Tracee extends TraceeState {
    * @throws {StasisError} as the cancellation says, where the call waits for something: it has done nothing then
    */
   call(
-    { instruction, landing, watched }: CallSite,
+    { instruction, landing, watched, substitute }: CallSite,
     sharedPending: readonly Siginfo[],
     name: SyscallName,
     ...args: (bigint | number)[]
@@ -126,6 +135,10 @@ export class Tracee extends TraceeState {
     this.quiesce();
     this.endSignal(sharedPending);
     const registers = this.callRegisters(instruction, name, ...args);
+    if (substitute !== undefined) {
+      const after = this.#substituted(substitute, PTRACE.SYSCALL, registers, name);
+      return BigInt.asIntN(64, after.get("ax"));
+    }
     if (landing !== undefined) {
       registers.set("sp", landing.stack).set("bp", landing.stack);
       if (this.needsTracer) {
@@ -210,6 +223,74 @@ export class Tracee extends TraceeState {
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
+  /** Runs a program, traced by somebody else. */
+  runBy(substitute: Substitute, at: ProgramPlace, purpose: string): void {
+    this.quiesce();
+    this.#programEnd = programEnd(at);
+    this.#substituted(substitute, PTRACE.CONT, this.#programRegisters(at), purpose);
+  }
+
+  /**
+   * Has somebody else trace the thread for one call or program, and takes it back where it waits.
+   *
+   * @returns the registers behind it
+   */
+  #substituted(
+    substitute: Substitute,
+    request: bigint,
+    registers: Registers,
+    purpose: string,
+  ): Registers {
+    const { pid, tid, options } = this;
+    for (let next = registers;;) {
+      this.waitAgain();
+      if (isErrno(detach(tid))) throw this.#died({ kind: "absent" }, purpose);
+      let end: SubstitutedEnd;
+      try {
+        const waiting = this.baseRegisters();
+        end = substitute.run({ pid, tid, options, waiting, registers: next, request });
+      } finally {
+        this.#takeBack(purpose);
+      }
+      const after = end.registers;
+      let isOver = request === PTRACE.SYSCALL && end.isMade;
+      for (const info of end.signals) {
+        const { signal, code } = info;
+        if (info.payload === PROGRAM_END_MARK && this.isEndSignal(signal)) isOver = true;
+        else if (signal === SIG.SYS && code === SYS_USER_DISPATCH) throw isDispatched(tid, purpose);
+        else if (isFault(signal, code)) throw this.#fault(signal, info, purpose, after);
+        else this.#steal(info);
+      }
+      if (isOver || (request === PTRACE.CONT && this.#endedUnheard(after))) return after;
+      // A call that was not made begins again; a program goes on.
+      if (request === PTRACE.CONT) next = after;
+    }
+  }
+
+  /** Traces the thread again, which waits untraced. */
+  #takeBack(purpose: string): void {
+    const { pid, tid, options } = this;
+    const end = performance.now() + LETTING_GO;
+    let seized = seize(tid, options);
+    // Whoever was to trace it may be dying.
+    while (seized === -BigInt(Errno.EPERM) && performance.now() < end && isAlive(pid, tid)) {
+      pause(1);
+      seized = seize(tid, options);
+    }
+    if (isErrno(seized)) {
+      if (isAlive(pid, tid)) throw cannotTakeBack(pid, tid, seized);
+      throw this.#died({ kind: "absent" }, purpose);
+    }
+    interrupt(tid);
+    const goOn = () => {
+      // Any stop takes back what was asked for before it.
+      interrupt(tid);
+      resume(tid);
+    };
+    this.#await("event-stop", goOn, purpose);
+    this.#settled = true;
+  }
+
   /** Starts a program. @param options the ptrace options from then on, if others */
   start(at: ProgramPlace, options?: bigint): void {
     setRegisters(this.tid, this.#programRegisters(at));
@@ -250,7 +331,7 @@ export class Tracee extends TraceeState {
   }
 
   #begin(at: ProgramPlace): void {
-    this.#programEnd = at.code + BigInt(PROGRAM_WAIT);
+    this.#programEnd = programEnd(at);
     this.#settled = true;
     this.#running = true;
   }
@@ -267,7 +348,7 @@ export class Tracee extends TraceeState {
   /** The same of many threads, each with what its program is for. */
   static awaitEnds(runs: readonly (readonly [thread: Tracee, purpose: string])[]): void {
     // They run at the same time, and the last one comes to its end when most others have.
-    for (let rest = runs; rest.length > 0;) {
+    for (let rest = runs.filter(([thread]) => thread.#running); rest.length > 0;) {
       const [thread, purpose] = rest.at(-1) as typeof rest[number];
       thread.awaitEnd(purpose);
       rest = Tracee.#takeEnds(rest.slice(0, -1));
@@ -395,27 +476,36 @@ export class Tracee extends TraceeState {
         if (wanted === "signal" && this.#endedUnheard()) return;
       } else if (stop.kind === wanted) return;
       else if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") {
-        throw new StasisError(
-          "no-such-task",
-          `thread ${this.tid} died ${how(stop)} while ${purpose} ran in it`,
-          { pid: this.pid },
-        );
+        throw this.#died(stop, purpose);
       }
       goOn();
     }
+  }
+
+  #died(stop: Stop, purpose: string): StasisError {
+    return new StasisError(
+      "no-such-task",
+      `thread ${this.tid} died ${how(stop)} while ${purpose} ran in it`,
+      { pid: this.pid },
+    );
   }
 
   /**
    * Whether a program has ended, and no signal will say so: one of the kind that somebody sent at that moment waited for
    * the thread already (`legacy_queue()` of `kernel/signal.c`).
    */
-  #endedUnheard(): boolean {
-    return getRegisters(this.tid).get("ip") === this.#programEnd &&
+  #endedUnheard(registers: Registers = getRegisters(this.tid)): boolean {
+    return registers.get("ip") === this.#programEnd &&
       !peekSiginfo(this.tid, false).some(({ payload }) => payload === PROGRAM_END_MARK);
   }
 
-  #fault(signal: number, info: Siginfo, purpose: string): StasisError {
-    const ip = getRegisters(this.tid).get("ip");
+  #fault(
+    signal: number,
+    info: Siginfo,
+    purpose: string,
+    registers: Registers = getRegisters(this.tid),
+  ): StasisError {
+    const ip = registers.get("ip");
     return new StasisError(
       "internal",
       `${purpose} got ${signalName(signal)} (si_code ${info.code}) at 0x${ip.toString(16)} in ` +
@@ -535,6 +625,24 @@ function isDispatched(tid: number, purpose: string): StasisError {
     `${purpose} was turned into a SIGSYS: thread ${tid} has Syscall User Dispatch on, which this kernel cannot suspend`,
     { pid: tid, hint: "boot Linux 6.4 or later, or one with the series of kernel/patches" },
   );
+}
+
+/** Where a thread that has run a program waits. */
+function programEnd({ code }: ProgramPlace): bigint {
+  return code + BigInt(PROGRAM_WAIT);
+}
+
+function isAlive(pid: number, tid: number): boolean {
+  return !["Z", "X"].includes(unlessGone(() => readStat(pid, tid).state, "X"));
+}
+
+function cannotTakeBack(pid: number, tid: number, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("syscall", `thread ${tid} cannot be traced again: ${errno}`, {
+    pid,
+    errno,
+    hint: "another tracer (a debugger, strace) has taken it",
+  });
 }
 
 function how(stop: Stop): string {

@@ -104,6 +104,35 @@ export interface ThreadUndo {
   readonly afterSignal?: RawCall;
 }
 
+/** A call for a thread that waits, to be made while another process than this tool traces it. */
+export interface SubstitutedCall {
+  readonly pid: number;
+  readonly tid: number;
+  /** The ptrace options that it needs. */
+  readonly options: bigint;
+  /** The registers with which the thread waits, and those with which it begins. */
+  readonly waiting: Registers;
+  readonly registers: Registers;
+  /** PTRACE_SYSCALL for a single call, up to its exit; PTRACE_CONT for a program, up to the signal of its end. */
+  readonly request: bigint;
+}
+
+/** What came of it. The thread waits again, untraced. */
+export interface SubstitutedEnd {
+  /** Whether a single call was made; if not, a signal came before it. */
+  readonly isMade: boolean;
+  /** The registers where it was stopped, before it was sent back to wait. */
+  readonly registers: Registers;
+  /** The signals that it was about to take, and has not. */
+  readonly signals: readonly Siginfo[];
+}
+
+/** Traces threads in this tool's place, one call at a time, and comes to the end of that whatever becomes of the tool. */
+export interface Substitute {
+  /** @throws {StasisError} `syscall`: the thread waits, if it has not been killed */
+  run(call: SubstitutedCall): SubstitutedEnd;
+}
+
 /** A call in a waiting thread that takes a change to its process back. */
 export interface CallUndo {
   readonly pid: number;
@@ -153,4 +182,6 @@ export interface Rescuer {
    * at it ({@link TRACER_DEAD}).
    */
   readonly aliveWord: number;
+  /** Makes the calls of a thread that needs its tracer ({@link Tracee.needsTracer}) before it has that page. */
+  readonly substitute?: Substitute;
 }

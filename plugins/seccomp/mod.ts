@@ -206,6 +206,7 @@ function dumpSeccomp({ writer }: CheckpointSession): CheckpointHooks {
       else surveyRunning(context);
     },
     suspendsFilters: true,
+    mayNeedTracer: ({ status }) => (status.seccomp ?? 0) !== 0,
     stopThread,
     freezeThreads,
     collectThreads(program) {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Task } from "../../core/checkpoint/task.ts";
 import type { StoppedThread, SurveyContext } from "../../core/plugin.ts";
 import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
@@ -19,6 +20,8 @@ export interface SudBackend {
   readonly usable: boolean;
   /** Reports what cannot be suspended, as far as that can be told: before the freeze and after {@link suspend}. */
   survey?(tree: SurveyContext): void;
+  /** Tells whether calls in a task may be possible only as long as it is traced. */
+  mayNeedTracer?(task: Task): boolean;
   /**
    * Makes threads safe to inject into; their release brings back what they had.
    *

@@ -56,6 +56,7 @@ export const sud: Plugin = definePlugin({
       survey(tree) {
         backend.survey?.(tree);
       },
+      mayNeedTracer: (task) => backend.mayNeedTracer?.(task) ?? false,
       freezeThreads(threads) {
         backend.suspend(threads, ({ tid }, config) => configs.set(tid, config));
       },

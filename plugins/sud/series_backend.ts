@@ -33,6 +33,7 @@ export const seriesBackend: SudBackend = {
   name: "series",
   description: "the patch series of kernel/patches",
   usable: true,
+  mayNeedTracer: ({ status }) => status.syscallUserDispatch === true,
   suspend(threads) {
     for (const { tracee } of threads) {
       const { pid, tid } = tracee;
