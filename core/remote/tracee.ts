@@ -36,7 +36,7 @@ import {
   type ThreadState,
 } from "../linux/ptrace_many.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import { SIG, signalName } from "../linux/signals.ts";
+import { signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { PROGRAM_CHECKED_CALL, PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
@@ -46,9 +46,8 @@ import { isInterrupted } from "./interrupted_call.ts";
 import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop, nextStop } from "./reap.ts";
-import { requeueSignals } from "./requeue_signals.ts";
-import { TraceeState } from "./tracee_state.ts";
-import { mustCall, type Noted, type Substitute, type SubstitutedEnd } from "./undo.ts";
+import { isFault, TraceeStops } from "./tracee_stops.ts";
+import { mustCall, type Substitute, type SubstitutedEnd } from "./undo.ts";
 
 /** For how long a call is left alone before it is looked whether it has returned, at first and at most, in milliseconds. */
 const FIRST_PATIENCE = 0.01, MOST_PATIENCE = 5;
@@ -71,9 +70,6 @@ export interface CallSite {
   readonly watched?: { readonly code: bigint; readonly alive: bigint };
 }
 
-/** `si_code` of the SIGSYS of Syscall User Dispatch (`include/uapi/asm-generic/siginfo.h`). */
-const SYS_USER_DISPATCH = 2;
-
 /** Where a program lies. */
 export interface ProgramPlace {
   readonly code: bigint;
@@ -87,15 +83,10 @@ export interface ProgramPlace {
 }
 
 /** A thread that this process traces and that stands still. */
-export class Tracee extends TraceeState {
+export class Tracee extends TraceeStops {
   readonly #cancellation: Cancellation;
-  #settled = true;
   /** Whether a program was started in it whose end has not been awaited. */
   #running = false;
-  /** Where a program that has sent the signal of its end waits. */
-  #programEnd = 0n;
-  #stolen: Siginfo[] = [];
-  readonly #notedSignals: Noted[] = [];
 
   /**
    * Takes note of a thread that stands still (`stop_thread.ts` makes it do so).
@@ -150,7 +141,7 @@ export class Tracee extends TraceeState {
       }
     }
     setRegisters(this.tid, registers);
-    this.#settled = false;
+    this.isSettled = false;
     let ended: unknown;
     const whileWaiting = () => {
       try {
@@ -163,7 +154,7 @@ export class Tracee extends TraceeState {
     };
     for (const _ of ["entry", "exit"]) {
       resumeToSyscall(this.tid);
-      this.#await("syscall", () => resumeToSyscall(this.tid), name, whileWaiting);
+      this.awaitStop("syscall", () => resumeToSyscall(this.tid), name, whileWaiting);
     }
     const after = getRegisters(this.tid);
     if (ended !== undefined && isInterrupted(after)) throw ended;
@@ -193,7 +184,7 @@ export class Tracee extends TraceeState {
         interrupt(tid);
         resume(tid);
       };
-      this.#await("event-stop", goOn, name, undefined, first);
+      this.awaitStop("event-stop", goOn, name, undefined, first);
       const now = getRegisters(tid);
       if (now.get("ip") === waiting) return BigInt.asIntN(64, now.get("ax"));
       // It had not got to its call, or is in it: the kernel begins that again, unless nobody wants it any more.
@@ -212,21 +203,21 @@ export class Tracee extends TraceeState {
   callInterrupted(registers: Registers, purpose: string): bigint {
     this.quiesce();
     setRegisters(this.tid, registers);
-    this.#settled = false;
+    this.isSettled = false;
     resumeToSyscall(this.tid);
-    this.#await("syscall", () => resumeToSyscall(this.tid), purpose);
+    this.awaitStop("syscall", () => resumeToSyscall(this.tid), purpose);
     // Asked for at the call's entry, so that it finds itself interrupted.
     interrupt(this.tid);
     resume(this.tid);
-    this.#await("event-stop", () => resume(this.tid), purpose);
-    this.#settled = true;
+    this.awaitStop("event-stop", () => resume(this.tid), purpose);
+    this.isSettled = true;
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
   /** Runs a program, traced by somebody else. */
   runBy(substitute: Substitute, at: ProgramPlace, purpose: string): void {
     this.quiesce();
-    this.#programEnd = programEnd(at);
+    this.programEnd = programEnd(at);
     this.#substituted(substitute, PTRACE.CONT, this.#programRegisters(at), purpose);
   }
 
@@ -244,7 +235,7 @@ export class Tracee extends TraceeState {
     const { pid, tid, options } = this;
     for (let next = registers;;) {
       this.waitAgain();
-      if (isErrno(detach(tid))) throw this.#died({ kind: "absent" }, purpose);
+      if (isErrno(detach(tid))) throw this.hasDied({ kind: "absent" }, purpose);
       let end: SubstitutedEnd;
       try {
         const waiting = this.baseRegisters();
@@ -255,13 +246,9 @@ export class Tracee extends TraceeState {
       const after = end.registers;
       let isOver = request === PTRACE.SYSCALL && end.isMade;
       for (const info of end.signals) {
-        const { signal, code } = info;
-        if (info.payload === PROGRAM_END_MARK && this.isEndSignal(signal)) isOver = true;
-        else if (signal === SIG.SYS && code === SYS_USER_DISPATCH) throw isDispatched(tid, purpose);
-        else if (isFault(signal, code)) throw this.#fault(signal, info, purpose, after);
-        else this.#steal(info);
+        if (this.takeSignal(info.signal, info, purpose, after)) isOver = true;
       }
-      if (isOver || (request === PTRACE.CONT && this.#endedUnheard(after))) return after;
+      if (isOver || (request === PTRACE.CONT && this.endedUnheard(after))) return after;
       // A call that was not made begins again; a program goes on.
       if (request === PTRACE.CONT) next = after;
     }
@@ -279,7 +266,7 @@ export class Tracee extends TraceeState {
     }
     if (isErrno(seized)) {
       if (isAlive(pid, tid)) throw cannotTakeBack(pid, tid, seized);
-      throw this.#died({ kind: "absent" }, purpose);
+      throw this.hasDied({ kind: "absent" }, purpose);
     }
     interrupt(tid);
     const goOn = () => {
@@ -287,8 +274,8 @@ export class Tracee extends TraceeState {
       interrupt(tid);
       resume(tid);
     };
-    this.#await("event-stop", goOn, purpose);
-    this.#settled = true;
+    this.awaitStop("event-stop", goOn, purpose);
+    this.isSettled = true;
   }
 
   /** Starts a program. @param options the ptrace options from then on, if others */
@@ -331,8 +318,8 @@ export class Tracee extends TraceeState {
   }
 
   #begin(at: ProgramPlace): void {
-    this.#programEnd = programEnd(at);
-    this.#settled = true;
+    this.programEnd = programEnd(at);
+    this.isSettled = true;
     this.#running = true;
   }
 
@@ -403,7 +390,7 @@ export class Tracee extends TraceeState {
       asking = false;
     };
     try {
-      this.#await("signal", () => resume(this.tid), purpose, look, first);
+      this.awaitStop("signal", () => resume(this.tid), purpose, look, first);
     } finally {
       // However it ended: the thread stands still now, or is gone; unless nobody waits any longer.
       this.#running = asking;
@@ -437,7 +424,7 @@ export class Tracee extends TraceeState {
         const info = getStopSiginfo(tid);
         if (info.payload === PROGRAM_END_MARK && this.isEndSignal(stop.signal)) break;
         if (isFault(stop.signal, info.code)) break;
-        this.#steal(info);
+        this.keepSignal(info);
       } else if (stop.kind === "event-stop") {
         if (!peekSiginfo(tid, false).some(({ payload }) => payload === PROGRAM_END_MARK)) break;
         // It has come to its end by itself, and the signal that says so is what it stops for next.
@@ -448,70 +435,8 @@ export class Tracee extends TraceeState {
       interrupt(tid);
       resume(tid);
     }
-    this.#settled = true;
+    this.isSettled = true;
     this.#running = false;
-  }
-
-  #await(
-    wanted: "syscall" | "signal" | "event-stop",
-    goOn: () => void,
-    purpose: string,
-    whileWaiting?: () => void,
-    first: Stop = { kind: "none" },
-  ): void {
-    for (let stop = first;; stop = { kind: "none" }) {
-      if (stop.kind === "none") stop = awaitStop(this.tid, this.pid, whileWaiting);
-      if (stop.kind === "signal") {
-        const info = getStopSiginfo(this.tid);
-        const ours = info.payload === PROGRAM_END_MARK && this.isEndSignal(stop.signal);
-        if (ours && wanted === "signal") return;
-        if (stop.signal === SIG.SYS && info.code === SYS_USER_DISPATCH) {
-          // The stop is one of the signal path; dropping the signal is the next resume's doing.
-          this.#settled = true;
-          throw isDispatched(this.tid, purpose);
-        }
-        if (isFault(stop.signal, info.code)) throw this.#fault(stop.signal, info, purpose);
-        // Somebody's signal got through: it is given back by release().
-        this.#steal(info);
-        if (wanted === "signal" && this.#endedUnheard()) return;
-      } else if (stop.kind === wanted) return;
-      else if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") {
-        throw this.#died(stop, purpose);
-      }
-      goOn();
-    }
-  }
-
-  #died(stop: Stop, purpose: string): StasisError {
-    return new StasisError(
-      "no-such-task",
-      `thread ${this.tid} died ${how(stop)} while ${purpose} ran in it`,
-      { pid: this.pid },
-    );
-  }
-
-  /**
-   * Whether a program has ended, and no signal will say so: one of the kind that somebody sent at that moment waited for
-   * the thread already (`legacy_queue()` of `kernel/signal.c`).
-   */
-  #endedUnheard(registers: Registers = getRegisters(this.tid)): boolean {
-    return registers.get("ip") === this.#programEnd &&
-      !peekSiginfo(this.tid, false).some(({ payload }) => payload === PROGRAM_END_MARK);
-  }
-
-  #fault(
-    signal: number,
-    info: Siginfo,
-    purpose: string,
-    registers: Registers = getRegisters(this.tid),
-  ): StasisError {
-    const ip = registers.get("ip");
-    return new StasisError(
-      "internal",
-      `${purpose} got ${signalName(signal)} (si_code ${info.code}) at 0x${ip.toString(16)} in ` +
-        `thread ${this.tid}`,
-      { pid: this.pid },
-    );
   }
 
   /** Waits until a started program has ended its own task, letting it have `signal` if it sends itself one. */
@@ -531,42 +456,6 @@ export class Tracee extends TraceeState {
       }
       resume(this.tid, ours ? signal : 0);
     }
-  }
-
-  /** Brings the thread into a stop of the signal path, where restart codes work. */
-  settle(): void {
-    if (this.#settled) return;
-    interrupt(this.tid);
-    resume(this.tid);
-    for (;;) {
-      const stop = awaitStop(this.tid, this.pid);
-      if (stop.kind === "event-stop" || stop.kind === "exited" || stop.kind === "killed") break;
-      if (stop.kind === "absent") break;
-      if (stop.kind === "signal") this.#steal(getStopSiginfo(this.tid));
-      resume(this.tid);
-    }
-    this.#settled = true;
-  }
-
-  /** Says that it stands in a stop of the signal path again, after it was let run by other means than these. */
-  hasSettled(): void {
-    this.#settled = true;
-  }
-
-  /** Keeps a signal that it has taken already: where that cannot be noted, this process knows of it at least. */
-  #steal(info: Siginfo): void {
-    this.#stolen.push(info);
-    try {
-      const noted = this.rescuer?.noteSignal(this.pid, this.tid, info);
-      if (noted !== undefined) this.#notedSignals.push(noted);
-    } catch (error) {
-      if (!(error instanceof StasisError)) throw error;
-    }
-  }
-
-  /** Signals that reached the thread from outside while calls ran in it, and that it is to be given back. */
-  get intercepted(): readonly Siginfo[] {
-    return this.#stolen;
   }
 
   /**
@@ -597,10 +486,9 @@ export class Tracee extends TraceeState {
       );
       // The last one is of the thread itself.
       if (results.at(-1) !== "gone") {
-        attempt(() => requeueSignals(this.pid, this.tid, this.#stolen));
+        attempt(() => this.giveSignalsBack());
       }
-      this.#stolen = [];
-      for (const noted of this.#notedSignals.splice(0)) noted.erase();
+      this.forgetSignals();
     }
     // One that could not be brought to stand may have stopped for a signal by now that is its own.
     if (stands) detachThread(this.tid, this.pid);
@@ -608,23 +496,6 @@ export class Tracee extends TraceeState {
     this.forget();
     if (failures.length > 0) throw failures[0];
   }
-}
-
-/** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */
-const FAULTS: readonly number[] = [4, 5, 7, 8, 11, 31];
-
-/** Whether the kernel raised the signal at what the thread did (si_code > 0), not somebody who sent it. */
-function isFault(signal: number, code: number): boolean {
-  return code > 0 && FAULTS.includes(signal);
-}
-
-/** The error for a thread whose calls are turned into SIGSYS: it has dispatch that nobody has suspended. */
-function isDispatched(tid: number, purpose: string): StasisError {
-  return new StasisError(
-    "unsupported",
-    `${purpose} was turned into a SIGSYS: thread ${tid} has Syscall User Dispatch on, which this kernel cannot suspend`,
-    { pid: tid, hint: "boot Linux 6.4 or later, or one with the series of kernel/patches" },
-  );
 }
 
 /** Where a thread that has run a program waits. */
@@ -643,9 +514,4 @@ function cannotTakeBack(pid: number, tid: number, result: bigint): StasisError {
     errno,
     hint: "another tracer (a debugger, strace) has taken it",
   });
-}
-
-function how(stop: Stop): string {
-  if (stop.kind === "killed") return `by ${signalName(stop.signal)}`;
-  return stop.kind === "exited" ? `with exit code ${stop.code}` : "unseen";
 }
