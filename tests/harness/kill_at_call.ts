@@ -57,11 +57,13 @@ export const killTool: Act = (tool) => Deno.kill(tool, "SIGKILL");
  * that it has started have ended.
  *
  * @param moment Infinity lets it come to its end
+ * @param see is told of the call at every moment until then
  */
 export async function actAtMoment(
   args: readonly string[],
   moment: number,
   act: Act = killTool,
+  see?: (call: string) => void,
 ): Promise<TracedRun> {
   const tool = startStopped(args);
   const said = new Response(tool.stderr).text();
@@ -90,6 +92,7 @@ export async function actAtMoment(
       const current = currentCall(pid);
       if (current === SYSCALLS.exit_group) break;
       begun ||= current === SYSCALLS.ptrace;
+      if (begun) see?.(describeCall(pid));
       if (begun && moments++ === moment) {
         call = describeCall(pid);
         children = childrenOf(pid);
