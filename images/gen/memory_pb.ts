@@ -106,6 +106,45 @@ export const vma_entrySchema: GenMessage<vma_entry> = /*@__PURE__*/
   ]);
 
 /**
+ * A context of asynchronous I/O, io_setup(2). What is in its ring is in pagemap-PID.img.
+ *
+ * @generated from message aio_ring_entry
+ */
+export type aio_ring_entry = Message<"aio_ring_entry"> & {
+  /**
+   * The address of its ring, by which the program names it.
+   *
+   * @generated from field: required uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * For how many requests it is to be made.
+   *
+   * @generated from field: required uint32 nr_req = 2;
+   */
+  nrReq: number;
+
+  /**
+   * The size of the ring in bytes.
+   *
+   * @generated from field: required uint32 ring_len = 3;
+   */
+  ringLen: number;
+};
+
+/**
+ * Describes the message aio_ring_entry.
+ * Use `create(aio_ring_entrySchema)` to create a new message.
+ */
+export const aio_ring_entrySchema: GenMessage<aio_ring_entry> = /*@__PURE__*/
+  message("aio_ring_entry", () => [
+    [1, "id", "required", "uint64"],
+    [2, "nr_req", "required", "uint32"],
+    [3, "ring_len", "required", "uint32"],
+  ]);
+
+/**
  * An address space, by the pid of the process that has it, or of the first of those that share it.
  *
  * Addresses, as /proc/PID/stat tells them and PR_SET_MM_MAP sets them. An end is the address behind the last.
@@ -220,6 +259,13 @@ export type mm_entry = Message<"mm_entry"> & {
   dumpable: number;
 
   /**
+   * Its contexts of asynchronous I/O.
+   *
+   * @generated from field: repeated aio_ring_entry aios = 16;
+   */
+  aios: aio_ring_entry[];
+
+  /**
    * No transparent huge pages (PR_SET_THP_DISABLE).
    *
    * @generated from field: optional bool thp_disabled = 17;
@@ -255,6 +301,7 @@ export const mm_entrySchema: GenMessage<mm_entry> = /*@__PURE__*/
     [13, "mm_saved_auxv", "repeated", "uint64"],
     [14, "vmas", "repeated", vma_entrySchema],
     [15, "dumpable", "optional", "int32"],
+    [16, "aios", "repeated", aio_ring_entrySchema],
     [17, "thp_disabled", "optional", "bool"],
     [1000, "auxv_rest", "repeated", "uint64"],
   ]);

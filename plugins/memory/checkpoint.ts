@@ -17,6 +17,8 @@ import type {
 } from "../../core/plugin.ts";
 import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import { MM } from "../../images/kinds/memory.ts";
+import { askForContexts, awaitRequests } from "./aio_checkpoint.ts";
+import { isRing, requestsFor } from "./aio_ring.ts";
 import { mappingDumpers } from "./dumpers.ts";
 import { executableProblem } from "./executable.ts";
 import { MappedFiles } from "./file_check.ts";
@@ -77,7 +79,8 @@ function checkpointWith(
     mappings: [...mappingDumpers(session, files, shared), segments.dumper],
     descriptors: [memfdDumper(shared)],
 
-    survey(tree) {
+    async survey(tree) {
+      if (tree.frozen) await awaitRequests(tree.tasks, session);
       files.forget();
       surveySegments(segments, tree);
       for (const { pid } of tree.tasks) surveyExecutable(pid, tree, session.options);
@@ -91,7 +94,9 @@ function checkpointWith(
       const mdwe = program.try("prctl", PR.GET_MDWE, 0, 0, 0, 0);
       const merge = program.try("prctl", PR.GET_MEMORY_MERGE, 0, 0, 0, 0);
       const lockFuture = askLockFuture(program, task.pid);
+      const takeContexts = askForContexts(task, program);
       return (reply) => {
+        takeContexts(reply);
         told.set(task.pid, {
           brk: reply.result(brk),
           dumpable: Number(reply.result(dumpable)),
@@ -138,6 +143,11 @@ function checkpointWith(
         ...savedAuxv(readAuxv(task.pid)),
         vmas,
         dumpable,
+        aios: task.proc.vmas.filter(isRing).map(({ start, end }) => ({
+          id: start,
+          nrReq: requestsFor(end - start),
+          ringLen: Number(end - start),
+        })),
         thpDisabled,
       });
       if (extras.length > 0 || Object.values(taskExtra).some((value) => value !== undefined)) {

@@ -11,6 +11,7 @@ import type { CheckpointSession, MappingDumper } from "../../core/plugin.ts";
 import {
   VMA_ANON_PRIVATE,
   VMA_ANON_SHARED,
+  VMA_AREA_AIORING,
   VMA_AREA_HEAP,
   VMA_AREA_MEMFD,
   VMA_AREA_REGULAR,
@@ -21,6 +22,8 @@ import {
   VMA_FILE_PRIVATE,
   VMA_FILE_SHARED,
 } from "../../images/flags.ts";
+import { ringProblem } from "./aio_checkpoint.ts";
+import { isRing } from "./aio_ring.ts";
 import { mapFilesPath, type MappedFiles } from "./file_check.ts";
 import type { SharedObjects } from "./shared_objects.ts";
 import { hasOwnVdso } from "./vdso.ts";
@@ -167,6 +170,13 @@ export function mappingDumpers(
       },
     },
     {
+      kind: "a ring of io_setup(2)",
+      claims: isRing,
+      survey: (vma, task) => surveyFlags(vma) ?? ringProblem(vma, task),
+      // Its pages are saved as those of private memory, as CRIU has it.
+      dump: (vma) => describeVma(vma, { status: VMA_AREA_AIORING, anonymous: false }),
+    },
+    {
       kind: "a memfd",
       claims(vma, task) {
         if (isHuge(vma)) return false;
@@ -212,7 +222,7 @@ function writableFile(vma: Vma): boolean {
 
 /** Files that are none: their names are the kernel's. */
 function isUnusual(vma: Vma): boolean {
-  return vma.deleted && (vma.name === "/[aio]" || vma.name === "/secretmem");
+  return isRing(vma) || vma.deleted && vma.name === "/secretmem";
 }
 
 /** Kinds of memory that cannot be saved, each with the reason. */
@@ -223,12 +233,6 @@ function refusal(vma: Vma): SurveyProblem {
         rangeOf(vma)
       } is of reserved huge pages (hugetlb), which cannot be saved yet`,
       hint: "let the program use transparent huge pages (madvise) instead",
-    };
-  }
-  if (vma.deleted && vma.name === "/[aio]") {
-    return {
-      what: `its mapping ${rangeOf(vma)} is a ring of io_setup, which cannot be saved yet`,
-      hint: "have the program end its asynchronous I/O (io_destroy) first",
     };
   }
   if (vma.deleted && vma.name === "/secretmem") {

@@ -12,6 +12,7 @@ import {
   type Vma,
 } from "../../core/linux/procfs/mod.ts";
 import type { FrozenTask } from "../../core/plugin.ts";
+import { isRing } from "./aio_ring.ts";
 import { hasPagemapScan } from "./features.ts";
 import type { ReadableRun } from "./pages_files.ts";
 import { appendRun, hasContents, isGuard, type Run } from "./runs.ts";
@@ -62,10 +63,11 @@ export function savedPages(vmas: readonly Vma[], regions: readonly PageRegion[])
   for (const vma of vmas) {
     const readable = (vma.prot & PROT_READ) !== 0;
     // The vDSO is saved whole: at restore it tells whether the kernel is another one.
-    const isVdso = mappingKind(vma) === "vdso";
-    if (isVdso) save(vma.start, vma.end - vma.start, readable);
+    // So is a ring of io_setup(2), which CRIU looks for there.
+    const isWhole = mappingKind(vma) === "vdso" || isRing(vma);
+    if (isWhole) save(vma.start, vma.end - vma.start, readable);
     // Droppable memory holds states of random number generators: it must not come twice.
-    const isLeftOut = isVdso || vma.shared || vma.flags.has("dp");
+    const isLeftOut = isWhole || vma.shared || vma.flags.has("dp");
     for (; next < regions.length; next++) {
       const { start, end, categories } = regions[next] as PageRegion;
       if (start >= vma.end) break;

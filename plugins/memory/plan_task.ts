@@ -13,6 +13,7 @@ import { VMA_AREA_GUARD } from "../../images/flags.ts";
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import type { mm_extra_entry, vma_extra } from "../../images/gen/mm_extra_pb.ts";
 import { planMmFields } from "./mm_fields.ts";
+import { isRingEntry, planRing, type SavedRing } from "./plan_aio.ts";
 import { readPages } from "./plan_common.ts";
 import { COMMON_PROT, type Inheritance } from "./plan_sharing.ts";
 import { hasAdvice, isMapped } from "./planners.ts";
@@ -26,6 +27,8 @@ export interface TaskMemory {
   readonly extra: mm_extra_entry | undefined;
   /** All its pages. */
   readonly runs: readonly SavedRun[];
+  /** Its rings of io_setup(2). */
+  readonly rings: readonly SavedRing[];
   /** What of it is there already when it is built; absent for most. */
   readonly inheritance?: Inheritance;
 }
@@ -36,6 +39,8 @@ export interface MemoryContext {
   readonly plannerOf: (vma: vma_entry, mm: mm_entry) => MappingPlanner;
   /** A descriptor number that no task uses, for the executable. */
   readonly exeFd: number;
+  /** A service number of /dev/null, open for writing; -1 where no task has a ring. */
+  readonly sink: number;
   /** The service number of an executable that is a memfd; undefined for a file. */
   readonly memfdOf: (mm: mm_entry) => number | undefined;
 }
@@ -82,6 +87,7 @@ export function planMemory(task: TaskPlanner, memory: TaskMemory, context: Memor
   planMmFields(program, mm, context.exeFd);
   program.call("close", context.exeFd);
   if (runs.length > 0) readPages(task.program("contents"), runs);
+  for (const ring of memory.rings) planRing(task.program("contents"), ring, context.sink);
   planProperties(task, memory, extras, mapped, protections);
 }
 
@@ -91,11 +97,11 @@ export function ownContents({ mm, runs }: Pick<TaskMemory, "mm" | "runs">): Save
 }
 
 /**
- * Whether the image's pages of a mapping stay where they are: those of the vDSO are the kernel's, and the
- * states of random number generators in droppable memory must not come twice.
+ * Whether the image's pages of a mapping stay where they are: those of the vDSO are the kernel's, rings of io_setup(2)
+ * are made anew, and the states of random number generators in droppable memory must not come twice.
  */
 function isLeftAlone(vma: vma_entry): boolean {
-  return isVdsoPart(vma) || (vma.flags & MAP.DROPPABLE) !== 0;
+  return isVdsoPart(vma) || isRingEntry(vma) || (vma.flags & MAP.DROPPABLE) !== 0;
 }
 
 /** Unmaps everything but the scratch memory, the parked vDSO and what the task has of its own already. */

@@ -68,11 +68,12 @@ function plan(vmas: vma_entry[], memory: Partial<TaskMemory> = {}) {
   const planners = mappingPlanners(objects, () => descriptors);
   planMemory(
     task,
-    { mm, extra: undefined, runs: [], ...memory },
+    { mm, extra: undefined, runs: [], rings: [], ...memory },
     {
       machine,
       plannerOf: (one) => planners.find((planner) => planner.restores(one, mm))!,
       exeFd: 71,
+      sink: -1,
       memfdOf: () => undefined,
     },
   );

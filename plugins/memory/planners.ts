@@ -22,6 +22,7 @@ import {
   VMA_FILE_SHARED,
 } from "../../images/flags.ts";
 import type { vma_entry } from "../../images/gen/memory_pb.ts";
+import { ringPlanner } from "./plan_aio.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 import { isVdsoPart } from "./vdso.ts";
 
@@ -29,7 +30,7 @@ const O_RDONLY = 0, O_RDWR = 2;
 const AT_FDCWD = -100;
 const NO_FD = -1;
 
-/** Kinds that this plugin does not restore. */
+/** Kinds that are no plain mappings, or that this plugin does not restore. */
 const FOREIGN = VMA_AREA_SYSVIPC | VMA_AREA_SOCKET | VMA_AREA_AIORING | VMA_AREA_SHSTK |
   VMA_EXT_PLUGIN;
 
@@ -127,6 +128,7 @@ export function mappingPlanners(
 ): MappingPlanner[] {
   const has = (vma: vma_entry, bits: number): boolean => (vma.status & bits) !== 0;
   return [
+    ringPlanner,
     {
       kind: "anonymous memory",
       restores: (vma) => has(vma, VMA_ANON_PRIVATE) && !has(vma, FOREIGN) && isMapped(vma),

@@ -19,6 +19,7 @@ import { ghostIds, linkedIds } from "../../core/restore/ghosts.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { executableProblem } from "./executable.ts";
 import { memfdPlanner } from "./memfd.ts";
+import { loadRings, parsePossible } from "./plan_aio.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { SegmentPlans } from "./plan_segments.ts";
 import { addBirthSteps } from "./plan_common.ts";
@@ -35,6 +36,8 @@ import { taskRuns } from "./task_runs.ts";
 import { checkMappings, checkPagesFiles, checkRuns } from "./validate.ts";
 import { describeParts, isVdsoCode, isVdsoPart, ownVdso, placeVdso, vdsoParts } from "./vdso.ts";
 
+const O_WRONLY = 1;
+
 /** Makes the hooks for one restore. */
 export function restoreMemory(session: RestoreSession): RestoreHooks {
   const { images, machine } = session;
@@ -44,7 +47,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
   const descriptors = new Map<TaskPlanner, MappedDescriptors>();
   const planners = mappingPlanners(objects, (task) => descriptors.get(task) as MappedDescriptors);
   let sharing: SharingPlan | undefined;
-  let exeFd = -1;
+  let exeFd = -1, sink = -1;
   let sealed = false;
 
   return {
@@ -71,7 +74,9 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         // Zombies have none, and tasks that share another one's.
         if (!images.has(MM, pid)) continue;
         session.check();
-        const task = load(session, pid);
+        const { mm, extra, runs } = load(session, pid);
+        const rings = loadRings(pid, mm.vmas, runs, readPages, possibleProcessors, context);
+        const task = { mm, extra, runs, rings };
         loaded.set(pid, task);
         segments.addTask(pid, task.mm, images.pathOf(MM, pid), context);
         for (const vma of task.mm.vmas) {
@@ -94,6 +99,9 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
 
     planTree(tree) {
       exeFd = tree.service();
+      if ([...loaded.values()].some(({ rings }) => rings.length > 0)) {
+        sink = tree.serviceFile("/dev/null", O_WRONLY);
+      }
       objects.plan(tree);
       segments.plan(tree, objects);
       sharing = planCommon(
@@ -107,7 +115,8 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
     planTask(task) {
       if (task.memoryOwner !== task.pid) return;
       const inheritance = sharing?.inheritances.get(task.pid);
-      const memory = { ...loaded.get(task.pid) ?? load(session, task.pid), inheritance };
+      const own = loaded.get(task.pid) ?? { ...load(session, task.pid), rings: [] };
+      const memory = { ...own, inheritance };
       const mapped = memory.mm.vmas.filter((vma) =>
         isMapped(vma) && !inheritance?.vmas.has(vma.start)
       );
@@ -118,7 +127,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         const { memfd } = task.files.get(exeFileId);
         return memfd && objects.memfd(memfd.inodeId).service;
       };
-      planMemory(task, memory, { machine, plannerOf, exeFd, memfdOf });
+      planMemory(task, memory, { machine, plannerOf, exeFd, sink, memfdOf });
       if (!sealed) objects.planSeals(task.program("contents"));
       sealed = true;
     },
@@ -157,7 +166,7 @@ function planCommon(
   return plan;
 }
 
-function load({ images }: RestoreSession, pid: number): TaskMemory {
+function load({ images }: RestoreSession, pid: number): Omit<TaskMemory, "rings"> {
   const mm = images.read(MM, pid);
   checkMappings(mm, images.pathOf(MM, pid));
   const extra = images.has(MM_EXTRA, pid) ? images.read(MM_EXTRA, pid) : undefined;
@@ -230,6 +239,11 @@ function checkVdso(
       hint,
     });
   }
+}
+
+/** How many processors this machine can have. */
+function possibleProcessors(): number {
+  return parsePossible(Deno.readTextFileSync("/sys/devices/system/cpu/possible"));
 }
 
 function readPages(path: string, offset: bigint, size: number): Uint8Array {

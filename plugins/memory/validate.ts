@@ -9,6 +9,7 @@ import { MAP } from "../../core/linux/mman.ts";
 import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import { VMA_AREA_GUARD, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
+import { isRingEntry } from "./plan_aio.ts";
 import type { SavedRun } from "./saved_pages.ts";
 
 /**
@@ -38,7 +39,7 @@ export function checkMappings(mm: Pick<mm_entry, "vmas">, file: string): void {
 const MAP_TYPE = 0x0f;
 
 /**
- * Checks that all saved pages are of private mappings. What is written to others goes into files that the plan
+ * Checks that all saved pages are of private mappings, or of rings of io_setup(2). What is written to others goes into files that the plan
  * does not show, and what is written where nothing is mapped into the memory of the tool.
  *
  * @param mm mappings that {@link checkMappings} has seen
@@ -60,7 +61,9 @@ export function checkRuns(
       while (index < vmas.length && (vmas[index] as vma_entry).end <= at) index++;
       const vma = vmas[index];
       const type = (vma?.flags ?? 0) & MAP_TYPE;
-      if (vma === undefined || vma.start > at || type === 0 || (type & MAP.SHARED) !== 0) {
+      const isOwn = type !== 0 && (type & MAP.SHARED) === 0 ||
+        vma !== undefined && isRingEntry(vma);
+      if (vma === undefined || vma.start > at || !isOwn) {
         const where = `at 0x${at.toString(16)}`;
         throw new StasisError("bad-image", `${file} has pages ${where}, where nothing private is`, {
           hint: "the image was changed or written by something else: make the checkpoint again",

@@ -61,6 +61,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   inotify: [[]],
   leases: [[], ["breaking"]],
   locks: [[]],
+  mem_aio: [[]],
   mem_anon: [[], ["32"]],
   mem_brk: [[]],
   mem_cow: [[]],

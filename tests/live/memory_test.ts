@@ -128,6 +128,7 @@ Deno.test("checkpoint() says what memory it cannot save, and why", async () => {
         "os.remove('gone')",
         "context = ctypes.c_long(0)",
         "libc.syscall(206, 4, ctypes.byref(context))",
+        "ctypes.memset(context.value + 16, 0, 4)",
         "vdso = next(line for line in open('/proc/self/maps') if '[vdso]' in line)",
         "start, end = (int(part, 16) for part in vdso.split()[0].split('-'))",
         "libc.mprotect(ctypes.c_void_p(start), ctypes.c_size_t(end - start), 7)",

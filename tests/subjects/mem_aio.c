@@ -1,0 +1,138 @@
+/*
+ * Contexts of asynchronous I/O: one that is new, one whose ring has gone round with events that nobody has taken, a
+ * large one, one in a child; each goes on under its old name, with the events that wait, and takes new requests.
+ */
+#include "files.h"
+
+#include <linux/aio_abi.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+struct ring {
+	unsigned id, nr, head, tail, magic, compat, incompat, size;
+};
+
+static int sink;
+
+static aio_context_t setup(unsigned requests)
+{
+	aio_context_t context = 0;
+
+	if (syscall(SYS_io_setup, requests, &context) < 0)
+		die("io_setup");
+	return context;
+}
+
+static long submit(aio_context_t context, int fd, unsigned long cookie, int event)
+{
+	static char data[1];
+	struct iocb request = {
+		.aio_data = cookie,
+		.aio_lio_opcode = IOCB_CMD_PWRITE,
+		.aio_fildes = fd,
+		.aio_buf = (unsigned long)data,
+		.aio_nbytes = 1,
+		.aio_flags = event < 0 ? 0 : IOCB_FLAG_RESFD,
+		.aio_resfd = event < 0 ? 0 : event,
+	};
+	struct iocb *requests[] = { &request };
+
+	return syscall(SYS_io_submit, context, 1L, requests);
+}
+
+/* The cookie of the next event; 0 if there is none. */
+static unsigned long take(aio_context_t context)
+{
+	struct io_event event;
+	struct timespec now = { 0 };
+
+	return syscall(SYS_io_getevents, context, 0L, 1L, &event, &now) == 1 ? event.data : 0;
+}
+
+/* As many requests, of which all but the last `left` are taken. */
+static void turn(aio_context_t context, unsigned count, unsigned left)
+{
+	for (unsigned i = 1; i <= count; i++) {
+		if (submit(context, sink, i, -1) != 1)
+			die("io_submit");
+		if (i > left && take(context) != i - left)
+			die("io_getevents");
+	}
+}
+
+static void check_turned(const char *name, aio_context_t context, struct ring was, unsigned count, unsigned left)
+{
+	struct ring *ring = (struct ring *)context;
+
+	check(ring->nr == was.nr && ring->head == was.head && ring->tail == was.tail, name,
+	      "it has %u of %u to %u, and had %u of %u to %u", ring->head, ring->nr, ring->tail, was.head, was.nr,
+	      was.tail);
+	check(submit(context, sink, 4711, -1) == 1, name, "no request can be made, errno %d", errno);
+	for (unsigned i = count - left + 1; i <= count; i++) {
+		unsigned long cookie = take(context);
+		check(cookie == i, name, "event %lu instead of %u", cookie, i);
+	}
+	check(take(context) == 4711 && take(context) == 0, name, "the new event is another one");
+	/* Once more around: the kernel counts what there is room for. */
+	for (unsigned i = 1; i <= was.nr + 3; i++)
+		check(submit(context, sink, i, -1) == 1 && take(context) == i, name, "request %u", i);
+}
+
+/* Unmaps the ring of a parent, which a child can do nothing with. */
+static void forget(aio_context_t context)
+{
+	struct ring *ring = (struct ring *)context;
+
+	munmap(ring, (sizeof(*ring) + 32L * ring->nr + 4095) & -4096);
+}
+
+int main(void)
+{
+	subject_init();
+	sink = open("/dev/null", O_WRONLY);
+	aio_context_t fresh = setup(1), turned = setup(64), large = setup(3000), gone = setup(8);
+	unsigned room = ((struct ring *)turned)->nr;
+	turn(turned, room + 40, room / 2);
+	turn(large, 5000, 17);
+	struct ring at_turned = *(struct ring *)turned, at_large = *(struct ring *)large;
+	if (at_turned.tail > at_turned.head)
+		die("the ring has not gone round");
+	int file = open("file", O_RDWR | O_CREAT, 0600), event = eventfd(0, EFD_NONBLOCK);
+
+	syscall(SYS_io_destroy, gone);
+	int ends[2];
+	if (pipe(ends) < 0)
+		die("pipe");
+	pid_t child = fork_child();
+	if (child == 0) {
+		close(ends[0]);
+		forget(fresh);
+		forget(turned);
+		forget(large);
+		aio_context_t own = setup(4);
+		turn(own, 9, 2);
+		struct ring at_own = *(struct ring *)own;
+		close(ends[1]);
+		wait_for_term();
+		check_turned("child", own, at_own, 9, 2);
+		child_finish();
+	}
+	close(ends[1]);
+	char none;
+	/* The child has closed its end: it has what it is to have. */
+	if (read(ends[0], &none, 1) != 0)
+		die("read");
+	close(ends[0]);
+	ready();
+	wait_for_term();
+	check(take(fresh) == 0, "fresh", "it has an event");
+	check(submit(fresh, file, 5, event) == 1, "fresh_submit", "errno %d", errno);
+	check_equal("fresh_event", take(fresh), 5);
+	unsigned long count = 0;
+	check(read(event, &count, sizeof(count)) == sizeof(count) && count == 1, "eventfd", "%lu", count);
+	check_turned("turned", turned, at_turned, room + 40, room / 2);
+	check_turned("large", large, at_large, 5000, 17);
+	check(syscall(SYS_io_destroy, turned) == 0, "destroy", "errno %d", errno);
+	end_child("child", child);
+	finish();
+}
