@@ -4,31 +4,28 @@
  * @module
  */
 import { printable } from "../base/byte_text.ts";
-import type { Problem, StasisError } from "../base/errors.ts";
+import type { StasisError } from "../base/errors.ts";
+import { groupProblems } from "./group_problems.ts";
 import { paint } from "./ui/colour.ts";
 
 /**
- * An error for people: one sentence, the problems behind it as a list, what to do.
+ * An error for people: one sentence, the problems behind it as a list with equal ones once, what to do.
  *
  * @param colour whether to colour it
  */
 export function describeError(error: StasisError, colour: boolean): string {
   const lines = [`${paint("red", "stasis:", colour)} ${printable(error.message)}`];
-  for (const problem of error.problems) {
-    lines.push(`  - ${whose(problem)}${printable(problem.what)}`);
-    if (problem.hint !== undefined) {
-      lines.push(`    ${paint("dim", printable(problem.hint), colour)}`);
+  for (const { shown, more } of groupProblems(error.problems)) {
+    for (const { whose, what, hint } of shown) {
+      lines.push(`  - [${whose}] ${printable(what)}`);
+      if (hint !== undefined) lines.push(`    ${paint("dim", printable(hint), colour)}`);
     }
+    if (more > 0) lines.push(`    and ${more} more like these (--json lists them all)`);
   }
   if (error.hint !== undefined) {
     lines.push(`${paint("cyan", "hint:", colour)} ${printable(error.hint)}`);
   }
   return lines.join("\n");
-}
-
-function whose({ pid, tid, plugin }: Problem): string {
-  if (pid === undefined) return `[${plugin}] `;
-  return tid === undefined || tid === pid ? `[${pid} ${plugin}] ` : `[${pid}/${tid} ${plugin}] `;
 }
 
 /** What `--json` prints of an error. */
