@@ -8,6 +8,7 @@ import { StasisError } from "../base/errors.ts";
 import type { Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { addCompletions } from "./completions.ts";
+import { criuAnswer } from "./criu_options.ts";
 import { examplesHelp, exitStatusHelp, STATUS_POINTER } from "./help.ts";
 import type { SetStatus } from "./status.ts";
 import { paint } from "./ui/colour.ts";
@@ -86,6 +87,11 @@ export function withBareValues(args: readonly string[]): string[] {
 function usageError(error: CommanderError): StasisError {
   if (error.code === "commander.help") {
     return new StasisError("usage", "No command was given", { hint: "see the help above" });
+  }
+  const unknown = /^error: unknown option '(.*)'/.exec(error.message)?.[1];
+  const answer = unknown === undefined ? undefined : criuAnswer(unknown);
+  if (answer !== undefined) {
+    return new StasisError("usage", `CRIU's option ${unknown} is not here`, { hint: answer });
   }
   const [first = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
   const suggestion = /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];

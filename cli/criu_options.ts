@@ -1,0 +1,80 @@
+/**
+ * Options of CRIU's `dump` and `restore` that are not here, with what to do instead. Those that are here have the name
+ * that CRIU has for them.
+ *
+ * @module
+ */
+
+const NOT_YET = "it is not there yet: docs/support.md says what is";
+const NO_SERVICE = "there is no service: use the commands, or the library (docs/scripting.md)";
+const NAMESPACES =
+  "trees in mount or network namespaces of their own are not saved yet: docs/support.md says what is";
+const NO_LOG = "give -v, which tells on stderr what is done, and redirect that";
+
+/** By the option's long name: what its users are told. */
+export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
+  "action-script": NOT_YET,
+  "address": NO_SERVICE,
+  "all": "it is for criu check: stasis check looks at everything",
+  "auto-dedup": "images have no parents here, so nothing is in them twice",
+  "cgroup-dump-controller":
+    "all controllers are saved; --manage-cgroups says what of them comes back",
+  "cgroup-props": "all settings are saved; --manage-cgroups=props or full gives them back",
+  "cgroup-props-file": "all settings are saved; --manage-cgroups=props or full gives them back",
+  "config": "there are no configuration files: give the options on the command line",
+  "cpu-cap": "what the processor must have is found out from the images, and asked for by restore",
+  "daemon": NO_SERVICE,
+  "deprecated": "no option is deprecated here",
+  "display-stats": "give --json, or -v: both tell the times and sizes",
+  "empty-ns": NAMESPACES,
+  "enable-external-masters": NAMESPACES,
+  "enable-external-sharing": NAMESPACES,
+  "enable-fs": NAMESPACES,
+  "evasive-devices": "name the device with --external, or write a plugin for it (docs/plugins.md)",
+  "exec-cmd": "run what is to come next in the shell: restore --detach && COMMAND",
+  "ext-mount-map": NAMESPACES,
+  "ext-unix-sk": "name the socket with --external",
+  "file-validation": "a file must have the size that it had; --ignore-file-change accepts others",
+  "force-irmap": "leave it out: watched files are found by their handles",
+  "freeze-cgroup": "leave it out: trees are frozen by ptrace, whatever control group they are in",
+  "irmap-scan-path": "leave it out: watched files are found by their handles",
+  "join-ns": NAMESPACES,
+  "lazy-pages": "memory is always there before the tree runs",
+  "leave-stopped":
+    "stop the tree first (kill -STOP), and give --leave-running: it stays stopped, and comes back so",
+  "libdir": "give plugins with --plugin FILE",
+  "log-file": NO_LOG,
+  "log-pid": NO_LOG,
+  "lsm-mount-context": NAMESPACES,
+  "lsm-profile": NOT_YET,
+  "mntns-compat-mode": NAMESPACES,
+  "network-lock": NOT_YET,
+  "no-default-config": "leave it out: there are no configuration files",
+  "page-server": "write to a file system that both machines have, or copy the directory",
+  "pidfile": "give --json, which tells the pid of the root",
+  "port": NO_SERVICE,
+  "pre-dump-mode": NOT_YET,
+  "prev-images-dir": "images have no parents yet: each checkpoint is whole",
+  "ps-socket": NO_SERVICE,
+  "restore-detached": "it is called --detach here, as -d is",
+  "restore-sibling": "the tree is always the child of this command",
+  "root": NAMESPACES,
+  "shell-job": NOT_YET,
+  "skip-in-flight": NOT_YET,
+  "skip-mnt": NAMESPACES,
+  "status-fd": NO_SERVICE,
+  "stream": "write to a directory: it may lie in memory (/dev/shm)",
+  "tcp-close": NOT_YET,
+  "tcp-established": NOT_YET,
+  "track-mem": "images have no parents yet: each checkpoint is whole",
+  "unprivileged": "leave it out: stasis check says what can be done without root",
+  "veth-pair": NAMESPACES,
+  "weak-sysctls": NAMESPACES,
+  "work-dir": "change to that directory first: paths are looked for from there",
+};
+
+/** What users of CRIU are told of an option; undefined for one that CRIU does not have, or that is here. */
+export function criuAnswer(option: string): string | undefined {
+  const name = option.replace(/^--/, "").replace(/=.*$/, "");
+  return Object.hasOwn(CRIU_OPTIONS, name) ? CRIU_OPTIONS[name] : undefined;
+}
