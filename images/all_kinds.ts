@@ -11,6 +11,7 @@ import { CREDS } from "./kinds/credentials.ts";
 import { EPOLL_EXTRA } from "./kinds/epoll_extra.ts";
 import { EXTERNAL } from "./kinds/external.ts";
 import * as files from "./kinds/files.ts";
+import { INET_EXTRA, TCP_STREAM } from "./kinds/inet.ts";
 import * as memory from "./kinds/memory.ts";
 import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { MQUEUE } from "./kinds/mqueue.ts";
@@ -41,6 +42,7 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   files.PIPES_DATA,
   files.FIFO_DATA,
   files.SK_QUEUES,
+  TCP_STREAM,
   files.TTY_INFO,
   files.FILE_LOCKS,
   SECCOMP,
@@ -55,6 +57,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   SUD,
   MM_EXTRA,
   UNIX_EXTRA,
+  INET_EXTRA,
   EPOLL_EXTRA,
   EXTERNAL,
   MANIFEST,

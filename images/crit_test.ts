@@ -38,6 +38,10 @@ const NEWER_THAN_3_17 = new Set([
   "user_x86_xsave_entry.cet",
   "memfd_inode_entry.mode",
   "file_entry.pidfd",
+  "inet_sk_entry.tcp_opts",
+  "ip_opts_entry.pktinfo",
+  "ip_opts_entry.tos",
+  "ip_opts_entry.ttl",
 ]);
 
 /** What follows the sample messages, as crit shows it. */
@@ -45,6 +49,7 @@ const EXTRAS: Readonly<Record<string, unknown>> = {
   PIPES_DATA: "aGVsbG8=\n",
   FIFO_DATA: "aGVsbG8=\n",
   SK_QUEUES: "aGVsbG8=\n",
+  TCP_STREAM: { inq: "aGU=\n", outq: "bGxv\n" },
   GHOST_FILE: "aGVsbG9oZWxsbw==\n",
   IPCNS_SHM: "aGVsbG8=\n",
   IPCNS_SEM: [1, 2, 0x7fff],

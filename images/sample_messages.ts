@@ -67,6 +67,7 @@ const EXTRAS: Readonly<Record<string, readonly [Readonly<Record<string, unknown>
   PIPES_DATA: [{ bytes: 5 }, TEXT],
   FIFO_DATA: [{ bytes: 5 }, TEXT],
   SK_QUEUES: [{ length: 5 }, TEXT],
+  TCP_STREAM: [{ inqLen: 2, outqLen: 3 }, TEXT],
   GHOST_FILE: [{ chunks: false }, concat([TEXT, TEXT])],
   IPCNS_SHM: [{ size: 5n, inPagemaps: false }, concat([TEXT, new Uint8Array(3)])],
   IPCNS_SEM: [{ nsems: 3 }, new Uint8Array(Uint16Array.of(1, 2, 0x7fff, 0).buffer)],

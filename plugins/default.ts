@@ -16,6 +16,7 @@ import { eventfd } from "./eventfd/mod.ts";
 import { external } from "./external/mod.ts";
 import { fanotify } from "./fanotify/mod.ts";
 import { files } from "./files/mod.ts";
+import { inet } from "./inet/mod.ts";
 import { inotify } from "./inotify/mod.ts";
 import { locks } from "./locks/mod.ts";
 import { memory, ownMemory } from "./memory/mod.ts";
@@ -44,6 +45,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   files,
   pipes,
   unix,
+  inet,
   external,
   eventfd,
   timerfd,

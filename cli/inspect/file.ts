@@ -4,6 +4,8 @@
  * @module
  */
 import { printableName } from "../../base/byte_text.ts";
+import { addressText, endText, fromWords, isAny } from "../../plugins/inet/address.ts";
+import { kindText } from "../../plugins/inet/protocol.ts";
 import { nameText } from "../../plugins/unix/name.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 
@@ -42,7 +44,7 @@ export function describeFile(type: fd_types, file: file_entry | undefined): File
 }
 
 function words(file: file_entry): string {
-  const { reg, pipe, fifo, usk, efd, epfd, ify, sgfd, tfd, tty, memfd, nsf, pidfd } = file;
+  const { reg, pipe, fifo, usk, isk, efd, epfd, ify, sgfd, tfd, tty, memfd, nsf, pidfd } = file;
   if (reg !== undefined) {
     const path = printableName(reg.name.startsWith("/") ? reg.name : `/${reg.name}`);
     if (reg.flags & O_PATH) return `${path}  O_PATH`;
@@ -52,6 +54,7 @@ function words(file: file_entry): string {
   if (pipe !== undefined) return `pipe ${pipe.pipeId}  ${access(pipe.flags)}`;
   if (fifo !== undefined) return `fifo ${fifo.pipeId}`;
   if (usk !== undefined) return socket(usk);
+  if (isk !== undefined) return inetSocket(isk);
   if (efd !== undefined) return `counter ${efd.counter}`;
   if (epfd !== undefined) {
     return `watches ${epfd.tfd.map(({ tfd }) => tfd).join(", ") || "nothing"}`;
@@ -87,6 +90,36 @@ function socket(usk: NonNullable<file_entry["usk"]>): string {
   if (usk.shutdown !== undefined && usk.shutdown !== 0) {
     parts.push(`${SHUT[usk.shutdown]} shut down`);
   }
+  return parts.join("  ");
+}
+
+/** What the states of `include/net/tcp_states.h` are called, from 1 on. */
+const TCP_STATES = [
+  "",
+  "established",
+  "syn-sent",
+  "syn-recv",
+  "fin-wait-1",
+  "fin-wait-2",
+  "time-wait",
+  "closed",
+  "close-wait",
+  "last-ack",
+  "listens",
+  "closing",
+];
+const SOCK_STREAM = 1;
+
+function inetSocket(isk: NonNullable<file_entry["isk"]>): string {
+  const { ino, family, type, proto, srcPort, dstPort, state, shutdown } = isk;
+  const parts = [`socket:[${ino}] ${kindText({ type, protocol: proto })}`];
+  const source = fromWords(family, isk.srcAddr), target = fromWords(family, isk.dstAddr);
+  const text = (bytes: Uint8Array, port: number): string =>
+    port === 0 ? addressText(bytes) : endText(bytes, port);
+  if (srcPort !== 0 || !isAny(source)) parts.push(text(source, srcPort));
+  if (dstPort !== 0 || !isAny(target)) parts.push(`to ${text(target, dstPort)}`);
+  if (type === SOCK_STREAM) parts.push(TCP_STATES[state] ?? `state ${state}`);
+  if (shutdown !== 0) parts.push(`${SHUT[shutdown]} shut down`);
   return parts.join("  ");
 }
 

@@ -2,6 +2,7 @@ import { equal } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
 import { STATE } from "../../core/linux/net/unix_diag.ts";
 import { fd_types, file_entrySchema } from "../../images/gen/descriptors_pb.ts";
+import { type inet_sk_entry, inet_sk_entrySchema } from "../../images/gen/inet_pb.ts";
 import { sampleSocket } from "../../plugins/unix/sample_sockets.ts";
 import { describeFile } from "./file.ts";
 
@@ -22,4 +23,35 @@ Deno.test("describeFile() shows what a unix socket is connected to", () => {
   );
   equal(describe(1, { type: 2, state: STATE.CLOSE }), "socket:[1] dgram  not connected");
   equal(describe(1, { type: 5, state: STATE.LISTEN, name }), "socket:[1] seqpacket  @app  listens");
+});
+
+Deno.test("describeFile() shows where an internet socket is bound and to whom it is connected", () => {
+  const shown = (init: Partial<inet_sk_entry>): string => {
+    const usual = { family: 2, type: 1, proto: 6, srcAddr: [0], dstAddr: [0], ino: 7 };
+    const isk = Object.assign(create(inet_sk_entrySchema, usual), init);
+    const file = create(file_entrySchema, { type: fd_types.INETSK, id: 1, isk });
+    return describeFile(fd_types.INETSK, file).what;
+  };
+  const loopback = [0x0100007f];
+  equal(
+    shown({ state: 10, srcPort: 80, srcAddr: loopback }),
+    "socket:[7] TCP socket  127.0.0.1:80  listens",
+  );
+  equal(
+    shown({
+      type: 2,
+      proto: 17,
+      family: 10,
+      state: 1,
+      srcPort: 1,
+      dstPort: 2,
+      srcAddr: [0, 0, 0, 0x01000000],
+      dstAddr: [0, 0, 0xffff0000, 0x0100007f],
+    }),
+    "socket:[7] UDP socket  [::1]:1  to [::ffff:127.0.0.1]:2",
+  );
+  equal(
+    shown({ state: 7, shutdown: 3 }),
+    "socket:[7] TCP socket  closed  both directions shut down",
+  );
 });

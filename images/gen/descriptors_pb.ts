@@ -8,6 +8,7 @@
 import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumeration, message } from "../schema.ts";
 import { reg_file_entrySchema } from "./paths_pb.ts";
+import { inet_sk_entrySchema } from "./inet_pb.ts";
 import { ns_file_entrySchema } from "./namespaces_pb.ts";
 import { eventfd_file_entrySchema, eventpoll_file_entrySchema, signalfd_entrySchema, timerfd_entrySchema } from "./event_files_pb.ts";
 import { fanotify_file_entrySchema, inotify_file_entrySchema } from "./watches_pb.ts";
@@ -19,6 +20,7 @@ import { memfd_file_entrySchema } from "./memfd_pb.ts";
 import { pidfd_entrySchema } from "./pidfd_pb.ts";
 import type { eventfd_file_entry, eventpoll_file_entry, signalfd_entry, timerfd_entry } from "./event_files_pb.ts";
 import type { ext_file_entry } from "./external_pb.ts";
+import type { inet_sk_entry } from "./inet_pb.ts";
 import type { memfd_file_entry } from "./memfd_pb.ts";
 import type { ns_file_entry } from "./namespaces_pb.ts";
 import type { reg_file_entry } from "./paths_pb.ts";
@@ -104,6 +106,13 @@ export type file_entry = Message<"file_entry"> & {
    * @generated from field: optional reg_file_entry reg = 3;
    */
   reg?: reg_file_entry | undefined;
+
+  /**
+   * A socket of a network. Plugin "inet".
+   *
+   * @generated from field: optional inet_sk_entry isk = 4;
+   */
+  isk?: inet_sk_entry | undefined;
 
   /**
    * A namespace. Plugin "namespaces".
@@ -213,6 +222,7 @@ export const file_entrySchema: GenMessage<file_entry> = /*@__PURE__*/
     [1, "type", "required", fd_typesSchema],
     [2, "id", "required", "uint32"],
     [3, "reg", "optional", reg_file_entrySchema],
+    [4, "isk", "optional", inet_sk_entrySchema],
     [5, "nsf", "optional", ns_file_entrySchema],
     [8, "efd", "optional", eventfd_file_entrySchema],
     [9, "epfd", "optional", eventpoll_file_entrySchema],
@@ -265,7 +275,7 @@ export enum fd_types {
   FIFO = 3,
 
   /**
-   * An IP socket.
+   * An IP socket: `isk`.
    *
    * @generated from enum value: INETSK = 4;
    */

@@ -14,7 +14,7 @@ import { planAddress, planBind, planConnect } from "./bind.ts";
 import type { SavedSocket } from "./group.ts";
 import { planMessage, planQueue } from "./message.ts";
 import { nameKey } from "./name.ts";
-import { planRoom } from "./options.ts";
+import { planRoom } from "../../core/restore/socket_options.ts";
 import { type Made, type Means, planEnds, planRest, planSocket } from "./socket.ts";
 
 /** How a socket of the group gets what waits in it, and its peer. */

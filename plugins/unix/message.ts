@@ -15,7 +15,7 @@ import { planBytes } from "../../core/restore/image_bytes.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { ScratchData } from "../../core/remote/program.ts";
 import type { Message } from "./group.ts";
-import { type BufferLimits, planRoom } from "./options.ts";
+import { type BufferLimits, planRoom } from "../../core/restore/socket_options.ts";
 
 /** MSG_DONTWAIT: what does not fit is an error instead of a hang. */
 const HOW = MSG_DONTWAIT | MSG_NOSIGNAL;

@@ -3,11 +3,9 @@
  *
  * @module
  */
-import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import type {
   LoadContext,
-  Privileges,
   RestoreHooks,
   RestoreSession,
   TaskPlanner,
@@ -23,7 +21,7 @@ import { isProvided } from "../external/provided.ts";
 import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
 import { type Group, groupSockets, type SavedSocket } from "./group.ts";
 import { loadSockets } from "./load.ts";
-import type { BufferLimits } from "./options.ts";
+import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { planGroup, planWaiting } from "./plan.ts";
 import type { Means } from "./socket.ts";
 import { nameProblems } from "./taken.ts";
@@ -199,26 +197,13 @@ function makerOf(group: Group): number | undefined {
 
 function checkBuffers(
   sockets: readonly SavedSocket[],
-  { force, send, receive }: BufferLimits,
+  limits: BufferLimits,
   problem: LoadContext["problem"],
 ): void {
-  const large = sockets.find(({ entry: { opts } }) =>
-    !force && opts !== undefined && (opts.soSndbuf > 2 * send || opts.soRcvbuf > 2 * receive)
-  );
+  const large = sockets.find(({ entry: { opts } }) => isTooLarge(opts, limits));
   if (large === undefined) return;
   problem({
     what: `socket:[${large.entry.ino}] has larger buffers than this user may make`,
     hint: "raise net.core.wmem_max and net.core.rmem_max, or restore with CAP_NET_ADMIN",
   });
-}
-
-/** What a restore may do with sizes of buffers. */
-function bufferLimits({ caps }: Privileges): BufferLimits {
-  const most = (name: string): number =>
-    Number(Deno.readTextFileSync(`/proc/sys/net/core/${name}`));
-  return {
-    force: (caps.effective & CAP.NET_ADMIN) !== 0n,
-    send: most("wmem_max"),
-    receive: most("rmem_max"),
-  };
 }

@@ -12,7 +12,7 @@ import { sk_shutdown } from "../../images/gen/sockets_pb.ts";
 import type { BindMeans } from "./bind.ts";
 import type { SavedSocket } from "./group.ts";
 import { planAs } from "./identity.ts";
-import { type BufferLimits, planOptions } from "./options.ts";
+import { type BufferLimits, planOptions } from "../../core/restore/socket_options.ts";
 
 /** SOCK_NONBLOCK and SOCK_CLOEXEC of socket(2): nothing that is planned may wait. */
 export const NEW = O.NONBLOCK | SOCK_CLOEXEC;

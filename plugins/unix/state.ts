@@ -9,7 +9,12 @@ import { OptionReader, POLL, pollNow } from "../../core/linux/net/socket_options
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import type { unix_peer_entrySchema } from "../../images/gen/sockets_pb.ts";
 import { decodePeer, hasManyGroups, PEER_SIZES } from "./identity.ts";
-import { decodeOptions, OPTION_SIZES, optionProblem, type SocketOptions } from "./options.ts";
+import {
+  decodeOptions,
+  OPTION_SIZES,
+  type SocketOptions,
+} from "../../core/checkpoint/socket_options.ts";
+import { optionProblem } from "./options.ts";
 import { findPlace, type SocketPlace } from "./place.ts";
 import { isUnknown, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
 

@@ -8,6 +8,7 @@ import { StasisError } from "../../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../errno.ts";
 import { addressOf, syscall } from "../libc_ffi.ts";
 import { SOL_SOCKET } from "./socket_ffi.ts";
+import { defineStruct } from "../struct.ts";
 import { CallBatch } from "../x86_64/call_batch_ffi.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
 
@@ -15,6 +16,7 @@ import { SYSCALLS } from "../x86_64/syscalls.ts";
 export const SO = {
   DEBUG: 1,
   REUSEADDR: 2,
+  TYPE: 3,
   DONTROUTE: 5,
   BROADCAST: 6,
   SNDBUF: 7,
@@ -41,6 +43,8 @@ export const SO = {
   TIMESTAMPNS: 35,
   MARK: 36,
   TIMESTAMPING: 37,
+  PROTOCOL: 38,
+  DOMAIN: 39,
   RXQ_OVFL: 40,
   WIFI_STATUS: 41,
   PEEK_OFF: 42,
@@ -51,14 +55,20 @@ export const SO = {
   MAX_PACING_RATE: 47,
   INCOMING_CPU: 49,
   PEERGROUPS: 59,
+  ZEROCOPY: 60,
+  TXTIME: 61,
   TIMESTAMP_NEW: 63,
   TIMESTAMPNS_NEW: 64,
   TIMESTAMPING_NEW: 65,
   /** 5.11. */
   PREFER_BUSY_POLL: 69,
   BUSY_POLL_BUDGET: 70,
+  /** 5.12. */
+  NETNS_COOKIE: 71,
   /** 5.14. */
   BUF_LOCK: 72,
+  /** 6.1. */
+  TXREHASH: 74,
   /** 5.19. */
   RCVMARK: 75,
   /** 6.5. */
@@ -68,6 +78,11 @@ export const SO = {
   /** 6.16; on unless it is switched off. */
   PASSRIGHTS: 83,
 } as const;
+
+/** struct timeval, of SO_RCVTIMEO and SO_SNDTIMEO. */
+export const timeval = defineStruct("timeval", 16, { sec: [0, "i64"], usec: [8, "i64"] });
+/** struct linger, of SO_LINGER. */
+export const linger = defineStruct("linger", 8, { on: [0, "i32"], seconds: [4, "i32"] });
 
 /** Room for the value of most options behind its length; the same for every call, so that its address is known. */
 const scratch = new Uint8Array(64);
@@ -113,18 +128,20 @@ function readScratch(fd: number, name: number, size: number): number | undefined
 }
 
 /** Whether there is such an option. @throws {StasisError} `syscall` where it is not that */
-function exists(result: bigint, fd: number, name: number): boolean {
+function exists(result: bigint, fd: number, name: number, level = SOL_SOCKET): boolean {
   if (!isErrno(result)) return true;
   const errno = Number(-result);
   if (errno === Errno.ENOPROTOOPT || errno === Errno.EOPNOTSUPP || errno === Errno.ENODATA) {
     return false;
   }
-  throw failure(result, `getsockopt(${fd}, SOL_SOCKET, ${name})`);
+  const layer = level === SOL_SOCKET ? "SOL_SOCKET" : level;
+  throw failure(result, `getsockopt(${fd}, ${layer}, ${name})`);
 }
 
 /** Options that are read all at once, of one socket after the other. */
 export class OptionReader {
   readonly #index = new Map<number, number>();
+  readonly #level: number;
   readonly #count: number;
   readonly #batch: CallBatch;
   /** The lengths of all, then their values. */
@@ -139,8 +156,12 @@ export class OptionReader {
   readonly #lastResults: bigint[];
   #fd = -1;
 
-  /** @param options their names, each with the most bytes that it has */
-  constructor(options: ReadonlyMap<number, number>) {
+  /**
+   * @param options their names, each with the most bytes that it has
+   * @param level of which protocol they are: SOL_*, IPPROTO_*
+   */
+  constructor(options: ReadonlyMap<number, number>, level = SOL_SOCKET) {
+    this.#level = level;
     const names = [...options.keys()];
     const words = (bytes: number): number => Math.ceil(bytes / BigUint64Array.BYTES_PER_ELEMENT);
     this.#count = names.length;
@@ -161,7 +182,7 @@ export class OptionReader {
     const base = addressOf(new Uint8Array(this.#words.buffer));
     this.#batch = new CallBatch(names.map((name, index) => ({
       name: "getsockopt",
-      args: [0, SOL_SOCKET, name, base + BigInt(starts[index] as number), base + BigInt(4 * index)],
+      args: [0, level, name, base + BigInt(starts[index] as number), base + BigInt(4 * index)],
     })));
   }
 
@@ -201,7 +222,7 @@ export class OptionReader {
    */
   bytes(name: number): Uint8Array<ArrayBuffer> | undefined {
     const index = this.#index.get(name) as number;
-    if (!exists(this.#batch.result(index), this.#fd, name)) return undefined;
+    if (!exists(this.#batch.result(index), this.#fd, name, this.#level)) return undefined;
     const start = this.#starts[index] as number;
     const length = this.#view.getUint32(4 * index, true);
     return new Uint8Array(this.#words.buffer.slice(start, start + length));
@@ -210,7 +231,7 @@ export class OptionReader {
   /** The same of one that is a number. */
   number(name: number): number | undefined {
     const index = this.#index.get(name) as number;
-    if (!exists(this.#batch.result(index), this.#fd, name)) return undefined;
+    if (!exists(this.#batch.result(index), this.#fd, name, this.#level)) return undefined;
     return this.#view.getInt32(this.#starts[index] as number, true);
   }
 
@@ -247,7 +268,7 @@ export function setNumber(fd: number, name: number, value: number): void {
 }
 
 /** What poll(2) tells (`include/uapi/asm-generic/poll.h`). */
-export const POLL = { IN: 1, PRI: 2, ERR: 8, HUP: 16 } as const;
+export const POLL = { IN: 1, PRI: 2, ERR: 8, HUP: 16, RDHUP: 0x2000 } as const;
 
 /** struct pollfd: int fd; short events, revents. */
 const pollfd = new Uint8Array(8);
@@ -257,7 +278,7 @@ const pollAddress = addressOf(pollfd);
 /** Asks what is ready at this moment. @returns bits of POLL and others */
 export function pollNow(fd: number): number {
   pollView.setInt32(0, fd, true);
-  pollView.setInt16(4, POLL.IN | POLL.PRI, true);
+  pollView.setInt16(4, POLL.IN | POLL.PRI | POLL.RDHUP, true);
   pollView.setInt16(6, 0, true);
   let result: bigint;
   // A signal to this process is no answer.

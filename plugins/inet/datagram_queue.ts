@@ -1,0 +1,46 @@
+/**
+ * What waits in a socket of datagrams, read without taking it out: each message is looked at with SO_PEEK_OFF at its
+ * beginning, which is put back afterwards. An empty message that was looked at before is not shown again
+ * (`__skb_try_recv_from_queue()` of `net/core/datagram.c`), and so left out.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
+import { peekMessage, USUAL_MESSAGE } from "../../core/linux/net/socket_ffi.ts";
+import { readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
+
+/** A message that waits. */
+export interface QueuedDatagram {
+  readonly data: Uint8Array<ArrayBuffer>;
+  /** Who sent it, a struct sockaddr. */
+  readonly from: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * Reads what waits, oldest first.
+ *
+ * @param fd a duplicate of its descriptor. No error may wait in the socket: who looks takes it
+ * @throws {StasisError} `syscall`
+ */
+export function peekDatagrams(fd: number): QueuedDatagram[] {
+  const offset = readNumber(fd, SO.PEEK_OFF) ?? -1;
+  const messages: QueuedDatagram[] = [];
+  try {
+    for (let seen = 0;;) {
+      setNumber(fd, SO.PEEK_OFF, seen);
+      const { result, bytes, name } = peekMessage(fd, USUAL_MESSAGE);
+      if (result === -BigInt(Errno.EAGAIN)) return messages;
+      if (isErrno(result)) {
+        const errno = errnoName(-result);
+        throw new StasisError("syscall", `looking at the queue of a socket failed: ${errno}`, {
+          errno,
+        });
+      }
+      messages.push({ data: bytes.slice(), from: name.slice() });
+      seen += bytes.byteLength;
+    }
+  } finally {
+    setNumber(fd, SO.PEEK_OFF, offset);
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * What the images say of a socket.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { fown_entrySchema } from "../../images/gen/file_owner_pb.ts";
+import type {
+  inet_extra_entrySchema,
+  inet_sk_entry,
+  inet_sk_entrySchema,
+} from "../../images/gen/inet_pb.ts";
+import { present } from "../../images/present.ts";
+import type { Option } from "./options.ts";
+import { AF_INET, AF_INET6, TCP } from "../../core/linux/net/inet_diag.ts";
+import { SOCK } from "./protocol.ts";
+import { needsScope, toWords } from "./address.ts";
+import { IP, IPV6, SOL, TCP_OPTION } from "./option_lists.ts";
+import type { SocketState } from "./state.ts";
+
+/** What identifies a socket in the images. */
+export interface Identity {
+  readonly id: number;
+  readonly ino: number;
+  /** O_*, without O_CLOEXEC. */
+  readonly flags: number;
+  readonly fown: MessageInitShape<typeof fown_entrySchema>;
+}
+
+/** The entry of `files.img`. @param nameOf the name of an interface by its number */
+export function describeSocket(
+  { id, ino, flags, fown }: Identity,
+  state: SocketState,
+  nameOf: (index: number) => string | undefined,
+): MessageInitShape<typeof inet_sk_entrySchema> {
+  const { kind, own, peer, info, options, device, filter, shutdown } = state;
+  const { family, type, protocol } = kind;
+  const none = new Uint8Array(family === AF_INET ? 4 : 16);
+  const source = own?.bytes ?? none;
+  const scope = own !== undefined && needsScope(source) ? nameOf(own.scope) : undefined;
+  return {
+    id,
+    ino,
+    family,
+    type,
+    proto: protocol,
+    state: info?.state ?? (peer === undefined ? TCP.CLOSE : TCP.ESTABLISHED),
+    // Raw sockets have their protocol there.
+    srcPort: type === SOCK.RAW ? 0 : own?.port ?? 0,
+    dstPort: type === SOCK.RAW ? 0 : peer?.port ?? 0,
+    flags,
+    backlog: info?.state === TCP.LISTEN ? info.backlog : 0,
+    srcAddr: toWords(source),
+    dstAddr: toWords(peer?.bytes ?? none),
+    fown,
+    opts: {
+      ...options.opts,
+      ...device === "" ? {} : { soBoundDev: device },
+      soFilter: [...filter],
+    },
+    v6only: family === AF_INET6 ? flagOf(state, SOL.IPV6, IPV6.V6ONLY) : undefined,
+    ipOpts: {
+      freebind: flagOf(state, SOL.IP, IP.FREEBIND) || undefined,
+      pktinfo: flagOf(state, SOL.IP, IP.PKTINFO) || flagOf(state, SOL.IPV6, IPV6.RECVPKTINFO) ||
+        undefined,
+      tos: numberOf(state, SOL.IP, IP.TOS),
+      ttl: numberOf(state, SOL.IP, IP.TTL),
+      raw: type === SOCK.RAW
+        ? {
+          hdrincl: flagOf(state, SOL.IP, IP.HDRINCL) || undefined,
+          nodefrag: flagOf(state, SOL.IP, IP.NODEFRAG) || undefined,
+          checksum: flagOf(state, SOL.IP, IP.CHECKSUM) || undefined,
+        }
+        : undefined,
+    },
+    ifname: scope,
+    shutdown: shutdown === 0 ? undefined : shutdown,
+    tcpOpts: info === undefined ? undefined : {
+      cork: flagOf(state, SOL.TCP, TCP_OPTION.CORK) || undefined,
+      nodelay: flagOf(state, SOL.TCP, TCP_OPTION.NODELAY) || undefined,
+      keepcnt: numberOf(state, SOL.TCP, TCP_OPTION.KEEPCNT),
+      keepidle: numberOf(state, SOL.TCP, TCP_OPTION.KEEPIDLE),
+      keepintvl: numberOf(state, SOL.TCP, TCP_OPTION.KEEPINTVL),
+    },
+  };
+}
+
+/** The entry of `inet-extra.img`; undefined where there is nothing to be said. */
+export function describeExtra(
+  id: number,
+  { options, more, queue }: SocketState,
+): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
+  if (options.more.length === 0 && more.length === 0 && queue.length === 0) return undefined;
+  return { id, options: [...options.more], more: [...more], queue: [...queue] };
+}
+
+/** The options that `inet_sk_entry` has a field for. */
+const IN_ENTRY: readonly (readonly [level: number, name: number])[] = [
+  [SOL.IP, IP.FREEBIND],
+  [SOL.IP, IP.PKTINFO],
+  [SOL.IP, IP.TOS],
+  [SOL.IP, IP.TTL],
+  [SOL.IP, IP.HDRINCL],
+  [SOL.IP, IP.NODEFRAG],
+  [SOL.IP, IP.CHECKSUM],
+  [SOL.IPV6, IPV6.V6ONLY],
+  [SOL.IPV6, IPV6.RECVPKTINFO],
+  [SOL.TCP, TCP_OPTION.CORK],
+  [SOL.TCP, TCP_OPTION.NODELAY],
+  [SOL.TCP, TCP_OPTION.KEEPCNT],
+  [SOL.TCP, TCP_OPTION.KEEPIDLE],
+  [SOL.TCP, TCP_OPTION.KEEPINTVL],
+];
+
+/** Whether a program would see a difference without `inet-extra.img`. */
+export function needsExtra({ options, more, queue }: SocketState): boolean {
+  return options.more.length > 0 || queue.length > 0 ||
+    more.some((option) =>
+      !IN_ENTRY.some(([level, name]) => option.level === level && option.name === name)
+    );
+}
+
+/** The options of an entry as they are set: of images that have no `inet-extra.img`. */
+export function optionsOfEntry(entry: inet_sk_entry): Option[] {
+  const { ipOpts, tcpOpts, family } = entry;
+  const options: Option[] = [];
+  const set = (level: number, name: number, value: number | boolean | undefined): void => {
+    if (value === undefined) return;
+    options.push({ level, name, value: new Uint8Array(Uint32Array.of(Number(value)).buffer) });
+  };
+  set(SOL.IP, IP.FREEBIND, present(ipOpts, "freebind"));
+  set(SOL.IP, IP.TOS, present(ipOpts, "tos"));
+  set(SOL.IP, IP.TTL, present(ipOpts, "ttl"));
+  if (family === AF_INET6) {
+    set(SOL.IPV6, IPV6.V6ONLY, present(entry, "v6only"));
+    set(SOL.IPV6, IPV6.RECVPKTINFO, present(ipOpts, "pktinfo"));
+  } else {
+    set(SOL.IP, IP.PKTINFO, present(ipOpts, "pktinfo"));
+  }
+  set(SOL.IP, IP.HDRINCL, present(ipOpts?.raw, "hdrincl"));
+  set(SOL.IP, IP.NODEFRAG, present(ipOpts?.raw, "nodefrag"));
+  set(SOL.IP, IP.CHECKSUM, present(ipOpts?.raw, "checksum"));
+  set(SOL.TCP, TCP_OPTION.CORK, present(tcpOpts, "cork"));
+  set(SOL.TCP, TCP_OPTION.NODELAY, present(tcpOpts, "nodelay"));
+  set(SOL.TCP, TCP_OPTION.KEEPCNT, present(tcpOpts, "keepcnt"));
+  set(SOL.TCP, TCP_OPTION.KEEPIDLE, present(tcpOpts, "keepidle"));
+  set(SOL.TCP, TCP_OPTION.KEEPINTVL, present(tcpOpts, "keepintvl"));
+  return options;
+}
+
+/** The value of an option that is a number and not at its default. */
+function numberOf({ more }: SocketState, level: number, name: number): number | undefined {
+  const value = more.find((one) => one.level === level && one.name === name)?.value;
+  if (value === undefined || value.byteLength < 4) return undefined;
+  return new DataView(value.buffer, value.byteOffset).getUint32(0, true);
+}
+
+function flagOf(state: SocketState, level: number, name: number): boolean {
+  return (numberOf(state, level, name) ?? 0) !== 0;
+}

@@ -1,0 +1,84 @@
+/**
+ * Options beyond SOL_SOCKET's common ones: of a socket those are saved that a new one of its kind does not have.
+ *
+ * @module
+ */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { StasisError } from "../../base/errors.ts";
+import { errnoName, isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { OptionReader } from "../../core/linux/net/socket_options.ts";
+import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import type { inet_option_entrySchema } from "../../images/gen/inet_pb.ts";
+import { optionLists, type OptionSizes } from "./option_lists.ts";
+import type { SocketKind } from "./protocol.ts";
+
+/** An option with its value. */
+export type Option = MessageInitShape<typeof inet_option_entrySchema> & {
+  readonly level: number;
+  readonly name: number;
+  readonly value: Uint8Array;
+};
+
+/** A list of options of one level, with what a new socket has. */
+interface Level {
+  readonly level: number;
+  readonly sizes: OptionSizes;
+  readonly reader: OptionReader;
+  readonly usual: ReadonlyMap<number, Uint8Array | undefined>;
+}
+
+const known = new Map<string, readonly Level[]>();
+
+/**
+ * Reads the options of a socket that are not those of a new one.
+ *
+ * @param fd a duplicate of its descriptor
+ * @param connected whether it is a connection
+ * @throws {StasisError} `syscall`, `no-privilege` where this process may not make a socket of its kind
+ */
+export function readOptions(fd: number, kind: SocketKind, connected: boolean): Option[] {
+  const options: Option[] = [];
+  for (const { level, sizes, reader, usual } of levelsOf(kind, connected)) {
+    reader.read(fd);
+    for (const name of sizes.keys()) {
+      const value = reader.bytes(name);
+      if (value === undefined || isSame(value, usual.get(name))) continue;
+      options.push({ level, name, value });
+    }
+  }
+  return options;
+}
+
+function levelsOf(kind: SocketKind, connected: boolean): readonly Level[] {
+  const key = `${kind.family} ${kind.type} ${kind.protocol} ${connected}`;
+  let levels = known.get(key);
+  if (levels === undefined) {
+    using fresh = makeSocket(kind);
+    levels = optionLists(kind, connected).map(([level, sizes]) => {
+      const reader = new OptionReader(sizes, level);
+      reader.read(fresh.fd);
+      const usual = new Map([...sizes.keys()].map((name) => [name, reader.bytes(name)]));
+      return { level, sizes, reader, usual };
+    });
+    known.set(key, levels);
+  }
+  return levels;
+}
+
+/** Makes a socket of a kind, for this process. @throws {StasisError} `syscall` */
+export function makeSocket({ family, type, protocol }: SocketKind): OwnedDescriptor {
+  const made = syscall(SYSCALLS.socket, family, type | SOCK_CLOEXEC, protocol);
+  if (!isErrno(made)) return new OwnedDescriptor(Number(made));
+  const errno = errnoName(-made);
+  throw new StasisError("syscall", `socket(${family}, ${type}, ${protocol}) failed: ${errno}`, {
+    errno,
+  });
+}
+
+function isSame(value: Uint8Array, usual: Uint8Array | undefined): boolean {
+  return usual !== undefined && value.byteLength === usual.byteLength &&
+    value.every((byte, index) => byte === usual[index]);
+}

@@ -1,0 +1,103 @@
+/**
+ * The calls that make sockets anew. Pure.
+ *
+ * A socket is made and bound in the stage "open", and comes to listen or to be connected in the stage "connect": by
+ * then all of the tree are bound, whoever has them, and so no port is taken that the tree itself has. Until then all
+ * of TCP may share their ports (SO_REUSEADDR), as those that a listening socket has accepted do.
+ *
+ * @module
+ */
+import { O } from "../../core/linux/fcntl.ts";
+import { TCP } from "../../core/linux/net/inet_diag.ts";
+import { SOCK_CLOEXEC, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
+import { SO } from "../../core/linux/net/socket_options.ts";
+import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
+import { planStatusFlags } from "../../core/restore/owner.ts";
+import { type BufferLimits, planNumber, planOptions } from "../../core/restore/socket_options.ts";
+import { encodeBytes } from "../../base/byte_text.ts";
+import { type Address, encodeAddress, endText } from "./address.ts";
+import { planFilter } from "./filter.ts";
+import type { Option } from "./options.ts";
+import { planDatagrams } from "./plan_datagrams.ts";
+import { isTcp } from "./protocol.ts";
+import type { SavedSocket } from "./socket.ts";
+
+/** SHUT_RD, SHUT_WR, SHUT_RDWR of shutdown(2) by what the image says. */
+const HOW: Readonly<Partial<Record<number, number>>> = { 1: 0, 2: 1, 3: 2 };
+
+/** Adds the calls of the stage "open". @returns the descriptor */
+export function planSocket(
+  program: SyscallProgram,
+  socket: SavedSocket,
+  limits: BufferLimits,
+): Argument {
+  const { kind: { family, type, protocol }, entry: { opts } } = socket;
+  const fd = program.call("socket", family, type | O.NONBLOCK | SOCK_CLOEXEC, protocol);
+  if (socket.queue.length > 0) {
+    // Looking whether a datagram has come waits for it.
+    planStatusFlags(program, fd, 0, O.NONBLOCK);
+    planDatagrams(program, fd, socket, limits);
+    planStatusFlags(program, fd, O.NONBLOCK);
+  }
+  if (isTcp(socket.kind) || opts?.reuseaddr === true) planNumber(program, fd, SO.REUSEADDR, 1);
+  if (opts?.soReuseport === true) planNumber(program, fd, SO.REUSEPORT, 1);
+  if (opts !== undefined && opts.soMark !== 0) planNumber(program, fd, SO.MARK, opts.soMark);
+  if (opts !== undefined && opts.soBoundDev !== "") {
+    const name = encodeBytes(opts.soBoundDev);
+    program.call(
+      "setsockopt",
+      fd,
+      SOL_SOCKET,
+      SO.BINDTODEVICE,
+      program.data(name, opts.soBoundDev),
+      name.byteLength,
+    );
+  }
+  for (const option of socket.more) planOption(program, fd, option);
+  if (socket.isBound && !(isTcp(socket.kind) && socket.isConnected)) {
+    planBind(program, fd, socket.own);
+  }
+  return fd;
+}
+
+/** Adds the calls of the stage "connect". */
+export function planRest(
+  program: SyscallProgram,
+  fd: Argument,
+  socket: SavedSocket,
+  limits: BufferLimits,
+): void {
+  const { entry, peer, options } = socket;
+  const { opts, state, backlog } = entry;
+  if (isTcp(socket.kind)) {
+    if (state === TCP.LISTEN) program.call("listen", fd, backlog);
+  } else if (socket.isConnected) {
+    const address = encodeAddress(peer);
+    const text = endText(peer.bytes, peer.port);
+    program.call("connect", fd, program.data(address, text), address.byteLength);
+  }
+  const how = HOW[entry.shutdown];
+  // Of one that is not connected it says ENOTCONN and does it all the same (inet_shutdown()).
+  if (how !== undefined) program.try("shutdown", fd, how);
+  if (opts !== undefined) {
+    planNumber(program, fd, SO.REUSEADDR, Number(opts.reuseaddr));
+    // IP_TOS has changed it.
+    planNumber(program, fd, SO.PRIORITY, opts.soPriority);
+    planOptions(program, fd, opts, options, limits);
+    planFilter(program, fd, opts.soFilter);
+  }
+  planStatusFlags(program, fd, entry.flags, O.NONBLOCK);
+}
+
+/** Adds the call that binds a socket. */
+export function planBind(program: SyscallProgram, fd: Argument, own: Address): void {
+  const address = encodeAddress(own);
+  const text = endText(own.bytes, own.port);
+  program.call("bind", fd, program.data(address, text), address.byteLength);
+}
+
+/** Adds the call that sets an option. */
+function planOption(program: SyscallProgram, fd: Argument, { level, name, value }: Option): void {
+  const bytes = program.data(value, `${value.byteLength} bytes`);
+  program.call("setsockopt", fd, level, name, bytes, value.byteLength);
+}

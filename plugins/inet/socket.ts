@@ -1,0 +1,88 @@
+/**
+ * A socket of the images.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { AF_INET, AF_INET6, TCP } from "../../core/linux/net/inet_diag.ts";
+import type { file_entry } from "../../images/gen/descriptors_pb.ts";
+import type { inet_datagram_entry, inet_sk_entry } from "../../images/gen/inet_pb.ts";
+import type { socket_option_entry } from "../../images/gen/sockets_pb.ts";
+import { FILES } from "../../images/kinds/files.ts";
+import { INET_EXTRA } from "../../images/kinds/inet.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
+import { present } from "../../images/present.ts";
+import { uniqueById } from "../../images/unique.ts";
+import { type Address, fromWords, isAny } from "./address.ts";
+import { optionsOfEntry } from "./image.ts";
+import type { Option } from "./options.ts";
+import { SOCK, type SocketKind } from "./protocol.ts";
+
+/** A socket of the images. */
+export interface SavedSocket {
+  readonly entry: inet_sk_entry;
+  readonly kind: SocketKind;
+  readonly own: Address;
+  readonly peer: Address;
+  /** Whether it is bound, and connected. */
+  readonly isBound: boolean;
+  readonly isConnected: boolean;
+  /** Options of SOL_SOCKET that the entry has no field for. */
+  readonly options: readonly Pick<socket_option_entry, "name" | "value">[];
+  /** Options of other levels, in the order in which they are set. */
+  readonly more: readonly Option[];
+  /** What waits in it; not of TCP. */
+  readonly queue: readonly inet_datagram_entry[];
+}
+
+/**
+ * Reads all sockets that are to be restored.
+ *
+ * @param isMine which of the open files
+ * @param indexOf the number of an interface by its name
+ * @throws {StasisError} `bad-image`
+ */
+export function loadSockets(
+  images: ImageDirectory,
+  isMine: (file: file_entry) => boolean,
+  indexOf: (name: string) => number | undefined,
+): SavedSocket[] {
+  if (!images.has(FILES, null)) return [];
+  const files = images.readList(FILES, null).filter(isMine);
+  if (files.length === 0) return [];
+  const extras = uniqueById(
+    images.has(INET_EXTRA, null) ? images.readList(INET_EXTRA, null) : [],
+    ({ id }) => id,
+    images.pathOf(INET_EXTRA, null),
+    "socket",
+  );
+  uniqueById(files, ({ isk }) => isk?.ino ?? 0, images.pathOf(FILES, null), "socket inode");
+  return files.map(({ id, isk }) => {
+    const entry = isk as inet_sk_entry;
+    const { family, type, proto: protocol, srcAddr, dstAddr, srcPort, dstPort } = entry;
+    if (family !== AF_INET && family !== AF_INET6) {
+      throw new StasisError(
+        "bad-image",
+        `socket:[${entry.ino}] in ${images.path} is of family ${family}`,
+      );
+    }
+    const interfaceName = present(entry, "ifname");
+    const scope = interfaceName === undefined ? 0 : indexOf(interfaceName) ?? 0;
+    const own = { family, port: srcPort, bytes: fromWords(family, srcAddr), scope };
+    const peer = { family, port: dstPort, bytes: fromWords(family, dstAddr), scope };
+    const extra = extras.get(id);
+    return {
+      entry,
+      kind: { family, type, protocol },
+      own,
+      peer,
+      isBound: srcPort !== 0 || type === SOCK.RAW && !isAny(own.bytes),
+      isConnected: type === SOCK.STREAM
+        ? entry.state !== TCP.CLOSE && entry.state !== TCP.LISTEN
+        : entry.state === TCP.ESTABLISHED,
+      options: extra?.options ?? [],
+      more: [...optionsOfEntry(entry), ...extra?.more ?? []],
+      queue: extra?.queue ?? [],
+    };
+  });
+}

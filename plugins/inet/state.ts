@@ -1,0 +1,215 @@
+/**
+ * What a socket has, read through a duplicate of its descriptor while its tasks stand still.
+ *
+ * @module
+ */
+
+import {
+  decodeOptions,
+  OPTION_SIZES,
+  type SocketOptions,
+} from "../../core/checkpoint/socket_options.ts";
+import { isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
+import { peekMessage } from "../../core/linux/net/socket_ffi.ts";
+import { OptionReader, POLL, pollNow, SO } from "../../core/linux/net/socket_options.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { decodeBytes } from "../../base/byte_text.ts";
+import { type Address, decodeAddress } from "./address.ts";
+import { peekDatagrams, type QueuedDatagram } from "./datagram_queue.ts";
+import { filterProblem, readFilter } from "./filter.ts";
+import { type Group, readMemberships } from "./memberships.ts";
+import { SOL, TCP_OPTION, UDP } from "./option_lists.ts";
+import { type Option, readOptions } from "./options.ts";
+import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
+import { isConnection, readTcpInfo, type TcpInfo } from "./tcp_info.ts";
+
+/** What is read of a socket. */
+export interface SocketState {
+  readonly kind: SocketKind;
+  /** Why it cannot be saved: "has a message waiting that ...". */
+  readonly problem?: string;
+  /** What to do about it. */
+  readonly hint?: string;
+  readonly own: Address | undefined;
+  readonly peer: Address | undefined;
+  readonly info: TcpInfo | undefined;
+  readonly options: SocketOptions;
+  /** Those of other levels, and memberships. */
+  readonly more: readonly Option[];
+  /** SO_BINDTODEVICE; empty: none. */
+  readonly device: string;
+  readonly filter: readonly bigint[];
+  /** Which directions are shut down: 1 receiving, 2 sending. */
+  readonly shutdown: number;
+  /** What waits to be received; not of TCP. */
+  readonly queue: readonly QueuedDatagram[];
+}
+
+/** What to do about something that passes. */
+export const LATER = "try again when the program has received it";
+const TAKE_AWAY = "take it away before the checkpoint";
+
+/** IFNAMSIZ. */
+const DEVICE_ROOM = 16;
+/** The names of options whose values the kernel changes itself in a connection. */
+const OF_KERNEL: readonly number[] = [SO.INCOMING_CPU];
+const SOCKET_SIZES = new Map<number, number>([
+  ...OPTION_SIZES,
+  [SO.DOMAIN, 4],
+  [SO.TYPE, 4],
+  [SO.PROTOCOL, 4],
+  [SO.NETNS_COOKIE, 8],
+  [SO.BINDTODEVICE, DEVICE_ROOM],
+]);
+
+let reader: OptionReader | undefined;
+
+/** What is known beside the socket itself. */
+export interface Beside {
+  /** What sock_diag(7) says of it; undefined where it is neither bound nor connected, or of a protocol that is not told. */
+  readonly listed: InetSocket | undefined;
+  /** All multicast groups here. */
+  readonly groups: readonly Group[];
+  /** SO_NETNS_COOKIE of a socket of this process; undefined where the kernel has none. */
+  readonly cookie: bigint | undefined;
+}
+
+/**
+ * Reads a socket.
+ *
+ * @param fd a duplicate of its descriptor; nobody else may use the socket meanwhile
+ */
+export function readState(fd: number, { listed, groups, cookie }: Beside): SocketState {
+  reader ??= new OptionReader(SOCKET_SIZES);
+  reader.read(fd);
+  const kind: SocketKind = {
+    family: reader.number(SO.DOMAIN) ?? 0,
+    type: reader.number(SO.TYPE) ?? 0,
+    protocol: reader.number(SO.PROTOCOL) ?? 0,
+  };
+  const info = isTcp(kind) ? readTcpInfo(fd) : undefined;
+  const own = addressOf(fd, "getsockname");
+  const peer = addressOf(fd, "getpeername");
+  const connected = peer !== undefined || info !== undefined && isConnection(info.state);
+  const { opts, more } = decodeOptions(reader);
+  const options = {
+    opts,
+    more: more.filter(({ name }) => !connected || !OF_KERNEL.includes(name)),
+  };
+  const device = textOf(reader.bytes(SO.BINDTODEVICE));
+  const filter = readFilter(fd, reader);
+  const inNamespace = cookieOf(reader);
+  let problem: Pick<SocketState, "problem" | "hint"> = {};
+  if (cookie !== undefined && inNamespace !== undefined && cookie !== inNamespace) {
+    problem = {
+      problem: "is of another network namespace",
+      hint: "close it before the checkpoint",
+    };
+  } else if (filterProblem(reader) !== undefined) {
+    problem = { problem: filterProblem(reader), hint: TAKE_AWAY };
+  }
+  const ready = pollNow(fd);
+  const settings = [
+    ...readOptions(
+      fd,
+      kind,
+      info !== undefined && info.state !== TCP.LISTEN && info.state !== TCP.CLOSE,
+    ),
+    ...isTcp(kind) ? [] : readMemberships(fd, kind.family, groups),
+  ];
+  problem = problem.problem !== undefined ? problem : optionProblem(settings, listed);
+  const state: SocketState = {
+    kind,
+    ...problem,
+    own,
+    peer,
+    info,
+    options,
+    more: settings,
+    device,
+    filter,
+    shutdown: listed?.shutdown ?? shutdownOf(ready, info),
+    queue: [],
+  };
+  if (problem.problem !== undefined || isTcp(kind)) return state;
+  if ((ready & POLL.ERR) !== 0) {
+    return {
+      ...state,
+      problem: "has an error waiting that the program has not seen yet",
+      hint: LATER,
+    };
+  }
+  if (kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDP) {
+    const queue = peekDatagrams(fd);
+    const isSigned = queue.every(({ from }) => decodeAddress(from) !== undefined);
+    if (isSigned) return { ...state, queue };
+    return { ...state, problem: "has a message waiting whose sender is not told", hint: LATER };
+  }
+  // At its end a socket that is shut down gives empty messages without end.
+  if (peekMessage(fd, 1).result > 0n) {
+    const problem = "has messages waiting, which only of UDP can be saved";
+    return { ...state, problem, hint: LATER };
+  }
+  return state;
+}
+
+function optionProblem(
+  options: readonly Option[],
+  listed: InetSocket | undefined,
+): Pick<SocketState, "problem" | "hint"> {
+  const has = (level: number, name: number): boolean =>
+    options.some((one) => one.level === level && one.name === name);
+  if (has(SOL.TCP, TCP_OPTION.ULP)) {
+    return {
+      problem: "has a protocol of its own in the kernel (TCP_ULP, as TLS)",
+      hint: "have the program do its TLS itself",
+    };
+  }
+  if (has(SOL.UDP, UDP.CORK) && (listed?.sendQueue ?? 0) > 0) {
+    return {
+      problem: "is corked with something in it (UDP_CORK)",
+      hint: "try again when it is sent",
+    };
+  }
+  return {};
+}
+
+/** Of one that sock_diag(7) does not list: one that was connected is shut down in both directions. */
+function shutdownOf(ready: number, info: TcpInfo | undefined): number {
+  if (info === undefined) return 0;
+  return (ready & POLL.RDHUP) !== 0 ? 3 : 0;
+}
+
+/** The cookie of the network namespace of the socket that was read last. */
+function cookieOf(options: OptionReader): bigint | undefined {
+  const bytes = options.bytes(SO.NETNS_COOKIE);
+  return bytes === undefined ? undefined : new DataView(bytes.buffer).getBigUint64(0, true);
+}
+
+/** The cookie of the network namespace of a socket; undefined where the kernel has none (before 5.14). */
+export function namespaceCookie(fd: number): bigint | undefined {
+  const cookie = new OptionReader(new Map([[SO.NETNS_COOKIE, 8]]));
+  cookie.read(fd);
+  return cookieOf(cookie);
+}
+
+/** A C string. */
+function textOf(bytes = new Uint8Array(0)): string {
+  const end = bytes.indexOf(0);
+  return decodeBytes(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
+const NAME_ROOM = 128;
+const nameBytes = new Uint8Array(NAME_ROOM);
+const nameLength = new Uint8Array(4);
+
+/** What getsockname(2) or getpeername(2) says; undefined where it has none. */
+function addressOf(fd: number, call: "getsockname" | "getpeername"): Address | undefined {
+  const view = new DataView(nameLength.buffer);
+  view.setUint32(0, NAME_ROOM, true);
+  const result = syscall(SYSCALLS[call], fd, nameBytes, nameLength);
+  if (isErrno(result)) return undefined;
+  return decodeAddress(nameBytes.subarray(0, view.getUint32(0, true)));
+}

@@ -1,0 +1,45 @@
+/**
+ * Sockets of networks: their addresses, options and what waits in them come back; a checkpoint that lets the program run
+ * leaves all of it in place; and what cannot be saved is refused with the reason.
+ */
+import assert from "@std/assert";
+import { variantName, VARIANTS } from "../harness/variants.ts";
+import { bringsBack, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
+
+for (const [name, variants] of Object.entries(VARIANTS)) {
+  if (!name.startsWith("inet_")) continue;
+  for (const args of variants) {
+    const title = variantName(name, args);
+    Deno.test(`${title}: it is what it was after a restore`, (t) => bringsBack(t, name, { args }));
+    Deno.test(
+      `${title}: a checkpoint that lets it run changes nothing`,
+      (t) => leavesAlone(t, name, { args }),
+    );
+  }
+}
+
+Deno.test("connections that wait to be accepted are refused, and the client is left alone", async () => {
+  const program = `use Socket; $^F = 9; socket(my $s, PF_INET, SOCK_STREAM, 0);
+    bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)); listen($s, 3);
+    socket(my $c, PF_INET, SOCK_STREAM, 0); connect($c, getsockname($s)) or die;
+    exec "sleep", 1000`;
+  await using subject = await startSleeper(`exec perl -e '${program}'`);
+  const problems = await problemsOf(subject.pid);
+  const found = problems.map(({ what }) => what).join("\n");
+  assert.match(found, /with 1 connections that wait to be accepted at 127\.0\.0\.1:\d+/);
+});
+
+Deno.test("a connection is refused, with both of its ends named", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const accepting = listener.accept();
+  await using subject = await startSleeper(`exec 5<>/dev/tcp/127.0.0.1/${port}`);
+  using connection = await accepting;
+  const [problem, ...others] = await problemsOf(subject.pid);
+  assert.equal(others.length, 0);
+  assert.match(
+    problem?.what ?? "",
+    new RegExp(`connected from 127.0.0.1:\\d+ to 127.0.0.1:${port}`),
+  );
+  await connection.write(new Uint8Array(1));
+});
