@@ -44,6 +44,7 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   files.SK_QUEUES,
   TCP_STREAM,
   files.TTY_INFO,
+  files.TTY_DATA,
   files.FILE_LOCKS,
   SECCOMP,
   IPCNS_SHM,
@@ -66,6 +67,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   WAITS,
   SYSV_USE,
   MQUEUE,
+  files.TTY_EXTRA,
 ];
 
 /** All of them. */

@@ -33,6 +33,7 @@ import { sysv } from "./sysv/mod.ts";
 import { task } from "./task/mod.ts";
 import { timerfd } from "./timerfd/mod.ts";
 import { timers } from "./timers/mod.ts";
+import { tty } from "./tty/mod.ts";
 import { unix } from "./unix/mod.ts";
 
 /** The built-in plugins. */
@@ -47,6 +48,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   unix,
   inet,
   external,
+  tty,
   eventfd,
   timerfd,
   signalfd,

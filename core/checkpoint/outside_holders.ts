@@ -20,6 +20,9 @@ const FIFO = 0o010000;
  */
 const TERMINALS = new Set([4, 5, 136, 137, 138, 139, 140, 141, 142, 143, 166, 188, 204, 229]);
 
+/** Standard input, output and error. */
+export const LAST_STANDARD_STREAM = 2;
+
 /** Whether a descriptor is a terminal's (the master of a pseudoterminal too). */
 export function isTerminal(descriptor: Descriptor): boolean {
   return descriptor.link.kind === "path" && descriptor.fileType === CHARACTER_DEVICE &&

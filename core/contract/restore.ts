@@ -247,6 +247,11 @@ export interface TaskPlanner {
    */
   beforeBirth(child: number): SyscallProgram;
   /**
+   * The program that it runs as soon as it leads a session, before it bears any member of that, all of whom inherit
+   * the terminal that controls it by then.
+   */
+  inSession(): SyscallProgram;
+  /**
    * Has a thread of this id in the stage "threads", which ends behind it and never runs: for state that is bound
    * to a thread which has ended, made by calls that are added to the leader's program of that stage.
    *

@@ -330,6 +330,11 @@ export class BuiltTree implements Disposable {
         this.#bornTask(pid).remote.run(before);
       }
       together.push(action);
+      const after = this.#plan.afterAction(pid, action);
+      if (after === undefined) continue;
+      this.#actAtOnce(pid, together);
+      together = [];
+      this.#bornTask(pid).remote.run(after);
     }
     this.#actAtOnce(pid, together);
   }

@@ -130,6 +130,7 @@ export class PlannedTask implements TaskPlanner {
   readonly endedThreads: Set<number> = new Set();
   readonly #byTid = new Map<number, PlannedThread>();
   readonly #beforeBirths = new Map<number, SyscallProgram>();
+  readonly #inSession = new SyscallProgram("what controls the session");
 
   constructor(
     readonly plan: RestorePlan,
@@ -181,6 +182,9 @@ export class PlannedTask implements TaskPlanner {
   plannedBeforeBirth(child: number): SyscallProgram | undefined {
     const program = this.#beforeBirths.get(child);
     return program === undefined || program.isEmpty ? undefined : program;
+  }
+  inSession(): SyscallProgram {
+    return this.#inSession;
   }
   endedThread(tid: number): void {
     if (this.endedThreads.has(tid)) return;
@@ -312,6 +316,12 @@ export class RestorePlan implements TreePlanner {
       : undefined;
   }
 
+  /** What a task runs after it has done something at the tree's birth, if anything. */
+  afterAction(pid: number, action: BirthAction): SyscallProgram | undefined {
+    const program = action.kind === "setsid" ? this.#byPid.get(pid)?.inSession() : undefined;
+    return program?.isEmpty ? undefined : program;
+  }
+
   /** Adds a task; parents come before their children. */
   addTask(task: PlannedTask): void {
     this.tasks.push(task);
@@ -423,8 +433,9 @@ export class RestorePlan implements TreePlanner {
     for (const [pid, actions] of this.births.births) {
       most = Math.max(most, new ProgramImage(this.birthProgram(pid, actions)).size);
       for (const action of actions) {
-        const program = this.beforeAction(pid, action);
-        if (program !== undefined) most = Math.max(most, new ProgramImage(program).size);
+        for (const program of [this.beforeAction(pid, action), this.afterAction(pid, action)]) {
+          if (program !== undefined) most = Math.max(most, new ProgramImage(program).size);
+        }
       }
     }
     for (const task of this.tasks) {
@@ -480,6 +491,8 @@ export class RestorePlan implements TreePlanner {
         const before = this.beforeAction(pid, action);
         if (before !== undefined) yield* this.#lines(before, pid);
         yield `[${pid}] ${describeBirth(action)}`;
+        const after = this.afterAction(pid, action);
+        if (after !== undefined) yield* this.#lines(after, pid);
       }
     }
     for (const [pid, action] of groups) yield `[${pid}] ${describeBirth(action)}`;

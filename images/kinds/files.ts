@@ -10,7 +10,11 @@ import { ghost_file_entrySchema } from "../gen/ghost_pb.ts";
 import { fs_entrySchema, remap_file_path_entrySchema } from "../gen/paths_pb.ts";
 import { pipe_data_entrySchema } from "../gen/pipes_pb.ts";
 import { sk_packet_entrySchema } from "../gen/sockets_pb.ts";
-import { tty_info_entrySchema } from "../gen/terminals_pb.ts";
+import {
+  tty_data_entrySchema,
+  tty_extra_entrySchema,
+  tty_info_entrySchema,
+} from "../gen/terminals_pb.ts";
 import { ghostLength } from "../ghost_chunks.ts";
 import { defineImageKind } from "../kind.ts";
 import { MAGICS } from "../magic.ts";
@@ -97,6 +101,24 @@ export const TTY_INFO = defineImageKind({
   file: "tty-info.img",
   magic: MAGICS.TTY_INFO,
   schema: tty_info_entrySchema,
+  list: true,
+});
+
+/** What waited in terminals to be read. */
+export const TTY_DATA = defineImageKind({
+  name: "TTY_DATA",
+  file: "tty-data.img",
+  magic: MAGICS.TTY_DATA,
+  schema: tty_data_entrySchema,
+  list: true,
+});
+
+/** What ptys have that CRIU's images cannot say. The magic reads `TTY1`. */
+export const TTY_EXTRA = defineImageKind({
+  name: "TTY_EXTRA",
+  file: "tty-extra.img",
+  magic: 0x31595454,
+  schema: tty_extra_entrySchema,
   list: true,
 });
 

@@ -22,6 +22,7 @@ import {
   resourceName,
 } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { treeTerminals } from "../../core/checkpoint/terminals.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
 import {
   type CheckpointHooks,
@@ -54,27 +55,27 @@ export const external: Plugin = definePlugin({
 function checkpoint(session: CheckpointSession): CheckpointHooks {
   const { writer, options } = session;
   const holders = outsideHolders(writer);
+  const terminals = treeTerminals(writer);
   let standard: ReadonlySet<string> = new Set();
-  let pids: ReadonlySet<number> = new Set();
   const noted = new Set<string>();
   const ttys = new Map<string, number>();
   const isNamed = (descriptor: Descriptor): boolean => isNamedExternal(options, descriptor);
   const isShared = (descriptor: Descriptor): boolean =>
-    isTerminal(descriptor) ||
+    isTerminal(descriptor) && !terminals.isInside(descriptor) ||
     descriptor.link.kind === "pipe" && holders.of(descriptor).length > 0;
   return {
     survey({ tasks }) {
       holders.look(tasks);
+      terminals.look(tasks);
       standard = standardStreams(tasks);
-      pids = new Set(tasks.map(({ pid }) => pid));
     },
     descriptors: [{
       kind: "external file",
       claims: (descriptor) =>
         isNamed(descriptor) || isShared(descriptor) && (descriptor.info.flags & O.PATH) === 0,
-      survey(descriptor, task) {
+      survey(descriptor) {
         if (isNamed(descriptor)) return undefined;
-        const problem = externalProblem(descriptor, task, pids, standard, holders);
+        const problem = externalProblem(descriptor, standard, holders);
         const name = resourceName(descriptor);
         if (problem === undefined && !noted.has(name)) {
           noted.add(name);

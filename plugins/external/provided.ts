@@ -8,9 +8,10 @@ import type { OperationOptions } from "../../core/plugin.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { external_entry } from "../../images/gen/external_pb.ts";
 import { EXTERNAL } from "../../images/kinds/external.ts";
-import { FDINFO, TTY_INFO } from "../../images/kinds/files.ts";
+import { FDINFO } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { uniqueById } from "../../images/unique.ts";
+import { isRestoredTerminal, terminalInfos } from "../tty/image.ts";
 
 /** Each is asked for once for every file. */
 const known = new WeakMap<ImageDirectory, ReadonlyMap<number, external_entry>>();
@@ -27,15 +28,16 @@ export function externalEntries(images: ImageDirectory): ReadonlyMap<number, ext
 }
 
 /**
- * Whether a file of the images is to be provided: it is in `external.img`, or it is a terminal (none is
- * restored yet), or the user names its pipe or unix socket (as for images of CRIU, which do not say).
+ * Whether a file of the images is to be provided: it is in `external.img`, or it is a terminal whose
+ * other end was outside, or the user names its pipe or unix socket (as for images of CRIU, which do not say).
  */
 export function isProvided(
   file: file_entry,
   images: ImageDirectory,
   { inheritFds = {} }: OperationOptions,
 ): boolean {
-  if (file.type === fd_types.TTY || file.type === fd_types.EXT) return true;
+  if (file.type === fd_types.TTY) return !isRestoredTerminal(file, images);
+  if (file.type === fd_types.EXT) return true;
   if (externalEntries(images).has(file.id)) return true;
   const name = objectName(file);
   return name !== undefined && inheritFds[name] !== undefined;
@@ -78,12 +80,7 @@ export function wantedFiles(
   numbers: ReadonlyMap<number, readonly number[]>,
 ): Wanted[] {
   const entries = externalEntries(images);
-  const ttys = uniqueById(
-    images.has(TTY_INFO, null) ? images.readList(TTY_INFO, null) : [],
-    ({ id }) => id,
-    images.pathOf(TTY_INFO, null),
-    "terminal",
-  );
+  const ttys = terminalInfos(images);
   return files.map((file) => {
     const entry = entries.get(file.id);
     const names = entry === undefined ? [] : [entry.name];

@@ -103,6 +103,8 @@ export const files: Plugin = definePlugin({
       const remaps = images.has(REMAP_FPATH, null) ? images.readList(REMAP_FPATH, null) : [];
       // Deleted files are not looked for: they are made anew.
       const ghosts = new Set(remaps.map(({ origId }) => origId));
+      // Nor are terminals, whose names come and go with them.
+      for (const { tty } of entries) if (tty !== undefined) ghosts.add(tty.regfId);
       const named = entries.flatMap(({ id, reg }) =>
         reg === undefined || ghosts.has(id) ? [] : [reg]
       );

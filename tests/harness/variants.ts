@@ -108,6 +108,8 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   ],
   pidfd: [[]],
   pipes: [[], ["stream"]],
+  pty_sessions: [[]],
+  ptys: [[]],
   regs_trap_flag: [["call"], ["run"]],
   regs_xstate: [[]],
   restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"]],

@@ -121,6 +121,8 @@ export interface FdInfo {
   readonly inotify?: readonly InotifyWatch[];
   readonly fanotify?: FanotifyInfo;
   readonly pidfd?: PidFdInfo;
+  /** Of the master of a pseudoterminal: N of the /dev/pts/N that is its slave (drivers/tty/tty_io.c). */
+  readonly ttyIndex?: number;
   /** Lines of kinds that are not taken apart here (io_uring, tun, DRM, ...). */
   readonly other: readonly string[];
 }
@@ -167,6 +169,9 @@ export function parseFdInfo(text: string): FdInfo {
         break;
       case "lock":
         locks.push(parseLock(value));
+        break;
+      case "tty-index":
+        info.ttyIndex = Number(value);
         break;
       case "eventfd-count":
         eventfd.count = hex(value);
