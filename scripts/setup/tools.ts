@@ -89,6 +89,16 @@ export const TEST_TOOLS: readonly Tool[] = [
     debian: ["strace"],
     why: "has single system calls of the tool fail",
   },
+  { name: "tmux", files: ["tmux"], debian: ["tmux"], why: "is checkpointed: it makes terminals" },
+  {
+    name: "script",
+    files: ["script"],
+    debian: ["bsdutils"],
+    why: "gives programs a terminal, and is checkpointed",
+  },
+  { name: "less", files: ["less"], debian: ["less"], why: "is checkpointed in a terminal" },
+  { name: "vim", files: ["vim"], debian: ["vim"], why: "is checkpointed in a terminal" },
+  { name: "top", files: ["top"], debian: ["procps"], why: "is checkpointed in a terminal" },
   { name: "crit", files: ["crit"], debian: ["criu"], why: "decodes the images, as a witness" },
   {
     name: "git",
@@ -130,6 +140,9 @@ const FAMILIES: readonly {
       "qemu-system-x86": "qemu-system-x86-core",
       "busybox-static": "busybox",
       e2fsprogs: "e2fsprogs",
+      bsdutils: "util-linux-script",
+      vim: "vim-enhanced",
+      procps: "procps-ng",
     },
   },
   {
@@ -140,6 +153,8 @@ const FAMILIES: readonly {
       python3: "python",
       "qemu-system-x86": "qemu-system-x86",
       "busybox-static": "busybox",
+      bsdutils: "util-linux",
+      procps: "procps-ng",
     },
   },
   {
@@ -150,6 +165,7 @@ const FAMILIES: readonly {
       nodejs: "nodejs",
       "qemu-system-x86": "qemu-x86",
       "busybox-static": "busybox-static",
+      bsdutils: "util-linux",
     },
   },
 ];

@@ -1,6 +1,181 @@
-import { bringsBack, leavesAlone } from "./round_trip.ts";
+import { deepEqual, equal, match } from "@std/assert";
+import { checkpoint, restore } from "../../mod.ts";
+import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
+import { Subject } from "../harness/subject.ts";
+import { Tmux } from "../harness/tmux.ts";
+import {
+  bringsBack,
+  collectNotes,
+  ImageHome,
+  leavesAlone,
+  problemsOf,
+  save,
+  startSleeper,
+} from "./round_trip.ts";
 
 for (const name of ["ptys", "pty_sessions"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
+}
+
+/** The pseudoterminals of this machine. */
+const ptys = (): string[] =>
+  [...Deno.readDirSync("/dev/pts")].map(({ name }) => name).filter((name) => /^\d/.test(name));
+
+Deno.test("a pseudoterminal whose number is taken gets another, and that is told", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("ptys");
+  const notes: string[] = [];
+  await checkpoint(subject.pid, { directory: images.directory, onEvent: collectNotes(notes) });
+  equal(notes.filter((note) => /nobody has opened \/dev\/pts\/\d+ yet/.test(note)).length, 1);
+  await subject.waitGone();
+  const before = ptys().length;
+  using stack = new DisposableStack();
+  for (let i = 0; i < 4; i++) stack.use(Deno.openSync("/dev/ptmx", { read: true, write: true }));
+  equal(ptys().length, before + 4);
+  const told: string[] = [];
+  const tree = await restore(images.directory, { onEvent: collectNotes(told) });
+  const moved = told.filter((note) => /^\/dev\/pts\/\d+ is taken here: the terminal is/.test(note));
+  equal(moved.length, 4);
+  await subject.expectPass();
+  await tree.wait();
+});
+
+Deno.test("a pseudoterminal of which somebody outside has an end open is refused, and named", async () => {
+  await using subject = await Subject.spawn("script", {
+    args: ["-qec", "exec sleep 1000 </dev/null >/dev/null 2>&1", "/dev/null"],
+  });
+  const slave = (): string | undefined => {
+    const child = processTree(subject.pid)[1];
+    const nr = child === undefined
+      ? 0
+      : Number(Deno.readTextFileSync(`/proc/${child}/stat`).split(") ")[1]?.split(" ")[4]);
+    return nr === 0 ? undefined : `/dev/pts/${(nr & 0xff) | ((nr >>> 12) & 0xfff00)}`;
+  };
+  await waitUntil(() => slave() !== undefined, () => "script to start its command");
+  {
+    using _held = Deno.openSync(slave() as string, { read: true });
+    const problems = await problemsOf(subject.pid);
+    deepEqual(problems.map(({ plugin }) => plugin), ["tty"]);
+    match(
+      problems[0]?.what ?? "",
+      new RegExp(
+        `master of a pseudoterminal whose slave, ${slave()}, task ${Deno.pid} .* has open`,
+      ),
+    );
+  }
+});
+
+Deno.test("a console that is no standard stream is opened by its path", async (t) => {
+  try {
+    Deno.openSync("/dev/console", { write: true }).close();
+  } catch {
+    return skip(t, "no console can be opened here");
+  }
+  using images = new ImageHome();
+  await using subject = await startSleeper("exec 5>/dev/console");
+  await save(subject, images);
+  const tree = await restore(images.directory);
+  equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/5`), "/dev/console");
+  tree.kill(9);
+  await tree.wait();
+});
+
+/** Saves a tmux with all that runs in it, and brings it back. */
+async function takeAway(tmux: Tmux): Promise<void> {
+  using images = new ImageHome();
+  const pid = await tmux.pid();
+  await checkpoint(pid, { directory: images.directory, leaveRunning: true });
+  await tmux.run("refresh-client").catch(() => {});
+  await Deno.remove(images.directory, { recursive: true });
+  await checkpoint(pid, { directory: images.directory });
+  await waitUntil(() => !isAlive(pid), () => "the server to be gone");
+  await restore(images.directory);
+}
+
+Deno.test("tmux: less goes on, and the shell behind it", async () => {
+  await using tmux = await Tmux.start();
+  await tmux.press("seq 1000 | less", "Enter");
+  await tmux.shows(/^1\n2\n[^]*29\n:$/);
+  await takeAway(tmux);
+  await tmux.press("G");
+  await tmux.shows(/1000\n\(END\)$/);
+  await tmux.press("q");
+  await tmux.press("echo $((6 * 7))", "Enter");
+  await tmux.shows(/^42$/m);
+});
+
+Deno.test("tmux: an editor has what was typed, and the window's size", async () => {
+  await using tmux = await Tmux.start();
+  const file = await Deno.makeTempFile({ prefix: "stasis-vim-" });
+  await tmux.press(`vim -n -u NONE ${file}`, "Enter");
+  await tmux.shows(/^~$/m);
+  await tmux.press("ifirst", "Enter", "second");
+  await tmux.shows(/^second/m);
+  await takeAway(tmux);
+  await tmux.press(" line", "Escape");
+  await tmux.run("resize-window", "-x", "60", "-y", "20");
+  await tmux.press(":put =&columns", "Enter");
+  await tmux.shows(/^60$/m);
+  await tmux.press(":wq", "Enter");
+  await tmux.shows(/[$#]$/);
+  equal(await Deno.readTextFile(file), "first\nsecond line\n60\n");
+  await Deno.remove(file);
+});
+
+Deno.test("tmux: a shell's jobs, in the foreground and stopped", async () => {
+  await using tmux = await Tmux.start();
+  await tmux.press("sleep 1000", "Enter");
+  await tmux.press("C-z");
+  await tmux.shows(/Stopped/);
+  await tmux.press("clear; cat", "Enter");
+  await tmux.press("half a li");
+  await tmux.shows(/^half a li$/m);
+  await takeAway(tmux);
+  await tmux.press("ne", "Enter");
+  await tmux.shows(/^half a line\nhalf a line$/m);
+  await tmux.press("C-c");
+  await tmux.press("fg", "Enter");
+  await tmux.shows(/fg\nsleep 1000/);
+  await tmux.press("C-c");
+  await tmux.press("jobs; echo $((6 * 7))", "Enter");
+  await tmux.shows(/7\)\)\n42$/m);
+});
+
+Deno.test("script: the shell in it goes on, and what it says is written down", async () => {
+  using images = new ImageHome();
+  const home = await Deno.makeTempDir({ prefix: "stasis-script-" });
+  await new Deno.Command("mkfifo", { args: [`${home}/in`] }).output();
+  const command = `exec script -qfec "exec bash --norc --noprofile -i" ${home}/log <>${home}/in`;
+  await using subject = await Subject.spawn("bash", { args: ["-c", command], cwd: home });
+  const type = (text: string) => Deno.writeTextFileSync(`${home}/in`, text);
+  const log = () => Deno.readTextFileSync(`${home}/log`);
+  await waitUntil(
+    () => isAlive(subject.pid) && /[$#] $/.test(readIf(`${home}/log`)),
+    () => "a prompt",
+  );
+  type("x=$((6 * 7))\n");
+  await waitUntil(() => /7\)\)[^]*[$#] $/.test(log()), () => `a prompt again:\n${log()}`);
+  await save(subject, images);
+  const tree = await restore(images.directory);
+  type("echo $x\nsleep 1000\n");
+  await waitUntil(() => /^42\r$/m.test(log()), () => `an answer:\n${log()}`);
+  await waitUntil(
+    () => processTree(subject.pid).some((pid) => readIf(`/proc/${pid}/comm`) === "sleep\n"),
+    () => `a job:\n${log()}`,
+  );
+  type("\x03");
+  await waitUntil(() => /\^C[^]*[$#] $/.test(log()), () => `a prompt at last:\n${log()}`);
+  type("exit 7\n");
+  deepEqual(await tree.wait(), { code: 7 });
+  await Deno.remove(home, { recursive: true });
+});
+
+function readIf(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
 }
