@@ -125,7 +125,7 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
           const exclusive = ttyInt(fd, "TIOCGEXCL") !== 0;
           infos.set(slaveId(index), {
             ...describe(context, TtyType.PTY, slaveId(index)),
-            ...settingsOf(fd),
+            ...settingsOf(index, fd),
             ...sessionOf(index),
             ...owner,
             exclusive,
@@ -155,19 +155,9 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
     const { fd, task } = context;
     const packetMode = ttyInt(fd, "TIOCGPKT") !== 0;
     const locked = ttyInt(fd, "TIOCGPTLCK") !== 0;
-    if (ttyInt(fd, "TIOCGETD") !== N_TTY) {
-      throw new StasisError(
-        "unsupported",
-        `${slavePath(index)} is no terminal but another kind of line`,
-        {
-          pid: task.pid,
-          hint: "line disciplines other than the usual one cannot be saved: end what has set it",
-        },
-      );
-    }
     infos.set(masterId(index), {
       ...describe(context, TtyType.PTY, masterId(index)),
-      ...settingsOf(fd),
+      ...settingsOf(index, fd),
       ...sessionOf(index),
       locked,
       packetMode,
@@ -249,9 +239,20 @@ function describe({ descriptor }: DescriptorDump, type: TtyType, id: number): In
 }
 
 /** Modes and size, by either end. */
-function settingsOf(fd: number): Pick<Info, "termios" | "termiosLocked" | "winsize"> {
+function settingsOf(
+  index: number,
+  fd: number,
+): Pick<Info, "termios" | "termiosLocked" | "winsize"> {
+  const termios = readTermios(fd);
+  // By the master the first tells of the slave's, and the second of its own.
+  if (termios.line !== N_TTY || ttyInt(fd, "TIOCGETD") !== N_TTY) {
+    const message = `${slavePath(index)} is no terminal but another kind of line`;
+    throw new StasisError("unsupported", message, {
+      hint: "line disciplines other than the usual one cannot be saved: end what has set it",
+    });
+  }
   return {
-    termios: termiosImage(readTermios(fd)),
+    termios: termiosImage(termios),
     termiosLocked: termiosImage(readLockedTermios(fd)),
     winsize: windowImage(readWindowSize(fd)),
   };

@@ -1,5 +1,5 @@
-import { deepEqual, equal, match } from "@std/assert";
-import { checkpoint, restore } from "../../mod.ts";
+import { deepEqual, equal, match, rejects } from "@std/assert";
+import { checkpoint, restore, type StasisError } from "../../mod.ts";
 import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
@@ -23,21 +23,28 @@ for (const name of ["ptys", "pty_sessions"]) {
 const ptys = (): string[] =>
   [...Deno.readDirSync("/dev/pts")].map(({ name }) => name).filter((name) => /^\d/.test(name));
 
+/** Those that a process has the masters of. */
+const mastersOf = (pid: number): string[] =>
+  [...Deno.readDirSync(`/proc/${pid}/fdinfo`)].flatMap(({ name }) =>
+    /^tty-index:\t(\d+)$/m.exec(readIf(`/proc/${pid}/fdinfo/${name}`))?.[1] ?? []
+  );
+
 Deno.test("a pseudoterminal whose number is taken gets another, and that is told", async () => {
   using images = new ImageHome();
   await using subject = await Subject.start("ptys");
+  const wanted = mastersOf(subject.pid);
   const notes: string[] = [];
   await checkpoint(subject.pid, { directory: images.directory, onEvent: collectNotes(notes) });
   equal(notes.filter((note) => /nobody has opened \/dev\/pts\/\d+ yet/.test(note)).length, 1);
   await subject.waitGone();
-  const before = ptys().length;
   using stack = new DisposableStack();
-  for (let i = 0; i < 4; i++) stack.use(Deno.openSync("/dev/ptmx", { read: true, write: true }));
-  equal(ptys().length, before + 4);
+  while (!wanted.every((index) => ptys().includes(index))) {
+    stack.use(Deno.openSync("/dev/ptmx", { read: true, write: true }));
+  }
   const told: string[] = [];
   const tree = await restore(images.directory, { onEvent: collectNotes(told) });
   const moved = told.filter((note) => /^\/dev\/pts\/\d+ is taken here: the terminal is/.test(note));
-  equal(moved.length, 4);
+  equal(moved.length, wanted.length);
   await subject.expectPass();
   await tree.wait();
 });
@@ -66,6 +73,33 @@ Deno.test("a pseudoterminal of which somebody outside has an end open is refused
     );
   }
 });
+
+const REFUSED = [
+  // TIOCPKT, and an event: TIOCPKT_FLUSHREAD.
+  [
+    "packet mode",
+    "ioctl(m, 0x5420, pack('i', 1)); tcflush(s, 0)",
+    /an event .* in packet mode waits/,
+  ],
+  // TIOCSETD: N_NULL.
+  ["line discipline", "ioctl(s, 0x5423, pack('i', 27))", /is no terminal but another kind of line/],
+] as const;
+
+for (const [what, calls, why] of REFUSED) {
+  Deno.test(`a pseudoterminal is refused for its ${what}`, async () => {
+    using images = new ImageHome();
+    const imports = "from fcntl import ioctl\nfrom struct import pack\nfrom termios import tcflush";
+    const program = `import os, time\n${imports}\nm, s = os.openpty()\n${calls}\n` +
+      "print('ready', flush=True)\ntime.sleep(1000)";
+    await using subject = await Subject.spawn("python3", { args: ["-c", program] });
+    await subject.waitReady();
+    await rejects(() => checkpoint(subject.pid, images), (error: unknown) => {
+      equal((error as StasisError).code, "unsupported");
+      match((error as StasisError).message, why);
+      return true;
+    });
+  });
+}
 
 Deno.test("a console that is no standard stream is opened by its path", async (t) => {
   try {
