@@ -29,6 +29,7 @@
  * | phase | hook | called | may |
  * |---|---|---|---|
  * | load | `exitSignal` | for each task but the root | tell it from the images |
+ * | load | `leaderStatus` | for each task that lives | tell how its first thread has ended |
  * | load | `load` | once | read images and the machine, report problems |
  * | plan | `occupies`, `numbers`, `planTree`, `planTask`, `planThread`, `descriptors[].plan` | | only add calls to programs: planning has no side effects |
  * | build | `bornThread` | for each thread when it is born | set ptrace options |

@@ -19,7 +19,9 @@ import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts"
 import { uniqueById } from "../../images/unique.ts";
 import { validFiles } from "../../images/validate_files.ts";
 import { validateTree } from "../../images/validate_tree.ts";
+import { present } from "../../images/present.ts";
 import { describeLock } from "../../plugins/locks/lock.ts";
+import { TASK_EXTRA } from "../../plugins/task/image.ts";
 import { inspectGroups } from "./control_groups.ts";
 import { describeFile } from "./file.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
@@ -56,7 +58,7 @@ export interface TaskInfo {
   readonly comm: string;
   /** `zombie` and `stopped` are as in ps(1). */
   readonly state: "alive" | "stopped" | "zombie";
-  /** How a zombie ended, as wait(2) tells it. */
+  /** How a zombie ended, as wait(2) tells it; or the first thread of a task whose others live. */
   readonly exitStatus?: number;
   /** Path of the program. */
   readonly exe?: string;
@@ -158,6 +160,12 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     ({ pid }) => pid,
   );
   const groupsOf = inspectGroups(images);
+  const leaderStatuses = new Map(
+    (images.has(TASK_EXTRA, null) ? images.readList(TASK_EXTRA, null) : []).flatMap((extra) => {
+      const status = present(extra, "leaderStatus");
+      return status === undefined ? [] : [[extra.pid, status]];
+    }),
+  );
   const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
   const isDead = (pid: number) => images.read(CORE, pid).tc?.taskState === TASK_DEAD;
   const entries = images.readList(PSTREE, null);
@@ -167,7 +175,9 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     const core = images.read(CORE, pid);
     const isZombie = isDead(pid);
     const ids = images.has(IDS, pid) ? images.read(IDS, pid) : core.ids;
-    const tids = isZombie ? [] : [pid, ...entry.threads.filter((tid) => tid !== pid)];
+    const others = entry.threads.filter((tid) => tid !== pid);
+    const leaderStatus = leaderStatuses.get(pid);
+    const tids = isZombie ? [] : leaderStatus === undefined ? [pid, ...others] : others;
     const cores = tids.map((tid) => tid === pid ? core : images.read(CORE, tid));
     const seccomp = filters.task(cores);
     return {
@@ -177,7 +187,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
       sid,
       comm: core.tc?.comm ?? "?",
       state: isZombie ? "zombie" : core.tc?.taskState === TASK_STOPPED ? "stopped" : "alive",
-      exitStatus: isZombie ? core.tc?.exitCode : undefined,
+      exitStatus: isZombie ? core.tc?.exitCode : leaderStatus,
       threads: tids.map((tid, index) =>
         thread(tid, cores[index] as core_entry, suds, seccomp[index] as SeccompInfo)
       ),

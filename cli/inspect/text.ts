@@ -101,6 +101,9 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
   ];
   if (groups.length > 0) lines.push(`control groups: ${groups.map(printableName).join(", ")}`);
   lines.push(...indented("threads", threadRows(task.threads, verbose)));
+  if (!task.threads.some(({ tid }) => tid === pid) && task.state !== "zombie") {
+    lines.push("its first thread has ended");
+  }
   if (filesOf !== undefined && filesOf !== pid) {
     lines.push(`descriptors: the table of ${filesOf}`);
   } else {

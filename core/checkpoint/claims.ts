@@ -80,8 +80,8 @@ export function findClaims(
 }
 
 /** What a descriptor leads to; of a socket also which protocol it speaks. */
-function describe({ pid, fd, link: { kind, text } }: Descriptor): string {
-  const protocol = kind === "socket" ? readSocketProtocol(pid, fd) : undefined;
+function describe({ liveTid, fd, link: { kind, text } }: Descriptor): string {
+  const protocol = kind === "socket" ? readSocketProtocol(liveTid, fd) : undefined;
   return protocol === undefined ? text : `${text}, ${protocol}`;
 }
 

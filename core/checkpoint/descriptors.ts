@@ -9,7 +9,7 @@ import type { fdinfo_entrySchema } from "../../images/gen/descriptors_pb.ts";
 import { FDINFO } from "../../images/kinds/files.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { findOrdered, KCMP, kcmp } from "../linux/kcmp.ts";
-import { openPidfd } from "../linux/pidfd.ts";
+import { openThreadPidfd } from "../linux/pidfd.ts";
 import type { CheckpointHooks, CheckpointSession, DescriptorDump, FrozenTask } from "../plugin.ts";
 import { descriptorClaims, onlyClaim } from "./claims.ts";
 import { MOST_TAKEN, TakenDescriptors } from "./taken_descriptors.ts";
@@ -40,7 +40,7 @@ export function dumpDescriptors(
   for (const task of tasks) {
     if (task.filesOwner !== task.pid) continue;
     const entries: MessageInitShape<typeof fdinfo_entrySchema>[] = [];
-    using pidfd = openPidfd(task.pid);
+    using pidfd = openThreadPidfd(task.proc.liveTid, task.pid);
     const { descriptors } = task.proc;
     for (let from = 0; from < descriptors.length; from += MOST_TAKEN) {
       const part = descriptors.slice(from, from + MOST_TAKEN);
@@ -87,7 +87,8 @@ function find(
   if (alike === undefined) known.set(key, alike = []);
   const { index, found } = findOrdered(
     alike,
-    ({ descriptor: other }) => kcmp(descriptor.pid, other.pid, KCMP.FILE, descriptor.fd, other.fd),
+    ({ descriptor: other }) =>
+      kcmp(descriptor.liveTid, other.liveTid, KCMP.FILE, descriptor.fd, other.fd),
   );
   if (found) return alike[index] as Description;
   const made = make();

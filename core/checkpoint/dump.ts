@@ -20,7 +20,7 @@ import type {
 import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
 import type { StartedRuns } from "../remote/started_runs.ts";
 import { dumpDescriptors } from "./descriptors.ts";
-import { zombieCore } from "./frozen_tree.ts";
+import { coresOf, zombieCore } from "./frozen_tree.ts";
 import { askReports } from "./job_control.ts";
 
 type Plugins = readonly Hooked<CheckpointHooks>[];
@@ -131,8 +131,8 @@ function collectThread(
   const listen = (plugin: Listener["plugin"], collected: Collected | void): void => {
     if (collected !== undefined) listeners.push({ plugin, collected });
   };
-  const isLeader = thread.tid === thread.task.pid;
-  const told = isLeader ? askReports(program, children.get(thread.tid) ?? []) : undefined;
+  const isLeader = thread === thread.task.leader;
+  const told = isLeader ? askReports(program, children.get(thread.task.pid) ?? []) : undefined;
   for (const { plugin, hooks } of plugins) {
     if (isLeader) {
       listen(plugin, runHook(plugin, () => hooks.collectTask?.(thread.task, program)));
@@ -162,7 +162,7 @@ export async function dump(
   }
   for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.dumpTree?.(tree));
   // They are the same for all.
-  const namespaces = namespaceIds(tree.tasks[0]?.pid ?? 0);
+  const namespaces = namespaceIds(tree.tasks[0]?.proc.liveTid ?? 0);
   for (const task of tree.tasks) writer.write(IDS, task.pid, { ...ids(task), ...namespaces });
   for (const zombie of tree.zombies) writer.write(CORE, zombie.pid, zombieCore(zombie));
   writeTree(tree, writer);
@@ -178,9 +178,7 @@ export function dumpLast(
     check();
     runHook(plugin, () => hooks.dumpLast?.(tree));
   }
-  for (const { threads } of tree.tasks) {
-    for (const { tid, core } of threads) writer.write(CORE, tid, core);
-  }
+  for (const { tid, core } of tree.tasks.flatMap(coresOf)) writer.write(CORE, tid, core);
 }
 
 /** Has the plugins find out what is only told of. */
@@ -230,9 +228,9 @@ function numberIds(tasks: readonly FrozenTask[]) {
  * Ids of namespaces. Tasks in other namespaces than the tool's are refused by the survey, so these are nearly all
  * the same; CRIU numbers them from 1 by kind. That of control groups has another one where it is not the tool's.
  */
-export function namespaceIds(pid: number) {
+export function namespaceIds(tid: number) {
   const own = ownNamespaces();
-  const names = pid === Deno.pid ? own : readNamespaces(pid);
+  const names = tid === Deno.pid ? own : readNamespaces(tid);
   const isOwnCgroup = own.cgroup !== undefined && own.cgroup === names.cgroup;
   return {
     pidNsId: 1,

@@ -249,8 +249,8 @@ export function isMessageQueue(descriptor: Descriptor): boolean {
 }
 
 /** Whether a file is of a kind of file system. @param type `f_type` of statfs(2) */
-export function isOnFileSystem({ pid, fd }: Descriptor, type: bigint): boolean {
-  return fileSystemType(`/proc/${pid}/fd/${fd}`) === type;
+export function isOnFileSystem({ liveTid, fd }: Descriptor, type: bigint): boolean {
+  return fileSystemType(`/proc/${liveTid}/fd/${fd}`) === type;
 }
 
 /** The words of struct statfs, or the errno's name. */

@@ -12,12 +12,12 @@ import { readChildren, unlessGone } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import { isZombie, ProcessStopper } from "./stop_process.ts";
-import { LEADERLESS_HINT, Task } from "./task.ts";
+import { Task } from "./task.ts";
 
 /** A process all of whose threads stand still. */
 export interface StoppedProcess {
   readonly proc: Task;
-  /** The leader first, then by ascending tid. */
+  /** The leader first, unless it has ended, then by ascending tid. */
   readonly tracees: readonly Tracee[];
   /** The signals that wait for the whole process. */
   readonly sharedPending: readonly Siginfo[];
@@ -79,18 +79,13 @@ export function freezeTree(
 
 function describe({ pid, tracees }: ProcessStopper): StoppedProcess {
   const leader = tracees.get(pid);
-  if (leader === undefined) {
-    throw new StasisError(
-      "unsupported",
-      `the first thread of task ${pid} has ended while others run`,
-      { pid, hint: LEADERLESS_HINT },
-    );
-  }
   const others = [...tracees.values()].filter((one) => one !== leader);
   others.sort((a, b) => a.tid - b.tid);
-  const sharedPending = unlessGone(() => peekSiginfo(pid, true), undefined);
+  const all = leader === undefined ? others : [leader, ...others];
+  const { tid } = all[0] as Tracee;
+  const sharedPending = unlessGone(() => peekSiginfo(tid, true), undefined);
   if (sharedPending === undefined) throw hasEnded(pid);
-  return { proc: new Task(pid), tracees: [leader, ...others], sharedPending };
+  return { proc: new Task(pid), tracees: all, sharedPending };
 }
 
 function hasEnded(pid: number): StasisError {

@@ -6,6 +6,7 @@
 import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { TASK_ALIVE, TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { KCMP } from "../linux/kcmp.ts";
+import { readStatus, type TaskStatus } from "../linux/procfs/mod.ts";
 import type { CoreImage, FrozenTask, FrozenThread } from "../plugin.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { openRemote, type ParkedProcess } from "./park.ts";
@@ -18,11 +19,11 @@ export function openTree(
   rescuer: Rescuer,
   undo: DisposableStack,
 ): FrozenTask[] {
-  const pids = processes.map(({ proc }) => proc.pid);
-  const files = findOwners(pids, KCMP.FILES);
-  const memory = findOwners(pids, KCMP.VM);
-  const handlers = findOwners(pids, KCMP.SIGHAND);
-  const fs = findOwners(pids, KCMP.FS);
+  const tasks = processes.map(({ proc }) => proc);
+  const files = findOwners(tasks, KCMP.FILES);
+  const memory = findOwners(tasks, KCMP.VM);
+  const handlers = findOwners(tasks, KCMP.SIGHAND);
+  const fs = findOwners(tasks, KCMP.FS);
   return processes.map((process) => {
     const { proc, tracees, sharedPending } = process;
     const { pid } = proc;
@@ -44,7 +45,7 @@ export function openTree(
     };
     for (const tracee of tracees) {
       const core = newCore();
-      if (tracee.tid === pid) {
+      if (tracee === tracees[0]) {
         core.tc = {
           taskState: tracee.groupStop === 0 ? TASK_ALIVE : TASK_STOPPED,
           stopSigno: tracee.groupStop === 0 ? undefined : tracee.groupStop,
@@ -67,17 +68,46 @@ function newCore(): CoreImage {
 }
 
 /** The core image of a zombie: how it ended, and who it was, which waitid(2) tells. CRIU reads the former alone. */
-export function zombieCore({ stat, status: { uids, gids } }: Task): CoreImage {
+export function zombieCore({ stat, status }: Task): CoreImage {
+  const { exitCode, flags, comm } = stat;
+  return {
+    ...endedCore(status),
+    tc: { taskState: TASK_DEAD, exitCode, personality: 0, flags, blkSigset: 0n, comm },
+  };
+}
+
+/** The core images of a task, each with its id. */
+export function coresOf(task: FrozenTask): { readonly tid: number; readonly core: CoreImage }[] {
+  const { proc: { pid, isLeaderless }, leader, threads } = task;
+  if (!isLeaderless) return threads.map(({ tid, core }) => ({ tid, core }));
+  return [
+    { tid: pid, core: endedLeaderCore(task) },
+    ...threads.map(({ tid, core }) => ({
+      tid,
+      core: tid === leader.tid ? { ...core, tc: undefined } : core,
+    })),
+  ];
+}
+
+/**
+ * The core image of the first thread of a task, where it has ended while others live: what belongs to the whole task,
+ * and who it was, which is what waitid(2) tells of the task in the end.
+ */
+function endedLeaderCore({ proc, leader }: FrozenTask): CoreImage {
+  const { comm } = proc.stat;
+  const { tc, threadCore: { cgSet } } = leader.core;
+  const ended = endedCore(readStatus(proc.pid));
+  return {
+    ...ended,
+    tc: tc && { ...tc, comm },
+    // Who moves a process moves those of its threads that live.
+    threadCore: { ...ended.threadCore, cgSet },
+  };
+}
+
+function endedCore({ uids, gids }: TaskStatus): CoreImage {
   return {
     mtype: core_entry_march.X86_64,
-    tc: {
-      taskState: TASK_DEAD,
-      exitCode: stat.exitCode,
-      personality: 0,
-      flags: stat.flags,
-      blkSigset: 0n,
-      comm: stat.comm,
-    },
     threadCore: {
       futexRla: 0n,
       futexRlaLen: 0,

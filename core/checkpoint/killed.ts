@@ -37,8 +37,8 @@ export async function explainKilled(error: unknown, tasks: readonly Task[]): Pro
 }
 
 /** Whether a task that stood still is dead; its threads are zombies until their tracer, this process, reaps them. */
-function hasDied({ pid }: Task): boolean {
-  return unlessGone(() => ["Z", "X"].includes(readStat(pid).state), true);
+function hasDied({ pid, liveTid }: Task): boolean {
+  return unlessGone(() => ["Z", "X"].includes(readStat(pid, liveTid).state), true);
 }
 
 /** Whether an error, or one behind it, says that something is not there (any more). */

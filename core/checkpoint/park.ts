@@ -37,7 +37,7 @@ export function parkTree(
   for (const process of processes) {
     between();
     const { proc, tracees, sharedPending: shared } = process;
-    using memory = new ProcessMemory(proc.pid);
+    using memory = new ProcessMemory(proc.liveTid);
     const places = findCodePlaces(memory, codeRegions(proc));
     const place = waitingPlace(places);
     if (place === undefined) throw hasNoCall(proc.pid);
@@ -64,7 +64,7 @@ export function openRemote(process: ParkedProcess, rescuer: Rescuer): RemoteTask
   if (places.instruction === undefined) throw hasNoCall(proc.pid);
   const inner: InnerIds = {
     pid: proc.status.nsTgid.at(-1) ?? proc.pid,
-    tid: (tid) => tid === proc.pid ? proc.status.nsPid.at(-1) ?? tid : innerTid(proc, tid),
+    tid: (tid) => tid === proc.liveTid ? proc.status.nsPid.at(-1) ?? tid : innerTid(proc, tid),
   };
   const leader = tracees[0] as Tracee;
   return new RemoteTask(

@@ -12,7 +12,8 @@ import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procf
 import type { CheckpointHooks } from "../plugin.ts";
 import { findClaims } from "./claims.ts";
 import { surveyTree } from "./survey_tree.ts";
-import { LEADERLESS_HINT, Task } from "./task.ts";
+import { Task } from "./task.ts";
+import { leaderlessProblems } from "./leaderless.ts";
 import { findMute } from "./mute_file_systems.ts";
 import { describeVfork, isVfork, VFORK_HINT, VFORK_PATIENCE, vforkingThread } from "./vfork.ts";
 
@@ -89,7 +90,7 @@ function checkRoot(task: Task, isToEnd: boolean): void {
       hint: "only user space can be checkpointed",
     });
   }
-  if (task.isZombie && !task.isLeaderless) {
+  if (task.isZombie) {
     throw new StasisError(
       "unsupported",
       `task ${pid} (${stat.comm}) is a zombie: it has ended and waits for its parent ${stat.ppid}`,
@@ -201,11 +202,10 @@ export async function survey(
   for (const task of tasks) {
     await cancellation.breathe();
     try {
-      if (!task.isZombie) {
-        surveyTask(task, frozen, problems);
-        // A 32-bit task's other state would only add noise: it cannot be saved at all.
-        live.push(task);
-      } else if (task.isLeaderless) problems.push(...leaderless(task));
+      if (task.isZombie) continue;
+      surveyTask(task, frozen, problems);
+      // A 32-bit task's other state would only add noise: it cannot be saved at all.
+      live.push(task);
     } catch (error) {
       // A task that ends during the survey is no problem, unless it is the root.
       const ended = error instanceof StasisError && error.code === "no-such-task";
@@ -239,19 +239,10 @@ export async function survey(
   }
 }
 
-/**
- * Names another thread: if that one is just executing a program, it has no such id at the next look, and the
- * problem is not the same.
- */
-function leaderless({ pid, threads }: Task): Problem[] {
-  const tid = threads.find((tid) => tid !== pid);
-  const what = "its first thread has ended while others run";
-  return tid === undefined ? [] : [{ pid, tid, plugin: "core", what, hint: LEADERLESS_HINT }];
-}
-
 function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
-  const { pid } = task;
-  if (isCompat(pid)) {
+  const { pid, liveTid } = task;
+  if (task.isLeaderless) problems.push(...leaderlessProblems(task));
+  if (isCompat(liveTid)) {
     problems.push({
       pid,
       plugin: "core",
@@ -291,7 +282,7 @@ function findFilters(tasks: readonly Task[]): Problem[] {
 
 function isFiltered(task: Task, tid: number): boolean {
   try {
-    const { seccomp = 0 } = tid === task.pid ? task.status : readStatus(task.pid, tid);
+    const { seccomp = 0 } = tid === task.liveTid ? task.status : readStatus(task.pid, tid);
     return seccomp !== 0;
   } catch (error) {
     if (error instanceof StasisError && error.code === "no-such-task") return false;
@@ -324,10 +315,14 @@ function nameOf(pid: number): string {
   }
 }
 
-/** Whether the executable is a 32-bit ELF file; the selector of its code segment is checked after the freeze. */
-function isCompat(pid: number): boolean {
+/**
+ * Whether the executable is a 32-bit ELF file; the selector of its code segment is checked after the freeze.
+ *
+ * @param tid any thread
+ */
+function isCompat(tid: number): boolean {
   try {
-    using file = Deno.openSync(`/proc/${pid}/exe`);
+    using file = Deno.openSync(`/proc/${tid}/exe`);
     const head = new Uint8Array(5);
     // Byte 4 of an ELF file is its class: 1 is 32-bit (elf(5)).
     return file.readSync(head) === 5 && head[0] === 0x7f && head[4] === 1;

@@ -44,7 +44,7 @@ function findProblems(
   const known = new Set(tasks.map(({ pid }) => pid));
   // A child that was given to somebody else since is no part of the tree any more.
   const members = tasks.filter((task) => task === root || known.has(task.stat.ppid));
-  const live = members.filter((task) => !task.isZombie).map(({ pid }) => pid);
+  const live = members.filter((task) => !task.isZombie);
   const memory = findOwners(live, KCMP.VM);
   const files = findOwners(live, KCMP.FILES);
   const fs = findOwners(live, KCMP.FS);

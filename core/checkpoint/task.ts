@@ -41,6 +41,8 @@ export class Descriptor {
     /** What `/proc/PID/fdinfo/N` says. */
     readonly info: FdInfo,
     stats?: DescriptorStats,
+    /** The id by which it is found: {@link Task.liveTid}. */
+    readonly liveTid: number = pid,
   ) {
     this.#link = link;
     this.#stats = stats;
@@ -49,7 +51,7 @@ export class Descriptor {
   /** What `/proc/PID/fd/N` points to. A path longer than the kernel tells is looked for when first asked for. */
   get link(): FdLink {
     if (this.#link.kind !== "long-path") return this.#link;
-    const text = readLongLink(`/proc/${this.pid}/fd/${this.fd}`);
+    const text = readLongLink(`/proc/${this.liveTid}/fd/${this.fd}`);
     if (text !== undefined) return this.#link = parseFdLink(text);
     // It may be gone.
     return this.identity && this.#link;
@@ -57,7 +59,7 @@ export class Descriptor {
 
   /** What stat(2) says of the file behind it; read when first asked for. */
   get identity(): FdIdentity {
-    this.#identity ??= this.#stats?.of(this.fd) ?? statFd(this.pid, this.fd);
+    this.#identity ??= this.#stats?.of(this.fd) ?? statFd(this.liveTid, this.fd);
     if (this.#identity === undefined) {
       throw new StasisError("no-such-task", `descriptor ${this.fd} of task ${this.pid} is gone`, {
         pid: this.pid,
@@ -72,17 +74,15 @@ export class Descriptor {
   }
 }
 
-/** What is to be done about a task whose first thread has ended while others run. */
-export const LEADERLESS_HINT =
-  "such a process cannot be saved: try again when those have ended, too";
-
 /** A task (thread group), as `/proc` shows it. */
 export class Task {
   /** The thread group id, as this process sees it. */
   readonly pid: number;
   #stat?: TaskStat;
+  #liveStat?: TaskStat;
   #status?: TaskStatus;
   #threads?: readonly number[];
+  #liveTid?: number;
   #vmas?: readonly Vma[];
   #descriptors?: readonly Descriptor[];
 
@@ -90,14 +90,38 @@ export class Task {
     this.pid = pid;
   }
 
-  /** `/proc/PID/stat`. */
+  /** `/proc/PID/stat`: of the whole task, and of its first thread even if that has ended. */
   get stat(): TaskStat {
     return this.#stat ??= readStat(this.pid);
   }
 
-  /** `/proc/PID/status` of the leader. */
+  /** The same by {@link liveTid}, which tells of its memory. */
+  get liveStat(): TaskStat {
+    return this.#liveStat ??= this.isLeaderless ? readStat(this.liveTid) : this.stat;
+  }
+
+  /** `/proc/PID/status`, of the thread {@link liveTid}. */
   get status(): TaskStatus {
-    return this.#status ??= readStatus(this.pid);
+    return this.#status ??= readStatus(this.liveTid);
+  }
+
+  /**
+   * The id by which `/proc`, kcmp(2) and pidfd_open(2) with PIDFD_THREAD lead to what the task has: its own, unless
+   * {@link isLeaderless}. A thread that has ended has given up its memory, descriptors, directories and namespaces
+   * (`do_exit()` of `kernel/exit.c`), and each other one has a directory in `/proc`, too, that is not listed.
+   *
+   * @throws {StasisError} `no-such-task` where there is no other any more
+   */
+  get liveTid(): number {
+    return this.#liveTid ??= this.isLeaderless ? this.#findLive() : this.pid;
+  }
+
+  #findLive(): number {
+    const [tid] = this.threads;
+    if (tid !== undefined) return tid;
+    throw new StasisError("no-such-task", `all threads of task ${this.pid} have ended`, {
+      pid: this.pid,
+    });
   }
 
   /**
@@ -106,25 +130,25 @@ export class Task {
    */
   get links(): readonly string[] | undefined {
     try {
-      return ["cwd", "root", "exe"].flatMap((name) => readTaskLink(this.pid, name) ?? []);
+      return ["cwd", "root", "exe"].flatMap((name) => readTaskLink(this.liveTid, name) ?? []);
     } catch (error) {
       if (errnoOf(error) === "ENAMETOOLONG") return undefined;
       throw error;
     }
   }
 
-  /** The tids of all threads, the leader first, then ascending. */
+  /** The tids of all threads, the leader first unless it has ended, then ascending. */
   get threads(): readonly number[] {
     if (this.#threads === undefined) {
-      const tids = readTasks(this.pid);
-      this.#threads = [this.pid, ...tids.filter((tid) => tid !== this.pid)];
+      const others = readTasks(this.pid).filter((tid) => tid !== this.pid);
+      this.#threads = this.isLeaderless ? others : [this.pid, ...others];
     }
     return this.#threads;
   }
 
-  /** Whether it has ended and waits for its parent to reap it; or {@link isLeaderless}. */
+  /** Whether it has ended with all its threads, and waits for its parent to reap it. */
   get isZombie(): boolean {
-    return this.stat.state === "Z";
+    return this.stat.state === "Z" && this.stat.threads === 1;
   }
 
   /**
@@ -132,23 +156,24 @@ export class Task {
    * a program (`de_thread()` of `fs/exec.c`); if the kernel tells of no thread at all, it has just done so.
    */
   get isLeaderless(): boolean {
-    return this.isZombie && this.stat.threads !== 1;
+    return this.stat.state === "Z" && !this.isZombie;
   }
 
   /** The mappings with their flags, ascending. */
   get vmas(): readonly Vma[] {
-    return this.#vmas ??= readSmaps(this.pid);
+    return this.#vmas ??= readSmaps(this.liveTid);
   }
 
   /** The open descriptors, ascending. */
   get descriptors(): readonly Descriptor[] {
     if (this.#descriptors === undefined) {
-      const all = readDescriptors(this.pid);
+      const { liveTid } = this;
+      const all = readDescriptors(liveTid);
       // Of those with a path it is mostly asked.
       const files = all.filter(({ link }) => link.kind === "path").map(({ fd }) => fd);
-      const stats = new DescriptorStats(this.pid, files);
+      const stats = new DescriptorStats(liveTid, files);
       this.#descriptors = all.map(({ fd, link, info }) =>
-        new Descriptor(this.pid, fd, link, info, stats)
+        new Descriptor(this.pid, fd, link, info, stats, liveTid)
       );
     }
     return this.#descriptors;

@@ -15,6 +15,7 @@ import type { Cancellation } from "../cancellation.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { FrozenTree, OperationOptions, Plugin } from "../plugin.ts";
 import { makePlan } from "../restore/make_plan.ts";
+import { coresOf } from "./frozen_tree.ts";
 
 /** What is looked at, and how. */
 export interface Rehearsal {
@@ -41,7 +42,7 @@ export interface Rehearsal {
 export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
   const { tree, writer, hasCores, inventory, plugins, options, cancellation } = rehearsal;
   writer.flushLists();
-  const threads = hasCores ? [] : tree.tasks.flatMap(({ threads }) => threads);
+  const threads = hasCores ? [] : tree.tasks.flatMap(coresOf);
   const unwritten = new Map(
     threads.map(({ tid, core }) => [imageFileName(CORE, tid), encodeFile(CORE, core)]),
   );

@@ -109,7 +109,7 @@ function locate(
 /** The way to a file that was deleted and that a task of the tree has open. */
 function deletedPath(file: FileIdentity, open: OpenFiles): string | undefined {
   const paths = open.of(file.inode).filter(({ link }) => link.deleted)
-    .map(({ pid, fd }) => `/proc/${pid}/fd/${fd}`);
+    .map(({ liveTid, fd }) => `/proc/${liveTid}/fd/${fd}`);
   return paths.find((path) => {
     const found = identifyFile(path);
     return found !== undefined && isSameFile(found, file);

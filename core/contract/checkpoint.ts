@@ -135,7 +135,7 @@ export interface CoreImage {
   mtype: core_entry_march;
   /** Registers. */
   threadInfo?: MessageDraft<typeof thread_info_x86Schema>;
-  /** What belongs to the whole task; only the leader's image has it. */
+  /** What belongs to the whole task; of its {@link FrozenTask.leader} alone. */
   tc?: MessageDraft<typeof task_core_entrySchema>;
   /** What belongs to the thread. */
   threadCore: MessageDraft<typeof thread_core_entrySchema>;
@@ -169,8 +169,12 @@ export interface FrozenTask {
   readonly proc: Task;
   /** Runs calls in it. Zombies have none: they are in {@link FrozenTree.zombies}. */
   readonly remote: RemoteTask;
+  /**
+   * The thread that is asked for what the whole task has: the first one, or, where that has ended while others live
+   * ({@link Task.isLeaderless}), another.
+   */
   readonly leader: FrozenThread;
-  /** All threads, the leader first. */
+  /** All threads that live, the leader first. */
   readonly threads: readonly FrozenThread[];
   /** The signals that waited for the whole task at the freeze. */
   readonly sharedPending: readonly Siginfo[];

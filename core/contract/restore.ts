@@ -51,7 +51,10 @@ export const STAGES = [
   "close",
   /** Locks that a task loses when it closes any descriptor of the file. From here on no task closes any. */
   "locks",
-  /** Seccomp filters that all threads of a task have: the leader gives them to all. Needs privilege still. */
+  /**
+   * Seccomp filters that all threads of a task have: the first one gives them to all. Needs privilege still. A first
+   * thread that is not to live has ended by then, behind its part of the stage "signals".
+   */
   "seccomp_all",
   /** Seccomp of each thread beyond that. It is suspended until the thread runs. */
   "seccomp",
@@ -130,6 +133,11 @@ export interface RestoreHooks {
    * not for the root.
    */
   exitSignal?(pid: number): number | undefined;
+  /**
+   * The wait status that the first thread of a task has ended with while others live; undefined where it lives, too.
+   * Not called for zombies.
+   */
+  leaderStatus?(pid: number): number | undefined;
   /** Plans what belongs to the whole tree (the seed stage). */
   planTree?(tree: TreePlanner): void;
   /** Plans a task. Not called for zombies. */
@@ -237,9 +245,12 @@ export interface TreePlanner {
 export interface TaskPlanner {
   readonly pid: number;
   readonly entry: pstree_entry;
-  /** The core image of the leader. */
+  /** The core image of its first thread. */
   readonly core: MessageShape<typeof core_entrySchema>;
-  /** The program of its leader for a stage; add calls to it. */
+  /**
+   * The program for a stage of the thread that does what concerns the whole task: the first one, or, from the stage
+   * "seccomp_all" on, another where that is to have ended. Add calls to it.
+   */
   program(stage: Stage): SyscallProgram;
   /**
    * The program that it runs before it makes one of its {@link TreePlanner.offspring}: between the stage "seed" and
@@ -258,6 +269,7 @@ export interface TaskPlanner {
    * @param tid no id of the tree
    */
   endedThread(tid: number): void;
+  /** Those that live. */
   readonly threads: readonly ThreadPlanner[];
   readonly tree: TreePlanner;
   readonly files: RestoredFiles;

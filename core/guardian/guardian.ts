@@ -25,6 +25,7 @@ import { giveUpAction } from "../linux/interruptions.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import type { ProcessMemory } from "../linux/memory.ts";
 import { iovec } from "../linux/net/socket_ffi.ts";
+import { hasThreadPidfds, PIDFD_THREAD } from "../linux/pidfd.ts";
 import { readStatus } from "../linux/procfs/mod.ts";
 import { waitForStop } from "../linux/ptrace.ts";
 import { SIGSET_SIZE } from "../linux/sigaction.ts";
@@ -58,8 +59,6 @@ const ALL_DESCRIPTORS = 0xffffffff;
 const SCHED_FIFO = 1, HIGHEST = 99;
 /** More than any kernel knows; those that are not there do not matter. */
 const ALL_PROCESSORS = new Uint8Array(1024).fill(0xff);
-/** Of pidfd_open(2): O_EXCL (`include/uapi/linux/pidfd.h`). */
-const PIDFD_THREAD = 0o200;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
 /** Of clone(2): the new process is a child of the tool, and stopped and traced like its maker. */
@@ -282,10 +281,7 @@ function prepare(remote: RemoteTask, standIn: number | undefined): number {
  */
 function tracer(): readonly [id: bigint | number, flags: number] {
   const tid = syscall(SYSCALLS.gettid);
-  const known = syscall(SYSCALLS.pidfd_open, tid, PIDFD_THREAD);
-  if (isErrno(known)) return [Deno.pid, 0];
-  syscall(SYSCALLS.close, known);
-  return [tid, PIDFD_THREAD];
+  return hasThreadPidfds() ? [tid, PIDFD_THREAD] : [Deno.pid, 0];
 }
 
 /** Takes the second guardian, and gives it what it waits for besides. */

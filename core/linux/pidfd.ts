@@ -48,6 +48,34 @@ export function openPidfd(pid: number): OwnedDescriptor {
   return new OwnedDescriptor(must(syscall(SYSCALLS.pidfd_open, pid, 0), "pidfd_open", pid));
 }
 
+/** PIDFD_THREAD (`include/uapi/linux/pidfd.h`), Linux 6.9: of a thread that is not the first of its process. */
+export const PIDFD_THREAD = 0o200;
+
+let threadPidfds: boolean | undefined;
+
+/** Whether this kernel knows {@link PIDFD_THREAD}. */
+export function hasThreadPidfds(): boolean {
+  if (threadPidfds === undefined) {
+    const fd = syscall(SYSCALLS.pidfd_open, syscall(SYSCALLS.gettid), PIDFD_THREAD);
+    threadPidfds = !isErrno(fd);
+    if (threadPidfds) syscall(SYSCALLS.close, fd);
+  }
+  return threadPidfds;
+}
+
+/**
+ * The same for {@link takeDescriptor}, which looks at one thread: by one that has ended nothing can be taken.
+ *
+ * @param tid a thread that lives
+ * @param pid its process
+ */
+export function openThreadPidfd(tid: number, pid: number): OwnedDescriptor {
+  if (tid === pid) return openPidfd(pid);
+  return new OwnedDescriptor(
+    must(syscall(SYSCALLS.pidfd_open, tid, PIDFD_THREAD), "pidfd_open", pid),
+  );
+}
+
 /** A duplicate here of descriptor `fd` of the process (pidfd_getfd(2), Linux 5.6). */
 export function takeDescriptor(pidfd: OwnedDescriptor, pid: number, fd: number): OwnedDescriptor {
   return new OwnedDescriptor(

@@ -50,8 +50,7 @@ export interface Shelter {
 export class RemoteTask implements Disposable {
   /** The thread group. */
   readonly pid: number;
-  /** The thread that makes calls for the whole task. */
-  readonly leader: Tracee;
+  #leader: Tracee;
   /** The task's memory. */
   readonly memory: ProcessMemory;
   readonly #inner: InnerIds;
@@ -86,12 +85,17 @@ export class RemoteTask implements Disposable {
     shelter?: Shelter,
   ) {
     this.pid = leader.pid;
-    this.leader = leader;
+    this.#leader = leader;
     this.#sharedPending = sharedPending;
     this.#instruction = instruction;
     this.#inner = inner;
     this.#shelter = shelter;
-    this.memory = new ProcessMemory(this.pid);
+    this.memory = new ProcessMemory(leader.tid);
+  }
+
+  /** The thread that makes calls for the whole task. */
+  get leader(): Tracee {
+    return this.#leader;
   }
 
   /** Where the target's `syscall` instruction lies. */
@@ -316,12 +320,24 @@ export class RemoteTask implements Disposable {
   leave(program: SyscallProgram): void {
     const { places: [place] } = this.#place([{ thread: this.leader, program }]);
     this.#leaveAt(place as ProgramPlace);
+    this.memory[Symbol.dispose]();
+  }
+
+  /**
+   * Has the thread that makes the calls run a program that ends it alone, in the same way, and another one make them
+   * from then on, when it has ended.
+   */
+  replaceLeader(program: SyscallProgram, next: Tracee): void {
+    const { places: [place] } = this.#place([{ thread: this.leader, program }]);
+    this.#leaveAt(place as ProgramPlace);
+    this.#leader = next;
   }
 
   /** As {@link leave}, with the sequel of the program that was run last. */
   leaveToSequel(): void {
     const place = this.#withSequel as ProgramPlace;
     this.#leaveAt({ ...place, entries: place.sequel as bigint });
+    this.memory[Symbol.dispose]();
   }
 
   #leaveAt({ code, entries, tail, alive }: ProgramPlace): void {
@@ -329,7 +345,6 @@ export class RemoteTask implements Disposable {
       .set("r12", tail).set("r13", alive);
     this.leader.signalMask = ALL_SIGNALS;
     this.leader.release();
-    this.memory[Symbol.dispose]();
   }
 
   /** Starts a program that ends the task, so that no results come. */

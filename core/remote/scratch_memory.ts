@@ -28,6 +28,7 @@ export interface Scratch {
 /** The task that lends it. */
 interface Lender {
   readonly pid: number;
+  readonly leader: { readonly tid: number };
   readonly memory: ProcessMemory;
   /** One call in it: the result, or the negative errno. */
   tryCall(name: SyscallName, ...args: (bigint | number)[]): bigint;
@@ -60,7 +61,7 @@ export function mapScratch(task: Lender, needed: bigint, findRoom?: FindRoom): S
   const split = task.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
   if (isErrno(split)) {
     unmapScratch(task, scratch);
-    throw noRoomIn(task.pid, size, split);
+    throw noRoomIn(task, size, split);
   }
   task.memory.write(address, PROGRAM_CODE);
   return scratch;
@@ -83,7 +84,7 @@ function mapNoted(task: Lender, size: bigint, findRoom?: FindRoom): Scratch {
     noted?.erase();
   }
   const mapped = mapAt(task, 0n, size, 0);
-  if (isErrno(mapped)) throw noRoomIn(task.pid, size, mapped);
+  if (isErrno(mapped)) throw noRoomIn(task, size, mapped);
   try {
     return { address: remoteAddress(mapped), size, noted: task.noteCall("munmap", mapped, size) };
   } catch (error) {
@@ -98,16 +99,16 @@ function mapAt(task: Lender, at: bigint, size: bigint, flags: number): bigint {
   return task.tryCall("mmap", at, size, PROT_READ | PROT_EXEC, anonymous, -1, 0);
 }
 
-function noRoomIn(pid: number, wanted: bigint, result: bigint): StasisError {
-  const { memory } = readStatus(pid);
+function noRoomIn({ pid, leader: { tid } }: Lender, wanted: bigint, result: bigint): StasisError {
+  const { memory } = readStatus(tid);
   // The page of vsyscalls is in the list and is no mapping of the task's own.
-  const mappings = readMaps(pid).filter((one) => mappingKind(one) !== "vsyscall");
+  const mappings = readMaps(tid).filter((one) => mappingKind(one) !== "vsyscall");
   return noRoom(pid, wanted, errnoName(-result), {
     size: BigInt(memory?.size ?? 0),
     data: BigInt(memory?.data ?? 0),
     mappings: mappings.length,
     maxMappings: Number(Deno.readTextFileSync("/proc/sys/vm/max_map_count")),
-    limits: readLimits(pid),
+    limits: readLimits(tid),
     hole: largestHole(mappings),
   });
 }

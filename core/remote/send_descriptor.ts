@@ -6,7 +6,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { isErrno } from "../linux/errno.ts";
-import { openPidfd, takeDescriptor } from "../linux/pidfd.ts";
+import { openThreadPidfd, takeDescriptor } from "../linux/pidfd.ts";
 import { readFds } from "../linux/procfs/mod.ts";
 import {
   AF_UNIX,
@@ -63,9 +63,9 @@ export class LentDescriptor implements Disposable {
  * Unix sockets
  */
 export function lendDescriptor(remote: RemoteTask, fd: number): LentDescriptor | undefined {
-  const { pid } = remote;
+  const { pid, leader: { tid } } = remote;
   // The kernel gives the lowest free numbers, and the task opens nothing else meanwhile.
-  const numbers = lowestFree(readFds(pid), 2);
+  const numbers = lowestFree(readFds(tid), 2);
   const noted = numbers.map((number) => remote.noteDescriptor(number));
   /** What the task has open for this, as far as is known: a program that was cancelled may have run all the same. */
   let open: readonly number[] = numbers;
@@ -73,7 +73,7 @@ export function lendDescriptor(remote: RemoteTask, fd: number): LentDescriptor |
   try {
     const pair = makePair(remote);
     open = pair ?? [];
-    if (pair === undefined || !send(pid, pair[0], fd)) return undefined;
+    if (pair === undefined || !send({ pid, tid }, pair[0], fd)) return undefined;
     const number = receive(remote, pair);
     open = [];
     if (number === undefined) return undefined;
@@ -98,8 +98,8 @@ function makePair(remote: RemoteTask): readonly [number, number] | undefined {
 }
 
 /** Sends a descriptor of this process into one end of a task's pair. @returns whether it went */
-function send(pid: number, end: number, fd: number): boolean {
-  using pidfd = openPidfd(pid);
+function send({ pid, tid }: { pid: number; tid: number }, end: number, fd: number): boolean {
+  using pidfd = openThreadPidfd(tid, pid);
   using socket = takeDescriptor(pidfd, pid, end);
   return !isErrno(sendFd(socket.fd, fd));
 }

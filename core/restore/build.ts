@@ -9,6 +9,8 @@ import { present } from "../../images/present.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
+import { readStat, unlessGone } from "../linux/procfs/mod.ts";
+import { pause } from "../remote/pause.ts";
 import { offsetAddress } from "../linux/address.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { signalBit } from "../linux/signals.ts";
@@ -24,6 +26,7 @@ import type { Tracee } from "../remote/tracee.ts";
 import type { BirthAction, Helper } from "./births.ts";
 import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
+import { leaderEnd, planIdentity } from "./leader_end.ts";
 import { openDead } from "./dead_tasks.ts";
 import { endTree } from "./end_tree.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
@@ -92,6 +95,7 @@ export class BuiltTree implements Disposable {
       group.map(({ pid }) => this.#bornTask(pid))
     );
     for (const stage of STAGES.slice(1)) {
+      if (stage === "seccomp_all") this.#endLeaders();
       const working: { readonly runs: StartedRuns; readonly rest: BuiltTask[] }[] = [];
       const startNext = (rest: BuiltTask[]): void => {
         for (let task = rest.shift(); task !== undefined; task = rest.shift()) {
@@ -110,7 +114,7 @@ export class BuiltTree implements Disposable {
       }
       if (stage === "threads") {
         this.#takeThreads();
-        stopTasks(this.tasks);
+        stopTasks(this.tasks, ({ plan }) => plan?.ended === undefined);
       }
       if (stage === "close") this.#endGone();
       await this.#cancellation.breathe();
@@ -408,13 +412,7 @@ export class BuiltTree implements Disposable {
     const status = core?.tc?.exitCode ?? 0;
     const signal = status & 0x7f;
     const program = new SyscallProgram(`the end of task ${pid}`);
-    if (core?.tc !== undefined) program.call("prctl", 15, core.tc.comm, 0, 0, 0); // PR_SET_NAME
-    const creds = core?.threadCore?.creds;
-    if (creds !== undefined) {
-      // For waitid(2) to tell. A user namespace may lack the ids that it had.
-      program.try("setresgid", creds.gid, creds.egid, creds.sgid);
-      program.try("setresuid", creds.uid, creds.euid, creds.suid);
-    }
+    planIdentity(program, core);
     // A core file was written when it died the first time.
     program.call("prlimit64", 0, 4, new Uint8Array(16), 0);
     if (signal === 0) program.call("exit_group", (status >> 8) & 0xff);
@@ -439,6 +437,22 @@ export class BuiltTree implements Disposable {
     this.#bornTask(pid).remote.run(program);
   }
 
+  /** Has those first threads end that do not live, children's before their parents'. */
+  #endLeaders(): void {
+    for (const task of [...this.tasks].reverse()) {
+      const { pid, plan, remote, threads } = task;
+      if (plan?.ended === undefined) continue;
+      const { thread: { core }, thread, status } = plan.ended;
+      const signals = thread.planned("signals");
+      if (signals !== undefined) remote.run(signals);
+      threads.delete(pid);
+      remote.replaceLeader(leaderEnd(core, status), [...threads.values()][0] as Tracee);
+      awaitLeaderEnd(remote.pid, this.#cancellation);
+      // One that is stopped does not come to its end.
+      stopTasks(this.tasks, (one) => one === task);
+    }
+  }
+
   #takeThreads(): void {
     for (const task of this.tasks) {
       const { pid, plan, threads, remote } = task;
@@ -448,7 +462,7 @@ export class BuiltTree implements Disposable {
         if (tracee !== undefined) return tracee;
         throw killedAtBirth(`thread ${tid} of task ${pid}`, pid);
       };
-      for (const { tid } of plan?.threads.slice(1) ?? []) threads.set(tid, take(tid));
+      for (const { tid } of plan?.madeThreads ?? []) threads.set(tid, take(tid));
       for (const tid of plan?.endedThreads ?? []) endThread(task, take(tid));
       for (const tid of threads.keys()) if (tid !== task.pid) this.#greet(task, tid);
     }
@@ -459,6 +473,14 @@ export class BuiltTree implements Disposable {
 function letGo({ threads, remote }: BuiltTask): void {
   for (const tracee of threads.values()) tracee.release();
   remote.memory[Symbol.dispose]();
+}
+
+/** Waits until a first thread that was let go of has ended. @param pid its process here */
+function awaitLeaderEnd(pid: number, cancellation: Cancellation): void {
+  while (!unlessGone(() => ["Z", "X"].includes(readStat(pid, pid).state), true)) {
+    cancellation.check();
+    pause(0.05);
+  }
 }
 
 /** Ends a thread, and takes its end as its tracer. */
@@ -476,7 +498,8 @@ function limitsOf(value: bigint): Uint8Array {
 
 /** Starts what the threads of a task are to do in a stage, all at the same time; undefined if that is nothing. */
 function startStage({ plan, remote, threads }: BuiltTask, stage: Stage): StartedRuns | undefined {
-  const runs = [...plan?.threads ?? []].flatMap((thread) => {
+  const planned = stage === "signals" ? plan?.threads : plan?.allThreads;
+  const runs = (planned ?? []).flatMap((thread) => {
     const program = thread.planned(stage);
     return program === undefined ? [] : [{ program, thread: threads.get(thread.tid) as Tracee }];
   });

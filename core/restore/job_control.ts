@@ -23,10 +23,18 @@ export function isToBeStopped({ plan }: BuiltTask): boolean {
   return plan?.core.tc?.taskState === TASK_STOPPED;
 }
 
-/** Stops those tasks of a tree that are to be stopped; children come before their parents. */
-export function stopTasks(tasks: readonly BuiltTask[]): void {
+/**
+ * Stops those tasks of a tree that are to be stopped; children come before their parents.
+ *
+ * @param isMeant which of them are looked at
+ */
+export function stopTasks(
+  tasks: readonly BuiltTask[],
+  isMeant: (task: BuiltTask) => boolean,
+): void {
   const byPid = new Map(tasks.map((task) => [task.pid, task]));
   for (const task of [...tasks].reverse()) {
+    if (!isMeant(task)) continue;
     const { pid, plan } = task;
     const tc = plan?.core.tc;
     if (tc?.taskState === TASK_ALIVE && tc.exitCode === CONTINUED_STATUS) goOnAgain(task);

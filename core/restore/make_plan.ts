@@ -195,8 +195,17 @@ function planAll(
   for (const entry of live) {
     const core = cores.get(entry.pid) as core_entry;
     const task = new PlannedTask(plan, entry, core, owners.get(entry.pid) as Owners);
+    const status = firstAnswer(hooked, (hooks) => hooks.leaderStatus?.(entry.pid));
     for (const tid of threadsOf(entry)) {
-      task.addThread(new PlannedThread(tid, task, cores.get(tid) as core_entry));
+      const thread = new PlannedThread(tid, task, cores.get(tid) as core_entry);
+      if (tid === entry.pid && status !== undefined) task.ended = { thread, status };
+      else task.addThread(thread);
+    }
+    if (task.threads.length === 0) {
+      throw new StasisError(
+        "bad-image",
+        `${images.path} has no thread of task ${entry.pid} that lives`,
+      );
     }
     plan.addTask(task);
   }
@@ -268,7 +277,7 @@ function complete(
         runHook(plugin, () => hooks.planThread?.(thread));
       }
       // What is for the whole task is added to those of the first one.
-      if (rehearsal && thread.tid !== task.pid) thread.keepSizesAlone();
+      if (rehearsal && thread !== task.threads[0]) thread.keepSizesAlone();
     }
   }
   planDescriptors(plan, cancellation);
@@ -279,7 +288,7 @@ function complete(
 
 /** All threads but the leader are made by it, in one program. */
 function planThreads(task: PlannedTask): void {
-  for (const { tid } of task.threads.slice(1)) addThread(task.program("threads"), tid);
+  for (const { tid } of task.madeThreads) addThread(task.program("threads"), tid);
 }
 
 /** Whether these images are of a version that is known, and all plugins are here that they need. */

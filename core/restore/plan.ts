@@ -36,6 +36,7 @@ import { directoryRemoval, makerProgram, type Removal } from "./lasting_objects.
 import { INIT, planPidNamespace } from "./pid_namespace.ts";
 import { openDead } from "./dead_tasks.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
+import { leaderEnd } from "./leader_end.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
 
@@ -123,9 +124,31 @@ export interface Owners {
   readonly fs: number;
 }
 
+/** A first thread that ends before the tree runs. It makes the task, and what does not need the others' rights. */
+export interface EndedLeader {
+  readonly thread: PlannedThread;
+  /** How it ends, as wait(2) tells it. */
+  readonly status: number;
+}
+
+/**
+ * The stages in which a first thread that ends has no part: it has ended before. Filters that all threads get would
+ * forbid it to, and tasks that it has made must not want a signal at its end yet (PR_SET_PDEATHSIG). The stage
+ * "signals" it goes through alone and before them: nobody else may queue signals of the kernel's for the task.
+ */
+const WITHOUT_ENDED: ReadonlySet<Stage> = new Set([
+  "seccomp_all",
+  "seccomp",
+  "credentials",
+  "late",
+]);
+
 /** The plan of one task. */
 export class PlannedTask implements TaskPlanner {
+  /** Those that live, the leader first. */
   readonly threads: PlannedThread[] = [];
+  /** The first thread, where others live and it does not. */
+  ended: EndedLeader | undefined;
   /** Ids of threads that it has while it is being built and that end then. */
   readonly endedThreads: Set<number> = new Set();
   readonly #byTid = new Map<number, PlannedThread>();
@@ -166,9 +189,17 @@ export class PlannedTask implements TaskPlanner {
   get fsOwner(): number {
     return this.owners.fs;
   }
-  /** The program of the leader for a stage. */
   program(stage: Stage): SyscallProgram {
-    return (this.threads[0] as PlannedThread).program(stage);
+    const ended = WITHOUT_ENDED.has(stage) ? undefined : this.ended?.thread;
+    return (ended ?? this.threads[0] as PlannedThread).program(stage);
+  }
+  /** All threads that it ever has: one that ends is the first. */
+  get allThreads(): readonly PlannedThread[] {
+    return this.ended === undefined ? this.threads : [this.ended.thread, ...this.threads];
+  }
+  /** The threads that its first one makes. */
+  get madeThreads(): readonly PlannedThread[] {
+    return this.allThreads.slice(1);
   }
   beforeBirth(child: number): SyscallProgram {
     let program = this.#beforeBirths.get(child);
@@ -187,7 +218,8 @@ export class PlannedTask implements TaskPlanner {
     return this.#inSession;
   }
   endedThread(tid: number): void {
-    if (this.endedThreads.has(tid)) return;
+    // A first thread that ends is there in that stage in any case.
+    if (tid === this.pid || this.endedThreads.has(tid)) return;
     this.endedThreads.add(tid);
     addThread(this.program("threads"), tid);
   }
@@ -441,7 +473,7 @@ export class RestorePlan implements TreePlanner {
     for (const task of this.tasks) {
       for (const stage of STAGES) {
         let size = 0;
-        for (const thread of task.threads) size += thread.sizeAt(stage);
+        for (const thread of task.allThreads) size += thread.sizeAt(stage);
         most = Math.max(most, size);
       }
     }
@@ -501,7 +533,9 @@ export class RestorePlan implements TreePlanner {
     }
     for (const stage of STAGES.slice(1)) {
       for (const task of this.tasks) {
-        for (const thread of task.threads) {
+        if (stage === "seccomp_all" && task.ended !== undefined) yield* this.#endLeader(task.ended);
+        const threads = stage === "signals" ? task.threads : task.allThreads;
+        for (const thread of threads) {
           const program = thread.planned(stage);
           if (program === undefined) continue;
           yield `# ${stage}`;
@@ -517,6 +551,15 @@ export class RestorePlan implements TreePlanner {
       for (const { tid } of task.threads) yield `[${tid}] registers, signal mask, run`;
     }
     for (const path of this.linkRemaps) yield `unlink("${path}")`;
+  }
+
+  *#endLeader({ thread, status }: EndedLeader): Generator<string> {
+    const program = thread.planned("signals");
+    if (program !== undefined) {
+      yield "# signals";
+      yield* this.#lines(program, thread.tid);
+    }
+    yield* this.#lines(leaderEnd(thread.core, status), thread.tid);
   }
 
   *#lines(program: SyscallProgram, tid?: number): Generator<string> {

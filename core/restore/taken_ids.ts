@@ -74,7 +74,7 @@ type Holders = ReadonlyMap<number, IdHolder>;
 /** The ids that the tasks will have, and those that help to build them; and who is in groups or sessions of those. */
 function lookFor(plan: RestorePlan): { readonly wanted: number[]; readonly holders: Holders } {
   const wanted = [
-    ...plan.tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)),
+    ...plan.tasks.flatMap(({ allThreads }) => allThreads.map(({ tid }) => tid)),
     ...plan.tasks.flatMap(({ endedThreads }) => [...endedThreads]),
     ...plan.zombies.keys(),
     ...plan.deadTasks.keys(),
@@ -91,7 +91,8 @@ function takenOf(wanted: readonly number[], holders: Holders): number[] {
 /** Whether a task has ended, and waits for being reaped. */
 function isEnding(pid: number): boolean {
   try {
-    return ["Z", "X"].includes(readStat(pid).state);
+    const { state, threads } = readStat(pid);
+    return state === "X" || state === "Z" && threads === 1;
   } catch {
     return true;
   }
@@ -124,8 +125,8 @@ export function idsTaken(
 function describeHolder(pid: number, holders: Holders): string {
   let holder = "a task that has just gone";
   try {
-    const { comm, state, ppid } = readStat(pid);
-    holder = state === "Z"
+    const { comm, ppid } = readStat(pid);
+    holder = isEnding(pid)
       ? `a zombie (${comm}) that its parent ${ppid} has not reaped`
       : `another task (${comm})`;
   } catch {

@@ -290,6 +290,13 @@ export type task_extra_entry = Message<"task_extra_entry"> & {
    * @generated from field: optional uint32 exit_signal = 20;
    */
   exitSignal: number;
+
+  /**
+   * How its first thread has ended, where others live, as a wait status.
+   *
+   * @generated from field: optional uint32 leader_status = 21;
+   */
+  leaderStatus: number;
 };
 
 /**
@@ -318,5 +325,6 @@ export const task_extra_entrySchema: GenMessage<task_extra_entry> = /*@__PURE__*
     [16, "autogroup_nice", "optional", "sint32"],
     [17, "xstate_permissions", "optional", "uint64"],
     [20, "exit_signal", "optional", "uint32"],
+    [21, "leader_status", "optional", "uint32"],
   ]);
 

@@ -54,12 +54,12 @@ export function checkpointGroups(session: CheckpointSession): CheckpointHooks {
       for (const text of texts.values()) found.of(text);
       settings.read(found, running.finder);
     },
-    dumpTask({ pid, threads }) {
+    dumpTask({ pid, proc: { liveTid }, threads }) {
       sets ??= newSets();
-      const text = texts.get(pid) ?? readCgroupText(pid);
+      const text = texts.get(pid) ?? readCgroupText(liveTid);
       const differ = threads.length > 1 && mayDiffer(text, running.finder);
       for (const { tid, core } of threads) {
-        const own = differ && tid !== pid ? readCgroupText(pid, tid) : text;
+        const own = differ && tid !== liveTid ? readCgroupText(pid, tid) : text;
         core.threadCore.cgSet = sets.of(own).id;
       }
     },
@@ -98,8 +98,9 @@ class RunningGroups {
       this.#running.clear();
     }
     const texts = new Map<number, string>();
-    for (const { pid } of tasks) {
-      const text = unlessGone(() => readCgroupText(pid), undefined);
+    for (const task of tasks) {
+      const { pid } = task;
+      const text = unlessGone(() => readCgroupText(task.liveTid), undefined);
       if (text === undefined) continue;
       texts.set(pid, text);
       if (this.#running.has(text)) continue;
@@ -146,11 +147,11 @@ class TreeNamespace {
 
   /** Looks which one that is, and reports what cannot be saved. */
   survey({ tasks, root, problem }: SurveyContext): void {
-    const name = namespaceOf(root.pid);
+    const name = namespaceOf(root.liveTid);
     if (name !== this.#name) {
       this.#name = name;
       const isOwn = name === undefined || name === namespaceOf(Deno.pid);
-      this.#roots = isOwn ? undefined : rootsOfTask(root.pid);
+      this.#roots = isOwn ? undefined : rootsOfTask(root.liveTid);
       this.#isKnown = isOwn || this.#roots !== undefined;
     }
     if (!this.#isKnown) {
@@ -161,8 +162,9 @@ class TreeNamespace {
         hint: `run the tool in that one (nsenter --cgroup -t ${root.pid}); ${IGNORE_HINT}`,
       });
     }
-    for (const { pid } of tasks) {
-      const other = unlessGone(() => namespaceOf(pid), undefined);
+    for (const task of tasks) {
+      const { pid } = task;
+      const other = unlessGone(() => namespaceOf(task.liveTid), undefined);
       if (other === undefined || other === name) continue;
       problem({
         pid,

@@ -161,9 +161,11 @@ class GroupRestore {
     for (const { hierarchy, path: own } of this.#sets.ownNow) {
       if (hierarchy !== "" && !hierarchy.split(",").includes("pids")) continue;
       const processes = tree.tasks.filter(({ core }) => this.#sets.of(core).has(hierarchy))
-        .map(({ pid, threads }) => ({
+        .map(({ pid, core, threads }) => ({
           pid,
-          threads: threads.map(({ core }) => this.#sets.of(core).get(hierarchy)?.path ?? own),
+          // A first thread that ends is there in the beginning.
+          threads: [...threads[0]?.tid === pid ? [] : [{ core }], ...threads]
+            .map(({ core }) => this.#sets.of(core).get(hierarchy)?.path ?? own),
         }));
       const limitOf = (path: string) => this.#limitOf(hierarchy, path);
       const problems = [...pidsProblems(hierarchy, processes, limitOf, rehearsal)];

@@ -29,7 +29,7 @@ export const clocks: Plugin = definePlugin({
   checkpoint: (session) => ({
     dumpTree({ tasks: [root] }: FrozenTree) {
       const own = readClockOffsets(Deno.pid);
-      const offsets = root === undefined ? own : readClockOffsets(root.pid);
+      const offsets = root === undefined ? own : readClockOffsets(root.proc.liveTid);
       const monotonic = clockLead(CLOCK.MONOTONIC, offsets, own);
       const boottime = clockLead(CLOCK.BOOTTIME, offsets, own);
       const now = readClocks();

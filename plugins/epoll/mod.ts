@@ -66,7 +66,7 @@ function checkpointEpoll(session: CheckpointSession): CheckpointHooks {
         // A task that shares it with an earlier one need not have the files.
         const { index, found } = findOrdered(
           looked,
-          (other) => kcmp(descriptor.pid, other.pid, KCMP.FILE, descriptor.fd, other.fd),
+          (other) => kcmp(descriptor.liveTid, other.liveTid, KCMP.FILE, descriptor.fd, other.fd),
         );
         if (found) return undefined;
         looked.splice(index, 0, descriptor);

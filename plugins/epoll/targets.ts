@@ -50,16 +50,16 @@ export interface FoundTarget {
  * An entry is "gone" if the instance has no such one (the program runs, and has taken it out), and a descriptor
  * "closed" if there is none of that number.
  */
-export function compareWith(pid: number, efd: number): Comparer {
+export function compareWith({ pid, liveTid, fd: efd }: Descriptor): Comparer {
   return {
     withEntry(fd, tfd, toff) {
       const slot = Slot.make({ efd, tfd, toff });
-      const result = syscall(SYSCALLS.kcmp, pid, pid, KCMP_EPOLL_TFD, fd, slot);
+      const result = syscall(SYSCALLS.kcmp, liveTid, liveTid, KCMP_EPOLL_TFD, fd, slot);
       if (isErrno(result)) return errnoName(-result) === "ENOENT" ? "gone" : "closed";
       return kcmpOrder(result);
     },
-    withOther: (fd, other) => kcmp(pid, pid, KCMP.FILE, fd, other),
-    inTreeOrder: (fds) => inTreeOrder(pid, fds),
+    withOther: (fd, other) => kcmp(liveTid, liveTid, KCMP.FILE, fd, other),
+    inTreeOrder: (fds) => inTreeOrder({ pid, liveTid }, fds),
   };
 }
 
@@ -251,7 +251,7 @@ export function targetsOf(
     const key = `${pid} ${fd}`;
     let own = hints.get(key);
     if (own === undefined) hints.set(key, own = new Map());
-    found = findTargets(targets, index, compareWith(pid, fd), own);
+    found = findTargets(targets, index, compareWith(descriptor), own);
     known.set(descriptor, found);
   }
   return found;

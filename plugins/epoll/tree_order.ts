@@ -5,11 +5,12 @@
  *
  * @module
  */
+import type { Task } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
-import { openPidfd, OwnedDescriptor, takeDescriptor } from "../../core/linux/pidfd.ts";
+import { openThreadPidfd, OwnedDescriptor, takeDescriptor } from "../../core/linux/pidfd.ts";
 import { readFdInfo } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { EPOLL_CTL_ADD, EpollEvent } from "./fired.ts";
@@ -19,12 +20,15 @@ import { EPOLL_CTL_ADD, EpollEvent } from "./fired.ts";
  *
  * @returns those whose files can be watched; none where it cannot be told
  */
-export function inTreeOrder(pid: number, fds: readonly number[]): readonly number[] {
+export function inTreeOrder(
+  { pid, liveTid }: Pick<Task, "pid" | "liveTid">,
+  fds: readonly number[],
+): readonly number[] {
   const made = syscall(SYSCALLS.epoll_create1, O.CLOEXEC);
   if (isErrno(made)) return [];
   using instance = new OwnedDescriptor(Number(made));
   try {
-    using pidfd = openPidfd(pid);
+    using pidfd = openThreadPidfd(liveTid, pid);
     for (const fd of fds) {
       // The instance has it for as long as the task has, whatever becomes of the number here.
       using taken = takeDescriptor(pidfd, pid, fd);

@@ -9,7 +9,7 @@ import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
-import { openPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
+import { openThreadPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { S_IFDIR } from "./kinds.ts";
@@ -31,9 +31,9 @@ export function notifyProblem(
   };
 }
 
-function hasOwner({ pid, fd }: Descriptor): boolean {
+function hasOwner({ pid, liveTid, fd }: Descriptor): boolean {
   try {
-    using process = openPidfd(pid);
+    using process = openThreadPidfd(liveTid, pid);
     using duplicate = takeDescriptor(process, pid, fd);
     const words = new Int32Array(2); // struct f_owner_ex: type, pid
     const bytes = new Uint8Array(words.buffer);

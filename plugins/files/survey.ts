@@ -18,8 +18,14 @@ export function descriptorNumber(path: string): number | undefined {
 
 /** Where the file of a descriptor is to be found at restore. */
 export function locate(descriptor: Descriptor, options: OperationOptions): Whereabouts | Lost {
-  const { pid, fd, link, identity } = descriptor;
-  return findFile(`/proc/${pid}/fd/${fd}`, link.text, `its descriptor ${fd}`, options, identity);
+  const { liveTid, fd, link, identity } = descriptor;
+  return findFile(
+    `/proc/${liveTid}/fd/${fd}`,
+    link.text,
+    `its descriptor ${fd}`,
+    options,
+    identity,
+  );
 }
 
 /** Where the file of a descriptor that the survey found is. */

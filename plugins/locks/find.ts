@@ -19,7 +19,7 @@ export interface HeldLock {
 }
 
 /** What is looked at of a descriptor. */
-type Lockable = Pick<Descriptor, "pid" | "fd"> & {
+type Lockable = Pick<Descriptor, "pid" | "liveTid" | "fd"> & {
   readonly info: Pick<Descriptor["info"], "locks">;
 };
 
@@ -61,5 +61,5 @@ function keyOf({ type, kind, mode, pid, dev, inode, start, end }: FileLock): str
 }
 
 function orderOf(a: Lockable, b: Lockable): number {
-  return kcmp(a.pid, b.pid, KCMP.FILE, a.fd, b.fd);
+  return kcmp(a.liveTid, b.liveTid, KCMP.FILE, a.fd, b.fd);
 }

@@ -5,6 +5,7 @@ import { findLocks } from "./find.ts";
 /** A descriptor of an open file, which is a number, with these lines. */
 const descriptor = (pid: number, fd: number, file: number, ...lines: string[]) => ({
   pid,
+  liveTid: pid,
   fd,
   file,
   info: { locks: lines.map(parseLock) },

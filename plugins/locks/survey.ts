@@ -93,12 +93,12 @@ function fileKey({ dev, inode }: Pick<FileLock, "dev" | "inode">): string {
  * Whether nothing in the image will tell that a lease was one for writing. It tells what is to remain of it; what
  * there was tells the access mode of the file, but for a file that is only read.
  */
-function isUnclear({ pid, fd, info }: Descriptor, type: number): boolean {
+function isUnclear({ liveTid, fd, info }: Descriptor, type: number): boolean {
   if (type !== (TYPE.UNLCK | BREAKING) || (info.flags & O.ACCMODE) !== O.RDONLY) return false;
   // The lease is being taken back for a writer. A reader waits too only if it was one for writing; and nothing
   // changes by asking.
   const flags = O.RDONLY | O.NONBLOCK | O.CLOEXEC;
-  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(`/proc/${pid}/fd/${fd}`), flags, 0);
+  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(`/proc/${liveTid}/fd/${fd}`), flags, 0);
   if (isErrno(opened)) return -opened === BigInt(Errno.EAGAIN);
   new OwnedDescriptor(Number(opened))[Symbol.dispose]();
   return false;
@@ -106,13 +106,13 @@ function isUnclear({ pid, fd, info }: Descriptor, type: number): boolean {
 
 /** A process outside of the tree that has the same open file description. */
 function sharedWith(
-  { pid, fd, link }: Descriptor,
+  { liveTid, fd, link }: Descriptor,
   outside: OutsideHolders,
 ): number | undefined {
   return outside.behind(link.text).find((other) =>
     unlessGone(() => readFds(other), []).some((number) =>
       unlessGone(() => readFdLink(other, number), undefined)?.text === link.text &&
-      isSame(pid, fd, other, number)
+      isSame(liveTid, fd, other, number)
     )
   );
 }

@@ -21,6 +21,7 @@ import { askForContexts, awaitRequests } from "./aio_checkpoint.ts";
 import { isRing, requestsFor } from "./aio_ring.ts";
 import { mappingDumpers } from "./dumpers.ts";
 import { executableProblem } from "./executable.ts";
+import type { Task } from "../../core/checkpoint/task.ts";
 import { MappedFiles } from "./file_check.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { memfdDumper } from "./memfd.ts";
@@ -83,7 +84,7 @@ function checkpointWith(
       if (tree.frozen) await awaitRequests(tree.tasks, session);
       files.forget();
       surveySegments(segments, tree);
-      for (const { pid } of tree.tasks) surveyExecutable(pid, tree, session.options);
+      for (const task of tree.tasks) surveyExecutable(task, tree, session.options);
     },
 
     collectTask(task, program) {
@@ -137,10 +138,10 @@ function checkpointWith(
       }
       for (const { start, size } of pagesOf(task).guards) vmas.push(guardImage(start, size));
       session.writer.write(MM, task.pid, {
-        ...mmBounds(task.proc.stat),
+        ...mmBounds(task.proc.liveStat),
         mmBrk: brk,
-        exeFileId: saveExecutable(task.pid, session, shared),
-        ...savedAuxv(readAuxv(task.pid)),
+        exeFileId: saveExecutable(task.proc, session, shared),
+        ...savedAuxv(readAuxv(task.proc.liveTid)),
         vmas,
         dumpable,
         aios: task.proc.vmas.filter(isRing).map(({ start, end }) => ({
@@ -182,31 +183,35 @@ function memfdName(link: string): string | undefined {
   return kind === "memfd" ? path : undefined;
 }
 
-function surveyExecutable(pid: number, tree: SurveyContext, options: OperationOptions): void {
+function surveyExecutable(task: Task, tree: SurveyContext, options: OperationOptions): void {
   // A task of a running tree may end at any moment.
-  const problem = unlessGone(() => findExecutableProblem(pid, options), undefined);
-  if (problem !== undefined) tree.problem({ pid, ...problem });
+  const problem = unlessGone(() => findExecutableProblem(task.liveTid, options), undefined);
+  if (problem !== undefined) tree.problem({ pid: task.pid, ...problem });
 }
 
 function findExecutableProblem(
-  pid: number,
+  tid: number,
   options: OperationOptions,
 ): Omit<Problem, "plugin" | "pid"> | undefined {
   const what = "its executable";
-  const link = linkText(pid, "exe", what);
+  const link = linkText(tid, "exe", what);
   if (typeof link !== "string") return link?.problem;
   if (memfdName(link) !== undefined) return undefined;
-  const found = findFile(`/proc/${pid}/exe`, link, what, options);
+  const found = findFile(`/proc/${tid}/exe`, link, what, options);
   if ("problem" in found) return found.problem;
   return executableProblem(found.behind ?? found.path, found.path);
 }
 
-function saveExecutable(pid: number, session: CheckpointSession, shared: SharedObjects): number {
-  const link = readTaskFileLink(pid, "exe");
+function saveExecutable(
+  { pid, liveTid }: Task,
+  session: CheckpointSession,
+  shared: SharedObjects,
+): number {
+  const link = readTaskFileLink(liveTid, "exe");
   if (link === undefined) {
     throw new StasisError("unsupported", `task ${pid} has no executable`, { pid });
   }
-  const exe = `/proc/${pid}/exe`;
+  const exe = `/proc/${liveTid}/exe`;
   const name = memfdName(link);
   if (name !== undefined) return shared.memfdFile(BigInt(statTaskLink(exe).ino ?? 0), name, exe);
   const found = findFile(exe, link, "its executable", session.options);

@@ -99,7 +99,7 @@ function kindOf(vma: Vma, task: Task): { readonly kind: MappingKind; readonly na
   if (kind !== "named-shared-anonymous") return { kind, name: vma.name };
   let link: string;
   try {
-    link = readLink(mapFilesPath(task.pid, vma));
+    link = readLink(mapFilesPath(task.liveTid, vma));
   } catch {
     return { kind: "shared-anonymous", name: vma.name };
   }
@@ -160,7 +160,7 @@ export function mappingDumpers(
         vma.shared && !isHuge(vma) && kindOf(vma, task).kind === "shared-anonymous",
       survey: surveyFlags,
       dump(vma, task) {
-        shared.note(vma.inode, mapFilesPath(task.pid, vma));
+        shared.note(vma.inode, mapFilesPath(task.proc.liveTid, vma));
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | VMA_ANON_SHARED,
           anonymous: true,
@@ -187,7 +187,7 @@ export function mappingDumpers(
       survey: surveyFlags,
       dump(vma, task) {
         const name = kindOf(vma, task.proc).name.replace(/^\/memfd:/, "");
-        const id = shared.memfdFile(vma.inode, name, mapFilesPath(task.pid, vma));
+        const id = shared.memfdFile(vma.inode, name, mapFilesPath(task.proc.liveTid, vma));
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | VMA_AREA_MEMFD |
             (vma.shared ? VMA_FILE_SHARED : VMA_FILE_PRIVATE),

@@ -54,8 +54,8 @@ export function findFamilies(
 }
 
 /** What fork(2) hands on and execve(2) sets anew: where code, stack and heap begin. */
-function ancestry({ proc: { stat } }: FrozenTask): string {
-  return `${stat.startCode} ${stat.startStack} ${stat.startBrk}`;
+function ancestry({ proc: { liveStat: { startCode, startStack, startBrk } } }: FrozenTask): string {
+  return `${startCode} ${startStack} ${startBrk}`;
 }
 
 /** What is compared at a time, in bytes: what one page table maps. */
@@ -74,8 +74,8 @@ class Member implements Disposable {
   /** What of the window is in the runs. Between them may be the zero page, which is in nobody's. */
   #parts: Part[] = [];
 
-  constructor({ pid }: FrozenTask, runs: readonly Run[]) {
-    this.#file = openPath(`/proc/${pid}/pagemap`, O_RDONLY);
+  constructor({ proc }: FrozenTask, runs: readonly Run[]) {
+    this.#file = openPath(`/proc/${proc.liveTid}/pagemap`, O_RDONLY);
     this.#runs = runs.map(({ start, size }) => ({
       start: Number(start),
       end: Number(start + size),

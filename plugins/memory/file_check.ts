@@ -67,9 +67,9 @@ export class MappedFiles {
   }
 }
 
-/** Where `/proc` leads to the file behind a mapping, whatever became of its path. */
-export function mapFilesPath(pid: number, vma: Pick<Vma, "start" | "end">): string {
-  return `/proc/${pid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
+/** Where `/proc` leads to the file behind a mapping, whatever became of its path. @param tid a thread that lives */
+export function mapFilesPath(tid: number, vma: Pick<Vma, "start" | "end">): string {
+  return `/proc/${tid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
 }
 
 function look(vma: Vma, task: Task, options: OperationOptions): MappedFile {
@@ -105,7 +105,7 @@ function look(vma: Vma, task: Task, options: OperationOptions): MappedFile {
 /** Looks at what was deleted, or has a name that looks as if it were, or that the list of mappings blurs. */
 function lookBehind(vma: Vma, task: Task, options: OperationOptions): MappedFile {
   const { name } = vma;
-  const behind = mapFilesPath(task.pid, vma);
+  const behind = mapFilesPath(task.liveTid, vma);
   try {
     const text = linkBehind(behind);
     if (text === undefined) {
@@ -154,7 +154,7 @@ function isSame(info: FileInfo, vma: Vma, task: Task): boolean {
   }
   // Some file systems (overlayfs, btrfs) show one device in maps and another one in stat.
   try {
-    const mapped = statPath(mapFilesPath(task.pid, vma));
+    const mapped = statPath(mapFilesPath(task.liveTid, vma));
     return mapped.dev === info.dev && mapped.ino === info.ino;
   } catch {
     return sameInode && !vma.deleted;

@@ -14,8 +14,8 @@ const O_CLOEXEC = 0o2000000;
 const AT_FDCWD = -100;
 
 /** A descriptor's path below /proc. */
-function procPath({ pid, fd }: Descriptor): string {
-  return `/proc/${pid}/fd/${fd}`;
+function procPath({ liveTid, fd }: Descriptor): string {
+  return `/proc/${liveTid}/fd/${fd}`;
 }
 
 /** Whether a descriptor is of shared anonymous memory: somebody opened it through /proc/PID/map_files. */

@@ -39,7 +39,7 @@ export function findPages(task: FrozenTask): TaskPages {
     if (scansFast) return true;
     return !vma.shared && (vma.rss > 0 || vma.swap > 0);
   });
-  using file = openPath(`/proc/${task.pid}/pagemap`, O_RDONLY);
+  using file = openPath(`/proc/${task.proc.liveTid}/pagemap`, O_RDONLY);
   const regions = scanPages({ fd: file.fd, ioctl, pread, addressOf }, scanned);
   return savedPages(task.proc.vmas, regions);
 }

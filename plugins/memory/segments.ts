@@ -63,7 +63,7 @@ export class Segments {
   /** The sizes of all segments that there were, by id: they never change. */
   readonly #sizes = new Map<number, bigint>();
   /** A mapping of each that the tree has attached, by id. */
-  #attached = new Map<number, { readonly pid: number; readonly vma: Vma }>();
+  #attached = new Map<number, { readonly task: Task; readonly vma: Vma }>();
 
   constructor(session: CheckpointSession) {
     this.#session = session;
@@ -79,12 +79,12 @@ export class Segments {
     const { options } = this.#session;
     const tasks = context.tasks.filter((task) => !task.isZombie);
     const counts = new Map<number, number>();
-    for (const { pid, vmas } of tasks) {
-      for (const vma of vmas) {
+    for (const task of tasks) {
+      for (const vma of task.vmas) {
         if (!isSegment(vma)) continue;
         const id = Number(vma.inode);
         counts.set(id, (counts.get(id) ?? 0) + 1);
-        if (!this.#attached.has(id)) this.#attached.set(id, { pid, vma });
+        if (!this.#attached.has(id)) this.#attached.set(id, { task, vma });
       }
     }
     const tree = sysvTree(context.tasks);
@@ -158,7 +158,7 @@ export class Segments {
 
   #refuse(context: SurveyContext, segment: SysvSegment, whoDoes: string): void {
     context.problem({
-      pid: this.#attached.get(segment.id)?.pid ?? context.root.pid,
+      pid: this.#attached.get(segment.id)?.task.pid ?? context.root.pid,
       what: `${whoDoes} ${sysvName("shm", segment)}, too`,
       hint: `end that first, or leave the memory to whoever restores (--external ${
         sysvExternal("shm", segment.id)
@@ -201,7 +201,7 @@ export class Segments {
       });
       const attached = this.#attached.get(id);
       let path;
-      if (attached !== undefined) path = mapFilesPath(attached.pid, attached.vma);
+      if (attached !== undefined) path = mapFilesPath(attached.task.liveTid, attached.vma);
       else {
         path = `/proc/self/fd/${opened.use(openDetached(segment)).fd}`;
         this.#giveBack(segment, tasks);

@@ -106,9 +106,9 @@ function describe(inode: bigint, { path, deleted }: Descriptor["link"], fd: numb
 }
 
 /** Who is told of the next message of a queue. */
-function notifiedOf({ pid, fd }: Descriptor): number | undefined {
+function notifiedOf({ liveTid, fd }: Descriptor): number | undefined {
   try {
-    return parseNotified(Deno.readTextFileSync(`/proc/${pid}/fd/${fd}`));
+    return parseNotified(Deno.readTextFileSync(`/proc/${liveTid}/fd/${fd}`));
   } catch {
     // Closed meanwhile.
     return undefined;

@@ -51,8 +51,8 @@ export const namespaces: Plugin = definePlugin({
       claims: (descriptor) =>
         typeOf(descriptor) !== undefined && !isNamedExternal(session.options, descriptor),
       survey(descriptor) {
-        const { link, fd, pid } = descriptor;
-        if (readTaskLink(pid, `ns/${link.path}`) === link.text) return undefined;
+        const { link, fd, liveTid } = descriptor;
+        if (readTaskLink(liveTid, `ns/${link.path}`) === link.text) return undefined;
         return {
           what: `its descriptor ${fd} is another namespace than its own: ${link.text}`,
           hint:
@@ -61,7 +61,7 @@ export const namespaces: Plugin = definePlugin({
       },
       dump({ descriptor, task, id }) {
         const type = typeOf(descriptor) as Type;
-        const nsId = namespaceIds(task.pid)[`${type}NsId`] ?? 0;
+        const nsId = namespaceIds(task.proc.liveTid)[`${type}NsId`] ?? 0;
         const flags = descriptor.info.flags & ~O.CLOEXEC;
         return { type: fd_types.NS, nsf: { id, nsId, nsCflag: FLAGS[type], flags } };
       },

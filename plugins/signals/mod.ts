@@ -83,12 +83,12 @@ function dumpSignals(): CheckpointHooks {
 }
 
 function peekQueues(tasks: readonly FrozenTask[]): [FrozenTask, Queues][] {
-  const shared = peekMany(tasks.map(({ pid }) => pid), true);
+  const shared = peekMany(tasks.map(({ leader }) => leader.tid), true);
   const own = peekMany(tasks.flatMap(({ threads }) => threads.map(({ tid }) => tid)), false);
   const queueOf = (queues: ReadonlyMap<number, readonly Siginfo[]>, id: number) =>
     queues.get(id) ?? [];
   return tasks.map((task) => [task, {
-    shared: queueOf(shared, task.pid),
+    shared: queueOf(shared, task.leader.tid),
     own: new Map(task.threads.map(({ tid }) => [tid, queueOf(own, tid)])),
   }]);
 }

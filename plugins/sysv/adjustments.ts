@@ -59,13 +59,14 @@ export class Adjustments {
    * @throws {StasisError} `unsupported`, by what is returned, of a thread that has its own
    */
   ask(
-    { tid, task }: FrozenThread,
+    thread: FrozenThread,
     sets: readonly AskedSet[],
     program: SyscallProgram,
   ): Collected | undefined {
     if (sets.length === 0) return undefined;
-    const { pid } = task;
-    if (tid !== pid && kcmp(pid, tid, KCMP.SYSVSEM) === 0) return undefined;
+    const { tid, task } = thread;
+    const { pid, leader } = task;
+    if (thread !== leader && kcmp(leader.tid, tid, KCMP.SYSVSEM) === 0) return undefined;
     if (!hasList(tid)) return undefined;
     this.#places ??= sets.flatMap(placesOf);
     const asked = this.#places.map((place) => ({
@@ -90,7 +91,7 @@ export class Adjustments {
         );
       }
       if (found.length === 0) return;
-      if (tid === pid) this.#found.set(task, found);
+      if (thread === leader) this.#found.set(task, found);
       else if (found.some(({ isOwn }) => isOwn)) {
         throw refuseShared(pid, `thread ${tid} has adjustments of its own`);
       } else this.#note(`thread ${tid} ${mayHold(found)}`);
@@ -109,8 +110,10 @@ export class Adjustments {
     });
     const holders = new Set(adjustments.map(({ pid }) => pid));
     const tasks = [...this.#found.keys()].filter(({ pid }) => holders.has(pid));
-    tasks.forEach(({ pid }, index) => {
-      const other = tasks.slice(index + 1).find((one) => kcmp(pid, one.pid, KCMP.SYSVSEM) === 0);
+    tasks.forEach(({ pid, leader }, index) => {
+      const other = tasks.slice(index + 1).find((one) =>
+        kcmp(leader.tid, one.leader.tid, KCMP.SYSVSEM) === 0
+      );
       if (other !== undefined) throw refuseShared(pid, `it shares adjustments with ${other.pid}`);
     });
     return adjustments;

@@ -24,9 +24,9 @@ const TRIED = [
   },
 ] as const;
 
-/** Has a task try. @returns what tells whether it was denied something that everybody may */
+/** Has a task try. @param tid a thread of it that lives @returns what tells whether it was denied something that everybody may */
 export function askConfinement(
-  pid: number,
+  tid: number,
   program: SyscallProgram,
 ): (reply: ProgramReply) => boolean {
   const tried = TRIED.map(({ path, flags, modes }) => {
@@ -38,7 +38,7 @@ export function askConfinement(
   return (reply) =>
     tried.some(({ fd, modes }) =>
       reply.result(fd) === EACCES &&
-      Object.entries(modes).every(([path, wanted]) => allows(`/proc/${pid}/root${path}`, wanted))
+      Object.entries(modes).every(([path, wanted]) => allows(`/proc/${tid}/root${path}`, wanted))
     );
 }
 

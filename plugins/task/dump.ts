@@ -6,7 +6,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { task_extra_entrySchema } from "../../images/gen/task_pb.ts";
 import { FS } from "../../images/kinds/files.ts";
+import { firstThreadStatus } from "../../core/checkpoint/leaderless.ts";
 import { findFile } from "../../core/checkpoint/file_location.ts";
+import type { Task } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
 import { readTaskFileLink } from "../../core/linux/long_link.ts";
 import {
@@ -84,7 +86,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       // Kernels before 6.3 cannot tell.
       const registered = Number(reply.result(barriers));
       if (registered > 0) tc.membarrierRegistrationMask = registered;
-      const filter = readCoredumpFilter(task.pid);
+      const filter = readCoredumpFilter(task.proc.liveTid);
       addExtra(task.pid, task.pid, {
         ...settings(reply),
         coredumpFilter: filter === DEFAULTS.coredumpFilter ? undefined : filter,
@@ -181,15 +183,15 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       addExtra(task.pid, task.pid, { autogroupNice: readAutogroupNice(task.pid) || undefined });
     }
     session.writer.write(FS, task.pid, {
-      cwdId: directory(task.pid, "cwd"),
-      rootId: directory(task.pid, "root"),
+      cwdId: directory(task.proc, "cwd"),
+      rootId: directory(task.proc, "root"),
       umask: task.proc.status.umask,
     });
   }
 
-  function directory(pid: number, link: "cwd" | "root"): number {
-    const directory = `/proc/${pid}/${link}`;
-    const text = readTaskFileLink(pid, link) ?? "/";
+  function directory({ pid, liveTid }: Task, link: "cwd" | "root"): number {
+    const directory = `/proc/${liveTid}/${link}`;
+    const text = readTaskFileLink(liveTid, link) ?? "/";
     const found = findFile(directory, text, `its ${link}`, session.options);
     if ("problem" in found) {
       throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
@@ -214,6 +216,9 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
         if (pid !== tree.tasks[0]?.pid && exitSignal !== SIG.CHLD) {
           addExtra(pid, pid, { exitSignal });
         }
+      }
+      for (const { pid, proc } of tree.tasks) {
+        if (proc.isLeaderless) addExtra(pid, pid, { leaderStatus: firstThreadStatus(pid) });
       }
       if (extras.size === 0) return;
       session.requirePlugin();

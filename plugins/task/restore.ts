@@ -22,6 +22,7 @@ import type {
   ThreadPlanner,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import { SIG } from "../../core/linux/signals.ts";
 import { ALL_CPUS, maskOf } from "./affinity.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
@@ -36,6 +37,8 @@ const O_WRONLY = 1, O_PATH = 0o10000000, O_DIRECTORY = 0o200000, O_CLOEXEC = 0o2
 const PRIO_PROCESS = 0, IOPRIO_WHO_PROCESS = 1;
 const COMM_SIZE = 16;
 const LAST_SIGNAL = 64;
+/** The part of a wait status with the exit code. */
+const EXIT_CODE = 0xff00;
 
 const encoder = new TextEncoder();
 
@@ -170,6 +173,15 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     program.call("sched_setattr", 0, program.data(attributes, "sched_attr"), 0);
   }
 
+  function leaderStatus(pid: number): number | undefined {
+    const status = present(extras.get(pid), "leaderStatus");
+    if (status === undefined || status === SIG.SYS || (status & ~EXIT_CODE) === 0) return status;
+    const path = images.pathOf(TASK_EXTRA, null);
+    throw new StasisError("bad-image", `task ${pid} in ${path} has leader status ${status}`, {
+      pid,
+    });
+  }
+
   function exitSignal(pid: number): number | undefined {
     const signal = present(extras.get(pid), "exitSignal");
     if (signal === undefined || signal <= LAST_SIGNAL) return signal;
@@ -177,7 +189,7 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     throw new StasisError("bad-image", `task ${pid} in ${path} has signal ${signal}`, { pid });
   }
 
-  return { exitSignal, planTask, planThread };
+  return { exitSignal, leaderStatus, planTask, planThread };
 }
 
 function refuseLimits(task: TaskPlanner, beyond: readonly { readonly name: string }[]): never {

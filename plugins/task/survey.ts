@@ -83,9 +83,10 @@ export function surveyTasks(
   { tasks, root, problem, frozen }: SurveyContext,
   options: OperationOptions,
 ): void {
-  const own = namespacesOf(root.pid);
-  const ofRoot = unlessGone(() => readNamespaces(root.pid), undefined);
-  const elsewhere = new Set(ofAll().findOthers(root.pid, tasks.map(({ pid }) => pid)));
+  const own = namespacesOf(root.liveTid);
+  const ofRoot = unlessGone(() => readNamespaces(root.liveTid), undefined);
+  const live = tasks.flatMap((task) => unlessGone(() => [task.liveTid], []));
+  const elsewhere = new Set(ofAll().findOthers(root.liveTid, live));
   for (const task of tasks) {
     const { pid } = task;
     const report = (tid: number | undefined, names: string[]): void => {
@@ -103,19 +104,22 @@ export function surveyTasks(
       });
     };
     try {
-      const leader = ofRoot === undefined || elsewhere.has(pid) ? readNamespaces(pid) : ofRoot;
+      const { liveTid } = task;
+      const leader = ofRoot === undefined || elsewhere.has(liveTid)
+        ? readNamespaces(liveTid)
+        : ofRoot;
       // That of control groups may be the tree's own: the plugin "cgroups" sees to it.
       report(undefined, foreignNamespaces(own, { ...leader, cgroup: undefined }));
       // A thread may have left its process's namespaces by itself; rare enough to look once.
       if (frozen && task.threads.length > 1) {
         const others = task.threads.slice(1);
-        for (const tid of ofNamespaces().findOthers(pid, others)) {
+        for (const tid of ofNamespaces().findOthers(liveTid, others)) {
           report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
         }
-        surveySharing(pid, others, problem);
+        surveySharing(task, others, problem);
       }
-      surveyPath(pid, "cwd", "working directory", problem, options);
-      surveyPath(pid, "root", "root directory", problem, options);
+      surveyPath(task, "cwd", "working directory", problem, options);
+      surveyPath(task, "root", "root directory", problem, options);
       surveyTags(task.status, pid, problem);
       surveyFlushers(task, frozen, problem);
     } catch (error) {
@@ -135,7 +139,7 @@ function surveyFlushers(
   problem: SurveyContext["problem"],
 ): void {
   const { pid } = task;
-  for (const tid of frozen ? [pid] : task.threads) {
+  for (const tid of frozen ? [task.liveTid] : task.threads) {
     // A thread may end at any moment.
     const stat = tid === pid ? task.stat : unlessGone(() => readStat(pid, tid), undefined);
     if (stat === undefined || !isFlusher(stat)) continue;
@@ -185,12 +189,12 @@ const ofNamespaces = onceNeeded(() => new NamespaceComparison(OF_THREADS));
 const ofShared = onceNeeded(() => new ThreadComparison([...SHARED.keys()]));
 
 function surveySharing(
-  pid: number,
+  { pid, liveTid }: Task,
   tids: readonly number[],
   problem: SurveyContext["problem"],
 ): void {
-  ofShared().compare(pid, tids, (tid, type) => {
-    if (kcmp(pid, tid, type) === 0) return;
+  ofShared().compare(liveTid, tids, (tid, type) => {
+    if (kcmp(liveTid, tid, type) === 0) return;
     // One that is ending has given up what it shared.
     if (!isEnding(pid, tid)) return problem({ pid, tid, what: `it has ${SHARED.get(type)}` });
     throw new StasisError("no-such-task", `thread ${tid} of task ${pid} ends`, { pid });
@@ -207,12 +211,12 @@ function isEnding(pid: number, tid: number): boolean {
 
 /** Whether a directory is where the kernel tells that it is, or was deleted and can be made anew. */
 function surveyPath(
-  pid: number,
+  { pid, liveTid }: Task,
   link: "cwd" | "root",
   what: string,
   problem: SurveyContext["problem"],
   options: OperationOptions,
 ): void {
-  const found = findTaskFile(pid, link, `its ${what}`, options);
+  const found = findTaskFile(liveTid, link, `its ${what}`, options);
   if (found !== undefined && "problem" in found) problem({ pid, ...found.problem });
 }

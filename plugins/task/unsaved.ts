@@ -69,7 +69,7 @@ export class Unsaved {
     const any = this.#parents.has(task.pid)
       ? undefined
       : program.try("waitid", P_ALL, 0, 0, WEXITED | WSTOPPED | WALL | PEEK, 0);
-    const isConfined = askConfinement(task.pid, program);
+    const isConfined = askConfinement(task.proc.liveTid, program);
     return (reply) => {
       if (isConfined(reply)) {
         this.#session.note(
@@ -143,7 +143,7 @@ function endSignalNotes({ tasks }: FrozenTree): string[] {
     const parent = byPid.get(ppid);
     if (parent === undefined || (leader.core.threadCore.pdeathSig ?? 0) === 0) return [];
     const maker = parent.threads.find(({ tid }) =>
-      tid !== ppid && readChildrenOfThread(ppid, tid).includes(pid)
+      tid !== parent.leader.tid && readChildrenOfThread(ppid, tid).includes(pid)
     );
     return maker === undefined ? [] : [
       `task ${pid} wants a signal at the end of thread ${maker.tid} of task ${ppid}, which made it: ` +

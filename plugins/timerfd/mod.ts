@@ -59,7 +59,7 @@ export const timerfd: Plugin = definePlugin({
         if (timer !== undefined && (timer.settimeFlags & TFD_TIMER_ABSTIME) !== 0 && left > 0n) {
           // The clock is read after what is left: rather a few microseconds late than early.
           const own = readClockOffsets(Deno.pid);
-          const lead = clockLead(timer.clockId, readClockOffsets(task.pid), own);
+          const lead = clockLead(timer.clockId, readClockOffsets(task.proc.liveTid), own);
           const deadline = clockNow(timer.clockId) + lead + left;
           session.writer.append(DEADLINES, null, { id, deadline });
         }

@@ -48,7 +48,8 @@ function problemOf(
     };
   }
   // One that signals a thread was most likely made by that, which is not known where it has ended.
-  const isGuess = tid === undefined ? threads.length > 1 : !threads.includes(tid);
+  const isOnly = threads.length === 1 && threads.includes(pid);
+  const isGuess = tid === undefined ? !isOnly : !threads.includes(tid);
   if (clock?.of === "thread" && clock.id === 0 && isGuess) {
     return {
       what:
@@ -58,8 +59,10 @@ function problemOf(
     };
   }
   const bound = [tid, clock?.of === "thread" && clock.id !== 0 ? clock.id : undefined];
-  // A thread that has ended is made for a moment at the restore.
-  const taken = bound.find((one) => one !== undefined && !threads.includes(one) && ids.has(one));
+  // A thread that has ended is made for a moment at the restore; the first one of a process always is.
+  const taken = bound.find((one) =>
+    one !== undefined && one !== pid && !threads.includes(one) && ids.has(one)
+  );
   if (taken === undefined) return undefined;
   const holder = pids.has(taken) ? "process" : "thread";
   return {

@@ -8,7 +8,7 @@ import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descri
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { openPidfd } from "../../core/linux/pidfd.ts";
+import { openThreadPidfd } from "../../core/linux/pidfd.ts";
 import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
 import { SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
@@ -57,7 +57,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
     const { text } = descriptor.link;
     let protocol = protocols.get(text);
     if (protocol === undefined) {
-      protocol = readSocketProtocol(descriptor.pid, descriptor.fd);
+      protocol = readSocketProtocol(descriptor.liveTid, descriptor.fd);
       if (protocol === undefined) return false;
       protocols.set(text, protocol);
     }
@@ -130,7 +130,7 @@ function readStates(
   const states = new Map<number, SocketState>();
   const byTask = Map.groupBy(descriptors.values(), ({ pid }) => pid);
   for (const [pid, own] of byTask) {
-    using pidfd = openPidfd(pid);
+    using pidfd = openThreadPidfd(own[0]?.liveTid ?? pid, pid);
     for (let from = 0; from < own.length; from += MOST_TAKEN) {
       const part = own.slice(from, from + MOST_TAKEN);
       using taken = new TakenDescriptors(pidfd, pid, part);

@@ -57,6 +57,9 @@ const STAT_FIELDS: Readonly<Record<string, number>> = {
   env_end: 51,
 };
 
+/** Lines of `status` that tell who a thread that has ended was. */
+const IDENTITY = /^(State|Tgid|Pid|PPid|Uid|Gid)$/;
+
 /** What of it tells of a process that has ended: the rest is of how it ran. */
 const ZOMBIE_FIELDS = ["ppid", "pgrp", "session", "exit_signal"];
 
@@ -129,26 +132,26 @@ export function diffSnapshots(
 }
 
 function addProcess(facts: Map<string, string>, pid: number): void {
-  const proc = `/proc/${pid}`;
-  const state = readProcess(pid)?.state ?? "gone";
+  const process = readProcess(pid);
+  const state = process?.state ?? "gone";
   if (state === "Z" || state === "gone") {
-    facts.set(
-      `${pid}/zombie`,
-      state === "Z" ? text(`${proc}/stat`).split(" ").at(-1)!.trim() : state,
-    );
+    const stat = `/proc/${pid}/task/${pid}/stat`;
+    facts.set(`${pid}/zombie`, state === "Z" ? text(stat).split(" ").at(-1)!.trim() : state);
     addStat(facts, pid, ZOMBIE_FIELDS);
-    return;
-  }
-  addStat(facts, pid, Object.keys(STAT_FIELDS));
+    if (process === null || process.threads === 1) return;
+  } else addStat(facts, pid, Object.keys(STAT_FIELDS));
+  // A first thread that has ended while others live has nothing any more: they have it.
+  const seen = state === "Z" ? names(`/proc/${pid}/task`).find((tid) => tid !== String(pid)) : pid;
+  const proc = `/proc/${seen}`;
   for (const name of FILES) facts.set(`${pid}/${name}`, text(`${proc}/${name}`));
   facts.set(`${pid}/cgroup`, withoutEmptyHierarchies(text(`${proc}/cgroup`)));
   for (const name of ["exe", "cwd", "root"]) facts.set(`${pid}/${name}`, link(`${proc}/${name}`));
   for (const name of NAMESPACES) facts.set(`${pid}/ns/${name}`, link(`${proc}/ns/${name}`));
   addTimers(facts, pid);
-  addMappings(facts, pid);
+  addMappings(facts, pid, proc);
   for (const fd of names(`${proc}/fd`)) {
     facts.set(`${pid}/fd/${fd}`, link(`${proc}/fd/${fd}`));
-    addFdinfo(facts, pid, fd);
+    addFdinfo(facts, pid, fd, proc);
   }
   for (const tid of names(`${proc}/task`)) addThread(facts, pid, tid);
 }
@@ -164,15 +167,19 @@ function addStat(facts: Map<string, string>, pid: number, names: readonly string
 function addThread(facts: Map<string, string>, pid: number, tid: string): void {
   const proc = `/proc/${pid}/task/${tid}`;
   const path = `${pid}/thread/${tid}`;
+  const hasEnded = /^State:\tZ/m.test(text(`${proc}/status`));
   for (const line of text(`${proc}/status`).split("\n")) {
     const colon = line.indexOf(":");
     if (colon < 0) continue;
     const name = line.slice(0, colon);
     const value = line.slice(colon + 1).trim();
+    // What is told of one that has ended is who it was.
+    if (hasEnded && !IDENTITY.test(name)) continue;
     if (!VOLATILE_STATUS.test(name)) facts.set(`${path}/status/${name}`, value);
     if (name === "State") facts.set(`${path}/state`, settledState(value));
   }
   facts.set(`${path}/comm`, text(`${proc}/comm`));
+  if (hasEnded) return;
   const stat = text(`${proc}/stat`);
   const rest = stat.slice(stat.lastIndexOf(")") + 2).trim().split(" ");
   for (const name of ["nice", "rt_priority", "policy"]) {
@@ -207,8 +214,8 @@ interface Mapping {
 /** Anonymous private memory of which nothing tells but where it is. */
 const NAMELESS = " +0x00000000 00:00 [0]";
 
-function addMappings(facts: Map<string, string>, pid: number): void {
-  for (const { start, end, perms, file, flags } of joined(readMappings(pid))) {
+function addMappings(facts: Map<string, string>, pid: number, proc: string): void {
+  for (const { start, end, perms, file, flags } of joined(readMappings(proc))) {
     const path = `${pid}/map/${start}-${end}`;
     facts.set(`${path}/perms`, perms);
     facts.set(`${path}/file`, file);
@@ -229,9 +236,9 @@ function joined(mappings: readonly Mapping[]): Mapping[] {
   return result;
 }
 
-function readMappings(pid: number): Mapping[] {
+function readMappings(proc: string): Mapping[] {
   const mappings: Mapping[] = [];
-  for (const line of text(`/proc/${pid}/smaps`).split("\n")) {
+  for (const line of text(`${proc}/smaps`).split("\n")) {
     const head = /^([0-9a-f]+)-([0-9a-f]+) (.{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)$/.exec(line);
     if (head) {
       const [, start, end, perms, offset, device, inode, name] = head as unknown as string[];
@@ -247,10 +254,10 @@ function readMappings(pid: number): Mapping[] {
   return mappings;
 }
 
-function addFdinfo(facts: Map<string, string>, pid: number, fd: string): void {
+function addFdinfo(facts: Map<string, string>, pid: number, fd: string, proc: string): void {
   // An epoll lists its members in lines of one name, in any order.
   const many = new Map<string, string[]>();
-  for (const line of text(`/proc/${pid}/fdinfo/${fd}`).split("\n")) {
+  for (const line of text(`${proc}/fdinfo/${fd}`).split("\n")) {
     const colon = line.indexOf(":");
     if (colon < 0) continue;
     const name = line.slice(0, colon);

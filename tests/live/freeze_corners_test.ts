@@ -65,13 +65,6 @@ async function assertRefused(pid: number, says: RegExp, hint: RegExp): Promise<v
   }
 }
 
-Deno.test("freezeTree() refuses a process whose first thread has ended", async () => {
-  await using subject = await start("leaderless");
-  const says = new RegExp(`first thread of task ${subject.pid} has ended while others run`);
-  await assertRefused(subject.pid, says, /when those have ended, too/);
-  await subject.expectPass();
-});
-
 for (const which of ["", "thread"]) {
   Deno.test(`freezeTree() refuses a process that waits in vfork${which && " in a thread"}, soon`, async () => {
     const end = await Deno.makeTempFile({ prefix: "stasis-vfork-" });

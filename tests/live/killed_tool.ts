@@ -85,11 +85,13 @@ export async function checkpointAndKill(
   }
 }
 
-/** Whether its leader is in one of the calls that are injected: poll(2) in a program, select(2) as a single one. */
+/** Whether a thread of it is in one of the calls that are injected: poll(2) in a program, select(2) as a single one. */
 function isInCall(pid: number, place: "program" | "call"): boolean {
   try {
-    const text = Deno.readTextFileSync(`/proc/${pid}/syscall`);
-    return text.startsWith(place === "program" ? "7 " : "23 ");
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].some(({ name }) =>
+      Deno.readTextFileSync(`/proc/${pid}/task/${name}/syscall`)
+        .startsWith(place === "program" ? "7 " : "23 ")
+    );
   } catch {
     return false;
   }

@@ -228,18 +228,6 @@ for (const which of ["", "thread"]) {
   });
 }
 
-Deno.test("checkpoint refuses a process whose first thread has ended, and no zombie", async () => {
-  await using subject = await start("leaderless");
-  const before = witness(subject.pid, { dispatch: false });
-  await refuses(subject.pid, {
-    code: "unsupported",
-    says: /its first thread has ended while others run/,
-    hint: /when those have ended, too/,
-  });
-  assertUnharmed(before);
-  await subject.expectPass();
-});
-
 Deno.test("what the kernel lacks is told together with everything else", async () => {
   using room = new ImageRoom();
   await using subject = await Subject.start("sud_block");

@@ -17,7 +17,16 @@ import {
   problemsOf,
 } from "./round_trip.ts";
 
-for (const name of ["tree_sessions", "tree_kin", "tree_orphans", "tree_reports", "dead_proc"]) {
+const SUBJECTS = [
+  "tree_sessions",
+  "tree_kin",
+  "tree_orphans",
+  "tree_reports",
+  "dead_proc",
+  "leaderless",
+];
+
+for (const name of SUBJECTS) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }

@@ -182,7 +182,7 @@ static inline void sud_arm(struct sud_config config)
  */
 static inline struct sud_config sud_outside_libc(volatile char *selector)
 {
-	FILE *maps = fopen("/proc/self/maps", "r");
+	FILE *maps = fopen("/proc/thread-self/maps", "r");
 	char line[512];
 	uintptr_t low = UINTPTR_MAX, high = 0;
 	if (!maps)
