@@ -10,6 +10,7 @@ import { type Hooked, runHook } from "../hooks.ts";
 import { sleep } from "../linux/libc_ffi.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
+import { pause } from "../remote/pause.ts";
 import { findClaims } from "./claims.ts";
 import { surveyTree } from "./survey_tree.ts";
 import { Task } from "./task.ts";
@@ -24,7 +25,7 @@ import { describeVfork, isVfork, VFORK_HINT, VFORK_PATIENCE, vforkingThread } fr
  * @throws {StasisError} if the root cannot be checkpointed at all: it says why
  */
 export function findTree(root: number, isToEnd: boolean): Task[] {
-  const first = new Task(root);
+  const first = findTask(root);
   try {
     checkRoot(first, isToEnd);
   } catch (error) {
@@ -41,7 +42,7 @@ export function findTree(root: number, isToEnd: boolean): Task[] {
     for (const pid of unlessGone(() => readChildren(task.pid), [])) {
       if (seen.has(pid)) continue;
       seen.add(pid);
-      tasks.push(new Task(pid));
+      tasks.push(findTask(pid));
     }
   }
   if (seen.has(Deno.pid)) {
@@ -55,6 +56,22 @@ export function findTree(root: number, isToEnd: boolean): Task[] {
     );
   }
   return tasks;
+}
+
+/** How often a process whose first thread has ended is looked at, and how long after each look, in milliseconds. */
+const LEADERLESS_LOOKS = 5, LEADERLESS_PAUSE = 1;
+
+/**
+ * A process that runs. One whose first thread seems to have ended may just be executing a program by another one, which
+ * has the id of the first one, and none of its own, as soon as that is done.
+ */
+function findTask(pid: number): Task {
+  for (let looks = 1;; looks++) {
+    const task = new Task(pid);
+    const passes = looks < LEADERLESS_LOOKS && unlessGone(() => task.isLeaderless, false);
+    if (!passes) return task;
+    pause(LEADERLESS_PAUSE);
+  }
 }
 
 /** The first process of a pid namespace, in which every other one has it as an ancestor, or came from outside. */

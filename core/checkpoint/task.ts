@@ -110,18 +110,10 @@ export class Task {
    * {@link isLeaderless}. A thread that has ended has given up its memory, descriptors, directories and namespaces
    * (`do_exit()` of `kernel/exit.c`), and each other one has a directory in `/proc`, too, that is not listed.
    *
-   * @throws {StasisError} `no-such-task` where there is no other any more
+   * Where no other is left, it has executed a program, and its own leads there again; or it is gone.
    */
   get liveTid(): number {
-    return this.#liveTid ??= this.isLeaderless ? this.#findLive() : this.pid;
-  }
-
-  #findLive(): number {
-    const [tid] = this.threads;
-    if (tid !== undefined) return tid;
-    throw new StasisError("no-such-task", `all threads of task ${this.pid} have ended`, {
-      pid: this.pid,
-    });
+    return this.#liveTid ??= (this.isLeaderless ? this.threads[0] : undefined) ?? this.pid;
   }
 
   /**

@@ -17,8 +17,8 @@ import { AT_FDCWD, O } from "./fcntl.ts";
 import { fileError, type FileInfo, lstatPath, readLink, statPath } from "./files.ts";
 import { cString, syscall } from "./libc_ffi.ts";
 import { MAP, PROT } from "./mman.ts";
-import { openPidfd, OwnedDescriptor, takeDescriptor } from "./pidfd.ts";
-import { errnoOf, readLocks, readMaps, readTaskLink, taskPath } from "./procfs/mod.ts";
+import { openThreadPidfd, OwnedDescriptor, takeDescriptor } from "./pidfd.ts";
+import { errnoOf, readLocks, readMaps, readStatus, readTaskLink, taskPath } from "./procfs/mod.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 const S_IFMT = 0o170000, S_IFREG = 0o100000;
@@ -100,10 +100,11 @@ function nameIn(directory: OwnedDescriptor, file: FileInfo): string | undefined 
 
 /** @returns undefined where it was deleted, has another name by now, or somebody would notice */
 function mappedPath(link: string, info: FileInfo): string | undefined {
-  const [, pid, fd] = /^\/proc\/(\d+)\/fd\/(\d+)$/.exec(link) ?? [];
-  if (pid !== undefined) {
-    using process = openPidfd(Number(pid));
-    using file = takeDescriptor(process, Number(pid), Number(fd));
+  const [, tid, fd] = /^\/proc\/(\d+)\/fd\/(\d+)$/.exec(link) ?? [];
+  if (tid !== undefined) {
+    const { tgid } = readStatus(Number(tid));
+    using thread = openThreadPidfd(Number(tid), tgid);
+    using file = takeDescriptor(thread, tgid, Number(fd));
     const shown = shownPath(file);
     if (typeof shown === "string") return pathsShownAs(shown).find((path) => leadsTo(path, info));
   }

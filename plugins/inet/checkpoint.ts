@@ -10,7 +10,7 @@ import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, type InetSocket, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
-import { openPidfd } from "../../core/linux/pidfd.ts";
+import { openThreadPidfd } from "../../core/linux/pidfd.ts";
 import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
@@ -51,10 +51,10 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
   const protocols = new Map<string, string>();
   let seen = NOTHING;
 
-  const protocolOf = ({ link, pid, fd }: Descriptor): string => {
+  const protocolOf = ({ link, liveTid, fd }: Descriptor): string => {
     let protocol = protocols.get(link.text);
     if (protocol === undefined) {
-      protocol = readSocketProtocol(pid, fd);
+      protocol = readSocketProtocol(liveTid, fd);
       if (protocol === undefined) return "";
       protocols.set(link.text, protocol);
     }
@@ -152,7 +152,7 @@ export function eachTaken(
   take: (descriptor: Descriptor, fd: number) => void,
 ): void {
   for (const [pid, own] of Map.groupBy(descriptors, ({ pid }) => pid)) {
-    using pidfd = openPidfd(pid);
+    using pidfd = openThreadPidfd(own[0]?.liveTid ?? pid, pid);
     for (let from = 0; from < own.length; from += MOST_TAKEN) {
       const part = own.slice(from, from + MOST_TAKEN);
       using taken = new TakenDescriptors(pidfd, pid, part);

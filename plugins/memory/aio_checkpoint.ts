@@ -20,9 +20,9 @@ const QUIET = 50, STEP = 10;
 /** Says that a ring cannot be saved. */
 export function ringProblem(
   { start, end }: Vma,
-  { pid }: Task,
+  { liveTid }: Task,
 ): Omit<Problem, "plugin" | "pid"> | undefined {
-  if (isSane(readRing(pid, start), end - start)) return undefined;
+  if (isSane(readRing(liveTid, start), end - start)) return undefined;
   return {
     what: `its mapping ${
       start.toString(16)
@@ -42,10 +42,10 @@ export async function awaitRequests(
   session: Pick<CheckpointSession, "check">,
 ): Promise<void> {
   const rings = tasks.flatMap((task) =>
-    task.isZombie ? [] : task.vmas.filter(isRing).map(({ start }) => ({ pid: task.pid, start }))
+    task.isZombie ? [] : task.vmas.filter(isRing).map(({ start }) => ({ tid: task.liveTid, start }))
   );
   if (rings.length === 0) return;
-  const done = () => rings.map(({ pid, start }) => readRing(pid, start).tail).join();
+  const done = () => rings.map(({ tid, start }) => readRing(tid, start).tail).join();
   let before = done();
   for (let quiet = 0; quiet < QUIET; quiet += STEP) {
     await sleep(STEP);
@@ -56,8 +56,8 @@ export async function awaitRequests(
   }
 }
 
-function readRing(pid: number, start: bigint): AioRing {
-  using memory = new ProcessMemory(pid);
+function readRing(tid: number, start: bigint): AioRing {
+  using memory = new ProcessMemory(tid);
   return AioRing.read(memory.read(remoteAddress(start), AioRing.size));
 }
 
