@@ -54,6 +54,8 @@ export const GHOST_LIMIT: bigint = 1n << 20n;
 const DELETED = " (deleted)";
 /** `f_type` of POSIX message queues (`ipc/mqueue.c`). */
 const MQUEUE_MAGIC = 0x19800202n;
+/** `f_type` of hugetlbfs (`include/uapi/linux/magic.h`). */
+const HUGETLBFS_MAGIC = 0x958458f6n;
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
 const S_IFSOCK = 0o140000;
 
@@ -208,6 +210,12 @@ function ghostProblem(
       hint: "mount it again at its place, or close the file before the checkpoint",
     };
   }
+  if (hugePageSize(behind) !== undefined) {
+    return {
+      what: `${what} of reserved huge pages (hugetlbfs), whose contents cannot be written again`,
+      hint: "give the file its name back (ln), or close it before the checkpoint",
+    };
+  }
   const attributes = extendedAttributes(behind);
   if (attributes.length > 0) {
     return {
@@ -251,6 +259,16 @@ export function isMessageQueue(descriptor: Descriptor): boolean {
 /** Whether a file is of a kind of file system. @param type `f_type` of statfs(2) */
 export function isOnFileSystem({ liveTid, fd }: Descriptor, type: bigint): boolean {
   return fileSystemType(`/proc/${liveTid}/fd/${fd}`) === type;
+}
+
+/**
+ * The size of the pages of a file of hugetlbfs, where each file system has pages of one size.
+ *
+ * @returns in bytes; undefined of all other files, and where there is none
+ */
+export function hugePageSize(path: string): number | undefined {
+  const found = statfs(path);
+  return typeof found === "string" || found[0] !== HUGETLBFS_MAGIC ? undefined : Number(found[1]);
 }
 
 /** The words of struct statfs, or the errno's name. */

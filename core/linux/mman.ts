@@ -39,6 +39,8 @@ export const MADV = {
   NOHUGEPAGE: 15,
   DONTDUMP: 16,
   WIPEONFORK: 18,
+  /** 5.14 and later. */
+  POPULATE_WRITE: 23,
   /** 6.13 and later. */
   GUARD_INSTALL: 102,
 } as const;

@@ -3,11 +3,12 @@
  *
  * @module
  */
+import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
 import type { Problem } from "../../base/errors.ts";
 import { readLink } from "../../core/linux/files.ts";
 import { type MappingKind, mappingKind, PROT_EXEC, type Vma } from "../../core/linux/procfs/mod.ts";
-import type { CheckpointSession, MappingDumper } from "../../core/plugin.ts";
+import type { CheckpointSession, FrozenTask, MappingDumper } from "../../core/plugin.ts";
 import {
   VMA_ANON_PRIVATE,
   VMA_ANON_SHARED,
@@ -25,6 +26,8 @@ import {
 import { ringProblem } from "./aio_checkpoint.ts";
 import { isRing } from "./aio_ring.ts";
 import { mapFilesPath, type MappedFiles } from "./file_check.ts";
+import { isReserved } from "./huge_pages.ts";
+import { isSegment } from "./segments.ts";
 import type { SharedObjects } from "./shared_objects.ts";
 import { hasOwnVdso } from "./vdso.ts";
 import { describeVma } from "./vma_image.ts";
@@ -86,10 +89,6 @@ function surveyVdso(vma: Vma, { pid }: Task): SurveyProblem {
   };
 }
 
-function isHuge(vma: Vma): boolean {
-  return vma.flags.has("ht");
-}
-
 /**
  * The kind of a mapping, also of one whose name was covered by prctl(PR_SET_VMA_ANON_NAME): named shared
  * memory may be a memfd or not.
@@ -114,19 +113,20 @@ export function mappingDumpers(
   shared: SharedObjects,
 ): MappingDumper[] {
   const isFile = (vma: Vma): boolean =>
-    mappingKind(vma) === "file" && vma.name.startsWith("/") && !isHuge(vma) && !isUnusual(vma) &&
+    mappingKind(vma) === "file" && vma.name.startsWith("/") && !isUnusual(vma) &&
     // Memory of a device, whatever its file looks like.
     !vma.flags.has("io") && !vma.flags.has("pf");
   return [
     {
       kind: "anonymous memory",
-      claims: (vma) => !vma.shared && !isHuge(vma) && ANONYMOUS.has(mappingKind(vma)),
+      claims: (vma) => !vma.shared && ANONYMOUS.has(mappingKind(vma)),
       survey: surveyFlags,
-      dump(vma) {
+      dump(vma, task) {
         const heap = mappingKind(vma) === "heap" ? VMA_AREA_HEAP : 0;
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | VMA_ANON_PRIVATE | heap,
           anonymous: true,
+          pageSize: pageSize(vma, task),
         });
       },
     },
@@ -156,8 +156,7 @@ export function mappingDumpers(
     },
     {
       kind: "shared anonymous memory",
-      claims: (vma, task) =>
-        vma.shared && !isHuge(vma) && kindOf(vma, task).kind === "shared-anonymous",
+      claims: (vma, task) => vma.shared && SHARED_ANONYMOUS.has(kindOf(vma, task).kind),
       survey: surveyFlags,
       dump(vma, task) {
         shared.note(vma.inode, mapFilesPath(task.proc.liveTid, vma));
@@ -166,6 +165,7 @@ export function mappingDumpers(
           anonymous: true,
           shmid: vma.inode,
           fdflags: O_RDWR,
+          pageSize: pageSize(vma, task),
         });
       },
     },
@@ -179,7 +179,6 @@ export function mappingDumpers(
     {
       kind: "a memfd",
       claims(vma, task) {
-        if (isHuge(vma)) return false;
         const { kind } = kindOf(vma, task);
         // A private mapping of shared anonymous memory, by a descriptor that leads to it.
         return kind === "memfd" || kind === "shared-anonymous" && !vma.shared;
@@ -194,6 +193,7 @@ export function mappingDumpers(
           anonymous: false,
           shmid: BigInt(id),
           fdflags: writableFile(vma) ? O_RDWR : O_RDONLY,
+          pageSize: pageSize(vma, task),
         });
       },
     },
@@ -213,7 +213,18 @@ const ANONYMOUS: ReadonlySet<MappingKind> = new Set<MappingKind>([
   "heap",
   "stack",
   "named-anonymous",
+  "anonymous-hugetlb",
 ]);
+
+const SHARED_ANONYMOUS: ReadonlySet<MappingKind> = new Set<MappingKind>([
+  "shared-anonymous",
+  "anonymous-hugetlb",
+]);
+
+/** The size of reserved huge pages, in bytes; undefined of other memory. */
+function pageSize(vma: Vma, { pid }: FrozenTask): number | undefined {
+  return isReserved(vma) ? hugePageSize(mapFilesPath(pid, vma)) : undefined;
+}
 
 /** A shared mapping that may be made writable was made from a file that was open for writing. */
 function writableFile(vma: Vma): boolean {
@@ -227,12 +238,12 @@ function isUnusual(vma: Vma): boolean {
 
 /** Kinds of memory that cannot be saved, each with the reason. */
 function refusal(vma: Vma): SurveyProblem {
-  if (isHuge(vma)) {
+  if (isReserved(vma) && isSegment(vma)) {
     return {
       what: `its mapping ${
         rangeOf(vma)
-      } is of reserved huge pages (hugetlb), which cannot be saved yet`,
-      hint: "let the program use transparent huge pages (madvise) instead",
+      } is System V shared memory of reserved huge pages (SHM_HUGETLB), which cannot be saved yet`,
+      hint: "let the program use memory of mmap (MAP_HUGETLB) instead",
     };
   }
   if (vma.deleted && vma.name === "/secretmem") {

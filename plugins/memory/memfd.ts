@@ -25,29 +25,11 @@ export function isSharedMemory(descriptor: Descriptor): boolean {
     descriptor.fileType === 0o100000; // S_IFREG
 }
 
-/** Memfds of huge pages lie on hugetlbfs, whose block size is that of its pages. */
-function isHuge(descriptor: Descriptor): boolean {
-  try {
-    return (Deno.statSync(procPath(descriptor)).blksize ?? 0) > 4096;
-  } catch {
-    // Closed meanwhile.
-    return false;
-  }
-}
-
 /** Saves memfds. */
 export function memfdDumper(shared: SharedObjects): DescriptorDumper {
   return {
     kind: "memfd",
     claims: (descriptor) => descriptor.link.kind === "memfd" || isSharedMemory(descriptor),
-    survey(descriptor) {
-      if (!isHuge(descriptor)) return undefined;
-      return {
-        what: `its descriptor ${descriptor.fd} is a memfd of reserved huge pages (hugetlb), ` +
-          "which cannot be saved yet",
-        hint: "let the program use transparent huge pages instead",
-      };
-    },
     dump({ descriptor, id, fown }) {
       const path = procPath(descriptor);
       const inode = BigInt(descriptor.identity.ino);

@@ -6,12 +6,12 @@
 import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, pageAlign, remoteAddress } from "../../core/linux/address.ts";
 import { errnoName, errnoNumber, isErrno } from "../../core/linux/errno.ts";
-import { syscall } from "../../core/linux/libc_ffi.ts";
+import { pread, syscall } from "../../core/linux/libc_ffi.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
 import { MAP, PROT } from "../../core/linux/mman.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { appendRun, type Run } from "./runs.ts";
-import { writeError } from "./target_writer.ts";
+import { writeAll, writeError } from "./target_writer.ts";
 
 const SEEK_DATA = 3, SEEK_HOLE = 4;
 /** What SEEK_DATA says behind the last data. */
@@ -93,4 +93,39 @@ export async function copyRuns(
     if (isErrno(end)) throw writeError(toPath, Number(end));
     syscall(SYSCALLS.lseek, to, written, 0);
   }
+}
+
+/**
+ * Copies the pages of a file of hugetlbfs that hold something to the end of another one. It tells of no holes
+ * (SEEK_DATA), and gives nothing to sendfile(2): so each page is read, and left out where it is all zeros.
+ *
+ * @param pages the file's size, and that of one of its pages, in bytes
+ * @param step is called after each page, with its size
+ * @returns what was written
+ */
+export async function copyHugePages(
+  from: number,
+  fromPath: string,
+  to: number,
+  toPath: string,
+  pages: { readonly size: bigint; readonly pageSize: number },
+  step: (bytes: bigint) => Promise<void>,
+): Promise<Run[]> {
+  const buffer = new Uint8Array(Math.min(pages.pageSize, Number(STEP)));
+  const words = new BigUint64Array(buffer.buffer);
+  const runs: Run[] = [];
+  let written = 0n;
+  for (let at = 0n; at < pages.size; at += BigInt(buffer.byteLength)) {
+    const count = pread(from, buffer, at);
+    if (count !== buffer.byteLength) {
+      throw new StasisError("io", `${fromPath} cannot be read at ${at}: ${count} bytes`);
+    }
+    if (words.some((word) => word !== 0n)) {
+      writeAll(to, buffer, written, toPath);
+      appendRun(runs, at, BigInt(count));
+      written += BigInt(count);
+    }
+    await step(BigInt(count));
+  }
+  return runs;
 }

@@ -14,6 +14,7 @@ import {
 import type { FrozenTask } from "../../core/plugin.ts";
 import { isRing } from "./aio_ring.ts";
 import { hasPagemapScan } from "./features.ts";
+import { isReserved } from "./huge_pages.ts";
 import type { ReadableRun } from "./pages_files.ts";
 import { appendRun, hasContents, isGuard, type Run } from "./runs.ts";
 import { openPath } from "./shared_objects.ts";
@@ -37,7 +38,8 @@ export function findPages(task: FrozenTask): TaskPages {
     if (kind === "vdso" || kind === "kernel") return false;
     // Without PAGEMAP_SCAN a scan costs time for each page of an empty mapping too.
     if (scansFast) return true;
-    return !vma.shared && (vma.rss > 0 || vma.swap > 0);
+    // What smaps counts of reserved huge pages stands elsewhere.
+    return !vma.shared && (vma.rss > 0 || vma.swap > 0 || isReserved(vma));
   });
   using file = openPath(`/proc/${task.proc.liveTid}/pagemap`, O_RDONLY);
   const regions = scanPages({ fd: file.fd, ioctl, pread, addressOf }, scanned);

@@ -12,6 +12,7 @@ import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
+import { asksForReserved, explainNoPages, pageSizeOf } from "./huge_pages.ts";
 import { iovecs } from "./runs.ts";
 import { checkPagesFiles } from "./validate.ts";
 import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
@@ -19,6 +20,8 @@ import { SHARED_MEMORY_NAME } from "./shared_objects.ts";
 
 const O_RDONLY = 0, O_RDWR = 2;
 const AT_FDCWD = -100;
+/** The bits of flags of mmap(2) that say the size of huge pages. */
+const HUGE_SIZE = 0x3f << 26;
 /** The seed maps one object after the other to fill it, so far behind the parked vDSO. */
 const WINDOW_DISTANCE = 1n << 30n;
 
@@ -37,6 +40,8 @@ export interface PlannedObject {
 export class ObjectPlans {
   readonly #session: RestoreSession;
   readonly #sizes = new Map<bigint, bigint>();
+  /** Of shared anonymous memory of reserved huge pages: the flags of mmap(2) that say which. */
+  readonly #hugeFlags = new Map<bigint, number>();
   readonly #inodes = new Map<bigint, memfd_inode_entry>();
   readonly #planned = new Map<bigint, PlannedObject>();
   #window = 0n;
@@ -50,8 +55,9 @@ export class ObjectPlans {
     this.#inodes.set(entry.inodeId, entry);
   }
 
-  /** Notes that a mapping needs shared anonymous memory of at least this size. */
-  addAnonymous(shmid: bigint, size: bigint): void {
+  /** Notes that a mapping needs shared anonymous memory of at least this size. @param flags its flags of mmap(2) */
+  addAnonymous(shmid: bigint, size: bigint, flags: number): void {
+    if (asksForReserved(flags)) this.#hugeFlags.set(shmid, MAP.HUGETLB | flags & HUGE_SIZE);
     const known = this.#sizes.get(shmid) ?? 0n;
     this.#sizes.set(shmid, size > known ? size : known);
   }
@@ -116,20 +122,25 @@ export class ObjectPlans {
   ): PlannedObject {
     const { seed } = tree;
     const service = tree.service();
-    const window = this.#window;
-    const length = pageAlign(size);
+    const huge = memfd === undefined
+      ? this.#hugeFlags.get(shmid) ?? 0
+      : (memfd.hugetlbFlag ?? 0) & (MFD.HUGETLB | HUGE_SIZE);
+    const page = huge === 0 ? PAGE_SIZE : pageSizeOf(huge);
+    const window = roundUp(this.#window, page);
+    const length = roundUp(size, page);
     const prot = PROT.READ | PROT.WRITE;
+    const explain = huge === 0 ? undefined : explainNoPages;
     if (memfd === undefined) {
-      const flags = MAP.SHARED | MAP.ANONYMOUS | MAP.NORESERVE | MAP.FIXED_NOREPLACE;
-      seed.expect(window, "mmap", window, length, prot, flags, -1, 0);
+      const flags = MAP.SHARED | MAP.ANONYMOUS | MAP.NORESERVE | MAP.FIXED_NOREPLACE | huge;
+      seed.explained(explain, "mmap", window, length, prot, flags, -1, 0);
       const path = `/proc/self/map_files/${window.toString(16)}-${(window + length).toString(16)}`;
       tree.keep(seed.call("openat", AT_FDCWD, path, O_RDWR, 0), service);
     } else {
-      const fd = seed.call("memfd_create", memfd.name, MFD.ALLOW_SEALING);
+      const fd = seed.call("memfd_create", memfd.name, MFD.ALLOW_SEALING | huge);
       if (size > 0n) {
         seed.call("ftruncate", fd, size);
-        const flags = MAP.SHARED | MAP.FIXED_NOREPLACE;
-        seed.expect(window, "mmap", window, length, prot, flags, fd, 0);
+        const flags = MAP.SHARED | MAP.NORESERVE | MAP.FIXED_NOREPLACE;
+        seed.explained(explain, "mmap", window, length, prot, flags, fd, 0);
       }
       if (memfd.uid !== 0 || memfd.gid !== 0) seed.call("fchown", fd, memfd.uid, memfd.gid);
       if (memfd.mode !== undefined && memfd.mode !== 0) {
@@ -138,7 +149,13 @@ export class ObjectPlans {
       tree.keep(fd, service);
     }
     if (length > 0n) {
-      this.#fill(tree, shmid);
+      if (huge !== 0) {
+        // What there is no page for is told by its errno alone, and a read of it would not say why.
+        for (const { start, size } of this.#runs(shmid)) {
+          seed.explained(explain, "madvise", window + start, size, MADV.POPULATE_WRITE);
+        }
+      }
+      this.#fill(tree, shmid, window);
       seed.call("munmap", window, length);
     }
     const object = { shmid, size, memfd, service };
@@ -156,7 +173,7 @@ export class ObjectPlans {
     const window = this.#window;
     seed.expect(window, "shmat", id, window, 0);
     if (!made) seed.call("madvise", window, pageAlign(size), MADV.REMOVE);
-    this.#fill(tree, SEGMENT_PAGES + BigInt(id));
+    this.#fill(tree, SEGMENT_PAGES + BigInt(id), window);
     seed.call("shmdt", window);
   }
 
@@ -173,11 +190,11 @@ export class ObjectPlans {
     return runs;
   }
 
-  #fill(tree: TreePlanner, shmid: bigint): void {
+  #fill(tree: TreePlanner, shmid: bigint, window: bigint): void {
     const runs = this.#runs(shmid);
     const [first] = runs;
     if (first === undefined) return;
-    const shifted = runs.map((run) => ({ ...run, start: run.start + this.#window }));
+    const shifted = runs.map((run) => ({ ...run, start: run.start + window }));
     addReads(tree.seed, tree.serviceFile(first.pages, O_RDONLY), shifted);
   }
 
@@ -212,6 +229,10 @@ export function addReads(
     const vector = program.data(iovecs(parts), `${parts.length} iovecs`);
     program.expect(size, "preadv", pages, vector, parts.length, offset, 0);
   }
+}
+
+function roundUp(value: bigint, unit: bigint): bigint {
+  return (value + unit - 1n) / unit * unit;
 }
 
 function missing(what: string): StasisError {

@@ -22,6 +22,7 @@ import {
   VMA_FILE_SHARED,
 } from "../../images/flags.ts";
 import type { vma_entry } from "../../images/gen/memory_pb.ts";
+import { asksForReserved, explainNoPages } from "./huge_pages.ts";
 import { ringPlanner } from "./plan_aio.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 import { isVdsoPart } from "./vdso.ts";
@@ -112,9 +113,11 @@ function map(
   writable: boolean,
 ): void {
   const prot = writable ? vma.prot | PROT.WRITE : vma.prot;
+  const args = [vma.start, vma.end - vma.start, prot, flags, fd, vma.pgoff] as const;
+  const program = task.program("memory");
+  if (asksForReserved(flags)) program.explained(explainNoPages, "mmap", ...args);
   // A kernel without MAP_FIXED_NOREPLACE takes the address as a hint: then the result is another one.
-  task.program("memory")
-    .expect(vma.start, "mmap", vma.start, vma.end - vma.start, prot, flags, fd, vma.pgoff);
+  else program.expect(vma.start, "mmap", ...args);
 }
 
 /**

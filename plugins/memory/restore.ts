@@ -62,12 +62,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         const path = images.pathOf(MEMFD_INODE, null);
         uniqueById(inodes, ({ inodeId }) => inodeId, path, "inode");
         uniqueById(inodes, ({ shmid }) => shmid, path, "shared memory");
-        for (const entry of inodes) {
-          if ((entry.hugetlbFlag ?? 0) !== 0) {
-            context.problem({ what: `memfd "${entry.name}" is of reserved huge pages (hugetlb)` });
-          }
-          objects.addMemfd(entry);
-        }
+        for (const entry of inodes) objects.addMemfd(entry);
       }
       const executables = new Map<number, string>();
       for (const { pid } of context.tasks) {
@@ -82,7 +77,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         for (const vma of task.mm.vmas) {
           const shared = (vma.status & VMA_ANON_SHARED) !== 0;
           if (!shared || (vma.status & VMA_AREA_SYSVIPC) !== 0) continue;
-          objects.addAnonymous(vma.shmid, vma.pgoff + (vma.end - vma.start));
+          objects.addAnonymous(vma.shmid, vma.pgoff + (vma.end - vma.start), vma.flags);
         }
         vdso ??= ownVdso();
         checkVdso(pid, task, vdso, session, context);

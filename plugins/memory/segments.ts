@@ -18,6 +18,7 @@ import {
   sysvTree,
   unknownSysv,
 } from "../../core/checkpoint/sysv_owners.ts";
+import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
 import { pageAlign, remoteAddress } from "../../core/linux/address.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
@@ -206,10 +207,22 @@ export class Segments {
         path = `/proc/self/fd/${opened.use(openDetached(segment)).fd}`;
         this.#giveBack(segment, tasks);
       }
+      // Of what nobody has attached nothing else tells.
+      if (hugePageSize(path) !== undefined) throw hugeProblem(segment);
       shared.note(SEGMENT_PAGES + BigInt(id), path);
     }
     return opened.move();
   }
+}
+
+function hugeProblem(segment: SysvSegment): StasisError {
+  return new StasisError(
+    "unsupported",
+    `${
+      sysvName("shm", segment)
+    } is of reserved huge pages (SHM_HUGETLB), which cannot be saved yet`,
+    { hint: "leave the memory to whoever restores (--external)" },
+  );
 }
 
 /** Opens a segment that nobody has attached. @throws {StasisError} `syscall`, `no-privilege` */

@@ -5,15 +5,17 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
-import { F_GET_SEALS, F_SEAL_SEAL } from "../../core/linux/mman.ts";
+import { F_GET_SEALS, F_SEAL_SEAL, MFD } from "../../core/linux/mman.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { CheckpointSession } from "../../core/plugin.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { MEMFD_INODE } from "../../images/kinds/memory.ts";
+import { sizeFlag } from "./huge_pages.ts";
 
 /** What the kernel calls the file behind shared anonymous memory (shmem_zero_setup() of `mm/shmem.c`). */
 export const SHARED_MEMORY_NAME = "/dev/zero";
@@ -64,6 +66,7 @@ export class SharedObjects {
     this.note(inode, path);
     using file = openPath(path, 0);
     const info = Deno.statSync(path);
+    const pageSize = hugePageSize(path);
     const seals = syscall(SYSCALLS.fcntl, file.fd, F_GET_SEALS, 0);
     this.#session.writer.append(MEMFD_INODE, null, {
       inodeId: BigInt(id),
@@ -73,6 +76,7 @@ export class SharedObjects {
       size: BigInt(info.size),
       shmid: Number(inode),
       seals: isErrno(seals) ? F_SEAL_SEAL : Number(seals),
+      hugetlbFlag: pageSize && (MFD.HUGETLB | sizeFlag(pageSize)),
       mode: info.mode ?? undefined,
     });
     return id;

@@ -8,6 +8,7 @@ import { MADV, MAP } from "../../core/linux/mman.ts";
 import { VM_FLAGS, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { vma_entrySchema } from "../../images/gen/memory_pb.ts";
 import type { vma_extraSchema } from "../../images/gen/mm_extra_pb.ts";
+import { sizeFlag } from "./huge_pages.ts";
 
 /** A mapping as the image has it. */
 export type VmaImage = MessageInitShape<typeof vma_entrySchema>;
@@ -90,6 +91,8 @@ export function describeVma(
     readonly anonymous: boolean;
     readonly shmid?: bigint;
     readonly fdflags?: number;
+    /** Of reserved huge pages: the size of one, in bytes. */
+    readonly pageSize?: number;
   },
 ): VmaImage {
   const madv = adviceBits(vma);
@@ -99,7 +102,8 @@ export function describeVma(
     pgoff: vma.offset,
     shmid: kind.shmid ?? 0n,
     prot: vma.prot,
-    flags: mapFlags(vma, kind.anonymous),
+    flags: mapFlags(vma, kind.anonymous) |
+      (kind.pageSize === undefined ? 0 : sizeFlag(kind.pageSize)),
     status: kind.status,
     fd: -1n,
     madv: madv === 0n ? undefined : madv,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import { pageAlign } from "../../core/linux/address.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
@@ -18,7 +19,7 @@ import {
 import { PE_PRESENT } from "../../images/mod.ts";
 import { findFamilies } from "./families.ts";
 import { chooseHeld, copyContents, divide } from "./held_pages.ts";
-import { behindEnd, copyRuns, dataRuns } from "./object_pages.ts";
+import { behindEnd, copyHugePages, copyRuns, dataRuns } from "./object_pages.ts";
 import type { TaskPages } from "./pages.ts";
 import {
   cutPieces,
@@ -72,24 +73,33 @@ export async function writePages(
     const size = BigInt(Deno.statSync(path).size);
     if (size === 0n) continue;
     using source = openPath(path, O_RDONLY);
-    const runs = dataRuns(source.fd, pageAlign(size), path);
-    total += totalSize(runs);
     const id = ++pagesId;
-    session.writer.writePagemap(SHMEM_PAGEMAP, shmid, {
-      pagesId: id,
-      entries: runs.map((run) => ({
-        vaddr: run.start,
-        nrPages: pageCount(run),
-        flags: PE_PRESENT,
-      })),
-    });
     const target = session.writer.createRaw(PAGES, id);
     using file = openPath(target, O_WRONLY);
-    await copyRuns(source.fd, path, file.fd, target, runs, (bytes) => {
+    const step = (bytes: bigint): Promise<void> => {
       done += bytes;
       session.progress("shared memory", done, total);
       return session.breathe();
-    });
+    };
+    const describe = (runs: readonly Run[]): void =>
+      session.writer.writePagemap(SHMEM_PAGEMAP, shmid, {
+        pagesId: id,
+        entries: runs.map((run) => ({
+          vaddr: run.start,
+          nrPages: pageCount(run),
+          flags: PE_PRESENT,
+        })),
+      });
+    const pageSize = hugePageSize(path);
+    if (pageSize !== undefined) {
+      total += size;
+      describe(await copyHugePages(source.fd, path, file.fd, target, { size, pageSize }, step));
+      continue;
+    }
+    const runs = dataRuns(source.fd, pageAlign(size), path);
+    total += totalSize(runs);
+    describe(runs);
+    await copyRuns(source.fd, path, file.fd, target, runs, step);
     const last = runs.at(-1);
     if (last === undefined || last.start + last.size <= size) continue;
     const written = totalSize(runs) - (pageAlign(size) - size);

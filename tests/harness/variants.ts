@@ -34,6 +34,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   files_regular: [[]],
   files_shared_between: [[]],
   ghosts: [[]],
+  hugetlb: [[]],
   many: [
     ["threads", "10"],
     ["files", "10"],

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 
 #ifndef PR_SET_IO_FLUSHER
@@ -83,7 +84,8 @@ static void set_up(const char *what)
 		close(fd);
 	} else if (!strcmp(what, "hugetlb")) {
 		/* Reserved for nobody: without a page it cannot be touched, but it is there. */
-		must(mmap(NULL, 2 << 20, rw, private | MAP_HUGETLB | MAP_NORESERVE, -1, 0) != MAP_FAILED, "MAP_HUGETLB");
+		int id = shmget(IPC_PRIVATE, 2 << 20, IPC_CREAT | SHM_HUGETLB | SHM_NORESERVE | 0600);
+		must(id >= 0 && shmat(id, NULL, 0) != (void *)-1 && !shmctl(id, IPC_RMID, NULL), "SHM_HUGETLB");
 	} else if (!strcmp(what, "device")) {
 		must(open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0, "/dev/ptmx");
 	} else if (!strcmp(what, "pidfd")) {

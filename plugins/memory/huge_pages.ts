@@ -1,0 +1,43 @@
+/**
+ * Reserved huge pages (hugetlb): MAP_HUGETLB, memfds with MFD_HUGETLB, files of hugetlbfs. They lie on file systems of
+ * the kernel's, one for each size of page (`hugePageSize()` of `core/checkpoint/file_location.ts`).
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { MAP } from "../../core/linux/mman.ts";
+import type { Vma } from "../../core/linux/procfs/mod.ts";
+
+/** MAP_HUGE_SHIFT of `include/uapi/linux/mman.h`: where flags of mmap(2) and memfd_create(2) have the binary logarithm. */
+const SHIFT = 26, MASK = 0x3f;
+/** What is meant by flags without a size, on most machines. */
+const USUAL = 21;
+
+/** Whether a mapping is of such pages. */
+export function isReserved({ flags }: Pick<Vma, "flags">): boolean {
+  return flags.has("ht");
+}
+
+/** How flags of mmap(2) and memfd_create(2) say a size. @param size of a page, in bytes */
+export function sizeFlag(size: number): number {
+  return Math.log2(size) << SHIFT;
+}
+
+/** The size of a page that such flags say, in bytes. */
+export function pageSizeOf(flags: number): bigint {
+  return 1n << BigInt(flags >>> SHIFT & MASK || USUAL);
+}
+
+/** Whether the flags of an entry ask for reserved pages. */
+export function asksForReserved(flags: number): boolean {
+  return (flags & MAP.HUGETLB) !== 0;
+}
+
+/** Says why there is no memory for a mapping of reserved pages (ENOMEM), or for what is in it (EFAULT). */
+export function explainNoPages(errno: string): StasisError | undefined {
+  if (errno !== "ENOMEM" && errno !== "EFAULT") return undefined;
+  return new StasisError("conflict", "there are not enough huge pages reserved on this machine", {
+    errno,
+    hint: "reserve more (/proc/sys/vm/nr_hugepages, /sys/kernel/mm/hugepages)",
+  });
+}
