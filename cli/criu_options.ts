@@ -5,10 +5,10 @@
  * @module
  */
 
-const NOT_YET = "it is not there yet: docs/support.md says what is";
+const NOT_YET = "it may come: docs/support.md says what is saved now";
 const NO_SERVICE = "there is no service: use the commands, or the library (docs/scripting.md)";
 const NAMESPACES =
-  "trees in mount or network namespaces of their own are not saved yet: docs/support.md says what is";
+  "trees in mount or network namespaces of their own are not saved yet (docs/support.md)";
 const NO_LOG = "give -v, which tells on stderr what is done, and redirect that";
 
 /** By the option's long name: what its users are told. */
