@@ -66,6 +66,7 @@ Deno.test("surveyFlags() refuses what would be lost", () => {
   equal(/userfaultfd/.test(says("rd wr uw")), true);
   equal(/shadow stack/.test(says("rd wr ss")), true);
   equal(/MAP_SYNC/.test(says("rd wr sf")), true);
+  equal(/MAP_SYNC/.test(says("rd wr sf")), true);
   equal(/protection key 3/.test(says("rd wr", 3)), true);
   // The kernel gives memory that may only be executed a key by itself.
   equal(says("ex mr mw me", 1, "7f0000000000-7f0000010000 --xp 00000000 00:00 0 "), "");
