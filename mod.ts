@@ -24,6 +24,10 @@ import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
 import { ImageDirectory } from "./images/mod.ts";
 import { DEFAULT_PLUGINS, WARMED_UP_PLUGINS } from "./plugins/default.ts";
+import { PSTREE } from "./images/kinds/core.ts";
+import { terminalInfos } from "./plugins/tty/image.ts";
+import { shellTerminalUse as terminalUse } from "./plugins/tty/shell_job.ts";
+import type { TerminalUse } from "./core/restore/shell_terminal.ts";
 import { chooseBackend } from "./plugins/sud/choose_backend.ts";
 
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
@@ -39,6 +43,7 @@ export {
   SyscallProgram,
 } from "./core/remote/program.ts";
 export type { Ending, RestoredTree } from "./core/restore/restore.ts";
+export { ShellTerminal, type TerminalUse, waitAsJob } from "./core/restore/shell_terminal.ts";
 export { findTaken } from "./core/restore/taken_ids.ts";
 export { fd_types } from "./images/gen/descriptors_pb.ts";
 export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";
@@ -130,6 +135,15 @@ export async function restore(
 ): Promise<RestoredTree> {
   const plan = source instanceof RestorePlan ? source : await planRestore(source, settings);
   return await reportOne(runPlan(plan, common(settings)));
+}
+
+/**
+ * How the tree of a plan had the terminal of the shell that it was started from: for {@link ShellTerminal.give}.
+ *
+ * @returns undefined where its root is in a session of the tree
+ */
+export function shellTerminalUse(plan: RestorePlan): TerminalUse | undefined {
+  return terminalUse(plan.images.readList(PSTREE, null), terminalInfos(plan.images));
 }
 
 /** What {@link check} tells. */

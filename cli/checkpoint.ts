@@ -66,6 +66,10 @@ export const checkpoint: Command = defineCommand({
       description: "something that restore will provide; repeatable",
       repeatable: true,
     },
+    shellJob: {
+      flags: "-j, --shell-job",
+      description: "accepted as by CRIU: the terminal of a shell is always given anew at restore",
+    },
     linkRemap: {
       flags: "--link-remap",
       description:

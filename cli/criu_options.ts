@@ -59,7 +59,6 @@ export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
   "restore-detached": "it is called --detach here, as -d is",
   "restore-sibling": "the tree is always the child of this command",
   "root": NAMESPACES,
-  "shell-job": NOT_YET,
   "skip-in-flight": NOT_YET,
   "skip-mnt": NAMESPACES,
   "status-fd": NO_SERVICE,

@@ -4,8 +4,10 @@
  * @module
  */
 import { StasisError } from "../base/errors.ts";
+import type { EventListener } from "../base/events.ts";
 import type { OperationOptions } from "../core/plugin.ts";
 import type { Ending, RestoredTree } from "../core/restore/restore.ts";
+import type { TerminalUse } from "../core/restore/shell_terminal.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import {
@@ -31,6 +33,22 @@ export function statusOf(ending: Ending): number {
   return ending.signal === undefined ? ending.code ?? 0 : 128 + ending.signal;
 }
 
+function noTerminal(isForeground: boolean): StasisError {
+  return isForeground
+    ? new StasisError("usage", "There is no terminal in whose foreground this command is", {
+      hint: "restore from a shell in a terminal, or without --shell-job",
+    })
+    : new StasisError("usage", "A tree that is not waited for cannot be the job of a shell", {
+      hint: "leave --shell-job out, or --detach",
+    });
+}
+
+function ownSession(): StasisError {
+  return new StasisError("usage", "The tree leads a session of its own, and is no job of a shell", {
+    hint: "restore it without --shell-job",
+  });
+}
+
 /** The command. */
 export const restore: Command = defineCommand({
   name: "restore",
@@ -38,7 +56,8 @@ export const restore: Command = defineCommand({
   description:
     "Builds the process tree that a checkpoint has saved, under the same pids, and lets it run. Stays in the " +
     "foreground: hands on SIGHUP, SIGINT, SIGQUIT and SIGTERM to the tree's root and ends with its exit " +
-    "status (128 + N if signal N killed it); with --detach it ends at once. Whatever fails, nothing is left.",
+    "status (128 + N if signal N killed it); with --detach it ends at once. Whatever fails, nothing is left. In a " +
+    "terminal the tree is a job of the shell in this command's place: Ctrl-C and Ctrl-Z, fg and bg reach it.",
   argument: ["[dir]", "the image directory"],
   options: {
     imagesDir: {
@@ -46,6 +65,11 @@ export const restore: Command = defineCommand({
       description: "the same, as an option (as CRIU has it)",
     },
     detach: { flags: "-d, --detach", description: "do not wait for the tree to end" },
+    shellJob: {
+      flags: "-j, --shell-job",
+      description:
+        "fail where there is no terminal to give to the tree (it always gets the one that this command has in the foreground)",
+    },
     dryRun: {
       flags: "-n, --dry-run",
       description: "print what would be done, as strace does, and do nothing",
@@ -133,7 +157,18 @@ export const restore: Command = defineCommand({
       newPidNamespace: options.newPidNamespace ?? false,
     };
     const plugins = await loadPlugins(options.plugin ?? []);
-    const { findTaken, onEndingSignals, planRestore, restore } = await import("../mod.ts");
+    const {
+      findTaken,
+      onEndingSignals,
+      planRestore,
+      restore,
+      shellTerminalUse,
+      ShellTerminal,
+      waitAsJob,
+    } = await import("../mod.ts");
+    const isForeground = !options.detach && !options.dryRun;
+    using terminal = isForeground ? ShellTerminal.open() : undefined;
+    if (options.shellJob && terminal === undefined) throw noTerminal(isForeground);
 
     const controller = new AbortController();
     const running: { tree?: RestoredTree } = {};
@@ -143,7 +178,15 @@ export const restore: Command = defineCommand({
       else running.tree.kill(number);
     });
     using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
-    const settings = { plugins, signal: controller.signal, onEvent: progress.listener };
+    const given: { use?: TerminalUse } = {};
+    const onEvent: EventListener = (event) => {
+      progress.listener(event);
+      // Nobody may read a terminal that belongs to others still when the tree runs.
+      if (event.kind !== "phase" || event.phase !== "run" || given.use === undefined) return;
+      // In a namespace of its own the tree's ids are known when it runs.
+      if (!operation.newPidNamespace) terminal?.give(given.use, plan.pid);
+    };
+    const settings = { plugins, signal: controller.signal, onEvent };
     const plan = await planRestore(directory, { ...settings, options: operation });
     if (options.dryRun) {
       const lines = [...plan.describe()];
@@ -152,9 +195,12 @@ export const restore: Command = defineCommand({
       print(options.json ? toJson({ pid: plan.pid, plan: lines, taken }) : lines.join("\n"));
       return;
     }
+    given.use = shellTerminalUse(plan);
+    if (options.shellJob && given.use === undefined) throw ownSession();
     const tree = running.tree = await restore(plan, settings);
     progress[Symbol.dispose]();
     const { pid, innerPid, pids } = tree;
+    if (operation.newPidNamespace && given.use !== undefined) terminal?.giveTo(pid, given.use);
     if (options.detach) {
       const inside = pid === innerPid ? "" : `, as ${innerPid} in its pid namespace`;
       print(
@@ -164,7 +210,9 @@ export const restore: Command = defineCommand({
       );
       return;
     }
-    const ending = await tree.wait();
+    const ending = terminal === undefined || given.use === undefined
+      ? await tree.wait()
+      : await waitAsJob(tree, terminal);
     if (options.json) print(toJson({ pid, innerPid, pids, ending }));
     setStatus(statusOf(ending));
   },

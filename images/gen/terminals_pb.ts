@@ -196,14 +196,14 @@ export type tty_info_entry = Message<"tty_info_entry"> & {
   packetMode: boolean;
 
   /**
-   * The session that it controls; 0 for none.
+   * The session that it controls; 0 for none. Of a terminal that is provided at restore: one that is outside.
    *
    * @generated from field: required uint32 sid = 6;
    */
   sid: number;
 
   /**
-   * The foreground process group; 0 for none.
+   * The foreground process group; 0 for none. It may be outside, too.
    *
    * @generated from field: required uint32 pgrp = 7;
    */

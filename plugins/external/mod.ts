@@ -21,9 +21,10 @@ import {
   outsideHolders,
   resourceName,
 } from "../../core/checkpoint/outside_holders.ts";
-import type { Descriptor } from "../../core/checkpoint/task.ts";
+import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { treeTerminals } from "../../core/checkpoint/terminals.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
+import { isHungUp, readTermios, readWindowSize } from "../../core/linux/terminal.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
@@ -39,6 +40,7 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { TtyType } from "../../images/gen/terminals_pb.ts";
 import { EXTERNAL } from "../../images/kinds/external.ts";
 import { FILES, TTY_INFO } from "../../images/kinds/files.ts";
+import { termiosImage, windowImage } from "../tty/image.ts";
 import { lookAtOwn, type OwnFile } from "./own.ts";
 import { descriptorNumbers, findProviders, isProvided, wantedFiles } from "./provided.ts";
 import { externalProblem, standardStreams } from "./survey.ts";
@@ -98,7 +100,7 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
     }],
   };
 
-  function describe({ descriptor, id, fown }: DescriptorDump): FileImage {
+  function describe({ descriptor, id, fown, fd, task }: DescriptorDump): FileImage {
     const flags = descriptor.info.flags & ~O.CLOEXEC;
     if (descriptor.link.kind === "pipe") {
       const pipeId = Number(descriptor.link.inode);
@@ -118,14 +120,25 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
         locked: false,
         exclusive: false,
         packetMode: false,
-        sid: 0,
-        pgrp: 0,
+        ...sessionOf(descriptor, task.proc),
+        ...isHungUp(fd) ? {} : shownSettings(fd),
         rdev: descriptor.identity.rdev,
         dev: descriptor.identity.dev,
       });
     }
     return { type: fd_types.TTY, tty: { id, ttyInfoId, flags, fown } };
   }
+}
+
+/** The session of a task that a terminal controls, and the group in its foreground: also where those are outside. */
+function sessionOf({ identity }: Descriptor, { stat }: Task): { sid: number; pgrp: number } {
+  if (stat.ttyNr !== identity.rdev) return { sid: 0, pgrp: 0 };
+  return { sid: stat.session, pgrp: Math.max(0, stat.tpgid) };
+}
+
+/** What a terminal of a shell is given again with. */
+function shownSettings(fd: number) {
+  return { termios: termiosImage(readTermios(fd)), winsize: windowImage(readWindowSize(fd)) };
 }
 
 /** Stands in for everything where nothing is really restored. */

@@ -6,7 +6,7 @@
  */
 import { CAP } from "../../core/linux/capability.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
-import { readFdInfo, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { readFdInfo, readStat, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { intBytes, TTY } from "../../core/linux/terminal.ts";
 import type { RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
@@ -51,7 +51,18 @@ export function restore(session: RestoreSession): RestoreHooks {
           hint: "restore as root",
         });
       }
-      if (!session.rehearsal && terminals.ptys.length > 0) taken = takenIndices();
+      if (session.rehearsal) return;
+      if (terminals.ptys.length > 0) taken = takenIndices();
+      const needsOwn = terminals.named.some(({ info }) =>
+        info.type === TtyType.CTTY && !tasks.some(({ sid }) => sid === info.sid)
+      );
+      if (needsOwn && !hasTerminal()) {
+        problem({
+          what:
+            "the tree has the terminal of its session open (/dev/tty), and this tool's session has none",
+          hint: "restore it from a shell in a terminal",
+        });
+      }
     },
     planTree(tree) {
       const byIndex = new Map(terminals.ptys.map((pty) => [pty.index, pty]));
@@ -153,4 +164,9 @@ export function restore(session: RestoreSession): RestoreHooks {
 function takenIndices(): Set<number> {
   const names = [...Deno.readDirSync("/dev/pts")].map(({ name }) => name);
   return new Set(names.filter((name) => /^\d+$/.test(name)).map(Number));
+}
+
+/** Whether a terminal controls the session of this process, into which the tree is born. */
+function hasTerminal(): boolean {
+  return readStat(Deno.pid).ttyNr !== 0;
 }

@@ -1,0 +1,144 @@
+import { equal, match } from "@std/assert";
+import { checkpoint } from "../../mod.ts";
+import { isAlive, waitUntil } from "../harness/processes.ts";
+import { stasis } from "../harness/stasis_command.ts";
+import { ShellSession } from "../harness/shell_session.ts";
+import { ImageHome } from "./round_trip.ts";
+
+/** Starts a program in a shell, saves it when it shows something, and has the shell ask again. */
+async function saved(
+  shell: ShellSession,
+  images: ImageHome,
+  [command, comm]: readonly [command: string, comm: string],
+  shows: RegExp,
+): Promise<number> {
+  await shell.type(`${command}\n`);
+  await shell.shows(shows);
+  await waitUntil(() => shell.find(comm) !== undefined, () => `${comm} to run`);
+  const pid = shell.find(comm) as number;
+  await checkpoint(pid, { directory: images.directory });
+  await shell.prompt();
+  await waitUntil(() => !isAlive(pid), () => `${command} to be gone`);
+  return pid;
+}
+
+/** Restores it from the shell, and waits until it runs. */
+async function restore(shell: ShellSession, images: ImageHome, pid: number): Promise<void> {
+  await shell.type(`stasis restore --shell-job ${images.directory}\n`);
+  await waitUntil(
+    () =>
+      isAlive(pid) && /^[^(]*\(.*\) [RS]/.test(readIf(`/proc/${pid}/stat`)) && traced(pid) === 0,
+    () => `task ${pid} to be back:\n${shell.shown}`,
+  );
+}
+
+const traced = (pid: number): number =>
+  Number(/^TracerPid:\t(\d+)$/m.exec(readIf(`/proc/${pid}/status`))?.[1] ?? 0);
+
+function readIf(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}
+
+Deno.test("shell job: Ctrl-C, Ctrl-Z, fg, bg, and the terminal is given back", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  const before = await shell.run("stty -a");
+  const pid = await saved(shell, images, ["cat", "cat"], /cat\r\n$/);
+  await restore(shell, images, pid);
+  await shell.type("one\n");
+  await shell.shows(/one\r\none\r\n/);
+  await shell.type("\x1a");
+  await shell.shows(/Stopped/);
+  await shell.prompt();
+  equal(await shell.run("stty -a"), before);
+  await shell.type("fg\n");
+  await shell.shows(/main.ts.*\r\n/);
+  await shell.type("two\n");
+  await shell.shows(/two\r\ntwo\r\n/);
+  await shell.type("\x1a");
+  await shell.shows(/Stopped/);
+  await shell.prompt();
+  await shell.run("bg");
+  // It reads, which nobody may in the background.
+  let jobs = "";
+  for (let i = 0; i < 100 && !/Stopped/.test(jobs); i++) jobs = await shell.run("sleep 0.1; jobs");
+  match(jobs, /Stopped/);
+  await shell.type("fg\n");
+  await shell.shows(/main.ts.*\r\n/);
+  await shell.type("three\n");
+  await shell.shows(/three\r\nthree\r\n/);
+  await shell.type("\x03");
+  await shell.prompt();
+  equal(await shell.run("echo $?"), "130\n");
+  equal(await shell.run("stty -a"), before);
+});
+
+Deno.test("shell job: a program that asks for a secret has the modes that it set, and /dev/tty", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  const before = await shell.run("stty -a");
+  const program =
+    "import getpass; x = getpass.getpass('secret:'); y = input('open:'); print(x + y); exit(5)";
+  const pid = await saved(shell, images, [`python3 -c "${program}"`, "python3"], /secret:$/);
+  await restore(shell, images, pid);
+  await shell.type("forty\n");
+  await shell.shows(/open:$/);
+  await shell.type("two\n");
+  await shell.shows(/two\r\nfortytwo\r\n/);
+  await shell.prompt();
+  equal(/forty/.test(shell.shown.replace("fortytwo", "")), false);
+  equal(await shell.run("echo $?"), "5\n");
+  equal(await shell.run("stty -a"), before);
+});
+
+Deno.test("shell job: top draws again, in another window", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  await shell.run("stty rows 20 cols 90; export TERM=vt100");
+  const pid = await saved(shell, images, ["top -d 0.3 -p $$", "top"], /PID[^]*bash/);
+  await shell.run("stty sane; stty rows 12 cols 60");
+  const before = await shell.run("stty -a");
+  await restore(shell, images, pid);
+  // The last line is another one now.
+  // deno-lint-ignore no-control-regex
+  await shell.shows(/\x1b\[12;1H[^]*top - /);
+  await shell.type("q");
+  await shell.prompt();
+  equal(await shell.run("echo $?"), "0\n");
+  equal(await shell.run("stty -a"), before);
+});
+
+Deno.test("shell job: a shell in the shell goes on with its own jobs", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  await shell.type("bash --norc --noprofile -i\n");
+  await shell.shows(/[$#] $/);
+  await shell.type("sleep 1000\n");
+  await waitUntil(() => shell.find("sleep") !== undefined, () => "a job in the inner shell");
+  const pid = shell.find("bash") as number;
+  await checkpoint(pid, images);
+  await shell.prompt();
+  await waitUntil(() => !isAlive(pid), () => "the inner shell to be gone");
+  await restore(shell, images, pid);
+  await shell.type("\x1a");
+  await shell.shows(/Stopped[^]*[$#] $/);
+  await shell.type("fg\n");
+  await shell.shows(/sleep 1000\r\n/);
+  await shell.type("\x03");
+  await shell.shows(/[$#] $/);
+  await shell.type("exit 3\n");
+  await shell.prompt();
+  equal(await shell.run("echo $?"), "3\n");
+});
+
+Deno.test("--shell-job is refused where there is no terminal, and with --detach", async () => {
+  for (const [args, why] of [[[], /no terminal/], [["-d"], /not waited for/]] as const) {
+    const { status, stderr } = await stasis(["restore", "/nowhere", "--shell-job", ...args]);
+    equal(status, 2);
+    match(stderr, why);
+  }
+});
