@@ -40,6 +40,8 @@ export function readPlainArguments(
     }
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;
     const flag = equals < 0 ? word : word.slice(0, equals);
+    // Commander takes it for the opposite of the option without "no".
+    if (flag.startsWith("--no-")) return undefined;
     const found = Object.entries(command.options).find(([, option]) => hasFlag(option, flag));
     if (found === undefined) return undefined;
     const [key, { flags, repeatable = false, bare }] = found;
