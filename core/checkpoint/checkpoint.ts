@@ -13,6 +13,7 @@ import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
+import { unlessGone } from "../linux/procfs/mod.ts";
 import { syncFileSystem } from "../linux/sync.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type {
@@ -249,7 +250,9 @@ function startStandIn(
 ): StandIn | undefined {
   const mayNeedTracer = (task: Task) =>
     hooked.some(({ plugin, hooks }) => runHook(plugin, () => hooks.mayNeedTracer?.(task)));
-  return tasks.some(mayNeedTracer) ? StandIn.start() : undefined;
+  // Children that have ended since need nothing any more.
+  const needsOne = tasks.some((task) => unlessGone(() => mayNeedTracer(task), false));
+  return needsOne ? StandIn.start() : undefined;
 }
 
 function tooSlow(pid: number, timeout: number): StasisError {

@@ -9,7 +9,7 @@ import {
   StasisError,
   type SurveyContext,
 } from "../../mod.ts";
-import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
+import { isAlive, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf, ImageRoom } from "../harness/unharmed.ts";
 
@@ -148,4 +148,30 @@ Deno.test("checkpoint() of a tree that is refused, and whose children end afterw
       assert.equal(error.code, "unsupported", `${error.message} ${(error.cause as Error)?.stack}`);
     }
   });
+});
+
+Deno.test("checkpoint() of a tree of which a child ends while it is surveyed saves the rest", async () => {
+  using room = new ImageRoom();
+  const script =
+    '$p = fork; sleep 1000 unless $p; $| = 1; print "ready\n"; waitpid $p, 0; sleep 1000';
+  await using subject = await Subject.spawn("perl", { args: ["-e", script] });
+  await subject.waitReady();
+  const [, child] = processTree(subject.pid) as [number, number];
+  const ends = definePlugin({
+    name: "ends",
+    description: "ends a child",
+    checkpoint: () => ({
+      async survey() {
+        if (!isAlive(child)) return;
+        Deno.kill(child, "SIGKILL");
+        await waitUntil(() => !isAlive(child), "the child to be reaped");
+      },
+    }),
+  });
+  const saved = await checkpoint(subject.pid, {
+    directory: room.fresh(),
+    leaveRunning: true,
+    plugins: [ends],
+  });
+  assert.equal(saved.tasks, 1);
 });
