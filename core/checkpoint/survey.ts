@@ -232,9 +232,7 @@ export async function survey(
   const root = tasks[0] as Task;
   // What it is when it stands still, the plan of its restore tells before it is ended.
   if (!frozen) {
-    const vforks = findVforks(live);
-    const children = new Set(vforks.map(({ child }) => child));
-    problems.push(...vforks.map(({ problem }) => problem), ...surveyTree(tasks, children, isToEnd));
+    problems.push(...findVforks(live), ...surveyTree(tasks, isToEnd));
   }
   if (!plugins.some(({ hooks }) => hooks.suspendsFilters)) problems.push(...findFilters(live));
   for (const { plugin, hooks } of plugins) {
@@ -307,19 +305,16 @@ function isFiltered(task: Task, tid: number): boolean {
   }
 }
 
-/** Threads that wait in vfork(2), each with the child that it waits for. */
-function findVforks(
-  tasks: readonly Task[],
-): { readonly problem: Problem; readonly child: number }[] {
-  const found: { problem: Problem; child: number }[] = [];
+/** Threads that wait in vfork(2) for a child. */
+function findVforks(tasks: readonly Task[]): Problem[] {
+  const found: Problem[] = [];
   const byPid = new Map(tasks.map((task) => [task.pid, task]));
   for (const { pid, stat: { ppid, comm } } of tasks) {
     const parent = byPid.get(ppid);
     const tid = parent && vforkingThread(ppid, parent.threads, pid);
     if (tid === undefined) continue;
     const what = `it ${describeVfork(pid, comm)}`;
-    const problem = { pid: ppid, tid, plugin: "core", what, hint: VFORK_HINT };
-    found.push({ problem, child: pid });
+    found.push({ pid: ppid, tid, plugin: "core", what, hint: VFORK_HINT });
   }
   return found;
 }

@@ -1,6 +1,5 @@
 /**
- * What of a tree's own shape could not be built again: memory that processes share, tables that come from nowhere,
- * ids of groups and sessions that others outside of the tree will go on using.
+ * What of a tree's own shape could not be built again: tables and memory that come from nowhere, ids of groups and sessions that others outside of the tree will go on using.
  *
  * @module
  */
@@ -16,16 +15,14 @@ import type { Task } from "./task.ts";
  * Looks at the shape of a tree, which may change meanwhile.
  *
  * @param tasks parents before children, zombies included
- * @param vforked children that share memory until they execute a program, which is told of already
  * @param isToEnd whether the tree is to be ended: one that others share ids with could not be had again where they live
  */
 export function surveyTree(
   tasks: readonly Task[],
-  vforked: ReadonlySet<number>,
   isToEnd: boolean,
 ): Problem[] {
   try {
-    return findProblems(tasks, vforked, isToEnd);
+    return findProblems(tasks, isToEnd);
   } catch (error) {
     // One has ended meanwhile: the next look shows the tree without it, and the restore is planned in any case.
     const ended = error instanceof StasisError &&
@@ -35,11 +32,7 @@ export function surveyTree(
   }
 }
 
-function findProblems(
-  tasks: readonly Task[],
-  vforked: ReadonlySet<number>,
-  isToEnd: boolean,
-): Problem[] {
+function findProblems(tasks: readonly Task[], isToEnd: boolean): Problem[] {
   const [root] = tasks;
   const known = new Set(tasks.map(({ pid }) => pid));
   // A child that was given to somebody else since is no part of the tree any more.
@@ -48,6 +41,7 @@ function findProblems(
   const memory = findOwners(live, KCMP.VM);
   const files = findOwners(live, KCMP.FILES);
   const fs = findOwners(live, KCMP.FS);
+  const handlers = findOwners(live, KCMP.SIGHAND);
   const tree = members.map(({ pid, stat, isZombie }): TreeTask => ({
     pid,
     ppid: pid === root?.pid ? 0 : stat.ppid,
@@ -56,18 +50,15 @@ function findProblems(
     dead: isZombie,
     filesOwner: files.get(pid),
     fsOwner: fs.get(pid),
+    memoryOwner: memory.get(pid),
+    handlersOwner: handlers.get(pid),
     exitSignal: stat.exitSignal === SIG.CHLD ? undefined : stat.exitSignal,
   }));
   // No pid is negative: helpers that need no certain one need none here.
   let free = -2;
   const { problems, helpers } = planBirths(tree, () => free--);
   const needed = new Set([...known, ...helpers.flatMap(({ pid, leads }) => leads ? [pid] : [])]);
-  const sharers = [...memory].filter(([pid, owner]) => pid !== owner && !vforked.has(pid));
   return [
-    ...sharers.map(([pid, owner]) => ({
-      pid,
-      what: `it shares its memory with process ${owner} (CLONE_VM), which cannot be rebuilt`,
-    })),
     ...problems,
     ...[...isToEnd ? findIdHolders(needed, known) : []].map(([id, { pid, comm, as }]) => ({
       pid: tree.find((one) => one.pid === id || one.pgid === id || one.sid === id)?.pid,

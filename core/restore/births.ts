@@ -2,9 +2,9 @@
  * Planning how a process tree is born: who makes whom, and when sessions and process groups begin. Pure.
  *
  * A session is inherited at birth and can only be left by becoming a leader, so a child that belongs to
- * its parent's former session must be born before the parent calls setsid(2). A descriptor table or a working
- * directory that tasks share is inherited at birth too (CLONE_FILES, CLONE_FS). A task that cannot have
- * inherited all of that from its parent was orphaned and adopted, or its parent has left what it shared since.
+ * its parent's former session must be born before the parent calls setsid(2). A descriptor table, a working
+ * directory, memory or signal handlers that tasks share are inherited at birth too (CLONE_FILES, CLONE_FS, CLONE_VM,
+ * CLONE_SIGHAND). A task that cannot have inherited all of that from its parent was orphaned and adopted, or its parent has left what it shared since.
  * It is born with the help of a task that exists for this purpose only:
  *
  * - The leader of its session is dead: a helper with the leader's pid leads again, and bears it as its sibling.
@@ -31,6 +31,10 @@ export interface TreeTask {
   readonly filesOwner?: number;
   /** The first task with the same working directory, root and umask; absent for its own. */
   readonly fsOwner?: number;
+  /** The first task with the same memory; absent for its own. */
+  readonly memoryOwner?: number;
+  /** The first task with the same signal handlers, which has the same memory, too; absent for its own. */
+  readonly handlersOwner?: number;
   /** The signal that tells its parent of its end, 0 for none; absent for SIGCHLD. */
   readonly exitSignal?: number;
 }
@@ -71,8 +75,10 @@ export interface BirthPlan {
   readonly helpers: readonly Helper[];
   /** The signals other than SIGCHLD that the ends of zombies queue, and in whom. */
   readonly told: readonly { readonly pid: number; readonly signal: number }[];
-  /** The task whose descriptor table and directories each is born with. The root's are the seed's. */
+  /** The task whose descriptor table, directories, memory and handlers each is born with. The root's are the seed's. */
   readonly makers: ReadonlyMap<number, number>;
+  /** Whether any tasks share memory: then those that help share that of their makers, to hand it on. */
+  readonly sharesMemory: boolean;
   /** What cannot be rebuilt: the task and why. */
   readonly problems: readonly { readonly pid: number; readonly what: string }[];
 }
@@ -92,37 +98,71 @@ export function planBirths(tasks: readonly TreeTask[], freePid: () => number): B
       helpers: [],
       told: [],
       makers: new Map(),
+      sharesMemory: false,
       problems: [],
     };
   }
   return new Planner(tasks, root, freePid).plan();
 }
 
-/** What a task is born with: the very table or directories of the one that makes it, or a copy. */
+/** What of a task others may have, too. */
+export type Ownership = Pick<
+  TreeTask,
+  "filesOwner" | "fsOwner" | "memoryOwner" | "handlersOwner"
+>;
+
+/** What a task is born with: the very table, directories, memory or handlers of the one that makes it, or a copy. */
 export interface SharedAtBirth {
   readonly files: boolean;
   readonly fs: boolean;
+  readonly memory: boolean;
+  readonly handlers: boolean;
 }
 
+/** By what is shared: which field of a task names the first one that has it. */
+const OWNERS = {
+  files: "filesOwner",
+  fs: "fsOwner",
+  memory: "memoryOwner",
+  handlers: "handlersOwner",
+} as const;
+
+/** What it is called. */
+const SHARED_WORDS = {
+  filesOwner: "descriptor table",
+  fsOwner: "working directory",
+  memoryOwner: "memory",
+  handlersOwner: "handlers",
+} as const;
+
+/** What a task has with others, by {@link OWNERS}. */
+const OWNER_KEYS = Object.values(OWNERS);
+
 /**
- * What a task shares at its birth. Helpers share everything: they only hand on what their maker has.
+ * What a task shares at its birth. Helpers share everything that is shared anywhere: they only hand on what their maker
+ * has.
  *
- * @param makers see {@link BirthPlan.makers}
+ * @param births see {@link BirthPlan}
  * @param ownersOf what a task of the tree shares with whom in the end; undefined for a helper
  */
 export function sharedAtBirth(
   pid: number,
-  makers: ReadonlyMap<number, number>,
-  ownersOf: (pid: number) => Pick<TreeTask, "filesOwner" | "fsOwner"> | undefined,
+  { makers, sharesMemory }: Pick<BirthPlan, "makers" | "sharesMemory">,
+  ownersOf: (pid: number) => Ownership | undefined,
 ): SharedAtBirth {
   const own = ownersOf(pid);
-  if (own === undefined) return { files: true, fs: true };
+  if (own === undefined) {
+    return { files: true, fs: true, memory: sharesMemory, handlers: sharesMemory };
+  }
   const maker = makers.get(pid);
-  if (maker === undefined) return { files: false, fs: false };
-  const { filesOwner = maker, fsOwner = maker } = ownersOf(maker) ?? {};
+  const theirs = maker === undefined ? undefined : ownersOf(maker) ?? {};
+  const shares = (key: typeof OWNER_KEYS[number]) =>
+    theirs !== undefined && (own[key] ?? pid) === (theirs[key] ?? maker);
   return {
-    files: (own.filesOwner ?? pid) === filesOwner,
-    fs: (own.fsOwner ?? pid) === fsOwner,
+    files: shares(OWNERS.files),
+    fs: shares(OWNERS.fs),
+    memory: shares(OWNERS.memory),
+    handlers: shares(OWNERS.handlers),
   };
 }
 
@@ -148,7 +188,7 @@ class Planner {
   /** The tasks of other sessions that have children in a session. */
   readonly #wanters: ReadonlyMap<number, ReadonlySet<number>>;
   readonly #inSession: ReadonlyMap<number, readonly TreeTask[]>;
-  /** By the first task that has a table or a directory those that share it. */
+  /** By the first task that has a table, a directory, memory or handlers those that share it. */
   readonly #sharers = new Map<number, TreeTask[]>();
 
   constructor(tasks: readonly TreeTask[], root: TreeTask, freePid: () => number) {
@@ -160,8 +200,7 @@ class Planner {
     this.#inSession = Map.groupBy(tasks, ({ sid }) => sid);
     this.#wanters = this.#findWanters(tasks);
     for (const task of tasks) {
-      const { pid, filesOwner = pid, fsOwner = pid } = task;
-      for (const owner of new Set([filesOwner, fsOwner])) {
+      for (const owner of new Set(OWNER_KEYS.map((key) => task[key] ?? task.pid))) {
         const sharers = this.#sharers.get(owner);
         if (sharers === undefined) this.#sharers.set(owner, [task]);
         else sharers.push(task);
@@ -187,6 +226,15 @@ class Planner {
       }
     }
     for (const task of waiting) this.#refuse(task, this.#whyNot(task));
+    for (const task of this.#tasks.values()) {
+      const { pid, handlersOwner = pid, memoryOwner = pid } = task;
+      const { memoryOwner: theirs = handlersOwner } = this.#tasks.get(handlersOwner) ?? {};
+      if (handlersOwner === pid || memoryOwner === theirs) continue;
+      this.#refuse(
+        task,
+        `it shares its handlers with process ${handlersOwner}, but not its memory`,
+      );
+    }
     this.#planGroups();
     return {
       births: this.#births,
@@ -196,6 +244,9 @@ class Planner {
         dead && signal !== undefined && signal !== 0 ? [{ pid, signal }] : []
       ),
       makers: this.#makers,
+      sharesMemory: [...this.#tasks.values()].some(({ pid, memoryOwner = pid }) =>
+        memoryOwner !== pid
+      ),
       problems: this.#problems,
     };
   }
@@ -296,11 +347,12 @@ class Planner {
 
   /** Whether a task can be born with what it shares if a certain one makes it. */
   #hasTables(task: TreeTask, maker: number): boolean {
-    const other = this.#tasks.get(maker) as TreeTask;
-    return (["filesOwner", "fsOwner"] as const).every((key) => {
-      const owner = task[key] ?? task.pid;
-      return owner === task.pid || owner === (other[key] ?? maker);
-    });
+    return OWNER_KEYS.every((key) => this.#hasOne(task, maker, key));
+  }
+
+  #hasOne(task: TreeTask, maker: number, key: typeof OWNER_KEYS[number]): boolean {
+    const owner = task[key] ?? task.pid;
+    return owner === task.pid || owner === (this.#tasks.get(maker)?.[key] ?? maker);
   }
 
   /** Has those born that can be, the deepest first: what is made for them, those above can use. @returns the others */
@@ -374,9 +426,8 @@ class Planner {
       const { pid, parent } = helper;
       if (this.#hasTables(orphan, parent)) return { pid, sid: pid, tables: parent };
     }
-    const { filesOwner = 0, fsOwner = 0 } = orphan;
     const candidates = session === undefined
-      ? [filesOwner, fsOwner].flatMap((owner) => this.#sharers.get(owner) ?? [])
+      ? OWNER_KEYS.flatMap((key) => this.#sharers.get(orphan[key] ?? 0) ?? [])
       : this.#inSession.get(session) ?? [];
     const found = candidates.find(({ pid }) =>
       // Whoever has had its turn is where it belongs: in its own session.
@@ -400,7 +451,7 @@ class Planner {
   }
 
   #whyNot(task: TreeTask): string {
-    const { pid, ppid, sid, filesOwner = pid, fsOwner = pid } = task;
+    const { ppid, sid } = task;
     const parent = this.#tasks.get(ppid) as TreeTask;
     if (!isLeader(task) && sid !== parent.sid) {
       if (sid === 0) return "its session is led by a task of another pid namespace";
@@ -409,9 +460,8 @@ class Planner {
       }
       return `it belongs to session ${sid}, which nobody below its parent can give it`;
     }
-    const shared = this.#hasTables({ ...task, fsOwner: pid }, ppid)
-      ? `working directory with task ${fsOwner}`
-      : `descriptor table with task ${filesOwner}`;
+    const missing = OWNER_KEYS.find((key) => !this.#hasOne(task, ppid, key)) ?? OWNERS.files;
+    const shared = `${SHARED_WORDS[missing]} with task ${task[missing] ?? task.pid}`;
     return `it shares its ${shared}, but neither with its parent nor with a task below that`;
   }
 

@@ -22,6 +22,8 @@ interface Now {
   sid: number;
   files: number;
   fs: number;
+  memory: number;
+  handlers: number;
 }
 
 /** Does what a plan says, as the kernel would, and tells what has become of each task. */
@@ -32,19 +34,22 @@ function simulate(tasks: readonly TreeTask[]) {
   const root = tasks[0] as TreeTask;
   let tables = 1;
   const now = new Map<number, Now>();
-  now.set(root.pid, { ppid: 0, pgid: -1, sid: -1, files: 0, fs: 0 });
+  now.set(root.pid, { ppid: 0, pgid: -1, sid: -1, files: 0, fs: 0, memory: 0, handlers: 0 });
   const act = (pid: number, action: BirthAction): void => {
     const self = now.get(pid);
     if (self === undefined) throw new Error(`task ${pid} acts before it is born`);
     if (action.kind === "clone") {
       assert.ok(!now.has(action.pid), `task ${action.pid} is born twice`);
-      const shared = sharedAtBirth(action.pid, plan.makers, (one) => known.get(one));
+      const shared = sharedAtBirth(action.pid, plan, (one) => known.get(one));
+      assert.ok(shared.memory || !shared.handlers, "CLONE_SIGHAND takes CLONE_VM");
       now.set(action.pid, {
         ppid: action.sibling ? self.ppid : pid,
         pgid: self.pgid,
         sid: self.sid,
         files: shared.files ? self.files : tables++,
         fs: shared.fs ? self.fs : tables++,
+        memory: shared.memory ? self.memory : tables++,
+        handlers: shared.handlers ? self.handlers : tables++,
       });
     } else if (action.kind === "setsid") {
       assert.notEqual(self.pgid, pid, "a group leader cannot call setsid");
@@ -103,7 +108,8 @@ function assertRebuilt(tasks: readonly TreeTask[]): BirthPlan {
       sid: outside(sid, root.sid),
     })).sort((a, b) => a.pid - b.pid),
   );
-  for (const [key, owner] of [["files", "filesOwner"], ["fs", "fsOwner"]] as const) {
+  for (const key of ["files", "fs", "memory", "handlers"] as const) {
+    const owner = `${key}Owner` as const;
     const living = tasks.filter(({ dead }) => dead !== true);
     assert.deepEqual(
       sharers(living.map(({ pid }) => [pid, now.get(pid)?.[key] as number])),
@@ -259,7 +265,8 @@ function live(below: (limit: number) => number, steps: number): TreeTask[] {
   const all = new Map<number, Lived>();
   const outer = below(2) === 0;
   const [pgid, sid] = outer ? [60, 50] : [ROOT, ROOT];
-  all.set(ROOT, { pid: ROOT, ppid: 0, pgid, sid, files: 0, fs: 0, dead: false, reaper: true });
+  const shared = { files: 0, fs: 0, memory: 0, handlers: 0 };
+  all.set(ROOT, { pid: ROOT, ppid: 0, pgid, sid, ...shared, dead: false, reaper: true });
   const pick = (): Lived => {
     const living = [...all.values()].filter(({ dead }) => !dead);
     return living[below(living.length)] as Lived;
@@ -273,9 +280,20 @@ function live(below: (limit: number) => number, steps: number): TreeTask[] {
       case 2: {
         const files = below(3) === 0 ? self.files : tables++;
         const fs = below(3) === 0 ? self.fs : tables++;
+        const memory = below(6) === 0 ? self.memory : tables++;
+        const handlers = memory === self.memory && below(2) === 0 ? self.handlers : tables++;
         const parent = below(12) === 0 && self.pid !== ROOT ? self.ppid : self.pid;
         const pid = nextPid++;
-        all.set(pid, { ...self, pid, ppid: parent, files, fs, reaper: false });
+        all.set(pid, {
+          ...self,
+          pid,
+          ppid: parent,
+          files,
+          fs,
+          memory,
+          handlers,
+          reaper: false,
+        });
         break;
       }
       case 3:
@@ -288,8 +306,10 @@ function live(below: (limit: number) => number, steps: number): TreeTask[] {
         break;
       }
       case 5:
-        if (below(2) === 0) self.files = tables++;
-        else self.fs = tables++;
+        if (below(3) === 0) self.files = tables++;
+        else if (below(2) === 0) self.fs = tables++;
+        // execve(2)
+        else [self.memory, self.handlers] = [tables++, tables++];
         break;
       case 6:
         if (below(4) === 0) self.reaper = true;
@@ -312,7 +332,7 @@ function live(below: (limit: number) => number, steps: number): TreeTask[] {
     for (const one of all.values()) if (one.ppid === pid) ordered.push(one);
   }
   const living = ordered.filter(({ dead }) => !dead);
-  return ordered.map(({ pid, ppid, pgid, sid, dead, files, fs }) => ({
+  return ordered.map(({ pid, ppid, pgid, sid, dead, files, fs, memory, handlers }) => ({
     pid,
     ppid,
     pgid,
@@ -320,6 +340,8 @@ function live(below: (limit: number) => number, steps: number): TreeTask[] {
     dead,
     filesOwner: dead ? pid : living.find((one) => one.files === files)?.pid,
     fsOwner: dead ? pid : living.find((one) => one.fs === fs)?.pid,
+    memoryOwner: dead ? pid : living.find((one) => one.memory === memory)?.pid,
+    handlersOwner: dead ? pid : living.find((one) => one.handlers === handlers)?.pid,
   }));
 }
 
@@ -339,7 +361,12 @@ Deno.test("planBirths() rebuilds what a kernel lets happen, or says what not", (
 Deno.test("planBirths() rebuilds all sessions and groups that a kernel lets happen", () => {
   for (let seed = 0; seed < 4000; seed++) {
     const below = random(seed);
-    const alone = { filesOwner: undefined, fsOwner: undefined };
+    const alone = {
+      filesOwner: undefined,
+      fsOwner: undefined,
+      memoryOwner: undefined,
+      handlersOwner: undefined,
+    };
     assertRebuilt(live(below, 10 + below(60)).map((task) => ({ ...task, ...alone })));
   }
 });
@@ -367,7 +394,10 @@ Deno.test("planBirths() of any numbers rebuilds, or says what not, and never fai
     const count = 1 + below(8);
     const id = () => below(12);
     const tasks = Array.from({ length: count }, (_, index) => {
-      const owners = { filesOwner: 1 + below(index + 1), fsOwner: 1 + below(index + 1) };
+      const owner = () => 1 + below(index + 1);
+      const tables = { filesOwner: owner(), fsOwner: owner() };
+      const memories = { memoryOwner: owner(), handlersOwner: owner() };
+      const owners = below(2) === 0 ? tables : { ...tables, ...memories };
       const more = below(3) === 0 ? { dead: true } : below(2) === 0 ? owners : {};
       return task(index + 1, index === 0 ? 0 : 1 + below(index), id(), id(), more);
     });

@@ -124,11 +124,8 @@ export class BuiltTree implements Disposable {
   /** The arm phase: scratch memory goes, then the plugins set what comes last. */
   arm(): void {
     for (const { pid, remote, threads, plan } of this.tasks) {
-      // The call is made from the very memory that it takes away: its exit stop is the thread's last one
-      // there. A parked vDSO that no plugin moved goes with it.
-      remote.instruction = offsetAddress(this.#plan.scratch.start, PROGRAM_SYSCALL);
-      remote.call("munmap", this.#plan.scratch.start, this.#parkedEnd - this.#plan.scratch.start);
-      remote.leader.settle();
+      // Of those that share memory the first takes it away for all: none of them runs there any more.
+      if (plan?.memoryOwner === pid) this.#takeScratch(remote);
       for (const [tid, tracee] of threads) {
         this.#cancellation.check();
         const thread = plan?.thread(tid);
@@ -141,6 +138,17 @@ export class BuiltTree implements Disposable {
         }
       }
     }
+  }
+
+  /**
+   * The call is made from the very memory that it takes away: its exit stop is the thread's last one there. A parked
+   * vDSO that no plugin moved goes with it.
+   */
+  #takeScratch(remote: RemoteTask): void {
+    const { start } = this.#plan.scratch;
+    remote.instruction = offsetAddress(start, PROGRAM_SYSCALL);
+    remote.call("munmap", start, this.#parkedEnd - start);
+    remote.leader.settle();
   }
 
   /**

@@ -83,8 +83,9 @@ export function addBirth(
 ): void {
   switch (action.kind) {
     case "clone": {
-      const { files, fs } = shared(action.pid);
-      const flags = (files ? CLONE.FILES : 0n) | (fs ? CLONE.FS : 0n);
+      const { files, fs, memory, handlers } = shared(action.pid);
+      const flags = (files ? CLONE.FILES : 0n) | (fs ? CLONE.FS : 0n) |
+        (memory ? CLONE.VM : 0n) | (handlers ? CLONE.SIGHAND : 0n);
       const { pid, sibling, exitSignal } = action;
       addClone(program, pid, sibling ? flags | CLONE.PARENT : flags, exitSignal);
       return;

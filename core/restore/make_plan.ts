@@ -111,10 +111,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     tasks.map((entry) => treeTask(entry, owners, signalOf(entry))),
     options.newPidNamespace ? unusedIds(taken) : freePids(taken),
   );
-  const problems: Problem[] = [...births.problems, ...sharedMemoryProblems(owners)].map((one) => ({
-    ...one,
-    plugin: "core",
-  }));
+  const problems: Problem[] = births.problems.map((one) => ({ ...one, plugin: "core" }));
   if (options.newPidNamespace) problems.push(...apartProblems(births));
   const needed = new Set([
     ...tasks.map(({ pid }) => pid),
@@ -393,18 +390,6 @@ function apartProblems({ groups }: BirthPlan): Problem[] {
   );
 }
 
-/** Processes that share memory or handlers: each would be built over the other. */
-function* sharedMemoryProblems(
-  all: ReadonlyMap<number, Owners>,
-): Generator<Omit<Problem, "plugin">> {
-  for (const [pid, { memory, handlers }] of all) {
-    if (memory !== pid) yield { pid, what: `it shares its memory with process ${memory}` };
-    else if (handlers !== pid) {
-      yield { pid, what: `it shares its handlers with process ${handlers}` };
-    }
-  }
-}
-
 function treeTask(
   { pid, ppid, pgid, sid }: pstree_entry,
   all: ReadonlyMap<number, Owners>,
@@ -412,7 +397,18 @@ function treeTask(
 ): TreeTask {
   const owners = all.get(pid);
   const dead = owners === undefined;
-  return { pid, ppid, pgid, sid, dead, filesOwner: owners?.files, fsOwner: owners?.fs, exitSignal };
+  return {
+    pid,
+    ppid,
+    pgid,
+    sid,
+    dead,
+    filesOwner: owners?.files,
+    fsOwner: owners?.fs,
+    memoryOwner: owners?.memory,
+    handlersOwner: owners?.handlers,
+    exitSignal,
+  };
 }
 
 /** What the first plugin says that says anything. */

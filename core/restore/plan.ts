@@ -362,7 +362,7 @@ export class RestorePlan implements TreePlanner {
 
   /** Which of its maker's objects a task, zombie or helper shares when it is born. */
   sharedAtBirth(pid: number): SharedAtBirth {
-    return sharedAtBirth(pid, this.births.makers, (one) => {
+    return sharedAtBirth(pid, this.births, (one) => {
       // A zombie has nothing that others could share.
       return this.#byPid.get(one) ?? (this.zombies.has(one) ? {} : undefined);
     });

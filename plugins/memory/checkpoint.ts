@@ -114,7 +114,11 @@ function checkpointWith(
     },
 
     dumpTask(task) {
-      if (!ownsMemory(task)) return;
+      if (!ownsMemory(task)) {
+        // CRIU would give it a copy.
+        session.requirePlugin();
+        return;
+      }
       const { brk, dumpable, thpDisabled, extra: taskExtra } = told.get(task.pid) as Told;
       const vmas: VmaImage[] = [];
       const extras = [];

@@ -140,6 +140,8 @@ function planCommon(
   if (root === undefined) return undefined;
   // Most trees have nothing in common.
   if (sharedFiles(loaded.values()).size === 0) return undefined;
+  // What one hides from its children it would hide from those of all others with the same memory.
+  if (tree.tasks.some(({ pid, memoryOwner }) => memoryOwner !== pid)) return undefined;
   const tasks = tree.tasks.flatMap(({ pid, memoryOwner }) => {
     const memory = loaded.get(pid);
     if (memory === undefined || memoryOwner !== pid) return [];

@@ -116,8 +116,9 @@ export function diffSnapshots(
   after: Snapshot,
   options: DiffOptions = {},
 ): string[] {
-  const left = options.restored ? withoutIdentities(before) : before;
-  const right = options.restored ? withoutIdentities(after) : after;
+  const orphaned = options.restored ? locksOfOthers(before) : new Set<string>();
+  const left = options.restored ? withoutIdentities(before, orphaned) : before;
+  const right = options.restored ? withoutIdentities(after, orphaned) : after;
   const differences: string[] = [];
   for (const path of new Set([...left.keys(), ...right.keys()])) {
     if (options.ignore?.some((pattern) => pattern.test(path))) continue;
@@ -273,7 +274,7 @@ function addFdinfo(facts: Map<string, string>, pid: number, fd: string, proc: st
 }
 
 /** Names which only ever mean "the same object as there" are replaced by the order of appearance. */
-function withoutIdentities(snapshot: Snapshot): Snapshot {
+function withoutIdentities(snapshot: Snapshot, orphaned: ReadonlySet<string>): Snapshot {
   const ordinals = new Map<string, number>();
   const ordinal = (identity: string) => {
     if (!ordinals.has(identity)) ordinals.set(identity, ordinals.size + 1);
@@ -295,7 +296,9 @@ function withoutIdentities(snapshot: Snapshot): Snapshot {
       facts.set(path, value.replace(/\S+ \[\d+\]$/, (all) => ordinal(all)));
     } else if (/\/fdinfo\/\d+\/lock$/.test(path)) {
       // A deleted file is another inode; and whoever took a lock of an open file may have closed that since.
-      const taker = /^(\d+: (?!POSIX )\S+ \S+ \S+) -?\d+ /gm;
+      const taker = orphaned.has(path)
+        ? /^(\d+: \S+ \S+ \S+) -?\d+ /gm
+        : /^(\d+: (?!POSIX )\S+ \S+ \S+) -?\d+ /gm;
       const inode = / [0-9a-f]+:[0-9a-f]+:\d+(?= \d+ (?:EOF|\d+)$)/gm;
       facts.set(path, value.replace(taker, "$1 ").replace(inode, ""));
     } else if (/\/fdinfo\/\d+\/tfd$/.test(path)) {
@@ -305,6 +308,19 @@ function withoutIdentities(snapshot: Snapshot): Snapshot {
     }
   }
   return facts;
+}
+
+/**
+ * The facts of POSIX locks that a process has taken which is gone, and left to those who share its descriptor table: at
+ * a restore one of them takes them.
+ */
+function locksOfOthers(snapshot: Snapshot): Set<string> {
+  const live = [...snapshot.keys()].filter((path) => path.endsWith("/exe"));
+  const pids = new Set(live.map((path) => path.split("/")[0]));
+  const isOthers = (path: string, value: string) =>
+    /\/fdinfo\/\d+\/lock$/.test(path) &&
+    [...value.matchAll(/^\d+: POSIX \S+ \S+ (-?\d+) /gm)].some(([, pid]) => !pids.has(pid));
+  return new Set([...snapshot].flatMap(([path, value]) => isOthers(path, value) ? [path] : []));
 }
 
 /** Hierarchies of cgroup v1 that other tests have made concern nobody who is in their root: they come and go. */

@@ -2,7 +2,6 @@
 import { deepEqual, equal, match } from "@std/assert";
 import { readStatus } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
-import { buildProgram } from "../harness/build.ts";
 import { type ProcessLine, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
@@ -24,6 +23,7 @@ const SUBJECTS = [
   "tree_reports",
   "dead_proc",
   "leaderless",
+  "shared_memory",
 ];
 
 for (const name of SUBJECTS) {
@@ -112,17 +112,6 @@ Deno.test("a tree whose process group somebody outside is in has it again in a p
   deepEqual(groups, [root, member]);
   tree.kill(9);
   await tree.wait();
-});
-
-Deno.test("processes that share memory are refused", async () => {
-  const source = new URL("programs/shares_memory.c", import.meta.url).pathname;
-  await using subject = await Subject.run(await buildProgram(source));
-  const problems = await problemsOf(subject.pid);
-  match(
-    problems.map(({ what }) => what).join(),
-    /it shares its memory with process \d+ \(CLONE_VM\)/,
-  );
-  await subject.expectPass();
 });
 
 Deno.test("a root that leads nothing gets the session and group of the restore, which says so", async () => {

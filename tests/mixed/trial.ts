@@ -164,8 +164,10 @@ class Trial {
       await limited(going, (signal) => this.#checkpoint({ directory, signal }));
     } catch (error) {
       // One that is at work has now and then something for a moment that is refused.
-      if (this.busy) return reasons(going, error);
-      throw wrong(going, error);
+      if (!this.busy && !isOfOthers(error)) throw wrong(going, error);
+      const refused = reasons(going, error);
+      this.#compare("refused", before, { ignore: BY_ITSELF });
+      return refused;
     }
     if (isAlive(this.subject.pid)) {
       throw new Wrong(going, "it is alive after a checkpoint that kills");
@@ -243,6 +245,15 @@ class Trial {
       throw new Wrong(stage, `the subject died\n${output}${this.subject.errors()}`);
     }
   }
+}
+
+/**
+ * Whether a tree is refused only because it is to end: a child that was left to nobody in the tree is in a session or
+ * group of it.
+ */
+function isOfOthers(error: unknown): boolean {
+  return error instanceof StasisError && error.problems.length > 0 &&
+    error.problems.every(({ what }) => what.includes("outside of the tree in it"));
 }
 
 /**

@@ -9,10 +9,10 @@ import type { Step } from "./step.ts";
 export const TASKS = {
   process: {
     weight: 14,
-    make({ random, task, tasks, add, addTask, refusable }) {
+    make({ random, task, tasks, add, addTask }) {
       if (tasks.length > 9) return;
       const shared = random.some(["files", "fs", "sysvsem", "io"], 0.25);
-      if (refusable && random.chance(0.2)) shared.push("vm", ...random.some(["sighand"], 0.5));
+      if (random.chance(0.1)) shared.push("vm", ...random.some(["sighand"], 0.5));
       if (task.process !== 0) shared.push(...random.some(["parent"], 0.1));
       const words = [
         ...shared,
@@ -43,14 +43,15 @@ export const TASKS = {
   },
   ended: {
     weight: 0,
-    make({ random, task, tasks, add, refusable, stopped }) {
+    make({ random, task, tasks, parts, add, stopped }) {
       if (task.id === 0 || stopped.has(task.process)) return;
       const mates = tasks.filter(({ process }) => process === task.process);
       const alone = task.id !== task.process ||
-        (refusable && mates.length > 1 && random.chance(0.3));
-      const how = random.pick([[`status=${random.between(0, 9)}`], [
-        `signal=${random.pick([9, 15, 6])}`,
-      ]]);
+        (mates.length > 1 && random.chance(0.3));
+      // Who dies of a signal that it caught takes the handler away before, and from all who share it.
+      const isShared = parts.some(({ words }) => words.includes("sighand"));
+      const signal = random.pick(isShared ? [9] : [9, 15, 6]);
+      const how = random.pick([[`status=${random.between(0, 9)}`], [`signal=${signal}`]]);
       add("end", task.id, alone ? ["alone"] : how);
       for (const mate of alone ? [task] : mates) mate.ended = true;
     },
