@@ -166,9 +166,8 @@ int main(void)
 	for (int naps = 0; naps < 5000 && !sharers[CLOSE].told; naps++)
 		nap();
 	check_equal("a handler that is shared", sharers[CLOSE].told, 2);
-	sharers[CHILD].told = 0;
+	sharers[CHILD].told = sharers[CLOSE].told = 0;
 	kill(sharers[CHILD].pid, SIGUSR1);
-	sharers[CLOSE].told = 0;
 	for (int naps = 0; naps < 5000 && !sharers[CLOSE].told; naps++)
 		nap();
 	check_equal("a handler that is not", sharers[CLOSE].told, 1);
