@@ -52,18 +52,21 @@ export class TreeTerminals {
   #masters: ReadonlySet<number> = new Set();
   #slaves: ReadonlySet<number> = new Set();
   #streams: ReadonlySet<string> = new Set();
+  #lines: ReadonlySet<number> = new Set();
 
   /** Looks at the descriptors of all tasks; again when the tree stands still. */
   look(tasks: readonly Task[]): void {
     const masters = new Set<number>();
     const slaves = new Set<number>();
     const streams = new Set<string>();
+    const lines: Descriptor[] = [];
     for (const { descriptors } of tasks) {
       for (const descriptor of descriptors) {
         if (descriptor.link.kind !== "path") continue;
         const terminal = terminalOf(descriptor);
         if (terminal?.kind === "master") masters.add(terminal.index);
         if (terminal?.kind === "slave" && !descriptor.link.deleted) slaves.add(terminal.index);
+        if (terminal?.kind === "virtual" || terminal?.kind === "serial") lines.push(descriptor);
         if (terminal !== undefined && descriptor.fd <= LAST_STANDARD_STREAM) {
           streams.add(resourceName(descriptor));
         }
@@ -72,6 +75,8 @@ export class TreeTerminals {
     this.#masters = masters;
     this.#slaves = slaves;
     this.#streams = streams;
+    const inside = lines.filter((line) => this.isInside(line));
+    this.#lines = new Set(inside.map(({ identity }) => identity.rdev));
   }
 
   /** The indices of the ptys whose master is in the tree. */
@@ -82,6 +87,11 @@ export class TreeTerminals {
   /** The indices of the ptys whose slave is open in the tree. */
   get slaves(): ReadonlySet<number> {
     return this.#slaves;
+  }
+
+  /** The devices (`st_rdev`) of the virtual consoles and serial lines that are restored. */
+  get lines(): ReadonlySet<number> {
+    return this.#lines;
   }
 
   /** Whether a descriptor's terminal is restored, not given anew. */

@@ -35,6 +35,7 @@ import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
 import { isLinkRemap } from "../../images/link_remap.ts";
 import { FILES, GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
+import { terminalInfos } from "../tty/image.ts";
 import { checkFiles, lookAt } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
 import { pressureProblem } from "./pressure.ts";
@@ -103,8 +104,11 @@ export const files: Plugin = definePlugin({
       const remaps = images.has(REMAP_FPATH, null) ? images.readList(REMAP_FPATH, null) : [];
       // Deleted files are not looked for: they are made anew.
       const ghosts = new Set(remaps.map(({ origId }) => origId));
-      // Nor are terminals, whose names come and go with them.
-      for (const { tty } of entries) if (tty !== undefined) ghosts.add(tty.regfId);
+      // Nor are ptys, whose names come and go with them.
+      const infos = terminalInfos(images);
+      for (const { tty } of entries) {
+        if (infos.get(tty?.ttyInfoId ?? 0)?.pty !== undefined) ghosts.add(tty?.regfId ?? 0);
+      }
       const named = entries.flatMap(({ id, reg }) =>
         reg === undefined || ghosts.has(id) ? [] : [reg]
       );

@@ -126,7 +126,7 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
           infos.set(slaveId(index), {
             ...describe(context, TtyType.PTY, slaveId(index)),
             ...settingsOf(index, fd),
-            ...sessionOf(index),
+            ...ptySession(index),
             ...owner,
             exclusive,
             pty: { index },
@@ -145,7 +145,9 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
       }
       default: {
         const id = otherId(`device ${descriptor.identity.rdev}`);
-        infos.set(id, describe(context, TYPES[terminal.kind], id));
+        const { rdev } = descriptor.identity;
+        const session = sessionOf(({ stat }) => stat.ttyNr === rdev);
+        infos.set(id, { ...describe(context, TYPES[terminal.kind], id), ...session });
         return id;
       }
     }
@@ -158,13 +160,13 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
     infos.set(masterId(index), {
       ...describe(context, TtyType.PTY, masterId(index)),
       ...settingsOf(index, fd),
-      ...sessionOf(index),
+      ...ptySession(index),
       locked,
       packetMode,
       pty: { index },
     });
     const sid = ttyIntOrNone(fd, "TIOCGSID");
-    if (sid !== 0 && sid !== sessionOf(index).sid) {
+    if (sid !== 0 && sid !== ptySession(index).sid) {
       throw new StasisError(
         "unsupported",
         `${
@@ -191,11 +193,15 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
     contents.set(index, found);
   }
 
-  /** The session that a pty controls, and its foreground group. */
-  function sessionOf(index: number): Pick<Info, "sid" | "pgrp"> {
-    const leader = leaders.find(({ stat }) => slaveIndex(stat.ttyNr) === index);
+  /** The session that a terminal controls, and its foreground group. */
+  function sessionOf(leads: (leader: Task) => boolean): Pick<Info, "sid" | "pgrp"> {
+    const leader = leaders.find(leads);
     if (leader === undefined) return { sid: 0, pgrp: 0 };
     return { sid: leader.pid, pgrp: Math.max(0, leader.stat.tpgid) };
+  }
+
+  function ptySession(index: number): Pick<Info, "sid" | "pgrp"> {
+    return sessionOf(({ stat }) => slaveIndex(stat.ttyNr) === index);
   }
 
   /** The session by which a terminal that was opened as /dev/tty can be opened so again; 0 for one outside. */
@@ -219,7 +225,7 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
     };
     append(slaveId(index), input.data);
     append(masterId(index), output);
-    const { sid } = sessionOf(index);
+    const { sid } = ptySession(index);
     const without = tree.tasks.filter(({ proc: { stat } }) =>
       sid !== 0 && stat.session === sid && stat.ttyNr === 0
     ).map(({ pid }) => pid);

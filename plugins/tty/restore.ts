@@ -10,9 +10,13 @@ import { readFdInfo, readStat, unlessGone } from "../../core/linux/procfs/mod.ts
 import { intBytes, TTY } from "../../core/linux/terminal.ts";
 import type { RestoreHooks, RestoreSession, TaskPlanner } from "../../core/plugin.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
-import type { Argument, CallResult } from "../../core/remote/program.ts";
+import type { Argument, CallResult, SyscallProgram } from "../../core/remote/program.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
-import { type tty_file_entry, TtyType } from "../../images/gen/terminals_pb.ts";
+import {
+  type tty_file_entry,
+  type tty_info_entry,
+  TtyType,
+} from "../../images/gen/terminals_pb.ts";
 import { readDescriptors } from "../../core/restore/descriptors.ts";
 import { isProvided } from "../external/provided.ts";
 import { slavePath } from "./holders.ts";
@@ -32,8 +36,8 @@ export function restore(session: RestoreSession): RestoreHooks {
   let groups: ReadonlySet<number> = new Set();
   /** The descriptors that the seed has made, by the ids of their files. */
   const made = new Map<number, CallResult>();
-  /** The numbers under which every task has the masters while the tree is built. */
-  const services = new Map<Pty, number>();
+  /** The numbers under which every task has what controls sessions while the tree is built. */
+  const services = new Map<tty_info_entry, number>();
   const isMine = (file: file_entry): boolean =>
     isRestoredTerminal(file, images) && !isProvided(file, images, options);
   const named = (file: file_entry) => terminals.named.find((one) => one.file.id === file.id);
@@ -86,13 +90,26 @@ export function restore(session: RestoreSession): RestoreHooks {
         const slaves = planPty(tree.seed, master, pty, modes[0]);
         pty.slaves.forEach(({ id }, at) => made.set(id, slaves[at] as CallResult));
         const number = tree.service();
-        services.set(pty, number);
+        services.set(pty.info, number);
         tree.seed.call("dup3", master, number, 0);
+      }
+      for (const { file, info } of terminals.named) {
+        if (info.type === TtyType.CTTY || info.sid === 0 || services.has(info)) continue;
+        // It has to stay open until those have it who had.
+        const number = tree.service();
+        services.set(info, number);
+        tree.keep(openNamed(tree.seed, tree.files.pathOf(file.regfId), O.RDONLY), number);
       }
       for (const file of terminals.hungUp) made.set(file.id, planHungUp(tree.seed, file));
     },
     planTask(task) {
-      for (const pty of terminals.ptys) planControl(task, pty);
+      for (const pty of terminals.ptys) {
+        if (pty.extra?.without.includes(task.pid) === true) planWithout(task);
+        planControl(task, pty.info, slavePath(pty.index));
+      }
+      for (const info of new Set(terminals.named.map(({ info }) => info))) {
+        if (info.type !== TtyType.CTTY) planControl(task, info, "its terminal");
+      }
     },
     descriptors: [{
       kind: "terminal",
@@ -108,14 +125,10 @@ export function restore(session: RestoreSession): RestoreHooks {
         const known = made.get(file.id);
         if (known !== undefined) return known;
         const { flags, regfId } = file.tty as tty_file_entry;
-        // A line without carrier would be waited for.
-        const how = reopenFlags(flags) | O.NOCTTY | O.CLOEXEC | O.NONBLOCK;
         const path = named(file)?.info.type === TtyType.CTTY
           ? CONTROLLING
           : tree.files.pathOf(regfId);
-        const fd = program.call("openat", AT_FDCWD, path, how, 0);
-        planStatusFlags(program, fd, flags, how);
-        return fd;
+        return openNamed(program, path, flags);
       },
     }],
     armThread({ pid, tid, tracee }) {
@@ -137,27 +150,38 @@ export function restore(session: RestoreSession): RestoreHooks {
   };
 
   /** Has the leader of a session take its terminal, and puts the right group into its foreground. */
-  function planControl(task: TaskPlanner, pty: Pty): void {
-    const { sid, pgrp } = pty.info;
-    const service = services.get(pty) as number;
-    if (pty.extra?.without.includes(task.pid) === true) {
-      const program = task.program("open");
-      const fd = program.call("openat", AT_FDCWD, CONTROLLING, O.RDWR | O.CLOEXEC, 0);
-      program.call("ioctl", fd, TTY.TIOCNOTTY, 0);
-      program.call("close", fd);
-    }
+  function planControl(task: TaskPlanner, info: tty_info_entry, name: string): void {
+    const { sid, pgrp } = info;
+    const service = services.get(info);
+    if (service === undefined) return;
     if (sid === 0 || task.pid !== sid) return;
     task.inSession().call("ioctl", service, TTY.TIOCSCTTY, 0);
     if (groups.has(pgrp)) {
       const program = task.program("open");
       const group = program.data(intBytes(pgrp), `group ${pgrp}`);
       program.call("ioctl", service, TTY.TIOCSPGRP, group);
-    } else {
+    } else if (pgrp !== 0) {
       session.note(
-        `no task is left of group ${pgrp}, which was in the foreground of ${slavePath(pty.index)}`,
+        `no task is left of group ${pgrp}, which was in the foreground of ${name}`,
       );
     }
   }
+}
+
+/** Has a member of a session let go of its terminal, which it was born with. */
+function planWithout(task: TaskPlanner): void {
+  const program = task.program("open");
+  const fd = program.call("openat", AT_FDCWD, CONTROLLING, O.RDWR | O.CLOEXEC, 0);
+  program.call("ioctl", fd, TTY.TIOCNOTTY, 0);
+  program.call("close", fd);
+}
+
+/** Adds the calls that open a terminal by its path. A line without carrier would be waited for. */
+function openNamed(program: SyscallProgram, path: string, flags: number): CallResult {
+  const how = reopenFlags(flags) | O.NOCTTY | O.CLOEXEC | O.NONBLOCK;
+  const fd = program.call("openat", AT_FDCWD, path, how, 0);
+  planStatusFlags(program, fd, flags, how);
+  return fd;
 }
 
 /** The numbers of the ptys that are there. */

@@ -77,7 +77,7 @@ export function sessionProblem(
   terminals: TreeTerminals,
   holders: OutsideHolders,
 ): Finding | undefined {
-  if (stat.session !== pid || stat.ttyNr === 0) return undefined;
+  if (stat.session !== pid || stat.ttyNr === 0 || terminals.lines.has(stat.ttyNr)) return undefined;
   const index = slaveIndex(stat.ttyNr);
   if (index !== undefined && terminals.masters.has(index)) return undefined;
   const holder = index === undefined ? undefined : masterHolder(holders, index);

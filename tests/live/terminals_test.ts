@@ -116,6 +116,22 @@ Deno.test("a console that is no standard stream is opened by its path", async (t
   await tree.wait();
 });
 
+Deno.test("a virtual console controls the session that it did", async (t) => {
+  using images = new ImageHome();
+  await using subject = await startSleeper("exec 5<>/dev/tty9 || true");
+  const terminal = () =>
+    / (\d+) (-?\d+) /.exec(readIf(`/proc/${subject.pid}/stat`).replace(/^.*\) \S \d+ \d+ \d+/, ""));
+  const before = terminal()?.[0];
+  if (before === undefined || before.startsWith(" 0 ")) {
+    return skip(t, "no such console is free here");
+  }
+  await save(subject, images);
+  const tree = await restore(images.directory);
+  equal(terminal()?.[0], before);
+  tree.kill(9);
+  await tree.wait();
+});
+
 /** Saves a tmux with all that runs in it, and brings it back. */
 async function takeAway(tmux: Tmux): Promise<void> {
   using images = new ImageHome();
