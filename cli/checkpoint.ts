@@ -66,6 +66,13 @@ export const checkpoint: Command = defineCommand({
       description: "something that restore will provide; repeatable",
       repeatable: true,
     },
+    deadEnd: {
+      flags: "--dead-end <resource>",
+      description:
+        "a pipe or socket that others outside have, too, and that is cut off from them: a reader sees the end, a writer gets EPIPE; repeatable",
+      repeatable: true,
+    },
+    deadEnds: { flags: "--dead-ends", description: "the same of all that are no standard streams" },
     shellJob: {
       flags: "-j, --shell-job",
       description: "accepted as by CRIU: the terminal of a shell is always given anew at restore",
@@ -146,6 +153,8 @@ export const checkpoint: Command = defineCommand({
       onEvent: progress.listener,
       options: {
         external: options.external ?? [],
+        deadEnds: options.deadEnd ?? [],
+        allDeadEnds: options.deadEnds ?? false,
         ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
         linkRemap: options.linkRemap,
         manageCgroups: parseManageCgroups(options.manageCgroups),

@@ -52,6 +52,32 @@ export function isNamedExternal(options: OperationOptions, descriptor: Descripto
     external.some((name) => name.startsWith("tty[") && name === resourceName(descriptor));
 }
 
+/**
+ * Whether something that is held outside of the tree, too, is to be cut off from there: the user named it as a dead end,
+ * or all that is not provided at restore anyway.
+ *
+ * @param isProvided whether a restore gives something in its place
+ */
+export function isDeadEnd(
+  { deadEnds = [], allDeadEnds = false }: OperationOptions,
+  { link, fd }: Descriptor,
+  isProvided: boolean,
+): boolean {
+  return allDeadEnds && !isProvided || deadEnds.includes(link.text) ||
+    deadEnds.includes(`fd[${fd}]`);
+}
+
+/** What to do about something that only whoever restores the tree can give it. */
+export function externalHint(name: string): string {
+  return `name it with --external '${name}', and at restore what stands in for it with --inherit-fd 'fd[N]:${name}'`;
+}
+
+/** What to do about something that is held outside of the tree, too. */
+export function sharedHint(name: string): string {
+  return `if the program does not need it, cut it off: --dead-end '${name}', or --dead-ends for all like it; ` +
+    `otherwise ${externalHint(name)}`;
+}
+
 /** Whether a pipe, socket, fifo or deleted file: what two processes may share, and no path leads to later. */
 function isShared(descriptor: Descriptor): boolean {
   const { kind, deleted } = descriptor.link;
@@ -63,6 +89,8 @@ function isShared(descriptor: Descriptor): boolean {
 export class OutsideHolders {
   /** The processes outside that hold each, by the text of the descriptor's link. */
   readonly #holders = new Map<string, readonly number[]>();
+  /** What is a standard stream of any task. */
+  readonly #streams = new Set<string>();
 
   /**
    * Looks at the tree, and at all other processes if it has some that were not known yet: so the frozen
@@ -76,6 +104,7 @@ export class OutsideHolders {
     for (const task of tasks) {
       for (const descriptor of task.descriptors) {
         const { text } = descriptor.link;
+        if (descriptor.fd <= LAST_STANDARD_STREAM) this.#streams.add(text);
         if (!this.#holders.has(text) && isShared(descriptor)) unknown.set(text, []);
       }
     }
@@ -94,6 +123,13 @@ export class OutsideHolders {
   /** The processes outside of the tree that have this open; none for what is neither of these. */
   of(descriptor: Descriptor): readonly number[] {
     return this.behind(descriptor.link.text);
+  }
+
+  /** Whether a pipe is held outside of the tree, too, and is to be cut off from there. */
+  isCutOff(options: OperationOptions, descriptor: Descriptor): boolean {
+    const { kind, text } = descriptor.link;
+    return kind === "pipe" && this.of(descriptor).length > 0 &&
+      isDeadEnd(options, descriptor, this.#streams.has(text));
   }
 
   /** The same by the text of the link, of what {@link look} was told to look for. */

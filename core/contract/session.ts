@@ -40,6 +40,13 @@ export interface OperationOptions {
   readonly inheritFds?: Readonly<Record<string, number>>;
   /** Names of resources that are not to be saved but provided at restore. */
   readonly external?: readonly string[];
+  /**
+   * At a checkpoint: names of pipes and sockets that are held outside of the tree, too, and that are cut off from there:
+   * a reader sees the end, a writer gets EPIPE.
+   */
+  readonly deadEnds?: readonly string[];
+  /** At a checkpoint: the same of all that are not standard streams. */
+  readonly allDeadEnds?: boolean;
   /** At restore: files whose size has changed since the checkpoint are no problem. */
   readonly ignoreFileChange?: boolean;
   /** At restore: paths of images to paths of this machine. */

@@ -64,7 +64,8 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
   const isNamed = (descriptor: Descriptor): boolean => isNamedExternal(options, descriptor);
   const isShared = (descriptor: Descriptor): boolean =>
     isTerminal(descriptor) && !terminals.isInside(descriptor) ||
-    descriptor.link.kind === "pipe" && holders.of(descriptor).length > 0;
+    descriptor.link.kind === "pipe" && holders.of(descriptor).length > 0 &&
+      !holders.isCutOff(options, descriptor);
   return {
     survey({ tasks }) {
       holders.look(tasks);

@@ -4,11 +4,14 @@
  * @module
  */
 import {
+  externalHint,
   LAST_STANDARD_STREAM,
   type OutsideHolders,
   resourceName,
+  sharedHint,
 } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
+import { nameOf } from "../../core/linux/procfs/mod.ts";
 import type { Problem } from "../../base/errors.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
@@ -38,10 +41,9 @@ export function externalProblem(
   const name = resourceName(descriptor);
   if (standard.has(name)) return undefined;
   const [pid] = holders.of(descriptor);
-  const holder = pid === undefined ? "" : `, whose other end task ${pid} has`;
+  const holder = pid === undefined ? "" : `: ${nameOf(pid)} has it, too`;
   return {
     what: `${what} is held outside of the tree${holder}, and is no standard stream`,
-    hint:
-      `name it with --external '${name}', and at restore what stands in for it with --inherit-fd`,
+    hint: descriptor.link.kind === "pipe" ? sharedHint(name) : externalHint(name),
   };
 }

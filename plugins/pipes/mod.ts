@@ -17,6 +17,7 @@
  */
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { nameOf } from "../../core/linux/procfs/mod.ts";
 import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import {
@@ -64,6 +65,12 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
     saved.add(key);
     if (saveContents(writer, kind, id, fd) > 1) session.requirePlugin();
   };
+  const cutOff = new Set<string>();
+  const noteDeadEnd = ({ link }: Descriptor): void => {
+    if (cutOff.has(link.text)) return;
+    cutOff.add(link.text);
+    session.note(`${link.text} is cut off from who has it outside of the tree`);
+  };
   const mine = (descriptor: Descriptor): boolean => !isNamedExternal(options, descriptor);
   return {
     survey: ({ tasks }) => holders.look(tasks),
@@ -81,12 +88,17 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
     descriptors: [{
       kind: "pipe",
       claims: (descriptor) =>
-        descriptor.link.kind === "pipe" && mine(descriptor) && holders.of(descriptor).length === 0,
+        descriptor.link.kind === "pipe" && mine(descriptor) &&
+        (holders.of(descriptor).length === 0 || holders.isCutOff(options, descriptor)),
       dump({ descriptor, id, fown, fd }) {
         const pipeId = Number(descriptor.link.inode);
         const flags = descriptor.info.flags & ~O.CLOEXEC;
         if ((flags & O.DIRECT) !== 0) session.requirePlugin();
-        saveOnce(PIPES_DATA, pipeId, fd);
+        if (holders.of(descriptor).length > 0) noteDeadEnd(descriptor);
+        // What was written for a reader outside is that one's.
+        if (holders.of(descriptor).length === 0 || (flags & O.ACCMODE) !== O.WRONLY) {
+          saveOnce(PIPES_DATA, pipeId, fd);
+        }
         return { type: fd_types.PIPE, pipe: { id, pipeId, flags, fown } };
       },
     }, {
@@ -99,7 +111,7 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
         if (pid === undefined) return pathProblem(descriptor, options);
         return {
           what: `its descriptor ${descriptor.fd} is the fifo ${descriptor.link.text}, which ` +
-            `task ${pid} outside of the tree has open too`,
+            `${nameOf(pid)} outside of the tree has open too`,
           hint: "checkpoint both together, or close one of them",
         };
       },

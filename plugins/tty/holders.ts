@@ -4,13 +4,7 @@
  * @module
  */
 import type { OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
-import {
-  readComm,
-  readFdInfo,
-  readFdLink,
-  readFds,
-  unlessGone,
-} from "../../core/linux/procfs/mod.ts";
+import { readFdInfo, readFdLink, readFds, unlessGone } from "../../core/linux/procfs/mod.ts";
 
 /** The names under which masters are opened. */
 const MASTERS = ["/dev/ptmx", "/dev/pts/ptmx"];
@@ -41,10 +35,4 @@ function hasMaster(pid: number, index: number): boolean {
   return readFds(pid).some((fd) =>
     MASTERS.includes(readFdLink(pid, fd)?.text ?? "") && readFdInfo(pid, fd)?.ttyIndex === index
   );
-}
-
-/** A process by its id and program, for messages. */
-export function called(pid: number): string {
-  const name = unlessGone(() => readComm(pid), "");
-  return name === "" ? `task ${pid}` : `task ${pid} (${name})`;
 }

@@ -6,9 +6,10 @@
 import type { OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { slaveIndex, terminalOf, type TreeTerminals } from "../../core/checkpoint/terminals.ts";
+import { nameOf } from "../../core/linux/procfs/mod.ts";
 import { statPath } from "../../core/linux/files.ts";
 import type { Problem } from "../../base/errors.ts";
-import { called, masterHolder, slaveHolder, slavePath } from "./holders.ts";
+import { masterHolder, slaveHolder, slavePath } from "./holders.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 
@@ -38,7 +39,7 @@ function masterProblem(
   const other = masterHolder(holders, index);
   if (other !== undefined) {
     return {
-      what: `${what}, ${slavePath(index)}, and ${called(other)} outside of the tree has it too`,
+      what: `${what}, ${slavePath(index)}, and ${nameOf(other)} outside of the tree has it too`,
       hint: "checkpoint a tree that both belong to, or end that task",
     };
   }
@@ -46,7 +47,7 @@ function masterProblem(
   if (holder === undefined) return undefined;
   return {
     what: `${what} whose slave, ${slavePath(index)}, ${
-      called(holder)
+      nameOf(holder)
     } outside of the tree has open`,
     hint: "checkpoint a tree that both belong to, or end that task",
   };
@@ -84,7 +85,7 @@ export function sessionProblem(
   const name = index === undefined ? "a terminal" : slavePath(index);
   const whose = holder === undefined
     ? "which belongs to others"
-    : `whose master ${called(holder)} has, outside of the tree`;
+    : `whose master ${nameOf(holder)} has, outside of the tree`;
   const together = holder === undefined ? "" : `checkpoint the tree of task ${holder}, or `;
   return {
     what: `${name} is the controlling terminal of its session, ${whose}`,

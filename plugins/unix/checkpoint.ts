@@ -3,15 +3,19 @@
  *
  * @module
  */
-import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
+import {
+  isDeadEnd,
+  isNamedExternal,
+  outsideHolders,
+} from "../../core/checkpoint/outside_holders.ts";
 import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { openThreadPidfd } from "../../core/linux/pidfd.ts";
-import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
+import { nameOf, readSocketProtocol } from "../../core/linux/procfs/mod.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
-import { SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
+import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -39,7 +43,13 @@ interface Look {
 }
 
 const NOTHING: Look = {
-  surroundings: { sockets: new Map(), inside: new Set(), waiting: new Map(), holders: () => [] },
+  surroundings: {
+    sockets: new Map(),
+    inside: new Set(),
+    waiting: new Map(),
+    holders: () => [],
+    nameOf,
+  },
   states: new Map(),
   holders: new Map(),
   told: new Set(),
@@ -50,6 +60,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
   const { writer, options } = session;
   const outside = outsideHolders(writer);
   const protocols = new Map<string, string>();
+  const noted = new Set<number>();
   let seen = NOTHING;
 
   const isUnix = (descriptor: Descriptor): boolean => {
@@ -87,11 +98,25 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       const peers = [...inside].map((ino) => sockets.get(ino)?.peer ?? 0)
         .filter((peer) => peer !== 0 && !inside.has(peer));
       outside.look(tasks, peers.map(linkText));
+      const cutOff = new Set<number>();
+      for (const [ino, descriptor] of descriptors) {
+        const socket = sockets.get(ino);
+        if (socket === undefined || !isDeadEnd(options, descriptor, false)) continue;
+        const { peer = 0 } = socket;
+        if (outside.of(descriptor).length === 0 && (peer === 0 || inside.has(peer))) continue;
+        if (socket.state === STATE.LISTEN) continue;
+        cutOff.add(ino);
+        sockets.set(ino, withoutPeer(socket));
+        if (noted.has(ino)) continue;
+        noted.add(ino);
+        session.note(`socket:[${ino}] is cut off from who has its other end`);
+      }
       const surroundings: Surroundings = {
         sockets,
         inside,
         waiting: findWaiting(sockets),
-        holders: (ino) => outside.behind(linkText(ino)),
+        nameOf,
+        holders: (ino) => cutOff.has(ino) ? [] : outside.behind(linkText(ino)),
       };
       const states = frozen ? readStates(descriptors, sockets, tasks) : new Map();
       seen = { surroundings, states, holders, told: new Set() };
@@ -119,6 +144,12 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       dump: (context) => dumpSocket(session, context, seen),
     }],
   };
+}
+
+/** A socket whose other end is closed: a reader of a connection sees the end, a writer gets EPIPE. */
+function withoutPeer(socket: UnixSocket): UnixSocket {
+  const shutdown = socket.type === SOCK.DGRAM ? socket.shutdown : SHUTDOWN.BOTH;
+  return { ...socket, peer: 0, shutdown };
 }
 
 function readStates(

@@ -5,6 +5,7 @@
  */
 import type { Problem } from "../../base/errors.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
+import { externalHint, sharedHint } from "../../core/checkpoint/outside_holders.ts";
 import { nameKey, nameText } from "./name.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
@@ -19,6 +20,8 @@ export interface Surroundings {
   readonly waiting: ReadonlyMap<number, number>;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
+  /** A process by its id and name. */
+  nameOf(pid: number): string;
 }
 
 /** Of each socket that waits to be accepted: the inode of the listening one. */
@@ -43,21 +46,21 @@ export function socketProblem(
   { fd, ino, inFlight }: SocketDescriptor,
   surroundings: Surroundings,
 ): Finding | undefined {
-  const { sockets, holders } = surroundings;
+  const { sockets, holders, nameOf } = surroundings;
   const what = `its descriptor ${fd} (socket:[${ino}]) is a unix socket`;
-  const external =
-    `name it with --external 'socket:[${ino}]', and at restore what stands in for it with --inherit-fd`;
+  const name = `socket:[${ino}]`;
+  const external = sharedHint(name);
   const socket = sockets.get(ino);
   if (socket === undefined) {
     return {
       what: `${what} of another network namespace`,
-      hint: `close it before the checkpoint, or ${external}`,
+      hint: `close it before the checkpoint, or ${externalHint(name)}`,
     };
   }
   const [holder] = holders(ino);
   if (holder !== undefined) {
     return {
-      what: `${what} that task ${holder} outside of the tree has open too`,
+      what: `${what} that ${nameOf(holder)} outside of the tree has open too`,
       hint: `checkpoint both together, or ${external}`,
     };
   }
@@ -119,7 +122,7 @@ function waitProblem(
 function peerProblem(
   { ino, type, peer = 0 }: UnixSocket,
   external: string,
-  { sockets, inside, holders }: Surroundings,
+  { sockets, inside, holders, nameOf }: Surroundings,
 ): Finding | undefined {
   if (peer === 0) return undefined;
   const other = sockets.get(peer);
@@ -136,7 +139,7 @@ function peerProblem(
         hint: external,
       }
       : {
-        what: `whose other end${name} is outside of the tree: task ${holder} has it`,
+        what: `whose other end${name} is outside of the tree: ${nameOf(holder)} has it`,
         hint: `checkpoint both together, or ${external}`,
       };
   }

@@ -24,7 +24,8 @@ function surroundings(
     });
   }
   const holders = (ino: number) => held[ino] === undefined ? [] : [held[ino]];
-  return { sockets, inside: new Set(inside), waiting: findWaiting(sockets), holders };
+  const nameOf = (pid: number) => `task ${pid} (other)`;
+  return { sockets, inside: new Set(inside), waiting: findWaiting(sockets), holders, nameOf };
 }
 
 const what = (all: Surroundings, inFlight = 0): string | undefined =>

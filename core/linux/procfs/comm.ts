@@ -5,7 +5,7 @@
  * @module
  */
 
-import { readTaskText } from "./read.ts";
+import { readTaskText, unlessGone } from "./read.ts";
 
 /** Parses a `comm` file. The name is not escaped: only the one newline at the end is not its own. */
 export function parseComm(text: string): string {
@@ -19,4 +19,10 @@ export function parseComm(text: string): string {
  */
 export function readComm(pid: number, tid?: number): string {
   return parseComm(readTaskText(pid, "comm", tid));
+}
+
+/** A process by its id and its name, if that can still be known, for messages: `task 12 (bash)`. */
+export function nameOf(pid: number): string {
+  const name = unlessGone(() => readComm(pid), "");
+  return name === "" ? `task ${pid}` : `task ${pid} (${name})`;
 }
