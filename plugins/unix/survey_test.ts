@@ -47,7 +47,7 @@ Deno.test("socketProblem() names the task outside that has the other end, and it
   equal(
     problem?.what,
     "its descriptor 7 (socket:[1]) is a unix socket whose other end (/run/bus) is outside of the tree: " +
-      "task 99 has it",
+      "task 99 (other) has it",
   );
   match(problem?.hint ?? "", /--external 'socket:\[1\]'/);
 });
@@ -56,7 +56,7 @@ Deno.test("socketProblem() says what nobody can save", () => {
   match(what(surroundings({}, [1])) ?? "", /nobody has open that can be seen/);
   match(
     what(surroundings({}, [1, 2], { 1: 55 })) ?? "",
-    /task 55 outside of the tree has open too/,
+    /task 55 \(other\) outside of the tree has open too/,
   );
   match(what(surroundings({}), 2) ?? "", /SCM_RIGHTS/);
   match(what(surroundings({ 1: { peer: 0 } }, [1])) ?? "", /waits to be accepted outside/);
