@@ -13,8 +13,10 @@ import {
   either,
   loadPlugins,
   MANAGE_CGROUPS,
+  NETWORK_LOCK,
   parseCgroupRoots,
   parseManageCgroups,
+  parseNetworkLock,
   parsePid,
   parseSeconds,
   parseSize,
@@ -100,6 +102,20 @@ export const checkpoint: Command = defineCommand({
       description:
         "how long they may stand still before their memory is written (default: 10; 0: no limit)",
     },
+    tcpEstablished: {
+      flags: "--tcp-established",
+      description:
+        "save TCP connections to outside of the tree; the other ends wait until it is restored",
+    },
+    tcpClose: {
+      flags: "--tcp-close",
+      description: "close TCP connections: they come back shut down",
+    },
+    skipInFlight: {
+      flags: "--skip-in-flight",
+      description: "leave out TCP connections that wait to be accepted",
+    },
+    networkLock: NETWORK_LOCK,
     manageCgroups: {
       ...MANAGE_CGROUPS,
       description:
@@ -137,6 +153,7 @@ export const checkpoint: Command = defineCommand({
       });
     }
     const pid = parsePid(text);
+    parseNetworkLock(options.networkLock);
     const plugins = await loadPlugins(options.plugin ?? []);
     const { checkpoint, onEndingSignals } = await import("../mod.ts");
 
@@ -157,6 +174,9 @@ export const checkpoint: Command = defineCommand({
         allDeadEnds: options.deadEnds ?? false,
         ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
         linkRemap: options.linkRemap,
+        tcpEstablished: options.tcpEstablished,
+        tcpClose: options.tcpClose,
+        skipInFlight: options.skipInFlight,
         manageCgroups: parseManageCgroups(options.manageCgroups),
         cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
         timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),

@@ -191,3 +191,18 @@ function isPlugin(value: unknown): value is Plugin {
   const { name, description } = (value ?? {}) as Partial<Plugin>;
   return typeof name === "string" && typeof description === "string";
 }
+
+/** How packets of connections are held back: one way is here. */
+export const NETWORK_LOCK = {
+  flags: "--network-lock <method>",
+  description:
+    "accepted as by CRIU: packets are held back by nftables, and iptables means the same",
+} as const satisfies OptionDescription;
+
+/** Reads its value. @throws {StasisError} `usage` */
+export function parseNetworkLock(text: string | undefined): void {
+  if (text === undefined || text === "nftables" || text === "iptables") return;
+  throw new StasisError("usage", `--network-lock ${text} is not there`, {
+    hint: "leave it out, or give nftables",
+  });
+}

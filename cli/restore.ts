@@ -16,9 +16,11 @@ import {
   either,
   loadPlugins,
   MANAGE_CGROUPS,
+  NETWORK_LOCK,
   parseCgroupRoots,
   parseInheritFds,
   parseManageCgroups,
+  parseNetworkLock,
   parseRemaps,
   parseTimeNamespace,
   PLUGIN_OPTION,
@@ -93,6 +95,19 @@ export const restore: Command = defineCommand({
       flags: "-l, --file-locks",
       description: "accepted as by CRIU: locks of files are always taken again",
     },
+    tcpEstablished: {
+      flags: "--tcp-established",
+      description: "accepted as by CRIU: connections that were saved are always restored",
+    },
+    tcpClose: {
+      flags: "--tcp-close",
+      description: "bring TCP connections back shut down, and make none",
+    },
+    skipInFlight: {
+      flags: "--skip-in-flight",
+      description: "accepted as by CRIU: the checkpoint has left them out",
+    },
+    networkLock: NETWORK_LOCK,
     newPidNamespace: {
       flags: "--new-pid-namespace",
       description:
@@ -145,9 +160,11 @@ export const restore: Command = defineCommand({
         hint: "stasis restore DIR",
       });
     }
+    parseNetworkLock(options.networkLock);
     const operation: OperationOptions = {
       inheritFds: parseInheritFds(options.inheritFd ?? []),
       external: options.external ?? [],
+      tcpClose: options.tcpClose ?? false,
       ignoreFileChange: options.ignoreFileChange ?? false,
       remap: parseRemaps(options.remap ?? []),
       timeNamespace: parseTimeNamespace(options.timeNamespace ?? "auto"),

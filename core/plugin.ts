@@ -14,6 +14,7 @@
  * | freeze | `stopThread` | for each thread, the moment that it has stopped | is being stopped |
  * | freeze | `examineThreads` | once, with all threads as they were found | stands still |
  * | freeze | `freezeThreads` | once, with all threads, before anything is injected | |
+ * | freeze | `hold` | once, when nothing stands against the checkpoint | |
  * | dump | `collectThreads` | once: adds calls to the program of every thread | |
  * | dump | `collectTask`, `collectThread` | for each task and thread: adds calls to its program alone | |
  * | dump | what they returned | with the program's results | |
@@ -22,6 +23,7 @@
  * | pages | `pages` | once | |
  * | commit | `dumpLast` | once; the core images are written then | |
  * | commit | `conclude` | once, while the images are read back | runs on, unless it is to end |
+ * | release | `end` | once, if the tree is to end | is killed |
  * | release | what the freeze hooks noted or put on the undo stack | in reverse order | runs on |
  *
  * ## A restore calls
@@ -32,8 +34,10 @@
  * | load | `leaderStatus` | for each task that lives | tell how its first thread has ended |
  * | load | `load` | once | read images and the machine, report problems |
  * | plan | `occupies`, `numbers`, `planTree`, `planTask`, `planThread`, `descriptors[].plan` | | only add calls to programs: planning has no side effects |
+ * | build | `begin` | once, before anything is made | prepare this machine |
  * | build | `bornThread` | for each thread when it is born | set ptrace options |
  * | arm | `armThread` | for each thread, when all else is done | set state by ptrace |
+ * | run | `finish` | once, just before the tree runs | nothing that fails |
  *
  * Hooks of different plugins run in plugin order (`after`, `before`; otherwise as listed), never at once.
  * A hook that throws ends the operation, everything is undone, and the error names the plugin.

@@ -11,7 +11,7 @@ import { CREDS } from "./kinds/credentials.ts";
 import { EPOLL_EXTRA } from "./kinds/epoll_extra.ts";
 import { EXTERNAL } from "./kinds/external.ts";
 import * as files from "./kinds/files.ts";
-import { INET_EXTRA, TCP_STREAM } from "./kinds/inet.ts";
+import { INET_EXTRA, INET_LOCK, TCP_STREAM } from "./kinds/inet.ts";
 import * as memory from "./kinds/memory.ts";
 import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { MQUEUE } from "./kinds/mqueue.ts";
@@ -59,6 +59,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   MM_EXTRA,
   UNIX_EXTRA,
   INET_EXTRA,
+  INET_LOCK,
   EPOLL_EXTRA,
   EXTERNAL,
   MANIFEST,

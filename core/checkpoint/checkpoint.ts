@@ -221,6 +221,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     let taken: number[] = [];
     if (isToEnd) {
       listener({ kind: "phase", phase: "release" });
+      for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.end?.(tree));
       taken = killTree(tree, (ended) => noted.get(ended)?.erase());
       still = [];
       frozenMs = performance.now() - frozenAt;

@@ -43,7 +43,12 @@ export async function standStill(
   const parked = park(stopped, rescuer, hooked, undo, cancellation);
   makeSafe(parked, hooked, undo, cancellation);
   await survey([...tasks, ...stopped.zombies], hooked, true, cancellation);
-  return { tasks: openTree(parked, rescuer, undo), zombies: stopped.zombies };
+  const tree = { tasks: openTree(parked, rescuer, undo), zombies: stopped.zombies };
+  for (const { plugin, hooks } of hooked) {
+    cancellation.check();
+    runHook(plugin, () => hooks.hold?.({ tree, rescuer, undo }));
+  }
+  return tree;
 }
 
 /** Has every thread wait where it can only wait. Plugins that look at it as it was found do so first. */

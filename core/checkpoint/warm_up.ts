@@ -77,6 +77,8 @@ function notingNothing(rescuer: Rescuer): Rescuer {
     noteThreads: (undos) => notes.noteThreads(undos),
     noteCall: (undo) => notes.noteCall(undo),
     noteMemory: (undo) => notes.noteMemory(undo),
+    noteOutside: (undo) => notes.noteOutside(undo),
+    noteEnd: (calls) => notes.noteEnd(calls),
     noteSignal: (pid, tid, info) => notes.noteSignal(pid, tid, info),
     get aliveWord() {
       return rescuer.aliveWord;

@@ -22,6 +22,7 @@ import type { Siginfo } from "../linux/siginfo.ts";
 import type { ProgramReply, SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
 import type { Tracee } from "../remote/tracee.ts";
+import type { Rescuer } from "../remote/undo.ts";
 import type { Session } from "./session.ts";
 
 type Awaitable<T> = T | Promise<T>;
@@ -78,6 +79,11 @@ export interface CheckpointHooks {
    * ({@link Tracee.needsTracer}).
    */
   mayNeedTracer?(task: Task): boolean;
+  /**
+   * Holds what goes on by itself while the tree stands still, in the kernel: connections. Nothing stands against the
+   * checkpoint any more, and nothing has been dumped. What it changes it notes first, and puts on the undo stack.
+   */
+  hold?(context: HoldContext): void;
   /** Adds calls to the program that the leader of each task runs. */
   collectTask?(task: FrozenTask, program: SyscallProgram): Collected | void;
   /** Adds calls to the program of every thread (leaders too), the same for each: once for the whole checkpoint. */
@@ -100,10 +106,24 @@ export interface CheckpointHooks {
    * is to end stands still, and is ended after that. The core reads the images back meanwhile.
    */
   conclude?(tree: FrozenTree): Awaitable<void>;
+  /**
+   * Makes ready for the end of a tree whose images are there, just before it is killed. It cannot be let run on any
+   * more, so nothing may fail; should the tool die, the guardian does what was noted for that ({@link Rescuer.noteEnd}).
+   */
+  end?(tree: FrozenTree): void;
   /** The kinds of open file description that this plugin saves. */
   readonly descriptors?: readonly DescriptorDumper[];
   /** The kinds of mapping that this plugin saves. */
   readonly mappings?: readonly MappingDumper[];
+}
+
+/** What a hold hook works on. */
+export interface HoldContext {
+  readonly tree: FrozenTree;
+  /** Is told how a change is undone, before it is made. */
+  readonly rescuer: Pick<Rescuer, "noteOutside" | "noteEnd">;
+  /** Gets the same, to be done in the end, also of a tree that was ended. */
+  readonly undo: DisposableStack;
 }
 
 /** Takes the results of the calls that a collect hook added. */

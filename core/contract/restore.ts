@@ -148,10 +148,17 @@ export interface RestoreHooks {
   readonly descriptors?: readonly DescriptorPlanner[];
   /** The kinds of mapping that this plugin restores. */
   readonly mappings?: readonly MappingPlanner[];
+  /**
+   * Prepares this machine before anything is built, whatever is to be as before again on the undo stack. That is
+   * disposed of when the tree runs, or the restore has failed; if this process is killed, nothing of it is done.
+   */
+  begin?(undo: DisposableStack): void;
   /** Prepares a thread that has just been born, before calls are injected into it (other than its birth's). */
   bornThread?(thread: ArmContext): void;
   /** Sets the very last state of a thread by ptrace. Nothing is injected any more after it. */
   armThread?(thread: ArmContext): void;
+  /** Lets what the tree is connected to go on, just before the tree does. Nothing may fail any more. */
+  finish?(): void;
 }
 
 /** What a load hook works on. */

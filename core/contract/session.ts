@@ -70,6 +70,15 @@ export interface OperationOptions {
    * on they are saved.
    */
   readonly cgroupRoots?: readonly CgroupRoot[];
+  /**
+   * At a checkpoint: TCP connections whose other end is outside of the tree are saved. Their packets are held back until
+   * the restore, where the tree is to end.
+   */
+  readonly tcpEstablished?: boolean;
+  /** TCP connections come back closed in both directions. */
+  readonly tcpClose?: boolean;
+  /** At a checkpoint: connections that wait to be accepted are left out. */
+  readonly skipInFlight?: boolean;
   /** Let the tree run on after the checkpoint. */
   readonly leaveRunning?: boolean;
   /**

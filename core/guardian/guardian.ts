@@ -39,9 +39,11 @@ import { finishStop } from "../remote/stop_thread.ts";
 import type { StandIn } from "../remote/stand_in.ts";
 import type {
   CallUndo,
+  ListedCall,
   MemoryUndo,
   Noted,
   NotedThread,
+  OutsideUndo,
   Rescuer,
   Substitute,
   ThreadUndo,
@@ -150,6 +152,14 @@ export class Guardian implements Rescuer, Disposable {
 
   noteMemory(undo: MemoryUndo): Noted {
     return this.#notes.noteMemory(undo);
+  }
+
+  noteOutside(undo: OutsideUndo): Noted {
+    return this.#notes.noteOutside(undo);
+  }
+
+  noteEnd(calls: readonly ListedCall[]): Noted {
+    return this.#notes.noteEnd(calls);
   }
 
   noteSignal(pid: number, tid: number, info: Siginfo): Noted {

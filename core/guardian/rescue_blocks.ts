@@ -12,8 +12,10 @@ import { REGISTER, REGISTER_NAMES } from "../linux/x86_64/registers.ts";
 import { signalCalls } from "../remote/requeue_signals.ts";
 import {
   type CallUndo,
+  type ListedCall,
   type MemoryUndo,
   ptraceCall,
+  Result,
   type ThreadUndo,
   writeCall,
 } from "../remote/undo.ts";
@@ -272,6 +274,52 @@ export function memoryBlock(
   return guarded(at, process, undo.tid, mark, before, (entries) => {
     entries.call(writeCall(undo.pid, undo.address, undo.bytes));
   });
+}
+
+/** Calls that the guardian makes itself before threads of a process go on. */
+export function outsideBlock(
+  at: number,
+  process: ProcessPlace,
+  calls: readonly ListedCall[],
+  before: Before,
+): Block {
+  return callsBlock(at, process.tasks, calls, before);
+}
+
+/** Calls that the guardian makes itself before the tree is killed. */
+export function endBlock(at: number, calls: readonly ListedCall[], before: Before): Block {
+  return callsBlock(at, LISTS.kill, calls, before);
+}
+
+function callsBlock(
+  at: number,
+  list: ListPlace,
+  calls: readonly ListedCall[],
+  before: Before,
+): Block {
+  const entries = new Entries(at, BLOCK_SIZE, DATA);
+  const next = before(list);
+  entries.jump(entries.ahead(1));
+  const results: bigint[] = [];
+  for (const { name, args } of calls) {
+    const uses = args.flatMap((arg, position) =>
+      arg instanceof Result ? [{ position, from: results[arg.index] as bigint }] : []
+    );
+    uses.forEach(({ position, from }, index) => {
+      const call = entries.ahead(uses.length - index);
+      entries.copy(call + BigInt(ENTRY_ARGUMENTS + 8 * position), from);
+    });
+    results.push(entries.call({
+      name,
+      args: args.map((arg) => arg instanceof Result ? 0n : arg),
+    }));
+  }
+  entries.jump(next);
+  return {
+    bytes: entries.bytes,
+    links: [{ list, start: tableAddress(at) }],
+    off: { at: at + ENTRY_ARGUMENTS, value: next },
+  };
 }
 
 /** How many signals that wait are looked at for a SIGCONT: of the process's, and of the thread's. */

@@ -7,14 +7,24 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import type { CallUndo, MemoryUndo, Noted, NotedThread, ThreadUndo } from "../remote/undo.ts";
+import type {
+  CallUndo,
+  ListedCall,
+  MemoryUndo,
+  Noted,
+  NotedThread,
+  OutsideUndo,
+  ThreadUndo,
+} from "../remote/undo.ts";
 import { tableAddress } from "./rescue_entries.ts";
 import { isUsual, ThreadPattern } from "./rescue_patterns.ts";
 import {
   type Before,
   type Block,
   callBlock,
+  endBlock,
   memoryBlock,
+  outsideBlock,
   processBlock,
   type ProcessPlace,
   processPlace,
@@ -174,6 +184,19 @@ export class RescueNotes {
       at,
       memoryBlock(at, process.place, undo, this.#mark, this.#before),
     );
+  }
+
+  /** Notes calls of the guardian's own. */
+  noteOutside({ pid, calls }: OutsideUndo): Noted {
+    const process = this.#process(pid);
+    const at = this.#allocate();
+    return this.#linkTask(process, at, outsideBlock(at, process.place, calls, this.#before));
+  }
+
+  /** Notes such calls for the end of the tree. */
+  noteEnd(calls: readonly ListedCall[]): Noted {
+    const at = this.#allocate();
+    return this.#link(at, endBlock(at, calls, this.#before));
   }
 
   /** Notes a signal, behind those that were noted of the process before. */

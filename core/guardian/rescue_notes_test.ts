@@ -13,7 +13,7 @@ import {
 } from "../linux/x86_64/program_code.ts";
 import { REGISTER, Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { ptraceCall, type ThreadUndo, writeCall } from "../remote/undo.ts";
+import { ptraceCall, Result, type ThreadUndo, writeCall } from "../remote/undo.ts";
 import { TABLE_ADDRESS } from "./rescue_entries.ts";
 import { RescueNotes } from "./rescue_notes.ts";
 import { BLOCK_SIZE, ENTRY_POINTS, FIRST_BLOCK, makeHead } from "./rescue_table.ts";
@@ -297,6 +297,46 @@ Deno.test("erase() does not fail where nobody is left to be told", () => {
   isThere = false;
   for (const one of noted) one.erase();
   assert.throws(() => notes.noteProcess(20), { message: "nobody" });
+});
+
+Deno.test("noteOutside() makes calls with the results of others, before threads go on and though none waits", () => {
+  const table = new Table();
+  table.notes.noteThreads([undoOf(10)]);
+  const noted = table.notes.noteOutside({
+    pid: 10,
+    calls: [
+      { name: "pidfd_open", args: [10n, 0n] },
+      { name: "pidfd_getfd", args: [new Result(0), 5n, 0n] },
+      {
+        name: "setsockopt",
+        args: [new Result(1), 6n, new Result(0), Uint8Array.of(7, 0, 0, 0), 4n],
+      },
+    ],
+  });
+  const made = table.run(
+    [],
+    ([name]) => name === "pidfd_open" ? 33n : name === "pidfd_getfd" ? 44n : undefined,
+  );
+  assert.deepEqual(names(made).slice(3, 7), [
+    "pidfd_open 10",
+    "pidfd_getfd 33",
+    "setsockopt 44",
+    "GETREGS 10",
+  ]);
+  const set = made.find(([name]) => name === "setsockopt") as Made;
+  assert.deepEqual(set.slice(2, 4), [6n, 33n]);
+  assert.deepEqual([...table.at(set[4] as bigint, 4)], [7, 0, 0, 0]);
+  noted.erase();
+  assert.ok(!names(table.run([])).includes("pidfd_open 10"));
+});
+
+Deno.test("noteEnd() makes calls before the tree is killed, and where it is rescued none", () => {
+  const table = new Table();
+  table.notes.noteProcess(10);
+  table.notes.noteEnd([{ name: "setsockopt", args: [5n] }]);
+  assert.ok(!names(table.run([])).includes("setsockopt 5"));
+  table.notes.endTreeIf(new TextEncoder().encode("/images/inventory.img\0"));
+  assert.deepEqual(names(table.run([])).slice(1), ["setsockopt 5", "kill 10", ...END]);
 });
 
 Deno.test("noteThreads() takes what a plugin noted: a request, and memory", () => {

@@ -150,6 +150,25 @@ export interface MemoryUndo {
   readonly bytes: Uint8Array;
 }
 
+/** The result of an earlier call of a list. */
+export class Result {
+  /** @param index its place in the list */
+  constructor(readonly index: number) {}
+}
+
+/** A call of a list. */
+export interface ListedCall {
+  readonly name: SyscallName;
+  readonly args: readonly (bigint | Uint8Array | Result)[];
+}
+
+/** Calls that take back what was changed outside of threads and memory; whoever undoes it makes them himself. */
+export interface OutsideUndo {
+  /** No thread of this process runs on before they are made. */
+  readonly pid: number;
+  readonly calls: readonly ListedCall[];
+}
+
 /** Something that was noted. */
 export interface Noted {
   /** Forgets it: it has been undone. It never fails, since nobody is harmed where nobody knows of it any more. */
@@ -175,6 +194,10 @@ export interface Rescuer {
   noteCall(undo: CallUndo): Noted;
   /** Notes memory. */
   noteMemory(undo: MemoryUndo): Noted;
+  /** Notes calls that the guardian makes itself. One that fails does not keep it from those behind it. */
+  noteOutside(undo: OutsideUndo): Noted;
+  /** Notes such calls for the case that the tree is ended: they are made before it is killed. */
+  noteEnd(calls: readonly ListedCall[]): Noted;
   /** Notes a signal that was taken from a thread, to be sent again. */
   noteSignal(pid: number, tid: number, info: Siginfo): Noted;
   /**

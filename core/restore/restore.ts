@@ -6,6 +6,7 @@
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
+import { runHook } from "../hooks.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { cString, pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
@@ -98,6 +99,8 @@ export async function runPlan(
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
   using names = new LastNames(plan, (text) => listener({ kind: "note", plugin: "core", text }));
+  using undo = new DisposableStack();
+  for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.begin?.(undo));
   using keeper = new DisposableStack();
   using tree = new BuiltTree(plan, names.files, cancellation);
   await tree.build();
@@ -107,6 +110,7 @@ export async function runPlan(
   listener({ kind: "phase", phase: "run" });
   keeper.use(tree.startKeeper(names.undo));
   names.give();
+  for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.finish?.());
   // From here on nothing can fail any more.
   const { pids } = tree;
   tree.run();

@@ -600,3 +600,26 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [4, "queue", "repeated", inet_datagram_entrySchema],
   ]);
 
+/**
+ * What holds back the packets of connections until the tree is restored, in inet-lock.img. CRIU has no such image.
+ *
+ * @generated from message inet_lock_entry
+ */
+export type inet_lock_entry = Message<"inet_lock_entry"> & {
+  /**
+   * The name of a table of nf_tables of family inet, which the restore takes away.
+   *
+   * @generated from field: required string table = 1;
+   */
+  table: string;
+};
+
+/**
+ * Describes the message inet_lock_entry.
+ * Use `create(inet_lock_entrySchema)` to create a new message.
+ */
+export const inet_lock_entrySchema: GenMessage<inet_lock_entry> = /*@__PURE__*/
+  message("inet_lock_entry", () => [
+    [1, "table", "required", "string"],
+  ]);
+

@@ -5,6 +5,7 @@
  */
 import {
   inet_extra_entrySchema,
+  inet_lock_entrySchema,
   type tcp_stream_entry,
   tcp_stream_entrySchema,
 } from "../gen/inet_pb.ts";
@@ -29,4 +30,12 @@ export const INET_EXTRA = defineImageKind({
   magic: 0x31584e49,
   schema: inet_extra_entrySchema,
   list: true,
+});
+
+/** What holds back packets of connections. The magic reads `INL1` in the file. */
+export const INET_LOCK = defineImageKind({
+  name: "INET_LOCK",
+  file: "inet-lock.img",
+  magic: 0x314c4e49,
+  schema: inet_lock_entrySchema,
 });

@@ -5,31 +5,42 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
-import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, type InetSocket, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
-import { openThreadPidfd } from "../../core/linux/pidfd.ts";
 import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
   DescriptorDump,
   FileImage,
+  OperationOptions,
 } from "../../core/plugin.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
-import { INET_EXTRA } from "../../images/kinds/inet.ts";
-import { describeExtra, describeSocket, needsExtra } from "./image.ts";
+import { INET_EXTRA, INET_LOCK, TCP_STREAM } from "../../images/kinds/inet.ts";
+import { type HeldConnection, HeldConnections } from "./connections.ts";
+import { eachTaken, inodeOf } from "./each_taken.ts";
+import { closed, describeExtra, describeSocket, describeStream, needsExtra } from "./image.ts";
 import { interfaceName } from "./interfaces.ts";
 import { readGroups } from "./memberships.ts";
 import { makeSocket } from "./options.ts";
 import { isInetName, SOCK } from "./protocol.ts";
 import { namespaceCookie, readState, type SocketState } from "./state.ts";
-import { connectionKey, type Finding, socketProblem, type Surroundings } from "./survey.ts";
+import {
+  connectionKey,
+  type Finding,
+  isInside,
+  isOver,
+  socketProblem,
+  type Surroundings,
+} from "./survey.ts";
+import { hasStream, isConnection } from "./tcp_info.ts";
 
 /** The sockets of the tree at one look. */
 interface Look {
+  /** One descriptor of each, by inode. */
+  readonly descriptors: ReadonlyMap<number, Descriptor>;
   readonly surroundings: Surroundings;
   /** What is read of each when the tree stands still, by inode. */
   readonly states: ReadonlyMap<number, SocketState>;
@@ -38,6 +49,7 @@ interface Look {
 }
 
 const NOTHING: Look = {
+  descriptors: new Map(),
   surroundings: { sockets: new Map(), inside: new Set(), holders: () => [] },
   states: new Map(),
   told: new Set(),
@@ -50,6 +62,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
   /** The name of each socket's protocol, by the text of the descriptor's link. */
   const protocols = new Map<string, string>();
   let seen = NOTHING;
+  let held: HeldConnections | undefined;
 
   const protocolOf = ({ link, liveTid, fd }: Descriptor): string => {
     let protocol = protocols.get(link.text);
@@ -75,14 +88,11 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       }
       if (descriptors.size === 0) return;
       outside.look(tasks);
-      const sockets = listSockets(descriptors, protocolOf);
-      const inside = new Set(
-        [...descriptors.keys()].flatMap((ino) => {
-          const socket = sockets.get(ino);
-          return socket === undefined ? [] : [connectionKey(socket)];
-        }),
-      );
+      const { sockets, nobodys } = listSockets(descriptors, protocolOf);
+      const connections = [...sockets.values()].filter(({ state }) => isConnection(state));
+      const inside = new Set([...connections, ...nobodys.filter(isOver)].map(connectionKey));
       seen = {
+        descriptors,
         surroundings: { sockets, inside, holders: (ino) => outside.behind(`socket:[${ino}]`) },
         states: frozen ? readStates(descriptors, sockets) : new Map(),
         told: new Set(),
@@ -96,22 +106,58 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         if (seen.told.has(ino)) return undefined;
         const { fd } = descriptor;
         const kind = `${protocolOf(descriptor)} socket`;
-        const found = socketProblem({ fd, ino, kind }, seen.surroundings) ??
+        const found = socketProblem({ fd, ino, kind }, seen.surroundings, options) ??
           stateProblem(fd, ino, kind, seen.states.get(ino));
         if (found !== undefined) seen.told.add(ino);
         return found;
       },
-      dump: (context) => dumpSocket(session, context, seen),
+      dump: (context) => dumpSocket(session, context, seen, held),
     }],
+    hold(context) {
+      const toEnd = options.leaveRunning !== true;
+      held = new HeldConnections(connectionsOf(seen, options), toEnd, context);
+      if (held.table === undefined) return;
+      writer.write(INET_LOCK, null, { table: held.table });
+      // Whoever restores without it does not let the packets pass again.
+      session.requirePlugin();
+      session.note(
+        `packets of connections to outside of the tree are held back until it is restored, by the table ` +
+          `${held.table} of nf_tables; without a restore: nft delete table inet ${held.table}`,
+      );
+    },
+    end: () => held?.end(),
   };
+}
+
+/** The connections that are saved as they are. */
+function connectionsOf(
+  { descriptors, surroundings, states }: Look,
+  { tcpClose }: OperationOptions,
+): HeldConnection[] {
+  if (tcpClose === true) return [];
+  return [...descriptors].flatMap(([ino, descriptor]) => {
+    const state = states.get(ino);
+    const socket = surroundings.sockets.get(ino);
+    if (state?.info === undefined || socket === undefined) return [];
+    if (!hasStream(state.info.state)) return [];
+    const { source, target } = socket;
+    return [{
+      descriptor,
+      own: { bytes: source.address, port: source.port },
+      peer: { bytes: target.address, port: target.port },
+      reuse: state.options.opts.reuseaddr === true,
+      isOutside: !isInside(socket, surroundings),
+    }];
+  });
 }
 
 /** What sock_diag(7) says of the sockets of the tree. */
 function listSockets(
   descriptors: ReadonlyMap<number, Descriptor>,
   protocolOf: (descriptor: Descriptor) => string,
-): Map<number, InetSocket> {
+): { readonly sockets: Map<number, InetSocket>; readonly nobodys: readonly InetSocket[] } {
   const sockets = new Map<number, InetSocket>();
+  let nobodys: readonly InetSocket[] = [];
   const names = new Set([...descriptors.values()].map(protocolOf));
   for (
     const [prefix, protocol] of [
@@ -124,11 +170,11 @@ function listSockets(
   ) {
     const isAsked = names.has(prefix) || prefix === "TCP" && names.has("TCPv6");
     if (!isAsked) continue;
-    for (const [ino, one] of readInetSockets(protocol).byInode) {
-      if (descriptors.has(ino)) sockets.set(ino, one);
-    }
+    const found = readInetSockets(protocol);
+    for (const [ino, one] of found.byInode) if (descriptors.has(ino)) sockets.set(ino, one);
+    if (protocol === IPPROTO.TCP) nobodys = found.nobodys;
   }
-  return sockets;
+  return { sockets, nobodys };
 }
 
 function readStates(
@@ -146,21 +192,6 @@ function readStates(
   return states;
 }
 
-/** Calls a function with a duplicate of each descriptor. */
-export function eachTaken(
-  descriptors: Iterable<Descriptor>,
-  take: (descriptor: Descriptor, fd: number) => void,
-): void {
-  for (const [pid, own] of Map.groupBy(descriptors, ({ pid }) => pid)) {
-    using pidfd = openThreadPidfd(own[0]?.liveTid ?? pid, pid);
-    for (let from = 0; from < own.length; from += MOST_TAKEN) {
-      const part = own.slice(from, from + MOST_TAKEN);
-      using taken = new TakenDescriptors(pidfd, pid, part);
-      for (const [index, descriptor] of part.entries()) take(descriptor, taken.fd(index));
-    }
-  }
-}
-
 /** What only a look at the socket itself tells. */
 function stateProblem(
   fd: number,
@@ -174,9 +205,10 @@ function stateProblem(
 }
 
 function dumpSocket(
-  { writer, requirePlugin }: CheckpointSession,
+  { writer, requirePlugin, options }: CheckpointSession,
   { descriptor, id, fown }: DescriptorDump,
   { states }: Look,
+  held: HeldConnections | undefined,
 ): FileImage {
   const ino = inodeOf(descriptor);
   const state = states.get(ino);
@@ -186,14 +218,24 @@ function dumpSocket(
   const extra = describeExtra(id, state);
   if (extra !== undefined) writer.append(INET_EXTRA, null, extra);
   if (needsExtra(state)) requirePlugin();
+  const stream = held?.streams.get(ino);
+  if (stream !== undefined) {
+    const { entry, bytes } = describeStream(stream);
+    writer.write(TCP_STREAM, ino, entry, bytes);
+  }
+  const isClosed = options.tcpClose === true && state.info !== undefined &&
+    isConnection(state.info.state);
   const flags = descriptor.info.flags & ~O.CLOEXEC;
   return {
     type: fd_types.INETSK,
-    isk: describeSocket({ id, ino, flags, fown }, state, interfaceName),
+    isk: describeSocket(
+      { id, ino, flags, fown },
+      isClosed
+        ? closed(state)
+        : stream === undefined
+        ? state
+        : { ...state, info: stream.sent.info },
+      interfaceName,
+    ),
   };
-}
-
-/** The inode of a descriptor's socket. */
-export function inodeOf({ link }: Descriptor): number {
-  return Number(link.inode ?? 0n);
 }

@@ -9,6 +9,7 @@ import type {
   inet_extra_entrySchema,
   inet_sk_entry,
   inet_sk_entrySchema,
+  tcp_stream_entrySchema,
 } from "../../images/gen/inet_pb.ts";
 import { present } from "../../images/present.ts";
 import type { Option } from "./options.ts";
@@ -17,6 +18,8 @@ import { SOCK } from "./protocol.ts";
 import { needsScope, toWords } from "./address.ts";
 import { IP, IPV6, SOL, TCP_OPTION } from "./option_lists.ts";
 import type { SocketState } from "./state.ts";
+import type { Stream } from "./connections.ts";
+import { TCPI_OPT } from "./tcp_info.ts";
 
 /** What identifies a socket in the images. */
 export interface Identity {
@@ -83,6 +86,39 @@ export function describeSocket(
       keepintvl: numberOf(state, SOL.TCP, TCP_OPTION.KEEPINTVL),
     },
   };
+}
+
+/** What `tcp-stream-INO.img` says of a connection, and the bytes behind that. */
+export function describeStream({ sent, received }: Stream): {
+  readonly entry: MessageInitShape<typeof tcp_stream_entrySchema>;
+  readonly bytes: Uint8Array;
+} {
+  const { options, sendScale, receiveScale } = sent.info;
+  const { window } = received;
+  const bytes = new Uint8Array(received.bytes.byteLength + sent.bytes.byteLength);
+  bytes.set(received.bytes);
+  bytes.set(sent.bytes, received.bytes.byteLength);
+  const entry = {
+    inqLen: received.bytes.byteLength,
+    inqSeq: received.sequence,
+    outqLen: sent.bytes.byteLength,
+    outqSeq: sent.sequence,
+    optMask: options,
+    sndWscale: (options & TCPI_OPT.WSCALE) === 0 ? 0 : sendScale,
+    mssClamp: received.segment,
+    rcvWscale: (options & TCPI_OPT.WSCALE) === 0 ? undefined : receiveScale,
+    timestamp: (options & TCPI_OPT.TIMESTAMPS) === 0 ? undefined : received.timestamp,
+    unsqLen: sent.unsent,
+    ...window,
+  };
+  return { entry, bytes };
+}
+
+/** A connection as one that has been closed in both directions (`--tcp-close`). */
+export function closed(state: SocketState): SocketState {
+  const { info } = state;
+  if (info === undefined) return state;
+  return { ...state, info: { ...info, state: TCP.CLOSE }, peer: undefined, shutdown: 3 };
 }
 
 /** The entry of `inet-extra.img`; undefined where there is nothing to be said. */

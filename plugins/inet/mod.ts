@@ -10,7 +10,7 @@
  * @module
  */
 import { definePlugin, type Plugin } from "../../core/plugin.ts";
-import { INET_EXTRA, TCP_STREAM } from "../../images/kinds/inet.ts";
+import { INET_EXTRA, INET_LOCK, TCP_STREAM } from "../../images/kinds/inet.ts";
 import { checkpointInet } from "./checkpoint.ts";
 import { restoreInet } from "./restore.ts";
 
@@ -18,7 +18,7 @@ import { restoreInet } from "./restore.ts";
 export const inet: Plugin = definePlugin({
   name: "inet",
   description: "sockets of networks: TCP, UDP and others",
-  images: [TCP_STREAM, INET_EXTRA],
+  images: [TCP_STREAM, INET_EXTRA, INET_LOCK],
   checkpoint: checkpointInet,
   restore: restoreInet,
 });

@@ -170,6 +170,19 @@ const IPV6_SIZES: OptionSizes = new Map([
   ...EXTENSIONS.map((name): [number, number] => [name, EXTENSION_ROOM]),
 ]);
 
+/** What TCP takes nothing of, and where it keeps something else: the hops of the packet that asked for a connection. */
+const OF_MULTICAST: ReadonlyMap<number, readonly number[]> = new Map([
+  [SOL.IP, [IP.MULTICAST_IF, IP.MULTICAST_TTL, IP.MULTICAST_LOOP, IP.MULTICAST_ALL]],
+  [SOL.IPV6, [
+    IPV6.MULTICAST_IF,
+    IPV6.MULTICAST_HOPS,
+    IPV6.MULTICAST_LOOP,
+    IPV6.MULTICAST_ALL,
+  ]],
+]);
+const withoutMulticast = (level: number, sizes: OptionSizes): OptionSizes =>
+  new Map([...sizes].filter(([name]) => OF_MULTICAST.get(level)?.includes(name) !== true));
+
 /** Of every TCP socket. */
 const TCP_SIZES: OptionSizes = new Map([
   ...words(
@@ -242,5 +255,7 @@ export function optionLists(
   if (type === SOCK.RAW && family === AF_INET6 && protocol !== IPPROTO.ICMPV6) {
     lists.push([SOL.IPV6, new Map([[IPV6.CHECKSUM, 4]])]);
   }
-  return lists;
+  return isTcp(kind)
+    ? lists.map(([level, sizes]) => [level, withoutMulticast(level, sizes)])
+    : lists;
 }

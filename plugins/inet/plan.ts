@@ -18,9 +18,11 @@ import { encodeBytes } from "../../base/byte_text.ts";
 import { type Address, encodeAddress, endText } from "./address.ts";
 import { planFilter } from "./filter.ts";
 import type { Option } from "./options.ts";
-import { planDatagrams } from "./plan_datagrams.ts";
+import { SOL, TCP_OPTION } from "./option_lists.ts";
+import { planDatagrams, planFlag } from "./plan_datagrams.ts";
 import { isTcp } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
+import { hasReceivedEnd, hasSentEnd, REPAIR } from "./tcp_stream.ts";
 
 /** SHUT_RD, SHUT_WR, SHUT_RDWR of shutdown(2) by what the image says. */
 const HOW: Readonly<Partial<Record<number, number>>> = { 1: 0, 2: 1, 3: 2 };
@@ -54,13 +56,14 @@ export function planSocket(
     );
   }
   for (const option of socket.more) planOption(program, fd, option);
-  if (socket.isBound && !(isTcp(socket.kind) && socket.isConnected)) {
-    planBind(program, fd, socket.own);
-  }
+  if (socket.isBound && !socket.isConnected) {
+    if (isTcp(socket.kind) && limits.force) planForcedBind(program, fd, socket.own);
+    else planBind(program, fd, socket.own);
+  } else if (socket.isBound && !isTcp(socket.kind)) planBind(program, fd, socket.own);
   return fd;
 }
 
-/** Adds the calls of the stage "connect". */
+/** Adds the calls for what comes when it has all that is to be in it. */
 export function planRest(
   program: SyscallProgram,
   fd: Argument,
@@ -76,7 +79,7 @@ export function planRest(
     const text = endText(peer.bytes, peer.port);
     program.call("connect", fd, program.data(address, text), address.byteLength);
   }
-  const how = HOW[entry.shutdown];
+  const how = HOW[entry.shutdown & ~impliedShutdown(socket)];
   // Of one that is not connected it says ENOTCONN and does it all the same (inet_shutdown()).
   if (how !== undefined) program.try("shutdown", fd, how);
   if (opts !== undefined) {
@@ -87,6 +90,23 @@ export function planRest(
     planFilter(program, fd, opts.soFilter);
   }
   planStatusFlags(program, fd, entry.flags, O.NONBLOCK);
+}
+
+/**
+ * Adds the calls that bind a TCP socket whoever else has its port: connections that were closed keep it for a minute
+ * (TIME_WAIT). In repair mode nobody is asked, and the end of that takes SO_REUSEADDR away.
+ */
+function planForcedBind(program: SyscallProgram, fd: Argument, own: Address): void {
+  planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.ON);
+  planBind(program, fd, own);
+  planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF);
+  planNumber(program, fd, SO.REUSEADDR, 1);
+}
+
+/** The directions of a connection that are shut down by what it has sent and received. */
+function impliedShutdown({ entry: { state }, stream }: SavedSocket): number {
+  if (stream === undefined) return 0;
+  return (hasReceivedEnd(state) ? 1 : 0) | (hasSentEnd(state) ? 2 : 0);
 }
 
 /** Adds the call that binds a socket. */

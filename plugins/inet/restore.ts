@@ -7,8 +7,13 @@ import type { RestoreHooks, RestoreSession } from "../../core/plugin.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { isProvided } from "../external/provided.ts";
+import { INET_LOCK } from "../../images/kinds/inet.ts";
+import { type Address, endText } from "./address.ts";
 import { interfaceIndex } from "./interfaces.ts";
+import { NetworkLock, onWire, openLock, tableName } from "./network_lock.ts";
 import { planRest, planSocket } from "./plan.ts";
+import { isConnecting, planConnecting, planRelease, planStream } from "./plan_stream.ts";
+import { isTcp } from "./protocol.ts";
 import { loadSockets, type SavedSocket } from "./socket.ts";
 import { takenProblems } from "./taken.ts";
 
@@ -19,11 +24,19 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
   const isMine = (file: file_entry): boolean =>
     file.type === fd_types.INETSK && file.isk !== undefined && !isProvided(file, images, options);
   const socketOf = ({ id }: file_entry): SavedSocket => sockets.get(id) as SavedSocket;
+  /** What holds back packets of connections until the tree runs. */
+  let meanwhile: NetworkLock | undefined;
+  /** The connections of the images, by their ends. */
+  const ends = new Set<string>();
+  const isInside = ({ own, peer }: SavedSocket): boolean => ends.has(endsText(peer, own));
   return {
     load({ problem }) {
-      const loaded = loadSockets(images, isMine, interfaceIndex);
+      const loaded = loadSockets(images, isMine, options.tcpClose === true, interfaceIndex);
       if (loaded.length === 0) return;
-      for (const one of loaded) sockets.set(one.entry.id, one);
+      for (const one of loaded) {
+        sockets.set(one.entry.id, one);
+        if (one.stream !== undefined) ends.add(endsText(one.own, one.peer));
+      }
       limits = bufferLimits(machine.privileges);
       const large = loaded.find(({ entry: { opts } }) => isTooLarge(opts, limits));
       if (large !== undefined) {
@@ -35,11 +48,48 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
       // The tree that is rehearsed has its ports itself.
       if (!rehearsal) { for (const one of takenProblems(loaded)) problem(one); }
     },
+    planTree(tree) {
+      for (const { stream } of sockets.values()) {
+        if (stream === undefined) continue;
+        const { received, sent } = stream;
+        if (received.byteLength + sent.byteLength > 0) received.image.serve(tree);
+      }
+    },
+    begin(undo) {
+      // Ends that are sent in the name of others are answered, and nobody is there who takes that.
+      const orphans = [...sockets.values()].filter((socket) =>
+        socket.stream !== undefined && !isInside(socket)
+      );
+      if (orphans.length === 0) return;
+      const lock = meanwhile = new NetworkLock(tableName(), orphans, true);
+      undo.defer(() => lock.open());
+    },
     descriptors: [{
       kind: "internet socket",
       restores: isMine,
       plan: ({ file, program }) => planSocket(program, socketOf(file), limits),
-      connect: ({ file, program, fd }) => planRest(program, fd, socketOf(file), limits),
+      connect({ file, program, fd, home }) {
+        const socket = socketOf(file);
+        const { stream } = socket;
+        if (stream === undefined) {
+          if (isTcp(socket.kind) && isConnecting(socket)) planConnecting(program, fd, socket);
+          return planRest(program, fd, socket, limits);
+        }
+        planStream(program, fd, socket, stream, limits, !isInside(socket));
+        // By then the other ends are there.
+        const later = home.program("task");
+        planRelease(later, fd, socket, stream);
+        planRest(later, fd, socket, limits);
+      },
     }],
+    finish() {
+      meanwhile?.open();
+      if (images.has(INET_LOCK, null)) openLock(images.read(INET_LOCK, null).table);
+    },
   };
+}
+
+/** Both ends of a connection, whether of IPv4 or of IPv4 over IPv6. */
+function endsText(own: Address, peer: Address): string {
+  return `${endText(onWire(own.bytes), own.port)} ${endText(onWire(peer.bytes), peer.port)}`;
 }

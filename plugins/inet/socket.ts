@@ -6,10 +6,15 @@
 import { StasisError } from "../../base/errors.ts";
 import { AF_INET, AF_INET6, TCP } from "../../core/linux/net/inet_diag.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
-import type { inet_datagram_entry, inet_sk_entry } from "../../images/gen/inet_pb.ts";
-import type { socket_option_entry } from "../../images/gen/sockets_pb.ts";
+import type {
+  inet_datagram_entry,
+  inet_sk_entry,
+  tcp_stream_entry,
+} from "../../images/gen/inet_pb.ts";
+import { ImageBytes, ServedImage } from "../../core/restore/image_bytes.ts";
+import { sk_shutdown, type socket_option_entry } from "../../images/gen/sockets_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
-import { INET_EXTRA } from "../../images/kinds/inet.ts";
+import { INET_EXTRA, TCP_STREAM } from "../../images/kinds/inet.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { present } from "../../images/present.ts";
 import { uniqueById } from "../../images/unique.ts";
@@ -17,6 +22,16 @@ import { type Address, fromWords, isAny } from "./address.ts";
 import { optionsOfEntry } from "./image.ts";
 import type { Option } from "./options.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";
+import { hasStream, isConnection } from "./tcp_info.ts";
+
+/** What a connection has. */
+export interface SavedStream {
+  readonly entry: tcp_stream_entry;
+  /** What was received and not read. */
+  readonly received: ImageBytes;
+  /** What was written and not acknowledged. */
+  readonly sent: ImageBytes;
+}
 
 /** A socket of the images. */
 export interface SavedSocket {
@@ -33,18 +48,22 @@ export interface SavedSocket {
   readonly more: readonly Option[];
   /** What waits in it; not of TCP. */
   readonly queue: readonly inet_datagram_entry[];
+  /** Of a connection that is restored as one. */
+  readonly stream: SavedStream | undefined;
 }
 
 /**
  * Reads all sockets that are to be restored.
  *
  * @param isMine which of the open files
+ * @param isClosed whether connections come back closed
  * @param indexOf the number of an interface by its name
  * @throws {StasisError} `bad-image`
  */
 export function loadSockets(
   images: ImageDirectory,
   isMine: (file: file_entry) => boolean,
+  isClosed: boolean,
   indexOf: (name: string) => number | undefined,
 ): SavedSocket[] {
   if (!images.has(FILES, null)) return [];
@@ -71,18 +90,46 @@ export function loadSockets(
     const own = { family, port: srcPort, bytes: fromWords(family, srcAddr), scope };
     const peer = { family, port: dstPort, bytes: fromWords(family, dstAddr), scope };
     const extra = extras.get(id);
+    const isStream = type === SOCK.STREAM && hasStream(entry.state);
     return {
-      entry,
+      entry: isStream && isClosed ? closedEntry(entry) : entry,
       kind: { family, type, protocol },
       own,
       peer,
       isBound: srcPort !== 0 || type === SOCK.RAW && !isAny(own.bytes),
       isConnected: type === SOCK.STREAM
-        ? entry.state !== TCP.CLOSE && entry.state !== TCP.LISTEN
+        ? isConnection(entry.state) && !isClosed
         : entry.state === TCP.ESTABLISHED,
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],
       queue: extra?.queue ?? [],
+      stream: isStream && !isClosed ? loadStream(images, entry.ino) : undefined,
     };
   });
+}
+
+/** A connection as one that has been closed in both directions. */
+function closedEntry(entry: inet_sk_entry): inet_sk_entry {
+  return { ...entry, state: TCP.CLOSE, shutdown: sk_shutdown.BOTH };
+}
+
+/** @throws {StasisError} `bad-image` */
+function loadStream(images: ImageDirectory, ino: number): SavedStream {
+  const path = images.pathOf(TCP_STREAM, ino);
+  if (!images.has(TCP_STREAM, ino)) {
+    throw new StasisError("bad-image", `${path}, a connection of the tree, is missing`);
+  }
+  const [located] = images.locate(TCP_STREAM, ino);
+  if (located === undefined) throw new StasisError("bad-image", `${path} is empty`);
+  const { message: entry, offset } = located;
+  const { inqLen, outqLen, unsqLen } = entry;
+  if (unsqLen > outqLen) {
+    throw new StasisError("bad-image", `${path} has ${unsqLen} of ${outqLen} bytes to be sent`);
+  }
+  const image = new ServedImage(path);
+  return {
+    entry,
+    received: new ImageBytes(image, offset, inqLen),
+    sent: new ImageBytes(image, offset + inqLen, outqLen),
+  };
 }

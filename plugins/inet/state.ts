@@ -10,6 +10,7 @@ import {
   type SocketOptions,
 } from "../../core/checkpoint/socket_options.ts";
 import { isErrno } from "../../core/linux/errno.ts";
+import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { peekMessage } from "../../core/linux/net/socket_ffi.ts";
@@ -111,12 +112,10 @@ export function readState(fd: number, { listed, groups, cookie }: Beside): Socke
     problem = { problem: filterProblem(reader), hint: TAKE_AWAY };
   }
   const ready = pollNow(fd);
+  const shutdown = listed?.shutdown ?? shutdownOf(ready, info);
   const settings = [
-    ...readOptions(
-      fd,
-      kind,
-      info !== undefined && info.state !== TCP.LISTEN && info.state !== TCP.CLOSE,
-    ),
+    // One that was a connection has some of its settings still.
+    ...readOptions(fd, kind, info !== undefined && (isConnection(info.state) || shutdown !== 0)),
     ...isTcp(kind) ? [] : readMemberships(fd, kind.family, groups),
   ];
   problem = problem.problem !== undefined ? problem : optionProblem(settings, listed);
@@ -130,10 +129,11 @@ export function readState(fd: number, { listed, groups, cookie }: Beside): Socke
     more: settings,
     device,
     filter,
-    shutdown: listed?.shutdown ?? shutdownOf(ready, info),
+    shutdown,
     queue: [],
   };
-  if (problem.problem !== undefined || isTcp(kind)) return state;
+  if (problem.problem !== undefined) return state;
+  if (info !== undefined) return { ...state, ...tcpProblem(fd, ready, info) };
   if ((ready & POLL.ERR) !== 0) {
     return {
       ...state,
@@ -153,6 +153,23 @@ export function readState(fd: number, { listed, groups, cookie }: Beside): Socke
     return { ...state, problem, hint: LATER };
   }
   return state;
+}
+
+function tcpProblem(
+  fd: number,
+  ready: number,
+  { state }: TcpInfo,
+): Pick<SocketState, "problem" | "hint"> {
+  if ((ready & POLL.PRI) !== 0) {
+    return { problem: "has urgent data (MSG_OOB) waiting", hint: LATER };
+  }
+  if ((ready & POLL.ERR) !== 0) {
+    return { problem: "has an error waiting that the program has not seen yet", hint: LATER };
+  }
+  if (state === TCP.CLOSE && bytesWaiting(fd) > 0) {
+    return { problem: "is closed, with something in it that was not received", hint: LATER };
+  }
+  return {};
 }
 
 function optionProblem(

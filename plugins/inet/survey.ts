@@ -5,7 +5,10 @@
  */
 import type { Problem } from "../../base/errors.ts";
 import { type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
+import type { OperationOptions } from "../../core/plugin.ts";
 import { endText } from "./address.ts";
+import { onWire } from "./network_lock.ts";
+import { hasStream } from "./tcp_info.ts";
 
 /** What a survey finds. */
 export type Finding = Omit<Problem, "plugin" | "pid">;
@@ -14,18 +17,26 @@ export type Finding = Omit<Problem, "plugin" | "pid">;
 export interface Surroundings {
   /** The connections and bound sockets of this network namespace, by inode. */
   readonly sockets: ReadonlyMap<number, InetSocket>;
-  /** Those of the tree that are connections, by {@link connectionKey}. */
+  /** The connections of the tree, and those that are over for the other end, by {@link connectionKey}. */
   readonly inside: ReadonlySet<string>;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
 }
 
-/** A connection as one of its ends sees it. */
+/** A connection as one of its ends sees it, whether of IPv4 or of IPv4 over IPv6. */
 export function connectionKey({ source, target }: Pick<InetSocket, "source" | "target">): string {
-  return `${endText(source.address, source.port)} ${endText(target.address, target.port)}`;
+  return `${endText(onWire(source.address), source.port)} ${
+    endText(onWire(target.address), target.port)
+  }`;
 }
 
-/** Whether the other end of a connection is in the tree. */
+/** Whether a connection that nobody has is over: its program has closed it, and nothing of it is on its way. */
+export function isOver({ state, sendQueue }: InetSocket): boolean {
+  return state === TCP.FIN_WAIT2 || state === TCP.TIME_WAIT ||
+    state === TCP.LAST_ACK && sendQueue === 0;
+}
+
+/** Whether nobody outside of the tree has the other end of a connection. */
 export function isInside(socket: InetSocket, { inside }: Surroundings): boolean {
   return inside.has(connectionKey({ source: socket.target, target: socket.source }));
 }
@@ -34,6 +45,7 @@ export function isInside(socket: InetSocket, { inside }: Surroundings): boolean 
 export function socketProblem(
   { fd, ino, kind }: { readonly fd: number; readonly ino: number; readonly kind: string },
   surroundings: Surroundings,
+  { tcpEstablished, tcpClose, skipInFlight }: OperationOptions,
 ): Finding | undefined {
   const what = `its descriptor ${fd} (socket:[${ino}]) is a ${kind}`;
   const external =
@@ -49,19 +61,24 @@ export function socketProblem(
   if (socket === undefined || !kind.startsWith("TCP")) return undefined;
   const { state, source, target, receiveQueue } = socket;
   if (state === TCP.LISTEN) {
-    if (receiveQueue === 0) return undefined;
+    if (receiveQueue === 0 || skipInFlight === true) return undefined;
     return {
       what: `${what} with ${receiveQueue} connections that wait to be accepted at ${
         endText(source.address, source.port)
       }`,
-      hint: "try again when the program has accepted them",
+      hint:
+        "try again when the program has accepted them, or leave them out with --skip-in-flight: they are reset when " +
+        "the tree ends",
     };
   }
-  if (state === TCP.CLOSE) return undefined;
+  const isFree = !hasStream(state) || tcpEstablished === true || tcpClose === true;
+  if (isFree || isInside(socket, surroundings)) return undefined;
   return {
     what: `${what}, connected from ${endText(source.address, source.port)} to ${
       endText(target.address, target.port)
-    }`,
-    hint: `connections cannot be saved yet: close it, or ${external}`,
+    }, outside of the tree`,
+    hint:
+      "save it with --tcp-established: the other end waits until the tree is restored; or have it closed with " +
+      `--tcp-close; or ${external}`,
   };
 }

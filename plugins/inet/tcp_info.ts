@@ -14,7 +14,7 @@ import { SOL, TCP_OPTION } from "./option_lists.ts";
 export interface TcpInfo {
   /** One of TCP. */
   readonly state: number;
-  /** TCPI_OPT_*. */
+  /** Bits of TCPI_OPT. */
   readonly options: number;
   /** The window scales of the other end and its own. */
   readonly sendScale: number;
@@ -23,6 +23,9 @@ export interface TcpInfo {
   readonly waiting: number;
   readonly backlog: number;
 }
+
+/** TCPI_OPT_*. */
+export const TCPI_OPT = { TIMESTAMPS: 1, SACK: 2, WSCALE: 4 } as const;
 
 const SIZE = 104;
 const bytes = new Uint8Array(SIZE);
@@ -57,4 +60,9 @@ export function decodeTcpInfo(bytes: Uint8Array): TcpInfo {
 /** Whether a socket of this state is a connection: not closed, nor listening. */
 export function isConnection(state: number): boolean {
   return state !== TCP.CLOSE && state !== TCP.LISTEN;
+}
+
+/** Whether it has numbers and queues that are to be saved: one that is being made is made anew. */
+export function hasStream(state: number): boolean {
+  return isConnection(state) && state !== TCP.SYN_SENT;
 }

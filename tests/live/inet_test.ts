@@ -3,8 +3,9 @@
  * leaves all of it in place; and what cannot be saved is refused with the reason.
  */
 import assert from "@std/assert";
+import { checkpoint, restore } from "../../mod.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
-import { bringsBack, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
+import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (const [name, variants] of Object.entries(VARIANTS)) {
   if (!name.startsWith("inet_")) continue;
@@ -29,7 +30,7 @@ Deno.test("connections that wait to be accepted are refused, and the client is l
   assert.match(found, /with 1 connections that wait to be accepted at 127\.0\.0\.1:\d+/);
 });
 
-Deno.test("a connection is refused, with both of its ends named", async () => {
+Deno.test("a connection to outside is refused, with both of its ends named, or closed", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   const accepting = listener.accept();
@@ -41,5 +42,12 @@ Deno.test("a connection is refused, with both of its ends named", async () => {
     problem?.what ?? "",
     new RegExp(`connected from 127.0.0.1:\\d+ to 127.0.0.1:${port}`),
   );
-  await connection.write(new Uint8Array(1));
+  assert.match(problem?.hint ?? "", /--tcp-established/);
+
+  using images = new ImageHome();
+  await checkpoint(subject.pid, { directory: images.directory, options: { tcpClose: true } });
+  assert.equal(await connection.read(new Uint8Array(1)), null);
+  const tree = await restore(images.directory);
+  tree.kill(15);
+  await tree.wait();
 });

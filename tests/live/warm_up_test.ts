@@ -20,6 +20,8 @@ Deno.test("warmUp() gets to the end of a freeze, and tells no guardian of a proc
     noteThreads: refuse,
     noteCall: refuse,
     noteMemory: refuse,
+    noteOutside: refuse,
+    noteEnd: refuse,
     noteSignal: refuse,
     aliveWord: -1,
   };

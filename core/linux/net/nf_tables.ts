@@ -1,0 +1,241 @@
+/**
+ * Messages to nf_tables (`include/uapi/linux/netfilter/nf_tables.h`), and sending them: one batch, which the kernel
+ * carries out whole or not at all.
+ *
+ * @module
+ */
+import { StasisError } from "../../../base/errors.ts";
+import { Errno, errnoName, isErrno } from "../errno.ts";
+import { syscall } from "../libc_ffi.ts";
+import { OwnedDescriptor } from "../pidfd.ts";
+import { SYSCALLS } from "../x86_64/syscalls.ts";
+import { NLMSG, nlmsghdr, parseNetlink } from "./netlink.ts";
+import { LARGEST_BUFFER, SO, tryNumber } from "./socket_options.ts";
+
+const AF_NETLINK = 16, SOCK_RAW = 3, SOCK_CLOEXEC = 0o2000000, NETLINK_NETFILTER = 12;
+/** The numbers by which {@link batch}'s socket is made, for others that make it. */
+export const NETFILTER_SOCKET = [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER] as const;
+const NLM_F = { REQUEST: 1, ACK: 4, CREATE: 0x400, APPEND: 0x800 } as const;
+/** `include/uapi/linux/netfilter/nfnetlink.h`. */
+const NFNL_SUBSYS_NFTABLES = 10;
+const BATCH = { BEGIN: 0x10, END: 0x11 } as const;
+/** NFT_MSG_*. */
+const MESSAGE = { NEWTABLE: 0, DELTABLE: 2, NEWCHAIN: 3, NEWRULE: 6 } as const;
+/** NFPROTO_INET: IPv4 and IPv6. */
+const NFPROTO_INET = 1;
+const NFPROTO_UNSPEC = 0;
+
+/** An attribute: a number (four bytes, big-endian), a string, bytes, or attributes in it. */
+type Attribute = readonly [
+  type: number,
+  value: number | string | Uint8Array | readonly Attribute[],
+];
+
+const NLA_F_NESTED = 0x8000;
+
+/** Attributes one behind the other (`struct nlattr`). */
+export function encodeAttributes(attributes: readonly Attribute[]): Uint8Array<ArrayBuffer> {
+  const parts = attributes.map(([type, value]) => {
+    const nested = Array.isArray(value);
+    const bytes = valueBytes(value);
+    const part = new Uint8Array((4 + bytes.byteLength + 3) & ~3);
+    const view = new DataView(part.buffer);
+    view.setUint16(0, 4 + bytes.byteLength, true);
+    view.setUint16(2, nested ? type | NLA_F_NESTED : type, true);
+    part.set(bytes, 4);
+    return part;
+  });
+  return join(parts);
+}
+
+function valueBytes(value: Attribute[1]): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === "string") return new TextEncoder().encode(`${value}\0`);
+  if (typeof value !== "number") return encodeAttributes(value);
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value);
+  return bytes;
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}
+
+/** A message of a batch. */
+export interface TablesMessage {
+  readonly type: number;
+  readonly flags: number;
+  readonly attributes: readonly Attribute[];
+}
+
+/** A table of both families. @param ends with the socket that makes it (NFT_TABLE_F_OWNER, Linux 5.12) */
+export function newTable(name: string, ends: boolean): TablesMessage {
+  // NFTA_TABLE_NAME, NFTA_TABLE_FLAGS.
+  const attributes: Attribute[] = [[1, name], [2, ends ? 2 : 0]];
+  return { type: MESSAGE.NEWTABLE, flags: NLM_F.CREATE, attributes };
+}
+
+/** Takes a table away, with all that is in it. */
+export function deleteTable(name: string): TablesMessage {
+  return { type: MESSAGE.DELTABLE, flags: 0, attributes: [[1, name]] };
+}
+
+/** Where a chain is looked at: packets to this machine, packets from it (NF_INET_LOCAL_IN, NF_INET_LOCAL_OUT). */
+export const HOOK = { input: 1, output: 3 } as const;
+
+/** A chain that lets everything pass but for its rules. @param priority before others where it is lower */
+export function newChain(
+  table: string,
+  name: keyof typeof HOOK,
+  priority: number,
+): TablesMessage {
+  const attributes: Attribute[] = [
+    [1, table],
+    [3, name],
+    [4, [[1, HOOK[name]], [2, priority >>> 0]]],
+    [7, "filter"],
+  ];
+  return { type: MESSAGE.NEWCHAIN, flags: NLM_F.CREATE, attributes };
+}
+
+/** A rule at the end of a chain. */
+export function newRule(
+  table: string,
+  chain: keyof typeof HOOK,
+  expressions: readonly Attribute[],
+): TablesMessage {
+  return {
+    type: MESSAGE.NEWRULE,
+    flags: NLM_F.CREATE | NLM_F.APPEND,
+    attributes: [[1, table], [2, chain], [4, expressions]],
+  };
+}
+
+const REGISTER = 1;
+
+function expression(name: string, data: readonly Attribute[]): Attribute {
+  return [1, [[1, name], [2, data]]];
+}
+
+/** NFT_META_MARK, NFT_META_NFPROTO, NFT_META_L4PROTO. */
+export const META = { MARK: 3, NFPROTO: 15, L4PROTO: 16 } as const;
+/** NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER. */
+export const PAYLOAD = { NETWORK: 1, TRANSPORT: 2 } as const;
+
+/** Goes on where something that is known of a packet is this (or is not). @param value in this machine's byte order */
+export function whereMeta(key: number, value: Uint8Array, is = true): Attribute[] {
+  return [expression("meta", [[1, REGISTER], [2, key]]), compare(value, is)];
+}
+
+/** Goes on where these bytes stand in a header. @param value at most 16 */
+export function wherePayload(base: number, offset: number, value: Uint8Array): Attribute[] {
+  const load: Attribute[] = [[1, REGISTER], [2, base], [3, offset], [4, value.byteLength]];
+  return [expression("payload", load), compare(value, true)];
+}
+
+/** NFT_CMP_EQ, NFT_CMP_NEQ. */
+function compare(value: Uint8Array, is: boolean): Attribute {
+  return expression("cmp", [[1, REGISTER], [2, is ? 0 : 1], [3, [[1, value]]]]);
+}
+
+/** Throws the packet away: NF_DROP into the register of the verdict. */
+export function drop(): Attribute {
+  return expression("immediate", [[1, 0], [2, [[2, [[1, 0]]]]]]);
+}
+
+/** The bytes of a batch; the kernel acknowledges its last message. Pure. */
+export function batch(messages: readonly TablesMessage[]): Uint8Array<ArrayBuffer> {
+  const begin = message(BATCH.BEGIN, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES, []);
+  const end = message(BATCH.END, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES, []);
+  const parts = messages.map(({ type, flags, attributes }, index) =>
+    message(
+      NFNL_SUBSYS_NFTABLES << 8 | type,
+      flags | (index === messages.length - 1 ? NLM_F.ACK : 0),
+      NFPROTO_INET,
+      0,
+      attributes,
+    )
+  );
+  return join([begin, ...parts, end]);
+}
+
+/** A message with its headers: struct nlmsghdr, and struct nfgenmsg: family, version, big-endian resource. */
+function message(
+  type: number,
+  flags: number,
+  family: number,
+  resource: number,
+  attributes: readonly Attribute[],
+): Uint8Array {
+  const body = encodeAttributes(attributes);
+  const bytes = new Uint8Array(nlmsghdr.size + 4 + body.byteLength);
+  nlmsghdr.write(bytes, { len: bytes.byteLength, type, flags: flags | NLM_F.REQUEST });
+  const view = new DataView(bytes.buffer);
+  view.setUint8(nlmsghdr.size, family);
+  view.setUint16(nlmsghdr.size + 2, resource);
+  bytes.set(body, nlmsghdr.size + 4);
+  return bytes;
+}
+
+/** A socket to nf_tables. What it owns ends with it. */
+export class NfTables implements Disposable {
+  readonly #socket: OwnedDescriptor;
+
+  /** @throws {StasisError} `kernel-too-old` where the kernel has no netfilter */
+  constructor() {
+    const made = syscall(SYSCALLS.socket, ...NETFILTER_SOCKET);
+    if (isErrno(made)) throw refusal(Number(-made));
+    this.#socket = new OwnedDescriptor(Number(made));
+    // A batch is one message.
+    tryNumber(this.#socket.fd, SO.SNDBUFFORCE, LARGEST_BUFFER);
+  }
+
+  /** Has a batch carried out. @throws {StasisError} `kernel-too-old`, `no-privilege`, `syscall` */
+  run(messages: readonly TablesMessage[]): void {
+    const errno = this.try(messages);
+    if (errno !== 0) throw refusal(errno);
+  }
+
+  /** The same. @returns 0, or the errno */
+  try(messages: readonly TablesMessage[]): number {
+    const bytes = batch(messages);
+    const { fd } = this.#socket;
+    const sent = syscall(SYSCALLS.sendto, fd, bytes, bytes.byteLength, 0, 0, 0);
+    if (isErrno(sent)) return Number(-sent);
+    const answer = new Uint8Array(1 << 16);
+    for (;;) {
+      const got = syscall(SYSCALLS.recvfrom, fd, answer, answer.byteLength, 0, 0, 0);
+      if (got === -BigInt(Errno.EINTR)) continue;
+      if (isErrno(got)) return Number(-got);
+      for (const { type, payload } of parseNetlink(answer.subarray(0, Number(got)))) {
+        if (type !== NLMSG.ERROR) continue;
+        return -new DataView(payload.buffer, payload.byteOffset).getInt32(0, true);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+}
+
+function refusal(errno: number): StasisError {
+  const name = errnoName(BigInt(errno));
+  const forbidden = errno === Errno.EPERM || errno === Errno.EACCES;
+  return new StasisError(
+    forbidden ? "no-privilege" : "kernel-too-old",
+    `packets of connections cannot be held back here: nf_tables says ${name}`,
+    {
+      errno: name,
+      hint: forbidden
+        ? "it takes CAP_NET_ADMIN"
+        : "it needs CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET (modprobe nf_tables)",
+    },
+  );
+}

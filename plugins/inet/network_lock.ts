@@ -1,0 +1,137 @@
+/**
+ * Holding back the packets of connections, so that no other end sees one closed or reset while nobody has it here: a
+ * table of nf_tables, of one checkpoint, with a rule for each connection and direction.
+ *
+ * @module
+ */
+import { IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import {
+  batch,
+  deleteTable,
+  drop,
+  META,
+  NETFILTER_SOCKET,
+  newChain,
+  newRule,
+  newTable,
+  NfTables,
+  PAYLOAD,
+  type TablesMessage,
+  whereMeta,
+  wherePayload,
+} from "../../core/linux/net/nf_tables.ts";
+import { type ListedCall, Result } from "../../core/remote/undo.ts";
+import { isMapped } from "./address.ts";
+
+/** Before all others: what is held back nobody else is to count. */
+const PRIORITY = -500;
+/** The mark of packets of this tool's own, which pass (SO_MARK). */
+export const OWN_MARK = 0x53544153;
+/** NFPROTO_IPV4, NFPROTO_IPV6, as a byte. */
+const NFPROTO = { FOUR: 2, SIX: 10 } as const;
+const TCP = Uint8Array.of(IPPROTO.TCP);
+
+/** A connection, as this machine sees it. */
+export interface Connection {
+  readonly own: { readonly bytes: Uint8Array; readonly port: number };
+  readonly peer: { readonly bytes: Uint8Array; readonly port: number };
+}
+
+/** A name for a table that no other has. */
+export function tableName(): string {
+  return `stasis-${crypto.getRandomValues(new Uint8Array(6)).toHex()}`;
+}
+
+/** The messages that make a table which holds back the packets of some connections. Pure. */
+export function lockMessages(
+  table: string,
+  connections: readonly Connection[],
+  ends: boolean,
+): TablesMessage[] {
+  const messages = [
+    newTable(table, ends),
+    newChain(table, "input", PRIORITY),
+    newChain(table, "output", PRIORITY),
+  ];
+  for (const { own, peer } of connections) {
+    messages.push(
+      newRule(table, "input", packets(peer, own)),
+      newRule(table, "output", packets(own, peer)),
+    );
+  }
+  return messages;
+}
+
+function packets(from: Connection["own"], to: Connection["own"]): ReturnType<typeof whereMeta> {
+  const [source, target] = [onWire(from.bytes), onWire(to.bytes)];
+  const isFour = source.byteLength === 4;
+  const ports = new Uint8Array(4);
+  new DataView(ports.buffer).setUint16(0, from.port);
+  new DataView(ports.buffer).setUint16(2, to.port);
+  return [
+    ...whereMeta(META.NFPROTO, Uint8Array.of(isFour ? NFPROTO.FOUR : NFPROTO.SIX)),
+    ...whereMeta(META.L4PROTO, TCP),
+    ...wherePayload(PAYLOAD.TRANSPORT, 0, ports),
+    ...wherePayload(PAYLOAD.NETWORK, isFour ? 12 : 8, source),
+    ...wherePayload(PAYLOAD.NETWORK, isFour ? 16 : 24, target),
+    ...whereMeta(META.MARK, new Uint8Array(Uint32Array.of(OWN_MARK).buffer), false),
+    drop(),
+  ];
+}
+
+/** An address as it stands in packets. */
+export function onWire(bytes: Uint8Array): Uint8Array {
+  return isMapped(bytes) ? bytes.subarray(12) : bytes;
+}
+
+/** A lock that is in force until it is opened. */
+export class NetworkLock {
+  readonly #tables: NfTables;
+  #isOpen = false;
+
+  /**
+   * Holds back the packets of some connections.
+   *
+   * @param table its name
+   * @param ends whether the lock ends with this process, whatever ends it; otherwise it stays until it is opened
+   * @throws {StasisError} `kernel-too-old`, `no-privilege`, `syscall`
+   */
+  constructor(readonly table: string, connections: readonly Connection[], ends: boolean) {
+    this.#tables = new NfTables();
+    try {
+      this.#tables.run(lockMessages(table, connections, ends));
+    } catch (error) {
+      this.#tables[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Lets the packets pass again. */
+  open(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#tables.try([deleteTable(this.table)]);
+    this.leave();
+  }
+
+  /** Leaves it in force, unless it ends with this process. */
+  leave(): void {
+    this.#tables[Symbol.dispose]();
+  }
+}
+
+/** Opens a lock by its name, if it is there. */
+export function openLock(table: string): void {
+  using tables = new NfTables();
+  tables.try([deleteTable(table)]);
+}
+
+/** The calls by which somebody else opens a lock. */
+export function openingCalls(table: string): ListedCall[] {
+  const bytes = batch([deleteTable(table)]);
+  return [
+    { name: "socket", args: NETFILTER_SOCKET.map(BigInt) },
+    { name: "sendto", args: [new Result(0), bytes, BigInt(bytes.byteLength), 0n, 0n, 0n] },
+    { name: "close", args: [new Result(0)] },
+  ];
+}

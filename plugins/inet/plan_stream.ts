@@ -1,0 +1,210 @@
+/**
+ * The calls that make TCP connections anew, in repair mode (TCP_REPAIR, `net/ipv4/tcp.c`): in the stage "connect" with
+ * their numbers, options and what is in them; in the stage "task", when all of the tree are there, repair mode ends, and
+ * what had not been sent yet is sent. Pure.
+ *
+ * A connection that has sent its end (FIN) sends it again then: the other end that has it already acknowledges it once
+ * more. One that has received the other's end gets it from that, if it is in the images; otherwise a raw socket sends
+ * it, inside of this machine.
+ *
+ * @module
+ */
+import { AF_INET, AF_INET6, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { LARGEST_BUFFER, SO } from "../../core/linux/net/socket_options.ts";
+import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
+import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
+import { type BufferLimits, planNumber } from "../../core/restore/socket_options.ts";
+import { present } from "../../images/present.ts";
+import { encodeAddress, endText } from "./address.ts";
+import { onWire, OWN_MARK } from "./network_lock.ts";
+import { SOL, TCP_OPTION } from "./option_lists.ts";
+import { checksum, HEADER, ipHeader, pseudoHeader } from "./packet.ts";
+import { planBind } from "./plan.ts";
+import { planFlag } from "./plan_datagrams.ts";
+import { SOCK } from "./protocol.ts";
+import type { SavedSocket, SavedStream } from "./socket.ts";
+import { TCPI_OPT } from "./tcp_info.ts";
+import { hasReceivedEnd, hasSentEnd, QUEUE, REPAIR, repairWindow } from "./tcp_stream.ts";
+
+/** How much is put into a queue with one call. */
+const PIECE = 1 << 16;
+/** Numbers of options of TCP (`include/net/tcp.h`), as TCP_REPAIR_OPTIONS takes them: struct tcp_repair_opt. */
+const OPTION = { MAXSEG: 2, WINDOW: 3, SACK_PERM: 4, TIMESTAMP: 8 } as const;
+const HOW = MSG_DONTWAIT | MSG_NOSIGNAL;
+/** SHUT_WR of shutdown(2). */
+const SENDING = 1;
+/** Flags of a TCP header: FIN and ACK. */
+const FIN_ACK = 0x11;
+
+/** The numbers of a connection as it is restored: without the ends of data that come later. */
+export interface Numbers {
+  /** The next byte that is expected. */
+  readonly received: number;
+  /** The first byte that is not acknowledged. */
+  readonly acknowledged: number;
+}
+
+/** What they are. */
+export function numbersOf({ entry }: SavedSocket, { entry: stream }: SavedStream): Numbers {
+  const sentEnd = hasSentEnd(entry.state) ? 1 : 0,
+    receivedEnd = hasReceivedEnd(entry.state) ? 1 : 0;
+  return {
+    received: (stream.inqSeq - receivedEnd) >>> 0,
+    acknowledged: (stream.outqSeq - sentEnd - stream.outqLen) >>> 0,
+  };
+}
+
+/** Adds the calls of the stage "connect". @param isOrphan whether its other end is not in the images */
+export function planStream(
+  program: SyscallProgram,
+  fd: Argument,
+  socket: SavedSocket,
+  stream: SavedStream,
+  { force }: BufferLimits,
+  isOrphan: boolean,
+): void {
+  const { entry, own, peer } = socket;
+  const { entry: saved, received, sent } = stream;
+  const numbers = numbersOf(socket, stream);
+  const set = (name: number, value: number): void => planFlag(program, fd, SOL.TCP, name, value);
+  const queue = (which: number): void => set(TCP_OPTION.REPAIR_QUEUE, which);
+  set(TCP_OPTION.REPAIR, REPAIR.ON);
+  planBind(program, fd, own);
+  queue(QUEUE.RECEIVE);
+  set(TCP_OPTION.QUEUE_SEQ, (numbers.received - saved.inqLen) | 0);
+  queue(QUEUE.SEND);
+  set(TCP_OPTION.QUEUE_SEQ, numbers.acknowledged | 0);
+  // The window follows from it.
+  if (entry.opts !== undefined) {
+    planNumber(program, fd, force ? SO.RCVBUFFORCE : SO.RCVBUF, entry.opts.soRcvbuf >>> 1);
+  }
+  const address = encodeAddress(peer);
+  const text = endText(peer.bytes, peer.port);
+  program.call("connect", fd, program.data(address, text), address.byteLength);
+  const options = repairOptions(saved);
+  program.call(
+    "setsockopt",
+    fd,
+    SOL.TCP,
+    TCP_OPTION.REPAIR_OPTIONS,
+    program.data(options, "options"),
+    options.byteLength,
+  );
+  const timestamp = present(saved, "timestamp");
+  if (timestamp !== undefined) set(TCP_OPTION.TIMESTAMP, timestamp | 0);
+  for (const name of force ? [SO.SNDBUFFORCE, SO.RCVBUFFORCE] : [SO.SNDBUF, SO.RCVBUF]) {
+    planNumber(program, fd, name, LARGEST_BUFFER);
+  }
+  queue(QUEUE.RECEIVE);
+  planBytesInto(program, fd, received);
+  queue(QUEUE.SEND);
+  planBytesInto(program, fd, sent.subarray(0, saved.outqLen - saved.unsqLen));
+  queue(QUEUE.NONE);
+  const window = windowOf(socket, stream);
+  if (window !== undefined) {
+    const bytes = program.data(window, "window");
+    program.call("setsockopt", fd, SOL.TCP, TCP_OPTION.REPAIR_WINDOW, bytes, window.byteLength);
+  }
+  if (isOrphan && hasReceivedEnd(entry.state)) planEnd(program, socket, numbers);
+}
+
+/** Adds the calls of the stage "task". */
+export function planRelease(
+  program: SyscallProgram,
+  fd: Argument,
+  { entry: { state } }: SavedSocket,
+  { entry: { outqLen, unsqLen }, sent }: SavedStream,
+): void {
+  planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF);
+  planBytesInto(program, fd, sent.subarray(outqLen - unsqLen, outqLen));
+  if (hasSentEnd(state)) program.call("shutdown", fd, SENDING);
+}
+
+function planBytesInto(
+  program: SyscallProgram,
+  fd: Argument,
+  bytes: Uint8Array | ImageBytes,
+): void {
+  for (let from = 0; from < bytes.byteLength; from += PIECE) {
+    const piece = bytes.subarray(from, Math.min(from + PIECE, bytes.byteLength));
+    const data = planBytes(program, piece, `${piece.byteLength} bytes`);
+    program.expect(BigInt(piece.byteLength), "sendto", fd, data, piece.byteLength, HOW, 0, 0);
+  }
+}
+
+/** What both ends have agreed on: an array of struct tcp_repair_opt, a code and a value. */
+function repairOptions(
+  { optMask, sndWscale, rcvWscale, mssClamp }: SavedStream["entry"],
+): Uint8Array {
+  const pairs: number[] = [];
+  if ((optMask & TCPI_OPT.SACK) !== 0) pairs.push(OPTION.SACK_PERM, 0);
+  if ((optMask & TCPI_OPT.WSCALE) !== 0) pairs.push(OPTION.WINDOW, sndWscale | rcvWscale << 16);
+  if ((optMask & TCPI_OPT.TIMESTAMPS) !== 0) pairs.push(OPTION.TIMESTAMP, 0);
+  pairs.push(OPTION.MAXSEG, mssClamp);
+  return new Uint8Array(Uint32Array.from(pairs).buffer);
+}
+
+/** Its windows; undefined where the images do not have them. */
+function windowOf(
+  { entry: { state } }: SavedSocket,
+  { entry }: SavedStream,
+): Uint8Array | undefined {
+  if (present(entry, "maxWindow") === undefined) return undefined;
+  const { sndWl1, sndWnd, maxWindow, rcvWnd, rcvWup } = entry;
+  const end = hasReceivedEnd(state) ? 1 : 0;
+  return repairWindow.make({
+    sndWl1,
+    sndWnd,
+    maxWindow,
+    rcvWnd: rcvWnd + end,
+    rcvWup: (rcvWup - end) >>> 0,
+  });
+}
+
+/** Adds the calls that send the other end's end of data, as it would. */
+function planEnd(program: SyscallProgram, { own, peer }: SavedSocket, numbers: Numbers): void {
+  const source = onWire(peer.bytes), target = onWire(own.bytes);
+  const family = source.byteLength === 4 ? AF_INET : AF_INET6;
+  const segment = new Uint8Array(HEADER.TCP);
+  const view = new DataView(segment.buffer);
+  view.setUint16(0, peer.port);
+  view.setUint16(2, own.port);
+  view.setUint32(4, numbers.received);
+  view.setUint32(8, numbers.acknowledged);
+  // Five words of header.
+  view.setUint8(12, 0x50);
+  view.setUint8(13, FIN_ACK);
+  view.setUint16(14, 0xffff);
+  view.setUint16(16, checksum(pseudoHeader(IPPROTO.TCP, source, target, HEADER.TCP), segment));
+  const header = ipHeader(family, IPPROTO.TCP, source, target, HEADER.TCP);
+  const packet = new Uint8Array(header.byteLength + HEADER.TCP);
+  packet.set(header);
+  packet.set(segment, header.byteLength);
+  const raw = program.call("socket", family, SOCK.RAW | SOCK_CLOEXEC, IPPROTO.RAW);
+  planNumber(program, raw, SO.MARK, OWN_MARK);
+  const to = encodeAddress({ family, port: 0, bytes: target, scope: own.scope });
+  const data = program.data(packet, "the end of what comes");
+  const there = program.data(to, "this machine");
+  const size = packet.byteLength;
+  program.expect(BigInt(size), "sendto", raw, data, size, MSG_DONTWAIT, there, to.byteLength);
+  program.call("close", raw);
+}
+
+/** Adds the calls for a connection that is being made: it is made anew. */
+export function planConnecting(
+  program: SyscallProgram,
+  fd: Argument,
+  { own, peer }: SavedSocket,
+): void {
+  planBind(program, fd, own);
+  const address = encodeAddress(peer);
+  const text = endText(peer.bytes, peer.port);
+  // It does not wait: EINPROGRESS.
+  program.try("connect", fd, program.data(address, text), address.byteLength);
+}
+
+/** Whether a socket is a connection that is being made. */
+export function isConnecting({ entry: { state } }: SavedSocket): boolean {
+  return state === TCP.SYN_SENT;
+}

@@ -1,0 +1,238 @@
+/**
+ * What a TCP connection has in the kernel, read through a duplicate of its descriptor in repair mode (TCP_REPAIR,
+ * `net/ipv4/tcp.c`), in which the kernel tells of its numbers and shows what was sent, and takes nothing away.
+ *
+ * Repair mode is on for some microseconds at a time, and the connection goes on meanwhile. It is read twice: first what
+ * it has sent, of all connections, and then what they have received. So where both ends are read, what the one has not
+ * acknowledged by the second look is in what the other has to send by the first: nothing is lost, and what is there twice
+ * TCP itself sorts out by its numbers.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
+import { ioctl, syscall } from "../../core/linux/libc_ffi.ts";
+import { TCP } from "../../core/linux/net/inet_diag.ts";
+import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
+import { readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
+import { defineStruct } from "../../core/linux/struct.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { type ListedCall, Result } from "../../core/remote/undo.ts";
+import { SOL, TCP_OPTION } from "./option_lists.ts";
+import { readTcpInfo, type TcpInfo } from "./tcp_info.ts";
+
+/** TCP_REPAIR_ON, and TCP_REPAIR_OFF_NO_WP: off without asking the other end for anything. */
+export const REPAIR = { ON: 1, OFF: -1 } as const;
+/** TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_SEND_QUEUE. */
+export const QUEUE = { NONE: 0, RECEIVE: 1, SEND: 2 } as const;
+
+/** struct tcp_repair_window. */
+export const repairWindow = defineStruct("tcp_repair_window", 20, {
+  sndWl1: [0, "u32"],
+  sndWnd: [4, "u32"],
+  maxWindow: [8, "u32"],
+  rcvWnd: [12, "u32"],
+  rcvWup: [16, "u32"],
+});
+
+/** States in which the own end of data has been sent, and in which the other's has been received. */
+const SENT_END: readonly number[] = [TCP.FIN_WAIT1, TCP.FIN_WAIT2, TCP.CLOSING, TCP.LAST_ACK];
+const RECEIVED_END: readonly number[] = [TCP.CLOSE_WAIT, TCP.CLOSING, TCP.LAST_ACK];
+
+/** Whether a connection has sent its end (FIN), which has a number like a byte. */
+export function hasSentEnd(state: number): boolean {
+  return SENT_END.includes(state);
+}
+
+/** Whether it has received the other's. */
+export function hasReceivedEnd(state: number): boolean {
+  return RECEIVED_END.includes(state);
+}
+
+/** What a connection has sent. */
+export interface SentPart {
+  readonly info: TcpInfo;
+  /** The number of the next byte that is written, the end counted. */
+  readonly sequence: number;
+  /** What was written and not acknowledged. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** How many of these were never sent. */
+  readonly unsent: number;
+}
+
+/** What it has received. */
+export interface ReceivedPart {
+  readonly info: TcpInfo;
+  /** The number of the next byte that is expected, the end counted. */
+  readonly sequence: number;
+  /** What was received and not read. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly window: ReturnType<typeof repairWindow.read>;
+  readonly timestamp: number;
+  /** The largest segment that is sent (TCP_MAXSEG). */
+  readonly segment: number;
+}
+
+const SIOCINQ = 0x541b, SIOCOUTQ = 0x5411, SIOCOUTQNSD = 0x894b;
+const MSG_PEEK = 2, MSG_DONTWAIT = 0x40;
+/** More than one segment, some of which may be acknowledged and is shown all the same. */
+const SLACK = 1 << 17;
+/** How often something is looked at again that has changed meanwhile. */
+const ATTEMPTS = 100;
+
+/** Reads what a connection has sent. @throws {StasisError} `syscall` */
+export function readSent(fd: number): SentPart {
+  const info = readTcpInfo(fd);
+  using _ = repaired(fd);
+  setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.SEND);
+  const sequence = option(fd, TCP_OPTION.QUEUE_SEQ);
+  const bytes = peek(fd, count(fd, SIOCOUTQ) + SLACK);
+  setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.NONE);
+  const end = hasSentEnd(info.state) ? 1 : 0;
+  const unsent = Math.max(0, count(fd, SIOCOUTQNSD) - end);
+  return { info, sequence, bytes, unsent: Math.min(unsent, bytes.byteLength) };
+}
+
+/** Reads what it has received. @throws {StasisError} `syscall` */
+export function readReceived(fd: number): ReceivedPart {
+  const offset = readNumber(fd, SO.PEEK_OFF) ?? -1;
+  // Where it was set, a look begins there.
+  if (offset !== -1) setNumber(fd, SO.PEEK_OFF, -1);
+  try {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const found = tryReceived(fd);
+      if (found !== undefined) return found;
+    }
+  } finally {
+    if (offset !== -1) setNumber(fd, SO.PEEK_OFF, offset);
+  }
+  throw new StasisError("syscall", "a connection receives too fast to be looked at", {
+    hint: "try again",
+  });
+}
+
+function tryReceived(fd: number): ReceivedPart | undefined {
+  const info = readTcpInfo(fd);
+  using _ = repaired(fd);
+  setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.RECEIVE);
+  const sequence = option(fd, TCP_OPTION.QUEUE_SEQ);
+  const waiting = count(fd, SIOCINQ);
+  const bytes = peek(fd, waiting);
+  const window = readWindow(fd);
+  const after = option(fd, TCP_OPTION.QUEUE_SEQ);
+  setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.NONE);
+  const isSame = after === sequence && bytes.byteLength === waiting &&
+    readTcpInfo(fd).state === info.state;
+  if (!isSame) return undefined;
+  const timestamp = option(fd, TCP_OPTION.TIMESTAMP);
+  const segment = option(fd, TCP_OPTION.MAXSEG);
+  return { info, sequence, bytes, window, timestamp, segment };
+}
+
+/** Switches repair mode on for a scope. Switching it off takes SO_REUSEADDR away, which is put back. */
+function repaired(fd: number): Disposable {
+  const reuse = readNumber(fd, SO.REUSEADDR) ?? 0;
+  setOption(fd, TCP_OPTION.REPAIR, REPAIR.ON);
+  return {
+    [Symbol.dispose]() {
+      setOption(fd, TCP_OPTION.REPAIR, REPAIR.OFF);
+      setNumber(fd, SO.REUSEADDR, reuse);
+    },
+  };
+}
+
+/** Puts a connection into repair mode for good: whoever closes it then tells the other end nothing of it. */
+export function repairForGood(fd: number): void {
+  setOption(fd, TCP_OPTION.REPAIR, REPAIR.ON);
+}
+
+/** A descriptor of a task, and a thread of that which lives. */
+type TaskDescriptor = Pick<Descriptor, "pid" | "liveTid" | "fd">;
+/** Of pidfd_open(2): O_EXCL (`include/uapi/linux/pidfd.h`). */
+const PIDFD_THREAD = 0o200n;
+
+/** The calls by which somebody else ends the repair mode of a task's descriptor. */
+export function unrepairingCalls(descriptor: TaskDescriptor, reuse: number): ListedCall[] {
+  return [
+    ...takingCalls(descriptor),
+    {
+      name: "setsockopt",
+      args: [new Result(1), BigInt(SOL.TCP), BigInt(TCP_OPTION.REPAIR), word(REPAIR.OFF), 4n],
+    },
+    {
+      name: "setsockopt",
+      args: [new Result(1), BigInt(SOL_SOCKET), BigInt(SO.REUSEADDR), word(reuse), 4n],
+    },
+    { name: "close", args: [new Result(1)] },
+    { name: "close", args: [new Result(0)] },
+  ];
+}
+
+/** The calls by which somebody else puts it into repair mode, and keeps it open until he ends. */
+export function repairingCalls(descriptor: TaskDescriptor): ListedCall[] {
+  return [
+    ...takingCalls(descriptor),
+    {
+      name: "setsockopt",
+      args: [new Result(1), BigInt(SOL.TCP), BigInt(TCP_OPTION.REPAIR), word(REPAIR.ON), 4n],
+    },
+  ];
+}
+
+function takingCalls({ pid, liveTid, fd }: TaskDescriptor): ListedCall[] {
+  // Of a process whose first thread has ended another one has its descriptors.
+  const flags = liveTid === pid ? 0n : PIDFD_THREAD;
+  return [
+    { name: "pidfd_open", args: [BigInt(liveTid), flags] },
+    { name: "pidfd_getfd", args: [new Result(0), BigInt(fd), 0n] },
+  ];
+}
+
+function word(value: number): Uint8Array {
+  return new Uint8Array(Int32Array.of(value).buffer);
+}
+
+function setOption(fd: number, name: number, value: number): void {
+  must(syscall(SYSCALLS.setsockopt, fd, SOL.TCP, name, word(value), 4), `setsockopt(${name})`);
+}
+
+const value = new Uint8Array(repairWindow.size), length = new Uint8Array(4);
+
+function readOption(fd: number, name: number, size: number): void {
+  new DataView(length.buffer).setUint32(0, size, true);
+  must(syscall(SYSCALLS.getsockopt, fd, SOL.TCP, name, value, length), `getsockopt(${name})`);
+}
+
+/** An option that is a number. */
+function option(fd: number, name: number): number {
+  readOption(fd, name, 4);
+  return new DataView(value.buffer).getUint32(0, true);
+}
+
+function readWindow(fd: number): ReceivedPart["window"] {
+  readOption(fd, TCP_OPTION.REPAIR_WINDOW, repairWindow.size);
+  return repairWindow.read(value);
+}
+
+function count(fd: number, request: number): number {
+  const number = new Uint8Array(4);
+  if (ioctl(fd, request, number) !== 0) {
+    throw new StasisError("syscall", `ioctl(${request}) failed`);
+  }
+  return new DataView(number.buffer).getInt32(0, true);
+}
+
+function peek(fd: number, room: number): Uint8Array<ArrayBuffer> {
+  if (room === 0) return new Uint8Array(0);
+  const bytes = new Uint8Array(room);
+  const got = syscall(SYSCALLS.recvfrom, fd, bytes, room, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+  if (got === -BigInt(Errno.EAGAIN)) return new Uint8Array(0);
+  return bytes.slice(0, Number(must(got, "recvfrom(MSG_PEEK)")));
+}
+
+function must(result: bigint, what: string): bigint {
+  if (!isErrno(result)) return result;
+  const errno = errnoName(-result);
+  throw new StasisError("syscall", `${what} of a TCP connection failed: ${errno}`, { errno });
+}

@@ -1,0 +1,197 @@
+/**
+ * TCP connections to outside of the tree: whoever is at the other end sees a pause, and neither an end nor a byte too
+ * few or too many; and nothing holds them back that nobody lets go of.
+ */
+import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { INET_LOCK } from "../../images/kinds/inet.ts";
+import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
+import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
+import { openLock } from "../../plugins/inet/network_lock.ts";
+import { actAtMoment } from "../harness/kill_at_call.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
+import { ImageHome } from "./round_trip.ts";
+
+const PROGRAM = fileURLToPath(new URL("./programs/inet_echo.c", import.meta.url));
+const ESTABLISHED = { ...UNHURRIED, tcpEstablished: true };
+
+async function startEcho(): Promise<Subject> {
+  return await Subject.run(await buildProgram(PROGRAM, ["-I", SUBJECTS_DIR]));
+}
+
+/** Sends bytes that are told apart by their place, as fast as it may, and compares what comes back. */
+class Client {
+  readonly #connection: Deno.TcpConn;
+  readonly #receiving: Promise<void>;
+  readonly #sending: Promise<void>;
+  #ended = false;
+  /** How many bytes were sent, and have come back. */
+  sent = 0;
+  received = 0;
+
+  constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
+    this.#sending = this.#send();
+    this.#receiving = this.#receive();
+    // Who waits for them is told later.
+    for (const one of [this.#sending, this.#receiving]) one.catch(() => {});
+  }
+
+  static async connect(port: number, hostname: string): Promise<Client> {
+    return new Client(await Deno.connect({ hostname, port }));
+  }
+
+  async #send(): Promise<void> {
+    const bytes = new Uint8Array(10_000);
+    while (!this.#ended) {
+      for (let at = 0; at < bytes.length; at++) bytes[at] = (this.sent + at) % 253;
+      this.sent += await this.#connection.write(bytes);
+      if (this.sent % 253 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await this.#connection.closeWrite();
+  }
+
+  async #receive(): Promise<void> {
+    for await (const bytes of this.#connection.readable) {
+      for (const byte of bytes) {
+        if (byte !== this.received % 253) {
+          throw new Error(`byte ${this.received} is ${byte}`);
+        }
+        this.received++;
+      }
+    }
+  }
+
+  /** Waits until more has come back than by now. */
+  async goesOn(): Promise<void> {
+    const before = this.received;
+    await waitUntil(() => this.received > before + 1000, () => `bytes after ${before}`, 20_000);
+  }
+
+  /** Ends it: all that was sent must have come back. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#sending;
+    await this.#receiving;
+    assert.equal(this.received, this.sent);
+  }
+}
+
+/** The names of this tool's tables. */
+async function tables(): Promise<string> {
+  const { stdout } = await new Deno.Command("nft", { args: ["list", "tables"] }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+Deno.test("connections to outside go on after a restore, with every byte", async () => {
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  const port = Number(subject.fact("port"));
+  const clients = await Promise.all(
+    ["127.0.0.1", "127.0.0.1", "::1"].map((host) => Client.connect(port, host)),
+  );
+  for (const client of clients) await client.goesOn();
+  await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
+  const { table } = openImages(images.directory).read(INET_LOCK, null);
+  assert.match(await tables(), new RegExp(table));
+  const tree = await restore(images.directory);
+  assert.doesNotMatch(await tables(), new RegExp(table));
+  for (const client of clients) await client.goesOn();
+  await Promise.all(clients.map((client) => client.end()));
+  await subject.expectPass();
+  await tree.wait();
+});
+
+Deno.test("connections to outside of a tree that runs on are not held back", async () => {
+  await using subject = await startEcho();
+  const client = await Client.connect(Number(subject.fact("port")), "127.0.0.1");
+  for (let time = 0; time < 3; time++) {
+    using images = new ImageHome();
+    await client.goesOn();
+    const settings = { directory: images.directory, options: ESTABLISHED, leaveRunning: true };
+    await checkpoint(subject.pid, settings);
+    assert.ok(!openImages(images.directory).has(INET_LOCK, null));
+  }
+  await client.goesOn();
+  await client.end();
+  await subject.expectPass();
+});
+
+Deno.test("a checkpoint that fails lets the packets of connections pass again", async () => {
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  const client = await Client.connect(Number(subject.fact("port")), "127.0.0.1");
+  await client.goesOn();
+  const before = await tables();
+  const fails = {
+    name: "fails",
+    description: "fails when all is saved",
+    after: ["inet"],
+    checkpoint: () => ({
+      dumpLast() {
+        throw new StasisError("io", "it fails");
+      },
+    }),
+  };
+  await assert.rejects(
+    checkpoint(subject.pid, {
+      directory: images.directory,
+      options: ESTABLISHED,
+      plugins: [fails],
+    }),
+    /it fails/,
+  );
+  assert.equal(await tables(), before);
+  await client.goesOn();
+  await client.end();
+  await subject.expectPass();
+});
+
+/** How many moments of a checkpoint the tool is killed at. */
+const KILLS = 6;
+
+function saving(subject: Subject, directory: string): string[] {
+  const where = ["-D", directory, "--tcp-established", "--timeout", "120"];
+  return ["checkpoint", String(subject.pid), ...where];
+}
+
+/** Between which moments of a checkpoint a connection is held, as one learns that ends a program. */
+async function momentsOfHolding(): Promise<readonly [first: number, last: number]> {
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  using _connection = await Deno.connect({ port: Number(subject.fact("port")) });
+  const calls: string[] = [];
+  const { status, stderr } = await actAtMoment(
+    saving(subject, images.directory),
+    Infinity,
+    () => {},
+    (call) => void calls.push(call),
+  );
+  assert.equal(status.code, 0, stderr);
+  openLock(openImages(images.directory).read(INET_LOCK, null).table);
+  const [first, last] = [calls.indexOf("setsockopt"), calls.lastIndexOf("setsockopt")];
+  assert.ok(first >= 0 && last > first, calls.join(" "));
+  return [first, last];
+}
+
+Deno.test("connections to outside go on wherever the tool is killed", async () => {
+  const [first, last] = await momentsOfHolding();
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  const client = await Client.connect(Number(subject.fact("port")), "127.0.0.1");
+  const before = await tables();
+  for (let kill = 0; kill < KILLS; kill++) {
+    await client.goesOn();
+    const moment = first + Math.floor((last - first) * kill / (KILLS - 1));
+    const directory = `${images.directory}-${kill}`;
+    const run = await actAtMoment(saving(subject, directory), moment);
+    // Past the commit the tree is ended, whoever does it, and the images are there.
+    if (!subject.alive) await restore(directory);
+    assert.equal(await tables(), before, `killed at ${run.call}, moment ${moment}`);
+  }
+  await client.goesOn();
+  await client.end();
+  await subject.expectPass();
+});
