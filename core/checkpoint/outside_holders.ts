@@ -8,7 +8,7 @@ import { decodeUserDevice } from "../../images/device.ts";
 import { readLink } from "../linux/files.ts";
 import { readFds, readProcesses, readStat, taskPath } from "../linux/procfs/mod.ts";
 import type { OperationOptions } from "../plugin.ts";
-import type { Descriptor, Task } from "./task.ts";
+import { type Descriptor, Task } from "./task.ts";
 
 /** S_IFCHR, the type of a character device (inode(7)). */
 const CHARACTER_DEVICE = 0o020000;
@@ -160,17 +160,29 @@ export function descends(pid: number, ancestors: ReadonlySet<number>): boolean {
   return false;
 }
 
+/**
+ * The open descriptors of any process, and the id by which `/proc` leads to them: a first thread that has ended has
+ * none, whatever the others have.
+ *
+ * @throws {StasisError} `no-such-task`, `no-privilege`
+ */
+export function openBy(pid: number): { readonly tid: number; readonly fds: readonly number[] } {
+  const fds = readFds(pid);
+  const tid = fds.length > 0 ? pid : new Task(pid).liveTid;
+  return { tid, fds: tid === pid ? fds : readFds(tid) };
+}
+
 /** The links of a process that may end or close its files meanwhile. */
 function* linksOf(pid: number): Generator<string> {
-  let fds: readonly number[];
+  let open: ReturnType<typeof openBy>;
   try {
-    fds = readFds(pid);
+    open = openBy(pid);
   } catch {
     return;
   }
-  for (const fd of fds) {
+  for (const fd of open.fds) {
     try {
-      yield readLink(`${taskPath(pid)}/fd/${fd}`);
+      yield readLink(`${taskPath(open.tid)}/fd/${fd}`);
     } catch {
       // Closed meanwhile.
     }

@@ -39,7 +39,8 @@ export function vforkingThread(
   threads: readonly number[],
   child: number,
 ): number | undefined {
-  if (!sharesMemory(child, pid)) return undefined;
+  // The first one may have ended.
+  if (!sharesMemory(child, threads[0] ?? pid)) return undefined;
   return threads.find((tid) => stateOf(pid, tid) === "D");
 }
 

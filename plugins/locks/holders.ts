@@ -7,13 +7,13 @@
  *
  * @module
  */
+import { openBy } from "../../core/checkpoint/outside_holders.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { identifyFile, isSameFile } from "../../core/linux/file_identity.ts";
 import { statPath } from "../../core/linux/files.ts";
 import {
   type FileLock,
   readFdInfo,
-  readFds,
   readLocks,
   readProcesses,
   readStat,
@@ -71,7 +71,8 @@ function findProcess(
   for (const pid of readProcesses()) {
     if (tree.has(pid)) continue;
     try {
-      if (readFds(pid).some((fd) => has(pid, fd))) return `task ${pid} (${readStat(pid).comm})`;
+      const { tid, fds } = openBy(pid);
+      if (fds.some((fd) => has(tid, fd))) return `task ${pid} (${readStat(pid).comm})`;
     } catch {
       // It has ended meanwhile, or may not be looked at.
     }

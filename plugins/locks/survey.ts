@@ -4,14 +4,18 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { isNamedExternal, type OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
+import {
+  isNamedExternal,
+  openBy,
+  type OutsideHolders,
+} from "../../core/checkpoint/outside_holders.ts";
 import { type Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { Errno, isErrno } from "../../core/linux/errno.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import { KCMP, kcmp } from "../../core/linux/kcmp.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { type FileLock, readFdLink, readFds, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { type FileLock, readFdLink, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
 import { findLocks, type HeldLock } from "./find.ts";
@@ -109,12 +113,13 @@ function sharedWith(
   { liveTid, fd, link }: Descriptor,
   outside: OutsideHolders,
 ): number | undefined {
-  return outside.behind(link.text).find((other) =>
-    unlessGone(() => readFds(other), []).some((number) =>
-      unlessGone(() => readFdLink(other, number), undefined)?.text === link.text &&
-      isSame(liveTid, fd, other, number)
-    )
-  );
+  return outside.behind(link.text).find((other) => {
+    const { tid, fds } = unlessGone(() => openBy(other), { tid: other, fds: [] });
+    return fds.some((number) =>
+      unlessGone(() => readFdLink(tid, number), undefined)?.text === link.text &&
+      isSame(liveTid, fd, tid, number)
+    );
+  });
 }
 
 function isSame(pid: number, fd: number, other: number, number: number): boolean {

@@ -19,7 +19,7 @@ import {
   unknownSysv,
 } from "../../core/checkpoint/sysv_owners.ts";
 import { hugePageSize } from "../../core/checkpoint/file_location.ts";
-import type { Task } from "../../core/checkpoint/task.ts";
+import { Task } from "../../core/checkpoint/task.ts";
 import { pageAlign, remoteAddress } from "../../core/linux/address.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
@@ -275,7 +275,10 @@ export function attachedBy(id: number): number[] {
   const inode = BigInt(id);
   return readProcesses().filter((pid) => {
     try {
-      return readMaps(pid).some((mapping) => isSegment(mapping) && mapping.inode === inode);
+      const maps = readMaps(pid);
+      // A first thread that has ended has none, whatever the others have.
+      const seen = maps.length > 0 ? maps : readMaps(new Task(pid).liveTid);
+      return seen.some((mapping) => isSegment(mapping) && mapping.inode === inode);
     } catch {
       return false;
     }

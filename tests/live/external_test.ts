@@ -1,5 +1,7 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
 import { checkpoint, restore, type RestoredTree, type StasisError } from "../../mod.ts";
+import { buildProgram } from "../harness/build.ts";
+import { Subject } from "../harness/subject.ts";
 import { allPids, readProcess, waitUntil } from "../harness/processes.ts";
 import { becomesSleep, collectNotes, ImageHome, problemsOf } from "./round_trip.ts";
 
@@ -78,6 +80,17 @@ Deno.test("standard streams that are pipes to others are given anew at restore",
   input.file.close();
   output.file.close();
   await Deno.remove(home, { recursive: true });
+});
+
+Deno.test("a pipe to others whose first thread has ended is known to be held by them", async () => {
+  const source = new URL("programs/leaderless_holder.c", import.meta.url).pathname;
+  await using holder = await Subject.run(await buildProgram(source));
+  const problems = await problemsOf(Number(holder.fact("child")));
+  match(
+    problems[0]?.what ?? "",
+    new RegExp(`pipe:\\[\\d+\\]\\) is held outside of the tree, .* task ${holder.pid} has`),
+  );
+  await holder.expectPass();
 });
 
 Deno.test("a pipe to others that is no standard stream is refused until it is named", async () => {
