@@ -34,7 +34,7 @@ import { NO_OWNER } from "../../images/fown.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { file_lock_entry } from "../../images/gen/file_locks_pb.ts";
 import { FILE_LOCKS, FILES, REMAP_FPATH } from "../../images/kinds/files.ts";
-import { findLocks } from "./find.ts";
+import { findLocks, type HeldLock } from "./find.ts";
 import { findHolder, findOpener } from "./holders.ts";
 import { encodeLock, KIND, validateLocks } from "./lock.ts";
 import { lockConflict, type LockedFile, planLease, planLock } from "./plan.ts";
@@ -50,10 +50,11 @@ export const locks: Plugin = definePlugin({
 });
 
 function checkpointLocks({ writer, options, note }: CheckpointSession): CheckpointHooks {
+  let held: readonly HeldLock[] = [];
   return {
     survey: (tree) => surveyLocks(tree, options, outsideHolders(writer)),
     dumpTree({ tasks }) {
-      const held = findLocks(tasks.flatMap(({ proc }) => proc.descriptors));
+      held = findLocks(tasks.flatMap(({ proc }) => proc.descriptors));
       if (held.length === 0) return;
       writer.writeList(
         FILE_LOCKS,
@@ -66,7 +67,8 @@ function checkpointLocks({ writer, options, note }: CheckpointSession): Checkpoi
     },
     async conclude({ tasks }) {
       const all = await readLocksAside();
-      for (const { pid, lock: { inode } } of locksOfMappings(tasks.map(({ proc }) => proc), all)) {
+      const saved = tasks.map(({ proc }) => proc);
+      for (const { pid, lock: { inode } } of locksOfMappings(saved, held, all)) {
         note(
           `task ${pid} has a lock (flock) on a file that it has mapped (inode ${inode}), taken by a descriptor ` +
             "that is closed: it is not in the images",

@@ -117,17 +117,18 @@ function sharedWith(
     const { tid, fds } = unlessGone(() => openBy(other), { tid: other, fds: [] });
     return fds.some((number) =>
       unlessGone(() => readFdLink(tid, number), undefined)?.text === link.text &&
-      isSame(liveTid, fd, tid, number)
+      orderOf(liveTid, fd, tid, number) === 0
     );
   });
 }
 
-function isSame(pid: number, fd: number, other: number, number: number): boolean {
+/** The order of two open file descriptions, 0 if they are the same; 1 where one of them is gone. */
+function orderOf(pid: number, fd: number, other: number, number: number): -1 | 0 | 1 {
   try {
-    return kcmp(pid, other, KCMP.FILE, fd, number) === 0;
+    return kcmp(pid, other, KCMP.FILE, fd, number);
   } catch (error) {
     // Either may close it, or end, at any moment.
-    if (error instanceof StasisError && error.code !== "kernel-too-old") return false;
+    if (error instanceof StasisError && error.code !== "kernel-too-old") return 1;
     throw error;
   }
 }
@@ -137,11 +138,13 @@ function isSame(pid: number, fd: number, other: number, number: number): boolean
  * description, which a mapping keeps when its last descriptor is closed. Then only `/proc/locks` has it. A Java
  * virtual machine has one on the file of its performance data.
  *
- * @param tasks as they were saved; they may run on by now
+ * @param tasks as they were saved; they may run on by now, or have ended
+ * @param held the locks on their descriptors when they were saved
  * @param all what `/proc/locks` says now
  */
 export function locksOfMappings(
   tasks: readonly Task[],
+  held: readonly HeldLock[],
   all: readonly FileLock[],
 ): { readonly pid: number; readonly lock: FileLock }[] {
   const pids = new Set(tasks.map(({ pid }) => pid));
@@ -151,9 +154,12 @@ export function locksOfMappings(
   );
   if (left.size === 0) return [];
   // On a descriptor is also one that was taken, or given back, since the tree runs on.
-  const saved = Map.groupBy(findLocks(tasks.flatMap((task) => task.descriptors)), keyOfHeld);
+  const saved = Map.groupBy(held, keyOfHeld);
   const now = Map.groupBy(
-    findLocks(tasks.flatMap(({ pid }) => unlessGone(() => new Task(pid).descriptors, []))),
+    findLocks(
+      tasks.flatMap(({ pid }) => unlessGone(() => new Task(pid).descriptors, [])),
+      (a, b) => orderOf(a.liveTid, a.fd, b.liveTid, b.fd),
+    ),
     keyOfHeld,
   );
   for (const [key, locks] of left) {

@@ -210,6 +210,20 @@ time.sleep(1000)`;
   match(notes[0] ?? "", /has a lock \(flock\) on a file that it has mapped \(inode \d+\)/);
 });
 
+Deno.test("a tree that runs on may have ended children that had its lock, too", async () => {
+  using images = new ImageHome();
+  // Each child has the lock by inheritance, and is gone when the images are read back.
+  const script = '$^F = 9; $| = 1; open F, ">locked"; flock F, 2; print "ready\n"; ' +
+    'system "sleep", "0.01" while 1';
+  await using subject = await Subject.spawn("perl", { args: ["-e", script] });
+  await subject.waitReady();
+  for (let round = 0; round < 4; round++) {
+    const directory = `${images.directory}-${round}`;
+    await checkpoint(subject.pid, { directory, leaveRunning: true });
+    equal(openImages(directory).readList(FILE_LOCKS, null).length, 1);
+  }
+});
+
 Deno.test("a lease on a file whose path is longer than the kernel tells is not taken back", async () => {
   await using subject = await startSleeper(python(`
 for _ in range(17): os.mkdir("d" * 250); os.chdir("d" * 250)
