@@ -50,6 +50,18 @@ export const TEST_TOOLS: readonly Tool[] = [
     debian: ["sqlite3"],
     why: "is checkpointed: it locks files",
   },
+  {
+    name: "restic",
+    files: ["restic"],
+    debian: ["restic"],
+    why: "is checkpointed: it locks a repository",
+  },
+  {
+    name: "inotifywait",
+    files: ["inotifywait"],
+    debian: ["inotify-tools"],
+    why: "is checkpointed: it watches a directory",
+  },
   { name: "node", files: ["node"], debian: ["nodejs"], why: "is checkpointed" },
   {
     name: "stress-ng",

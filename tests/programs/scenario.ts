@@ -10,6 +10,7 @@ import {
   checkpoint,
   type CheckpointSettings,
   type Ending,
+  type OperationOptions,
   type Plugin,
   restore,
   type RestoredTree,
@@ -46,6 +47,8 @@ export interface Program {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** What its checkpoints are asked for beyond the usual. */
+  readonly options?: OperationOptions;
   /** Take part in its checkpoints and restores. */
   readonly plugins?: readonly Plugin[];
   /** Makes its input in its working directory. */
@@ -148,7 +151,7 @@ export async function withEnoughToDo(
 /** Makes a checkpoint. @throws EndedTooSoon if the program has ended, and rightly, before that */
 async function save(program: Program, subject: Subject, settings: CheckpointSettings) {
   try {
-    await checkpoint(subject.pid, settings);
+    await checkpoint(subject.pid, { ...settings, options: program.options });
   } catch (error) {
     if (subject.alive) throw error;
     await program.verify(subject);
