@@ -48,7 +48,8 @@ import type {
   Substitute,
   ThreadUndo,
 } from "../remote/undo.ts";
-import { openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
+import { openSeed, SEED_OPTIONS, startSeed } from "../remote/seed.ts";
+import { standApart } from "../remote/stand_apart.ts";
 import { AliveWord } from "./alive_word.ts";
 import { RescueNotes } from "./rescue_notes.ts";
 import { TABLE_ADDRESS, tableAddress } from "./rescue_entries.ts";
@@ -57,10 +58,6 @@ import { ENTRY_POINTS, makeHead, TABLE_SIZE } from "./rescue_table.ts";
 const PR_SET_NAME = 15;
 /** What PTRACE_O_SUSPEND_SECCOMP takes (`check_ptrace_options()` of `kernel/ptrace.c`). */
 const CAP_TO_SUSPEND = CAP.SYS_ADMIN;
-const ALL_DESCRIPTORS = 0xffffffff;
-const SCHED_FIFO = 1, HIGHEST = 99;
-/** More than any kernel knows; those that are not there do not matter. */
-const ALL_PROCESSORS = new Uint8Array(1024).fill(0xff);
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1, MAP_FIXED_NOREPLACE = 0x100000, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000;
 /** Of clone(2): the new process is a child of the tool, and stopped and traced like its maker. */
@@ -258,15 +255,8 @@ function prepare(remote: RemoteTask, standIn: number | undefined): number {
   const { address: code } = remote.keepScratch();
   remote.memory.write(offsetAddress(code, GIVE_UP_AT), GIVE_UP_CODE);
   const program = new SyscallProgram("the guardian");
-  program.call("setsid");
-  // Targets that wait for it use the processors meanwhile, and may be real-time ones.
-  const priority = program.data(Uint8Array.of(HIGHEST, 0, 0, 0), "sched_param");
-  program.try("sched_setscheduler", 0, SCHED_FIFO, priority);
-  program.try("sched_setaffinity", 0, ALL_PROCESSORS.length, ALL_PROCESSORS);
-  program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0);
-  program.call("chdir", "/");
+  standApart(program);
   program.call("prctl", PR_SET_NAME, "stasis-guardian", 0, 0, 0);
-  program.call("close_range", 0, ALL_DESCRIPTORS, 0);
   const [tool, thread] = tracer();
   program.expect(BigInt(FD.tool), "pidfd_open", tool, thread);
   program.expect(BigInt(FD.timer), "timerfd_create", CLOCK_MONOTONIC, 0);

@@ -1,6 +1,7 @@
 import assert from "@std/assert";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { formatCall, ProgramImage, ProgramReply, SyscallProgram } from "./program.ts";
+import { walkProgram } from "./walk_program.ts";
 
 const THREAD = { tgid: 10, tid: 11, signal: 23 };
 const BASE = 0x10000n;
@@ -12,40 +13,20 @@ function emit(program: SyscallProgram) {
   return { image, bytes, view: new DataView(bytes.buffer) };
 }
 
-/** What the machine code does, in TypeScript: enough of it to check the table. */
+/** Has the program walked through. */
 function interpret(
   bytes: Uint8Array,
   image: ProgramImage,
   kernel: (number: number, args: bigint[]) => bigint,
   from = image.entriesAt,
 ): void {
-  const view = new DataView(bytes.buffer);
   const at = (address: bigint): number => Number(address - BASE);
-  let entry = from;
-  for (;; entry += 64) {
-    const operation = view.getBigUint64(entry, true);
-    const word = (index: number) => view.getBigUint64(entry + 8 + index * 8, true);
-    if (operation === 1n << 63n) break;
-    if (operation === ((1n << 63n) | 1n)) {
-      const source = at(word(1));
-      const value = word(2) === 8n
-        ? view.getBigUint64(source, true)
-        : BigInt(view.getUint32(source, true));
-      view.setBigUint64(at(word(0)), value, true);
-      continue;
-    }
-    if (operation === ((1n << 63n) | 4n)) {
-      const isBelow = view.getBigInt64(at(word(0)), true) < BigInt.asIntN(64, word(1));
-      if (isBelow) entry = at(word(2)) - 64;
-      continue;
-    }
-    const args = [0, 1, 2, 3, 4, 5].map((index) => view.getBigInt64(entry + 8 + index * 8, true));
-    const result = kernel(Number(operation & 0xffffffffn), args);
-    view.setBigInt64(entry + 56, result, true);
-    const required = (operation & (1n << 32n)) !== 0n;
-    if (required && result < 0n && result >= -4095n) break;
-  }
-  view.setBigUint64(image.tailAt + 32, BASE + BigInt(entry), true);
+  const memory = {
+    read: (address: bigint, size: number) => bytes.subarray(at(address), at(address) + size),
+    write: (address: bigint, words: Uint8Array) => bytes.set(words, at(address)),
+  };
+  const place = { entries: BASE + BigInt(from), tail: BASE + BigInt(image.tailAt) };
+  walkProgram(memory, place, (number, args) => kernel(Number(number), [...args]));
 }
 
 Deno.test("SyscallProgram passes results of calls and integers in memory on", () => {

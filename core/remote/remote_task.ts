@@ -19,12 +19,13 @@ import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS } from "../linux/signals.ts";
 import { formatArgument } from "../linux/strace.ts";
 import { TAIL_ALIVE } from "../linux/x86_64/program_code.ts";
-import type { SyscallName } from "../linux/x86_64/syscalls.ts";
+import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
 import { mapScratch, type Scratch, SCRATCH_HEADER, unmapScratch } from "./scratch_memory.ts";
 import { type PlacedRun, type Run, StartedRuns } from "./started_runs.ts";
 import { type CallSite, type ProgramPlace, Tracee } from "./tracee.ts";
+import { walkProgram } from "./walk_program.ts";
 import type { Noted, Rescuer, Substitute } from "./undo.ts";
 
 /** How a task's ids look from inside its own pid namespace. */
@@ -157,7 +158,7 @@ export class RemoteTask implements Disposable {
   #landing<T>(calls: (landing: CallSite["landing"]) => T, isUndo = false): T {
     const shelter = this.#shelter;
     const landing = shelter?.landing;
-    if (landing === undefined || this.#landed || this.#substitute) return calls(landing);
+    if (landing === undefined || this.#landed) return calls(landing);
     const address = offsetAddress(landing.stack, -LANDING_WORDS * 8);
     const bytes = this.memory.read(address, 2 * LANDING_WORDS * 8);
     const noted = this.#noteLanding(address, bytes, isUndo);
@@ -195,7 +196,7 @@ export class RemoteTask implements Disposable {
 
   /** Notes a call that is made in the task should the tool die. */
   noteCall(name: SyscallName, ...args: (bigint | number)[]): Noted | undefined {
-    const registers = this.leader.callRegisters(this.#instruction, name, ...args);
+    const registers = this.leader.callRegisters(this.#instruction, SYSCALLS[name], ...args);
     return this.#shelter?.rescuer.noteCall({ pid: this.pid, tid: this.leader.tid, registers });
   }
 
@@ -257,9 +258,7 @@ export class RemoteTask implements Disposable {
     this.#withSequel = places.find(({ sequel }) => sequel !== undefined);
     const substitute = this.#substitute;
     if (substitute !== undefined) {
-      runs.forEach(({ thread, program }, index) =>
-        thread.runBy(substitute, places[index] as ProgramPlace, program.purpose)
-      );
+      runs.forEach((run, index) => this.#walk(run, places[index] as ProgramPlace, substitute));
       return new StartedRuns(this.pid, this.memory, base, images, () => {});
     }
     for (const { thread } of runs) this.#started.add(thread);
@@ -270,11 +269,23 @@ export class RemoteTask implements Disposable {
     });
   }
 
+  /** Makes the calls of a program one by one, each traced by somebody else. */
+  #walk({ thread, program: { purpose } }: Run, place: ProgramPlace, substitute: Substitute): void {
+    this.#landing((landing) => {
+      walkProgram(this.memory, place, (number, args) => {
+        const registers = thread.callRegisters(this.#instruction, number, ...args);
+        if (landing) registers.set("sp", landing.stack).set("bp", landing.stack);
+        return thread.callBy(substitute, registers, purpose);
+      });
+    });
+  }
+
   /** Who makes the calls that cannot look yet whether this tool lives, and must not be made without it. */
   get #substitute(): Substitute | undefined {
     if (this.#isPrepared || !this.leader.needsTracer) return undefined;
     // Without a place to wait for the guardian the thread ends with the tool.
-    return this.#shelter?.landing && this.#shelter.rescuer.substitute;
+    const substitute = this.#shelter?.landing && this.#shelter.rescuer.substitute;
+    return substitute?.isThere ? substitute : undefined;
   }
 
   /** Puts programs into the scratch memory. */

@@ -16,10 +16,12 @@ import { StasisError } from "../../base/errors.ts";
 import { decodeStatus, PTRACE, PTRACE_O, WALL } from "../linux/ptrace.ts";
 import { Siginfo } from "../linux/siginfo.ts";
 import { Registers } from "../linux/x86_64/registers.ts";
-import { type ProgramReply, SyscallProgram } from "./program.ts";
+import { type ProgramReply, type ScratchData, SyscallProgram } from "./program.ts";
 import { awaitNews, reapOthers } from "./reap.ts";
 import type { RemoteTask } from "./remote_task.ts";
-import { endSeed, openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "./seed.ts";
+import { endSeed, openSeed, SEED_OPTIONS, startSeed } from "./seed.ts";
+import { standApart } from "./stand_apart.ts";
+import { throwIfFailed } from "./started_runs.ts";
 import type { Substitute, SubstitutedCall, SubstitutedEnd } from "./undo.ts";
 
 /** What PTRACE_GET_SYSCALL_INFO returns at a call's entry: the size of what it tells (`kernel/ptrace.c`). */
@@ -30,6 +32,7 @@ const OPTIONS = SEED_OPTIONS & ~PTRACE_O.EXITKILL;
 /** Disposing of it ends the process. */
 export class StandIn implements Substitute, Disposable {
   readonly #remote: RemoteTask;
+  #isThere = true;
 
   private constructor(remote: RemoteTask) {
     this.#remote = remote;
@@ -41,9 +44,8 @@ export class StandIn implements Substitute, Disposable {
     try {
       const remote = openSeed(tracee);
       const program = new SyscallProgram("the stand-in");
-      program.call("setsid");
-      // It dies with this process until it begins the first call: by the option of ptrace.
-      program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0);
+      // It dies with this process until it begins the first call, by the option of ptrace.
+      standApart(program);
       remote.run(program);
       return new StandIn(remote);
     } catch (error) {
@@ -56,6 +58,10 @@ export class StandIn implements Substitute, Disposable {
     return this.#remote.pid;
   }
 
+  get isThere(): boolean {
+    return this.#isThere;
+  }
+
   run(call: SubstitutedCall): SubstitutedEnd {
     const { program, read } = substitute(call);
     const { leader } = this.#remote;
@@ -63,9 +69,10 @@ export class StandIn implements Substitute, Disposable {
       const started = this.#remote.start([{ thread: leader, program }], OPTIONS);
       // It may wait for the end of a first thread, which is told when this process has reaped the others.
       awaitNews(leader.tid, () => reapOthers(call.pid));
-      return read(started.finish()[0] as ProgramReply);
+      return read(started.replies()[0] as ProgramReply);
     } catch (cause) {
       if (!(cause instanceof StasisError && cause.code === "no-such-task")) throw cause;
+      this.#isThere = false;
       throw new StasisError("syscall", "the stand-in of the checkpoint was killed", {
         hint: "something ends processes here: see who, and try again",
         cause,
@@ -84,7 +91,7 @@ export class StandIn implements Substitute, Disposable {
  * laid out alike: should this process die while it writes the next one, the stand-in goes on where the last one has
  * ended, and finds there what it did before.
  */
-function substitute({ tid, options, waiting, registers, request }: SubstitutedCall): {
+function substitute({ pid, tid, options, waiting, registers }: SubstitutedCall): {
   readonly program: SyscallProgram;
   readonly read: (reply: ProgramReply) => SubstitutedEnd;
 } {
@@ -92,37 +99,48 @@ function substitute({ tid, options, waiting, registers, request }: SubstitutedCa
   const words = ({ words }: Registers) => new Uint8Array(words.slice().buffer);
   const [call, rest] = [program.data(words(registers)), program.data(words(waiting))];
   const found = program.output(words(registers));
+  const ask = (request: bigint, data: Parameters<typeof program.try>[1] = 0) =>
+    program.try("ptrace", request, tid, 0, data);
   /** Where it stops: what wait4(2) tells, and the signal that it is about to take, if that is why it has stopped. */
-  const stops = [0, 1].map(() => ({
-    status: program.output(8, "status"),
-    info: program.output(Siginfo.SIZE, "siginfo"),
-  }));
-  const [first, second] = stops as [typeof stops[number], typeof stops[number]];
+  const stops: { readonly status: ScratchData; readonly info: ScratchData }[] = [];
+  const awaitStop = (): void => {
+    const status = program.output(8, "status"), info = program.output(Siginfo.SIZE, "siginfo");
+    program.try("wait4", tid, status, WALL, 0);
+    ask(PTRACE.GETSIGINFO, info);
+    stops.push({ status, info });
+  };
 
   program.call("ptrace", PTRACE.SEIZE, tid, 0, options | PTRACE_O.TRACESYSGOOD);
-  program.try("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
-  program.try("wait4", tid, first.status, WALL, 0);
-  program.try("ptrace", PTRACE.GETSIGINFO, tid, 0, first.info);
-  program.try("ptrace", PTRACE.SETREGS, tid, 0, call);
-  program.try("ptrace", request, tid, 0, 0);
-  program.try("wait4", tid, second.status, WALL, 0);
-  program.try("ptrace", PTRACE.GETSIGINFO, tid, 0, second.info);
-  const stopped = program.try("ptrace", PTRACE.GET_SYSCALL_INFO, tid, 0, 0);
+  ask(PTRACE.INTERRUPT);
+  awaitStop();
+  // One in a group-stop stands in it already when it is seized, and stops once more for being asked. Asked again while it
+  // surely stands it stops exactly once more, and then nothing is left that would stop it before its call.
+  ask(PTRACE.INTERRUPT);
+  ask(PTRACE.CONT);
+  awaitStop();
+  ask(PTRACE.SETREGS, call);
+  ask(PTRACE.SYSCALL);
+  awaitStop();
+  const stopped = ask(PTRACE.GET_SYSCALL_INFO);
   program.tryWhere(stopped, ENTRY_INFO, "ptrace", PTRACE.SYSCALL, tid, 0, 0);
   program.tryWhere(stopped, ENTRY_INFO, "wait4", tid, 0, WALL, 0);
-  program.try("ptrace", PTRACE.GETREGS, tid, 0, found);
-  program.try("ptrace", PTRACE.SETREGS, tid, 0, rest);
-  program.try("ptrace", PTRACE.DETACH, tid, 0, 0);
+  ask(PTRACE.GETREGS, found);
+  ask(PTRACE.SETREGS, rest);
+  ask(PTRACE.DETACH);
   program.beginSequel();
   program.call("exit_group", 0);
 
-  const read = (reply: ProgramReply): SubstitutedEnd => ({
-    isMade: reply.result(stopped) >= ENTRY_INFO,
-    registers: new Registers(new BigUint64Array(reply.output(found).slice().buffer)),
-    signals: stops.flatMap(({ status, info }) => {
-      const word = new DataView(reply.output(status).slice().buffer).getInt32(0, true);
-      return decodeStatus(word).kind === "signal" ? [new Siginfo(reply.output(info).slice())] : [];
-    }),
-  });
+  const read = (reply: ProgramReply): SubstitutedEnd => {
+    throwIfFailed(reply, pid, tid);
+    return {
+      isMade: reply.result(stopped) >= ENTRY_INFO,
+      registers: new Registers(new BigUint64Array(reply.output(found).slice().buffer)),
+      signals: stops.flatMap(({ status, info }) => {
+        const word = new DataView(reply.output(status).slice().buffer).getInt32(0, true);
+        if (decodeStatus(word).kind !== "signal") return [];
+        return [new Siginfo(reply.output(info).slice())];
+      }),
+    };
+  };
   return { program, read };
 }

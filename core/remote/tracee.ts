@@ -20,7 +20,6 @@ import {
   getStopSiginfo,
   interrupt,
   peekSiginfo,
-  PTRACE,
   resume,
   resumeToSyscall,
   seize,
@@ -39,7 +38,7 @@ import type { Siginfo } from "../linux/siginfo.ts";
 import { signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { PROGRAM_CHECKED_CALL, PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
-import type { SyscallName } from "../linux/x86_64/syscalls.ts";
+import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { detachAsked, detachThread } from "./detach.ts";
 import { isInterrupted } from "./interrupted_call.ts";
@@ -47,12 +46,12 @@ import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop, nextStop } from "./reap.ts";
 import { isFault, TraceeStops } from "./tracee_stops.ts";
-import { mustCall, type Substitute, type SubstitutedEnd } from "./undo.ts";
+import { mustCall, type Substitute, type SubstitutedCall } from "./undo.ts";
 
 /** For how long a call is left alone before it is looked whether it has returned, at first and at most, in milliseconds. */
 const FIRST_PATIENCE = 0.01, MOST_PATIENCE = 5;
 /** For how long a thread that somebody else is to let go of is asked for, in milliseconds. */
-const LETTING_GO = 1000;
+const LETTING_GO = 10_000;
 
 /** Where a thread makes a single call. */
 export interface CallSite {
@@ -125,13 +124,10 @@ export class Tracee extends TraceeStops {
     // A program that nobody awaited, since something else failed, does not make room for the call by itself.
     this.quiesce();
     this.endSignal(sharedPending);
-    const registers = this.callRegisters(instruction, name, ...args);
-    if (substitute !== undefined) {
-      const after = this.#substituted(substitute, PTRACE.SYSCALL, registers, name);
-      return BigInt.asIntN(64, after.get("ax"));
-    }
+    const registers = this.callRegisters(instruction, SYSCALLS[name], ...args);
     if (landing !== undefined) {
       registers.set("sp", landing.stack).set("bp", landing.stack);
+      if (substitute !== undefined) return this.callBy(substitute, registers, name);
       if (this.needsTracer) {
         if (watched !== undefined) {
           registers.set("ip", watched.code + BigInt(PROGRAM_CHECKED_CALL))
@@ -214,59 +210,57 @@ export class Tracee extends TraceeStops {
     return BigInt.asIntN(64, getRegisters(this.tid).get("ax"));
   }
 
-  /** Runs a program, traced by somebody else. */
-  runBy(substitute: Substitute, at: ProgramPlace, purpose: string): void {
+  /**
+   * One call, traced by somebody else meanwhile. The thread takes no signal in between: it is handed over with all of
+   * them blocked.
+   *
+   * @param registers those with which it makes the call
+   * @param purpose what it is, for errors
+   * @returns the result, or the negative errno
+   */
+  callBy(substitute: Substitute, registers: Registers, purpose: string): bigint {
     this.quiesce();
-    this.programEnd = programEnd(at);
-    this.#substituted(substitute, PTRACE.CONT, this.#programRegisters(at), purpose);
+    for (;;) {
+      const end = this.#handOver(purpose, (thread) => substitute.run({ ...thread, registers }));
+      for (const info of end.signals) this.takeSignal(info.signal, info, purpose, end.registers);
+      if (end.isMade) return BigInt.asIntN(64, end.registers.get("ax"));
+      // Something came in between: a stop signal, or one that ends a stop.
+      if (!this.#cancellation.isOver) this.#cancellation.check();
+    }
   }
 
-  /**
-   * Has somebody else trace the thread for one call or program, and takes it back where it waits.
-   *
-   * @returns the registers behind it
-   */
-  #substituted(
-    substitute: Substitute,
-    request: bigint,
-    registers: Registers,
+  /** Lets go of the thread where it waits, and takes it back when something has been done. */
+  #handOver<T>(
     purpose: string,
-  ): Registers {
+    work: (thread: Omit<SubstitutedCall, "registers">) => T,
+  ): T {
     const { pid, tid, options } = this;
-    for (let next = registers;;) {
-      this.waitAgain();
-      if (isErrno(detach(tid))) throw this.hasDied({ kind: "absent" }, purpose);
-      let end: SubstitutedEnd;
-      try {
-        const waiting = this.baseRegisters();
-        end = substitute.run({ pid, tid, options, waiting, registers: next, request });
-      } finally {
-        this.#takeBack(purpose);
-      }
-      const after = end.registers;
-      let isOver = request === PTRACE.SYSCALL && end.isMade;
-      for (const info of end.signals) {
-        if (this.takeSignal(info.signal, info, purpose, after)) isOver = true;
-      }
-      if (isOver || (request === PTRACE.CONT && this.endedUnheard(after))) return after;
-      // A call that was not made begins again; a program goes on.
-      if (request === PTRACE.CONT) next = after;
+    this.waitAgain();
+    this.blockAll(true);
+    if (isErrno(detach(tid))) throw this.hasDied({ kind: "absent" }, purpose);
+    let done: T;
+    try {
+      done = work({ pid, tid, options, waiting: this.baseRegisters() });
+    } catch (error) {
+      this.#takeBack(purpose);
+      throw error;
     }
+    this.#takeBack(purpose);
+    return done;
   }
 
   /** Traces the thread again, which waits untraced. */
   #takeBack(purpose: string): void {
     const { pid, tid, options } = this;
     const end = performance.now() + LETTING_GO;
-    let seized = seize(tid, options);
-    // Whoever was to trace it may be dying.
-    while (seized === -BigInt(Errno.EPERM) && performance.now() < end && isAlive(pid, tid)) {
+    for (;;) {
+      const seized = seize(tid, options);
+      if (!isErrno(seized)) break;
+      if (!isAlive(pid, tid)) throw this.hasDied({ kind: "absent" }, purpose);
+      // Whoever was to trace it may be dying; and somebody else may have begun to trace it just then.
+      const isTaken = seized === -BigInt(Errno.EPERM) && performance.now() < end;
+      if (!isTaken && seized !== -BigInt(Errno.EINTR)) throw cannotTakeBack(pid, tid, seized);
       pause(1);
-      seized = seize(tid, options);
-    }
-    if (isErrno(seized)) {
-      if (isAlive(pid, tid)) throw cannotTakeBack(pid, tid, seized);
-      throw this.hasDied({ kind: "absent" }, purpose);
     }
     interrupt(tid);
     const goOn = () => {
@@ -275,6 +269,7 @@ export class Tracee extends TraceeStops {
       resume(tid);
     };
     this.awaitStop("event-stop", goOn, purpose);
+    this.blockAll(false);
     this.isSettled = true;
   }
 
@@ -318,7 +313,7 @@ export class Tracee extends TraceeStops {
   }
 
   #begin(at: ProgramPlace): void {
-    this.programEnd = programEnd(at);
+    this.programEnd = at.code + BigInt(PROGRAM_WAIT);
     this.isSettled = true;
     this.#running = true;
   }
@@ -498,11 +493,6 @@ export class Tracee extends TraceeStops {
   }
 }
 
-/** Where a thread that has run a program waits. */
-function programEnd({ code }: ProgramPlace): bigint {
-  return code + BigInt(PROGRAM_WAIT);
-}
-
 function isAlive(pid: number, tid: number): boolean {
   return !["Z", "X"].includes(unlessGone(() => readStat(pid, tid).state, "X"));
 }
@@ -512,6 +502,7 @@ function cannotTakeBack(pid: number, tid: number, result: bigint): StasisError {
   return new StasisError("syscall", `thread ${tid} cannot be traced again: ${errno}`, {
     pid,
     errno,
-    hint: "another tracer (a debugger, strace) has taken it",
+    hint:
+      "another tracer (a debugger, strace) has taken it just then: end that, and the task, which waits",
   });
 }

@@ -22,7 +22,7 @@ import {
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
-import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
 import { chooseEndSignal, isHarmless } from "./end_signal.ts";
 import {
@@ -78,6 +78,8 @@ export abstract class TraceeState {
   #signalMask: bigint;
   #options: bigint;
   #endSignal: number | undefined;
+  /** Whether it waits with that one blocked, too. */
+  #blocksAll = false;
   /** Whether the target does something at that signal. */
   #isHeard = false;
   #parked: { readonly place: WaitingPlace; readonly rescuer: Rescuer } | undefined;
@@ -363,7 +365,15 @@ export abstract class TraceeState {
     setSignalMask(this.tid, this.#waitingMask);
   }
 
+  /** Blocks that one as well, or no longer: whoever traces the thread has no use for it. */
+  protected blockAll(all: boolean): void {
+    this.#blocksAll = all;
+    this.#note();
+    this.#blockSignals();
+  }
+
   get #waitingMask(): bigint {
+    if (this.#blocksAll) return ALL_SIGNALS;
     return ALL_SIGNALS & ~signalBit(this.#endSignal ?? 0);
   }
 
@@ -376,14 +386,14 @@ export abstract class TraceeState {
       .set("orig_ax", -1n).set("ax", place.isCall ? BigInt(SYSCALLS.pause) : 0n);
   }
 
-  /** The registers with which a thread makes a single call. */
+  /** The registers with which a thread makes a single call, by its number. */
   callRegisters(
     instruction: RemoteAddress,
-    name: SyscallName,
-    ...args: (bigint | number)[]
+    number: bigint | number,
+    ...args: readonly (bigint | number)[]
   ): Registers {
     const registers = this.baseRegisters();
-    registers.set("ax", BigInt(SYSCALLS[name])).set("orig_ax", -1n).set("ip", instruction);
+    registers.set("ax", BigInt(number)).set("orig_ax", -1n).set("ip", instruction);
     (["di", "si", "dx", "r10", "r8", "r9"] as const).forEach((register, index) =>
       registers.set(register, BigInt(args[index] ?? 0))
     );

@@ -110,16 +110,14 @@ export interface SubstitutedCall {
   readonly tid: number;
   /** The ptrace options that it needs. */
   readonly options: bigint;
-  /** The registers with which the thread waits, and those with which it begins. */
+  /** The registers with which the thread waits, and those with which it makes the call. */
   readonly waiting: Registers;
   readonly registers: Registers;
-  /** PTRACE_SYSCALL for a single call, up to its exit; PTRACE_CONT for a program, up to the signal of its end. */
-  readonly request: bigint;
 }
 
 /** What came of it. The thread waits again, untraced. */
 export interface SubstitutedEnd {
-  /** Whether a single call was made; if not, a signal came before it. */
+  /** Whether the call was made; if not, something else came before it. */
   readonly isMade: boolean;
   /** The registers where it was stopped, before it was sent back to wait. */
   readonly registers: Registers;
@@ -129,6 +127,8 @@ export interface SubstitutedEnd {
 
 /** Traces threads in this tool's place, one call at a time, and comes to the end of that whatever becomes of the tool. */
 export interface Substitute {
+  /** Whether it lives, as far as is known. */
+  readonly isThere: boolean;
   /** @throws {StasisError} `syscall`: the thread waits, if it has not been killed */
   run(call: SubstitutedCall): SubstitutedEnd;
 }

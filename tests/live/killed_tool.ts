@@ -99,7 +99,9 @@ function isInCall(pid: number, place: "program" | "call"): boolean {
 
 /** Waits until the guardians of a dead tool have done their work. */
 export async function waitRescued(tool: number): Promise<void> {
-  await waitUntil(() => guardiansOf(tool).length === 0, "the guardians to have done their work");
+  // Where a target executes programs all the time, on a machine that has much else to do, that is for long.
+  const done = () => guardiansOf(tool).length === 0;
+  await waitUntil(done, "the guardians to have done their work", 60_000);
 }
 
 /** The guardians of a tool that are there. */

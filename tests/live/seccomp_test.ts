@@ -7,6 +7,7 @@ import { SECCOMP } from "../../images/kinds/seccomp.ts";
 import { checkpoint, openImages, restore } from "../../mod.ts";
 import { ownInability } from "../../plugins/seccomp/ability.ts";
 import { buildSubject } from "../harness/build.ts";
+import { readProcess, waitUntil } from "../harness/processes.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
@@ -127,5 +128,38 @@ Deno.test({
       assert.equal(saved.code, 0, saved.said);
       await plain.expectPass();
     }
+  },
+});
+
+Deno.test({
+  name:
+    "a process under filters is saved while it is stopped, and while it is stopped and continued all the time",
+  ignore: unable,
+  async fn() {
+    await using subject = await Subject.start("seccomp_guard", { args: ["4"], timeoutMs: MANY_MS });
+    const { pid } = subject;
+    const save = async () => {
+      using images = new ImageHome();
+      await checkpoint(pid, {
+        directory: images.directory,
+        leaveRunning: true,
+        options: UNHURRIED,
+      });
+    };
+    Deno.kill(pid, "SIGSTOP");
+    await waitUntil(() => readProcess(pid)?.state === "T", "it to be stopped");
+    await save();
+    await waitUntil(() => readProcess(pid)?.state === "T", "it to be stopped again");
+    const script = 'while kill -CONT "$1" && kill -STOP "$1" && kill -CONT "$1"; do :; done';
+    const storm = new Deno.Command("sh", { args: ["-c", script, "", `${pid}`] }).spawn();
+    try {
+      for (let round = 0; round < 3; round++) await save();
+    } finally {
+      storm.kill("SIGKILL");
+      await storm.status;
+    }
+    Deno.kill(pid, "SIGCONT");
+    await subject.expectPass();
+    assert.equal(subject.output().includes("LEAKED"), false, "a forbidden call went through");
   },
 });
