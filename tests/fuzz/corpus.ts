@@ -35,6 +35,8 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["files_shared_between"],
   ["locks"],
   ["inotify"],
+  ["ptys"],
+  ["pty_sessions"],
 ];
 
 /** Images of checkpoints whose trees are gone, but for the files that they had open. */

@@ -34,6 +34,7 @@ static const struct kind KINDS[] = {
 	{ "pipe", channel_make, channel_change, channel_look, NULL, NULL },
 	{ "fifo", channel_make, channel_change, channel_look, NULL, NULL },
 	{ "pair", channel_make, channel_change, channel_look, NULL, NULL },
+	{ "pty", channel_make, channel_change, channel_look, NULL, NULL },
 	{ "server", server_make, server_change, server_look, NULL, NULL },
 	{ "event", event_make, event_change, event_look, NULL, NULL },
 	{ "timerfd", timerfd_make, NULL, timerfd_look, NULL, NULL },

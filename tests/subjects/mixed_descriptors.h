@@ -10,6 +10,7 @@
 #include <mqueue.h>
 #include <netinet/in.h>
 #include <pty.h>
+#include <termios.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -167,7 +168,7 @@ static inline void tree_look(const struct part *p, int as)
 	       common->state[p->id][1], "the inode or device");
 }
 
-/* Pipes, fifos and pairs of sockets. state: bytes inside, their seed; and of pairs, what goes the other way. */
+/* Pipes, fifos, pairs of sockets and ptys, whose master is read. state: bytes inside, their seed; and of pairs, what goes the other way. */
 static inline void channel_fill(const struct part *p, int fd, long n, int seed)
 {
 	unsigned char data[2000];
@@ -213,6 +214,14 @@ static inline void channel_make(const struct part *p)
 		ends[1] = open(path, O_WRONLY);
 		if (has(p, "deleted") && unlink(path))
 			die("unlink");
+	} else if (!strcmp(p->op, "pty")) {
+		struct termios modes = { .c_cflag = CREAD };
+		cfmakeraw(&modes);
+		cfsetspeed(&modes, B9600);
+		if (openpty(&ends[0], &ends[1], NULL, &modes, NULL))
+			die("openpty");
+		for (int i = 0; has(p, "nonblock") && i < 2; i++)
+			fcntl(ends[i], F_SETFL, O_NONBLOCK);
 	} else {
 		int type = has(p, "dgram") ? SOCK_DGRAM : has(p, "seqpacket") ? SOCK_SEQPACKET : SOCK_STREAM;
 		if (socketpair(AF_UNIX, type | (has(p, "nonblock") ? SOCK_NONBLOCK : 0), 0, ends))
@@ -226,7 +235,7 @@ static inline void channel_make(const struct part *p)
 	channel_fill(p, FD(p->id, 1), n, p->id);
 	common->state[p->id][0] = n;
 	common->state[p->id][1] = p->id;
-	if (!strcmp(p->op, "pair")) {
+	if (!strcmp(p->op, "pair") || !strcmp(p->op, "pty")) {
 		channel_fill(p, FD(p->id, 0), number(p, "back", 0), p->id);
 		if (has(p, "shut") && shutdown(FD(p->id, 0), SHUT_WR))
 			die("shutdown");
@@ -264,10 +273,11 @@ static inline void channel_look(const struct part *p, int as)
 	long room = number(p, "room", 0);
 
 	EXPECT(p, fstat(FD(as, end), &st), 0, "fstat");
-	EXPECT(p, st.st_mode & S_IFMT, strcmp(p->op, "pair") ? S_IFIFO : S_IFSOCK, "the kind");
+	bool pair = !strcmp(p->op, "pair"), pty = !strcmp(p->op, "pty");
+	EXPECT(p, st.st_mode & S_IFMT, pty ? S_IFCHR : pair ? S_IFSOCK : S_IFIFO, "the kind");
 	if (room)
 		EXPECT(p, fcntl(FD(as, end), F_GETPIPE_SZ), room, "the size of the pipe");
-	if (end == 0 && strcmp(p->op, "pair") && !ioctl(FD(as, 0), FIONREAD, &inside))
+	if (end == 0 && !pair && !pty && !ioctl(FD(as, 0), FIONREAD, &inside))
 		EXPECT(p, inside, common->state[p->id][0], "FIONREAD");
 	if (end == 0 && !one_ended(p))
 		EXPECT(p, fcntl(FD(as, 0), F_GETFL) & O_NONBLOCK, has(p, "nonblock") ? O_NONBLOCK : 0, "O_NONBLOCK");
@@ -664,7 +674,7 @@ static inline void watch_look(const struct part *p, int as)
 static inline void odd_make(const struct part *p)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = -1, other;
+	int fd = -1;
 
 	if (has(p, "tcp")) {
 		fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -682,10 +692,6 @@ static inline void odd_make(const struct part *p)
 	} else if (has(p, "dnotify")) {
 		fd = open(home, O_RDONLY | O_DIRECTORY);
 		fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT);
-	} else if (has(p, "pty")) {
-		if (openpty(&fd, &other, NULL, NULL, NULL))
-			die("openpty");
-		put(p, 1, other);
 	}
 	/* Some kernels or machines lack some of it, and some of it has no descriptor. */
 	put(p, 0, fd < 0 ? eventfd(0, 0) : fd);

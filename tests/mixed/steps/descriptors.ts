@@ -8,9 +8,9 @@ import { times } from "./times.ts";
 import type { Context, Step } from "./step.ts";
 
 /** Epoll instances nest four deep at most, and a chain of them needs care: these are targets of one. */
-const POLLABLE = ["pipe", "fifo", "pair", "server", "event", "timerfd", "signalfd", "pidfd"];
+const POLLABLE = ["pipe", "fifo", "pair", "pty", "server", "event", "timerfd", "signalfd", "pidfd"];
 /** What has no plugin. */
-const ODD = ["tcp", "udp", "pty", "netlink", "uring", "userfault", "dnotify"];
+const ODD = ["tcp", "udp", "netlink", "uring", "userfault", "dnotify"];
 
 /** Adds a part that is a descriptor of the task. */
 function descriptor(context: Context, op: string, words: readonly string[]): void {
@@ -93,6 +93,18 @@ export const DESCRIPTORS = {
         `back=${back}`,
         ...random.some(["nonblock", "shut"], 0.2),
         ...random.pick([[], [], [], ["nowriter"]]),
+      ]);
+    },
+  },
+  pty: {
+    weight: 4,
+    make(context) {
+      const { random } = context;
+      descriptor(context, "pty", [
+        `n=${random.pick([0, 10, 2500])}`,
+        `back=${random.pick([0, 10, 2500])}`,
+        ...random.some(["nonblock"], 0.2),
+        ...random.pick([[], [], [], ["nowriter"], ["noreader"]]),
       ]);
     },
   },
