@@ -30,6 +30,7 @@ const KINDS: Readonly<Partial<Record<fd_types, string>>> = {
   [fd_types.NETLINKSK]: "netlink socket",
   [fd_types.NS]: "namespace",
   [fd_types.EXT]: "external",
+  [fd_types.TTY]: "terminal",
   [fd_types.MQUEUE]: "message queue",
 };
 
@@ -37,13 +38,18 @@ const KINDS: Readonly<Partial<Record<fd_types, string>>> = {
  * Describes an open file.
  *
  * @param file its entry of `files.img`; undefined where the images have none
+ * @param terminals what the terminals are, by their ids
  */
-export function describeFile(type: fd_types, file: file_entry | undefined): FileText {
+export function describeFile(
+  type: fd_types,
+  file: file_entry | undefined,
+  terminals: ReadonlyMap<number, string> = new Map(),
+): FileText {
   const kind = KINDS[type] ?? (fd_types[type] ?? `type ${type}`).toLowerCase();
-  return { kind, what: file === undefined ? "not in the images" : words(file) };
+  return { kind, what: file === undefined ? "not in the images" : words(file, terminals) };
 }
 
-function words(file: file_entry): string {
+function words(file: file_entry, terminals: ReadonlyMap<number, string>): string {
   const { reg, pipe, fifo, usk, isk, efd, epfd, ify, sgfd, tfd, tty, memfd, nsf, pidfd } = file;
   if (reg !== undefined) {
     const path = printableName(reg.name.startsWith("/") ? reg.name : `/${reg.name}`);
@@ -65,7 +71,10 @@ function words(file: file_entry): string {
   }
   if (sgfd !== undefined) return `mask 0x${sgfd.sigmask.toString(16)}`;
   if (tfd !== undefined) return timer(tfd);
-  if (tty !== undefined) return `terminal ${tty.ttyInfoId}  ${access(tty.flags)}`;
+  if (tty !== undefined) {
+    const terminal = terminals.get(tty.ttyInfoId) ?? `terminal ${tty.ttyInfoId}`;
+    return `${terminal}  ${access(tty.flags)}`;
+  }
   if (memfd !== undefined) return `memfd ${memfd.inodeId}  ${access(memfd.flags)} at ${memfd.pos}`;
   if (pidfd !== undefined) return pidfd.nspid < 0 ? "reaped" : `process ${pidfd.nspid}`;
   if (nsf !== undefined) return `namespace ${nsf.nsId}`;

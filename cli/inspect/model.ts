@@ -24,6 +24,7 @@ import { describeLock } from "../../plugins/locks/lock.ts";
 import { TASK_EXTRA } from "../../plugins/task/image.ts";
 import { inspectGroups } from "./control_groups.ts";
 import { describeFile } from "./file.ts";
+import { describeTerminals } from "./terminal.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
 import { inspectSysv, type SysvInfo } from "./sysv_ipc.ts";
@@ -292,10 +293,11 @@ function descriptors(
   files: ReadonlyMap<number, file_entry>,
 ): DescriptorInfo[] {
   if (ids === undefined || !images.has(FDINFO, ids.filesId)) return [];
+  const terminals = describeTerminals(images);
   return images.readList(FDINFO, ids.filesId)
     .map(({ fd, id, type, flags }) => ({
       fd,
-      ...describeFile(type, files.get(id)),
+      ...describeFile(type, files.get(id), terminals),
       closeOnExec: (flags & FD_CLOEXEC) !== 0,
       id,
     }))
