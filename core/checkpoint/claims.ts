@@ -9,6 +9,7 @@ import { type Hooked, type Offer, Offers, runHook } from "../hooks.ts";
 import { mappingKind, readSocketProtocol, type Vma } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, DescriptorDumper, MappingDumper } from "../plugin.ts";
 import type { Descriptor, Task } from "./task.ts";
+import { hintFor } from "./unclaimed.ts";
 
 const DESCRIPTORS = new Offers<CheckpointHooks, DescriptorDumper>((hooks) => hooks.descriptors);
 const MAPPINGS = new Offers<CheckpointHooks, MappingDumper>((hooks) => hooks.mappings);
@@ -56,6 +57,7 @@ export function findClaims(
     judge(
       descriptorClaims(descriptor, task, plugins),
       what,
+      descriptor.link.text,
       pid,
       problems,
       (dumper) => dumper.survey?.(descriptor, task),
@@ -71,6 +73,7 @@ export function findClaims(
     judge(
       mappingClaims(vma, task, plugins),
       what,
+      vma.name,
       pid,
       problems,
       (dumper) => dumper.survey?.(vma, task),
@@ -88,6 +91,7 @@ function describe({ liveTid, fd, link: { kind, text } }: Descriptor): string {
 function judge<Dumper>(
   claims: readonly Offer<Dumper>[],
   what: () => string,
+  name: string,
   pid: number,
   problems: Problem[],
   survey: (dumper: Dumper) => Omit<Problem, "plugin" | "pid"> | undefined,
@@ -98,7 +102,7 @@ function judge<Dumper>(
       pid,
       plugin: "core",
       what: `no plugin saves its ${what()}`,
-      hint: "close it first, or write a plugin that claims it (docs/plugins.md)",
+      hint: hintFor(name),
     });
   } else if (second !== undefined) {
     problems.push({

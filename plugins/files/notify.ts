@@ -27,7 +27,8 @@ export function notifyProblem(
   return {
     what:
       `its descriptor ${fd} (${link.text}) is a directory that it is told of changes in (F_NOTIFY)`,
-    hint: "such watches cannot be saved: close it before the checkpoint",
+    hint:
+      "nothing tells what such a watch is for: close it before the checkpoint, or use inotify(7)",
   };
 }
 

@@ -1,10 +1,11 @@
 /*
  * Contexts of asynchronous I/O: one that is new, one whose ring has gone round with events that nobody has taken, a
- * large one, one in a child; each goes on under its old name, with the events that wait, and takes new requests.
+ * large one, one that a thread waits for, one in a child; each goes on under its old name, with the events that wait, and takes new requests.
  */
 #include "files.h"
 
 #include <linux/aio_abi.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
@@ -86,8 +87,25 @@ static void forget(aio_context_t context)
 	munmap(ring, (sizeof(*ring) + 32L * ring->nr + 4095) & -4096);
 }
 
+static aio_context_t awaited;
+static unsigned long came;
+
+/* Waits for an event of that context. */
+static void *waiter(void *arg)
+{
+	struct io_event event;
+
+	while (syscall(SYS_io_getevents, awaited, 1L, 1L, &event, NULL) != 1)
+		if (errno != EINTR)
+			return arg;
+	came = event.data;
+	return arg;
+}
+
 int main(void)
 {
+	pthread_t thread;
+
 	subject_init();
 	sink = open("/dev/null", O_WRONLY);
 	aio_context_t fresh = setup(1), turned = setup(64), large = setup(3000), gone = setup(8);
@@ -123,6 +141,9 @@ int main(void)
 	if (read(ends[0], &none, 1) != 0)
 		die("read");
 	close(ends[0]);
+	awaited = setup(2);
+	if (pthread_create(&thread, NULL, waiter, NULL))
+		die("pthread_create");
 	ready();
 	wait_for_term();
 	check(take(fresh) == 0, "fresh", "it has an event");
@@ -132,6 +153,9 @@ int main(void)
 	check(read(event, &count, sizeof(count)) == sizeof(count) && count == 1, "eventfd", "%lu", count);
 	check_turned("turned", turned, at_turned, room + 40, room / 2);
 	check_turned("large", large, at_large, 5000, 17);
+	check(submit(awaited, sink, 23, -1) == 1, "awaited_submit", "errno %d", errno);
+	pthread_join(thread, NULL);
+	check_equal("awaited", came, 23);
 	check(syscall(SYS_io_destroy, turned) == 0, "destroy", "errno %d", errno);
 	end_child("child", child);
 	finish();
