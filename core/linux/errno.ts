@@ -72,6 +72,7 @@ export const Errno = {
   ENODATA: 61,
   ENOPROTOOPT: 92,
   EOPNOTSUPP: 95,
+  EADDRNOTAVAIL: 99,
   ETIMEDOUT: 110,
   EDQUOT: 122,
   /** Restart unless a handler without SA_RESTART runs. */

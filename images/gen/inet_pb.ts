@@ -586,6 +586,13 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
    * @generated from field: repeated inet_datagram_entry queue = 4;
    */
   queue: inet_datagram_entry[];
+
+  /**
+   * It is bound to an address that this machine did not have: IP_FREEBIND was on when that was done.
+   *
+   * @generated from field: optional bool foreign = 5;
+   */
+  foreign: boolean;
 };
 
 /**
@@ -598,6 +605,7 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [2, "options", "repeated", socket_option_entrySchema],
     [3, "more", "repeated", inet_option_entrySchema],
     [4, "queue", "repeated", inet_datagram_entrySchema],
+    [5, "foreign", "optional", "bool"],
   ]);
 
 /**

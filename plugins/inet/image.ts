@@ -124,10 +124,17 @@ export function closed(state: SocketState): SocketState {
 /** The entry of `inet-extra.img`; undefined where there is nothing to be said. */
 export function describeExtra(
   id: number,
-  { options, more, queue }: SocketState,
+  { options, more, queue, isForeign }: SocketState,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
-  if (options.more.length === 0 && more.length === 0 && queue.length === 0) return undefined;
-  return { id, options: [...options.more], more: [...more], queue: [...queue] };
+  const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
+  if (isEmpty && !isForeign) return undefined;
+  return {
+    id,
+    options: [...options.more],
+    more: [...more],
+    queue: [...queue],
+    foreign: isForeign || undefined,
+  };
 }
 
 /** The options that `inet_sk_entry` has a field for. */
@@ -149,8 +156,8 @@ const IN_ENTRY: readonly (readonly [level: number, name: number])[] = [
 ];
 
 /** Whether a program would see a difference without `inet-extra.img`. */
-export function needsExtra({ options, more, queue }: SocketState): boolean {
-  return options.more.length > 0 || queue.length > 0 ||
+export function needsExtra({ options, more, queue, isForeign }: SocketState): boolean {
+  return options.more.length > 0 || queue.length > 0 || isForeign ||
     more.some((option) =>
       !IN_ENTRY.some(([level, name]) => option.level === level && option.name === name)
     );
@@ -158,7 +165,7 @@ export function needsExtra({ options, more, queue }: SocketState): boolean {
 
 /** The options of an entry as they are set: of images that have no `inet-extra.img`. */
 export function optionsOfEntry(entry: inet_sk_entry): Option[] {
-  const { ipOpts, tcpOpts, family } = entry;
+  const { ipOpts, tcpOpts, family, type } = entry;
   const options: Option[] = [];
   const set = (level: number, name: number, value: number | boolean | undefined): void => {
     if (value === undefined) return;
@@ -168,7 +175,8 @@ export function optionsOfEntry(entry: inet_sk_entry): Option[] {
   set(SOL.IP, IP.TOS, present(ipOpts, "tos"));
   set(SOL.IP, IP.TTL, present(ipOpts, "ttl"));
   if (family === AF_INET6) {
-    set(SOL.IPV6, IPV6.V6ONLY, present(entry, "v6only"));
+    // A raw socket has its number from the beginning, and takes it no more.
+    if (type !== SOCK.RAW) set(SOL.IPV6, IPV6.V6ONLY, present(entry, "v6only"));
     set(SOL.IPV6, IPV6.RECVPKTINFO, present(ipOpts, "pktinfo"));
   } else {
     set(SOL.IP, IP.PKTINFO, present(ipOpts, "pktinfo"));

@@ -8,7 +8,7 @@
  * @module
  */
 import { O } from "../../core/linux/fcntl.ts";
-import { TCP } from "../../core/linux/net/inet_diag.ts";
+import { AF_INET, TCP } from "../../core/linux/net/inet_diag.ts";
 import { SOCK_CLOEXEC, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import { SO } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
@@ -18,7 +18,7 @@ import { encodeBytes } from "../../base/byte_text.ts";
 import { type Address, encodeAddress, endText } from "./address.ts";
 import { planFilter } from "./filter.ts";
 import type { Option } from "./options.ts";
-import { SOL, TCP_OPTION } from "./option_lists.ts";
+import { IP, IPV6, SOL, TCP_OPTION } from "./option_lists.ts";
 import { planDatagrams, planFlag } from "./plan_datagrams.ts";
 import { isTcp } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
@@ -56,10 +56,20 @@ export function planSocket(
     );
   }
   for (const option of socket.more) planOption(program, fd, option);
+  const [level, freebind] = family === AF_INET
+    ? [SOL.IP, IP.FREEBIND] as const
+    : [SOL.IPV6, IPV6.FREEBIND] as const;
+  if (socket.isForeign) planFlag(program, fd, level, freebind, 1);
   if (socket.isBound && !socket.isConnected) {
     if (isTcp(socket.kind) && limits.force) planForcedBind(program, fd, socket.own);
     else planBind(program, fd, socket.own);
   } else if (socket.isBound && !isTcp(socket.kind)) planBind(program, fd, socket.own);
+  if (socket.isForeign) {
+    const kept = socket.more.some((one) =>
+      one.level === level && one.name === freebind && one.value[0] !== 0
+    );
+    planFlag(program, fd, level, freebind, Number(kept));
+  }
   return fd;
 }
 

@@ -55,14 +55,29 @@ export function numbersOf({ entry }: SavedSocket, { entry: stream }: SavedStream
   };
 }
 
-/** Adds the calls of the stage "connect". @param isOrphan whether its other end is not in the images */
+/**
+ * How many bytes of what was written are restored as sent. Where the other end is in the images, it is those that that
+ * has received: the others need not wait until they are missed.
+ */
+export function sentLength(
+  socket: SavedSocket,
+  stream: SavedStream,
+  other: Numbers | undefined,
+): number {
+  const { outqLen, unsqLen } = stream.entry;
+  if (other === undefined) return outqLen - unsqLen;
+  const received = (other.received - numbersOf(socket, stream).acknowledged) | 0;
+  return Math.min(Math.max(received, 0), outqLen);
+}
+
+/** Adds the calls of the stage "connect". @param other the numbers of its other end, if that is in the images */
 export function planStream(
   program: SyscallProgram,
   fd: Argument,
   socket: SavedSocket,
   stream: SavedStream,
   { force }: BufferLimits,
-  isOrphan: boolean,
+  other: Numbers | undefined,
 ): void {
   const { entry, own, peer } = socket;
   const { entry: saved, received, sent } = stream;
@@ -99,26 +114,28 @@ export function planStream(
   queue(QUEUE.RECEIVE);
   planBytesInto(program, fd, received);
   queue(QUEUE.SEND);
-  planBytesInto(program, fd, sent.subarray(0, saved.outqLen - saved.unsqLen));
+  planBytesInto(program, fd, sent.subarray(0, sentLength(socket, stream, other)));
   queue(QUEUE.NONE);
   const window = windowOf(socket, stream);
   if (window !== undefined) {
     const bytes = program.data(window, "window");
     program.call("setsockopt", fd, SOL.TCP, TCP_OPTION.REPAIR_WINDOW, bytes, window.byteLength);
   }
-  if (isOrphan && hasReceivedEnd(entry.state)) planEnd(program, socket, numbers);
+  if (other === undefined && hasReceivedEnd(entry.state)) planEnd(program, socket, numbers);
 }
 
 /** Adds the calls of the stage "task". */
 export function planRelease(
   program: SyscallProgram,
   fd: Argument,
-  { entry: { state } }: SavedSocket,
-  { entry: { outqLen, unsqLen }, sent }: SavedStream,
+  socket: SavedSocket,
+  stream: SavedStream,
+  other: Numbers | undefined,
 ): void {
-  planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF);
-  planBytesInto(program, fd, sent.subarray(outqLen - unsqLen, outqLen));
-  if (hasSentEnd(state)) program.call("shutdown", fd, SENDING);
+  const { entry: { outqLen }, sent } = stream;
+  planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF_AND_ASK);
+  planBytesInto(program, fd, sent.subarray(sentLength(socket, stream, other), outqLen));
+  if (hasSentEnd(socket.entry.state)) program.call("shutdown", fd, SENDING);
 }
 
 function planBytesInto(

@@ -12,7 +12,14 @@ import { type Address, endText } from "./address.ts";
 import { interfaceIndex } from "./interfaces.ts";
 import { NetworkLock, onWire, openLock, tableName } from "./network_lock.ts";
 import { planRest, planSocket } from "./plan.ts";
-import { isConnecting, planConnecting, planRelease, planStream } from "./plan_stream.ts";
+import {
+  isConnecting,
+  type Numbers,
+  numbersOf,
+  planConnecting,
+  planRelease,
+  planStream,
+} from "./plan_stream.ts";
 import { isTcp } from "./protocol.ts";
 import { loadSockets, type SavedSocket } from "./socket.ts";
 import { takenProblems } from "./taken.ts";
@@ -27,15 +34,17 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
   /** What holds back packets of connections until the tree runs. */
   let meanwhile: NetworkLock | undefined;
   /** The connections of the images, by their ends. */
-  const ends = new Set<string>();
-  const isInside = ({ own, peer }: SavedSocket): boolean => ends.has(endsText(peer, own));
+  const ends = new Map<string, Numbers>();
+  const otherEnd = ({ own, peer }: SavedSocket): Numbers | undefined =>
+    ends.get(endsText(peer, own));
   return {
     load({ problem }) {
       const loaded = loadSockets(images, isMine, options.tcpClose === true, interfaceIndex);
       if (loaded.length === 0) return;
       for (const one of loaded) {
         sockets.set(one.entry.id, one);
-        if (one.stream !== undefined) ends.add(endsText(one.own, one.peer));
+        const { stream, own, peer } = one;
+        if (stream !== undefined) ends.set(endsText(own, peer), numbersOf(one, stream));
       }
       limits = bufferLimits(machine.privileges);
       const large = loaded.find(({ entry: { opts } }) => isTooLarge(opts, limits));
@@ -58,7 +67,7 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
     begin(undo) {
       // Ends that are sent in the name of others are answered, and nobody is there who takes that.
       const orphans = [...sockets.values()].filter((socket) =>
-        socket.stream !== undefined && !isInside(socket)
+        socket.stream !== undefined && otherEnd(socket) === undefined
       );
       if (orphans.length === 0) return;
       const lock = meanwhile = new NetworkLock(tableName(), orphans, true);
@@ -75,10 +84,11 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
           if (isTcp(socket.kind) && isConnecting(socket)) planConnecting(program, fd, socket);
           return planRest(program, fd, socket, limits);
         }
-        planStream(program, fd, socket, stream, limits, !isInside(socket));
+        const other = otherEnd(socket);
+        planStream(program, fd, socket, stream, limits, other);
         // By then the other ends are there.
         const later = home.program("task");
-        planRelease(later, fd, socket, stream);
+        planRelease(later, fd, socket, stream, other);
         planRest(later, fd, socket, limits);
       },
     }],

@@ -42,6 +42,8 @@ export interface SavedSocket {
   /** Whether it is bound, and connected. */
   readonly isBound: boolean;
   readonly isConnected: boolean;
+  /** Whether its own address was none of the machine's. */
+  readonly isForeign: boolean;
   /** Options of SOL_SOCKET that the entry has no field for. */
   readonly options: readonly Pick<socket_option_entry, "name" | "value">[];
   /** Options of other levels, in the order in which they are set. */
@@ -100,6 +102,7 @@ export function loadSockets(
       isConnected: type === SOCK.STREAM
         ? isConnection(entry.state) && !isClosed
         : entry.state === TCP.ESTABLISHED,
+      isForeign: extra?.foreign ?? false,
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],
       queue: extra?.queue ?? [],

@@ -9,7 +9,7 @@ import {
   OPTION_SIZES,
   type SocketOptions,
 } from "../../core/checkpoint/socket_options.ts";
-import { isErrno } from "../../core/linux/errno.ts";
+import { Errno, isErrno } from "../../core/linux/errno.ts";
 import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
@@ -17,12 +17,12 @@ import { peekMessage } from "../../core/linux/net/socket_ffi.ts";
 import { OptionReader, POLL, pollNow, SO } from "../../core/linux/net/socket_options.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { decodeBytes } from "../../base/byte_text.ts";
-import { type Address, decodeAddress } from "./address.ts";
+import { type Address, decodeAddress, encodeAddress, isAny } from "./address.ts";
 import { peekDatagrams, type QueuedDatagram } from "./datagram_queue.ts";
 import { filterProblem, readFilter } from "./filter.ts";
 import { type Group, readMemberships } from "./memberships.ts";
 import { SOL, TCP_OPTION, UDP } from "./option_lists.ts";
-import { type Option, readOptions } from "./options.ts";
+import { makeSocket, type Option, readOptions } from "./options.ts";
 import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
 import { isConnection, readTcpInfo, type TcpInfo } from "./tcp_info.ts";
 
@@ -42,6 +42,8 @@ export interface SocketState {
   /** SO_BINDTODEVICE; empty: none. */
   readonly device: string;
   readonly filter: readonly bigint[];
+  /** Whether it is bound to an address that this machine does not have. */
+  readonly isForeign: boolean;
   /** Which directions are shut down: 1 receiving, 2 sending. */
   readonly shutdown: number;
   /** What waits to be received; not of TCP. */
@@ -129,6 +131,7 @@ export function readState(fd: number, { listed, groups, cookie }: Beside): Socke
     more: settings,
     device,
     filter,
+    isForeign: !connected && own !== undefined && isForeign(own),
     shutdown,
     queue: [],
   };
@@ -216,6 +219,15 @@ export function namespaceCookie(fd: number): bigint | undefined {
 function textOf(bytes = new Uint8Array(0)): string {
   const end = bytes.indexOf(0);
   return decodeBytes(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
+/** Whether a socket cannot be bound to an address without IP_FREEBIND. */
+function isForeign(own: Address): boolean {
+  if (isAny(own.bytes)) return false;
+  using probe = makeSocket({ family: own.family, type: SOCK.DGRAM, protocol: 0 });
+  const name = encodeAddress({ ...own, port: 0 });
+  const bound = syscall(SYSCALLS.bind, probe.fd, name, name.byteLength);
+  return bound === -BigInt(Errno.EADDRNOTAVAIL);
 }
 
 const NAME_ROOM = 128;

@@ -22,8 +22,11 @@ import { type ListedCall, Result } from "../../core/remote/undo.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { readTcpInfo, type TcpInfo } from "./tcp_info.ts";
 
-/** TCP_REPAIR_ON, and TCP_REPAIR_OFF_NO_WP: off without asking the other end for anything. */
-export const REPAIR = { ON: 1, OFF: -1 } as const;
+/**
+ * TCP_REPAIR_ON; TCP_REPAIR_OFF, which asks the other end for its window; and TCP_REPAIR_OFF_NO_WP, which asks it for
+ * nothing.
+ */
+export const REPAIR = { ON: 1, OFF_AND_ASK: 0, OFF: -1 } as const;
 /** TCP_NO_QUEUE, TCP_RECV_QUEUE, TCP_SEND_QUEUE. */
 export const QUEUE = { NONE: 0, RECEIVE: 1, SEND: 2 } as const;
 

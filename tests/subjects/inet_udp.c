@@ -136,6 +136,13 @@ int main(void)
 	if (setsockopt(filtered, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
 		die("SO_ATTACH_FILTER");
 
+	/* An address that nobody has (RFC 5737), bound to when that was allowed. */
+	int foreign = new_inet(AF_INET, SOCK_DGRAM);
+	set_inet_option(foreign, IPPROTO_IP, IP_FREEBIND, 1);
+	bind_end(foreign, make_end(AF_INET, "192.0.2.7", 0));
+	set_inet_option(foreign, IPPROTO_IP, IP_FREEBIND, 0);
+	struct end end_foreign = own_end(foreign);
+
 	/* Two with one port: what waits in each stays in it. */
 	int twins[2] = { new_inet(AF_INET, SOCK_DGRAM), new_inet(AF_INET, SOCK_DGRAM) };
 	struct end twin = make_end(AF_INET, "127.0.0.1", 0);
@@ -187,6 +194,8 @@ int main(void)
 	check_datagram("at the connected one", client, 64, 6, end_b);
 	check_fails("nothing can be sent", send(half, "x", 1, MSG_NOSIGNAL), EPIPE);
 	check_ends("half of a connection", half, own_end(half), end_a);
+	check_ends("to an address of nobody", foreign, end_foreign, none);
+	check_equal("no IP_FREEBIND", inet_option(foreign, IPPROTO_IP, IP_FREEBIND), 0);
 	talk("bound", a, b, end_a);
 	talk("connected", client, b, end_client);
 	talk("IPv6", six, six, end_six);
