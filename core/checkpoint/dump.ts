@@ -18,7 +18,8 @@ import type {
   FrozenTree,
 } from "../plugin.ts";
 import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
-import type { StartedRuns } from "../remote/started_runs.ts";
+import { RemoteTask } from "../remote/remote_task.ts";
+import { StartedRuns } from "../remote/started_runs.ts";
 import { dumpDescriptors } from "./descriptors.ts";
 import { coresOf, zombieCore } from "./frozen_tree.ts";
 import { askReports } from "./job_control.ts";
@@ -52,10 +53,10 @@ interface Collection {
   readonly told: Collected | undefined;
 }
 
-/** Programs under way in some threads of a task. */
-interface Started {
+/** Programs of some threads of a task. */
+interface TaskCollections {
   readonly collections: readonly Collection[];
-  readonly runs: StartedRuns;
+  readonly remote: RemoteTask;
 }
 
 /**
@@ -68,32 +69,40 @@ const TOGETHER = 256;
 function collect(tasks: readonly FrozenTask[], session: CheckpointSession, plugins: Plugins): void {
   const common = collectCommon(plugins);
   const children = Map.groupBy(tasks, ({ proc }) => proc.stat.ppid);
-  let started: Started[] = [];
+  let lot: TaskCollections[] = [];
   let count = 0;
-  const finish = () => {
-    for (const one of started) takeResults(one, common, session);
-    started = [];
+  const run = () => {
+    const started = RemoteTask.startAll(lot.map(({ remote, collections }) => ({
+      remote,
+      runs: collections.map(({ thread, program }) => ({ thread: thread.tracee, program })),
+    })));
+    session.check();
+    StartedRuns.awaitAll(started);
+    lot.forEach(({ collections }, index) =>
+      takeResults(collections, started[index] as StartedRuns, common, session)
+    );
+    lot = [];
     count = 0;
   };
   for (const { remote, threads } of tasks) {
     for (let at = 0; at < threads.length; at += TOGETHER) {
       // A task has room for one lot at a time.
-      if (at > 0 || count >= TOGETHER) finish();
+      if (at > 0 || count >= TOGETHER) run();
       session.check();
       const collections = threads.slice(at, at + TOGETHER)
         .map((thread) => collectThread(thread, common, plugins, children))
         .filter(({ program }) => !program.isEmpty);
       if (collections.length === 0) continue;
       count += collections.length;
-      const runs = collections.map(({ thread, program }) => ({ thread: thread.tracee, program }));
-      started.push({ collections, runs: remote.start(runs) });
+      lot.push({ collections, remote });
     }
   }
-  finish();
+  run();
 }
 
 function takeResults(
-  { collections, runs }: Started,
+  collections: readonly Collection[],
+  runs: StartedRuns,
   common: Common,
   session: CheckpointSession,
 ): void {

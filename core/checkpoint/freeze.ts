@@ -10,7 +10,8 @@ import { Interruptions } from "../linux/interruptions.ts";
 import { peekSiginfo } from "../linux/ptrace.ts";
 import { readChildren, unlessGone } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
-import type { Tracee } from "../remote/tracee.ts";
+import { awaitStoppedAgain } from "../remote/job_control.ts";
+import { Tracee } from "../remote/tracee.ts";
 import { isZombie, ProcessStopper } from "./stop_process.ts";
 import { Task } from "./task.ts";
 
@@ -32,7 +33,7 @@ export interface StoppedTree {
 /**
  * Stops a whole tree.
  *
- * @param undo gets the release of every thread, as soon as it is stopped
+ * @param undo gets the release of all threads
  * @param onStop is told of every thread as soon as it stands still
  * @throws {StasisError} `unsupported` if a part of it cannot be stopped, `no-privilege`, `no-such-task`, or as the
  * cancellation says
@@ -44,7 +45,12 @@ export function freezeTree(
   onStop: (tracee: Tracee) => void = () => {},
 ): StoppedTree {
   using _ = new Interruptions();
-  const stoppers = new Map([[root, new ProcessStopper(root, undo, cancellation, onStop)]]);
+  const taken: Tracee[] = [];
+  // Behind those that stand still those are let go of that have been asked to and have not been seen to.
+  const asked = undo.use(new DisposableStack());
+  undo.defer(() => letGo(taken));
+  const begin = (pid: number) => new ProcessStopper(pid, asked, taken, cancellation, onStop);
+  const stoppers = new Map([[root, begin(root)]]);
   const zombies = new Set<number>();
   for (let grew = true; grew;) {
     grew = false;
@@ -58,7 +64,7 @@ export function freezeTree(
       }
       for (const child of unlessGone(() => readChildren(pid), [])) {
         if (stoppers.has(child) || zombies.has(child)) continue;
-        stoppers.set(child, new ProcessStopper(child, undo, cancellation, onStop));
+        stoppers.set(child, begin(child));
         grew = true;
       }
     }
@@ -75,6 +81,19 @@ export function freezeTree(
     );
   }
   return { processes, zombies: [...zombies].map((pid) => new Task(pid)) };
+}
+
+/** Lets threads run on, those that stood still before first: nobody of the tree is to see that they have run. */
+function letGo(tracees: readonly Tracee[]): void {
+  using undo = new DisposableStack();
+  undo.defer(() => Tracee.releaseAll(tracees.filter(({ groupStop }) => groupStop === 0).reverse()));
+  for (const tracee of tracees) {
+    if (tracee.groupStop === 0) continue;
+    undo.defer(() => {
+      tracee.release();
+      awaitStoppedAgain(tracee.pid, tracee.tid);
+    });
+  }
 }
 
 function describe({ pid, tracees }: ProcessStopper): StoppedProcess {

@@ -8,6 +8,7 @@ import { TASK_ALIVE, TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { KCMP } from "../linux/kcmp.ts";
 import { readStatus, type TaskStatus } from "../linux/procfs/mod.ts";
 import type { CoreImage, FrozenTask, FrozenThread } from "../plugin.ts";
+import { RemoteTask } from "../remote/remote_task.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { openRemote, type ParkedProcess } from "./park.ts";
 import { findOwners } from "./sharing.ts";
@@ -24,10 +25,12 @@ export function openTree(
   const memory = findOwners(tasks, KCMP.VM);
   const handlers = findOwners(tasks, KCMP.SIGHAND);
   const fs = findOwners(tasks, KCMP.FS);
-  return processes.map((process) => {
+  const remotes: RemoteTask[] = [];
+  const opened = processes.map((process) => {
     const { proc, tracees, sharedPending } = process;
     const { pid } = proc;
     const remote = undo.use(openRemote(process, rescuer));
+    remotes.push(remote);
     const threads: FrozenThread[] = [];
     const task: FrozenTask = {
       pid,
@@ -61,6 +64,8 @@ export function openTree(
     }
     return task;
   });
+  undo.defer(() => RemoteTask.giveBackAll(remotes));
+  return opened;
 }
 
 function newCore(): CoreImage {

@@ -30,7 +30,6 @@ import {
   type ThreadState,
 } from "../linux/ptrace_many.ts";
 import { detachAsked } from "../remote/detach.ts";
-import { awaitStoppedAgain } from "../remote/job_control.ts";
 import { pause } from "../remote/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
 import { afterStop, cannotStop, cannotTrace, type Look, lookAt } from "../remote/stop_thread.ts";
@@ -55,18 +54,20 @@ export class ProcessStopper {
   readonly #asked = new Set<number>();
   /** How often threads refused to be traced, by tid. */
   readonly #refusals = new Map<number, number>();
-  readonly #undo: DisposableStack;
+  readonly #taken: Tracee[];
   readonly #cancellation: Cancellation;
   readonly #onStop: (tracee: Tracee) => void;
   #programs = 0;
 
   /**
-   * @param undo gets the release of every thread, as soon as it is stopped
+   * @param undo gets what lets go of threads that have been asked to stop and have not been seen to
+   * @param taken gets every thread that has stopped, to be released in the end
    * @param onStop is told of it then
    */
   constructor(
     pid: number,
     undo: DisposableStack,
+    taken: Tracee[],
     cancellation: Cancellation,
     onStop: (tracee: Tracee) => void,
   ) {
@@ -74,7 +75,7 @@ export class ProcessStopper {
     this.#onStop = onStop;
     this.#cancellation = cancellation;
     this.tracees = this.#tracees;
-    this.#undo = undo;
+    this.#taken = taken;
     undo.defer(() => this.#asked.forEach((tid) => detachAsked(tid, pid)));
   }
 
@@ -262,10 +263,7 @@ export class ProcessStopper {
   #take(tracee: Tracee): void {
     const { pid } = this;
     this.#tracees.set(tracee.tid, tracee);
-    this.#undo.defer(() => {
-      tracee.release();
-      if (tracee.groupStop !== 0) awaitStoppedAgain(tracee.pid, tracee.tid);
-    });
+    this.#taken.push(tracee);
     this.#onStop(tracee);
     if (!tracee.registers.isCompat) return;
     throw new StasisError("unsupported", `thread ${tracee.tid} of task ${pid} runs 32-bit code`, {

@@ -73,6 +73,8 @@ export const NT = { IOPERM: 0x201n, X86_XSTATE: 0x202n } as const;
 export const WALL = 0x40000000;
 /** `WNOHANG` of wait4(2). */
 export const WNOHANG = 1;
+/** The lower byte of a status word of wait4(2) that tells of a stop; what is told of it stands above. */
+export const STOPPED = 0x7f;
 
 const iovec = new BigUint64Array(2);
 
@@ -298,7 +300,7 @@ export type Stop =
 /** Decodes a status word of wait4(2). */
 export function decodeStatus(status: number): Stop {
   if ((status & 0x7f) === 0) return { kind: "exited", code: (status >> 8) & 0xff };
-  if ((status & 0xff) !== 0x7f) return { kind: "killed", signal: status & 0x7f };
+  if ((status & 0xff) !== STOPPED) return { kind: "killed", signal: status & 0x7f };
   const signal = (status >> 8) & 0xff;
   const event = (status >> 16) & 0xff;
   if (event === PTRACE_EVENT_STOP) return { kind: "event-stop", signal };

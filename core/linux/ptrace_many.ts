@@ -14,6 +14,7 @@ import {
   rseqConfiguration,
   type RseqRegistration,
   type Stop,
+  STOPPED,
   WALL,
   WNOHANG,
 } from "./ptrace.ts";
@@ -81,9 +82,32 @@ export function nextStops(
 }
 
 /** Of waitid(2). */
-const P_PID = 1;
-/** The size of a siginfo_t. */
-const INFO = 128;
+const P_PID = 1, WSTOPPED = 2;
+/** The size of a siginfo_t, and where it has si_status (`include/uapi/asm-generic/siginfo.h`). */
+const INFO = 128, INFO_STATUS = 3;
+
+const stopping = onceNeeded(() =>
+  new Sweep([
+    { name: "waitid", args: [P_PID, TID, new Own(0), WSTOPPED | WALL | WNOHANG, 0] },
+  ], INFO)
+);
+
+/**
+ * Takes the stop that each is in, if it is in one that nobody has taken. Its end is left to be told: that of a first
+ * thread may be for whoever started its process here.
+ */
+export function takeStops(
+  tids: readonly number[],
+  look: (tid: number, stop: Stop, index: number) => void,
+): void {
+  stopping().run(tids, {
+    look(tid, { result, words }, index) {
+      const isStop = result(0) === 0 && (words[0]! & 0xffffffffn) !== 0n;
+      const status = Number(words[INFO_STATUS]! & 0xffffffn);
+      look(tid, isStop ? decodeStatus((status << 8) | STOPPED) : { kind: "none" }, index);
+    },
+  });
+}
 
 const glancing = onceNeeded(() =>
   new Sweep([
@@ -268,12 +292,70 @@ export function setRegistersOfMany(
   return failed;
 }
 
-const going = onceNeeded(() => new Sweep([ptraceOfEach(PTRACE.CONT, 0n, 0n)]));
+/**
+ * A request of ptrace(2) that takes nothing, made of each thread.
+ *
+ * @returns what makes it, and gives the threads of which it has failed
+ */
+function requesting(request: bigint): (tids: readonly number[]) => number[] {
+  const sweep = onceNeeded(() => new Sweep([ptraceOfEach(request, 0n, 0n)]));
+  return (tids) => {
+    const failed: number[] = [];
+    sweep().run(tids, { look: (tid, { result }) => void (result(0) === 0 || failed.push(tid)) });
+    return failed;
+  };
+}
 
 /** Lets each run on. @returns the threads that do not */
-export function resumeMany(tids: readonly number[]): number[] {
+export const resumeMany = requesting(PTRACE.CONT);
+
+/** Lets each run to the entry or the exit of a system call. @returns the threads that do not */
+export const resumeManyToSyscall = requesting(PTRACE.SYSCALL);
+
+/** Asks each to stop. @returns the threads that have not been asked */
+export const interruptMany = requesting(PTRACE.INTERRUPT);
+
+/** Ends the tracing of each. @returns the threads that are traced still */
+export const detachMany = requesting(PTRACE.DETACH);
+
+const returning = onceNeeded(() =>
+  new Sweep([ptraceOfEach(PTRACE.GETREGS, 0n, new Own(0))], REGISTERS * 8)
+);
+
+/** The registers of each. @param look is told undefined for one that has to be asked by itself */
+export function getRegistersOfMany(
+  tids: readonly number[],
+  look: (tid: number, registers: Registers | undefined, index: number) => void,
+): void {
+  returning().run(tids, {
+    look: (tid, { result, words }, index) =>
+      look(tid, result(0) === 0 ? new Registers(words.slice(0, REGISTERS)) : undefined, index),
+  });
+}
+
+const puttingBack = onceNeeded(() =>
+  new Sweep([
+    ptraceOfEach(PTRACE.SETSIGMASK, 8n, new Own(REGISTERS * 8)),
+    ptraceOfEach(PTRACE.SETREGS, 0n, new Own(0)),
+  ], REGISTERS * 8 + 8)
+);
+
+/** Sets the blocked signals and then the registers of each: {@link setMany} in the other order. */
+export function putBackMany(
+  tids: readonly number[],
+  state: (index: number) => Pick<ThreadState, "registers" | "signalMask">,
+): number[] {
   const failed: number[] = [];
-  going().run(tids, { look: (tid, { result }) => void (result(0) === 0 || failed.push(tid)) });
+  puttingBack().run(tids, {
+    fill(_, words, index) {
+      const { registers, signalMask } = state(index);
+      words.set(registers.words);
+      words[REGISTERS] = BigInt.asUintN(64, signalMask);
+    },
+    look(tid, { result }) {
+      if (result(0) !== 0 || result(1) !== 0) failed.push(tid);
+    },
+  });
   return failed;
 }
 

@@ -22,7 +22,14 @@ import { TAIL_ALIVE } from "../linux/x86_64/program_code.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { ProgramImage, type ProgramReply, type SyscallProgram } from "./program.ts";
-import { mapScratch, type Scratch, SCRATCH_HEADER, unmapScratch } from "./scratch_memory.ts";
+import {
+  type CallMany,
+  mapScratch,
+  mapScratchInMany,
+  type Scratch,
+  SCRATCH_HEADER,
+  unmapScratch,
+} from "./scratch_memory.ts";
 import { type PlacedRun, type Run, StartedRuns } from "./started_runs.ts";
 import { type CallSite, type ProgramPlace, Tracee } from "./tracee.ts";
 import { walkProgram } from "./walk_program.ts";
@@ -45,6 +52,22 @@ export interface Shelter {
   findRoom(size: bigint): RemoteAddress | undefined;
   /** Is called when the task has got scratch memory. */
   readonly prepare?: (remote: RemoteTask) => void;
+}
+
+type Landing = NonNullable<CallSite["landing"]>;
+
+/** The words that lead a call to the waiting place, while they stand in a target. */
+interface Landed {
+  readonly address: RemoteAddress;
+  /** What else stands there. */
+  readonly bytes: Uint8Array;
+  readonly noted: Noted | undefined;
+}
+
+/** Programs that are to run in threads of one task. */
+export interface TaskRuns {
+  readonly remote: RemoteTask;
+  readonly runs: readonly Run[];
 }
 
 /** System calls in the threads of one stopped task. */
@@ -159,21 +182,88 @@ export class RemoteTask implements Disposable {
     const shelter = this.#shelter;
     const landing = shelter?.landing;
     if (landing === undefined || this.#landed) return calls(landing);
-    const address = offsetAddress(landing.stack, -LANDING_WORDS * 8);
-    const bytes = this.memory.read(address, 2 * LANDING_WORDS * 8);
-    const noted = this.#noteLanding(address, bytes, isUndo);
-    const words = new BigUint64Array(2 * LANDING_WORDS).fill(landing.waiting);
-    this.memory.write(address, new Uint8Array(words.buffer));
-    this.#landed = true;
+    const landed = this.#beginLanding(landing, isUndo);
     try {
       return calls(landing);
     } finally {
-      this.#landed = false;
       // It may stand behind its last call, from where the words lead on.
       this.leader.waitAgain();
-      this.memory.write(address, bytes);
-      noted?.erase();
+      this.#endLanding(landed);
     }
+  }
+
+  #beginLanding({ stack, waiting }: Landing, isUndo: boolean): Landed {
+    const address = offsetAddress(stack, -LANDING_WORDS * 8);
+    const bytes = this.memory.read(address, 2 * LANDING_WORDS * 8);
+    const noted = this.#noteLanding(address, bytes, isUndo);
+    const words = new BigUint64Array(2 * LANDING_WORDS).fill(waiting);
+    this.memory.write(address, new Uint8Array(words.buffer));
+    this.#landed = true;
+    return { address, bytes, noted };
+  }
+
+  #endLanding({ address, bytes, noted }: Landed): void {
+    this.#landed = false;
+    this.memory.write(address, bytes);
+    noted?.erase();
+  }
+
+  /**
+   * Has the words stand in many tasks while calls are made in all of them at the same time.
+   *
+   * @param tasks those that {@link #canJoin}
+   * @throws {StasisError} the first of what has failed; whatever that is, the words are taken back
+   */
+  static #landInMany(
+    tasks: readonly RemoteTask[],
+    isUndo: boolean,
+    calls: (callMany: CallMany) => void,
+  ): void {
+    const landings = new Map<RemoteTask, Landed>();
+    const failures: unknown[] = [];
+    const attempt = (step: () => void): void => {
+      try {
+        step();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    attempt(() => {
+      for (const task of tasks) {
+        landings.set(task, task.#beginLanding(task.#shelter?.landing as Landing, isUndo));
+      }
+      calls((name, made) => {
+        const outcomes = Tracee.callAll(made.map(({ task, args }) => {
+          const remote = task as RemoteTask;
+          return {
+            thread: remote.leader,
+            site: { instruction: remote.#instruction, landing: remote.#shelter?.landing },
+            sharedPending: remote.#sharedPending,
+            name,
+            args,
+          };
+        }));
+        const errors: unknown[] = [];
+        outcomes.forEach((outcome, index) => {
+          try {
+            if (!("result" in outcome)) throw outcome.error;
+            made[index]?.take(outcome.result);
+          } catch (error) {
+            errors.push(error);
+          }
+        });
+        if (errors.length > 0) throw errors[0];
+      });
+    });
+    attempt(() => Tracee.waitAgainAll([...landings.keys()].map(({ leader }) => leader)));
+    for (const [task, landed] of landings) attempt(() => task.#endLanding(landed));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Whether calls can be made in it as in others at the same time. */
+  get #canJoin(): boolean {
+    return this.#shelter?.landing !== undefined && !this.leader.needsTracer && !this.#landed &&
+      this.#started.size === 0;
   }
 
   #noteLanding(address: RemoteAddress, bytes: Uint8Array, isUndo: boolean): Noted | undefined {
@@ -254,18 +344,38 @@ export class RemoteTask implements Disposable {
    * @param options the ptrace options from then on, if others
    */
   start(runs: readonly Run[], options?: bigint): StartedRuns {
-    const { base, images, places } = this.#place(runs);
-    this.#withSequel = places.find(({ sequel }) => sequel !== undefined);
+    const placed = this.#place(layOut(runs));
+    const { places } = placed;
     const substitute = this.#substitute;
     if (substitute !== undefined) {
       runs.forEach((run, index) => this.#walk(run, places[index] as ProgramPlace, substitute));
-      return new StartedRuns(this.pid, this.memory, base, images, () => {});
+    } else {
+      for (const { thread } of runs) this.#started.add(thread);
+      if (options === undefined) Tracee.startAll(runs.map(({ thread }) => thread), places);
+      else runs.forEach(({ thread }, at) => thread.start(places[at] as ProgramPlace, options));
     }
-    for (const { thread } of runs) this.#started.add(thread);
-    if (options === undefined) Tracee.startAll(runs.map(({ thread }) => thread), places);
-    else runs.forEach(({ thread }, index) => thread.start(places[index] as ProgramPlace, options));
+    return this.#startedRuns(placed);
+  }
+
+  /** Starts programs in many tasks at the same time. */
+  static startAll(tasks: readonly TaskRuns[]): StartedRuns[] {
+    const laidOut = tasks.map(({ remote, runs }) => ({ remote, layout: layOut(runs) }));
+    RemoteTask.#makeRooms(laidOut);
+    const placed = laidOut.map(({ remote, layout }) => remote.#place(layout));
+    const together: { readonly thread: Tracee; readonly place: ProgramPlace }[] = [];
+    tasks.forEach(({ remote, runs }, index) =>
+      runs.forEach(({ thread }, at) => {
+        remote.#started.add(thread);
+        together.push({ thread, place: placed[index]?.places[at] as ProgramPlace });
+      })
+    );
+    Tracee.startAll(together.map(({ thread }) => thread), together.map(({ place }) => place));
+    return tasks.map(({ remote }, index) => remote.#startedRuns(placed[index] as Placed));
+  }
+
+  #startedRuns({ base, images }: Placed): StartedRuns {
     return new StartedRuns(this.pid, this.memory, base, images, () => {
-      for (const { thread } of runs) this.#started.delete(thread);
+      for (const { run: { thread } } of images) this.#started.delete(thread);
     });
   }
 
@@ -288,17 +398,8 @@ export class RemoteTask implements Disposable {
     return substitute?.isThere ? substitute : undefined;
   }
 
-  /** Puts programs into the scratch memory. */
-  #place(runs: readonly Run[]) {
-    const images: PlacedRun[] = [];
-    let size = 0;
-    const laidOut = new Map<SyscallProgram, ProgramImage>();
-    for (const run of runs) {
-      const image = laidOut.get(run.program) ?? new ProgramImage(run.program);
-      laidOut.set(run.program, image);
-      images.push({ run, image, at: size });
-      size += image.size;
-    }
+  /** Puts programs into the scratch memory, to be started. */
+  #place({ images, size }: Layout): Placed {
     const base = this.#room(size);
     const code = (this.#scratch as Scratch).address;
     const bytes = new Uint8Array(size);
@@ -321,6 +422,7 @@ export class RemoteTask implements Disposable {
         alive: this.#alive ?? tail + BigInt(TAIL_ALIVE),
       };
     });
+    this.#withSequel = places.find(({ sequel }) => sequel !== undefined);
     return { base, images, places };
   }
 
@@ -329,7 +431,7 @@ export class RemoteTask implements Disposable {
    * process must have been undone. No call can be made in it any more.
    */
   leave(program: SyscallProgram): void {
-    const { places: [place] } = this.#place([{ thread: this.leader, program }]);
+    const { places: [place] } = this.#place(layOut([{ thread: this.leader, program }]));
     this.#leaveAt(place as ProgramPlace);
     this.memory[Symbol.dispose]();
   }
@@ -339,7 +441,7 @@ export class RemoteTask implements Disposable {
    * from then on, when it has ended.
    */
   replaceLeader(program: SyscallProgram, next: Tracee): void {
-    const { places: [place] } = this.#place([{ thread: this.leader, program }]);
+    const { places: [place] } = this.#place(layOut([{ thread: this.leader, program }]));
     this.#leaveAt(place as ProgramPlace);
     this.#leader = next;
   }
@@ -386,6 +488,30 @@ export class RemoteTask implements Disposable {
     return offsetAddress((this.#scratch as unknown as Scratch).address, SCRATCH_HEADER);
   }
 
+  /** Makes sure of scratch memory in many tasks. Those that cannot have it together with others get it by themselves. */
+  static #makeRooms(
+    tasks: readonly { readonly remote: RemoteTask; readonly layout: Layout }[],
+  ): void {
+    const lacking = tasks.filter(({ remote }) => remote.#scratch === undefined && remote.#canJoin);
+    if (lacking.length < 2) return;
+    const borrowers = lacking.map(({ remote, layout: { size } }) => ({
+      task: remote,
+      needed: SCRATCH_HEADER + pageAlign(BigInt(size)),
+      findRoom: (size: bigint) => remote.#shelter?.findRoom(size),
+      take: (scratch: Scratch) => void (remote.#scratch = scratch),
+    }));
+    RemoteTask.#landInMany(
+      lacking.map(({ remote }) => remote),
+      false,
+      (callMany) => mapScratchInMany(borrowers, callMany),
+    );
+    for (const { remote } of lacking) {
+      if (remote.#scratch === undefined) continue;
+      remote.#shelter?.prepare?.(remote);
+      remote.#isPrepared = true;
+    }
+  }
+
   #takeScratch(needed: bigint): Scratch {
     return this.#landing(() => mapScratch(this, needed, this.#shelter?.findRoom));
   }
@@ -410,6 +536,37 @@ export class RemoteTask implements Disposable {
     }
   }
 
+  /** Unmaps the scratch memory of many tasks. What does not succeed is left to each of them. */
+  static giveBackAll(tasks: readonly RemoteTask[]): void {
+    const lending = tasks.filter((task) =>
+      task.#scratch !== undefined && task.#ownsScratch && task.#canJoin &&
+      task.#alive === undefined
+    );
+    if (lending.length < 2) return;
+    try {
+      RemoteTask.#landInMany(lending, true, (callMany) => {
+        callMany(
+          "munmap",
+          lending.map((task) => {
+            const { address, size, noted } = task.#scratch as Scratch;
+            return {
+              task,
+              args: [address, size],
+              take(result) {
+                if (isErrno(result)) return;
+                noted?.erase();
+                task.#scratch = undefined;
+                task.#isPrepared = false;
+              },
+            };
+          }),
+        );
+      });
+    } catch (error) {
+      if (!(error instanceof StasisError)) throw error;
+    }
+  }
+
   /** Gives the scratch memory back and closes what is open here. The threads stay stopped. */
   [Symbol.dispose](): void {
     try {
@@ -421,4 +578,31 @@ export class RemoteTask implements Disposable {
       this.memory[Symbol.dispose]();
     }
   }
+}
+
+/** Programs as they lie one behind the other in scratch memory. */
+interface Layout {
+  readonly images: readonly PlacedRun[];
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** Programs that stand in scratch memory. */
+interface Placed {
+  readonly base: RemoteAddress;
+  readonly images: readonly PlacedRun[];
+  readonly places: readonly ProgramPlace[];
+}
+
+function layOut(runs: readonly Run[]): Layout {
+  const images: PlacedRun[] = [];
+  let size = 0;
+  const laidOut = new Map<SyscallProgram, ProgramImage>();
+  for (const run of runs) {
+    const image = laidOut.get(run.program) ?? new ProgramImage(run.program);
+    laidOut.set(run.program, image);
+    images.push({ run, image, at: size });
+    size += image.size;
+  }
+  return { images, size };
 }

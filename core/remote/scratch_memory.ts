@@ -54,7 +54,7 @@ const SCRATCH_STEP = 65536n;
  * @throws {StasisError} `syscall` if the task has no room for it, which says what of
  */
 export function mapScratch(task: Lender, needed: bigint, findRoom?: FindRoom): Scratch {
-  const size = ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
+  const size = scratchSize(needed);
   const scratch = mapNoted(task, size, findRoom);
   const { address } = scratch;
   const rest = size - PAGE_SIZE;
@@ -65,6 +65,72 @@ export function mapScratch(task: Lender, needed: bigint, findRoom?: FindRoom): S
   }
   task.memory.write(address, PROGRAM_CODE);
   return scratch;
+}
+
+function scratchSize(needed: bigint): bigint {
+  return ((needed + SCRATCH_STEP - 1n) / SCRATCH_STEP) * SCRATCH_STEP;
+}
+
+/** A task that is to have scratch memory, at a place where there is room. */
+export interface Borrower {
+  readonly task: Lender;
+  /** How much at the least, in bytes. */
+  readonly needed: bigint;
+  readonly findRoom: FindRoom;
+  /** Is given it as soon as it is mapped. */
+  readonly take: (scratch: Scratch) => void;
+}
+
+/** Makes the same call in each of many tasks: the arguments, and what is done with the result or the negative errno. */
+export type CallMany = (
+  name: SyscallName,
+  calls: readonly {
+    readonly task: Lender;
+    readonly args: readonly (bigint | number)[];
+    readonly take: (result: bigint) => void;
+  }[],
+) => void;
+
+/**
+ * Maps scratch memory in many tasks, at the same time. Those in which that does not succeed at once are left out.
+ *
+ * @throws {StasisError} as a call may; what is mapped has been taken
+ */
+export function mapScratchInMany(borrowers: readonly Borrower[], callMany: CallMany): void {
+  const mapped: { readonly task: Lender; readonly scratch: Scratch }[] = [];
+  const roomy = borrowers.flatMap((borrower) => {
+    const size = scratchSize(borrower.needed);
+    const address = borrower.findRoom(size);
+    return address === undefined ? [] : [{ ...borrower, size, address }];
+  });
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+  callMany(
+    "mmap",
+    roomy.map(({ task, take, size, address }) => {
+      const noted = task.noteCall("munmap", address, size);
+      return {
+        task,
+        args: [address, size, PROT_READ | PROT_EXEC, flags, -1, 0],
+        take(result) {
+          if (isErrno(result)) return noted?.erase();
+          const scratch = { address, size, noted };
+          take(scratch);
+          mapped.push({ task, scratch });
+        },
+      };
+    }),
+  );
+  callMany(
+    "mprotect",
+    mapped.map(({ task, scratch: { address, size } }) => ({
+      task,
+      args: [address + PAGE_SIZE, size - PAGE_SIZE, PROT_READ | PROT_WRITE],
+      take(result) {
+        if (isErrno(result)) throw noRoomIn(task, size, result);
+        task.memory.write(address, PROGRAM_CODE);
+      },
+    })),
+  );
 }
 
 /** Unmaps it again. */

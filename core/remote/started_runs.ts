@@ -31,6 +31,7 @@ export class StartedRuns {
   readonly #base: RemoteAddress;
   readonly #images: readonly PlacedRun[];
   readonly #onEnd: () => void;
+  #hasEnded = false;
 
   /** @param onEnd is told when all have ended and wait again */
   constructor(
@@ -62,12 +63,21 @@ export class StartedRuns {
     return replies;
   }
 
+  /** Waits for those of many tasks: then {@link finish} of each has nothing to wait for. */
+  static awaitAll(started: readonly StartedRuns[]): void {
+    const images = started.flatMap((one) => one.#images);
+    Tracee.awaitEnds(images.map(({ run }) => [run.thread, run.program.purpose]));
+    // Where a program stood the next one comes to stand: should the tool die then, none must still look there.
+    Tracee.waitAgainAll(images.map(({ run }) => run.thread));
+    for (const one of started) {
+      one.#hasEnded = true;
+      one.#onEnd();
+    }
+  }
+
   /** Waits for all of them and reads their results, also where a required call failed. */
   replies(): ProgramReply[] {
-    Tracee.awaitEnds(this.#images.map(({ run }) => [run.thread, run.program.purpose]));
-    // Where a program stood the next one comes to stand: should the tool die then, none must still look there.
-    Tracee.waitAgainAll(this.#images.map(({ run }) => run.thread));
-    this.#onEnd();
+    if (!this.#hasEnded) StartedRuns.awaitAll([this]);
     const [first] = this.#images;
     const last = this.#images.at(-1);
     if (first === undefined || last === undefined) return [];

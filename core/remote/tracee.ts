@@ -28,10 +28,14 @@ import {
   type Stop,
 } from "../linux/ptrace.ts";
 import {
+  detachMany,
+  getRegistersOfMany,
   getStopSiginfos,
-  nextStops,
+  putBackMany,
   resumeMany,
+  resumeManyToSyscall,
   setRegistersOfMany,
+  takeStops,
   type ThreadState,
 } from "../linux/ptrace_many.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
@@ -45,7 +49,7 @@ import { isInterrupted } from "./interrupted_call.ts";
 import { pause } from "./pause.ts";
 import { PROGRAM_END_MARK } from "./program.ts";
 import { awaitStop, nextStop } from "./reap.ts";
-import { isFault, TraceeStops } from "./tracee_stops.ts";
+import { isEnd, isFault, TraceeStops } from "./tracee_stops.ts";
 import { mustCall, type Substitute, type SubstitutedCall } from "./undo.ts";
 
 /** For how long a call is left alone before it is looked whether it has returned, at first and at most, in milliseconds. */
@@ -68,6 +72,21 @@ export interface CallSite {
   /** Code of programs and the word by which it sees whether the tracer lives; absent before they are there. */
   readonly watched?: { readonly code: bigint; readonly alive: bigint };
 }
+
+/** One of the calls of {@link Tracee.callAll}. */
+export interface CallOfMany {
+  readonly thread: Tracee;
+  readonly site: Pick<CallSite, "instruction" | "landing">;
+  /** The signals that wait for its whole process. */
+  readonly sharedPending: readonly Siginfo[];
+  readonly name: SyscallName;
+  readonly args: readonly (bigint | number)[];
+}
+
+/** What came of one of them. */
+export type CallOutcome =
+  | { readonly result: bigint; readonly error?: undefined }
+  | { readonly error: unknown };
 
 /** Where a program lies. */
 export interface ProgramPlace {
@@ -121,40 +140,115 @@ export class Tracee extends TraceeStops {
     name: SyscallName,
     ...args: (bigint | number)[]
   ): bigint {
+    const registers = this.#registersAt({ instruction, landing }, sharedPending, name, ...args);
+    if (landing !== undefined && substitute !== undefined) {
+      return this.callBy(substitute, registers, name);
+    }
+    if (landing !== undefined && this.needsTracer) {
+      if (watched !== undefined) {
+        registers.set("ip", watched.code + BigInt(PROGRAM_CHECKED_CALL))
+          .set("r12", instruction).set("r13", watched.alive);
+      }
+      return this.#callAndLand(registers, landing, name);
+    }
+    setRegisters(this.tid, registers);
+    this.isSettled = false;
+    const interruption = this.#interruption();
+    for (const _ of ["entry", "exit"]) {
+      resumeToSyscall(this.tid);
+      this.awaitStop("syscall", () => resumeToSyscall(this.tid), name, interruption.look);
+    }
+    return interruption.resultOf(getRegisters(this.tid));
+  }
+
+  /**
+   * One system call in each of many threads, at the same time, as {@link call} makes it where the thread does not need
+   * its tracer for its calls.
+   *
+   * @returns of each the result, or the negative errno, or the error because of which there is none
+   */
+  static callAll(calls: readonly CallOfMany[]): CallOutcome[] {
+    const outcomes: CallOutcome[] = [];
+    /** Those that have got so far. */
+    let live = calls.map((call, index) => {
+      const { thread, site, sharedPending, name, args } = call;
+      const registers = thread.#registersAt(site, sharedPending, name, ...args);
+      return { ...call, index, registers, interruption: thread.#interruption() };
+    });
+    type Live = typeof live[number];
+    const tidOf = ({ thread }: Live) => thread.tid;
+    /** Does with each what could not be done with all, or else leaves it out. */
+    const again = (failed: readonly number[], step: (one: Live) => void): void => {
+      if (failed.length === 0) return;
+      const tids = new Set(failed);
+      live = live.filter((one) => {
+        try {
+          if (tids.has(one.thread.tid)) step(one);
+          return true;
+        } catch (error) {
+          outcomes[one.index] = { error };
+          return false;
+        }
+      });
+    };
+    const unset = setRegistersOfMany(live.map(tidOf), (at) => (live[at] as Live).registers);
+    again(unset, ({ thread, registers }) => setRegisters(thread.tid, registers));
+    for (const { thread } of live) thread.isSettled = false;
+    for (const _ of ["entry", "exit"]) {
+      again(resumeManyToSyscall(live.map(tidOf)), ({ thread }) => resumeToSyscall(thread.tid));
+      Tracee.awaitSyscallStops(live.map(({ thread, name, interruption, index }) => ({
+        thread,
+        goOn: () => resumeToSyscall(thread.tid),
+        purpose: name,
+        whileWaiting: interruption.look,
+        fail: (error) => outcomes[index] = { error },
+      })));
+      live = live.filter(({ index }) => outcomes[index] === undefined);
+    }
+    getRegistersOfMany(live.map(tidOf), (tid, registers, at) => {
+      const { index, interruption } = live[at] as Live;
+      try {
+        outcomes[index] = { result: interruption.resultOf(registers ?? getRegisters(tid)) };
+      } catch (error) {
+        outcomes[index] = { error };
+      }
+    });
+    return outcomes;
+  }
+
+  #registersAt(
+    { instruction, landing }: Pick<CallSite, "instruction" | "landing">,
+    sharedPending: readonly Siginfo[],
+    name: SyscallName,
+    ...args: readonly (bigint | number)[]
+  ): Registers {
     // A program that nobody awaited, since something else failed, does not make room for the call by itself.
     this.quiesce();
     this.endSignal(sharedPending);
     const registers = this.callRegisters(instruction, SYSCALLS[name], ...args);
-    if (landing !== undefined) {
-      registers.set("sp", landing.stack).set("bp", landing.stack);
-      if (substitute !== undefined) return this.callBy(substitute, registers, name);
-      if (this.needsTracer) {
-        if (watched !== undefined) {
-          registers.set("ip", watched.code + BigInt(PROGRAM_CHECKED_CALL))
-            .set("r12", instruction).set("r13", watched.alive);
-        }
-        return this.#callAndLand(registers, landing, name);
-      }
-    }
-    setRegisters(this.tid, registers);
-    this.isSettled = false;
+    return landing === undefined
+      ? registers
+      : registers.set("sp", landing.stack).set("bp", landing.stack);
+  }
+
+  /** What interrupts a call that waits for something when nobody wants it any more. */
+  #interruption(): { look: () => void; resultOf: (after: Registers) => bigint } {
     let ended: unknown;
-    const whileWaiting = () => {
-      try {
-        if (!this.#cancellation.isOver) this.#cancellation.check();
-      } catch (error) {
-        ended = error;
-      }
-      // Time and again: a stop takes back what was asked for before it.
-      if (ended !== undefined) interrupt(this.tid);
+    return {
+      look: () => {
+        try {
+          if (!this.#cancellation.isOver) this.#cancellation.check();
+        } catch (error) {
+          ended = error;
+        }
+        // Time and again: a stop takes back what was asked for before it.
+        if (ended !== undefined) interrupt(this.tid);
+      },
+      resultOf(after) {
+        if (ended !== undefined && isInterrupted(after)) throw ended;
+        return BigInt.asIntN(64, after.get("ax"));
+      },
     };
-    for (const _ of ["entry", "exit"]) {
-      resumeToSyscall(this.tid);
-      this.awaitStop("syscall", () => resumeToSyscall(this.tid), name, whileWaiting);
-    }
-    const after = getRegisters(this.tid);
-    if (ended !== undefined && isInterrupted(after)) throw ended;
-    return BigInt.asIntN(64, after.get("ax"));
   }
 
   /**
@@ -341,12 +435,10 @@ export class Tracee extends TraceeStops {
   static #takeEnds(
     runs: readonly (readonly [thread: Tracee, purpose: string])[],
   ): (readonly [thread: Tracee, purpose: string])[] {
-    // The end of a process's first thread may be for whoever started it here: that is looked at by itself.
-    const left = runs.filter(([{ tid, pid }]) => tid === pid);
-    const others = runs.filter(([{ tid, pid }]) => tid !== pid);
+    const left: (typeof runs[number])[] = [];
     const stopped: { readonly run: typeof runs[number]; readonly stop: Stop }[] = [];
-    nextStops(others.map(([{ tid }]) => tid), (_, stop, index) => {
-      const run = others[index] as typeof runs[number];
+    takeStops(runs.map(([{ tid }]) => tid), (_, stop, index) => {
+      const run = runs[index] as typeof runs[number];
       if (stop.kind === "none") left.push(run);
       else stopped.push({ run, stop });
     });
@@ -414,7 +506,7 @@ export class Tracee extends TraceeStops {
     interrupt(tid);
     for (;;) {
       const stop = awaitStop(tid, pid);
-      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") break;
+      if (isEnd(stop)) break;
       if (stop.kind === "signal") {
         const info = getStopSiginfo(tid);
         if (info.payload === PROGRAM_END_MARK && this.isEndSignal(stop.signal)) break;
@@ -438,7 +530,7 @@ export class Tracee extends TraceeStops {
   awaitDeath(signal: number): void {
     for (;;) {
       const stop = awaitStop(this.tid, this.pid);
-      if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") return;
+      if (isEnd(stop)) return;
       const ours = stop.kind === "signal" && stop.signal === signal;
       if (stop.kind === "signal" && !ours && isFault(stop.signal, getStopSiginfo(this.tid).code)) {
         throw new StasisError(
@@ -451,6 +543,47 @@ export class Tracee extends TraceeStops {
       }
       resume(this.tid, ours ? signal : 0);
     }
+  }
+
+  /**
+   * Lets many threads run on, as {@link release} does.
+   *
+   * @throws {StasisError} the first of what could not be put back
+   */
+  static releaseAll(threads: readonly Tracee[]): void {
+    const failures: unknown[] = [];
+    const attempt = (step: () => void): void => {
+      try {
+        step();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    try {
+      Tracee.settleAll(threads.filter((thread) => thread.#isUnchanged));
+    } catch (error) {
+      // One that cannot settle is let go of by itself, which tells why.
+      if (!(error instanceof StasisError)) throw error;
+    }
+    const plain = threads.filter((thread) => thread.#isUnchanged && thread.isSettled);
+    const unset = new Set(putBackMany(plain.map(({ tid }) => tid), (at) => plain[at] as Tracee));
+    const ready = plain.filter(({ tid }) => !unset.has(tid));
+    const traced = new Set(detachMany(ready.map(({ tid }) => tid)));
+    const released = new Set(ready);
+    for (const thread of threads) {
+      if (!released.has(thread)) attempt(() => thread.release());
+      else {
+        if (traced.has(thread.tid)) detachThread(thread.tid, thread.pid);
+        thread.forget();
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Whether nothing runs in it, and its mask and registers are all that is to be put back. */
+  get #isUnchanged(): boolean {
+    return !this.hasEnded && !this.isLost && !this.#running && !this.isChanged &&
+      this.intercepted.length === 0;
   }
 
   /**

@@ -226,6 +226,11 @@ export abstract class TraceeState {
     this.#note();
   }
 
+  /** Whether plugins have changed it by what is to be taken back ({@link noteUndo}). */
+  protected get isChanged(): boolean {
+    return this.#undo.length > 0;
+  }
+
   /** What puts it back: the same for the tool and for the guardian. */
   protected describeUndo(): ThreadUndo {
     const { pid, tid } = this;

@@ -13,6 +13,7 @@ import {
   resume,
   type Stop,
 } from "../linux/ptrace.ts";
+import { interruptMany, resumeMany, takeStops } from "../linux/ptrace_many.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { SIG, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
@@ -24,6 +25,16 @@ import type { Noted } from "./undo.ts";
 
 /** `si_code` of the SIGSYS of Syscall User Dispatch (`include/uapi/asm-generic/siginfo.h`). */
 const SYS_USER_DISPATCH = 2;
+
+/** A thread that is waited for with others. */
+export interface AwaitedThread {
+  readonly thread: TraceeStops;
+  readonly goOn: () => void;
+  readonly purpose: string;
+  readonly whileWaiting: () => void;
+  /** Is told why it has not come to its stop. */
+  readonly fail: (error: unknown) => void;
+}
 
 /** A thread that is waited for. */
 export abstract class TraceeStops extends TraceeState {
@@ -56,10 +67,38 @@ export abstract class TraceeStops extends TraceeState {
         const isEnd = this.takeSignal(stop.signal, getStopSiginfo(this.tid), purpose);
         if (wanted === "signal" && (isEnd || this.endedUnheard())) return;
       } else if (stop.kind === wanted) return;
-      else if (stop.kind === "exited" || stop.kind === "killed" || stop.kind === "absent") {
-        throw this.hasDied(stop, purpose);
-      }
+      else if (isEnd(stop)) throw this.hasDied(stop, purpose);
       goOn();
+    }
+  }
+
+  /**
+   * Waits for the next entry or exit of a system call of many threads. Whatever becomes of one, the others are waited
+   * for.
+   */
+  protected static awaitSyscallStops(threads: readonly AwaitedThread[]): void {
+    const wait = (one: AwaitedThread, first?: Stop): void => {
+      const { thread, goOn, purpose, whileWaiting, fail } = one;
+      try {
+        thread.awaitStop("syscall", goOn, purpose, whileWaiting, first);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    // They run at the same time, and the last one comes to its stop when most others have.
+    for (let rest = threads; rest.length > 0;) {
+      wait(rest.at(-1) as AwaitedThread);
+      const others = rest.slice(0, -1);
+      const left: AwaitedThread[] = [];
+      // Nobody is told of these stops again: each is dealt with.
+      const unexpected: (readonly [AwaitedThread, Stop])[] = [];
+      takeStops(others.map(({ thread }) => thread.tid), (_, stop, index) => {
+        const one = others[index] as AwaitedThread;
+        if (stop.kind === "none") left.push(one);
+        else if (stop.kind !== "syscall") unexpected.push([one, stop]);
+      });
+      for (const [one, stop] of unexpected) wait(one, stop);
+      rest = left;
     }
   }
 
@@ -114,10 +153,42 @@ export abstract class TraceeStops extends TraceeState {
     if (this.isSettled) return;
     interrupt(this.tid);
     resume(this.tid);
-    for (;;) {
-      const stop = awaitStop(this.tid, this.pid);
-      if (stop.kind === "event-stop" || stop.kind === "exited" || stop.kind === "killed") break;
-      if (stop.kind === "absent") break;
+    this.#awaitSettled({ kind: "none" });
+  }
+
+  /**
+   * Does so with many threads.
+   *
+   * @throws {StasisError} the first of what has failed, when all others have settled
+   */
+  static settleAll(threads: readonly TraceeStops[]): void {
+    const restless = threads.filter(({ isSettled }) => !isSettled);
+    // None may run that has not been asked to stop: it would not, and be waited for.
+    const unasked = new Set(interruptMany(restless.map(({ tid }) => tid)));
+    const asked = restless.filter(({ tid }) => !unasked.has(tid));
+    const still = new Set(resumeMany(asked.map(({ tid }) => tid)));
+    const going = asked.filter(({ tid }) => !still.has(tid));
+    const stops = new Map<TraceeStops, Stop>();
+    takeStops(going.map(({ tid }) => tid), (_, stop, index) => {
+      stops.set(going[index] as TraceeStops, stop);
+    });
+    const failures: unknown[] = [];
+    for (const thread of restless) {
+      try {
+        const stop = stops.get(thread);
+        if (stop === undefined) thread.settle();
+        else thread.#awaitSettled(stop);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  #awaitSettled(first: Stop): void {
+    for (let stop = first;; stop = { kind: "none" }) {
+      if (stop.kind === "none") stop = awaitStop(this.tid, this.pid);
+      if (stop.kind === "event-stop" || isEnd(stop)) break;
       if (stop.kind === "signal") this.keepSignal(getStopSiginfo(this.tid));
       resume(this.tid);
     }
@@ -158,6 +229,11 @@ export abstract class TraceeStops extends TraceeState {
     this.#stolen = [];
     for (const noted of this.#notedSignals.splice(0)) noted.erase();
   }
+}
+
+/** Whether a thread has ended. */
+export function isEnd({ kind }: Stop): boolean {
+  return kind === "exited" || kind === "killed" || kind === "absent";
 }
 
 /** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: signals by which the kernel reports a fault. */
