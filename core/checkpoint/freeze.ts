@@ -62,7 +62,7 @@ export function freezeTree(
         if (isZombie(pid)) zombies.add(pid);
         continue;
       }
-      for (const child of unlessGone(() => readChildren(pid), [])) {
+      for (const child of unlessGone(() => readChildren(pid, stopper.tracees), [])) {
         if (stoppers.has(child) || zombies.has(child)) continue;
         stoppers.set(child, begin(child));
         grew = true;
@@ -104,7 +104,7 @@ function describe({ pid, tracees }: ProcessStopper): StoppedProcess {
   const { tid } = all[0] as Tracee;
   const sharedPending = unlessGone(() => peekSiginfo(tid, true), undefined);
   if (sharedPending === undefined) throw hasEnded(pid);
-  return { proc: new Task(pid), tracees: all, sharedPending };
+  return { proc: new Task(pid, all.map(({ tid }) => tid)), tracees: all, sharedPending };
 }
 
 function hasEnded(pid: number): StasisError {

@@ -86,8 +86,10 @@ export class Task {
   #vmas?: readonly Vma[];
   #descriptors?: readonly Descriptor[];
 
-  constructor(pid: number) {
+  /** @param threads its threads, the leader first, then ascending, if they are known already */
+  constructor(pid: number, threads?: readonly number[]) {
     this.pid = pid;
+    this.#threads = threads;
   }
 
   /** `/proc/PID/stat`: of the whole task, and of its first thread even if that has ended. */

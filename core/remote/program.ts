@@ -60,6 +60,11 @@ export class ScratchData {
     return this;
   }
 
+  /** The address of byte `offset`: for many small pieces that are one. */
+  part(offset: number): ScratchPart {
+    return new ScratchPart(this, offset);
+  }
+
   /** The 4-byte integer that a call leaves at byte `offset`, to be used as an argument of a later call. */
   int(offset: number): ScratchInteger {
     return new ScratchInteger(this, offset, 4);
@@ -69,6 +74,14 @@ export class ScratchData {
   long(offset: number): ScratchInteger {
     return new ScratchInteger(this, offset, 8);
   }
+}
+
+/** The address of a part of scratch memory. */
+export class ScratchPart {
+  constructor(
+    readonly data: ScratchData,
+    readonly offset: number,
+  ) {}
 }
 
 /** An integer that a call leaves in scratch memory. */
@@ -87,6 +100,7 @@ export type Argument =
   | string
   | Uint8Array
   | ScratchData
+  | ScratchPart
   | CallResult
   | ScratchInteger;
 
@@ -241,6 +255,7 @@ export class ProgramImage {
           this.#strings.set(argument, data);
           note(data);
         } else if (argument instanceof ScratchData) note(argument);
+        else if (argument instanceof ScratchPart) note(argument.data);
         else if (argument instanceof CallResult) entries++;
         else if (argument instanceof ScratchInteger) {
           note(argument.data);
@@ -347,7 +362,9 @@ export class ProgramImage {
         } else if (typeof argument === "number") {
           view.setBigUint64(slot, BigInt.asUintN(64, BigInt(argument)), true);
         } else if (argument instanceof ScratchData) pointAt(slot, offsetOf(argument));
-        else if (argument instanceof CallResult) {
+        else if (argument instanceof ScratchPart) {
+          pointAt(slot, offsetOf(argument.data) + argument.offset);
+        } else if (argument instanceof CallResult) {
           fetch(slot, (this.#positions[argument.index] as number) + ENTRY_RESULT, 8);
         } else if (argument instanceof ScratchInteger) {
           fetch(slot, offsetOf(argument.data) + argument.offset, argument.size);
@@ -473,6 +490,9 @@ export function formatCall(
     }
     if (argument instanceof ScratchInteger) {
       return `${describeData(argument.data)}[${argument.offset}]`;
+    }
+    if (argument instanceof ScratchPart) {
+      return `${describeData(argument.data)}+${argument.offset}`;
     }
     return argument instanceof ScratchData
       ? describeData(argument)

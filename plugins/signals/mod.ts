@@ -43,7 +43,12 @@ import type { SyscallProgram } from "../../core/remote/program.ts";
 import { sendsItself } from "../timers/pending.ts";
 import { decodeAltstack, encodeAltstack, stackT } from "./altstack.ts";
 import { finalQueues, type Queues } from "./late.ts";
-import { decodeSigaction, encodeSigaction, HANDLED_SIGNALS, isDefaultAction } from "./sigaction.ts";
+import {
+  decodeSigaction,
+  encodeSigactions,
+  HANDLED_SIGNALS,
+  isDefaultAction,
+} from "./sigaction.ts";
 
 /** The plugin. */
 export const signals: Plugin = definePlugin({
@@ -102,14 +107,12 @@ function saveQueues({ leader, threads }: FrozenTask, { shared, own }: Queues): v
 function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {
   const { tc } = task.leader.core;
   if (tc === undefined) return;
-  const actions = HANDLED_SIGNALS.map((signal) => {
-    const action = program.output(kernelSigaction.size, "sigaction");
+  const actions = program.output(HANDLED_SIGNALS.length * kernelSigaction.size, "sigaction");
+  HANDLED_SIGNALS.forEach((signal, index) => {
+    const action = actions.part(index * kernelSigaction.size);
     program.call("rt_sigaction", signal, 0, action, SIGSET_SIZE);
-    return action;
   });
-  return (reply) => {
-    tc.sigactions = actions.map((action) => encodeSigaction(reply.output(action)));
-  };
+  return (reply) => void (tc.sigactions = encodeSigactions(reply.output(actions)));
 }
 
 function collectThreads(program: SyscallProgram): CollectedOfEach {

@@ -14,10 +14,22 @@ export const HANDLED_SIGNALS: readonly number[] = Array.from(
   (_, index) => index + 1,
 ).filter((signal) => signal !== SIG.KILL && signal !== SIG.STOP);
 
-/** The image's form of what rt_sigaction(2) told. */
-export function encodeSigaction(bytes: Uint8Array): MessageInitShape<typeof sa_entrySchema> {
-  const { handler, flags, restorer, mask } = kernelSigaction.read(bytes);
-  return { sigaction: handler, flags, restorer, mask, compatSigaction: false };
+type SigactionImage = MessageInitShape<typeof sa_entrySchema>;
+
+/** The image's form of what rt_sigaction(2) told of {@link HANDLED_SIGNALS}, one behind the other. */
+export function encodeSigactions(bytes: Uint8Array): SigactionImage[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return HANDLED_SIGNALS.map((_, index) => {
+    const at = index * kernelSigaction.size;
+    // Most are as in a fresh process, and every process has all of them.
+    let some = 0;
+    for (let word = 0; word < kernelSigaction.size; word += 4) some |= view.getInt32(at + word);
+    if (some === 0) {
+      return { sigaction: 0n, flags: 0n, restorer: 0n, mask: 0n, compatSigaction: false };
+    }
+    const { handler, flags, restorer, mask } = kernelSigaction.read(bytes, at);
+    return { sigaction: handler, flags, restorer, mask, compatSigaction: false };
+  });
 }
 
 /** What rt_sigaction(2) is to be told. */

@@ -25,11 +25,15 @@ const TRIES = 3;
  * The children of a process (of all its threads), zombies included, ascending. The list is exact while
  * the process is stopped; otherwise children that are made or die meanwhile may be missing.
  *
+ * @param threads all threads of it by their tids, where they are known
  * @throws StasisError `no-such-task` if it is gone.
  */
-export function readChildren(pid: number): readonly number[] {
+export function readChildren(
+  pid: number,
+  threads?: ReadonlyMap<number, unknown>,
+): readonly number[] {
   try {
-    const tasks = readTasks(pid);
+    const tasks = threads === undefined ? readTasks(pid) : [...threads.keys()];
     if (tasks.length > MANY_THREADS) {
       // On a busy machine one ends at any moment, and to ask all threads takes longer than to look again.
       for (let tries = 0; tries < TRIES; tries++) {

@@ -10,8 +10,9 @@
 import { decodeBytes } from "../../../base/byte_text.ts";
 import { StasisError } from "../../../base/errors.ts";
 import { errnoName } from "../errno.ts";
+import { readNumbers } from "../directory_numbers.ts";
 import { readLink } from "../files.ts";
-import { readFile, readFilePieces } from "../read_file.ts";
+import { readFile, readFilePieces, readFileText } from "../read_file.ts";
 
 /** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */
 export function taskPath(pid: number, tid?: number): string {
@@ -106,7 +107,7 @@ function persist<T>(read: () => T, pid: number, tid?: number): T {
 export function readTaskText(pid: number, file: string, tid?: number): string {
   const path = `${taskPath(pid, tid)}/${file}`;
   try {
-    return decodeBytes(persist(() => readFile(path), pid, tid));
+    return persist(() => readFileText(path, decodeBytes), pid, tid);
   } catch (error) {
     if (isWithoutMemory(error, pid, tid)) return "";
     throw taskError(error, path, pid, tid);
@@ -189,8 +190,7 @@ export function statTaskLink(path: string): Deno.FileInfo {
 export function readTaskNumbers(pid: number, directory: string, tid?: number): readonly number[] {
   const path = `${taskPath(pid, tid)}/${directory}`;
   try {
-    const entries = persist(() => [...Deno.readDirSync(path)], pid, tid);
-    return entries.map(({ name }) => Number(name)).sort((a, b) => a - b);
+    return persist(() => readNumbers(path), pid, tid);
   } catch (error) {
     throw taskError(error, path, pid, tid);
   }

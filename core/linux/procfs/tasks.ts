@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readNumbers } from "../directory_numbers.ts";
 import { readTaskNumbers } from "./read.ts";
 
 /**
@@ -19,9 +20,5 @@ export function readTasks(pid: number): readonly number[] {
 
 /** All processes of this pid namespace, ascending. */
 export function readProcesses(): readonly number[] {
-  const pids: number[] = [];
-  for (const entry of Deno.readDirSync("/proc")) {
-    if (/^[0-9]+$/.test(entry.name)) pids.push(Number(entry.name));
-  }
-  return pids.sort((a, b) => a - b);
+  return readNumbers("/proc");
 }
