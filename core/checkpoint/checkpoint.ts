@@ -14,6 +14,7 @@ import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { unlessGone } from "../linux/procfs/mod.ts";
+import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import { syncFileSystem } from "../linux/sync.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type {
@@ -29,6 +30,7 @@ import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
+import { filesAhead } from "./files_ahead.ts";
 import { killTree } from "./kill.ts";
 import { explainKilled } from "./killed.ts";
 import { LinkRemaps } from "./link_remaps.ts";
@@ -126,7 +128,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
   }
-  await surveyRunning(pid, isToEnd, hooked, cancellation);
+  const surveyed = await surveyRunning(pid, isToEnd, hooked, cancellation);
 
   writer.hold();
   // Somebody may kill the tree meanwhile.
@@ -134,6 +136,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   using standIn = startStandIn(tasks, hooked);
   using guardian = Guardian.start(tasks.map((task) => task.pid), standIn);
   if (!isToEnd) await warmUp(request.warmedUp ?? [], options, guardian, request.signal);
+  const ahead = new ReadAhead(filesAhead(surveyed, hooked));
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;
@@ -155,6 +158,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
         still = tasks;
         for (const { pid } of tasks) noted.set(pid, guardian.noteProcess(pid));
       },
+      ahead,
     );
 
     await enter({ kind: "phase", phase: "dump" });
@@ -229,6 +233,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     done = { tree, bytes, taken };
   } catch (error) {
     cancellation.end();
+    // Who has been killed is told by what is there now.
+    ahead[Symbol.dispose]();
     throw await explainKilled(error, still);
   }
   const { tree, bytes, taken } = done;

@@ -8,6 +8,7 @@ import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import type { CheckpointHooks, FrozenTree, StoppedThread } from "../plugin.ts";
 import type { Rescuer } from "../remote/undo.ts";
+import type { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen_tree.ts";
 import { type ParkedProcess, parkTree } from "./park.ts";
@@ -27,6 +28,7 @@ export interface StandingStill {
  * Has a tree stand still.
  *
  * @param onStop is told of its processes when all of them have stopped, before anything is changed in them
+ * @param ahead what another thread reads from then on; undone before the tree runs on
  * @throws {StasisError} as `freezeTree()` and `survey()`
  */
 export async function standStill(
@@ -34,10 +36,12 @@ export async function standStill(
   hooked: readonly Hooked<CheckpointHooks>[],
   { rescuer, undo, cancellation }: StandingStill,
   onStop: (tasks: readonly Task[]) => void,
+  ahead: ReadAhead,
 ): Promise<FrozenTree> {
   const stopped = freezeTree(pid, undo, cancellation, (tracee) => {
     for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.stopThread?.(tracee));
   });
+  undo.use(ahead).begin();
   const tasks = stopped.processes.map(({ proc }) => proc);
   onStop(tasks);
   const parked = park(stopped, rescuer, hooked, undo, cancellation);

@@ -132,6 +132,7 @@ const PAUSE = 20;
  * is seen {@link AGREEING} times in a row, and where no looks agree, the survey of the frozen tree decides. A
  * thread that waits in vfork(2) has longer to come back ({@link VFORK_PATIENCE}).
  *
+ * @returns the tasks as they were looked at last
  * @throws {StasisError} `unsupported` with all problems, if there are any
  */
 export async function surveyRunning(
@@ -139,7 +140,7 @@ export async function surveyRunning(
   isToEnd: boolean,
   plugins: readonly Hooked<CheckpointHooks>[],
   cancellation: Cancellation,
-): Promise<void> {
+): Promise<readonly Task[]> {
   let last: StasisError | undefined;
   /** The problems that were seen each time, and how often. */
   let lasting: readonly Problem[] = [];
@@ -147,7 +148,9 @@ export async function surveyRunning(
   const begin = performance.now();
   for (let attempt = 0; attempt < ATTEMPTS;) {
     try {
-      return await survey(findTree(root, isToEnd), plugins, false, cancellation, isToEnd);
+      const tasks = findTree(root, isToEnd);
+      await survey(tasks, plugins, false, cancellation, isToEnd);
+      return tasks;
     } catch (error) {
       if (!(error instanceof StasisError) || !mayPass(error) || !exists(root)) throw error;
       const still = error.problems.filter((problem) => lasting.some(isSame(problem)));
@@ -165,6 +168,7 @@ export async function surveyRunning(
     await sleep(PAUSE * Math.max(attempt, 1));
     cancellation.check();
   }
+  return [];
 }
 
 /** Whether the next look may find nothing wrong any more. What is wrong with the root itself stays. */

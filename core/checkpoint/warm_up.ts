@@ -8,6 +8,7 @@ import { ImageWriter } from "../../images/mod.ts";
 import { Cancellation } from "../cancellation.ts";
 import { RescueNotes } from "../guardian/rescue_notes.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import type { CheckpointHooks, CheckpointSession, OperationOptions, Plugin } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import { endSeed, openSeed, startSeed } from "../remote/seed.ts";
@@ -15,8 +16,10 @@ import type { Rescuer } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
+import { filesAhead } from "./files_ahead.ts";
 import { LinkRemaps } from "./link_remaps.ts";
 import { standStill } from "./stand_still.ts";
+import { Task } from "./task.ts";
 
 const ALL_DESCRIPTORS = 0xffffffff;
 const O_RDWR = 2;
@@ -109,8 +112,9 @@ async function freezeDouble(
     const hooks = runHook(plugin, () => plugin.checkpoint?.(sessionOf(plugin)) ?? {});
     hooked.push({ plugin, hooks });
   }
+  const ahead = new ReadAhead(filesAhead([new Task(pid)], hooked));
   using undo = new DisposableStack();
-  const tree = await standStill(pid, hooked, { rescuer, undo, cancellation }, () => {});
+  const tree = await standStill(pid, hooked, { rescuer, undo, cancellation }, () => {}, ahead);
   const session = sessionOf({ name: "core", description: "" });
   await dump(tree, session, hooked);
   dumpLast(tree, session, hooked);

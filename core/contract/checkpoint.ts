@@ -50,8 +50,18 @@ export interface InventoryDraft {
   rootCgSet?: number;
 }
 
+/** Files below `/proc/PID`, by how many bytes they have at the most, nearly always; and links. */
+export type FilesRead = Readonly<Record<string, number | "link">>;
+
 /** A plugin's part of one checkpoint. Every hook is optional. */
 export interface CheckpointHooks {
+  /**
+   * Files of `/proc` that the hooks read of each process, or of each thread but the first of its process, while it
+   * stands still, and once. Another thread of this tool begins to read them as soon as the tree has stopped, and who
+   * reads one by its path (`readTaskText()`, `readTaskLink()`) has it at once. What says something else to another
+   * reader, or later, is not to be among them.
+   */
+  readonly reads?: { readonly ofTasks?: FilesRead; readonly ofThreads?: FilesRead };
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
   /**

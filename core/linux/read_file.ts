@@ -8,6 +8,7 @@ import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { addressOf, cString, syscall } from "./libc_ffi.ts";
 import { CallBatch } from "./x86_64/call_batch_ffi.ts";
+import { takeAhead } from "./x86_64/read_ahead_ffi.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 const AT_FDCWD = -100;
@@ -49,6 +50,8 @@ function makeShortReader(): ShortReader {
 
 /** The bytes of a file of one piece, which are overwritten by the next one; undefined where it may be longer. */
 function readShort(path: string): Uint8Array<ArrayBuffer> | undefined {
+  const ahead = takeAhead(path);
+  if (ahead !== undefined) return ahead.length === 1 ? ahead[0] : join(ahead);
   if (path.length >= PATH) return undefined;
   const { path: bytes, buffer, batch } = sharedShort ??= makeShortReader();
   for (let at = 0; at < path.length; at++) {
@@ -107,6 +110,8 @@ export function readFile(path: string): Uint8Array<ArrayBuffer> {
  * @throws {StasisError} `io` with the errno's name
  */
 export function readFilePieces(path: string, take: (piece: Uint8Array<ArrayBuffer>) => void): void {
+  const ahead = takeAhead(path);
+  if (ahead !== undefined) return ahead.forEach(take);
   const fd = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O_RDONLY_CLOEXEC, 0);
   if (isErrno(fd)) throw failure(path, fd);
   try {

@@ -45,6 +45,8 @@ export function checkpointGroups(session: CheckpointSession): CheckpointHooks {
   let sets: MemberSets | undefined;
   const newSets = () => new MemberSets(readCgroupText(Deno.pid), (all) => namespace.complete(all));
   return {
+    // That of a process is read from within its namespace as well, where it says something else.
+    reads: { ofThreads: { cgroup: 512 } },
     survey(tree) {
       texts = running.survey(tree);
       namespace.survey(tree);

@@ -94,6 +94,7 @@ function dumpCredentials(session: CheckpointSession): CheckpointHooks {
     );
   };
   return {
+    reads: { ofThreads: { status: 2048 } },
     survey: (tree) => surveyLabels(tree, Deno.pid),
     freezeThreads(_, undo) {
       marker = SessionMarker.make(undo);

@@ -77,6 +77,7 @@ function checkpointWith(
   const ownsMemory = (task: FrozenTask): boolean => task.memoryOwner === task.pid;
 
   return {
+    reads: { ofTasks: { exe: "link", auxv: 1024 } },
     mappings: [...mappingDumpers(session, files, shared), segments.dumper],
     descriptors: [memfdDumper(shared)],
 

@@ -12,6 +12,7 @@ import type { Task } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
 import { readTaskFileLink } from "../../core/linux/long_link.ts";
 import {
+  NAMESPACE_NAMES,
   readAutogroupNice,
   readCoredumpFilter,
   readLimits,
@@ -24,6 +25,7 @@ import type {
   CheckpointSession,
   Collected,
   CollectedOfEach,
+  FilesRead,
   FrozenTask,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
@@ -36,7 +38,7 @@ import { PR, SPECULATIONS, speculationToSave } from "./prctl.ts";
 import { encodeSched, encodeSchedExtra, isNormal, readUsualSlice, schedAttr } from "./sched.ts";
 import { hasPrivateHash } from "./futex_hash.ts";
 import { askProcess, askThread } from "./settings.ts";
-import { surveyTasks } from "./survey.ts";
+import { OF_THREADS, surveyTasks } from "./survey.ts";
 import { askMappings, askMempolicy, hasNodes } from "./mempolicy.ts";
 import { Unsaved } from "./unsaved.ts";
 
@@ -205,6 +207,18 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       surveyTasks(tree, session.options);
       unsaved.look(tree);
     },
+    reads: {
+      ofTasks: {
+        cwd: "link",
+        root: "link",
+        coredump_filter: 32,
+        limits: 2048,
+        oom_score_adj: 32,
+        loginuid: 32,
+        ...links(NAMESPACE_NAMES),
+      },
+      ofThreads: links(OF_THREADS),
+    },
     collectTask,
     collectThreads,
     dumpTask,
@@ -225,6 +239,11 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
       session.writer.writeList(TASK_EXTRA, null, extras.values());
     },
   };
+}
+
+/** Links to namespaces. */
+function links(names: readonly string[]): FilesRead {
+  return Object.fromEntries(names.map((name) => [`ns/${name}`, "link"]));
 }
 
 const strictly = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -67,7 +67,7 @@ function namespacesOf(root: number): Namespaces {
  * The namespaces that a thread may leave by itself, unshare(2) and setns(2): not those of users and of
  * time, and that of mounts only with a working directory of its own, which is asked for apart.
  */
-const OF_THREADS = ["cgroup", "ipc", "net", "pid_for_children", "uts"] as const;
+export const OF_THREADS = ["cgroup", "ipc", "net", "pid_for_children", "uts"] as const;
 
 function threadNamespaces(pid: number, tid: number): Namespaces {
   const namespaces: Partial<Record<keyof Namespaces, bigint>> = {};
@@ -113,7 +113,7 @@ export function surveyTasks(
       // A thread may have left its process's namespaces by itself; rare enough to look once.
       if (frozen && task.threads.length > 1) {
         const others = task.threads.slice(1);
-        for (const tid of ofNamespaces().findOthers(liveTid, others)) {
+        for (const tid of ofNamespaces().findOthers(liveTid, others, pid)) {
           report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
         }
         surveySharing(task, others, problem);

@@ -94,6 +94,7 @@ function restoreIds(): Feature {
 
 function checkpointTimers(session: CheckpointSession): CheckpointHooks {
   return {
+    reads: { ofTasks: { timers: 2048 } },
     survey(tree) {
       const tasks = tree.tasks.map((task) => ({
         pid: task.pid,

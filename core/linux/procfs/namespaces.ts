@@ -7,7 +7,8 @@
 
 import { cString } from "../libc_ffi.ts";
 import { Own, Returned, Sweep, type SweepCall } from "../sweep.ts";
-import { malformed, readTaskLink } from "./read.ts";
+import { takeAhead } from "../x86_64/read_ahead_ffi.ts";
+import { malformed, readTaskLink, taskPath } from "./read.ts";
 
 /** The files in the directory; `..._for_children` is what its next children are born into. */
 export const NAMESPACE_NAMES = [
@@ -70,12 +71,12 @@ const PATH_SIZE = 64, LINK_SIZE = 64;
  * looked at while they stand still.
  */
 export class NamespaceComparison {
-  readonly #count: number;
+  readonly #names: readonly NamespaceName[];
   readonly #sweep: Sweep;
 
   /** @param names which are compared */
   constructor(names: readonly NamespaceName[]) {
-    this.#count = names.length;
+    this.#names = names;
     this.#sweep = new Sweep([
       { name: "openat", args: [AT_FDCWD, new Own(0), O_PATH_DIRECTORY, 0] },
       ...names.map((name, index): SweepCall => {
@@ -86,31 +87,59 @@ export class NamespaceComparison {
     ], PATH_SIZE + names.length * LINK_SIZE);
   }
 
-  /** The threads of these that are not surely in the same ones as the first. */
-  findOthers(first: number, tids: readonly number[]): number[] {
+  /**
+   * The threads of these that are not surely in the same ones as the first.
+   *
+   * @param pid the process whose threads they are; absent where they are processes
+   */
+  findOthers(first: number, tids: readonly number[], pid?: number): number[] {
     const others: number[] = [];
     let expected: Uint8Array[] | undefined;
-    // The first one tells what is expected of the others.
-    const all = [first, ...tids];
-    this.#sweep.run(all, {
+    const isOther = (links: readonly Uint8Array[]): boolean =>
+      expected === undefined || links.length < expected.length ||
+      !expected.every((link, name) => isEqual(link, links[name] as Uint8Array));
+    // What the first one has is expected of the others.
+    this.#read([first], (_, links) => {
+      if (links.length === this.#names.length) expected = links.map((link) => link.slice());
+    });
+    const unread: number[] = [];
+    for (const tid of tids) {
+      const links = this.#ahead(pid === undefined ? taskPath(tid) : taskPath(pid, tid));
+      if (links === undefined) unread.push(tid);
+      else if (isOther(links)) others.push(tid);
+    }
+    this.#read(unread, (tid, links) => {
+      if (isOther(links)) others.push(tid);
+    });
+    return others;
+  }
+
+  /** What another thread has read of all the names; undefined where it has not. */
+  #ahead(path: string): Uint8Array[] | undefined {
+    const links: Uint8Array[] = [];
+    for (const name of this.#names) {
+      const [link] = takeAhead(`${path}/ns/${name}`) ?? [];
+      if (link === undefined) return undefined;
+      links.push(link);
+    }
+    return links;
+  }
+
+  /** Reads them. @param look is given those that could be read, for as long as it looks at them */
+  #read(tids: readonly number[], look: (tid: number, links: readonly Uint8Array[]) => void): void {
+    this.#sweep.run(tids, {
       // Each thread has a directory there, whether it is listed or not.
-      fill: (own, _, index) => own.set(cString(`/proc/${all[index]}/ns`)),
-      look: (tid, { own, result }, index) => {
+      fill: (own, _, index) => own.set(cString(`/proc/${tids[index]}/ns`)),
+      look: (tid, { own, result }) => {
         const links: Uint8Array[] = [];
-        for (let name = 0; name < this.#count; name++) {
+        for (let name = 0; name < this.#names.length; name++) {
           const length = result(1 + name);
           const start = PATH_SIZE + name * LINK_SIZE;
           if (length > 0) links.push(own.subarray(start, start + length));
         }
-        if (index === 0) {
-          if (links.length === this.#count) expected = links.map((link) => link.slice());
-        } else if (
-          expected === undefined || links.length < this.#count ||
-          !expected.every((link, name) => isEqual(link, links[name] as Uint8Array))
-        ) others.push(tid);
+        look(tid, links);
       },
     });
-    return others;
   }
 }
 

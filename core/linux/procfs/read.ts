@@ -12,6 +12,7 @@ import { StasisError } from "../../../base/errors.ts";
 import { errnoName } from "../errno.ts";
 import { readNumbers } from "../directory_numbers.ts";
 import { readLink } from "../files.ts";
+import { takeAhead } from "../x86_64/read_ahead_ffi.ts";
 import { readFile, readFilePieces, readFileText } from "../read_file.ts";
 
 /** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */
@@ -157,6 +158,8 @@ export function readTaskPieces(
  */
 export function readTaskLink(pid: number, file: string, tid?: number): string | undefined {
   const path = `${taskPath(pid, tid)}/${file}`;
+  const [ahead] = takeAhead(path) ?? [];
+  if (ahead !== undefined) return decodeBytes(ahead);
   try {
     return persist(() => readLink(path), pid, tid);
   } catch (error) {

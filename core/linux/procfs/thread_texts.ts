@@ -6,7 +6,8 @@
 import { decodeBytes } from "../../../base/byte_text.ts";
 import { cString } from "../libc_ffi.ts";
 import { Own, Returned, Sweep } from "../sweep.ts";
-import { readTaskText } from "./read.ts";
+import { takeAhead } from "../x86_64/read_ahead_ffi.ts";
+import { readTaskText, taskPath } from "./read.ts";
 
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
@@ -37,19 +38,26 @@ export class ThreadTexts {
     threads: readonly { readonly pid: number; readonly tid: number }[],
     look: (text: string, index: number) => void,
   ): void {
-    const tids = threads.map(({ tid }) => tid);
+    const texts: string[] = [];
+    threads.forEach(({ pid, tid }, index) => {
+      const ahead = takeAhead(`${taskPath(pid, tid)}/${this.#file}`);
+      if (ahead?.length === 1) texts[index] = decodeBytes(ahead[0] as Uint8Array);
+    });
+    const rest = [...threads.keys()].filter((index) => texts[index] === undefined);
+    const tids = rest.map((index) => (threads[index] as typeof threads[number]).tid);
     this.#sweep.run(tids, {
       // Each thread has a directory there, whether it is listed or not.
       fill: (own, _, index) => own.set(cString(`/proc/${tids[index]}/${this.#file}`)),
-      look: (tid, { own, result }, index) => {
+      look: (tid, { own, result }, at) => {
         const size = result(1);
         const isWhole = size > 0 && size < TEXT_SIZE;
-        const { pid } = threads[index] as { readonly pid: number };
-        const text = isWhole
+        const index = rest[at] as number;
+        const { pid } = threads[index] as typeof threads[number];
+        texts[index] = isWhole
           ? decodeBytes(own.subarray(PATH_SIZE, PATH_SIZE + size))
           : readTaskText(pid, this.#file, tid);
-        look(text, index);
       },
     });
+    texts.forEach(look);
   }
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { takeThread } from "../blocking_threads.ts";
 import { addressOf } from "../libc_ffi.ts";
 import { mapOwnCode } from "./own_code.ts";
 import { type SyscallName, SYSCALLS } from "./syscalls.ts";
@@ -43,12 +44,39 @@ const CODE = [
 ];
 
 const SIGNATURE = { parameters: ["pointer", "usize"], result: "void" } as const;
+const ASIDE = { ...SIGNATURE, nonblocking: true } as const;
 /** How many words a call takes; where its arguments and its result stand. */
-const WORDS = 8, ARGUMENTS = 1, RESULT = 7;
-/** The number of what is no call. */
-const COPY = -1n;
+export const WORDS = 8, ARGUMENTS = 1, RESULT = 7;
+/** The number of what is no call: a word is copied. */
+export const COPY = -1n;
 
+let mapped: bigint | undefined;
 let code: Deno.UnsafeFnPointer<typeof SIGNATURE> | undefined;
+let asideCode: Deno.UnsafeFnPointer<typeof ASIDE> | undefined;
+
+function pointerTo<Definition extends Deno.ForeignFunction>(): Deno.PointerObject<Definition> {
+  mapped ??= mapOwnCode("batch", CODE);
+  return Deno.UnsafePointer.create(mapped) as Deno.PointerObject<Definition>;
+}
+
+/** What batches are being made in other threads, and nothing that they write to may be given back. */
+const pending = new Set<unknown>();
+
+/**
+ * Has another thread make calls that stand in these words. It writes each result when it has it, and the thread that
+ * traces goes on meanwhile.
+ *
+ * @param kept what the calls write to
+ */
+export function runAside(words: BigInt64Array<ArrayBuffer>, kept: readonly Uint8Array[]): void {
+  const address = addressOf(new Uint8Array(words.buffer));
+  asideCode ??= new Deno.UnsafeFnPointer(pointerTo<typeof ASIDE>(), ASIDE);
+  const held = [words, kept];
+  pending.add(held);
+  const calls = BigInt(words.length / WORDS);
+  const call = asideCode.call(Deno.UnsafePointer.create(address), calls);
+  void takeThread(call).then(() => pending.delete(held));
+}
 
 /** One call of a batch. Bytes stand for their address; the batch keeps them. */
 export interface BatchCall {
@@ -102,10 +130,7 @@ export class CallBatch {
 
   /** Makes all calls, or the first ones, one after the other, whatever comes of them. */
   run(count: number = this.#calls.length): void {
-    if (code === undefined) {
-      const pointer = Deno.UnsafePointer.create(mapOwnCode("batch", CODE));
-      code = new Deno.UnsafeFnPointer(pointer as Deno.PointerObject<typeof SIGNATURE>, SIGNATURE);
-    }
+    code ??= new Deno.UnsafeFnPointer(pointerTo<typeof SIGNATURE>(), SIGNATURE);
     code.call(this.#pointer, BigInt(count));
   }
 

@@ -1,0 +1,54 @@
+/**
+ * Which files of `/proc` another thread reads as soon as a tree stands still (`core/linux/x86_64/read_ahead_ffi.ts`), in
+ * the order in which they are wanted: those of the core first.
+ *
+ * @module
+ */
+import type { Hooked } from "../hooks.ts";
+import { taskPath, unlessGone } from "../linux/procfs/mod.ts";
+import type { FileAhead } from "../linux/x86_64/read_ahead_ffi.ts";
+import type { CheckpointHooks, FilesRead } from "../plugin.ts";
+import type { Task } from "./task.ts";
+
+/** What the core reads of each process, by how many bytes it has at the most, nearly always. */
+const STATUS = 2048, STAT = 1024;
+/**
+ * What a mapping takes in smaps, with a long name; what more there may be; what is read ahead of one process at the most:
+ * more of it is wanted before it has been read.
+ */
+const OF_A_MAPPING = 800, MORE = 16384, MOST = 1 << 18;
+
+/**
+ * The files of tasks as they were looked at before: of what they have got since nothing is read ahead, nor of those that
+ * have ended.
+ */
+export function filesAhead(
+  surveyed: readonly Pick<Task, "pid" | "threads" | "vmas">[],
+  plugins: readonly Hooked<Pick<CheckpointHooks, "reads">>[],
+): FileAhead[] {
+  const files: FileAhead[] = [];
+  const add = (directory: string, read: FilesRead): void => {
+    for (const [name, room] of Object.entries(read)) {
+      files.push({ path: `${directory}/${name}`, room });
+    }
+  };
+  const tasks = surveyed.flatMap((task) =>
+    unlessGone(() => {
+      const { pid, threads, vmas } = task;
+      return vmas.length === 0 ? [] : [{ pid, threads, vmas }];
+    }, [])
+  );
+  for (const { pid, vmas } of tasks) {
+    const smaps = vmas.length * OF_A_MAPPING + MORE;
+    add(taskPath(pid), smaps > MOST ? { status: STATUS } : { status: STATUS, smaps });
+  }
+  for (const { pid } of tasks) add(taskPath(pid), { stat: STAT });
+  for (const { hooks: { reads } } of plugins) {
+    for (const { pid, threads } of tasks) {
+      if (reads?.ofTasks !== undefined) add(taskPath(pid), reads.ofTasks);
+      if (reads?.ofThreads === undefined) continue;
+      for (const tid of threads) if (tid !== pid) add(taskPath(pid, tid), reads.ofThreads);
+    }
+  }
+  return files;
+}
