@@ -45,6 +45,7 @@ function planMaking(seed: SyscallProgram, group: Making): CallResult {
   planPermissions(seed, directory, permissions ?? { mode: DIRECTORY_MODE, uid: 0, gid: 0 }, {
     required: true,
   });
+  for (const one of saved === undefined ? processorsAbove(group) : []) planWrite(seed, group, one);
   for (const { name, value, permissions } of settings) {
     const isNew = isInitial(name, value);
     const file = `${directory}/${name}`;
@@ -59,6 +60,24 @@ function planMaking(seed: SyscallProgram, group: Making): CallResult {
     planWrite(seed, group, { file: "cgroup.subtree_control", text });
   }
   return made;
+}
+
+/** What of cgroup v1 a group and all groups in it are good for nothing without, and a new one has not. */
+const PROCESSORS = ["cpuset.cpus", "cpuset.mems"] as const;
+
+/** What gives a new group of which nothing is known the processors and memory of the nearest one above that is there. */
+function processorsAbove({ hierarchy, directory }: Making): SettingWrite[] {
+  if (!hierarchy.split(",").includes("cpuset")) return [];
+  let above = parentOf(directory);
+  while (above !== "" && !hasGroupFile(above, PROCESSORS[0])) above = parentOf(above);
+  return PROCESSORS.flatMap((file) => {
+    const text = readGroupFile(above, file)?.trim();
+    return text === undefined || text === "" ? [] : [{ file, text }];
+  });
+}
+
+function parentOf(directory: string): string {
+  return directory.slice(0, directory.lastIndexOf("/"));
 }
 
 /** Whether somebody has changed the permissions of a file, whether that could be written to or only read. */

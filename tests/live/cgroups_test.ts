@@ -258,6 +258,28 @@ Deno.test(
   }),
 );
 
+Deno.test(
+  "groups of cgroup v1 without processors get those of the group above where they are made anew for others",
+  onHierarchies(["cpuset"], async (_, hierarchy) => {
+    using images = new ImageHome();
+    const outer = hierarchy.make(), inner = hierarchy.make(`${outer.path.slice(1)}/inner`);
+    for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+      const all = Deno.readTextFileSync(`${hierarchy.directory}/${file}`).trim();
+      for (const group of [outer, inner]) group.write(file, all);
+    }
+    inner.write("cpuset.cpus", "0");
+    await using subject = await startSleeper("true");
+    inner.enter(subject.pid);
+    await save(subject, images);
+    for (const group of [inner, outer]) await group.remove();
+    const tree = await restore(images.directory, { options: { manageCgroups: "soft" } });
+    equal(groupOf(hierarchy, subject.pid), inner.path);
+    equal(inner.read("cpuset.cpus"), "0");
+    tree.kill(9);
+    await tree.wait();
+  }),
+);
+
 /** Facts of descriptors by number: the path, the position and the flags. */
 function descriptorsOf(pid: number): string[] {
   return [20, 21, 22, 23].map((fd) => {
