@@ -1,8 +1,10 @@
-import { equal, ok, throws } from "@std/assert";
+import { deepEqual, equal, ok, throws } from "@std/assert";
 import { remoteAddress } from "../linux/address.ts";
 import { ProgramImage } from "../remote/program.ts";
 import { planBirths } from "./births.ts";
-import { type PlanBasis, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
+import type { core_entry } from "../../images/gen/thread_pb.ts";
+import type { pstree_entry } from "../../images/gen/tree_pb.ts";
+import { type PlanBasis, PlannedTask, PlannedThread, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
 
 /** A plan of nothing but births: one task with so many children. */
 function planOf(children: number): RestorePlan {
@@ -50,4 +52,27 @@ Deno.test("RestorePlan.scratchSize() refuses programs that have no room", () => 
   const contents = plan.seed.data({ byteLength: Number(SCRATCH_ROOM) } as Uint8Array);
   plan.seed.call("write", 1, contents, Number(SCRATCH_ROOM));
   throws(() => plan.scratchSize(), { code: "unsupported" });
+});
+
+Deno.test("PlannedTask.program() is that of a first thread that ends, for as long as that is there", () => {
+  const core = {} as core_entry;
+  const owners = { files: 10, memory: 10, handlers: 10, fs: 10 };
+  const task = new PlannedTask(planOf(0), { pid: 10 } as pstree_entry, core, owners);
+  const [leader, heir, other] = [10, 12, 13].map((tid) => new PlannedThread(tid, task, core)) as [
+    PlannedThread,
+    PlannedThread,
+    PlannedThread,
+  ];
+  task.ended = { thread: leader, status: 0x700 };
+  for (const thread of [heir, other]) task.addThread(thread);
+  for (const stage of ["open", "threads", "task", "locks", "signals"] as const) {
+    equal(task.program(stage), leader.program(stage), stage);
+  }
+  for (const stage of ["seccomp_all", "credentials", "late"] as const) {
+    equal(task.program(stage), heir.program(stage), stage);
+  }
+  deepEqual(task.madeThreads, [heir, other]);
+  // It is there in that stage by itself.
+  task.endedThread(10);
+  deepEqual([...task.endedThreads], []);
 });

@@ -256,14 +256,18 @@ function isOfOthers(error: unknown): boolean {
     error.problems.every(({ what }) => what.includes("outside of the tree in it"));
 }
 
+/** A file of the part `file` that was deleted, or its other name. */
+const LINKED = /\/(?:file(?<file>\d+) \(deleted\)|other(?<other>\d+))$/;
+
 /**
  * What a restore tells in other words: a timer on the CPU clock of the thread that made it names that thread
- * afterwards; memory that cannot be written now, but was once, counts no more (`ac`); and the kernel looks for
- * guards only where there are some (`gu`).
+ * afterwards; memory that cannot be written now, but was once, counts no more (`ac`); the kernel looks for guards only
+ * where there are some (`gu`); and a file that was deleted and has another name is opened by that.
  */
 function inOneWay(snapshot: Snapshot): Snapshot {
   const say = (path: string, text: string) => {
     if (path.endsWith("/ClockID") && text.startsWith("-")) return "a CPU clock";
+    if (/\/fd\/\d+$/.test(path)) return text.replace(LINKED, "/$<file>$<other>");
     return /\/map\/[^/]+\/flags$/.test(path) ? text.replace(/ (ac|gu)\b/g, "") : text;
   };
   return new Map([...snapshot].map(([path, text]) => [path, say(path, text)]));
