@@ -13,6 +13,7 @@ import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
+import { sleep } from "../linux/libc_ffi.ts";
 import { unlessGone } from "../linux/procfs/mod.ts";
 import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import { syncFileSystem } from "../linux/sync.ts";
@@ -42,6 +43,9 @@ import { warmUp } from "./warm_up.ts";
 
 /** For how long a tree may stand still before its memory is written, in milliseconds (as in CRIU). */
 const TIMEOUT = 10_000;
+
+/** For how long another thread may still read what nobody wants any more, in milliseconds. */
+const LETTING_FINISH = 500;
 
 /** What a checkpoint is asked to do. */
 export interface CheckpointRequest {
@@ -137,6 +141,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   using guardian = Guardian.start(tasks.map((task) => task.pid), standIn);
   if (!isToEnd) await warmUp(request.warmedUp ?? [], options, guardian, request.signal);
   const ahead = new ReadAhead(filesAhead(surveyed, hooked));
+  // When the tree runs again. Who is told of a failure is not to find a file open.
+  await using _reading = { [Symbol.asyncDispose]: () => letFinish(ahead) };
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;
@@ -260,6 +266,11 @@ function startStandIn(
   // Children that have ended since need nothing any more.
   const needsOne = tasks.some((task) => unlessGone(() => mayNeedTracer(task), false));
   return needsOne ? StandIn.start() : undefined;
+}
+
+/** Waits for the other thread, unless it waits itself for a process that nobody can look at. */
+async function letFinish(ahead: ReadAhead): Promise<void> {
+  for (let waited = 0; !ahead.isFinished && waited < LETTING_FINISH; waited++) await sleep(1);
 }
 
 function tooSlow(pid: number, timeout: number): StasisError {

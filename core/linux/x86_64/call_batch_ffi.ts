@@ -67,15 +67,20 @@ const pending = new Set<unknown>();
  * traces goes on meanwhile.
  *
  * @param kept what the calls write to
+ * @returns when all have been made
  */
-export function runAside(words: BigInt64Array<ArrayBuffer>, kept: readonly Uint8Array[]): void {
+export async function runAside(
+  words: BigInt64Array<ArrayBuffer>,
+  kept: readonly Uint8Array[],
+): Promise<void> {
   const address = addressOf(new Uint8Array(words.buffer));
   asideCode ??= new Deno.UnsafeFnPointer(pointerTo<typeof ASIDE>(), ASIDE);
   const held = [words, kept];
   pending.add(held);
   const calls = BigInt(words.length / WORDS);
   const call = asideCode.call(Deno.UnsafePointer.create(address), calls);
-  void takeThread(call).then(() => pending.delete(held));
+  await takeThread(call);
+  pending.delete(held);
 }
 
 /** One call of a batch. Bytes stand for their address; the batch keeps them. */

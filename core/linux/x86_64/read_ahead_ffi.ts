@@ -65,6 +65,7 @@ export class ReadAhead implements Disposable {
   readonly #words: BigInt64Array<ArrayBuffer>;
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #places: Place[] = [];
+  #isFinished = true;
 
   /** Gets the calls ready. @param files in the order in which they are read */
   constructor(files: readonly FileAhead[]) {
@@ -125,7 +126,13 @@ export class ReadAhead implements Disposable {
   begin(): void {
     if (this.#paths.length === 0 || areThreadsScarce()) return;
     this.#paths.forEach((path, index) => places.set(path, this.#places[index] as Place));
-    runAside(this.#words, [this.#bytes]);
+    this.#isFinished = false;
+    void runAside(this.#words, [this.#bytes]).then(() => this.#isFinished = true);
+  }
+
+  /** Whether the other thread has read all, and has no file open any more. */
+  get isFinished(): boolean {
+    return this.#isFinished;
   }
 
   /** The pieces of a file; undefined where it has not been read yet, or not whole, or cannot be. */

@@ -2,15 +2,6 @@ import { deepEqual, equal } from "@std/assert";
 import { readFile, readFilePieces } from "../read_file.ts";
 import { ReadAhead, takeAhead } from "./read_ahead_ffi.ts";
 
-/** Waits until another thread has read a file, and takes it. */
-async function taken(path: string): Promise<Uint8Array[] | undefined> {
-  for (let tries = 0; tries < 500; tries++) {
-    const pieces = takeAhead(path);
-    if (pieces !== undefined) return pieces;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 /** A directory with a file of each size. */
 function files(sizes: readonly number[]) {
   const directory = Deno.makeTempDirSync({ prefix: "stasis-ahead-" });
@@ -22,7 +13,7 @@ function files(sizes: readonly number[]) {
   return { paths, [Symbol.dispose]: () => Deno.removeSync(directory, { recursive: true }) };
 }
 
-/** Waits until the last of some files has been read, which a link behind them tells. */
+/** Has files read, and a link behind them. */
 async function readAll(paths: readonly string[], room: number) {
   const link = "/proc/self/exe";
   const ahead = new ReadAhead([...paths.map((path) => ({ path, room })), {
@@ -30,7 +21,7 @@ async function readAll(paths: readonly string[], room: number) {
     room: "link",
   }]);
   ahead.begin();
-  equal((await taken(link))?.length, 1);
+  while (!ahead.isFinished) await new Promise((resolve) => setTimeout(resolve, 1));
   return ahead;
 }
 
