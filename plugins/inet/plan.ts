@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, TCP } from "../../core/linux/net/inet_diag.ts";
 import { SOCK_CLOEXEC, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
@@ -83,7 +84,7 @@ export function planRest(
   const { entry, peer, options } = socket;
   const { opts, state, backlog } = entry;
   if (isTcp(socket.kind)) {
-    if (state === TCP.LISTEN) program.call("listen", fd, backlog);
+    if (state === TCP.LISTEN) program.explained(portProblem(socket), "listen", fd, backlog);
   } else if (socket.isConnected) {
     const address = encodeAddress(peer);
     const text = endText(peer.bytes, peer.port);
@@ -117,6 +118,19 @@ function planForcedBind(program: SyscallProgram, fd: Argument, own: Address): vo
 function impliedShutdown({ entry: { state }, stream }: SavedSocket): number {
   if (stream === undefined) return 0;
   return (hasReceivedEnd(state) ? 1 : 0) | (hasSentEnd(state) ? 2 : 0);
+}
+
+/** Why a socket cannot listen. */
+function portProblem({ own, entry: { ino } }: SavedSocket) {
+  return (errno: string): StasisError | undefined =>
+    errno !== "EADDRINUSE" ? undefined : new StasisError(
+      "conflict",
+      `the port of socket:[${ino}], ${
+        endText(own.bytes, own.port)
+      }, is taken by another socket, or by ` +
+        "connections that were closed less than a minute ago (TIME_WAIT)",
+      { errno, hint: "try again in a minute, or see who has it: ss -tanp" },
+    );
 }
 
 /** Adds the call that binds a socket. */

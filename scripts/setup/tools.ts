@@ -101,6 +101,20 @@ export const TEST_TOOLS: readonly Tool[] = [
     debian: ["strace"],
     why: "has single system calls of the tool fail",
   },
+  {
+    name: "redis",
+    files: ["redis-server"],
+    debian: ["redis-server"],
+    why: "is checkpointed: it serves over TCP",
+  },
+  {
+    name: "nginx",
+    files: ["nginx"],
+    debian: ["nginx-light"],
+    why: "is checkpointed: it serves over TCP",
+  },
+  { name: "curl", files: ["curl"], debian: ["curl"], why: "is checkpointed: it downloads" },
+  { name: "nft", files: ["nft"], debian: ["nftables"], why: "tells which packets are held back" },
   { name: "tmux", files: ["tmux"], debian: ["tmux"], why: "is checkpointed: it makes terminals" },
   {
     name: "script",

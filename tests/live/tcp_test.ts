@@ -8,8 +8,8 @@ import { INET_LOCK } from "../../images/kinds/inet.ts";
 import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { openLock } from "../../plugins/inet/network_lock.ts";
+import { EchoClient } from "../harness/echo_client.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
-import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { ImageHome } from "./round_trip.ts";
@@ -19,64 +19,6 @@ const ESTABLISHED = { ...UNHURRIED, tcpEstablished: true };
 
 async function startEcho(): Promise<Subject> {
   return await Subject.run(await buildProgram(PROGRAM, ["-I", SUBJECTS_DIR]));
-}
-
-/** Sends bytes that are told apart by their place, as fast as it may, and compares what comes back. */
-class Client {
-  readonly #connection: Deno.TcpConn;
-  readonly #receiving: Promise<void>;
-  readonly #sending: Promise<void>;
-  #ended = false;
-  /** How many bytes were sent, and have come back. */
-  sent = 0;
-  received = 0;
-
-  constructor(connection: Deno.TcpConn) {
-    this.#connection = connection;
-    this.#sending = this.#send();
-    this.#receiving = this.#receive();
-    // Who waits for them is told later.
-    for (const one of [this.#sending, this.#receiving]) one.catch(() => {});
-  }
-
-  static async connect(port: number, hostname: string): Promise<Client> {
-    return new Client(await Deno.connect({ hostname, port }));
-  }
-
-  async #send(): Promise<void> {
-    const bytes = new Uint8Array(10_000);
-    while (!this.#ended) {
-      for (let at = 0; at < bytes.length; at++) bytes[at] = (this.sent + at) % 253;
-      this.sent += await this.#connection.write(bytes);
-      if (this.sent % 253 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    await this.#connection.closeWrite();
-  }
-
-  async #receive(): Promise<void> {
-    for await (const bytes of this.#connection.readable) {
-      for (const byte of bytes) {
-        if (byte !== this.received % 253) {
-          throw new Error(`byte ${this.received} is ${byte}`);
-        }
-        this.received++;
-      }
-    }
-  }
-
-  /** Waits until more has come back than by now. */
-  async goesOn(): Promise<void> {
-    const before = this.received;
-    await waitUntil(() => this.received > before + 1000, () => `bytes after ${before}`, 20_000);
-  }
-
-  /** Ends it: all that was sent must have come back. */
-  async end(): Promise<void> {
-    this.#ended = true;
-    await this.#sending;
-    await this.#receiving;
-    assert.equal(this.received, this.sent);
-  }
 }
 
 /** The names of this tool's tables. */
@@ -90,7 +32,7 @@ Deno.test("connections to outside go on after a restore, with every byte", async
   await using subject = await startEcho();
   const port = Number(subject.fact("port"));
   const clients = await Promise.all(
-    ["127.0.0.1", "127.0.0.1", "::1"].map((host) => Client.connect(port, host)),
+    ["127.0.0.1", "127.0.0.1", "::1"].map((host) => EchoClient.connect(port, host)),
   );
   for (const client of clients) await client.goesOn();
   await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
@@ -106,7 +48,7 @@ Deno.test("connections to outside go on after a restore, with every byte", async
 
 Deno.test("connections to outside of a tree that runs on are not held back", async () => {
   await using subject = await startEcho();
-  const client = await Client.connect(Number(subject.fact("port")), "127.0.0.1");
+  const client = await EchoClient.connect(Number(subject.fact("port")), "127.0.0.1");
   for (let time = 0; time < 3; time++) {
     using images = new ImageHome();
     await client.goesOn();
@@ -122,7 +64,7 @@ Deno.test("connections to outside of a tree that runs on are not held back", asy
 Deno.test("a checkpoint that fails lets the packets of connections pass again", async () => {
   using images = new ImageHome();
   await using subject = await startEcho();
-  const client = await Client.connect(Number(subject.fact("port")), "127.0.0.1");
+  const client = await EchoClient.connect(Number(subject.fact("port")), "127.0.0.1");
   await client.goesOn();
   const before = await tables();
   const fails = {
@@ -180,7 +122,7 @@ Deno.test("connections to outside go on wherever the tool is killed", async () =
   const [first, last] = await momentsOfHolding();
   using images = new ImageHome();
   await using subject = await startEcho();
-  const client = await Client.connect(Number(subject.fact("port")), "127.0.0.1");
+  const client = await EchoClient.connect(Number(subject.fact("port")), "127.0.0.1");
   const before = await tables();
   for (let kill = 0; kill < KILLS; kill++) {
     await client.goesOn();

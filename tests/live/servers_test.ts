@@ -1,0 +1,204 @@
+/**
+ * Real servers and clients of TCP, checkpointed under load by somebody outside, once left running and once killed and
+ * restored: who is at the other end sees a pause and nothing worse.
+ */
+import assert from "@std/assert";
+import { checkpoint, restore } from "../../mod.ts";
+import { EchoClient } from "../harness/echo_client.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
+import { script } from "../programs/scenario.ts";
+import { ImageHome } from "./round_trip.ts";
+
+const options = { ...UNHURRIED, tcpEstablished: true };
+
+/** A port that nobody has. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+/** Whether somebody listens. */
+async function answers(port: number): Promise<boolean> {
+  try {
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Starts a server, and waits until it listens. */
+async function startServer(port: number, command: string, ...args: string[]): Promise<Subject> {
+  const subject = await Subject.spawn(command, { args });
+  for (let attempt = 0; !await answers(port); attempt++) {
+    assert.ok(attempt < 1000 && subject.alive, `${subject.output()}${subject.errors()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return subject;
+}
+
+/** Checkpoints a program while it runs on, and then ends it and brings it back, at moments that `goesOn` tells. */
+async function disturb(subject: Subject, goesOn: () => Promise<void>): Promise<void> {
+  using images = new ImageHome();
+  await goesOn();
+  await checkpoint(subject.pid, {
+    directory: `${images.directory}-1`,
+    options,
+    leaveRunning: true,
+  });
+  await goesOn();
+  await checkpoint(subject.pid, { directory: `${images.directory}-2`, options });
+  await subject.waitGone();
+  await restore(`${images.directory}-2`);
+  await goesOn();
+}
+
+Deno.test("redis-server loses no write that it has acknowledged, and doubles none", async () => {
+  const port = freePort();
+  const args = ["--port", `${port}`, "--save", "", "--appendonly", "no"];
+  await using subject = await startServer(port, "redis-server", ...args);
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const reader = connection.readable.pipeThrough(new TextDecoderStream()).getReader();
+  let received = "";
+  const line = async (): Promise<string> => {
+    for (;;) {
+      const end = received.indexOf("\r\n");
+      if (end >= 0) {
+        const found = received.slice(0, end);
+        received = received.slice(end + 2);
+        return found;
+      }
+      const { value, done } = await reader.read();
+      assert.ok(!done, "it has closed the connection");
+      received += value;
+    }
+  };
+  const send = async (text: string): Promise<void> => {
+    let bytes = new TextEncoder().encode(text);
+    while (bytes.length > 0) bytes = bytes.subarray(await connection.write(bytes));
+  };
+  let written = 0;
+  let isOver = false;
+  const load = (async () => {
+    while (!isOver) {
+      const numbers = Array.from({ length: 50 }, (_, index) => `${written + index},`);
+      await send(
+        numbers.map((text) => `*3\r\n$6\r\nAPPEND\r\n$1\r\nk\r\n$${text.length}\r\n${text}\r\n`)
+          .join(""),
+      );
+      for (const _ of numbers) assert.match(await line(), /^:\d+$/);
+      written += numbers.length;
+    }
+  })();
+  await disturb(subject, async () => {
+    const before = written;
+    await waitUntil(() => written > before + 500, "writes", 30_000);
+  });
+  isOver = true;
+  await load;
+  await send("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+  assert.match(await line(), /^\$\d+$/);
+  assert.equal(await line(), Array.from({ length: written }, (_, index) => `${index},`).join(""));
+});
+
+/** Bytes that are told apart by their places. */
+function numberedBytes(count: number): Uint8Array<ArrayBuffer> {
+  const words = Uint32Array.from({ length: count / 4 }, (_, index) => Math.imul(index, 2654435761));
+  return new Uint8Array(words.buffer);
+}
+
+Deno.test("nginx with workers goes on with a slow download", async () => {
+  const port = freePort();
+  using home = new ImageHome();
+  const room = home.directory;
+  Deno.mkdirSync(room, { mode: 0o755 });
+  const contents = numberedBytes(20_000_000);
+  Deno.writeFileSync(`${room}/file`, contents);
+  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  Deno.writeTextFileSync(
+    `${room}/nginx.conf`,
+    `user root; worker_processes 2; daemon off; pid ${room}/pid; error_log stderr;
+    events { worker_connections 64; }
+    http {
+      access_log off;
+      ${paths.map((name) => `${name}_temp_path ${room}/${name};`).join(" ")}
+      server { listen 127.0.0.1:${port}; root ${room}; limit_rate 4m; }
+    }`,
+  );
+  await using subject = await startServer(port, "nginx", "-c", `${room}/nginx.conf`);
+  const { body } = await fetch(`http://127.0.0.1:${port}/file`);
+  let received = 0;
+  const download = (async () => {
+    for await (const bytes of body ?? []) {
+      assert.deepEqual(bytes, contents.subarray(received, received + bytes.length));
+      received += bytes.length;
+    }
+  })();
+  await disturb(subject, async () => {
+    const before = received;
+    await waitUntil(() => received > before, "bytes", 30_000);
+  });
+  await download;
+  assert.equal(received, contents.length);
+});
+
+Deno.test("Node.js serves one request after the other on one connection", async () => {
+  const port = freePort();
+  await using subject = await startServer(port, "node", script("count.mjs"), `${port}`);
+  using client = Deno.createHttpClient({ poolMaxIdlePerHost: 1 });
+  let count = 0;
+  let isOver = false;
+  const load = (async () => {
+    while (!isOver) {
+      const body = `x${count}`;
+      const response = await fetch(`http://127.0.0.1:${port}`, { method: "POST", body, client });
+      assert.equal(await response.text(), `${++count} ${body}`);
+    }
+  })();
+  await disturb(subject, async () => {
+    const before = count;
+    await waitUntil(() => count > before + 10, "answers", 30_000);
+  });
+  isOver = true;
+  await load;
+});
+
+Deno.test("Python's asyncio sends back every byte of three clients", async () => {
+  const port = freePort();
+  const name = script("echo.py");
+  await using subject = await startServer(port, "/usr/bin/python3", name, `${port}`);
+  const clients = await Promise.all(
+    Array.from({ length: 3 }, () => EchoClient.connect(port, "127.0.0.1")),
+  );
+  await disturb(subject, async () => {
+    for (const client of clients) await client.goesOn();
+  });
+  for (const client of clients) await client.end();
+});
+
+Deno.test("curl goes on in the middle of a download", async () => {
+  const contents = numberedBytes(10_000_000);
+  let sent = 0;
+  const pull = async (controller: ReadableByteStreamController): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const piece = contents.slice(sent, sent + 20_000);
+    sent += piece.length;
+    if (piece.length === 0) controller.close();
+    else controller.enqueue(piece);
+  };
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    () => new Response(new ReadableStream({ type: "bytes", pull })),
+  );
+  const url = `http://127.0.0.1:${server.addr.port}/`;
+  await using subject = await Subject.spawn("curl", { args: ["-s", "-S", "-o", "file", url] });
+  await disturb(subject, async () => {
+    const before = sent;
+    await waitUntil(() => sent > before + 100_000, "bytes", 30_000);
+  });
+  await waitUntil(() => !subject.alive, "the end of the download", 30_000);
+  assert.equal(subject.errors(), "");
+  assert.deepEqual(Deno.readFileSync(`${subject.cwd}/file`), contents);
+});
