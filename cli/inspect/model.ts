@@ -24,6 +24,7 @@ import { describeLock } from "../../plugins/locks/lock.ts";
 import { TASK_EXTRA } from "../../plugins/task/image.ts";
 import { inspectGroups } from "./control_groups.ts";
 import { describeFile } from "./file.ts";
+import { describeQueues } from "./socket_queues.ts";
 import { describeTerminals } from "./terminal.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
@@ -294,12 +295,18 @@ function descriptors(
 ): DescriptorInfo[] {
   if (ids === undefined || !images.has(FDINFO, ids.filesId)) return [];
   const terminals = describeTerminals(images);
+  const queues = describeQueues(images, files);
   return images.readList(FDINFO, ids.filesId)
-    .map(({ fd, id, type, flags }) => ({
-      fd,
-      ...describeFile(type, files.get(id), terminals),
-      closeOnExec: (flags & FD_CLOEXEC) !== 0,
-      id,
-    }))
+    .map(({ fd, id, type, flags }) => {
+      const { kind, what } = describeFile(type, files.get(id), terminals);
+      const queue = queues.get(id);
+      return {
+        fd,
+        kind,
+        what: queue === undefined ? what : `${what}  ${queue}`,
+        closeOnExec: (flags & FD_CLOEXEC) !== 0,
+        id,
+      };
+    })
     .sort((a, b) => a.fd - b.fd);
 }
