@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
 import { findOrdered, kcmp } from "../linux/kcmp.ts";
 import type { Task } from "./task.ts";
 
@@ -30,4 +31,28 @@ export function findOwners(
     owners.set(task.pid, owner.pid);
   }
   return owners;
+}
+
+/**
+ * Finds who of others has the same object as one of these tasks: n of them among m take about n log m calls.
+ *
+ * @param others pids; those that end meanwhile, or may not be looked at, have nothing
+ * @returns by the pid of the other that of the task
+ */
+export function findSharers(
+  tasks: readonly Pick<Task, "pid" | "liveTid">[],
+  type: number,
+  others: Iterable<number>,
+): Map<number, number> {
+  const ordered = [...tasks].sort((a, b) => kcmp(a.liveTid, b.liveTid, type));
+  const sharers = new Map<number, number>();
+  for (const pid of others) {
+    try {
+      const { index, found } = findOrdered(ordered, ({ liveTid }) => kcmp(pid, liveTid, type));
+      if (found) sharers.set(pid, (ordered[index] as typeof tasks[number]).pid);
+    } catch (error) {
+      if (!(error instanceof StasisError)) throw error;
+    }
+  }
+  return sharers;
 }

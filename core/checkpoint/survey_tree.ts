@@ -6,9 +6,11 @@
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { findIdHolders } from "../linux/id_holders.ts";
 import { KCMP } from "../linux/kcmp.ts";
+import { readProcesses, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import { SIG } from "../linux/signals.ts";
 import { planBirths, type TreeTask } from "../restore/births.ts";
-import { findOwners } from "./sharing.ts";
+import { descends } from "./outside_holders.ts";
+import { findOwners, findSharers } from "./sharing.ts";
 import type { Task } from "./task.ts";
 
 /**
@@ -30,6 +32,22 @@ export function surveyTree(
     if (ended) return [];
     throw error;
   }
+}
+
+/** Memory that processes outside of the tree have as well: they would change it while it is saved, and lose it then. */
+function memorySharers(live: readonly Task[], known: ReadonlySet<number>) {
+  const others = readProcesses().filter((pid) => !known.has(pid));
+  // A task that the tree has made meanwhile is none from outside.
+  const outside = [...findSharers(live, KCMP.VM, others)].filter(([pid]) => !descends(pid, known));
+  return outside.map(([other, pid]) => ({
+    pid,
+    what:
+      `it shares its memory with process ${other} (${
+        unlessGone(() => readStat(other).comm, "gone")
+      }) ` +
+      "outside of the tree (CLONE_VM)",
+    hint: "checkpoint a tree that has both",
+  }));
 }
 
 function findProblems(tasks: readonly Task[], isToEnd: boolean): Problem[] {
@@ -60,6 +78,7 @@ function findProblems(tasks: readonly Task[], isToEnd: boolean): Problem[] {
   const needed = new Set([...known, ...helpers.flatMap(({ pid, leads }) => leads ? [pid] : [])]);
   return [
     ...problems,
+    ...memorySharers(live, known),
     ...[...isToEnd ? findIdHolders(needed, known) : []].map(([id, { pid, comm, as }]) => ({
       pid: tree.find((one) => one.pid === id || one.pgid === id || one.sid === id)?.pid,
       what: `its ${as} ${id} has task ${pid} (${comm}) outside of the tree in it, ` +

@@ -114,6 +114,16 @@ Deno.test("a tree whose process group somebody outside is in has it again in a p
   await tree.wait();
 });
 
+Deno.test("a process that shares its memory with one outside of the tree is refused", async () => {
+  await using subject = await Subject.start("shared_memory");
+  const child = Number(subject.fact("child"));
+  match(
+    (await problemsOf(child)).map(({ what }) => what).join(),
+    new RegExp(`it shares its memory with process ${subject.pid} \\(shared_memory\\S*\\) outside`),
+  );
+  await subject.expectPass();
+});
+
 Deno.test("a root that leads nothing gets the session and group of the restore, which says so", async () => {
   using images = new ImageHome();
   await using subject = await Subject.spawn("/bin/bash", {

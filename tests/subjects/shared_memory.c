@@ -139,6 +139,7 @@ int main(void)
 	}
 	while (!sharers[ORPHAN].beats)
 		nap();
+	fact("child", "%d", sharers[CHILD].pid);
 	ready();
 	wait_for_term();
 
