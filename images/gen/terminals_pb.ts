@@ -108,7 +108,7 @@ export type termios_entry = Message<"termios_entry"> & {
   cOspeed: number;
 
   /**
-   * Special characters, 19.
+   * Special characters: 19 bytes, one behind the other in the words (little-endian), of which there are 19, too.
    *
    * @generated from field: repeated uint32 c_cc = 8;
    */

@@ -52,6 +52,14 @@ const TYPES = {
   serial: TtyType.SERIAL,
 } as const;
 
+/** The ids of terminals that are no ptys, as CRIU counts them. */
+const CRIU_IDS = {
+  [TtyType.CONSOLE]: 2 * 1002,
+  [TtyType.VT]: 2 * 1004,
+  [TtyType.CTTY]: 2 * 1006,
+  [TtyType.SERIAL]: 2 * 1010,
+} as const;
+
 /** The hooks of a checkpoint. */
 export function checkpoint(session: CheckpointSession): CheckpointHooks {
   const { writer, files, options } = session;
@@ -71,6 +79,12 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
     const id = others.get(key) ?? FIRST_OTHER + others.size;
     others.set(key, id);
     return id;
+  };
+  /** What has CRIU's number of its type, of which CRIU has one each. */
+  const known = new Map<TtyType, string>();
+  const typeId = (type: keyof typeof CRIU_IDS, key: string): number => {
+    if (!known.has(type)) known.set(type, key);
+    return known.get(type) === key ? CRIU_IDS[type] : otherId(key);
   };
   return {
     survey({ tasks, problem }) {
@@ -125,7 +139,7 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
           const exclusive = ttyInt(fd, "TIOCGEXCL") !== 0;
           infos.set(slaveId(index), {
             ...describe(context, TtyType.PTY, slaveId(index)),
-            ...settingsOf(index, fd),
+            ...settingsOf(slavePath(index), fd),
             ...ptySession(index),
             ...owner,
             exclusive,
@@ -139,15 +153,18 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
       }
       case "controlling": {
         const sid = controlled(context);
-        const id = otherId(`session ${sid}`);
-        infos.set(id, { ...describe(context, TtyType.CTTY, id), sid });
+        const id = typeId(TtyType.CTTY, `session ${sid}`);
+        const settings = isHungUp(fd) ? {} : settingsOf("/dev/tty", fd);
+        infos.set(id, { ...describe(context, TtyType.CTTY, id), ...settings, sid });
         return id;
       }
       default: {
-        const id = otherId(`device ${descriptor.identity.rdev}`);
         const { rdev } = descriptor.identity;
+        const id = typeId(TYPES[terminal.kind], `device ${rdev}`);
         const session = sessionOf(({ stat }) => stat.ttyNr === rdev);
-        infos.set(id, { ...describe(context, TYPES[terminal.kind], id), ...session });
+        // CRIU wants them; here those count that the terminal has on its machine.
+        const settings = isHungUp(fd) ? {} : settingsOf(descriptor.link.text, fd);
+        infos.set(id, { ...describe(context, TYPES[terminal.kind], id), ...settings, ...session });
         return id;
       }
     }
@@ -159,7 +176,7 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
     const locked = ttyInt(fd, "TIOCGPTLCK") !== 0;
     infos.set(masterId(index), {
       ...describe(context, TtyType.PTY, masterId(index)),
-      ...settingsOf(index, fd),
+      ...settingsOf(slavePath(index), fd),
       ...ptySession(index),
       locked,
       packetMode,
@@ -246,13 +263,13 @@ function describe({ descriptor }: DescriptorDump, type: TtyType, id: number): In
 
 /** Modes and size, by either end. */
 function settingsOf(
-  index: number,
+  name: string,
   fd: number,
 ): Pick<Info, "termios" | "termiosLocked" | "winsize"> {
   const termios = readTermios(fd);
   // By the master the first tells of the slave's, and the second of its own.
   if (termios.line !== N_TTY || ttyInt(fd, "TIOCGETD") !== N_TTY) {
-    const message = `${slavePath(index)} is no terminal but another kind of line`;
+    const message = `${name} is no terminal but another kind of line`;
     throw new StasisError("unsupported", message, {
       hint: "line disciplines other than the usual one cannot be saved: end what has set it",
     });

@@ -4,7 +4,7 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { Termios, WindowSize } from "../../core/linux/terminal.ts";
+import { CC_COUNT, type Termios, type WindowSize } from "../../core/linux/terminal.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import {
   type termios_entry,
@@ -40,6 +40,22 @@ export function isHungUpSlave(info: tty_info_entry): boolean {
 /** Ids of terminals that CRIU's numbers have no room for begin here. */
 export const FIRST_OTHER = 1 << 24;
 
+/**
+ * Special characters as CRIU has them: the bytes lie one behind the other in the words, of which there are as many as
+ * characters, and the last ones mean nothing.
+ */
+export function packCharacters(cc: readonly number[]): number[] {
+  const words = new Uint32Array(CC_COUNT);
+  new Uint8Array(words.buffer).set(cc.slice(0, CC_COUNT));
+  return [...words];
+}
+
+/** See {@link packCharacters}. */
+export function unpackCharacters(words: readonly number[]): number[] {
+  const all = Uint32Array.from({ length: CC_COUNT }, (_, at) => words[at] ?? 0);
+  return [...new Uint8Array(all.buffer).subarray(0, CC_COUNT)];
+}
+
 /** `termios_entry` of modes. */
 export function termiosImage(termios: Termios): MessageInitShape<typeof termios_entrySchema> {
   return {
@@ -50,7 +66,7 @@ export function termiosImage(termios: Termios): MessageInitShape<typeof termios_
     cLine: termios.line,
     cIspeed: termios.ispeed,
     cOspeed: termios.ospeed,
-    cCc: [...termios.cc],
+    cCc: packCharacters(termios.cc),
   };
 }
 
@@ -64,7 +80,7 @@ export function termiosOf(entry: termios_entry): Termios {
     line: entry.cLine & 0xff,
     ispeed: entry.cIspeed,
     ospeed: entry.cOspeed,
-    cc: entry.cCc.map((value) => value & 0xff),
+    cc: unpackCharacters(entry.cCc),
   };
 }
 

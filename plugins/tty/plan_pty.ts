@@ -46,8 +46,9 @@ export function planPty(
   if (info.winsize !== undefined) {
     set(master, TTY.TIOCSWINSZ, encodeWindowSize(windowOf(info.winsize)), "window size");
   }
-  // One that nobody has opened yet must not be opened: whoever reads the master would see that it has been closed.
-  if (slaves.length > 0 || extra?.closed === true) {
+  // One that nobody has opened yet must not be opened: whoever reads the master would see that it has been closed. CRIU
+  // does not tell, but that one which controls a session has been opened.
+  if (slaves.length > 0 || (extra?.closed ?? info.sid !== 0)) {
     const slave = openPeer(program, master, O.RDWR | O.NONBLOCK);
     if (termios !== undefined) {
       fill(program, { master, slave }, pty, termios, (modes) => setModes(slave, modes));

@@ -14,7 +14,7 @@ const TERMIOS = {
   cflag: 3,
   lflag: 4,
   line: 0,
-  cc: [1, 2],
+  cc: Array.from({ length: 19 }, (_, at) => at),
   ispeed: 9600,
   ospeed: 9600,
 };

@@ -88,7 +88,7 @@ Deno.test("a pipe to others whose first thread has ended is known to be held by 
   const problems = await problemsOf(Number(holder.fact("child")));
   match(
     problems[0]?.what ?? "",
-    new RegExp(`pipe:\\[\\d+\\]\\) is held outside of the tree, .* task ${holder.pid} has`),
+    new RegExp(`pipe:\\[\\d+\\]\\) is held outside of the tree: task ${holder.pid} .*has it, too`),
   );
   await holder.expectPass();
 });

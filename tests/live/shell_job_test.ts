@@ -135,6 +135,28 @@ Deno.test("shell job: a shell in the shell goes on with its own jobs", async () 
   equal(await shell.run("echo $?"), "3\n");
 });
 
+Deno.test("shell job: a restore that fails leaves the terminal as it was", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  await shell.run("stty sane");
+  const before = await shell.run("stty -a");
+  const program = "import getpass; getpass.getpass('secret:')";
+  const pid = await saved(shell, images, [`python3 -c "${program}"`, "python3"], /secret:$/);
+  await restore(shell, images, pid);
+  // It runs, so its id is taken.
+  await shell.type("\x1a");
+  await shell.shows(/Stopped/);
+  await shell.prompt();
+  match(await shell.run(`stasis restore ${images.directory}`), new RegExp(`${pid}`));
+  equal(await shell.run("echo $?"), "9\n");
+  equal(await shell.run("stty -a"), before);
+  await shell.type("fg\n");
+  await shell.shows(/main.ts.*\r\n/);
+  await shell.type("\x03");
+  await shell.prompt();
+  equal(await shell.run("stty -a"), before);
+});
+
 Deno.test("--shell-job is refused where there is no terminal, and with --detach", async () => {
   for (const [args, why] of [[[], /no terminal/], [["-d"], /not waited for/]] as const) {
     const { status, stderr } = await stasis(["restore", "/nowhere", "--shell-job", ...args]);

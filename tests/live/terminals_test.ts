@@ -177,9 +177,13 @@ Deno.test("tmux: an editor has what was typed, and the window's size", async () 
 Deno.test("tmux: a shell's jobs, in the foreground and stopped", async () => {
   await using tmux = await Tmux.start();
   await tmux.press("sleep 1000", "Enter");
+  const pid = await tmux.pid();
+  // What is typed before it is in the foreground stops nobody, and is lost.
+  await waitUntil(() => isJob(pid, "sleep"), () => "the job to be in the foreground");
   await tmux.press("C-z");
   await tmux.shows(/Stopped/);
   await tmux.press("clear; cat", "Enter");
+  await waitUntil(() => isJob(pid, "cat"), () => "the next job to be in the foreground");
   await tmux.press("half a li");
   await tmux.shows(/^half a li$/m);
   await takeAway(tmux);
@@ -221,6 +225,15 @@ Deno.test("script: the shell in it goes on, and what it says is written down", a
   deepEqual(await tree.wait(), { code: 7 });
   await Deno.remove(home, { recursive: true });
 });
+
+/** Whether a program of a tree is in the foreground of its terminal, and waits. */
+function isJob(root: number, comm: string): boolean {
+  return processTree(root).some((pid) => {
+    const [, name, state, group, foreground] =
+      /\((.*)\) (\S) \d+ (\d+) \d+ \d+ (-?\d+) /.exec(readIf(`/proc/${pid}/stat`)) ?? [];
+    return name === comm && state === "S" && group === foreground;
+  });
+}
 
 function readIf(path: string): string {
   try {
