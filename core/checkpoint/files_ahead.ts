@@ -22,16 +22,10 @@ const OF_A_MAPPING = 800, MORE = 16384, MOST = 1 << 18;
  * The files of tasks as they were looked at before: of what they have got since nothing is read ahead, nor of those that
  * have ended.
  */
-export function filesAhead(
+export function* filesAhead(
   surveyed: readonly Pick<Task, "pid" | "threads" | "vmas">[],
   plugins: readonly Hooked<Pick<CheckpointHooks, "reads">>[],
-): FileAhead[] {
-  const files: FileAhead[] = [];
-  const add = (directory: string, read: FilesRead): void => {
-    for (const [name, room] of Object.entries(read)) {
-      files.push({ path: `${directory}/${name}`, room });
-    }
-  };
+): Generator<FileAhead> {
   const tasks = surveyed.flatMap((task) =>
     unlessGone(() => {
       const { pid, threads, vmas } = task;
@@ -40,15 +34,20 @@ export function filesAhead(
   );
   for (const { pid, vmas } of tasks) {
     const smaps = vmas.length * OF_A_MAPPING + MORE;
-    add(taskPath(pid), smaps > MOST ? { status: STATUS } : { status: STATUS, smaps });
+    yield* filesIn(taskPath(pid), smaps > MOST ? { status: STATUS } : { status: STATUS, smaps });
   }
-  for (const { pid } of tasks) add(taskPath(pid), { stat: STAT });
+  for (const { pid } of tasks) yield* filesIn(taskPath(pid), { stat: STAT });
   for (const { hooks: { reads } } of plugins) {
     for (const { pid, threads } of tasks) {
-      if (reads?.ofTasks !== undefined) add(taskPath(pid), reads.ofTasks);
+      if (reads?.ofTasks !== undefined) yield* filesIn(taskPath(pid), reads.ofTasks);
       if (reads?.ofThreads === undefined) continue;
-      for (const tid of threads) if (tid !== pid) add(taskPath(pid, tid), reads.ofThreads);
+      for (const tid of threads) {
+        if (tid !== pid) yield* filesIn(taskPath(pid, tid), reads.ofThreads);
+      }
     }
   }
-  return files;
+}
+
+function* filesIn(directory: string, read: FilesRead): Generator<FileAhead> {
+  for (const [name, room] of Object.entries(read)) yield { path: `${directory}/${name}`, room };
 }

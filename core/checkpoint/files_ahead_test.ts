@@ -20,7 +20,7 @@ Deno.test("filesAhead() has the files of the core first, then those that plugins
       },
     },
   ];
-  const files = filesAhead(tasks, [{ plugin, hooks: {} }, { plugin, hooks: { reads } }]);
+  const files = [...filesAhead(tasks, [{ plugin, hooks: {} }, { plugin, hooks: { reads } }])];
   deepEqual(files.map(({ path }) => path), [
     "/proc/1/status",
     "/proc/1/smaps",

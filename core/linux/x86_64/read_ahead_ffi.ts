@@ -21,7 +21,7 @@ const NOT_MADE = -(1n << 62n);
 const END = 16;
 
 /** How much memory the calls and what they read take at the most, in bytes: of the files behind that none is read. */
-const MOST = 1 << 24;
+const MOST = 1 << 23;
 
 /** A file that is to be read. */
 export interface FileAhead {
@@ -68,12 +68,14 @@ export class ReadAhead implements Disposable {
   #isFinished = true;
 
   /** Gets the calls ready. @param files in the order in which they are read */
-  constructor(files: readonly FileAhead[]) {
+  constructor(files: Iterable<FileAhead>) {
+    const rooms: FileAhead["room"][] = [];
     let calls = 0, size = 0;
     for (const { path, room } of files) {
       const { pieces, size: taken } = layOf(room);
       if (size + taken + (calls + callCount(pieces)) * WORDS * 8 > MOST) break;
       this.#paths.push(path);
+      rooms.push(room);
       this.#places.push({ ahead: this, call: calls, pieces, at: size });
       calls += callCount(pieces);
       size += taken;
@@ -81,15 +83,16 @@ export class ReadAhead implements Disposable {
     const names = this.#paths.reduce((sum, path) => sum + path.length + 1, 0);
     this.#words = new BigInt64Array(calls * WORDS);
     this.#bytes = new Uint8Array(size + names);
-    this.#fill(files.slice(0, this.#paths.length), size);
+    this.#fill(rooms, size);
   }
 
   /** @param name where the paths begin */
-  #fill(files: readonly FileAhead[], name: number): void {
+  #fill(rooms: readonly FileAhead["room"][], name: number): void {
     const words = this.#words, bytes = this.#bytes;
     const base = addressOf(bytes), table = addressOf(new Uint8Array(words.buffer));
     const wordAt = (call: number, word: number) => table + BigInt((call * WORDS + word) * 8);
-    files.forEach(({ path, room }, index) => {
+    rooms.forEach((room, index) => {
+      const path = this.#paths[index] as string;
       const { call: open, pieces, at } = this.#places[index] as Place;
       const start = name;
       for (let i = 0; i < path.length; i++) bytes[name++] = path.charCodeAt(i);
