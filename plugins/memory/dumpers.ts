@@ -160,6 +160,8 @@ export function mappingDumpers(
       survey: surveyFlags,
       dump(vma, task) {
         shared.note(vma.inode, mapFilesPath(task.proc.liveTid, vma));
+        // CRIU 4.2 has memfds in their place, and waits for ever where it gets these.
+        if (isReserved(vma)) session.requirePlugin();
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | VMA_ANON_SHARED,
           anonymous: true,
@@ -222,8 +224,8 @@ const SHARED_ANONYMOUS: ReadonlySet<MappingKind> = new Set<MappingKind>([
 ]);
 
 /** The size of reserved huge pages, in bytes; undefined of other memory. */
-function pageSize(vma: Vma, { pid }: FrozenTask): number | undefined {
-  return isReserved(vma) ? hugePageSize(mapFilesPath(pid, vma)) : undefined;
+function pageSize(vma: Vma, { proc: { liveTid } }: FrozenTask): number | undefined {
+  return isReserved(vma) ? hugePageSize(mapFilesPath(liveTid, vma)) : undefined;
 }
 
 /** A shared mapping that may be made writable was made from a file that was open for writing. */

@@ -6,8 +6,8 @@ import { bringsBack, ImageHome, leavesAlone, save } from "./round_trip.ts";
 
 /** The kernel's own file behind private memory, which is the same for a child as for its parent, and matters to nobody. */
 const IGNORED = [/\/map\/[^/]+\/file$/];
-/** As many as the subject touches and reserves, and some more. */
-const ENOUGH = 20;
+/** As many as the subject and its child touch and reserve, each by itself after a restore, and some more. */
+const ENOUGH = 32;
 
 for (
   const [how, trip] of [
