@@ -19,6 +19,16 @@ for (const name of ["ptys", "pty_sessions"]) {
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
 
+Deno.test("pty_sessions: sessions and groups are the same in a pid namespace of the tree's own", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("pty_sessions");
+  await save(subject, images);
+  const tree = await restore(images.directory, { options: { newPidNamespace: true } });
+  tree.kill(15);
+  await tree.wait();
+  match(subject.output(), /^verdict PASS$/m);
+});
+
 /** The pseudoterminals of this machine. */
 const ptys = (): string[] =>
   [...Deno.readDirSync("/dev/pts")].map(({ name }) => name).filter((name) => /^\d/.test(name));
