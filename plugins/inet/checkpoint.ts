@@ -9,7 +9,7 @@ import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, type InetSocket, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
-import { readSocketProtocol } from "../../core/linux/procfs/mod.ts";
+import { nameOf, readSocketProtocol } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -50,7 +50,7 @@ interface Look {
 
 const NOTHING: Look = {
   descriptors: new Map(),
-  surroundings: { sockets: new Map(), inside: new Set(), holders: () => [] },
+  surroundings: { sockets: new Map(), inside: new Set(), holders: () => [], nameOf },
   states: new Map(),
   told: new Set(),
 };
@@ -93,7 +93,12 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       const inside = new Set([...connections, ...nobodys.filter(isOver)].map(connectionKey));
       seen = {
         descriptors,
-        surroundings: { sockets, inside, holders: (ino) => outside.behind(`socket:[${ino}]`) },
+        surroundings: {
+          sockets,
+          inside,
+          holders: (ino) => outside.behind(`socket:[${ino}]`),
+          nameOf,
+        },
         states: frozen ? readStates(descriptors, sockets) : new Map(),
         told: new Set(),
       };

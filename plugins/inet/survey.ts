@@ -4,6 +4,7 @@
  * @module
  */
 import type { Problem } from "../../base/errors.ts";
+import { externalHint } from "../../core/checkpoint/outside_holders.ts";
 import { type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 import { endText } from "./address.ts";
@@ -21,6 +22,8 @@ export interface Surroundings {
   readonly inside: ReadonlySet<string>;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
+  /** A process by its id and name. */
+  nameOf(pid: number): string;
 }
 
 /** A connection as one of its ends sees it, whether of IPv4 or of IPv4 over IPv6. */
@@ -48,12 +51,11 @@ export function socketProblem(
   { tcpEstablished, tcpClose, skipInFlight }: OperationOptions,
 ): Finding | undefined {
   const what = `its descriptor ${fd} (socket:[${ino}]) is a ${kind}`;
-  const external =
-    `name it with --external 'socket:[${ino}]', and at restore what stands in for it with --inherit-fd`;
+  const external = externalHint(`socket:[${ino}]`);
   const [holder] = surroundings.holders(ino);
   if (holder !== undefined) {
     return {
-      what: `${what} that task ${holder} outside of the tree has open too`,
+      what: `${what} that ${surroundings.nameOf(holder)} outside of the tree has open too`,
       hint: `checkpoint both together, or ${external}`,
     };
   }

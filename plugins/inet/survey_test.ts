@@ -27,6 +27,7 @@ function problem(
     sockets: new Map([[socket.ino, socket]]),
     inside: new Set(inside),
     holders: () => holders,
+    nameOf: (pid) => `task ${pid}`,
   };
   return socketProblem({ fd: 3, ino: 7, kind: "TCP socket" }, surroundings, options)?.what;
 }

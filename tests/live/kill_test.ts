@@ -26,6 +26,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["cow_tree", "own"],
   ["tables_shared", "24"],
   ["unix_service"],
+  ["inet_tcp"],
   ["regs_trap_flag", "call"],
   ["rseq_section"],
   ["restart_poll", "forever"],
