@@ -37,6 +37,7 @@
  * | build | `begin` | once, before anything is made | prepare this machine |
  * | build | `bornThread` | for each thread when it is born | set ptrace options |
  * | arm | `armThread` | for each thread, when all else is done | set state by ptrace |
+ * | any | `abandon` | once, where the restore fails from the build on | |
  * | run | `finish` | once, just before the tree runs | nothing that fails |
  *
  * Hooks of different plugins run in plugin order (`after`, `before`; otherwise as listed), never at once.

@@ -157,6 +157,12 @@ export interface RestoreHooks {
   bornThread?(thread: ArmContext): void;
   /** Sets the very last state of a thread by ptrace. Nothing is injected any more after it. */
   armThread?(thread: ArmContext): void;
+  /**
+   * The restore has failed, and what was built of the tree is killed next. May fail without harm.
+   *
+   * @param pidOf what a task of the images is called here; undefined where it was not made
+   */
+  abandon?(pidOf: (pid: number) => number | undefined): void;
   /** Lets what the tree is connected to go on, just before the tree does. Nothing may fail any more. */
   finish?(): void;
 }

@@ -81,6 +81,11 @@ export class BuiltTree implements Disposable {
     this.#ids = new TreeIds(plan.isApart);
   }
 
+  /** What a task of the images is called here; undefined where it was not made. */
+  pidOf(pid: number): number | undefined {
+    return this.#born.get(pid)?.remote.pid;
+  }
+
   /** The pids of the live tasks here, the root's first. */
   get pids(): number[] {
     return this.tasks.map(({ remote }) => remote.pid);

@@ -103,14 +103,19 @@ export async function runPlan(
   for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.begin?.(undo));
   using keeper = new DisposableStack();
   using tree = new BuiltTree(plan, names.files, cancellation);
-  await tree.build();
-  listener({ kind: "phase", phase: "arm" });
-  tree.arm();
-  await cancellation.breathe();
-  listener({ kind: "phase", phase: "run" });
-  keeper.use(tree.startKeeper(names.undo));
-  names.give();
-  for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.finish?.());
+  try {
+    await tree.build();
+    listener({ kind: "phase", phase: "arm" });
+    tree.arm();
+    await cancellation.breathe();
+    listener({ kind: "phase", phase: "run" });
+    keeper.use(tree.startKeeper(names.undo));
+    names.give();
+    for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.finish?.());
+  } catch (error) {
+    abandon(plan, tree);
+    throw error;
+  }
   // From here on nothing can fail any more.
   const { pids } = tree;
   tree.run();
@@ -123,4 +128,16 @@ export async function runPlan(
     listener({ kind: "note", plugin: "core", text });
   }
   return new RestoredTree(pids, plan.pid);
+}
+
+/** Tells the plugins that what was built is killed next. */
+function abandon({ plugins }: RestorePlan, tree: BuiltTree): void {
+  for (const { hooks } of plugins) {
+    try {
+      hooks.abandon?.((pid) => tree.pidOf(pid));
+    } catch (error) {
+      // What the restore has failed by is told.
+      if (!(error instanceof StasisError)) throw error;
+    }
+  }
 }

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
+import { openPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
 import type { RestoreHooks, RestoreSession } from "../../core/plugin.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
@@ -23,6 +25,7 @@ import {
 import { isTcp } from "./protocol.ts";
 import { loadSockets, type SavedSocket } from "./socket.ts";
 import { takenProblems } from "./taken.ts";
+import { repairForGood } from "./tcp_stream.ts";
 
 /** The hooks of one restore. */
 export function restoreInet({ images, machine, options, rehearsal }: RestoreSession): RestoreHooks {
@@ -31,6 +34,8 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
   const isMine = (file: file_entry): boolean =>
     file.type === fd_types.INETSK && file.isk !== undefined && !isProvided(file, images, options);
   const socketOf = ({ id }: file_entry): SavedSocket => sockets.get(id) as SavedSocket;
+  /** Descriptors of the connections. */
+  const connections: { readonly pid: number; readonly fd: number }[] = [];
   /** What holds back packets of connections until the tree runs. */
   let meanwhile: NetworkLock | undefined;
   /** The connections of the images, by their ends. */
@@ -77,7 +82,7 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
       kind: "internet socket",
       restores: isMine,
       plan: ({ file, program }) => planSocket(program, socketOf(file), limits),
-      connect({ file, program, fd, home }) {
+      connect({ file, program, fd, home, descriptors }) {
         const socket = socketOf(file);
         const { stream } = socket;
         if (stream === undefined) {
@@ -85,6 +90,9 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
           return planRest(program, fd, socket, limits);
         }
         const other = otherEnd(socket);
+        for (const [number, { id }] of descriptors) {
+          if (id === file.id) connections.push({ pid: home.pid, fd: number });
+        }
         planStream(program, fd, socket, stream, limits, other);
         // By then the other ends are there.
         const later = home.program("task");
@@ -92,6 +100,21 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
         planRest(later, fd, socket, limits);
       },
     }],
+    abandon(pidOf) {
+      // They may have left repair mode, and would take leave of the other ends.
+      for (const { pid, fd } of connections) {
+        const here = pidOf(pid);
+        if (here === undefined) continue;
+        try {
+          using pidfd = openPidfd(here);
+          using taken = takeDescriptor(pidfd, here, fd);
+          repairForGood(taken.fd);
+        } catch (error) {
+          // It had not come so far.
+          if (!(error instanceof StasisError)) throw error;
+        }
+      }
+    },
     finish() {
       meanwhile?.open();
       if (images.has(INET_LOCK, null)) openLock(images.read(INET_LOCK, null).table);

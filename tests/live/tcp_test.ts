@@ -91,6 +91,35 @@ Deno.test("a checkpoint that fails lets the packets of connections pass again", 
   await subject.expectPass();
 });
 
+Deno.test("a restore that fails can be made again, and the other end sees nothing of it", async () => {
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  const client = await EchoClient.connect(Number(subject.fact("port")), "127.0.0.1");
+  await client.goesOn();
+  using idle = await Deno.connect({ port: Number(subject.fact("port")) });
+  await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
+  await subject.waitGone();
+  const fails = {
+    name: "fails",
+    description: "fails when all is built",
+    restore: () => ({
+      armThread() {
+        throw new StasisError("io", "it fails");
+      },
+    }),
+  };
+  await assert.rejects(restore(images.directory, { plugins: [fails] }), /it fails/);
+  const tree = await restore(images.directory);
+  await client.goesOn();
+  await idle.write(Uint8Array.of(7));
+  const answer = new Uint8Array(1);
+  assert.equal(await idle.read(answer), 1);
+  assert.equal(answer[0], 7);
+  await client.end();
+  await subject.expectPass();
+  await tree.wait();
+});
+
 /** How many moments of a checkpoint the tool is killed at. */
 const KILLS = 6;
 
