@@ -39,8 +39,15 @@ async function startServer(port: number, command: string, ...args: string[]): Pr
   return subject;
 }
 
-/** Checkpoints a program while it runs on, and then ends it and brings it back, at moments that `goesOn` tells. */
-async function disturb(subject: Subject, goesOn: () => Promise<void>): Promise<void> {
+/**
+ * Checkpoints a program while it runs on, and then ends it and brings it back, at moments that `goesOn` tells.
+ *
+ * @returns what ends it: nginx cannot be found by its environment, which it writes over
+ */
+async function disturb(
+  subject: Subject,
+  goesOn: () => Promise<void>,
+): Promise<AsyncDisposable> {
   using images = new ImageHome();
   await goesOn();
   await checkpoint(subject.pid, {
@@ -51,8 +58,14 @@ async function disturb(subject: Subject, goesOn: () => Promise<void>): Promise<v
   await goesOn();
   await checkpoint(subject.pid, { directory: `${images.directory}-2`, options });
   await subject.waitGone();
-  await restore(`${images.directory}-2`);
+  const tree = await restore(`${images.directory}-2`);
   await goesOn();
+  return {
+    async [Symbol.asyncDispose]() {
+      tree.kill(15);
+      await tree.wait();
+    },
+  };
 }
 
 Deno.test("redis-server loses no write that it has acknowledged, and doubles none", async () => {
@@ -92,7 +105,7 @@ Deno.test("redis-server loses no write that it has acknowledged, and doubles non
       written += numbers.length;
     }
   })();
-  await disturb(subject, async () => {
+  await using _tree = await disturb(subject, async () => {
     const before = written;
     await waitUntil(() => written > before + 500, "writes", 30_000);
   });
@@ -136,7 +149,7 @@ Deno.test("nginx with workers goes on with a slow download", async () => {
       received += bytes.length;
     }
   })();
-  await disturb(subject, async () => {
+  await using _tree = await disturb(subject, async () => {
     const before = received;
     await waitUntil(() => received > before, "bytes", 30_000);
   });
@@ -157,7 +170,7 @@ Deno.test("Node.js serves one request after the other on one connection", async 
       assert.equal(await response.text(), `${++count} ${body}`);
     }
   })();
-  await disturb(subject, async () => {
+  await using _tree = await disturb(subject, async () => {
     const before = count;
     await waitUntil(() => count > before + 10, "answers", 30_000);
   });
@@ -172,7 +185,7 @@ Deno.test("Python's asyncio sends back every byte of three clients", async () =>
   const clients = await Promise.all(
     Array.from({ length: 3 }, () => EchoClient.connect(port, "127.0.0.1")),
   );
-  await disturb(subject, async () => {
+  await using _tree = await disturb(subject, async () => {
     for (const client of clients) await client.goesOn();
   });
   for (const client of clients) await client.end();
@@ -194,7 +207,7 @@ Deno.test("curl goes on in the middle of a download", async () => {
   );
   const url = `http://127.0.0.1:${server.addr.port}/`;
   await using subject = await Subject.spawn("curl", { args: ["-s", "-S", "-o", "file", url] });
-  await disturb(subject, async () => {
+  await using _tree = await disturb(subject, async () => {
     const before = sent;
     await waitUntil(() => sent > before + 100_000, "bytes", 30_000);
   });
