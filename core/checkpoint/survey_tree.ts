@@ -37,8 +37,11 @@ export function surveyTree(
 /** Memory that processes outside of the tree have as well: they would change it while it is saved, and lose it then. */
 function memorySharers(live: readonly Task[], known: ReadonlySet<number>) {
   const others = readProcesses().filter((pid) => !known.has(pid));
+  // Who has no memory, as one that is just ending, has none in common with the kernel's threads, which have none either.
+  const hasMemory = (pid: number) => unlessGone(() => readStat(pid).vsize > 0n, false);
   // A task that the tree has made meanwhile is none from outside.
-  const outside = [...findSharers(live, KCMP.VM, others)].filter(([pid]) => !descends(pid, known));
+  const outside = [...findSharers(live, KCMP.VM, others)]
+    .filter(([pid]) => hasMemory(pid) && !descends(pid, known));
   return outside.map(([other, pid]) => ({
     pid,
     what:
