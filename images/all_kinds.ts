@@ -69,6 +69,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   SYSV_USE,
   MQUEUE,
   files.TTY_EXTRA,
+  files.LINK_REMAPS,
 ];
 
 /** All of them. */

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
-import { FILES } from "../../images/kinds/files.ts";
+import { FILES, LINK_REMAPS } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";
 import type { FileImage, FileTable } from "../plugin.ts";
 import { existingParent } from "./file_location.ts";
@@ -27,9 +28,11 @@ export function createFileTable(writer: ImageWriter, links: LinkRemaps): FileTab
     writer.append(FILES, null, { ...make(id), id });
     return id;
   };
-  const ghosts = new GhostWriter(writer, (behind, path, { size, mode }) =>
+  const ghosts = new GhostWriter(writer, (behind, path, { size, mode, dev, ino }) =>
     add((id) => {
       const name = links.make(behind, existingParent(path), id);
+      const device = encodeKernelDevice(decodeUserDevice(Number(dev)));
+      writer.append(LINK_REMAPS, null, { id, dev: device, ino });
       const sized = (mode & S_IFMT) === S_IFREG ? size : undefined;
       const reg = { id, flags: 0, pos: 0n, fown: NO_OWNER, name, size: sized, mode };
       return { type: fd_types.REG, reg };

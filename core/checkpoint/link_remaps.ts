@@ -1,6 +1,6 @@
 /**
  * Names for deleted files that live on under other names which nobody knows (`--link-remap`): each gets one beside the
- * name that it had, `link_remap.N` as CRIU calls it, by which a restore finds it. That takes the name away again.
+ * name that it had, `link_remap.N-R` (`images/link_remap.ts`), by which a restore finds it. That takes the name away again.
  *
  * @module
  */
@@ -27,8 +27,9 @@ export class LinkRemaps implements Disposable {
    * @throws {StasisError} `io`
    */
   make(behind: string, directory: string, id: number): string {
-    for (let attempt = 0;; attempt++) {
-      const path = `${directory === "/" ? "" : directory}/${linkRemapName(id, attempt)}`;
+    for (;;) {
+      const [random] = crypto.getRandomValues(new BigUint64Array(1)) as unknown as [bigint];
+      const path = `${directory === "/" ? "" : directory}/${linkRemapName(id, random)}`;
       const result = syscall(
         SYSCALLS.linkat,
         AT_FDCWD,

@@ -55,7 +55,7 @@ export interface OperationOptions {
   readonly ghostLimit?: bigint;
   /**
    * At a checkpoint: a deleted file that has other names which are not known gets one beside the name that it had,
-   * `link_remap.N`, which a restore takes away.
+   * `link_remap.N-R`, which a restore takes away.
    */
   readonly linkRemap?: boolean;
   /**

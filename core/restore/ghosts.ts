@@ -31,6 +31,7 @@ import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
 import { reopenFlags } from "./owner.ts";
+import { type LinkedFile, linkedFiles } from "./link_remaps.ts";
 import type { TemporaryNames } from "./temporary_names.ts";
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -135,8 +136,8 @@ export type GhostPlanner = TreePlanner & {
   readonly names: TemporaryNames;
   /** The files of `/proc` that are opened while there are tasks of these ids, under service numbers. */
   readonly deadTasks: Map<number, DeadTaskFile[]>;
-  /** Names that the checkpoint has made, which are deleted when the tree runs. */
-  readonly linkRemaps: Set<string>;
+  /** Names that the checkpoint has made, which are deleted when the tree runs, each with its file if that is known. */
+  readonly linkRemaps: Map<string, LinkedFile | undefined>;
 };
 
 /** The deleted files of a tree. */
@@ -169,9 +170,16 @@ export class Ghosts {
       if (temporary === undefined) this.#planGhost(tree, ghost, note);
       else this.#planTemporary(tree, ghost, temporary);
     }
+    const linked = linkedFiles(this.#images);
     const links = Map.groupBy(linkedIds(this.#images), ([, link]) => link);
     for (const [link, entries] of links) {
-      this.#planLinked(tree, entryOf(link), entries.map(([user]) => entryOf(user)), note);
+      const name = this.#planLinked(
+        tree,
+        entryOf(link),
+        entries.map(([user]) => entryOf(user)),
+        note,
+      );
+      tree.linkRemaps.set(name, linked.get(link));
     }
     for (const [id, pid] of deadTaskIds(this.#images)) this.#planDead(tree, pid, entryOf(id));
   }
@@ -221,14 +229,18 @@ export class Ghosts {
     tree.seed.call("close", service);
   }
 
-  /** A file that has the name that it had for a moment, beside the one that the checkpoint has made for it. */
+  /**
+   * A file that has the name that it had for a moment, beside the one that the checkpoint has made for it.
+   *
+   * @returns that one
+   */
   #planLinked(
     tree: GhostPlanner,
     link: reg_file_entry,
     users: readonly reg_file_entry[],
     note: (text: string) => void,
-  ): void {
-    const { files, linkRemaps } = tree;
+  ): string {
+    const { files } = tree;
     for (const { id } of [link, ...users]) this.#checkPath(tree, id);
     const name = files.pathOf(link.id);
     if (!isLinkRemap(name)) {
@@ -244,7 +256,7 @@ export class Ghosts {
       make: (program, path) => program.call("linkat", AT_FDCWD, name, AT_FDCWD, path, 0),
       finish() {},
     }, note);
-    linkRemaps.add(name);
+    return name;
   }
 
   /** @returns the call that has made it */

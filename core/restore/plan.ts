@@ -36,6 +36,7 @@ import { directoryRemoval, makerProgram, type Removal } from "./lasting_objects.
 import { INIT, planPidNamespace } from "./pid_namespace.ts";
 import { openDead } from "./dead_tasks.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
+import type { LinkedFile } from "./link_remaps.ts";
 import { leaderEnd } from "./leader_end.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
@@ -284,8 +285,8 @@ export class RestorePlan implements TreePlanner {
   readonly deadTasks: Map<number, DeadTaskFile[]> = new Map();
   /** Tasks that end before the tree is born, by names, with what there is of each. */
   readonly ended: Map<string, EndedPidfd[]> = new Map();
-  /** Names that the checkpoint has made, which are deleted when the tree runs. */
-  readonly linkRemaps: Set<string> = new Set();
+  /** Names that the checkpoint has made, which are deleted when the tree runs, each with its file if that is known. */
+  readonly linkRemaps: Map<string, LinkedFile | undefined> = new Map();
   /** What the seed gets from this process. */
   readonly serviceFiles: ServiceFile[] = [];
   /** Directories of this restore's own: the service number of each by the directory that it is in. */
@@ -550,7 +551,7 @@ export class RestorePlan implements TreePlanner {
     for (const task of this.tasks) {
       for (const { tid } of task.threads) yield `[${tid}] registers, signal mask, run`;
     }
-    for (const path of this.linkRemaps) yield `unlink("${path}")`;
+    for (const path of this.linkRemaps.keys()) yield `unlink("${path}")`;
   }
 
   *#endLeader({ thread, status }: EndedLeader): Generator<string> {

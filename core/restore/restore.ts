@@ -7,15 +7,15 @@ import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
-import { errnoName, isErrno } from "../linux/errno.ts";
 import { Interruptions } from "../linux/interruptions.ts";
-import { cString, pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { BuiltTree } from "./build.ts";
 import { LastNames } from "./last_names.ts";
+import { deleteLinkRemaps } from "./link_remaps.ts";
 import type { RestorePlan } from "./plan.ts";
 import { awaitIds } from "./taken_ids.ts";
 
@@ -98,7 +98,8 @@ export async function runPlan(
   listener({ kind: "phase", phase: "build" });
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
-  using names = new LastNames(plan, (text) => listener({ kind: "note", plugin: "core", text }));
+  const note = (text: string) => listener({ kind: "note", plugin: "core", text });
+  using names = new LastNames(plan, note);
   using undo = new DisposableStack();
   for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.begin?.(undo));
   using keeper = new DisposableStack();
@@ -119,14 +120,7 @@ export async function runPlan(
   // From here on nothing can fail any more.
   const { pids } = tree;
   tree.run();
-  for (const path of plan.linkRemaps) {
-    const result = syscall(SYSCALLS.unlink, cString(path));
-    if (!isErrno(result)) continue;
-    const text = `the name ${path}, which the checkpoint had made, cannot be deleted: ${
-      errnoName(-result)
-    }`;
-    listener({ kind: "note", plugin: "core", text });
-  }
+  deleteLinkRemaps(plan.linkRemaps, note);
   return new RestoredTree(pids, plan.pid);
 }
 

@@ -179,6 +179,45 @@ export const remap_file_path_entrySchema: GenMessage<remap_file_path_entry> = /*
   ]);
 
 /**
+ * Which file one of LINKED has, in link-remaps.img: names may be given anew. CRIU has no such image. Plugin "files".
+ *
+ * @generated from message link_remap_entry
+ */
+export type link_remap_entry = Message<"link_remap_entry"> & {
+  /**
+   * The entry of files.img that has the name which the checkpoint made.
+   *
+   * @generated from field: required uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * The file's device, in the kernel's own form.
+   *
+   * @generated from field: required uint32 dev = 2;
+   */
+  dev: number;
+
+  /**
+   * Its inode there.
+   *
+   * @generated from field: required uint64 ino = 3;
+   */
+  ino: bigint;
+};
+
+/**
+ * Describes the message link_remap_entry.
+ * Use `create(link_remap_entrySchema)` to create a new message.
+ */
+export const link_remap_entrySchema: GenMessage<link_remap_entry> = /*@__PURE__*/
+  message("link_remap_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "dev", "required", "uint32"],
+    [3, "ino", "required", "uint64"],
+  ]);
+
+/**
  * What became of a path.
  *
  * @generated from enum remap_type

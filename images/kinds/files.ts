@@ -7,7 +7,11 @@
 import { fdinfo_entrySchema, file_entrySchema } from "../gen/descriptors_pb.ts";
 import { file_lock_entrySchema } from "../gen/file_locks_pb.ts";
 import { ghost_file_entrySchema } from "../gen/ghost_pb.ts";
-import { fs_entrySchema, remap_file_path_entrySchema } from "../gen/paths_pb.ts";
+import {
+  fs_entrySchema,
+  link_remap_entrySchema,
+  remap_file_path_entrySchema,
+} from "../gen/paths_pb.ts";
 import { pipe_data_entrySchema } from "../gen/pipes_pb.ts";
 import { sk_packet_entrySchema } from "../gen/sockets_pb.ts";
 import {
@@ -51,6 +55,15 @@ export const REMAP_FPATH = defineImageKind({
   file: "remap-fpath.img",
   magic: MAGICS.REMAP_FPATH,
   schema: remap_file_path_entrySchema,
+  list: true,
+});
+
+/** Which files the names lead to that a checkpoint has made. The magic reads `LNK1`. */
+export const LINK_REMAPS = defineImageKind({
+  name: "LINK_REMAPS",
+  file: "link-remaps.img",
+  magic: 0x314b4e4c,
+  schema: link_remap_entrySchema,
   list: true,
 });
 

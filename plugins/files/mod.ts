@@ -28,12 +28,13 @@ import {
   type DescriptorPlan,
   type Plugin,
 } from "../../core/plugin.ts";
+import { linkedFiles, linkRemapProblem } from "../../core/restore/link_remaps.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
 import { isLinkRemap } from "../../images/link_remap.ts";
-import { FILES, GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
+import { FILES, GHOST_FILE, LINK_REMAPS, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { terminalInfos } from "../tty/image.ts";
 import { checkFiles, lookAt } from "./load.ts";
@@ -49,7 +50,7 @@ const NO_POSITION = 0xffff_ffff_ffff_ffffn;
 export const files: Plugin = definePlugin({
   name: "files",
   description: "open regular files, directories and simple devices",
-  images: [FILES, REMAP_FPATH, GHOST_FILE],
+  images: [FILES, REMAP_FPATH, LINK_REMAPS, GHOST_FILE],
   checkpoint: (session) => ({
     survey: ({ tasks }) => outsideHolders(session.writer).look(tasks),
     descriptors: [{
@@ -121,14 +122,21 @@ export const files: Plugin = definePlugin({
       };
       if (!changes) checkFiles(named, context, options, look, session.isMade);
       const names = new Map(named.map(({ id, name }) => [id, options.remap?.[name] ?? name]));
+      const linked = linkedFiles(images);
       for (const { origId, remapId, remapType } of remaps) {
         if (remapType === remap_type.GHOST || remapType === remap_type.PROCFS) continue;
         const name = names.get(remapId);
-        if (remapType === remap_type.LINKED && name !== undefined && isLinkRemap(name)) continue;
+        if (remapType === remap_type.LINKED && name !== undefined && isLinkRemap(name)) {
+          const problem = options.ignoreFileChange === true
+            ? undefined
+            : linkRemapProblem(name, linked.get(remapId));
+          if (problem !== undefined) context.problem(problem);
+          continue;
+        }
         context.problem({
           what: `the images have file ${origId} under another name, ${name ?? `file ${remapId}`}`,
           hint:
-            "only names that --link-remap makes (link_remap.N) can be used so: those are deleted at the end",
+            "only names that --link-remap makes (link_remap.N, link_remap.N-R) can be used so: those are deleted at the end",
         });
       }
     },

@@ -190,6 +190,51 @@ for (const leaveRunning of [false, true]) {
   });
 }
 
+Deno.test("no name that leads to another file is used in its place, or deleted", async () => {
+  using images = new ImageHome();
+  await using subject = await startHidden();
+  const { pid, cwd } = subject;
+  const meant = Deno.statSync(`/proc/${pid}/fd/5`).ino;
+  await checkpoint(pid, { directory: images.directory, options: { linkRemap: true } });
+  await subject.waitGone();
+  const made = linkRemaps(subject);
+  // Of the same type and size, so that nothing else tells them apart.
+  for (const name of made) {
+    Deno.renameSync(`${cwd}/${name}`, `${cwd}/kept-${name}`);
+    Deno.copyFileSync(`${cwd}/kept-${name}`, `${cwd}/${name}`);
+  }
+  await rejects(() => restore(images.directory), (error: StasisError) => {
+    equal(error.code, "conflict");
+    const found = error.problems.map(({ what }) => what);
+    equal(found.length, 3);
+    for (const what of found) match(what, /another file than the one that the checkpoint meant$/);
+    return true;
+  });
+  deepEqual(linkRemaps(subject), made);
+  const notes: string[] = [];
+  const tree = await restore(images.directory, {
+    options: { ignoreFileChange: true },
+    onEvent: collectNotes(notes),
+  });
+  equal(Deno.statSync(`/proc/${pid}/fd/5`).ino !== meant, true);
+  deepEqual(linkRemaps(subject), made);
+  equal(notes.filter((note) => /^the name \S+ stays: /.test(note)).length, 3);
+  tree.kill(9);
+  await tree.wait();
+});
+
+Deno.test("no two checkpoints make the same name of files", async () => {
+  using images = new ImageHome();
+  using second = new ImageHome();
+  await using subject = await startHidden();
+  const options = { linkRemap: true };
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true, options });
+  const made = linkRemaps(subject);
+  for (const name of made) Deno.removeSync(`${subject.cwd}/${name}`);
+  await checkpoint(subject.pid, { directory: second.directory, leaveRunning: true, options });
+  deepEqual(linkRemaps(subject).filter((name) => made.includes(name)), []);
+});
+
 Deno.test("a checkpoint with --link-remap that fails takes its names away again", async () => {
   using images = new ImageHome();
   await using subject = await startHidden();
