@@ -9,7 +9,7 @@ import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
-import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { blame, type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
@@ -231,7 +231,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     let taken: number[] = [];
     if (isToEnd) {
       listener({ kind: "phase", phase: "release" });
-      for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.end?.(tree));
+      for (const error of prepareEnd(tree, hooked)) {
+        const text = `the tree is ended, but was not made ready for it: ${error.message}`;
+        listener({ kind: "note", plugin: error.plugin ?? "core", text });
+      }
       taken = killTree(tree, (ended) => noted.get(ended)?.erase());
       still = [];
       frozenMs = performance.now() - frozenAt;
@@ -254,6 +257,26 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     totalMs: performance.now() - begin,
     taken,
   };
+}
+
+/**
+ * Has the plugins make ready for the end of a tree. It is killed whatever they say: its images are there, and a tree of
+ * which one half is ready for its end must not run on.
+ *
+ * @returns what has failed
+ */
+function prepareEnd(
+  tree: FrozenTree,
+  hooked: readonly Hooked<CheckpointHooks>[],
+): readonly StasisError[] {
+  return hooked.flatMap(({ plugin, hooks }) => {
+    try {
+      runHook(plugin, () => hooks.end?.(tree));
+      return [];
+    } catch (error) {
+      return [blame(plugin, error)];
+    }
+  });
 }
 
 /** Starts a stand-in where calls may have to be made that none but it can make without harm if this process dies. */

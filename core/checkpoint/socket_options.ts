@@ -4,38 +4,14 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { linger, type OptionReader, SO, timeval } from "../linux/net/socket_options.ts";
+import {
+  linger,
+  MORE_OPTIONS,
+  type OptionReader,
+  SO,
+  timeval,
+} from "../linux/net/socket_options.ts";
 import type { sk_opts_entrySchema, socket_option_entry } from "../../images/gen/sockets_pb.ts";
-
-/**
- * Options with a number that CRIU's image has no field for, with their defaults. Many mean nothing to some kinds
- * of socket, but they take them, and getsockopt(2) tells of them.
- */
-const MORE: readonly (readonly [name: number, otherwise: number])[] = [
-  [SO.TIMESTAMP, 0],
-  [SO.TIMESTAMPNS, 0],
-  [SO.TIMESTAMP_NEW, 0],
-  [SO.TIMESTAMPNS_NEW, 0],
-  [SO.RXQ_OVFL, 0],
-  [SO.PEEK_OFF, -1],
-  [SO.PASSPIDFD, 0],
-  [SO.PASSRIGHTS, 1],
-  [SO.DEBUG, 0],
-  // Set by its newer number last: that is the one in force where both tell of it.
-  [SO.TIMESTAMPING, 0],
-  [SO.TIMESTAMPING_NEW, 0],
-  [SO.WIFI_STATUS, 0],
-  [SO.NOFCS, 0],
-  [SO.LOCK_FILTER, 0],
-  [SO.SELECT_ERR_QUEUE, 0],
-  [SO.BUSY_POLL, 0],
-  [SO.PREFER_BUSY_POLL, 0],
-  [SO.BUSY_POLL_BUDGET, 0],
-  [SO.MAX_PACING_RATE, -1],
-  [SO.INCOMING_CPU, -1],
-  [SO.RCVMARK, 0],
-  [SO.RCVPRIORITY, 0],
-];
 
 /** A number of an image's option: {@link socket_option_entry} as a plain object. */
 export type MoreOption = Pick<socket_option_entry, "name" | "value">;
@@ -68,7 +44,7 @@ const NUMBERS = [
 
 /** What is read of each socket, with the most bytes that it has. */
 export const OPTION_SIZES: ReadonlyMap<number, number> = new Map([
-  ...[...NUMBERS, ...MORE.map(([name]) => name)].map((name) => [name, 4] as const),
+  ...[...NUMBERS, ...MORE_OPTIONS.map(([name]) => name)].map((name) => [name, 4] as const),
   [SO.SNDTIMEO, timeval.size],
   [SO.RCVTIMEO, timeval.size],
   [SO.LINGER, linger.size],
@@ -84,7 +60,7 @@ export function decodeOptions(options: OptionReader): SocketOptions {
   const receive = timeval.read(options.bytes(SO.RCVTIMEO) ?? timeval.make({}));
   const lingers = linger.read(options.bytes(SO.LINGER) ?? linger.make({}));
   const more: MoreOption[] = [];
-  for (const [name, otherwise] of MORE) {
+  for (const [name, otherwise] of MORE_OPTIONS) {
     const value = options.number(name) ?? otherwise;
     if (value !== otherwise) more.push({ name, value });
   }

@@ -118,7 +118,7 @@ export interface CheckpointHooks {
   conclude?(tree: FrozenTree): Awaitable<void>;
   /**
    * Makes ready for the end of a tree whose images are there, just before it is killed. It cannot be let run on any
-   * more, so nothing may fail; should the tool die, the guardian does what was noted for that ({@link Rescuer.noteEnd}).
+   * more, so nothing may fail, and what does is only told; should the tool die, the guardian does what was noted for that ({@link Rescuer.noteEnd}).
    */
   end?(tree: FrozenTree): void;
   /** The kinds of open file description that this plugin saves. */

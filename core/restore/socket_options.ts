@@ -3,9 +3,10 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
 import { CAP } from "../linux/capability.ts";
 import { SOL_SOCKET } from "../linux/net/socket_ffi.ts";
-import { LARGEST_BUFFER, linger, SO, timeval } from "../linux/net/socket_options.ts";
+import { LARGEST_BUFFER, linger, MORE_OPTIONS, SO, timeval } from "../linux/net/socket_options.ts";
 import type { Privileges } from "../plugin.ts";
 import type { Argument, SyscallProgram } from "../remote/program.ts";
 import { present } from "../../images/present.ts";
@@ -59,6 +60,8 @@ export function planRoom(program: SyscallProgram, fd: Argument, { force }: Buffe
 /**
  * Adds the calls that give a new socket its options. Those at their default are left out, but sizes of buffers
  * never: what the default is depends on the machine, and {@link planRoom} has changed it.
+ *
+ * @throws {StasisError} `bad-image` where `more` has one that no checkpoint saves
  */
 export function planOptions(
   program: SyscallProgram,
@@ -103,5 +106,10 @@ export function planOptions(
       structure(name, timeval.make({ sec, usec }), `${sec} s ${usec} us`);
     }
   }
-  for (const { name, value } of more) planNumber(program, fd, name, value);
+  for (const { name, value } of more) {
+    if (!MORE_OPTIONS.some(([known]) => known === name)) {
+      throw new StasisError("bad-image", `a socket has option ${name}, which no checkpoint saves`);
+    }
+    planNumber(program, fd, name, value);
+  }
 }

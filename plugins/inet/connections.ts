@@ -37,6 +37,15 @@ export interface Stream {
   readonly received: ReceivedPart;
 }
 
+/** Goes on where the kernel refuses something. */
+function unlessRefused(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof StasisError)) throw error;
+  }
+}
+
 /** The connections of one checkpoint. */
 export class HeldConnections {
   /** By the inodes of their sockets. */
@@ -89,14 +98,16 @@ export class HeldConnections {
   /** Has the connections closed without a word to the other ends when the tree is killed. */
   end(): void {
     this.#ended = true;
-    eachTaken(this.#connections.map(({ descriptor }) => descriptor), (_, fd) => {
-      try {
-        repairForGood(fd);
-      } catch (error) {
-        // It has been reset meanwhile.
-        if (!(error instanceof StasisError)) throw error;
-      }
-    });
+    const descriptors = this.#connections.map(({ descriptor }) => descriptor);
+    for (const own of Map.groupBy(descriptors, ({ pid }) => pid).values()) {
+      // Those of a process that somebody has killed are closed already; what others have is ended all the same.
+      unlessRefused(() =>
+        eachTaken(own, (_, fd) => {
+          // It has been reset meanwhile.
+          unlessRefused(() => repairForGood(fd));
+        })
+      );
+    }
   }
 
   #read(): void {

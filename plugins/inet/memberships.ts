@@ -82,6 +82,14 @@ export function readMemberships(fd: number, family: number, groups: readonly Gro
     .flatMap((group) => membershipOf(fd, group));
 }
 
+/** Whether an option has the form in which {@link readMemberships} gives them. @param family the socket's */
+export function isMembership(family: number, { level, name, value }: Option): boolean {
+  if (level !== SOL.IP && (level !== SOL.IPV6 || family !== AF_INET6)) return false;
+  if (name === MCAST.JOIN_GROUP) return value.byteLength === GROUP_REQUEST;
+  if (name === MCAST.JOIN_SOURCE_GROUP) return value.byteLength === SOURCE_REQUEST;
+  return name === MCAST.MSFILTER && value.byteLength >= SOURCES_AT;
+}
+
 function membershipOf(fd: number, group: Group): Option[] {
   const { family } = group;
   const level = family === AF_INET ? SOL.IP : SOL.IPV6;

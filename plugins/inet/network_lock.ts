@@ -42,6 +42,11 @@ export function tableName(): string {
   return `stasis-${crypto.getRandomValues(new Uint8Array(6)).toHex()}`;
 }
 
+/** Whether a table can have been named by {@link tableName}: no other is ever taken away. */
+export function isTableName(name: string): boolean {
+  return /^stasis-[0-9a-f]{12}$/.test(name);
+}
+
 /** The messages that make a table which holds back the packets of some connections. Pure. */
 export function lockMessages(
   table: string,

@@ -10,9 +10,10 @@ import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { isProvided } from "../external/provided.ts";
 import { INET_LOCK } from "../../images/kinds/inet.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
 import { type Address, endText } from "./address.ts";
 import { interfaceIndex } from "./interfaces.ts";
-import { NetworkLock, onWire, openLock, tableName } from "./network_lock.ts";
+import { isTableName, NetworkLock, onWire, openLock, tableName } from "./network_lock.ts";
 import { planRest, planSocket } from "./plan.ts";
 import {
   isConnecting,
@@ -38,12 +39,15 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
   const connections: { readonly pid: number; readonly fd: number }[] = [];
   /** What holds back packets of connections until the tree runs. */
   let meanwhile: NetworkLock | undefined;
+  /** The name of the table that holds back packets since the checkpoint. */
+  let table: string | undefined;
   /** The connections of the images, by their ends. */
   const ends = new Map<string, Numbers>();
   const otherEnd = ({ own, peer }: SavedSocket): Numbers | undefined =>
     ends.get(endsText(peer, own));
   return {
     load({ problem }) {
+      if (images.has(INET_LOCK, null)) table = loadTable(images);
       const loaded = loadSockets(images, isMine, options.tcpClose === true, interfaceIndex);
       if (loaded.length === 0) return;
       for (const one of loaded) {
@@ -117,9 +121,17 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
     },
     finish() {
       meanwhile?.open();
-      if (images.has(INET_LOCK, null)) openLock(images.read(INET_LOCK, null).table);
+      if (table !== undefined) openLock(table);
     },
   };
+}
+
+/** @throws {StasisError} `bad-image` where it is none of this tool's: the machine's own are not touched */
+function loadTable(images: ImageDirectory): string {
+  const { table } = images.read(INET_LOCK, null);
+  if (isTableName(table)) return table;
+  const path = images.pathOf(INET_LOCK, null);
+  throw new StasisError("bad-image", `${path} names "${table}", which no checkpoint has made`);
 }
 
 /** Both ends of a connection, whether of IPv4 or of IPv4 over IPv6. */

@@ -20,6 +20,7 @@ import { present } from "../../images/present.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { type Address, fromWords, isAny } from "./address.ts";
 import { optionsOfEntry } from "./image.ts";
+import { checkSocket, checkStream } from "./image_checks.ts";
 import type { Option } from "./options.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";
 import { hasStream, isConnection } from "./tcp_info.ts";
@@ -87,11 +88,12 @@ export function loadSockets(
         `socket:[${entry.ino}] in ${images.path} is of family ${family}`,
       );
     }
+    const extra = extras.get(id);
+    checkSocket(entry, extra, images.path);
     const interfaceName = present(entry, "ifname");
     const scope = interfaceName === undefined ? 0 : indexOf(interfaceName) ?? 0;
     const own = { family, port: srcPort, bytes: fromWords(family, srcAddr), scope };
     const peer = { family, port: dstPort, bytes: fromWords(family, dstAddr), scope };
-    const extra = extras.get(id);
     const isStream = type === SOCK.STREAM && hasStream(entry.state);
     return {
       entry: isStream && isClosed ? closedEntry(entry) : entry,
@@ -125,10 +127,8 @@ function loadStream(images: ImageDirectory, ino: number): SavedStream {
   const [located] = images.locate(TCP_STREAM, ino);
   if (located === undefined) throw new StasisError("bad-image", `${path} is empty`);
   const { message: entry, offset } = located;
-  const { inqLen, outqLen, unsqLen } = entry;
-  if (unsqLen > outqLen) {
-    throw new StasisError("bad-image", `${path} has ${unsqLen} of ${outqLen} bytes to be sent`);
-  }
+  checkStream(entry, path);
+  const { inqLen, outqLen } = entry;
   const image = new ServedImage(path);
   return {
     entry,

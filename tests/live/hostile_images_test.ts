@@ -4,11 +4,13 @@
  * more of them.
  */
 import assert from "@std/assert";
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { fileURLToPath } from "node:url";
 import { EXIT_STATUS } from "../../base/errors.ts";
+import { deleteTable, newTable, NfTables } from "../../core/linux/net/nf_tables.ts";
 import { VMA_FILE_SHARED } from "../../images/flags.ts";
 import { PSTREE } from "../../images/kinds/core.ts";
+import { INET_LOCK } from "../../images/kinds/inet.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { CLOCKS } from "../../images/kinds/time.ts";
@@ -115,6 +117,26 @@ Deno.test("a socket whose own id is not its entry's is refused", () =>
       }),
     (directory) => isBad(directory, /of type UNIXSK, which has the id \d+ inside$/),
   ));
+
+Deno.test("images that would have a table of the machine's own taken away are refused", async () => {
+  using tables = new NfTables();
+  const table = `stasis-${Deno.pid}`;
+  tables.run([newTable(table, false)]);
+  using undo = new DisposableStack();
+  // It is there still.
+  undo.defer(() => tables.run([deleteTable(table)]));
+  await changed(
+    "sig_masks",
+    ({ directory }) => {
+      const path = ImageDirectory.open(directory).pathOf(INET_LOCK, null);
+      Deno.writeFileSync(
+        path,
+        encodeImage(INET_LOCK, { entries: [{ message: create(INET_LOCK.schema, { table }) }] }),
+      );
+    },
+    (directory) => isBad(directory, /which no checkpoint has made$/),
+  );
+});
 
 Deno.test("a deleted file whose name leads elsewhere is refused", () =>
   changed(

@@ -4,15 +4,20 @@
  */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
+import { readStat } from "../../core/linux/procfs/mod.ts";
+import type { FrozenTree } from "../../core/plugin.ts";
 import { INET_LOCK } from "../../images/kinds/inet.ts";
 import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { openLock } from "../../plugins/inet/network_lock.ts";
 import { EchoClient } from "../harness/echo_client.ts";
+import { processTree } from "../harness/processes.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
-import { ImageHome } from "./round_trip.ts";
+import { becomesSleep, ImageHome } from "./round_trip.ts";
 
 const PROGRAM = fileURLToPath(new URL("./programs/inet_echo.c", import.meta.url));
 const ESTABLISHED = { ...UNHURRIED, tcpEstablished: true };
@@ -118,6 +123,53 @@ Deno.test("a restore that fails can be made again, and the other end sees nothin
   await client.end();
   await subject.expectPass();
   await tree.wait();
+});
+
+Deno.test("connections of a tree are ended in silence, whoever else of it was killed, and whatever a plugin says", async () => {
+  using images = new ImageHome();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const script = `for time in 1 2; do
+    (exec 5<>/dev/tcp/127.0.0.1/${port}; exec sleep 1000) & done
+    while :; do wait; done`;
+  await using subject = await Subject.spawn("bash", { args: ["-c", script] });
+  const connections = [await listener.accept(), await listener.accept()] as const;
+  const children = () => processTree(subject.pid).filter((pid) => pid !== subject.pid);
+  for (const child of children()) await becomesSleep(child);
+  const fails = {
+    name: "fails",
+    description: "kills one and fails, when the images are there",
+    before: ["inet"],
+    checkpoint: () => ({
+      end({ tasks }: FrozenTree) {
+        const [, child] = tasks;
+        Deno.kill(child!.pid, "SIGKILL");
+        while (readStat(child!.pid).state !== "Z");
+        throw new StasisError("io", "it fails");
+      },
+    }),
+  };
+  const notes: string[] = [];
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    options: ESTABLISHED,
+    plugins: [fails],
+    onEvent: (event) => {
+      if (event.kind === "note") notes.push(event.text);
+    },
+  });
+  assert.ok(!subject.alive);
+  assert.match(notes.join("\n"), /was not made ready for it: it fails/);
+  openLock(openImages(images.directory).read(INET_LOCK, null).table);
+  // The end of the one that was killed comes; of the other connection nothing is left that could say anything.
+  const ended = await Promise.any(connections.map(async (connection) => {
+    assert.equal(await connection.read(new Uint8Array(1)), null);
+    return connection;
+  }));
+  const [silent] = connections.filter((connection) => connection !== ended);
+  const left = [...readInetSockets(IPPROTO.TCP).nobodys];
+  assert.ok(!left.some(({ source }) => source.port === (silent!.remoteAddr as Deno.NetAddr).port));
+  for (const connection of connections) connection.close();
 });
 
 /** How many moments of a checkpoint the tool is killed at. */

@@ -79,6 +79,36 @@ export const SO = {
   PASSRIGHTS: 83,
 } as const;
 
+/**
+ * Options with a number that CRIU's image has no field for, with their defaults. Many mean nothing to some kinds
+ * of socket, but they take them, and getsockopt(2) tells of them.
+ */
+export const MORE_OPTIONS: readonly (readonly [name: number, otherwise: number])[] = [
+  [SO.TIMESTAMP, 0],
+  [SO.TIMESTAMPNS, 0],
+  [SO.TIMESTAMP_NEW, 0],
+  [SO.TIMESTAMPNS_NEW, 0],
+  [SO.RXQ_OVFL, 0],
+  [SO.PEEK_OFF, -1],
+  [SO.PASSPIDFD, 0],
+  [SO.PASSRIGHTS, 1],
+  [SO.DEBUG, 0],
+  // Set by its newer number last: that is the one in force where both tell of it.
+  [SO.TIMESTAMPING, 0],
+  [SO.TIMESTAMPING_NEW, 0],
+  [SO.WIFI_STATUS, 0],
+  [SO.NOFCS, 0],
+  [SO.LOCK_FILTER, 0],
+  [SO.SELECT_ERR_QUEUE, 0],
+  [SO.BUSY_POLL, 0],
+  [SO.PREFER_BUSY_POLL, 0],
+  [SO.BUSY_POLL_BUDGET, 0],
+  [SO.MAX_PACING_RATE, -1],
+  [SO.INCOMING_CPU, -1],
+  [SO.RCVMARK, 0],
+  [SO.RCVPRIORITY, 0],
+];
+
 /** struct timeval, of SO_RCVTIMEO and SO_SNDTIMEO. */
 export const timeval = defineStruct("timeval", 16, { sec: [0, "i64"], usec: [8, "i64"] });
 /** struct linger, of SO_LINGER. */

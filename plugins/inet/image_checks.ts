@@ -1,0 +1,86 @@
+/**
+ * What images may say of a socket: no more than a checkpoint writes, here or of CRIU. The rest is refused when they are
+ * loaded. Pure.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
+import type {
+  inet_extra_entry,
+  inet_sk_entry,
+  tcp_stream_entry,
+} from "../../images/gen/inet_pb.ts";
+import { isMembership } from "./memberships.ts";
+import { optionLists, SOL, TCP_OPTION } from "./option_lists.ts";
+import type { Option } from "./options.ts";
+import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
+
+/** Protocols of sockets by their type; of a raw one it is any. */
+const PROTOCOLS: ReadonlyMap<number, readonly number[]> = new Map([
+  [SOCK.STREAM, [IPPROTO.TCP]],
+  [SOCK.DGRAM, [IPPROTO.UDP, IPPROTO.UDPLITE, IPPROTO.ICMP, IPPROTO.ICMPV6]],
+]);
+/** States in which a program can have a TCP socket that is saved, and those of others. */
+const TCP_STATES: readonly number[] = [
+  TCP.ESTABLISHED,
+  TCP.SYN_SENT,
+  TCP.FIN_WAIT1,
+  TCP.FIN_WAIT2,
+  TCP.CLOSE,
+  TCP.CLOSE_WAIT,
+  TCP.LAST_ACK,
+  TCP.LISTEN,
+  TCP.CLOSING,
+];
+const OTHER_STATES: readonly number[] = [TCP.ESTABLISHED, TCP.CLOSE];
+const MOST_PORT = 0xffff;
+/** TCP_MAX_WSCALE (`include/net/tcp.h`). */
+const MOST_SCALE = 14;
+
+/** @throws {StasisError} `bad-image` */
+export function checkSocket(
+  entry: inet_sk_entry,
+  extra: inet_extra_entry | undefined,
+  path: string,
+): void {
+  const { ino, family, type, proto: protocol, state, srcPort, dstPort } = entry;
+  const kind: SocketKind = { family, type, protocol };
+  const refuse = (what: string): never => {
+    throw new StasisError("bad-image", `socket:[${ino}] in ${path} ${what}`);
+  };
+  if (type !== SOCK.RAW && PROTOCOLS.get(type)?.includes(protocol) !== true) {
+    refuse(`is of type ${type} and protocol ${protocol}`);
+  }
+  if (!(isTcp(kind) ? TCP_STATES : OTHER_STATES).includes(state)) refuse(`is in state ${state}`);
+  const port = Math.max(srcPort, dstPort);
+  if (port > MOST_PORT) refuse(`has port ${port}`);
+  for (const option of extra?.more ?? []) {
+    if (isOption(kind, option)) continue;
+    refuse(`has option ${option.name} of level ${option.level}, which no checkpoint saves`);
+  }
+}
+
+/** @throws {StasisError} `bad-image` */
+export function checkStream(
+  { outqLen, unsqLen, sndWscale, rcvWscale }: tcp_stream_entry,
+  path: string,
+): void {
+  if (unsqLen > outqLen) {
+    throw new StasisError("bad-image", `${path} has ${unsqLen} of ${outqLen} bytes to be sent`);
+  }
+  const scale = Math.max(sndWscale, rcvWscale);
+  if (scale > MOST_SCALE) throw new StasisError("bad-image", `${path} has window scale ${scale}`);
+}
+
+/** Whether a checkpoint saves an option of a socket of this kind in this form. */
+function isOption(kind: SocketKind, { level, name, value }: Option): boolean {
+  if (!isTcp(kind) && isMembership(kind.family, { level, name, value })) return true;
+  // A protocol of the kernel's own on a connection is refused by the checkpoint.
+  if (level === SOL.TCP && name === TCP_OPTION.ULP) return false;
+  return [true, false].some((connected) =>
+    optionLists(kind, connected).some(([its, sizes]) =>
+      its === level && value.byteLength <= (sizes.get(name) ?? -1)
+    )
+  );
+}
