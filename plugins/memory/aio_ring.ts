@@ -63,7 +63,7 @@ function eventsIn(size: bigint): number {
   return Number((size - BigInt(AioRing.size)) / BigInt(EVENT_SIZE));
 }
 
-/** For how many requests io_setup(2) is asked to make a ring of a size: nobody knows what the program asked for. */
+/** The most requests that io_setup(2) makes a ring of a size for, as CRIU saves it: nobody knows what the program asked. */
 export function requestsFor(size: bigint): number {
   return (eventsIn(size) - 2) >> 1;
 }
@@ -79,6 +79,19 @@ export function ringSize(requests: number, processors: number): bigint {
   const events = Math.max(requests, processors * 4) * 2 + 2;
   const bytes = BigInt(AioRing.size + events * EVENT_SIZE);
   return (bytes + PAGE_SIZE - 1n) / PAGE_SIZE * PAGE_SIZE;
+}
+
+/**
+ * The least requests that io_setup(2) makes a ring of a size for. What it is asked for counts against
+ * `/proc/sys/fs/aio-max-nr`, and for nothing else: how many may be under way is up to the ring (ioctx_alloc()), and the
+ * program may have asked for no more.
+ *
+ * @param processors how many there can be; they can be so many that all rings are larger
+ */
+export function leastRequests(size: bigint, processors: number): number {
+  if (ringSize(1, processors) >= size) return 1;
+  // One more than a ring takes that is a page smaller.
+  return requestsFor(size - PAGE_SIZE) + 1;
 }
 
 /** So many requests that are done at once, whose events are taken or stay. */

@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "@std/assert";
-import { parsePossible } from "./plan_aio.ts";
-import { AioRing, completions, isSane, requestsFor, ringSize } from "./aio_ring.ts";
+import { parsePossible, requestProblem } from "./plan_aio.ts";
+import { AioRing, completions, isSane, leastRequests, requestsFor, ringSize } from "./aio_ring.ts";
 
 Deno.test("requestsFor() asks for as many as make a ring of the same size", () => {
   for (const asked of [1, 16, 62, 63, 128, 1000, 65536]) {
@@ -10,6 +10,29 @@ Deno.test("requestsFor() asks for as many as make a ring of the same size", () =
   // A machine with many processors makes larger rings.
   equal(ringSize(1, 2), 4096n);
   equal(ringSize(requestsFor(4096n), 64) > 4096n, true);
+});
+
+Deno.test("leastRequests() asks for no more than makes a ring of the same size", () => {
+  for (const asked of [1, 16, 62, 63, 128, 1000, 65536]) {
+    const size = ringSize(asked, 2);
+    const least = leastRequests(size, 2);
+    equal(ringSize(least, 2), size, `${asked} requests`);
+    equal(least <= asked, true);
+    equal(least === 1 || ringSize(least - 1, 2) < size, true, `${asked} requests`);
+  }
+  equal(leastRequests(4096n, 2), 1);
+  equal(leastRequests(8192n, 2), 63);
+  // The kernel makes room for four of each processor.
+  equal(leastRequests(ringSize(1, 64), 64), 1);
+});
+
+Deno.test("requestProblem() compares all rings of a tree with what is left", () => {
+  const rings = [{ requests: 63 }, { requests: 1 }];
+  equal(requestProblem(rings, { most: 70, used: 6 }), undefined);
+  equal(
+    requestProblem(rings, { most: 70, used: 7 })?.what,
+    "the rings of io_setup need 64 requests, and this machine has 63 left of 70",
+  );
 });
 
 Deno.test("completions() ends where the ring stands, and never has more under way than there is room", () => {

@@ -16,8 +16,8 @@ import {
   EVENT_SIZE,
   Iocb,
   isSane,
+  leastRequests,
   PWRITE,
-  requestsFor,
   ringSize,
 } from "./aio_ring.ts";
 import type { SavedRun } from "./saved_pages.ts";
@@ -29,6 +29,8 @@ export interface SavedRing {
   readonly start: bigint;
   /** In bytes. */
   readonly size: bigint;
+  /** What io_setup(2) is asked for. */
+  readonly requests: number;
   readonly head: AioRing;
   /** Where its pages lie. */
   readonly runs: readonly SavedRun[];
@@ -65,7 +67,8 @@ export function loadRings(
       context.problem({ pid, what: `${what} is damaged in the images` });
       return [];
     }
-    if (ringSize(requestsFor(size), processors()) !== size) {
+    const requests = leastRequests(size, processors());
+    if (ringSize(requests, processors()) !== size) {
       context.problem({
         pid,
         what: `${what} has ${size} bytes, and this machine, of ${processors()} processors, makes ` +
@@ -74,8 +77,30 @@ export function loadRings(
       });
       return [];
     }
-    return [{ start, size, head, runs: own }];
+    return [{ start, size, requests, head, runs: own }];
   });
+}
+
+/** How many requests contexts may be made for on a machine: `/proc/sys/fs/aio-max-nr`, `aio-nr`. */
+export interface RequestLimit {
+  readonly most: number;
+  /** So many are taken. */
+  readonly used: number;
+}
+
+/** Says that a machine allows fewer requests than the rings of a tree need. */
+export function requestProblem(
+  rings: readonly Pick<SavedRing, "requests">[],
+  { most, used }: RequestLimit,
+): { readonly what: string; readonly hint: string } | undefined {
+  const needed = rings.reduce((sum, { requests }) => sum + requests, 0);
+  if (needed <= most - used) return undefined;
+  return {
+    what: `the rings of io_setup need ${needed} requests, and this machine has ${
+      Math.max(0, most - used)
+    } left of ${most}`,
+    hint: `raise /proc/sys/fs/aio-max-nr to ${used + needed}`,
+  };
 }
 
 /** Keeps the place of a ring free until all else is mapped: the kernel chooses where a new one is. */
@@ -95,7 +120,7 @@ export const ringPlanner: MappingPlanner = {
  */
 export function planRing(
   program: SyscallProgram,
-  { start, size, head, runs }: SavedRing,
+  { start, size, requests: asked, head, runs }: SavedRing,
   sink: number,
 ): void {
   const made = program.data(new Uint8Array(8), "aio_context_t");
@@ -107,7 +132,7 @@ export function planRing(
         { errno, hint: "raise /proc/sys/fs/aio-max-nr" },
       ),
     "io_setup",
-    requestsFor(size),
+    asked,
     made,
   );
   const ring = made.long(0);

@@ -19,7 +19,7 @@ import { ghostIds, linkedIds } from "../../core/restore/ghosts.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { executableProblem } from "./executable.ts";
 import { memfdPlanner } from "./memfd.ts";
-import { loadRings, parsePossible } from "./plan_aio.ts";
+import { loadRings, parsePossible, type RequestLimit, requestProblem } from "./plan_aio.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { SegmentPlans } from "./plan_segments.ts";
 import { addBirthSteps } from "./plan_common.ts";
@@ -83,6 +83,12 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         checkVdso(pid, task, vdso, session, context);
         checkExecutable(pid, task, executablePaths(session, executables), context);
       }
+      const rings = [...loaded.values()].flatMap(({ rings }) => rings);
+      if (rings.length === 0) return;
+      const limit = requestLimit();
+      // What a tree has that is to end is free by then.
+      const problem = requestProblem(rings, session.rehearsal ? { ...limit, used: 0 } : limit);
+      if (problem !== undefined) context.problem(problem);
     },
 
     *occupies(pid) {
@@ -239,6 +245,11 @@ function checkVdso(
 }
 
 /** How many processors this machine can have. */
+function requestLimit(): RequestLimit {
+  const read = (name: string) => Number(Deno.readTextFileSync(`/proc/sys/fs/${name}`));
+  return { most: read("aio-max-nr"), used: read("aio-nr") };
+}
+
 function possibleProcessors(): number {
   return parsePossible(Deno.readTextFileSync("/sys/devices/system/cpu/possible"));
 }

@@ -68,7 +68,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   leaderless: [[]],
   leases: [[], ["breaking"]],
   locks: [[]],
-  mem_aio: [[]],
+  mem_aio: [[], ["many"]],
   mem_anon: [[], ["32"]],
   mem_brk: [[]],
   mem_cow: [[]],

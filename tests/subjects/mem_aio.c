@@ -1,6 +1,7 @@
 /*
  * Contexts of asynchronous I/O: one that is new, one whose ring has gone round with events that nobody has taken, a
  * large one, one that a thread waits for, one in a child; each goes on under its old name, with the events that wait, and takes new requests.
+ * With "many": more of one request each than the machine would allow if each were of as many as its ring has room for.
  */
 #include "files.h"
 
@@ -102,12 +103,31 @@ static void *waiter(void *arg)
 	return arg;
 }
 
-int main(void)
+enum { MANY = 1100 };
+
+/* Each is made for one request, in a ring that has room for 62 or more: 65,536 are allowed where nobody says more. */
+static int main_many(void)
+{
+	static aio_context_t contexts[MANY];
+
+	for (int i = 0; i < MANY; i++)
+		contexts[i] = setup(1);
+	ready();
+	wait_for_term();
+	for (int i = 0; i < MANY; i++)
+		check(submit(contexts[i], sink, i + 1, -1) == 1 && take(contexts[i]) == (unsigned long)i + 1, "many",
+		      "context %d", i);
+	finish();
+}
+
+int main(int argc, char **argv)
 {
 	pthread_t thread;
 
 	subject_init();
 	sink = open("/dev/null", O_WRONLY);
+	if (strcmp(arg(argc, argv, 1, ""), "many") == 0)
+		return main_many();
 	aio_context_t fresh = setup(1), turned = setup(64), large = setup(3000), gone = setup(8);
 	unsigned room = ((struct ring *)turned)->nr;
 	turn(turned, room + 40, room / 2);
