@@ -10,7 +10,6 @@
 import { decodeBytes } from "../../base/byte_text.ts";
 import type { Problem } from "../../base/errors.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
-import { readNames } from "../linux/directory.ts";
 import { type FileInfo, lstatPath, readLink, statPath } from "../linux/files.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { readTaskFileLink } from "../linux/long_link.ts";
@@ -86,7 +85,7 @@ export function findFile(
     const problem = ghostProblem(behind, path, `${what} is a deleted file, ${path},`, options);
     return problem === undefined ? { path, behind } : { problem };
   }
-  const other = otherName(path, meant) ?? otherNames(options).find(existingParent(path), meant);
+  const other = otherNames(options).find(existingParent(path), meant);
   if (other !== undefined) return { path: other };
   const name =
     `${what} is a file whose name ${path} was deleted while it has other names elsewhere`;
@@ -324,18 +323,4 @@ let proc: number | undefined;
 
 function procDevice(): number {
   return proc ??= statPath("/proc").dev;
-}
-
-/** Another name of a file in the directory where it had the one that was deleted. */
-function otherName(path: string, meant: FileFacts): string | undefined {
-  const directory = path.slice(0, path.lastIndexOf("/") + 1);
-  try {
-    for (const name of readNames(directory)) {
-      const found = lookAt(directory + name, { mode: S_IFLNK });
-      if (found?.dev === meant.dev && found.ino === meant.ino) return directory + name;
-    }
-  } catch {
-    // The directory is gone too, or not to be read.
-  }
-  return undefined;
 }

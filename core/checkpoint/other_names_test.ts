@@ -1,5 +1,5 @@
 import { equal } from "@std/assert";
-import { type DirectoryReader, OtherNames, searchName } from "./other_names.ts";
+import { type DirectoryReader, NameIndex, OtherNames, type SearchLimits } from "./other_names.ts";
 
 const DIRECTORY = 4, REGULAR = 8;
 
@@ -34,7 +34,14 @@ function machine(
 
 const FILE = { dev: 1, ino: 7 };
 
-Deno.test("searchName() looks below the directory first, then beside it, up to the root", () => {
+const searchName = (
+  from: string,
+  meant: typeof FILE,
+  reader: DirectoryReader,
+  limits?: SearchLimits,
+) => new NameIndex(reader).search(from, meant, limits);
+
+Deno.test("NameIndex.search() looks below the directory first, then beside it, up to the root", () => {
   const tree = {
     "/": { a: 0, far: 7 },
     "/a": { b: 0, c: 0 },
@@ -48,13 +55,13 @@ Deno.test("searchName() looks below the directory first, then beside it, up to t
   equal(searchName("/a/b", FILE, machine({ ...tree, "/a/c": {} })), "/far");
 });
 
-Deno.test("searchName() takes no other file system's inode of that number, and does not search there", () => {
+Deno.test("NameIndex.search() takes no other file system's inode of that number, and does not search there", () => {
   const reader = machine({ "/": { a: 0, m: 0 }, "/a": {}, "/m": { x: 7 } }, ["/m"]);
   equal(searchName("/a", FILE, reader), undefined);
   equal(reader.reads.includes("/m"), false);
 });
 
-Deno.test("searchName() ends at its limits", () => {
+Deno.test("NameIndex.search() ends at its limits", () => {
   const tree = { "/": { a: 0, x: 7 }, "/a": { b: 1, c: 2 } };
   equal(searchName("/a", FILE, machine(tree), { directories: 1, names: 100 }), undefined);
   equal(searchName("/a", FILE, machine(tree), { directories: 9, names: 2 }), undefined);
@@ -74,4 +81,39 @@ Deno.test("OtherNames searches again where what it had found is gone, and not fo
   equal(names.find("/", { dev: 1, ino: 9 }), undefined);
   tree["/"] = { a: 0, z: 9 };
   equal(names.find("/", { dev: 1, ino: 9 }), undefined);
+});
+
+Deno.test("OtherNames reads no directory twice, whatever it looks for", () => {
+  const tree = { "/": { a: 0, x: 7, y: 8 }, "/a": { b: 0, c: 0 }, "/a/b": {}, "/a/c": { z: 9 } };
+  const reader = machine(tree);
+  const names = new OtherNames(reader);
+  equal(names.find("/a/b", FILE), "/x");
+  for (const ino of [20, 21, 22]) equal(names.find("/a/c", { dev: 1, ino }), undefined);
+  equal(names.find("/a/b", { dev: 1, ino: 8 }), "/y");
+  equal(names.find("/a", { dev: 1, ino: 9 }), "/a/c/z");
+  equal(reader.reads.join(" "), "/a/b /a /a/c /");
+});
+
+Deno.test("OtherNames looks at each name of the nearest directory once, and not at its inode there alone", () => {
+  const reader = machine({ "/a": { x: 7, y: 1, z: 2 } });
+  const looks: string[] = [];
+  const names = new OtherNames({
+    // As a file system of layers may tell them.
+    entries: (path) => reader.entries(path).map((entry) => ({ ...entry, ino: entry.ino + 100n })),
+    look(path) {
+      looks.push(path);
+      return reader.look(path);
+    },
+  });
+  equal(names.find("/a", FILE), "/a/x");
+  for (const ino of [20, 21, 22, 20]) equal(names.find("/a", { dev: 1, ino }), undefined);
+  equal(looks.filter((path) => path === "/a/y").length, 1);
+});
+
+Deno.test("NameIndex reads no more for all files than it may", () => {
+  const tree = { "/": { a: 0, b: 0, x: 7 }, "/a": {}, "/b": {} };
+  const index = new NameIndex(machine(tree), { directories: 2, names: 100 });
+  equal(index.search("/a", { dev: 1, ino: 20 }), undefined);
+  equal(index.search("/b", { dev: 1, ino: 21 }), undefined);
+  equal(index.search("/b", FILE), "/x");
 });
