@@ -6,10 +6,11 @@
 import { StasisError } from "../../base/errors.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, type InetSocket, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
-import { nameOf, readSocketProtocol } from "../../core/linux/procfs/mod.ts";
+import { nameOf, readSocketProtocol, readStatus } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -24,6 +25,7 @@ import { eachTaken, inodeOf } from "./each_taken.ts";
 import { closed, describeExtra, describeSocket, describeStream, needsExtra } from "./image.ts";
 import { interfaceName } from "./interfaces.ts";
 import { readGroups } from "./memberships.ts";
+import { lookAgain } from "./look_again.ts";
 import { makeSocket } from "./options.ts";
 import { isInetName, SOCK } from "./protocol.ts";
 import { namespaceCookie, readState, type SocketState } from "./state.ts";
@@ -34,6 +36,7 @@ import {
   isOver,
   socketProblem,
   type Surroundings,
+  unlisted,
 } from "./survey.ts";
 import { hasStream, isConnection } from "./tcp_info.ts";
 
@@ -44,14 +47,23 @@ interface Look {
   readonly surroundings: Surroundings;
   /** What is read of each when the tree stands still, by inode. */
   readonly states: ReadonlyMap<number, SocketState>;
+  /** Those of which the kernel tells nothing, though it should. */
+  readonly unlisted: ReadonlySet<number>;
   /** Those whose problem has been told: one that many tasks have is told once. */
   readonly told: Set<number>;
 }
 
 const NOTHING: Look = {
   descriptors: new Map(),
-  surroundings: { sockets: new Map(), inside: new Set(), holders: () => [], nameOf },
+  surroundings: {
+    sockets: new Map(),
+    inside: new Set(),
+    mayRepair: false,
+    holders: () => [],
+    nameOf,
+  },
   states: new Map(),
+  unlisted: new Set(),
   told: new Set(),
 };
 
@@ -88,7 +100,13 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       }
       if (descriptors.size === 0) return;
       outside.look(tasks);
-      const { sockets, nobodys } = listSockets(descriptors, protocolOf);
+      let { sockets, nobodys } = listSockets(descriptors, protocolOf);
+      let states = frozen ? readStates(descriptors, sockets) : new Map<number, SocketState>();
+      const missing = unlisted(states, sockets);
+      if (missing.length > 0) {
+        ({ sockets, nobodys } = listSockets(descriptors, protocolOf, missing));
+        states = readStates(descriptors, sockets);
+      }
       const connections = [...sockets.values()].filter(({ state }) => isConnection(state));
       const inside = new Set([...connections, ...nobodys.filter(isOver)].map(connectionKey));
       seen = {
@@ -96,10 +114,12 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         surroundings: {
           sockets,
           inside,
+          mayRepair: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
           holders: (ino) => outside.behind(`socket:[${ino}]`),
           nameOf,
         },
-        states: frozen ? readStates(descriptors, sockets) : new Map(),
+        states,
+        unlisted: new Set(unlisted(states, sockets)),
         told: new Set(),
       };
     },
@@ -112,7 +132,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         const { fd } = descriptor;
         const kind = `${protocolOf(descriptor)} socket`;
         const found = socketProblem({ fd, ino, kind }, seen.surroundings, options) ??
-          stateProblem(fd, ino, kind, seen.states.get(ino));
+          stateProblem(fd, ino, kind, seen.states.get(ino), !seen.unlisted.has(ino));
         if (found !== undefined) seen.told.add(ino);
         return found;
       },
@@ -121,6 +141,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
     hold(context) {
       const toEnd = options.leaveRunning !== true;
       held = new HeldConnections(connectionsOf(seen, options), toEnd, context);
+      lookAgain(seen.descriptors, seen.states, held.streams, options);
       if (held.table === undefined) return;
       writer.write(INET_LOCK, null, { table: held.table });
       // Whoever restores without it does not let the packets pass again.
@@ -156,10 +177,11 @@ function connectionsOf(
   });
 }
 
-/** What sock_diag(7) says of the sockets of the tree. */
+/** What sock_diag(7) says of the sockets of the tree. @param wanted inodes that should be among them */
 function listSockets(
   descriptors: ReadonlyMap<number, Descriptor>,
   protocolOf: (descriptor: Descriptor) => string,
+  wanted: readonly number[] = [],
 ): { readonly sockets: Map<number, InetSocket>; readonly nobodys: readonly InetSocket[] } {
   const sockets = new Map<number, InetSocket>();
   let nobodys: readonly InetSocket[] = [];
@@ -175,7 +197,7 @@ function listSockets(
   ) {
     const isAsked = names.has(prefix) || prefix === "TCP" && names.has("TCPv6");
     if (!isAsked) continue;
-    const found = readInetSockets(protocol);
+    const found = readInetSockets(protocol, wanted);
     for (const [ino, one] of found.byInode) if (descriptors.has(ino)) sockets.set(ino, one);
     if (protocol === IPPROTO.TCP) nobodys = found.nobodys;
   }
@@ -203,10 +225,13 @@ function stateProblem(
   ino: number,
   kind: string,
   state: SocketState | undefined,
+  isListed: boolean,
 ): Finding | undefined {
-  if (state?.problem === undefined) return undefined;
-  const what = `its descriptor ${fd} (socket:[${ino}]) is a ${kind} that ${state.problem}`;
-  return { what, hint: state.hint };
+  const what = `its descriptor ${fd} (socket:[${ino}]) is a ${kind} that`;
+  if (state?.problem !== undefined) return { what: `${what} ${state.problem}`, hint: state.hint };
+  if (isListed) return undefined;
+  // Whether it is connected to outside nobody knows.
+  return { what: `${what} the kernel leaves out when it lists sockets`, hint: "try again" };
 }
 
 function dumpSocket(

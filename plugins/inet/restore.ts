@@ -63,6 +63,12 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
           hint: "raise net.core.wmem_max and net.core.rmem_max, or restore with CAP_NET_ADMIN",
         });
       }
+      if (!limits.force && loaded.some(({ stream }) => stream !== undefined)) {
+        problem({
+          what: "the tree has TCP connections, which cannot be restored without CAP_NET_ADMIN",
+          hint: "restore it as root, or with --tcp-close",
+        });
+      }
       // The tree that is rehearsed has its ports itself.
       if (!rehearsal) { for (const one of takenProblems(loaded)) problem(one); }
     },

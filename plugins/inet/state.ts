@@ -158,11 +158,16 @@ export function readState(fd: number, { listed, groups, cookie }: Beside): Socke
   return state;
 }
 
-function tcpProblem(
+/** Why a TCP socket cannot be saved as it is now. @param ready what {@link pollNow} says of it */
+export function tcpProblem(
   fd: number,
   ready: number,
   { state }: TcpInfo,
 ): Pick<SocketState, "problem" | "hint"> {
+  if (state === TCP.SYN_RECV) {
+    // The kernel takes neither numbers nor queues of one (tcp_repair_set() of net/ipv4/tcp.c).
+    return { problem: "is a connection that is not made yet (SYN_RECV)", hint: "try again" };
+  }
   if ((ready & POLL.PRI) !== 0) {
     return { problem: "has urgent data (MSG_OOB) waiting", hint: LATER };
   }

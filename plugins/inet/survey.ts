@@ -9,6 +9,8 @@ import { type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 import { endText } from "./address.ts";
 import { onWire } from "./network_lock.ts";
+import { isListed } from "./protocol.ts";
+import type { SocketState } from "./state.ts";
 import { hasStream } from "./tcp_info.ts";
 
 /** What a survey finds. */
@@ -20,6 +22,8 @@ export interface Surroundings {
   readonly sockets: ReadonlyMap<number, InetSocket>;
   /** The connections of the tree, and those that are over for the other end, by {@link connectionKey}. */
   readonly inside: ReadonlySet<string>;
+  /** Whether this process may put connections into repair mode: CAP_NET_ADMIN. */
+  readonly mayRepair: boolean;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
   /** A process by its id and name. */
@@ -42,6 +46,20 @@ export function isOver({ state, sendQueue }: InetSocket): boolean {
 /** Whether nobody outside of the tree has the other end of a connection. */
 export function isInside(socket: InetSocket, { inside }: Surroundings): boolean {
   return inside.has(connectionKey({ source: socket.target, target: socket.source }));
+}
+
+/**
+ * The sockets that the kernel should have listed and has not: it gives a long list in pieces, and may skip some where
+ * others end in between.
+ */
+export function unlisted(
+  states: ReadonlyMap<number, Pick<SocketState, "kind" | "info" | "own">>,
+  listed: ReadonlyMap<number, unknown>,
+): number[] {
+  return [...states].filter(([ino, { kind, info, own }]) =>
+    !listed.has(ino) && isListed(kind) &&
+    (info === undefined ? own !== undefined && own.port !== 0 : info.state !== TCP.CLOSE)
+  ).map(([ino]) => ino);
 }
 
 /** Says why a socket cannot be saved, as far as it is known without looking at it; undefined if it can. */
@@ -73,8 +91,14 @@ export function socketProblem(
         "the tree ends",
     };
   }
-  const isFree = !hasStream(state) || tcpEstablished === true || tcpClose === true;
-  if (isFree || isInside(socket, surroundings)) return undefined;
+  if (!hasStream(state) || tcpClose === true) return undefined;
+  if (!surroundings.mayRepair) {
+    return {
+      what: `${what}, a connection, which cannot be read without CAP_NET_ADMIN`,
+      hint: `run as root, or have it closed with --tcp-close; or ${external}`,
+    };
+  }
+  if (tcpEstablished === true || isInside(socket, surroundings)) return undefined;
   return {
     what: `${what}, connected from ${endText(source.address, source.port)} to ${
       endText(target.address, target.port)

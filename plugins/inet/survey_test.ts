@@ -1,6 +1,8 @@
 import { equal, match } from "@std/assert";
-import { AF_INET, type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
-import { connectionKey, isOver, socketProblem, type Surroundings } from "./survey.ts";
+import { AF_INET, type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
+import { SOCK } from "./protocol.ts";
+import type { SocketState } from "./state.ts";
+import { connectionKey, isOver, socketProblem, type Surroundings, unlisted } from "./survey.ts";
 
 const end = (last: number, port: number) => ({ address: Uint8Array.of(127, 0, 0, last), port });
 
@@ -20,12 +22,17 @@ function socketOf(state: number, init: Partial<InetSocket> = {}): InetSocket {
 
 function problem(
   socket: InetSocket,
-  { inside = [], holders = [] }: { inside?: readonly string[]; holders?: readonly number[] } = {},
+  { inside = [], holders = [], mayRepair = true }: {
+    inside?: readonly string[];
+    holders?: readonly number[];
+    mayRepair?: boolean;
+  } = {},
   options: Parameters<typeof socketProblem>[2] = {},
 ): string | undefined {
   const surroundings: Surroundings = {
     sockets: new Map([[socket.ino, socket]]),
     inside: new Set(inside),
+    mayRepair,
     holders: () => holders,
     nameOf: (pid) => `task ${pid}`,
   };
@@ -49,6 +56,40 @@ Deno.test("socketProblem() refuses connections that wait, unless they are to be 
   match(problem(listening) ?? "", /2 connections that wait/);
   equal(problem(listening, {}, { skipInFlight: true }), undefined);
   equal(problem(socketOf(TCP.LISTEN)), undefined);
+});
+
+Deno.test("socketProblem() refuses connections, and them alone, without CAP_NET_ADMIN", () => {
+  const socket = socketOf(TCP.ESTABLISHED);
+  const inside = [connectionKey({ source: socket.target, target: socket.source })];
+  const [lacking, lacks] = [{ inside, mayRepair: false }, /cannot be read without CAP_NET_ADMIN/];
+  match(problem(socket, lacking) ?? "", lacks);
+  match(problem(socket, { mayRepair: false }, { tcpEstablished: true }) ?? "", lacks);
+  equal(problem(socket, lacking, { tcpClose: true }), undefined);
+  equal(problem(socketOf(TCP.LISTEN), lacking), undefined);
+});
+
+Deno.test("unlisted() finds sockets that the kernel should have listed", () => {
+  const tcp = { family: AF_INET, type: SOCK.STREAM, protocol: IPPROTO.TCP };
+  const udp = { family: AF_INET, type: SOCK.DGRAM, protocol: IPPROTO.UDP };
+  const info = (state: number) => ({
+    kind: tcp,
+    own: undefined,
+    info: { state, options: 0, sendScale: 0, receiveScale: 0, waiting: 0, backlog: 0 },
+  });
+  const bound = (port: number) => ({
+    kind: udp,
+    own: { family: AF_INET, port, bytes: new Uint8Array(4), scope: 0 },
+    info: undefined,
+  });
+  const states = new Map<number, Pick<SocketState, "kind" | "own" | "info">>([
+    [1, info(TCP.ESTABLISHED)],
+    [2, info(TCP.CLOSE)],
+    [3, info(TCP.LISTEN)],
+    [4, bound(0)],
+    [5, bound(53)],
+    [6, { ...bound(0), kind: { ...udp, type: SOCK.RAW } }],
+  ]);
+  equal(unlisted(states, new Map([[3, true]])).join(" "), "1 5");
 });
 
 Deno.test("connectionKey() is the same of IPv4 and of IPv4 over IPv6", () => {

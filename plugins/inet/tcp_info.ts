@@ -62,7 +62,10 @@ export function isConnection(state: number): boolean {
   return state !== TCP.CLOSE && state !== TCP.LISTEN;
 }
 
-/** Whether it has numbers and queues that are to be saved: one that is being made is made anew. */
+/**
+ * Whether it has numbers and queues that are to be saved: one that is being made is made anew, and one that is half made
+ * (SYN_RECV: both ends have begun it, or it was accepted by TCP_FASTOPEN) is refused.
+ */
 export function hasStream(state: number): boolean {
-  return isConnection(state) && state !== TCP.SYN_SENT;
+  return isConnection(state) && state !== TCP.SYN_SENT && state !== TCP.SYN_RECV;
 }

@@ -4,13 +4,22 @@
  */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
+import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
+import { linger, SO } from "../../core/linux/net/socket_options.ts";
+import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
+import { AF_INET, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { readStat } from "../../core/linux/procfs/mod.ts";
 import type { FrozenTree } from "../../core/plugin.ts";
 import { INET_LOCK } from "../../images/kinds/inet.ts";
 import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
+import { encodeAddress } from "../../plugins/inet/address.ts";
+import { makeSocket } from "../../plugins/inet/options.ts";
+import { SOCK } from "../../plugins/inet/protocol.ts";
+import { failureOf } from "../harness/unharmed.ts";
 import { openLock } from "../../plugins/inet/network_lock.ts";
 import { EchoClient } from "../harness/echo_client.ts";
 import { processTree } from "../harness/processes.ts";
@@ -65,6 +74,67 @@ Deno.test("connections to outside of a tree that runs on are not held back", asy
   await client.end();
   await subject.expectPass();
 });
+
+/** A connection to a port of this machine. It is reset when it is closed. */
+function connectRaw(port: number): OwnedDescriptor {
+  const socket = makeSocket({ family: AF_INET, type: SOCK.STREAM, protocol: IPPROTO.TCP });
+  const bytes = Uint8Array.of(127, 0, 0, 1);
+  const address = encodeAddress({ family: AF_INET, port, bytes, scope: 0 });
+  assert.equal(syscall(SYSCALLS.connect, socket.fd, address, address.byteLength), 0n);
+  const lingers = linger.make({ on: 1, seconds: 0 });
+  const how = [SOL_SOCKET, SO.LINGER] as const;
+  assert.equal(syscall(SYSCALLS.setsockopt, socket.fd, ...how, lingers, linger.size), 0n);
+  return socket;
+}
+
+const MSG_OOB = 1;
+for (
+  const [what, act, message] of [
+    ["a reset", (socket) => socket[Symbol.dispose](), /that has an error waiting/],
+    [
+      "urgent data",
+      ({ fd }) =>
+        assert.equal(syscall(SYSCALLS.sendto, fd, Uint8Array.of(1), 1, MSG_OOB, 0, 0), 1n),
+      /that has urgent data/,
+    ],
+    [
+      "another connection",
+      (_, port, undo) => void undo.use(connectRaw(port)),
+      /that has connections that wait to be accepted/,
+    ],
+  ] satisfies [
+    string,
+    (socket: OwnedDescriptor, port: number, undo: DisposableStack) => void,
+    RegExp,
+  ][]
+) {
+  Deno.test(`${what} that comes between the survey and the look at connections is refused`, async () => {
+    using images = new ImageHome();
+    await using subject = await startEcho();
+    const port = Number(subject.fact("port"));
+    using undo = new DisposableStack();
+    const client = await EchoClient.connect(port, "127.0.0.1");
+    using socket = connectRaw(port);
+    // The server takes them in their order, so that both have been accepted.
+    assert.equal(syscall(SYSCALLS.sendto, socket.fd, Uint8Array.of(1), 1, 0, 0, 0), 1n);
+    assert.equal(syscall(SYSCALLS.recvfrom, socket.fd, new Uint8Array(1), 1, 0, 0, 0), 1n);
+    const comes = {
+      name: "comes",
+      description: "what comes in the meantime",
+      before: ["inet"],
+      checkpoint: () => ({ hold: () => act(socket, port, undo) }),
+    };
+    const error = await failureOf(checkpoint(subject.pid, {
+      directory: images.directory,
+      options: ESTABLISHED,
+      plugins: [comes],
+    }));
+    assert.equal(error.code, "unsupported", error.message);
+    assert.match(error.problems.map(({ what }) => what).join("\n"), message);
+    await client.goesOn();
+    await client.end();
+  });
+}
 
 Deno.test("a checkpoint that fails lets the packets of connections pass again", async () => {
   using images = new ImageHome();

@@ -1,0 +1,66 @@
+/**
+ * Another look at the TCP sockets of a tree that stands still, when nothing can reach those any more whose packets are
+ * held back: by then they may have changed since the survey, as the kernel goes on with connections by itself.
+ *
+ * @module
+ */
+import { type Problem, StasisError } from "../../base/errors.ts";
+import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { TCP } from "../../core/linux/net/inet_diag.ts";
+import { pollNow } from "../../core/linux/net/socket_options.ts";
+import type { OperationOptions } from "../../core/plugin.ts";
+import type { Stream } from "./connections.ts";
+import { eachTaken, inodeOf } from "./each_taken.ts";
+import { type SocketState, tcpProblem } from "./state.ts";
+import { hasStream, isConnection, readTcpInfo } from "./tcp_info.ts";
+
+/**
+ * @param descriptors one of each socket, by inode
+ * @param states what the survey has seen of each
+ * @param streams what has been read of connections
+ * @throws {StasisError} `unsupported` where one has changed so that it is not what is saved
+ */
+export function lookAgain(
+  descriptors: ReadonlyMap<number, Descriptor>,
+  states: ReadonlyMap<number, SocketState>,
+  streams: ReadonlyMap<number, Stream>,
+  { tcpClose, skipInFlight }: OperationOptions,
+): void {
+  const problems: Problem[] = [];
+  const looked = [...descriptors.values()].filter((descriptor) => {
+    const state = states.get(inodeOf(descriptor))?.info?.state;
+    // Those that are to be closed may do what they like.
+    return state !== undefined && !(tcpClose === true && isConnection(state));
+  });
+  eachTaken(looked, (descriptor, fd) => {
+    const { pid } = descriptor;
+    const ino = inodeOf(descriptor);
+    const stream = streams.get(ino);
+    const before = stream?.sent.info ?? states.get(ino)?.info;
+    const info = readTcpInfo(fd);
+    const waits = info.state === TCP.LISTEN && info.waiting > 0 && skipInFlight !== true;
+    const what = tcpProblem(fd, pollNow(fd), info).problem ??
+      (waits ? "has connections that wait to be accepted" : undefined) ??
+      (isChanged(before?.state, info.state, stream !== undefined) ? "has been closed" : undefined);
+    if (what === undefined) return;
+    problems.push({
+      plugin: "inet",
+      pid,
+      what: `its descriptor ${descriptor.fd} (socket:[${ino}]) is a TCP socket that ${what} ` +
+        "since the tree stands still",
+      hint: "try again",
+    });
+  });
+  if (problems.length === 0) return;
+  throw new StasisError("unsupported", "sockets of the tree have changed while it was looked at", {
+    problems,
+    hint: "it runs on as it was: try again",
+  });
+}
+
+/** Whether a socket is in a state that is not what is saved of it. @param isRead whether as a connection */
+export function isChanged(before: number | undefined, now: number, isRead: boolean): boolean {
+  // One that has been read may go on within its tree, as what is on its way arrives.
+  if (isRead) return before === undefined || !hasStream(before) || !hasStream(now);
+  return before !== now;
+}
