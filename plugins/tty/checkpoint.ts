@@ -7,14 +7,11 @@ import { StasisError } from "../../base/errors.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
 import { slaveIndex, terminalOf, treeTerminals } from "../../core/checkpoint/terminals.ts";
-import { CAP } from "../../core/linux/capability.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { readStatus } from "../../core/linux/procfs/mod.ts";
 import {
-  intBytes,
   isHungUp,
   N_TTY,
   POLL,
@@ -25,7 +22,6 @@ import {
   TTY,
   ttyInt,
   ttyIntOrNone,
-  ttyIoctl,
 } from "../../core/linux/terminal.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type {
@@ -38,7 +34,8 @@ import type {
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { type tty_info_entrySchema, TtyFlow, TtyType } from "../../images/gen/terminals_pb.ts";
 import { TTY_DATA, TTY_EXTRA, TTY_INFO } from "../../images/kinds/files.ts";
-import { EMPTY, lookInto, type PtyContents } from "./contents.ts";
+import { EMPTY, lookInto, mayPush } from "./contents.ts";
+import type { PtyContents } from "./exchange.ts";
 import { namesOf, slavePath } from "./holders.ts";
 import { FIRST_OTHER, masterId, slaveId, termiosImage, windowImage } from "./image.ts";
 import { sessionProblem, terminalProblem } from "./survey.ts";
@@ -73,6 +70,8 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
   const contents = new Map<number, PtyContents>();
   /** The ptys whose slave has been closed by all who had it. */
   const closedSlaves = new Set<number>();
+  let pushes: boolean | undefined;
+  const allowed = (): boolean => pushes ??= mayPush();
   /** The ids of terminals for which CRIU has no number, by what they are. */
   const others = new Map<string, number>();
   const otherId = (key: string): number => {
@@ -201,12 +200,13 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
       );
       return;
     }
-    if ((readStatus(Deno.pid).caps.effective & CAP.SYS_ADMIN) === 0n) {
-      session.note(`what waits in ${slavePath(index)} is lost: to look takes CAP_SYS_ADMIN`);
-      return;
+    if (locked) {
+      throw new StasisError("unsupported", `${slavePath(index)} has been opened, and is locked`, {
+        hint: "unlock it (unlockpt(3)): what waits in it cannot be looked at",
+      });
     }
-    using slave = openSlave(fd, locked);
-    const found = lookInto(fd, slave.fd, packetMode);
+    using slave = openSlave(fd);
+    const found = lookInto(fd, slave.fd, slavePath(index), packetMode, allowed);
     contents.set(index, found);
   }
 
@@ -281,16 +281,11 @@ function settingsOf(
   };
 }
 
-/** Opens the slave of a master once more. What is locked is unlocked for that moment, in which nobody else runs. */
-function openSlave(master: number, locked: boolean): OwnedDescriptor {
-  if (locked) ttyIoctl(master, "TIOCSPTLCK", intBytes(0));
-  try {
-    const how = O.RDWR | O.NOCTTY | O.NONBLOCK | O.CLOEXEC;
-    const opened = syscall(SYSCALLS.ioctl, master, TTY.TIOCGPTPEER, how);
-    if (!isErrno(opened)) return new OwnedDescriptor(Number(opened));
-    const errno = errnoName(-opened);
-    throw new StasisError("syscall", `ioctl(${master}, TIOCGPTPEER) failed: ${errno}`, { errno });
-  } finally {
-    if (locked) ttyIoctl(master, "TIOCSPTLCK", intBytes(1));
-  }
+/** Opens the slave of a master once more. */
+function openSlave(master: number): OwnedDescriptor {
+  const how = O.RDWR | O.NOCTTY | O.NONBLOCK | O.CLOEXEC;
+  const opened = syscall(SYSCALLS.ioctl, master, TTY.TIOCGPTPEER, how);
+  if (!isErrno(opened)) return new OwnedDescriptor(Number(opened));
+  const errno = errnoName(-opened);
+  throw new StasisError("syscall", `ioctl(${master}, TIOCGPTPEER) failed: ${errno}`, { errno });
 }

@@ -15,7 +15,7 @@ import {
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument, CallResult, SyscallProgram } from "../../core/remote/program.ts";
 import { type tty_file_entry, TtyFlow } from "../../images/gen/terminals_pb.ts";
-import { BUFFER } from "./contents.ts";
+import { BUFFER, outputPieces } from "./exchange.ts";
 import { termiosOf, windowOf } from "./image.ts";
 import type { Pty } from "./load.ts";
 import { pieces, rawInput, rawOutput, STOP, stoppable, TYPED_EOF } from "./raw.ts";
@@ -91,16 +91,22 @@ function fill(
   setModes: (termios: Termios) => void,
 ): void {
   const characters = new Map<number, Argument>();
-  const push = (byte: number): void => {
+  const push = (byte: number, fd = slave): void => {
     let character = characters.get(byte);
     if (character === undefined) {
       characters.set(byte, character = program.data(Uint8Array.of(byte), `character ${byte}`));
     }
-    program.call("ioctl", slave, TTY.TIOCSTI, character);
+    program.call("ioctl", fd, TTY.TIOCSTI, character);
   };
-  if (output.byteLength > 0) {
+  for (const byte of output.subarray(0, BUFFER)) push(byte, master);
+  const behind = output.subarray(BUFFER);
+  if (behind.byteLength > 0) {
     setModes(rawOutput(termios));
-    program.expect(BigInt(output.byteLength), "write", slave, output, output.byteLength);
+    for (const { at, size } of outputPieces()) {
+      const piece = behind.slice(at, at + size);
+      if (piece.byteLength === 0) break;
+      program.expect(BigInt(piece.byteLength), "write", slave, piece, piece.byteLength);
+    }
   }
   let room = BUFFER;
   for (const { bytes, eof } of pieces({ data, eof: extra?.eof ?? [] })) {

@@ -53,14 +53,20 @@ export function rawInput(termios: Termios, eof: boolean): Termios {
   return { ...termios, iflag: termios.iflag & MODES.IXON, lflag: termios.lflag & kept, cc };
 }
 
-/** In these modes {@link STOP} stops the output. */
+/** In these modes {@link STOP} stops the output, and {@link START} lets it go on. */
 export function stoppable(termios: Termios): Termios {
   const raw = rawInput(termios, false);
-  return { ...raw, iflag: raw.iflag | MODES.IXON, cc: replaced(raw.cc, { [CC.VSTOP]: STOP }) };
+  return {
+    ...raw,
+    iflag: raw.iflag | MODES.IXON,
+    cc: replaced(raw.cc, { [CC.VSTOP]: STOP, [CC.VSTART]: START }),
+  };
 }
 
 /** Ctrl-S. */
 export const STOP = 0x13;
+/** Ctrl-Q. */
+export const START = 0x11;
 
 function replaced(cc: readonly number[], by: Readonly<Record<number, number>>): number[] {
   return cc.map((value, at) => by[at] ?? value);

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { CAP } from "../../core/linux/capability.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import { readFdInfo, readStat, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { intBytes, TTY } from "../../core/linux/terminal.ts";
@@ -19,6 +18,7 @@ import {
 } from "../../images/gen/terminals_pb.ts";
 import { readDescriptors } from "../../core/restore/descriptors.ts";
 import { isProvided } from "../external/provided.ts";
+import { mayPush } from "./contents.ts";
 import { slavePath } from "./holders.ts";
 import { isRestoredTerminal } from "./image.ts";
 import { openings } from "./indices.ts";
@@ -30,7 +30,7 @@ const CONTROLLING = "/dev/tty";
 
 /** The hooks of a restore. */
 export function restore(session: RestoreSession): RestoreHooks {
-  const { images, options, machine } = session;
+  const { images, options } = session;
   let terminals: Terminals = { ptys: [], hungUp: [], named: [] };
   let taken: ReadonlySet<number> = new Set();
   let groups: ReadonlySet<number> = new Set();
@@ -46,13 +46,13 @@ export function restore(session: RestoreSession): RestoreHooks {
     load({ tasks, problem }) {
       terminals = loadTerminals(images);
       groups = new Set(tasks.map(({ pgid }) => pgid));
-      const hasData = terminals.ptys.some(({ input, extra }) =>
-        input.byteLength > 0 || extra !== undefined
+      const hasData = terminals.ptys.some(({ input, output, extra }) =>
+        input.byteLength + output.byteLength > 0 || extra?.eof.length || extra?.flow
       );
-      if (hasData && (machine.privileges.caps.effective & CAP.SYS_ADMIN) === 0n) {
+      if (!session.rehearsal && hasData && !mayPush()) {
         problem({
-          what: "what was typed into its pseudoterminals takes CAP_SYS_ADMIN to be put back",
-          hint: "restore as root",
+          what: "what waits in its pseudoterminals cannot be put back: TIOCSTI is not allowed here",
+          hint: "restore as root of the first user namespace",
         });
       }
       if (session.rehearsal) return;

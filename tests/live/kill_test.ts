@@ -36,6 +36,8 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["restart_wait4"],
   ["sig_altstack"],
   ["sig_pending"],
+  ["ptys"],
+  ["pty_full"],
   ["sig_stopped"],
   ["signalfd"],
   ["timer_posix"],

@@ -14,7 +14,7 @@ import {
   startSleeper,
 } from "./round_trip.ts";
 
-for (const name of ["ptys", "pty_sessions"]) {
+for (const name of ["ptys", "pty_full", "pty_sessions"]) {
   Deno.test(`${name}: it is what it was after a restore`, (t) => bringsBack(t, name));
   Deno.test(`${name}: a checkpoint that lets it run changes nothing`, (t) => leavesAlone(t, name));
 }
@@ -85,11 +85,15 @@ Deno.test("a pseudoterminal of which somebody outside has an end open is refused
 });
 
 const REFUSED = [
+  ["many lines", "os.write(m, b'a line\\n' * 20)", /has more than 100 characters waiting in it/],
+  ["much input", "tty.setraw(s); os.write(m, bytes(4100))", /has 4,095 typed bytes or more/],
+  ["lock", "ioctl(m, 0x40045431, pack('i', 1))", /has been opened, and is locked/],
+  ["stopped master", "termios.tcflow(m, termios.TCOOFF)", /takes nothing from its master/],
   // TIOCPKT, and an event: TIOCPKT_FLUSHREAD.
   [
     "packet mode",
     "ioctl(m, 0x5420, pack('i', 1)); tcflush(s, 0)",
-    /an event .* in packet mode waits/,
+    /is in packet mode, and an event of it waits/,
   ],
   // TIOCSETD: N_NULL.
   ["line discipline", "ioctl(s, 0x5423, pack('i', 27))", /is no terminal but another kind of line/],
@@ -98,9 +102,10 @@ const REFUSED = [
 for (const [what, calls, why] of REFUSED) {
   Deno.test(`a pseudoterminal is refused for its ${what}`, async () => {
     using images = new ImageHome();
-    const imports = "from fcntl import ioctl\nfrom struct import pack\nfrom termios import tcflush";
+    const imports =
+      "import termios, tty\nfrom fcntl import ioctl\nfrom struct import pack\nfrom termios import tcflush";
     const program = `import os, time\n${imports}\nm, s = os.openpty()\n${calls}\n` +
-      "print('ready', flush=True)\ntime.sleep(1000)";
+      "time.sleep(0.05)\nprint('ready', flush=True)\ntime.sleep(1000)";
     await using subject = await Subject.spawn("python3", { args: ["-c", program] });
     await subject.waitReady();
     await rejects(() => checkpoint(subject.pid, images), (error: unknown) => {
