@@ -13,6 +13,7 @@ import { INET_LOCK } from "../../images/kinds/inet.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { type Address, endText } from "./address.ts";
 import { interfaceIndex } from "./interfaces.ts";
+import { liveProblems } from "./live_connections.ts";
 import { isTableName, NetworkLock, onWire, openLock, tableName } from "./network_lock.ts";
 import { planRest, planSocket } from "./plan.ts";
 import {
@@ -69,8 +70,9 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
           hint: "restore it as root, or with --tcp-close",
         });
       }
-      // The tree that is rehearsed has its ports itself.
-      if (!rehearsal) { for (const one of takenProblems(loaded)) problem(one); }
+      // The tree that is rehearsed has its ports and connections itself.
+      if (rehearsal) return;
+      for (const one of [...takenProblems(loaded), ...liveProblems(loaded)]) problem(one);
     },
     planTree(tree) {
       for (const { stream } of sockets.values()) {

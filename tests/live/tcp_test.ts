@@ -195,6 +195,29 @@ Deno.test("a restore that fails can be made again, and the other end sees nothin
   await tree.wait();
 });
 
+Deno.test("a connection that is there still is refused before anything is built, and is left alone", async () => {
+  using images = new ImageHome();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const script = `exec 5<>/dev/tcp/127.0.0.1/${port}; read line <&5; echo $line >&5`;
+  await using subject = await Subject.spawn("bash", { args: ["-c", script] });
+  using connection = await listener.accept();
+  const options = { ...ESTABLISHED, leaveRunning: true };
+  await checkpoint(subject.pid, { directory: images.directory, options, leaveRunning: true });
+  const begun: string[] = [];
+  const error = await failureOf(restore(images.directory, {
+    options: { newPidNamespace: true },
+    onEvent: (event) => {
+      if (event.kind === "phase") begun.push(event.phase);
+    },
+  }));
+  assert.match(error.problems.map(({ what }) => what).join("\n"), /is there already: socket:/);
+  assert.ok(!begun.includes("build"), begun.join(" "));
+  await connection.write(new TextEncoder().encode("hello\n"));
+  const answer = new Uint8Array(6);
+  assert.equal(await connection.read(answer), 6);
+});
+
 Deno.test("connections of a tree are ended in silence, whoever else of it was killed, and whatever a plugin says", async () => {
   using images = new ImageHome();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
