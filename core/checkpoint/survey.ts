@@ -6,6 +6,7 @@
  */
 import { type ErrorCode, type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
+import type { Rescuer } from "../remote/undo.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { sleep } from "../linux/libc_ffi.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
@@ -149,7 +150,7 @@ export async function surveyRunning(
   for (let attempt = 0; attempt < ATTEMPTS;) {
     try {
       const tasks = findTree(root, isToEnd);
-      await survey(tasks, plugins, false, cancellation, isToEnd);
+      await survey(tasks, plugins, cancellation, { isToEnd });
       return tasks;
     } catch (error) {
       if (!(error instanceof StasisError) || !mayPass(error) || !exists(root)) throw error;
@@ -194,16 +195,20 @@ function exists(pid: number): boolean {
 /**
  * Lets the core and all plugins look at the tree.
  *
- * @param isToEnd whether it is to be ended when it is saved
+ * @param rescuer of a tree that stands still: is told how a change is undone
+ * @param isToEnd of one that runs: whether it is to be ended when it is saved
  * @throws {StasisError} `unsupported` with all problems, if there are any
  */
 export async function survey(
   tasks: readonly Task[],
   plugins: readonly Hooked<CheckpointHooks>[],
-  frozen: boolean,
   cancellation: Cancellation,
-  isToEnd = true,
+  { rescuer, isToEnd = true }: {
+    readonly rescuer?: Pick<Rescuer, "noteOutside">;
+    readonly isToEnd?: boolean;
+  },
 ): Promise<void> {
+  const frozen = rescuer !== undefined;
   const mute = findMute(tasks, cancellation);
   if (mute.length > 0) throw refuse(tasks[0] as Task, mute);
   const problems: Problem[] = [];
@@ -244,7 +249,7 @@ export async function survey(
     const run = hooks.survey.bind(hooks);
     const problem = (one: Omit<Problem, "plugin">) =>
       void problems.push({ ...one, plugin: plugin.name });
-    const context = { tasks: live, root, frozen, problem };
+    const context = { tasks: live, root, frozen, rescuer, problem };
     await gather(plugin.name, () => runHook(plugin, () => run(context)));
   }
   for (const task of live) {

@@ -150,6 +150,8 @@ export interface SurveyContext {
   readonly root: Task;
   /** Whether the tasks stand still by now. */
   readonly frozen: boolean;
+  /** Of tasks that stand still: is told how a change is undone, before it is made. */
+  readonly rescuer?: Pick<Rescuer, "noteOutside">;
   /** Reports something that cannot be saved. */
   problem(problem: Omit<Problem, "plugin">): void;
 }

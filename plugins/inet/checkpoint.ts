@@ -5,6 +5,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
+import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
@@ -18,6 +19,7 @@ import type {
   FileImage,
   OperationOptions,
 } from "../../core/plugin.ts";
+import type { Rescuer } from "../../core/remote/undo.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { INET_EXTRA, INET_LOCK, TCP_STREAM } from "../../images/kinds/inet.ts";
 import { type HeldConnection, HeldConnections } from "./connections.ts";
@@ -90,7 +92,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
     !isNamedExternal(options, descriptor);
 
   return {
-    survey({ tasks, frozen }) {
+    survey({ tasks, rescuer }) {
       seen = NOTHING;
       const descriptors = new Map<number, Descriptor>();
       for (const task of tasks) {
@@ -101,11 +103,15 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       if (descriptors.size === 0) return;
       outside.look(tasks);
       let { sockets, nobodys } = listSockets(descriptors, protocolOf);
-      let states = frozen ? readStates(descriptors, sockets) : new Map<number, SocketState>();
+      const read = () =>
+        rescuer === undefined
+          ? new Map<number, SocketState>()
+          : readStates(descriptors, sockets, rescuer);
+      let states = read();
       const missing = unlisted(states, sockets);
       if (missing.length > 0) {
         ({ sockets, nobodys } = listSockets(descriptors, protocolOf, missing));
-        states = readStates(descriptors, sockets);
+        states = read();
       }
       const connections = [...sockets.values()].filter(({ state }) => isConnection(state));
       const inside = new Set([...connections, ...nobodys.filter(isOver)].map(connectionKey));
@@ -207,6 +213,7 @@ function listSockets(
 function readStates(
   descriptors: ReadonlyMap<number, Descriptor>,
   sockets: ReadonlyMap<number, InetSocket>,
+  rescuer: Pick<Rescuer, "noteOutside">,
 ): Map<number, SocketState> {
   const states = new Map<number, SocketState>();
   const groups = readGroups();
@@ -214,7 +221,8 @@ function readStates(
   const cookie = namespaceCookie(own.fd);
   eachTaken(descriptors.values(), (descriptor, fd) => {
     const ino = inodeOf(descriptor);
-    states.set(ino, readState(fd, { listed: sockets.get(ino), groups, cookie }));
+    const note = noteWith(rescuer, descriptor);
+    states.set(ino, readState(fd, { listed: sockets.get(ino), groups, cookie, note }));
   });
   return states;
 }

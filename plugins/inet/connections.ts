@@ -5,6 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { HoldContext } from "../../core/plugin.ts";
 import { eachTaken, inodeOf } from "./each_taken.ts";
@@ -54,6 +55,7 @@ export class HeldConnections {
   readonly table: string | undefined;
   readonly #connections: readonly HeldConnection[];
   readonly #lock: NetworkLock | undefined;
+  readonly #rescuer: HoldContext["rescuer"];
   #ended = false;
 
   /**
@@ -68,6 +70,7 @@ export class HeldConnections {
     { tree, rescuer, undo }: HoldContext,
   ) {
     this.#connections = connections;
+    this.#rescuer = rescuer;
     const outside = toEnd ? connections.filter(({ isOutside }) => isOutside) : [];
     const [root] = tree.tasks;
     if (outside.length > 0 && root !== undefined) {
@@ -119,7 +122,7 @@ export class HeldConnections {
       eachTaken(left, (descriptor, fd) => {
         const ino = inodeOf(descriptor);
         const first = sent.get(ino) as SentPart;
-        const received = readReceived(fd);
+        const received = readReceived(fd, noteWith(this.#rescuer, descriptor));
         this.streams.set(ino, { sent: first, received });
         if (received.info.state !== first.info.state) changed.push(descriptor);
       });

@@ -6,9 +6,9 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { type NoteCall, PeekOffset } from "../../core/checkpoint/noted_socket.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { peekMessage, USUAL_MESSAGE } from "../../core/linux/net/socket_ffi.ts";
-import { readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
 
 /** A message that waits. */
 export interface QueuedDatagram {
@@ -21,26 +21,23 @@ export interface QueuedDatagram {
  * Reads what waits, oldest first.
  *
  * @param fd a duplicate of its descriptor. No error may wait in the socket: who looks takes it
+ * @param note notes how SO_PEEK_OFF is put back
  * @throws {StasisError} `syscall`
  */
-export function peekDatagrams(fd: number): QueuedDatagram[] {
-  const offset = readNumber(fd, SO.PEEK_OFF) ?? -1;
+export function peekDatagrams(fd: number, note: NoteCall): QueuedDatagram[] {
+  using offset = new PeekOffset(fd, note);
   const messages: QueuedDatagram[] = [];
-  try {
-    for (let seen = 0;;) {
-      setNumber(fd, SO.PEEK_OFF, seen);
-      const { result, bytes, name } = peekMessage(fd, USUAL_MESSAGE);
-      if (result === -BigInt(Errno.EAGAIN)) return messages;
-      if (isErrno(result)) {
-        const errno = errnoName(-result);
-        throw new StasisError("syscall", `looking at the queue of a socket failed: ${errno}`, {
-          errno,
-        });
-      }
-      messages.push({ data: bytes.slice(), from: name.slice() });
-      seen += bytes.byteLength;
+  for (let seen = 0;;) {
+    offset.set(seen);
+    const { result, bytes, name } = peekMessage(fd, USUAL_MESSAGE);
+    if (result === -BigInt(Errno.EAGAIN)) return messages;
+    if (isErrno(result)) {
+      const errno = errnoName(-result);
+      throw new StasisError("syscall", `looking at the queue of a socket failed: ${errno}`, {
+        errno,
+      });
     }
-  } finally {
-    setNumber(fd, SO.PEEK_OFF, offset);
+    messages.push({ data: bytes.slice(), from: name.slice() });
+    seen += bytes.byteLength;
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { type NoteCall, PeekOffset } from "../../core/checkpoint/noted_socket.ts";
 import {
   decodeOptions,
   OPTION_SIZES,
@@ -77,6 +78,8 @@ export interface Beside {
   readonly groups: readonly Group[];
   /** SO_NETNS_COOKIE of a socket of this process; undefined where the kernel has none. */
   readonly cookie: bigint | undefined;
+  /** Notes how something of the socket is put back. */
+  readonly note: NoteCall;
 }
 
 /**
@@ -84,7 +87,7 @@ export interface Beside {
  *
  * @param fd a duplicate of its descriptor; nobody else may use the socket meanwhile
  */
-export function readState(fd: number, { listed, groups, cookie }: Beside): SocketState {
+export function readState(fd: number, { listed, groups, cookie, note }: Beside): SocketState {
   reader ??= new OptionReader(SOCKET_SIZES);
   reader.read(fd);
   const kind: SocketKind = {
@@ -144,13 +147,15 @@ export function readState(fd: number, { listed, groups, cookie }: Beside): Socke
       hint: LATER,
     };
   }
+  if ((ready & POLL.IN) === 0) return state;
   if (kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDP) {
-    const queue = peekDatagrams(fd);
+    const queue = peekDatagrams(fd, note);
     const isSigned = queue.every(({ from }) => decodeAddress(from) !== undefined);
     if (isSigned) return { ...state, queue };
     return { ...state, problem: "has a message waiting whose sender is not told", hint: LATER };
   }
   // At its end a socket that is shut down gives empty messages without end.
+  using _offset = new PeekOffset(fd, note);
   if (peekMessage(fd, 1).result > 0n) {
     const problem = "has messages waiting, which only of UDP can be saved";
     return { ...state, problem, hint: LATER };

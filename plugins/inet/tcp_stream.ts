@@ -10,7 +10,13 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import type { Descriptor } from "../../core/checkpoint/task.ts";
+import {
+  callsWithDuplicate,
+  type NoteCall,
+  PeekOffset,
+  settingCall,
+  type TaskDescriptor,
+} from "../../core/checkpoint/noted_socket.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { ioctl, syscall } from "../../core/linux/libc_ffi.ts";
 import { TCP } from "../../core/linux/net/inet_diag.ts";
@@ -18,7 +24,7 @@ import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import { readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { type ListedCall, Result } from "../../core/remote/undo.ts";
+import type { ListedCall } from "../../core/remote/undo.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { readTcpInfo, type TcpInfo } from "./tcp_info.ts";
 
@@ -97,18 +103,24 @@ export function readSent(fd: number): SentPart {
   return { info, sequence, bytes, unsent: Math.min(unsent, bytes.byteLength) };
 }
 
-/** Reads what it has received. @throws {StasisError} `syscall` */
-export function readReceived(fd: number): ReceivedPart {
-  const offset = readNumber(fd, SO.PEEK_OFF) ?? -1;
+/**
+ * Reads what it has received.
+ *
+ * @param note notes how SO_PEEK_OFF is put back
+ * @throws {StasisError} `syscall`
+ */
+export function readReceived(fd: number, note: NoteCall): ReceivedPart {
   // Where it was set, a look begins there.
-  if (offset !== -1) setNumber(fd, SO.PEEK_OFF, -1);
-  try {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const found = tryReceived(fd);
-      if (found !== undefined) return found;
-    }
-  } finally {
-    if (offset !== -1) setNumber(fd, SO.PEEK_OFF, offset);
+  if ((readNumber(fd, SO.PEEK_OFF) ?? -1) === -1) return readAtBegin(fd);
+  using offset = new PeekOffset(fd, note);
+  offset.set(-1);
+  return readAtBegin(fd);
+}
+
+function readAtBegin(fd: number): ReceivedPart {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const found = tryReceived(fd);
+    if (found !== undefined) return found;
   }
   throw new StasisError("syscall", "a connection receives too fast to be looked at", {
     hint: "try again",
@@ -150,46 +162,17 @@ export function repairForGood(fd: number): void {
   setOption(fd, TCP_OPTION.REPAIR, REPAIR.ON);
 }
 
-/** A descriptor of a task, and a thread of that which lives. */
-type TaskDescriptor = Pick<Descriptor, "pid" | "liveTid" | "fd">;
-/** Of pidfd_open(2): O_EXCL (`include/uapi/linux/pidfd.h`). */
-const PIDFD_THREAD = 0o200n;
-
 /** The calls by which somebody else ends the repair mode of a task's descriptor. */
 export function unrepairingCalls(descriptor: TaskDescriptor, reuse: number): ListedCall[] {
-  return [
-    ...takingCalls(descriptor),
-    {
-      name: "setsockopt",
-      args: [new Result(1), BigInt(SOL.TCP), BigInt(TCP_OPTION.REPAIR), word(REPAIR.OFF), 4n],
-    },
-    {
-      name: "setsockopt",
-      args: [new Result(1), BigInt(SOL_SOCKET), BigInt(SO.REUSEADDR), word(reuse), 4n],
-    },
-    { name: "close", args: [new Result(1)] },
-    { name: "close", args: [new Result(0)] },
-  ];
+  return callsWithDuplicate(descriptor, [
+    settingCall(SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF),
+    settingCall(SOL_SOCKET, SO.REUSEADDR, reuse),
+  ]);
 }
 
-/** The calls by which somebody else puts it into repair mode, and keeps it open until he ends. */
+/** The calls by which somebody else puts it into repair mode for good. */
 export function repairingCalls(descriptor: TaskDescriptor): ListedCall[] {
-  return [
-    ...takingCalls(descriptor),
-    {
-      name: "setsockopt",
-      args: [new Result(1), BigInt(SOL.TCP), BigInt(TCP_OPTION.REPAIR), word(REPAIR.ON), 4n],
-    },
-  ];
-}
-
-function takingCalls({ pid, liveTid, fd }: TaskDescriptor): ListedCall[] {
-  // Of a process whose first thread has ended another one has its descriptors.
-  const flags = liveTid === pid ? 0n : PIDFD_THREAD;
-  return [
-    { name: "pidfd_open", args: [BigInt(liveTid), flags] },
-    { name: "pidfd_getfd", args: [new Result(0), BigInt(fd), 0n] },
-  ];
+  return callsWithDuplicate(descriptor, [settingCall(SOL.TCP, TCP_OPTION.REPAIR, REPAIR.ON)]);
 }
 
 function word(value: number): Uint8Array {

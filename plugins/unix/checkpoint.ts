@@ -8,6 +8,7 @@ import {
   isNamedExternal,
   outsideHolders,
 } from "../../core/checkpoint/outside_holders.ts";
+import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
@@ -22,6 +23,7 @@ import type {
   DescriptorDump,
   FileImage,
 } from "../../core/plugin.ts";
+import type { Rescuer } from "../../core/remote/undo.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
@@ -78,7 +80,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
     isUnix(descriptor) && !isNamedExternal(options, descriptor);
 
   return {
-    survey({ tasks, frozen, problem }) {
+    survey({ tasks, rescuer, problem }) {
       seen = NOTHING;
       const descriptors = new Map<number, Descriptor>();
       const holders = new Map<number, Task[]>();
@@ -118,7 +120,9 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         nameOf,
         holders: (ino) => cutOff.has(ino) ? [] : outside.behind(linkText(ino)),
       };
-      const states = frozen ? readStates(descriptors, sockets, tasks) : new Map();
+      const states = rescuer === undefined
+        ? new Map()
+        : readStates(descriptors, sockets, tasks, rescuer);
       seen = { surroundings, states, holders, told: new Set() };
       if (missesMessages(sockets, states)) {
         problem({
@@ -156,6 +160,7 @@ function readStates(
   descriptors: ReadonlyMap<number, Descriptor>,
   sockets: ReadonlyMap<number, UnixSocket>,
   tasks: readonly Task[],
+  rescuer: Pick<Rescuer, "noteOutside">,
 ): Map<number, SocketState> {
   const pids = new Set(tasks.map(({ pid }) => pid));
   const states = new Map<number, SocketState>();
@@ -168,7 +173,9 @@ function readStates(
       for (const [index, descriptor] of part.entries()) {
         const ino = inodeOf(descriptor);
         const socket = sockets.get(ino);
-        if (socket !== undefined) states.set(ino, readState(taken.fd(index), socket, pids));
+        if (socket === undefined) continue;
+        const note = noteWith(rescuer, descriptor);
+        states.set(ino, readState(taken.fd(index), socket, pids, note));
       }
     }
   }

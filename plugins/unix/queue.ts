@@ -10,6 +10,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { type NoteCall, PeekOffset } from "../../core/checkpoint/noted_socket.ts";
 import {
   parseControl,
   receivedDescriptors,
@@ -20,7 +21,7 @@ import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { type PeekedMessage, peekMessage, USUAL_MESSAGE } from "../../core/linux/net/socket_ffi.ts";
-import { POLL, readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
+import { POLL, readNumber, SO } from "../../core/linux/net/socket_options.ts";
 import { SHUTDOWN, SOCK, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 
 /** Who sent a message. */
@@ -67,6 +68,7 @@ export function queueProblem({ type, shutdown }: UnixSocket, ready: number): str
  *
  * @param fd a duplicate of its descriptor; nobody else may receive meanwhile
  * @param ready what poll(2) says
+ * @param note notes how SO_PEEK_OFF is put back
  * @returns undefined if an error waits in front of it
  * @throws {StasisError} `syscall`
  */
@@ -74,27 +76,28 @@ export function peekQueue(
   fd: number,
   { type, shutdown }: UnixSocket,
   ready: number,
+  note: NoteCall,
 ): QueuedMessage[] | undefined {
   const total = bytesWaiting(fd);
-  if (type === SOCK.STREAM) return total === 0 ? [] : peekStream(fd, total);
+  if (type === SOCK.STREAM) return total === 0 ? [] : peekStream(fd, total, note);
   if ((ready & POLL.ERR) !== 0) return total === 0 ? [] : undefined;
   if ((ready & POLL.IN) === 0) return [];
-  using _offset = keepPeekOffset(fd);
+  using offset = new PeekOffset(fd, note);
   // At its end a connection that is shut down gives empty messages without end.
   const ends = type === SOCK.SEQPACKET && (shutdown & SHUTDOWN.RECEIVE) !== 0;
-  return peekMessages(fd, ends ? total : undefined);
+  return peekMessages(fd, offset, ends ? total : undefined);
 }
 
-function peekStream(fd: number, total: number): QueuedMessage[] {
+function peekStream(fd: number, total: number, note: NoteCall): QueuedMessage[] {
   if (readNumber(fd, SO.PEEK_OFF) === -1) {
     const whole = look(fd, total);
     if (whole !== undefined && whole.bytes.byteLength === total) return [whole];
   }
   // It comes in pieces where the sender changes, or where descriptors come with it.
-  using _offset = keepPeekOffset(fd);
+  using offset = new PeekOffset(fd, note);
   const pieces: QueuedMessage[] = [];
   for (let seen = 0; seen < total;) {
-    setNumber(fd, SO.PEEK_OFF, seen);
+    offset.set(seen);
     const piece = look(fd, total - seen);
     if (piece === undefined || piece.bytes.byteLength === 0) throw changed(seen, total);
     pieces.push(piece);
@@ -104,15 +107,19 @@ function peekStream(fd: number, total: number): QueuedMessage[] {
 }
 
 /** @param total how many bytes there are, where only that tells the end */
-function peekMessages(fd: number, total: number | undefined): QueuedMessage[] {
+function peekMessages(
+  fd: number,
+  offset: PeekOffset,
+  total: number | undefined,
+): QueuedMessage[] {
   const messages: QueuedMessage[] = [];
   let seen = 0;
   while (total === undefined || seen < total) {
-    setNumber(fd, SO.PEEK_OFF, seen);
+    offset.set(seen);
     let message = look(fd, USUAL_MESSAGE);
     if (message === undefined) break;
     if (message.length > USUAL_MESSAGE) {
-      setNumber(fd, SO.PEEK_OFF, seen);
+      offset.set(seen);
       message = look(fd, message.length) ?? message;
       if (message.bytes.byteLength < message.length) throw changed(seen, message.length);
     }
@@ -150,12 +157,6 @@ function describe({ bytes, name, control, controlCut }: PeekedMessage): QueuedMe
     descriptors: Math.max(rights.length, controlCut ? 1 : 0),
     sender: credentials === undefined ? undefined : ucred.read(credentials.data),
   };
-}
-
-/** Puts SO_PEEK_OFF back at the end of the scope. */
-function keepPeekOffset(fd: number): Disposable {
-  const offset = readNumber(fd, SO.PEEK_OFF) ?? -1;
-  return { [Symbol.dispose]: () => setNumber(fd, SO.PEEK_OFF, offset) };
 }
 
 function changed(seen: number, total: number): StasisError {

@@ -44,9 +44,14 @@ function descriptorsOf(name: string): number {
   }).length;
 }
 
+/** For what this process looks at of its own. */
+const noteNothing = () => ({ erase() {} });
+
 /** The lengths of what waits. */
 function lengths(fd: number, type: number, shutdown = 0): number[] | undefined {
-  return peekQueue(fd, socket(type, shutdown), pollNow(fd))?.map(({ bytes }) => bytes.byteLength);
+  return peekQueue(fd, socket(type, shutdown), pollNow(fd), noteNothing)?.map(({ bytes }) =>
+    bytes.byteLength
+  );
 }
 
 for (const type of [SOCK.DGRAM, SOCK.SEQPACKET]) {
@@ -57,7 +62,7 @@ for (const type of [SOCK.DGRAM, SOCK.SEQPACKET]) {
     deepEqual(lengths(b.fd, type), []);
     for (const length of [1, 100_000, 3, 70_000]) send(a.fd, length);
     for (let time = 0; time < 3; time++) deepEqual(lengths(b.fd, type), [1, 100_000, 3, 70_000]);
-    const [, long] = peekQueue(b.fd, socket(type), pollNow(b.fd)) ?? [];
+    const [, long] = peekQueue(b.fd, socket(type), pollNow(b.fd), noteNothing) ?? [];
     ok(long?.bytes.every((byte, at) => byte === (at * 7 + 100_000 & 255)));
     equal(readNumber(b.fd, SO.PEEK_OFF), -1);
     setNumber(b.fd, SO.PEEK_OFF, 2);
@@ -126,7 +131,7 @@ Deno.test("peekQueue() says which messages come with descriptors, and keeps none
     using sent = makeFile("sent by a test");
     equal(sendFd(a.fd, sent.fd), 1n);
     send(a.fd, 5);
-    const found = peekQueue(b.fd, socket(type), pollNow(b.fd)) ?? [];
+    const found = peekQueue(b.fd, socket(type), pollNow(b.fd), noteNothing) ?? [];
     equal(descriptorsOf("sent by a test"), 1);
     deepEqual(
       found.map(({ descriptors }) => descriptors),
@@ -142,7 +147,7 @@ Deno.test("peekQueue() says who sent a message, if the socket asks for it", () =
   send(a.fd, 1);
   setNumber(b.fd, SO.PASSCRED, 1);
   send(a.fd, 2);
-  const [before, after] = peekQueue(b.fd, socket(SOCK.DGRAM), pollNow(b.fd)) ?? [];
+  const [before, after] = peekQueue(b.fd, socket(SOCK.DGRAM), pollNow(b.fd), noteNothing) ?? [];
   ok(before?.sender !== undefined && isUnknown(before.sender));
   equal(after?.sender?.pid, Deno.pid);
   equal(after?.sender?.uid, Deno.uid());

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { NoteCall } from "../../core/checkpoint/noted_socket.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { OptionReader, POLL, pollNow } from "../../core/linux/net/socket_options.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
@@ -69,11 +70,13 @@ function readSettings(fd: number): Settings {
  *
  * @param fd a duplicate of its descriptor
  * @param pids the tasks of the tree
+ * @param note notes how something of the socket is put back
  */
 export function readState(
   fd: number,
   socket: UnixSocket,
   pids: ReadonlySet<number>,
+  note: NoteCall,
 ): SocketState {
   const { options, peer, problem: option } = readSettings(fd);
   const ready = pollNow(fd);
@@ -90,7 +93,7 @@ export function readState(
   if (socket.state === STATE.LISTEN) return state;
   const problem = queueProblem(socket, ready);
   if (problem !== undefined) return { ...state, problem, hint: LATER };
-  const queue = peekQueue(fd, socket, ready);
+  const queue = peekQueue(fd, socket, ready, note);
   if (queue === undefined) {
     const problem = "has messages behind an error (ECONNRESET), which nobody can read without it";
     return { ...state, problem, hint: LATER };
