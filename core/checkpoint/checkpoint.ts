@@ -37,6 +37,7 @@ import { explainKilled } from "./killed.ts";
 import { LinkRemaps } from "./link_remaps.ts";
 import { standStill } from "./stand_still.ts";
 import { findTree, surveyRunning } from "./survey.ts";
+import { partedFromOutside } from "./survey_tree.ts";
 import type { Task } from "./task.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
 import { warmUp } from "./warm_up.ts";
@@ -133,6 +134,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     hooked.push({ plugin, hooks });
   }
   const surveyed = await surveyRunning(pid, isToEnd, hooked, cancellation);
+  for (const text of partedFromOutside(surveyed)) listener({ kind: "note", plugin: "core", text });
 
   writer.hold();
   // Somebody may kill the tree meanwhile.

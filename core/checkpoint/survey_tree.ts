@@ -23,8 +23,13 @@ export function surveyTree(
   tasks: readonly Task[],
   isToEnd: boolean,
 ): Problem[] {
+  return unlessEnded(() => findProblems(tasks, isToEnd));
+}
+
+/** What is found, or nothing where a task of the tree ends meanwhile. */
+function unlessEnded<T>(find: () => T[]): T[] {
   try {
-    return findProblems(tasks, isToEnd);
+    return find();
   } catch (error) {
     // One has ended meanwhile: the next look shows the tree without it, and the restore is planned in any case.
     const ended = error instanceof StasisError &&
@@ -34,23 +39,65 @@ export function surveyTree(
   }
 }
 
-/** Memory that processes outside of the tree have as well: they would change it while it is saved, and lose it then. */
-function memorySharers(live: readonly Task[], known: ReadonlySet<number>) {
+/** Another process that has an object of a tree as well. */
+interface OutsideSharer {
+  /** The task of the tree. */
+  readonly pid: number;
+  readonly other: number;
+  /** Its name. */
+  readonly comm: string;
+}
+
+/** Finds who outside of a tree has objects of it as well. @param type one of KCMP */
+function outsideSharers(
+  live: readonly Task[],
+  known: ReadonlySet<number>,
+  type: number,
+): OutsideSharer[] {
   const others = readProcesses().filter((pid) => !known.has(pid));
   // Who has no memory, as one that is just ending, has none in common with the kernel's threads, which have none either.
   const hasMemory = (pid: number) => unlessGone(() => readStat(pid).vsize > 0n, false);
   // A task that the tree has made meanwhile is none from outside.
-  const outside = [...findSharers(live, KCMP.VM, others)]
-    .filter(([pid]) => hasMemory(pid) && !descends(pid, known));
-  return outside.map(([other, pid]) => ({
+  return [...findSharers(live, type, others)]
+    .filter(([pid]) => hasMemory(pid) && !descends(pid, known))
+    .map(([other, pid]) => ({
+      pid,
+      other,
+      comm: unlessGone(() => readStat(other).comm, "gone"),
+    }));
+}
+
+/** Memory that processes outside of the tree have as well: they would change it while it is saved, and lose it then. */
+function memorySharers(live: readonly Task[], known: ReadonlySet<number>) {
+  return outsideSharers(live, known, KCMP.VM).map(({ pid, other, comm }) => ({
     pid,
-    what:
-      `it shares its memory with process ${other} (${
-        unlessGone(() => readStat(other).comm, "gone")
-      }) ` +
-      "outside of the tree (CLONE_VM)",
+    what: `it shares its memory with process ${other} (${comm}) outside of the tree (CLONE_VM)`,
     hint: "checkpoint a tree that has both",
   }));
+}
+
+/** What processes outside have as well that a restored tree has for itself. */
+const PARTED = [
+  [KCMP.FILES, "descriptor table", "CLONE_FILES"],
+  [KCMP.FS, "directories and umask", "CLONE_FS"],
+] as const;
+
+/**
+ * Says what a tree has in common with processes outside of it, and will not after a restore.
+ *
+ * @param tasks zombies included
+ */
+export function partedFromOutside(tasks: readonly Task[]): string[] {
+  const known = new Set(tasks.map(({ pid }) => pid));
+  return unlessEnded(() => {
+    const live = tasks.filter((task) => !task.isZombie);
+    return PARTED.flatMap(([type, what, flag]) =>
+      outsideSharers(live, known, type).map(({ pid, other, comm }) =>
+        `task ${pid} shares its ${what} with process ${other} (${comm}) outside of the tree (${flag}), ` +
+        "and will not after a restore"
+      )
+    );
+  });
 }
 
 function findProblems(tasks: readonly Task[], isToEnd: boolean): Problem[] {

@@ -124,6 +124,29 @@ Deno.test("a process that shares its memory with one outside of the tree is refu
   await subject.expectPass();
 });
 
+Deno.test("a process that shares descriptors and directories with one outside is told so", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("files_shared_between");
+  const pid = Number(subject.fact("sharing"));
+  const notes: string[] = [];
+  await checkpoint(pid, {
+    directory: images.directory,
+    leaveRunning: true,
+    onEvent: collectNotes(notes),
+  });
+  deepEqual(
+    notes.filter((note) => note.includes("will not after a restore")),
+    [["descriptor table", "CLONE_FILES"], ["directories and umask", "CLONE_FS"]].map((
+      [what, flag],
+    ) =>
+      `task ${pid} shares its ${what} with process ${subject.pid} (${
+        readProcess(subject.pid)?.comm
+      }) outside of the tree (${flag}), and will not after a restore`
+    ),
+  );
+  await subject.expectPass();
+});
+
 Deno.test("a root that leads nothing gets the session and group of the restore, which says so", async () => {
   using images = new ImageHome();
   await using subject = await Subject.spawn("/bin/bash", {
