@@ -5,7 +5,7 @@
  */
 import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
-import type { Problem } from "../../base/errors.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import { readLink } from "../../core/linux/files.ts";
 import { type MappingKind, mappingKind, PROT_EXEC, type Vma } from "../../core/linux/procfs/mod.ts";
 import type { CheckpointSession, FrozenTask, MappingDumper } from "../../core/plugin.ts";
@@ -223,9 +223,20 @@ const SHARED_ANONYMOUS: ReadonlySet<MappingKind> = new Set<MappingKind>([
   "anonymous-hugetlb",
 ]);
 
-/** The size of reserved huge pages, in bytes; undefined of other memory. */
+/**
+ * The size of reserved huge pages, in bytes; undefined of other memory.
+ *
+ * @throws {StasisError} `io` where nothing tells it: without it a restore would take pages of the usual size
+ */
 function pageSize(vma: Vma, { proc: { liveTid } }: FrozenTask): number | undefined {
-  return isReserved(vma) ? hugePageSize(mapFilesPath(liveTid, vma)) : undefined;
+  if (!isReserved(vma)) return undefined;
+  const size = hugePageSize(mapFilesPath(liveTid, vma));
+  if (size !== undefined) return size;
+  throw new StasisError(
+    "io",
+    `nothing tells the size of the reserved huge pages of the mapping ${rangeOf(vma)}`,
+    { pid: liveTid },
+  );
 }
 
 /** A shared mapping that may be made writable was made from a file that was open for writing. */

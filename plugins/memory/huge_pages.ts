@@ -10,8 +10,6 @@ import type { Vma } from "../../core/linux/procfs/mod.ts";
 
 /** MAP_HUGE_SHIFT of `include/uapi/linux/mman.h`: where flags of mmap(2) and memfd_create(2) have the binary logarithm. */
 const SHIFT = 26, MASK = 0x3f;
-/** What is meant by flags without a size, on most machines. */
-const USUAL = 21;
 
 /** Whether a mapping is of such pages. */
 export function isReserved({ flags }: Pick<Vma, "flags">): boolean {
@@ -23,9 +21,31 @@ export function sizeFlag(size: number): number {
   return Math.log2(size) << SHIFT;
 }
 
-/** The size of a page that such flags say, in bytes. */
-export function pageSizeOf(flags: number): bigint {
-  return 1n << BigInt(flags >>> SHIFT & MASK || USUAL);
+/**
+ * The size of a page that such flags say, in bytes.
+ *
+ * @param usual what is meant by flags without a size
+ */
+export function pageSizeOf(flags: number, usual: () => bigint = usualPageSize): bigint {
+  const logarithm = flags >>> SHIFT & MASK;
+  return logarithm === 0 ? usual() : 1n << BigInt(logarithm);
+}
+
+/** The size of a page on this machine that flags without a size mean (`default_hugepagesz=` of the kernel), in bytes. */
+function usualPageSize(): bigint {
+  return parseUsualPageSize(Deno.readTextFileSync("/proc/meminfo"));
+}
+
+/**
+ * The same.
+ *
+ * @param text of `/proc/meminfo`
+ * @throws {StasisError} `conflict` where there are no such pages
+ */
+export function parseUsualPageSize(text: string): bigint {
+  const kilobytes = /^Hugepagesize:\s+(\d+) kB$/m.exec(text)?.[1];
+  if (kilobytes !== undefined) return BigInt(kilobytes) << 10n;
+  throw new StasisError("conflict", "this kernel has no reserved huge pages (CONFIG_HUGETLBFS)");
 }
 
 /** Whether the flags of an entry ask for reserved pages. */

@@ -1,5 +1,11 @@
-import { equal } from "@std/assert";
-import { asksForReserved, explainNoPages, pageSizeOf, sizeFlag } from "./huge_pages.ts";
+import { equal, throws } from "@std/assert";
+import {
+  asksForReserved,
+  explainNoPages,
+  pageSizeOf,
+  parseUsualPageSize,
+  sizeFlag,
+} from "./huge_pages.ts";
 
 Deno.test("sizeFlag() says a size as MAP_HUGE_2MB and MAP_HUGE_1GB do, and pageSizeOf() reads it", () => {
   equal(sizeFlag(2 << 20), 21 << 26);
@@ -7,7 +13,7 @@ Deno.test("sizeFlag() says a size as MAP_HUGE_2MB and MAP_HUGE_1GB do, and pageS
   for (const size of [65536, 2 << 20, 1 << 30]) {
     equal(pageSizeOf(sizeFlag(size) | 0x40022), BigInt(size));
   }
-  equal(pageSizeOf(0x40022), 2n << 20n);
+  equal(pageSizeOf(0x40022, () => 1n << 30n), 1n << 30n);
 });
 
 Deno.test("asksForReserved() looks at MAP_HUGETLB, and explainNoPages() at ENOMEM", () => {
@@ -15,4 +21,9 @@ Deno.test("asksForReserved() looks at MAP_HUGETLB, and explainNoPages() at ENOME
   equal(asksForReserved(0x22), false);
   equal(explainNoPages("ENOMEM")?.code, "conflict");
   equal(explainNoPages("EEXIST"), undefined);
+});
+
+Deno.test("parseUsualPageSize() takes what the machine says, and none for none", () => {
+  equal(parseUsualPageSize("HugePages_Surp:        0\nHugepagesize:    1048576 kB\n"), 1n << 30n);
+  throws(() => parseUsualPageSize("MemTotal: 1 kB\n"), { code: "conflict" });
 });

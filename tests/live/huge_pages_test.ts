@@ -1,6 +1,8 @@
-import { match, rejects } from "@std/assert";
-import { checkpoint, restore, type StasisError } from "../../mod.ts";
+import { deepEqual, match, rejects } from "@std/assert";
+import { MM } from "../../images/kinds/memory.ts";
+import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts";
 import { withHugePages } from "../harness/huge_pages.ts";
+import { readProcess, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import { bringsBack, ImageHome, leavesAlone, save } from "./round_trip.ts";
 
@@ -78,4 +80,40 @@ Deno.test("a deleted file of hugetlbfs is refused, and the program does not noti
   } finally {
     Deno.removeSync(room, { recursive: true });
   }
+});
+
+/** Maps a page of 1 GiB for which none need be there, and ends its first thread. */
+const LEADERLESS = `import ctypes, threading, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+size, offset = ctypes.c_size_t(1 << 30), ctypes.c_long(0)
+# MAP_PRIVATE, MAP_ANONYMOUS, MAP_HUGETLB, MAP_NORESERVE, MAP_HUGE_1GB
+assert libc.mmap(None, size, 3, 0x22 | 0x40000 | 0x4000 | 30 << 26, -1, offset) != 2**64 - 1
+threading.Thread(target=lambda: time.sleep(1000)).start()
+libc.pthread_exit(None)`;
+
+const hasGigabytes = [...Deno.readDirSync("/sys/kernel/mm/hugepages")]
+  .some(({ name }) => name === "hugepages-1048576kB");
+
+Deno.test({
+  name: "the size of reserved huge pages is saved of a process whose first thread has ended, too",
+  ignore: !hasGigabytes,
+  async fn() {
+    using images = new ImageHome();
+    await using subject = await Subject.spawn("python3", { args: ["-c", LEADERLESS] });
+    const { pid } = subject;
+    try {
+      await waitUntil(() => readProcess(pid)?.state === "Z", "its first thread to end");
+      await checkpoint(pid, { directory: images.directory, leaveRunning: true });
+      const { vmas } = openImages(images.directory).read(MM, pid);
+      // MAP_HUGETLB, and behind MAP_HUGE_SHIFT the binary logarithm.
+      deepEqual(
+        vmas.filter(({ flags }) => (flags & 0x40000) !== 0).map(({ flags }) => flags >>> 26),
+        [30],
+      );
+    } finally {
+      // Its mark is not to be read any more: nobody else would end it.
+      Deno.kill(pid, "SIGKILL");
+    }
+  },
 });
