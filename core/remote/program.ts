@@ -116,7 +116,10 @@ export interface Call {
   readonly expect?: bigint;
   /** It is made only where that earlier call has returned `least` or more; never where that has not been made. */
   readonly where?: { readonly result: CallResult; readonly least: bigint };
-  /** Says why it failed, where the call and its errno do not tell enough; undefined if they do. */
+  /**
+   * Says why it failed, where the call and its errno do not tell enough; undefined if they do. The errno is empty where
+   * the call has another result than it must have.
+   */
   readonly explain?: (errno: string) => StasisError | undefined;
 }
 
@@ -157,6 +160,16 @@ export class SyscallProgram {
   /** Adds a call that must succeed, and says itself why it did not. */
   explained(explain: Call["explain"], name: SyscallName, ...args: Argument[]): CallResult {
     return this.#add({ name, args, required: true, explain });
+  }
+
+  /** The same of a call that must have exactly this result. */
+  expectExplained(
+    result: bigint,
+    explain: Call["explain"],
+    name: SyscallName,
+    ...args: Argument[]
+  ): CallResult {
+    return this.#add({ name, args, required: true, expect: result, explain });
   }
 
   /**

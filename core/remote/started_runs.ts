@@ -101,7 +101,7 @@ export function throwIfFailed(reply: ProgramReply, pid: number, tid: number = pi
     .calls[reply.failed] as SyscallProgram["calls"][number];
   const line = reply.describe(reply.failed);
   const errno = /= -1 (\w+)$/.exec(line)?.[1];
-  const explained = errno === undefined ? undefined : explain?.(errno);
+  const explained = explain?.(errno ?? "");
   if (explained !== undefined) throw explained;
   const wanted = expect === undefined || errno !== undefined ? "" : `, not ${expect}`;
   const who = tid === pid ? `task ${pid}` : `thread ${tid} of task ${pid}`;

@@ -9,9 +9,11 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
+import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, AF_INET6, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
-import { LARGEST_BUFFER, SO } from "../../core/linux/net/socket_options.ts";
+import { LARGEST_BUFFER, POLL, SO } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
 import { type BufferLimits, planNumber } from "../../core/restore/socket_options.ts";
@@ -34,6 +36,9 @@ const OPTION = { MAXSEG: 2, WINDOW: 3, SACK_PERM: 4, TIMESTAMP: 8 } as const;
 const HOW = MSG_DONTWAIT | MSG_NOSIGNAL;
 /** SHUT_WR of shutdown(2). */
 const SENDING = 1;
+const EPOLL_CTL_ADD = 1;
+/** For how long a packet may be on its way inside of this machine, in milliseconds. */
+const ARRIVAL = 3000;
 /** Flags of a TCP header: FIN and ACK. */
 const FIN_ACK = 0x11;
 
@@ -121,7 +126,7 @@ export function planStream(
     const bytes = program.data(window, "window");
     program.call("setsockopt", fd, SOL.TCP, TCP_OPTION.REPAIR_WINDOW, bytes, window.byteLength);
   }
-  if (other === undefined && hasReceivedEnd(entry.state)) planEnd(program, socket, numbers);
+  if (other === undefined && hasReceivedEnd(entry.state)) planEnd(program, fd, socket, numbers);
 }
 
 /** Adds the calls of the stage "task". */
@@ -180,7 +185,12 @@ function windowOf(
 }
 
 /** Adds the calls that send the other end's end of data, as it would. */
-function planEnd(program: SyscallProgram, { own, peer }: SavedSocket, numbers: Numbers): void {
+function planEnd(
+  program: SyscallProgram,
+  fd: Argument,
+  { own, peer }: SavedSocket,
+  numbers: Numbers,
+): void {
   const source = onWire(peer.bytes), target = onWire(own.bytes);
   const family = source.byteLength === 4 ? AF_INET : AF_INET6;
   const segment = new Uint8Array(HEADER.TCP);
@@ -206,6 +216,28 @@ function planEnd(program: SyscallProgram, { own, peer }: SavedSocket, numbers: N
   const size = packet.byteLength;
   program.expect(BigInt(size), "sendto", raw, data, size, MSG_DONTWAIT, there, to.byteLength);
   program.call("close", raw);
+  planArrival(program, fd, endText(peer.bytes, peer.port));
+}
+
+/**
+ * Adds the calls that wait until the end of the other end's data is there: who has thrown it away does not tell, and the
+ * program would wait for it for ever. @param from the other end
+ */
+function planArrival(program: SyscallProgram, fd: Argument, from: string): void {
+  const waiting = program.call("epoll_create1", O.CLOEXEC);
+  // struct epoll_event, of 12 bytes.
+  const event = new Uint8Array(12);
+  new DataView(event.buffer).setUint32(0, POLL.RDHUP, true);
+  program.call("epoll_ctl", waiting, EPOLL_CTL_ADD, fd, program.data(event, "its end"));
+  const explain = (): StasisError =>
+    new StasisError(
+      "conflict",
+      `the end of what ${from} sends cannot be delivered: something on this machine throws away packets of its own`,
+      { hint: "see the rules of its firewall: nft list ruleset" },
+    );
+  const room = program.output(event.byteLength, "events");
+  program.expectExplained(1n, explain, "epoll_wait", waiting, room, 1, ARRIVAL);
+  program.call("close", waiting);
 }
 
 /** Adds the calls for a connection that is being made: it is made anew. */

@@ -6,6 +6,18 @@ import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
+import {
+  deleteTable,
+  drop,
+  META,
+  newChain,
+  newRule,
+  newTable,
+  NfTables,
+  PAYLOAD,
+  whereMeta,
+  wherePayload,
+} from "../../core/linux/net/nf_tables.ts";
 import { linger, SO } from "../../core/linux/net/socket_options.ts";
 import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
@@ -22,7 +34,7 @@ import { SOCK } from "../../plugins/inet/protocol.ts";
 import { failureOf } from "../harness/unharmed.ts";
 import { openLock } from "../../plugins/inet/network_lock.ts";
 import { EchoClient } from "../harness/echo_client.ts";
-import { processTree } from "../harness/processes.ts";
+import { processTree, waitUntil } from "../harness/processes.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
@@ -202,8 +214,8 @@ Deno.test("a connection that is there still is refused before anything is built,
   const script = `exec 5<>/dev/tcp/127.0.0.1/${port}; read line <&5; echo $line >&5`;
   await using subject = await Subject.spawn("bash", { args: ["-c", script] });
   using connection = await listener.accept();
-  const options = { ...ESTABLISHED, leaveRunning: true };
-  await checkpoint(subject.pid, { directory: images.directory, options, leaveRunning: true });
+  const settings = { directory: images.directory, options: ESTABLISHED, leaveRunning: true };
+  await checkpoint(subject.pid, settings);
   const begun: string[] = [];
   const error = await failureOf(restore(images.directory, {
     options: { newPidNamespace: true },
@@ -216,6 +228,40 @@ Deno.test("a connection that is there still is refused before anything is built,
   await connection.write(new TextEncoder().encode("hello\n"));
   const answer = new Uint8Array(6);
   assert.equal(await connection.read(answer), 6);
+});
+
+Deno.test("an end of data that the machine's own rules throw away makes the restore fail, not the program wait", async () => {
+  using images = new ImageHome();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const script =
+    `exec 5<>/dev/tcp/127.0.0.1/${port}; read go <&5; until [ -e go ]; do sleep 0.1; done
+    if read more <&5; then exit 7; fi`;
+  await using subject = await Subject.spawn("bash", { args: ["-c", script] });
+  using connection = await listener.accept();
+  await connection.write(new TextEncoder().encode("go\n"));
+  await waitUntil(() => processTree(subject.pid).length > 1, "the shell to sleep");
+  await connection.closeWrite();
+  await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
+  await subject.waitGone();
+  const table = `stasis_test_${Deno.pid}`;
+  using rule = new NfTables();
+  rule.run([
+    newTable(table, true),
+    newChain(table, "input", 0),
+    newRule(table, "input", [
+      ...whereMeta(META.L4PROTO, Uint8Array.of(IPPROTO.TCP)),
+      ...wherePayload(PAYLOAD.TRANSPORT, 0, Uint8Array.of(port >> 8, port & 0xff)),
+      drop(),
+    ]),
+  ]);
+  const error = await failureOf(restore(images.directory));
+  assert.equal(error.code, "conflict", error.message);
+  assert.match(error.message, /throws away packets/);
+  rule.run([deleteTable(table)]);
+  const tree = await restore(images.directory);
+  Deno.writeTextFileSync(`${subject.cwd}/go`, "");
+  assert.deepEqual(await tree.wait(), { code: 0 });
 });
 
 Deno.test("connections of a tree are ended in silence, whoever else of it was killed, and whatever a plugin says", async () => {
