@@ -3,6 +3,7 @@
  * few or too many; and nothing holds them back that nobody lets go of.
  */
 import assert from "@std/assert";
+import { EXIT_STATUS } from "../../base/errors.ts";
 import { fileURLToPath } from "node:url";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
@@ -36,6 +37,7 @@ import { openLock } from "../../plugins/inet/network_lock.ts";
 import { EchoClient } from "../harness/echo_client.ts";
 import { processTree, waitUntil } from "../harness/processes.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
+import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { becomesSleep, ImageHome } from "./round_trip.ts";
@@ -262,6 +264,34 @@ Deno.test("an end of data that the machine's own rules throw away makes the rest
   const tree = await restore(images.directory);
   Deno.writeTextFileSync(`${subject.cwd}/go`, "");
   assert.deepEqual(await tree.wait(), { code: 0 });
+});
+
+Deno.test("without CAP_NET_ADMIN connections are refused before anything is touched or built", async () => {
+  using images = new ImageHome();
+  const through = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", "--"];
+  await using subject = await startEcho();
+  using idle = await Deno.connect({ port: Number(subject.fact("port")) });
+  const echoes = async (byte: number): Promise<void> => {
+    await idle.write(Uint8Array.of(byte));
+    const answer = new Uint8Array(1);
+    await idle.read(answer);
+    assert.equal(answer[0], byte);
+  };
+  await echoes(1);
+  const { directory } = images;
+  const saving = ["checkpoint", String(subject.pid), "-D", directory, "--tcp-established"];
+  const unsaved = await stasis(saving, { through });
+  assert.equal(unsaved.status, EXIT_STATUS.unsupported, unsaved.stderr);
+  assert.match(unsaved.stderr, /cannot be read without CAP_NET_ADMIN/);
+  await echoes(2);
+  await checkpoint(subject.pid, { directory, options: ESTABLISHED });
+  await subject.waitGone();
+  const unbuilt = await stasis(["restore", directory], { through });
+  assert.match(unbuilt.stderr, /cannot be restored without CAP_NET_ADMIN/);
+  const tree = await restore(directory);
+  await echoes(3);
+  await subject.expectPass();
+  await tree.wait();
 });
 
 Deno.test("connections of a tree are ended in silence, whoever else of it was killed, and whatever a plugin says", async () => {
