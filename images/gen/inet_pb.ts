@@ -593,6 +593,18 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
    * @generated from field: optional bool foreign = 5;
    */
   foreign: boolean;
+
+  /**
+   * Who made it, as fstat(2) says; both absent: root.
+   *
+   * @generated from field: optional uint32 uid = 6;
+   */
+  uid: number;
+
+  /**
+   * @generated from field: optional uint32 gid = 7;
+   */
+  gid: number;
 };
 
 /**
@@ -606,6 +618,8 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [3, "more", "repeated", inet_option_entrySchema],
     [4, "queue", "repeated", inet_datagram_entrySchema],
     [5, "foreign", "optional", "bool"],
+    [6, "uid", "optional", "uint32"],
+    [7, "gid", "optional", "uint32"],
   ]);
 
 /**

@@ -8,7 +8,9 @@
 import { StasisError } from "../../base/errors.ts";
 import { type NoteCall, PeekOffset } from "../../core/checkpoint/noted_socket.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
+import { parseControl } from "../../core/linux/net/control_message.ts";
 import { peekMessage, USUAL_MESSAGE } from "../../core/linux/net/socket_ffi.ts";
+import { SOL, UDP } from "./option_lists.ts";
 
 /** A message that waits. */
 export interface QueuedDatagram {
@@ -29,7 +31,7 @@ export function peekDatagrams(fd: number, note: NoteCall): QueuedDatagram[] {
   const messages: QueuedDatagram[] = [];
   for (let seen = 0;;) {
     offset.set(seen);
-    const { result, bytes, name } = peekMessage(fd, USUAL_MESSAGE);
+    const { result, bytes, name, control } = peekMessage(fd, USUAL_MESSAGE);
     if (result === -BigInt(Errno.EAGAIN)) return messages;
     if (isErrno(result)) {
       const errno = errnoName(-result);
@@ -37,7 +39,22 @@ export function peekDatagrams(fd: number, note: NoteCall): QueuedDatagram[] {
         errno,
       });
     }
-    messages.push({ data: bytes.slice(), from: name.slice() });
+    const from = name.slice();
+    for (const data of datagramsIn(bytes, control)) messages.push({ data, from });
     seen += bytes.byteLength;
   }
+}
+
+/**
+ * The datagrams of a message: the kernel joins those of one sender where the program asks for that (UDP_GRO), and says
+ * how long each but the last is (udp_cmsg_recv() of `net/ipv4/udp.c`).
+ */
+function datagramsIn(bytes: Uint8Array, control: Uint8Array): Uint8Array<ArrayBuffer>[] {
+  const joined = parseControl(control).find(({ level, type }) =>
+    level === SOL.UDP && type === UDP.GRO
+  );
+  if (joined === undefined) return [bytes.slice()];
+  const size = new DataView(joined.data.buffer).getInt32(0, true);
+  const count = Math.ceil(bytes.byteLength / size);
+  return Array.from({ length: count }, (_, at) => bytes.slice(at * size, (at + 1) * size));
 }

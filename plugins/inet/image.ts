@@ -124,16 +124,18 @@ export function closed(state: SocketState): SocketState {
 /** The entry of `inet-extra.img`; undefined where there is nothing to be said. */
 export function describeExtra(
   id: number,
-  { options, more, queue, isForeign }: SocketState,
+  { options, more, queue, isForeign, owner: { uid, gid } }: SocketState,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
   const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
-  if (isEmpty && !isForeign) return undefined;
+  const isRoots = uid === 0 && gid === 0;
+  if (isEmpty && !isForeign && isRoots) return undefined;
   return {
     id,
     options: [...options.more],
     more: [...more],
     queue: [...queue],
     foreign: isForeign || undefined,
+    ...isRoots ? {} : { uid, gid },
   };
 }
 

@@ -11,6 +11,7 @@ Deno.test("findLive() finds connections that are there, and those that are being
     state: TCP.ESTABLISHED,
     source: { address: socket.own.bytes, port: socket.own.port },
     target: { address: socket.peer.bytes, port: socket.peer.port },
+    device: 0,
     receiveQueue: 0,
     sendQueue: 0,
     shutdown: 0,

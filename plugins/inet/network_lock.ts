@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Errno } from "../../core/linux/errno.ts";
 import { IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import {
   batch,
@@ -125,10 +126,10 @@ export class NetworkLock {
   }
 }
 
-/** Opens a lock by its name, if it is there. */
-export function openLock(table: string): void {
+/** Opens a lock by its name. @returns whether it was there */
+export function openLock(table: string): boolean {
   using tables = new NfTables();
-  tables.try([deleteTable(table)]);
+  return tables.try([deleteTable(table)]) !== Errno.ENOENT;
 }
 
 /** The calls by which somebody else opens a lock. */

@@ -2,7 +2,7 @@
  * The options of internet sockets that getsockopt(2) tells and setsockopt(2) takes in the same form, by their level.
  *
  * Left out: what only tells (TCP_INFO, IP_MTU), what acts once (TCP_QUICKACK), and what has a place of its own: window
- * and segment size of a connection (`tcp_state.ts`), memberships (`memberships.ts`).
+ * and segment size of a connection (`tcp_stream.ts`), memberships (`memberships.ts`).
  *
  * @module
  */

@@ -36,6 +36,8 @@ export function planSocket(
 ): Argument {
   const { kind: { family, type, protocol }, entry: { opts } } = socket;
   const fd = program.call("socket", family, type | O.NONBLOCK | SOCK_CLOEXEC, protocol);
+  const { uid, gid } = socket.owner;
+  if (uid !== 0 || gid !== 0) program.call("fchown", fd, uid, gid);
   if (socket.queue.length > 0) {
     // Looking whether a datagram has come waits for it.
     planStatusFlags(program, fd, 0, O.NONBLOCK);

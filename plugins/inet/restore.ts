@@ -30,7 +30,9 @@ import { takenProblems } from "./taken.ts";
 import { repairForGood } from "./tcp_stream.ts";
 
 /** The hooks of one restore. */
-export function restoreInet({ images, machine, options, rehearsal }: RestoreSession): RestoreHooks {
+export function restoreInet(
+  { images, machine, note, options, rehearsal }: RestoreSession,
+): RestoreHooks {
   const sockets = new Map<number, SavedSocket>();
   let limits: BufferLimits = { force: false, send: 0, receive: 0 };
   const isMine = (file: file_entry): boolean =>
@@ -129,7 +131,11 @@ export function restoreInet({ images, machine, options, rehearsal }: RestoreSess
     },
     finish() {
       meanwhile?.open();
-      if (table !== undefined) openLock(table);
+      if (table === undefined || openLock(table)) return;
+      note(
+        `the table ${table} of nf_tables, which held back packets since the checkpoint, is gone (nft flush ruleset?): ` +
+          "the other ends of connections may have been told meanwhile that nobody is there",
+      );
     },
   };
 }

@@ -22,6 +22,7 @@ import { type Address, fromWords, isAny } from "./address.ts";
 import { optionsOfEntry } from "./image.ts";
 import { checkSocket, checkStream } from "./image_checks.ts";
 import type { Option } from "./options.ts";
+import type { Owner } from "./state.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";
 import { hasStream, isConnection } from "./tcp_info.ts";
 
@@ -45,6 +46,8 @@ export interface SavedSocket {
   readonly isConnected: boolean;
   /** Whether its own address was none of the machine's. */
   readonly isForeign: boolean;
+  /** Whom it belongs to. */
+  readonly owner: Owner;
   /** Options of SOL_SOCKET that the entry has no field for. */
   readonly options: readonly Pick<socket_option_entry, "name" | "value">[];
   /** Options of other levels, in the order in which they are set. */
@@ -105,6 +108,7 @@ export function loadSockets(
         ? isConnection(entry.state) && !isClosed
         : entry.state === TCP.ESTABLISHED,
       isForeign: extra?.foreign ?? false,
+      owner: { uid: extra?.uid ?? 0, gid: extra?.gid ?? 0 },
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],
       queue: extra?.queue ?? [],

@@ -4,18 +4,20 @@
  * @module
  */
 
+import { StasisError } from "../../base/errors.ts";
 import { type NoteCall, PeekOffset } from "../../core/checkpoint/noted_socket.ts";
 import {
   decodeOptions,
   OPTION_SIZES,
   type SocketOptions,
 } from "../../core/checkpoint/socket_options.ts";
-import { Errno, isErrno } from "../../core/linux/errno.ts";
+import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { peekMessage } from "../../core/linux/net/socket_ffi.ts";
 import { OptionReader, POLL, pollNow, SO } from "../../core/linux/net/socket_options.ts";
+import { FileStatus } from "../../core/linux/stat.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { decodeBytes } from "../../base/byte_text.ts";
 import { type Address, decodeAddress, encodeAddress, isAny } from "./address.ts";
@@ -26,6 +28,12 @@ import { SOL, TCP_OPTION, UDP } from "./option_lists.ts";
 import { makeSocket, type Option, readOptions } from "./options.ts";
 import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
 import { isConnection, readTcpInfo, type TcpInfo } from "./tcp_info.ts";
+
+/** A user and a group. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
 
 /** What is read of a socket. */
 export interface SocketState {
@@ -47,6 +55,8 @@ export interface SocketState {
   readonly isForeign: boolean;
   /** Which directions are shut down: 1 receiving, 2 sending. */
   readonly shutdown: number;
+  /** Whom it belongs to, as fstat(2) and rules of the network (`ip rule uidrange`) see it. */
+  readonly owner: Owner;
   /** What waits to be received; not of TCP. */
   readonly queue: readonly QueuedDatagram[];
 }
@@ -136,6 +146,7 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     filter,
     isForeign: !connected && own !== undefined && isForeign(own),
     shutdown,
+    owner: readOwner(fd),
     queue: [],
   };
   if (problem.problem !== undefined) return state;
@@ -161,6 +172,14 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     return { ...state, problem, hint: LATER };
   }
   return state;
+}
+
+function readOwner(fd: number): Owner {
+  const bytes = new Uint8Array(FileStatus.size);
+  const result = syscall(SYSCALLS.fstat, fd, bytes);
+  if (!isErrno(result)) return FileStatus.read(bytes);
+  const errno = errnoName(-result);
+  throw new StasisError("syscall", `fstat() of a socket failed: ${errno}`, { errno });
 }
 
 /** Why a TCP socket cannot be saved as it is now. @param ready what {@link pollNow} says of it */

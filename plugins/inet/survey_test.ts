@@ -13,6 +13,7 @@ function socketOf(state: number, init: Partial<InetSocket> = {}): InetSocket {
     state,
     source: end(1, 80),
     target: end(2, 4711),
+    device: 0,
     receiveQueue: 0,
     sendQueue: 0,
     shutdown: 0,

@@ -7,10 +7,14 @@ import type { Problem } from "../../base/errors.ts";
 import { AF_INET6, type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { endText, isAny } from "./address.ts";
+import { interfaceIndex } from "./interfaces.ts";
 import { isListed, isTcp, kindText } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
 
 type Finding = Omit<Problem, "plugin">;
+
+/** States of TCP sockets that keep others from a port for themselves. */
+const HAVING: readonly number[] = [TCP.LISTEN, TCP.BOUND_INACTIVE];
 
 /** Looks for sockets of others that have a port which a saved one needs for itself. */
 export function takenProblems(saved: readonly SavedSocket[]): Finding[] {
@@ -20,21 +24,34 @@ export function takenProblems(saved: readonly SavedSocket[]): Finding[] {
   return [IPPROTO.TCP, IPPROTO.UDP, IPPROTO.UDPLITE].flatMap((protocol) => {
     const wanted = bound.filter(({ kind }) => kind.protocol === protocol);
     if (wanted.length === 0) return [];
-    const live = [...readInetSockets(protocol).byInode.values()];
+    // Of a busy machine's connections none is read.
+    const states = protocol === IPPROTO.TCP ? HAVING : undefined;
+    const live = Map.groupBy(
+      readInetSockets(protocol, [], states).byInode.values(),
+      ({ source }) => source.port,
+    );
     return wanted.flatMap((socket) => {
-      const other = live.find((one) => isInTheWay(one, socket));
+      const device = socket.entry.opts?.soBoundDev ?? "";
+      const index = device === "" ? 0 : interfaceIndex(device) ?? 0;
+      const other = live.get(socket.own.port)?.find((one) => isInTheWay(one, socket, index));
       return other === undefined ? [] : [describe(socket, other)];
     });
   });
 }
 
-/** Whether a living socket keeps a saved one from its address. Pure. */
-export function isInTheWay(live: InetSocket, { kind, own, entry }: SavedSocket): boolean {
+/** Whether a living socket keeps a saved one from its address. Pure. @param device the number of the saved one's */
+export function isInTheWay(
+  live: InetSocket,
+  { kind, own, entry }: SavedSocket,
+  device: number,
+): boolean {
   if (live.source.port !== own.port) return false;
+  // Of different interfaces both can have it (inet_bind_conflict(), udp_lib_lport_inuse()).
+  if (live.device !== 0 && device !== 0 && live.device !== device) return false;
   // What shares its port by choice finds out when it is bound.
   if (entry.opts?.soReuseport === true) return false;
   if (isTcp(kind)) {
-    if (live.state !== TCP.LISTEN) return false;
+    if (!HAVING.includes(live.state)) return false;
   } else if (entry.opts?.reuseaddr === true) return false;
   const [one, other] = [live.source.address, own.bytes];
   if (one.byteLength === other.byteLength) {

@@ -6,6 +6,7 @@
 
 #include <linux/filter.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 static const struct {
 	const char *name;
@@ -131,6 +132,10 @@ int main(void)
 	inet_pton(AF_INET, "239.1.2.3", &request.imr_multiaddr);
 	if (setsockopt(set, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof(request)))
 		die("IP_ADD_MEMBERSHIP");
+	/* Of another user. */
+	int owned = new_inet(AF_INET, SOCK_DGRAM);
+	if (fchown(owned, 1234, 5678))
+		die("fchown");
 	int filtered = bound(AF_INET, "127.0.0.1");
 	send_to(a, own_end(filtered), 70, 8);
 	if (setsockopt(filtered, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
@@ -211,6 +216,11 @@ int main(void)
 	check_equal("IPV6_TCLASS", inet_option(set_six, IPPROTO_IPV6, IPV6_TCLASS), 8);
 	check_equal("IPV6_RECVPKTINFO", inet_option(set_six, IPPROTO_IPV6, IPV6_RECVPKTINFO), 1);
 	check_equal("IPV6_UNICAST_HOPS", inet_option(set_six, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 9);
+	struct stat status;
+	if (fstat(owned, &status))
+		die("fstat");
+	check_equal("its user", status.st_uid, 1234);
+	check_equal("its group", status.st_gid, 5678);
 	check_datagram("before the filter", filtered, 70, 8, end_a);
 	send_to(a, own_end(filtered), 70, 9);
 	check_datagram("behind the filter", filtered, 32, 9, end_a);

@@ -28,6 +28,8 @@ export const TCP = {
   LISTEN: 10,
   CLOSING: 11,
   NEW_SYN_RECV: 12,
+  /** Bound, and neither listening nor connected; told by Linux 6.8 and later. */
+  BOUND_INACTIVE: 13,
 } as const;
 
 /** struct inet_diag_req_v2, with a struct inet_diag_sockid of zeros. */
@@ -46,6 +48,7 @@ const MESSAGE = {
   TARGET_PORT: 6,
   SOURCE: 8,
   TARGET: 24,
+  INTERFACE: 40,
   RECEIVE_QUEUE: 56,
   SEND_QUEUE: 60,
   INODE: 68,
@@ -70,6 +73,8 @@ export interface InetSocket {
   readonly state: number;
   readonly source: InetEnd;
   readonly target: InetEnd;
+  /** The number of the interface that it is bound to (SO_BINDTODEVICE); 0: none. */
+  readonly device: number;
   /** Bytes to be received; of a listening one how many wait to be accepted. */
   readonly receiveQueue: number;
   /** Bytes that were not acknowledged; of a listening one the backlog. */
@@ -78,15 +83,30 @@ export interface InetSocket {
   readonly shutdown: number;
 }
 
-/** A request for all sockets of a protocol and family, in all states, of this network namespace. */
-export function inetDiagRequest(family: number, protocol: number): Uint8Array {
+const ALL_STATES = 0xffffffff;
+
+/**
+ * A request for all sockets of a protocol and family of this network namespace.
+ *
+ * @param states those of TCP that are asked for; all
+ */
+export function inetDiagRequest(
+  family: number,
+  protocol: number,
+  states?: readonly number[],
+): Uint8Array {
+  const asked = states?.reduce((bits, state) => bits | 1 << state, 0) ?? ALL_STATES;
   const bytes = new Uint8Array(nlmsghdr.size + request.size);
   nlmsghdr.write(bytes, {
     len: bytes.byteLength,
     type: SOCK_DIAG_BY_FAMILY,
     flags: NLM_F.REQUEST | NLM_F.DUMP,
   });
-  request.write(bytes, { family, protocol, states: 0xffffffff }, nlmsghdr.size);
+  request.write(bytes, {
+    family,
+    protocol,
+    states: asked,
+  }, nlmsghdr.size);
   return bytes;
 }
 
@@ -113,6 +133,7 @@ export function parseInetSocket(payload: Uint8Array): InetSocket {
     state: view.getUint8(MESSAGE.STATE),
     source: end(MESSAGE.SOURCE, MESSAGE.SOURCE_PORT),
     target: end(MESSAGE.TARGET, MESSAGE.TARGET_PORT),
+    device: view.getUint32(MESSAGE.INTERFACE, true),
     receiveQueue: view.getUint32(MESSAGE.RECEIVE_QUEUE, true),
     sendQueue: view.getUint32(MESSAGE.SEND_QUEUE, true),
     shutdown: parseAttributes(payload, MESSAGE.SIZE).get(INET_DIAG_SHUTDOWN)?.[0] ?? 0,

@@ -5,6 +5,8 @@ Deno.test("inetDiagRequest() asks for all sockets of a protocol in all states", 
   const bytes = inetDiagRequest(AF_INET, 6);
   equal(bytes.byteLength, 72);
   equal(bytes.subarray(16, 24).toHex(), "02060000ffffffff");
+  const some = inetDiagRequest(AF_INET, 6, [TCP.LISTEN, TCP.BOUND_INACTIVE]);
+  equal(some.subarray(16, 24).toHex(), "0206000000240000");
 });
 
 Deno.test("parseInetSocket() reads an answer with its attributes", () => {
@@ -15,6 +17,7 @@ Deno.test("parseInetSocket() reads an answer with its attributes", () => {
   view.setUint16(6, 4711);
   bytes.set([127, 0, 0, 1], 8);
   bytes.set([10, 0, 0, 9], 24);
+  view.setUint32(40, 2, true);
   view.setUint32(56, 5, true);
   view.setUint32(60, 6, true);
   view.setUint32(68, 123, true);
@@ -26,6 +29,7 @@ Deno.test("parseInetSocket() reads an answer with its attributes", () => {
     state: TCP.CLOSE_WAIT,
     source: { address: Uint8Array.of(127, 0, 0, 1), port: 80 },
     target: { address: Uint8Array.of(10, 0, 0, 9), port: 4711 },
+    device: 2,
     receiveQueue: 5,
     sendQueue: 6,
     shutdown: 1,

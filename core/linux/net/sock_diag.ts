@@ -60,16 +60,21 @@ export interface InetSockets {
  * Reads the sockets of a protocol, of IPv4 and IPv6. Those that are neither bound nor connected are not among them.
  *
  * @param wanted as of {@link readUnixSockets}
+ * @param states of TCP: those that are asked for alone
  * @throws {StasisError} `kernel-too-old` where the kernel cannot tell (CONFIG_INET_DIAG), `syscall`
  */
-export function readInetSockets(protocol: number, wanted: Iterable<number> = []): InetSockets {
+export function readInetSockets(
+  protocol: number,
+  wanted: Iterable<number> = [],
+  states?: readonly number[],
+): InetSockets {
   let nobodys: InetSocket[] = [];
   const byInode = readUntilFound(wanted, () => {
     const found = new Map<number, InetSocket>();
     nobodys = [];
     for (const family of [AF_INET, AF_INET6]) {
       readList(
-        inetDiagRequest(family, protocol),
+        inetDiagRequest(family, protocol, states),
         "internet sockets (CONFIG_INET_DIAG)",
         (payload) => {
           const one = parseInetSocket(payload);
