@@ -199,14 +199,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       });
     /** Plugins conclude while the images are read back; what fails first is what is told. */
     const verifyBeside = async (last: ReturnType<typeof inventory>): Promise<void> => {
-      const concluded = conclude(tree, hooked);
-      try {
-        await verify(last);
-      } finally {
-        // Nothing may go on when the operation has failed.
-        await Promise.allSettled([concluded]);
-      }
-      await concluded;
+      // Nothing may go on when the operation has failed; and neither may fail unheard while the other goes on.
+      const results = await Promise.allSettled([verify(last), conclude(tree, hooked)]);
+      for (const result of results) if (result.status === "rejected") throw result.reason;
     };
     if (isToEnd) {
       using _limit = limitTo(left);
