@@ -197,7 +197,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
         inventory: last,
         cancellation,
       });
-    /** Plugins conclude while the images are read back; what fails first is what is told. */
+    /** Plugins conclude while the images are read back; of two failures that of the images is told. */
     const verifyBeside = async (last: ReturnType<typeof inventory>): Promise<void> => {
       // Nothing may go on when the operation has failed; and neither may fail unheard while the other goes on.
       const results = await Promise.allSettled([verify(last), conclude(tree, hooked)]);
