@@ -29,7 +29,7 @@ export function linkedFiles(images: ImageDirectory): ReadonlyMap<number, LinkedF
 }
 
 /** Whether a file is the one that is meant. */
-export function isLinkedFile(
+function isLinkedFile(
   { dev, ino }: Pick<FileInfo, "dev" | "ino">,
   meant: LinkedFile,
 ): boolean {
@@ -37,29 +37,27 @@ export function isLinkedFile(
   return encodeKernelDevice(decodeUserDevice(dev)) === meant.dev && ino === Number(meant.ino);
 }
 
-/** Why a name may not be used in place of the one that a file had; undefined where it leads to it. */
+/** Why a name may not be used in place of the one that a file had; undefined where it leads to it, or to nothing. */
 export function linkRemapProblem(
   path: string,
   meant: LinkedFile | undefined,
 ): { readonly what: string; readonly hint: string } | undefined {
-  const sure =
-    "if you are sure that it is the file, pass --ignore-file-change; the name stays then";
-  if (meant === undefined) {
-    return {
-      what: `nothing tells whether ${path} is the file that the checkpoint meant`,
-      hint: sure,
-    };
-  }
-  if (leadsTo(path, meant)) return undefined;
-  return { what: `${path} is another file than the one that the checkpoint meant`, hint: sure };
+  const found = lookAt(path);
+  if (found === undefined || meant !== undefined && isLinkedFile(found, meant)) return undefined;
+  return {
+    what: meant === undefined
+      ? `nothing tells whether ${path} is the file that the checkpoint meant`
+      : `${path} is another file than the one that the checkpoint meant`,
+    hint: "if you are sure that it is the file, pass --ignore-file-change; the name stays then",
+  };
 }
 
-/** Whether a path leads to a file; not where it cannot be looked at. */
-export function leadsTo(path: string, meant: LinkedFile): boolean {
+/** What has a name; undefined where it cannot be looked at, as one that is gone. */
+function lookAt(path: string): FileInfo | undefined {
   try {
-    return isLinkedFile(lstatPath(path), meant);
+    return lstatPath(path);
   } catch {
-    return false;
+    return undefined;
   }
 }
 
@@ -74,7 +72,9 @@ export function deleteLinkRemaps(
   note: (text: string) => void,
 ): void {
   for (const [path, meant] of names) {
-    if (meant === undefined || !leadsTo(path, meant)) {
+    const found = lookAt(path);
+    if (found === undefined) continue;
+    if (meant === undefined || !isLinkedFile(found, meant)) {
       note(`the name ${path} stays: nothing tells that it is still the file of the checkpoint`);
       continue;
     }
