@@ -8,7 +8,7 @@
 import { isErrno } from "../linux/errno.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
-import { readStat, unlessGone } from "../linux/procfs/mod.ts";
+import { readProcesses, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import { SIG, signalBit } from "../linux/signals.ts";
 import {
   intBytes,
@@ -38,6 +38,37 @@ export interface TerminalUse {
   readonly termios: Termios | undefined;
   /** The size of its window as the tree knows it; undefined if it does not. */
   readonly size: WindowSize | undefined;
+  /** Whether something else was in its foreground: it gets it only when its shell has it there (`fg`). */
+  readonly isBehind?: boolean;
+}
+
+/** Modes for another terminal than they are of: what the line is like it has itself (c_cflag of termios(3), speeds). */
+export function modesOn(modes: Termios, here: Termios): Termios {
+  const { cflag, ispeed, ospeed } = here;
+  return { ...modes, cflag, ispeed, ospeed };
+}
+
+/**
+ * Whether others are in a process group than this process, its ancestors and a tree, as in a pipeline: they would lose
+ * the terminal with it.
+ */
+function isShared(group: number, root: number): boolean {
+  const own = new Set<number>();
+  for (let pid = Deno.pid; pid !== 0; pid = unlessGone(() => readStat(pid).ppid, 0)) own.add(pid);
+  return readProcesses().some((pid) => {
+    if (own.has(pid)) return false;
+    const stat = unlessGone(() => readStat(pid), undefined);
+    if (stat === undefined || stat.pgrp !== group || stat.state === "Z") return false;
+    return !isOf(pid, new Set([root, Deno.pid]));
+  });
+}
+
+/** Whether a process descends from one of these, or is one. */
+function isOf(pid: number, roots: ReadonlySet<number>): boolean {
+  for (let one = pid; one !== 0; one = unlessGone(() => readStat(one).ppid, 0)) {
+    if (roots.has(one)) return true;
+  }
+  return false;
 }
 
 /** The controlling terminal of this process, in whose foreground it was. */
@@ -88,7 +119,7 @@ export class ShellTerminal implements Disposable {
    */
   give(use: TerminalUse, root: number): void {
     this.#wanted = use;
-    this.giveAgain(root);
+    if (use.isBehind !== true) this.giveAgain(root);
   }
 
   /**
@@ -107,10 +138,11 @@ export class ShellTerminal implements Disposable {
   /** Gives it to the tree again as it was taken, if it is ours to give. @returns the group that has it now, if any */
   giveAgain(root: number): number | undefined {
     const use = this.#wanted;
-    if (use === undefined || !this.isOurs) return undefined;
+    if (use === undefined || !this.isOurs || isShared(this.#own, root)) return undefined;
     this.#wanted = undefined;
     this.#isGiven = true;
-    this.#set(use.group ?? this.#own, use.termios);
+    const modes = use.termios && modesOn(use.termios, this.#before);
+    this.#set(use.group ?? this.#own, modes);
     const { size } = use;
     if (size !== undefined) {
       const now = readWindowSize(this.#terminal.fd);

@@ -36,9 +36,9 @@ import { type tty_info_entrySchema, TtyFlow, TtyType } from "../../images/gen/te
 import { TTY_DATA, TTY_EXTRA, TTY_INFO } from "../../images/kinds/files.ts";
 import { EMPTY, lookInto, mayPush } from "./contents.ts";
 import type { PtyContents } from "./exchange.ts";
-import { namesOf, slavePath } from "./holders.ts";
+import { namesOf, outsideMasters, slavePath } from "./holders.ts";
 import { FIRST_OTHER, masterId, slaveId, termiosImage, windowImage } from "./image.ts";
-import { sessionProblem, terminalProblem } from "./survey.ts";
+import { deviceOf, sessionProblem, terminalProblem } from "./survey.ts";
 
 type Info = MessageDraft<typeof tty_info_entrySchema>;
 
@@ -70,6 +70,8 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
   const contents = new Map<number, PtyContents>();
   /** The ptys whose slave has been closed by all who had it. */
   const closedSlaves = new Set<number>();
+  /** Who outside has which master, by its index. */
+  let masters: ReadonlyMap<number, number> = new Map();
   let pushes: boolean | undefined;
   const allowed = (): boolean => pushes ??= mayPush();
   /** The ids of terminals for which CRIU has no number, by what they are. */
@@ -91,9 +93,10 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
       leaders = tasks.filter(({ stat, pid }) => stat.session === pid && stat.ttyNr !== 0);
       if (terminals.masters.size + leaders.length > 0) {
         holders.look(tasks, namesOf(terminals.masters));
+        masters = outsideMasters(holders);
       }
       for (const task of leaders) {
-        const found = sessionProblem(task, terminals, holders);
+        const found = sessionProblem(task, terminals, masters);
         if (found !== undefined) problem({ pid: task.pid, ...found });
       }
     },
@@ -101,7 +104,7 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
       kind: "terminal",
       claims: (descriptor) =>
         terminals.isInside(descriptor) && !isNamedExternal(options, descriptor),
-      survey: (descriptor) => terminalProblem(descriptor, holders),
+      survey: (descriptor) => terminalProblem(descriptor, holders, masters),
       dump(context) {
         const { descriptor, id, fown } = context;
         const flags = descriptor.info.flags & ~O.CLOEXEC;
@@ -206,6 +209,13 @@ export function checkpoint(session: CheckpointSession): CheckpointHooks {
       });
     }
     using slave = openSlave(fd);
+    if (Deno.statSync(`/proc/self/fd/${slave.fd}`).dev !== deviceOf("/dev/pts")) {
+      throw new StasisError(
+        "unsupported",
+        `a master of task ${context.task.pid} is of another file system of pseudoterminals than this tool's`,
+        { hint: "have the program use /dev/ptmx, or run the tool in its mount namespace" },
+      );
+    }
     const found = lookInto(fd, slave.fd, slavePath(index), packetMode, allowed);
     contents.set(index, found);
   }

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
-import { readFdInfo, readFdLink, readFds, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { openBy, type OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
+import { readFdInfo, readFdLink, unlessGone } from "../../core/linux/procfs/mod.ts";
 
 /** The names under which masters are opened. */
 const MASTERS = ["/dev/ptmx", "/dev/pts/ptmx"];
@@ -25,14 +25,19 @@ export function slaveHolder(holders: OutsideHolders, index: number): number | un
   return holders.behind(slavePath(index))[0];
 }
 
-/** A process outside that has the master of a pty open. */
-export function masterHolder(holders: OutsideHolders, index: number): number | undefined {
-  const pids = MASTERS.flatMap((name) => holders.behind(name));
-  return pids.find((pid) => unlessGone(() => hasMaster(pid, index), false));
+/** By the index of a pty, a process outside that has its master open. */
+export function outsideMasters(holders: OutsideHolders): ReadonlyMap<number, number> {
+  const found = new Map<number, number>();
+  for (const pid of new Set(MASTERS.flatMap((name) => holders.behind(name)))) {
+    for (const index of unlessGone(() => mastersOf(pid), [])) found.set(index, pid);
+  }
+  return found;
 }
 
-function hasMaster(pid: number, index: number): boolean {
-  return readFds(pid).some((fd) =>
-    MASTERS.includes(readFdLink(pid, fd)?.text ?? "") && readFdInfo(pid, fd)?.ttyIndex === index
-  );
+/** The indices of the masters that a process has. */
+function mastersOf(pid: number): number[] {
+  // Its first thread may have ended.
+  const { tid, fds } = openBy(pid);
+  return fds.filter((fd) => MASTERS.includes(readFdLink(tid, fd)?.text ?? ""))
+    .flatMap((fd) => readFdInfo(tid, fd)?.ttyIndex ?? []);
 }

@@ -32,6 +32,8 @@ const CONTROLLING = "/dev/tty";
 export function restore(session: RestoreSession): RestoreHooks {
   const { images, options } = session;
   let terminals: Terminals = { ptys: [], hungUp: [], named: [] };
+  /** By the ids of the masters' files. */
+  let byMaster: ReadonlyMap<number, Pty> = new Map();
   let taken: ReadonlySet<number> = new Set();
   let groups: ReadonlySet<number> = new Set();
   /** The descriptors that the seed has made, by the ids of their files. */
@@ -45,6 +47,7 @@ export function restore(session: RestoreSession): RestoreHooks {
   return {
     load({ tasks, problem }) {
       terminals = loadTerminals(images);
+      byMaster = new Map(terminals.ptys.map((pty) => [pty.master.id, pty]));
       groups = new Set(tasks.map(({ pgid }) => pgid));
       const hasData = terminals.ptys.some(({ input, output, extra }) =>
         input.byteLength + output.byteLength > 0 || extra?.eof.length || extra?.flow
@@ -132,9 +135,9 @@ export function restore(session: RestoreSession): RestoreHooks {
       },
     }],
     armThread({ pid, tid, tracee }) {
-      if (pid !== tid || terminals.ptys.length === 0) return;
+      if (pid !== tid || told.size === terminals.ptys.length) return;
       for (const { fd, id } of readDescriptors(images, pid)) {
-        const pty = terminals.ptys.find(({ master }) => master.id === id);
+        const pty = byMaster.get(id);
         if (pty === undefined || told.has(pty)) continue;
         told.add(pty);
         const now = unlessGone(() => readFdInfo(tracee.pid, fd)?.ttyIndex, undefined);

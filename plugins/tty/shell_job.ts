@@ -32,7 +32,7 @@ export function shellTerminalUse(
   const own = outer === undefined ? root.pgid : undefined;
   // What a shell had in its foreground meanwhile had modes of its own.
   if (info?.termios === undefined || !groups.has(info.pgrp) && info.pgrp !== outer) {
-    return { group: own, termios: undefined, size: undefined };
+    return { group: own, termios: undefined, size: undefined, isBehind: info !== undefined };
   }
   return {
     group: groups.has(info.pgrp) ? info.pgrp : undefined,

@@ -39,10 +39,12 @@ Deno.test("shellTerminalUse() is what the tree had in the foreground", () => {
 });
 
 Deno.test("shellTerminalUse() has no modes of a shell that had the foreground itself", () => {
-  const use = { group: 100, termios: undefined, size: undefined };
+  const use = { group: 100, termios: undefined, size: undefined, isBehind: true };
+  // Of what it had in its place nothing is known.
+  const elsewhere = { ...use, isBehind: false };
   deepEqual(shellTerminalUse([task(100, 0, 100, 50)], terminals(50)), use);
-  deepEqual(shellTerminalUse([task(100, 0, 100, 50)], terminals(100, 60)), use);
-  deepEqual(shellTerminalUse([task(100, 0, 100, 50)], new Map()), use);
+  deepEqual(shellTerminalUse([task(100, 0, 100, 50)], terminals(100, 60)), elsewhere);
+  deepEqual(shellTerminalUse([task(100, 0, 100, 50)], new Map()), elsewhere);
 });
 
 Deno.test("shellTerminalUse() has no group of a tree that was in that of others", () => {

@@ -9,17 +9,24 @@ import { slaveIndex, terminalOf, type TreeTerminals } from "../../core/checkpoin
 import { nameOf } from "../../core/linux/procfs/mod.ts";
 import { statPath } from "../../core/linux/files.ts";
 import type { Problem } from "../../base/errors.ts";
-import { masterHolder, slaveHolder, slavePath } from "./holders.ts";
+import { slaveHolder, slavePath } from "./holders.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 
-/** Why a terminal of the tree cannot be saved. */
+/**
+ * Why a terminal of the tree cannot be saved.
+ *
+ * @param masters of whom outside has one, by its index
+ */
 export function terminalProblem(
   descriptor: Descriptor,
   holders: OutsideHolders,
+  masters: ReadonlyMap<number, number>,
 ): Finding | undefined {
   const terminal = terminalOf(descriptor);
-  if (terminal?.kind === "master") return masterProblem(descriptor, terminal.index, holders);
+  if (terminal?.kind === "master") {
+    return masterProblem(descriptor, terminal.index, holders, masters.get(terminal.index));
+  }
   if (terminal?.kind === "slave" && !descriptor.link.deleted) return mountProblem(descriptor);
   return undefined;
 }
@@ -28,6 +35,7 @@ function masterProblem(
   { fd }: Descriptor,
   index: number,
   holders: OutsideHolders,
+  other: number | undefined,
 ): Finding | undefined {
   const what = `its descriptor ${fd} is the master of a pseudoterminal`;
   if (index < 0) {
@@ -36,7 +44,6 @@ function masterProblem(
       hint: "use Linux 4.14 or later",
     };
   }
-  const other = masterHolder(holders, index);
   if (other !== undefined) {
     return {
       what: `${what}, ${slavePath(index)}, and ${nameOf(other)} outside of the tree has it too`,
@@ -64,7 +71,8 @@ function mountProblem({ fd, identity, link }: Descriptor): Finding | undefined {
   };
 }
 
-function deviceOf(path: string): number | undefined {
+/** The device of a file system; undefined where there is none. */
+export function deviceOf(path: string): number | undefined {
   try {
     return statPath(path).dev;
   } catch {
@@ -76,12 +84,12 @@ function deviceOf(path: string): number | undefined {
 export function sessionProblem(
   { pid, stat }: Task,
   terminals: TreeTerminals,
-  holders: OutsideHolders,
+  masters: ReadonlyMap<number, number>,
 ): Finding | undefined {
   if (stat.session !== pid || stat.ttyNr === 0 || terminals.lines.has(stat.ttyNr)) return undefined;
   const index = slaveIndex(stat.ttyNr);
   if (index !== undefined && terminals.masters.has(index)) return undefined;
-  const holder = index === undefined ? undefined : masterHolder(holders, index);
+  const holder = index === undefined ? undefined : masters.get(index);
   const name = index === undefined ? "a terminal" : slavePath(index);
   const whose = holder === undefined
     ? "which belongs to others"

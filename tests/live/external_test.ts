@@ -82,14 +82,16 @@ Deno.test("standard streams that are pipes to others are given anew at restore",
   await Deno.remove(home, { recursive: true });
 });
 
-Deno.test("a pipe to others whose first thread has ended is known to be held by them", async () => {
+Deno.test("a pipe or master that others have whose first thread has ended is known to be held by them", async () => {
   const source = new URL("programs/leaderless_holder.c", import.meta.url).pathname;
   await using holder = await Subject.run(await buildProgram(source));
   const problems = await problemsOf(Number(holder.fact("child")));
+  const what = problems.map((problem) => problem.what).join("\n");
   match(
-    problems[0]?.what ?? "",
+    what,
     new RegExp(`pipe:\\[\\d+\\]\\) is held outside of the tree: task ${holder.pid} .*has it, too`),
   );
+  match(what, new RegExp(`master of a pseudoterminal, .* and task ${holder.pid} .*has it too`));
   await holder.expectPass();
 });
 

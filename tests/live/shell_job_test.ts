@@ -157,6 +157,36 @@ Deno.test("shell job: a restore that fails leaves the terminal as it was", async
   equal(await shell.run("stty -a"), before);
 });
 
+Deno.test("shell job: another program of a pipeline with the restore keeps the terminal", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  const pid = await saved(shell, images, ["sleep 1000", "sleep"], /sleep 1000\r\n$/);
+  const reader = `(until kill -0 ${pid} 2>/dev/null; do sleep 0.1; done; sleep 1; ` +
+    "read x </dev/tty; echo GOT $x)";
+  await shell.type(`stasis restore ${images.directory} | ${reader}\n`);
+  await waitUntil(() => isAlive(pid) && traced(pid) === 0, () => `task ${pid} to be back`);
+  await shell.type("hello\n");
+  await shell.shows(/^GOT hello/m);
+  Deno.kill(pid, "SIGKILL");
+  await shell.prompt();
+});
+
+Deno.test("shell job: a tree that was in the background is not in the foreground", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  await shell.run("sleep 1000 &");
+  await waitUntil(() => shell.find("sleep") !== undefined, () => "a job in the background");
+  const pid = shell.find("sleep") as number;
+  await checkpoint(pid, images);
+  await restore(shell, images, pid);
+  const [group, foreground] =
+    /\) \S \d+ (\d+) \d+ \d+ (-?\d+) /.exec(readIf(`/proc/${pid}/stat`))?.slice(1) ?? [];
+  equal(group, String(pid));
+  equal(group === foreground, false);
+  Deno.kill(pid, "SIGKILL");
+  await shell.prompt();
+});
+
 Deno.test("--shell-job is refused where there is no terminal, and with --detach", async () => {
   for (const [args, why] of [[[], /no terminal/], [["-d"], /not waited for/]] as const) {
     const { status, stderr } = await stasis(["restore", "/nowhere", "--shell-job", ...args]);

@@ -1,5 +1,6 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
 import { checkpoint, restore, type StasisError } from "../../mod.ts";
+import { mayPush } from "../../plugins/tty/contents.ts";
 import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
@@ -115,6 +116,23 @@ for (const [what, calls, why] of REFUSED) {
     });
   });
 }
+
+Deno.test("whether TIOCSTI is allowed is tried: what capabilities say is true of a user namespace", async (t) => {
+  const module = new URL("../../plugins/tty/contents.ts", import.meta.url);
+  const args = ["-Ur", Deno.execPath(), "run", "-A", "--no-check"];
+  const source = `import { mayPush } from "${module}"; console.log(mayPush());`;
+  const script = await Deno.makeTempFile({ prefix: "stasis-push-", suffix: ".ts" });
+  await Deno.writeTextFile(script, source);
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const { code, stdout } = await new Deno.Command("unshare", {
+    args: [...args, "--config", config, script],
+    stderr: "null",
+  }).output();
+  await Deno.remove(script);
+  if (code !== 0) return skip(t, "user namespaces cannot be made here");
+  equal(new TextDecoder().decode(stdout), "false\n");
+  equal(mayPush(), Deno.uid() === 0);
+});
 
 Deno.test("a console that is no standard stream is opened by its path", async (t) => {
   try {

@@ -1,6 +1,7 @@
-/* Has the other end of its child's pipe, and a first thread that has ended. Its fact `child` is the pid of that. */
+/* Has the other end of its child's pipe and a master that it has, too, and a first thread that has ended. Its fact `child` is the pid of that. */
 #include "../../subjects/subject.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 static void *hold(void *child)
@@ -33,6 +34,8 @@ int main(void)
 	subject_init();
 	if (pipe(ends))
 		die("pipe");
+	if (open("/dev/ptmx", O_RDWR | O_NOCTTY) < 0)
+		die("/dev/ptmx");
 	child = fork_child();
 	if (child == 0) {
 		close(ends[1]);
