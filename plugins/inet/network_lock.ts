@@ -1,6 +1,6 @@
 /**
  * Holding back the packets of connections, so that no other end sees one closed or reset while nobody has it here: a
- * table of nf_tables, of one checkpoint, with a rule for each connection and direction.
+ * table of nf_tables, of one checkpoint, with the connections in sets.
  *
  * @module
  */
@@ -10,16 +10,19 @@ import {
   batch,
   deleteTable,
   drop,
+  KEY,
   META,
   NETFILTER_SOCKET,
   newChain,
+  newElements,
   newRule,
+  newSet,
   newTable,
   NfTables,
   PAYLOAD,
   type TablesMessage,
+  whereInSet,
   whereMeta,
-  wherePayload,
 } from "../../core/linux/net/nf_tables.ts";
 import { type ListedCall, Result } from "../../core/remote/undo.ts";
 import { isMapped } from "./address.ts";
@@ -48,7 +51,17 @@ export function isTableName(name: string): boolean {
   return /^stasis-[0-9a-f]{12}$/.test(name);
 }
 
-/** The messages that make a table which holds back the packets of some connections. Pure. */
+/** The families of packets: the number, where both addresses begin in the header, and what keys of a set are. */
+const FAMILIES = [
+  { name: "ipv4", family: NFPROTO.FOUR, size: 4, at: 12, address: KEY.IPV4 },
+  { name: "ipv6", family: NFPROTO.SIX, size: 16, at: 8, address: KEY.IPV6 },
+] as const;
+
+/**
+ * The messages that make a table which holds back the packets of some connections: of each family and direction a set
+ * of both ends, and one rule, so that packets of others take the time of one look, however many connections there are.
+ * Pure.
+ */
 export function lockMessages(
   table: string,
   connections: readonly Connection[],
@@ -59,30 +72,41 @@ export function lockMessages(
     newChain(table, "input", PRIORITY),
     newChain(table, "output", PRIORITY),
   ];
-  for (const { own, peer } of connections) {
-    messages.push(
-      newRule(table, "input", packets(peer, own)),
-      newRule(table, "output", packets(own, peer)),
-    );
+  let id = 0;
+  for (const { name, family, size, at, address } of FAMILIES) {
+    const own = connections.filter(({ own }) => onWire(own.bytes).byteLength === size);
+    if (own.length === 0) continue;
+    const header = [
+      { base: PAYLOAD.NETWORK, offset: at, size },
+      { base: PAYLOAD.NETWORK, offset: at + size, size },
+      { base: PAYLOAD.TRANSPORT, offset: 0, size: KEY.PORT.size },
+      { base: PAYLOAD.TRANSPORT, offset: KEY.PORT.size, size: KEY.PORT.size },
+    ];
+    for (const chain of ["input", "output"] as const) {
+      const set = `${chain}-${name}`;
+      const keys = own.map(({ own, peer }) =>
+        chain === "input" ? keyOf(peer, own) : keyOf(own, peer)
+      );
+      messages.push(
+        newSet(table, set, ++id, [address, address, KEY.PORT, KEY.PORT]),
+        ...newElements(table, set, keys),
+        newRule(table, chain, [
+          ...whereMeta(META.L4PROTO, TCP),
+          ...whereMeta(META.NFPROTO, Uint8Array.of(family)),
+          ...whereInSet(set, header),
+          ...whereMeta(META.MARK, new Uint8Array(Uint32Array.of(OWN_MARK).buffer), false),
+          drop(),
+        ]),
+      );
+    }
   }
   return messages;
 }
 
-function packets(from: Connection["own"], to: Connection["own"]): ReturnType<typeof whereMeta> {
-  const [source, target] = [onWire(from.bytes), onWire(to.bytes)];
-  const isFour = source.byteLength === 4;
-  const ports = new Uint8Array(4);
-  new DataView(ports.buffer).setUint16(0, from.port);
-  new DataView(ports.buffer).setUint16(2, to.port);
-  return [
-    ...whereMeta(META.NFPROTO, Uint8Array.of(isFour ? NFPROTO.FOUR : NFPROTO.SIX)),
-    ...whereMeta(META.L4PROTO, TCP),
-    ...wherePayload(PAYLOAD.TRANSPORT, 0, ports),
-    ...wherePayload(PAYLOAD.NETWORK, isFour ? 12 : 8, source),
-    ...wherePayload(PAYLOAD.NETWORK, isFour ? 16 : 24, target),
-    ...whereMeta(META.MARK, new Uint8Array(Uint32Array.of(OWN_MARK).buffer), false),
-    drop(),
-  ];
+/** Both ends as they stand in a packet: addresses, and ports. */
+function keyOf(from: Connection["own"], to: Connection["own"]): Uint8Array[] {
+  const port = (number: number) => Uint8Array.of(number >>> 8, number);
+  return [onWire(from.bytes), onWire(to.bytes), port(from.port), port(to.port)];
 }
 
 /** An address as it stands in packets. */

@@ -10,14 +10,17 @@ import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import {
   deleteTable,
   drop,
+  KEY,
   META,
   newChain,
+  newElements,
   newRule,
+  newSet,
   newTable,
   NfTables,
   PAYLOAD,
+  whereInSet,
   whereMeta,
-  wherePayload,
 } from "../../core/linux/net/nf_tables.ts";
 import { linger, SO } from "../../core/linux/net/socket_options.ts";
 import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
@@ -251,9 +254,11 @@ Deno.test("an end of data that the machine's own rules throw away makes the rest
   rule.run([
     newTable(table, true),
     newChain(table, "input", 0),
+    newSet(table, "ports", 1, [KEY.PORT]),
+    ...newElements(table, "ports", [[Uint8Array.of(port >> 8, port & 0xff)]]),
     newRule(table, "input", [
       ...whereMeta(META.L4PROTO, Uint8Array.of(IPPROTO.TCP)),
-      ...wherePayload(PAYLOAD.TRANSPORT, 0, Uint8Array.of(port >> 8, port & 0xff)),
+      ...whereInSet("ports", [{ base: PAYLOAD.TRANSPORT, offset: 0, size: KEY.PORT.size }]),
       drop(),
     ]),
   ]);

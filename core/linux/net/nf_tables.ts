@@ -20,7 +20,14 @@ const NLM_F = { REQUEST: 1, ACK: 4, CREATE: 0x400, APPEND: 0x800 } as const;
 const NFNL_SUBSYS_NFTABLES = 10;
 const BATCH = { BEGIN: 0x10, END: 0x11 } as const;
 /** NFT_MSG_*. */
-const MESSAGE = { NEWTABLE: 0, DELTABLE: 2, NEWCHAIN: 3, NEWRULE: 6 } as const;
+const MESSAGE = {
+  NEWTABLE: 0,
+  DELTABLE: 2,
+  NEWCHAIN: 3,
+  NEWRULE: 6,
+  NEWSET: 9,
+  NEWSETELEM: 12,
+} as const;
 /** NFPROTO_INET: IPv4 and IPv6. */
 const NFPROTO_INET = 1;
 const NFPROTO_UNSPEC = 0;
@@ -117,7 +124,72 @@ export function newRule(
   };
 }
 
+/** A part of the keys of a set: what nft(8) calls its type, and how many bytes it has. */
+export interface KeyPart {
+  readonly type: number;
+  readonly size: number;
+}
+
+/** nft(8)'s numbers of types: ipv4_addr, ipv6_addr, inet_service. */
+export const KEY = {
+  IPV4: { type: 7, size: 4 },
+  IPV6: { type: 8, size: 16 },
+  PORT: { type: 13, size: 2 },
+} as const satisfies Record<string, KeyPart>;
+/** How many bits each type has in the number of all. */
+const TYPE_BITS = 6;
+
+/** A set of keys of several parts. @param id a number that no other of the batch has */
+export function newSet(
+  table: string,
+  name: string,
+  id: number,
+  parts: readonly KeyPart[],
+): TablesMessage {
+  const type = parts.reduce((all, part) => all << TYPE_BITS | part.type, 0);
+  const size = parts.reduce((sum, part) => sum + padded(part.size), 0);
+  // NFTA_SET_TABLE, _NAME, _FLAGS, _KEY_TYPE, _KEY_LEN, _ID.
+  const attributes: Attribute[] = [[1, table], [2, name], [3, 0], [4, type], [5, size], [10, id]];
+  return { type: MESSAGE.NEWSET, flags: NLM_F.CREATE, attributes };
+}
+
+/** How many elements are put into one message: an attribute has at most 64 KiB. */
+const MOST_ELEMENTS = 512;
+
+/** Puts keys into a set, each with its parts one behind the other. */
+export function newElements(
+  table: string,
+  set: string,
+  keys: readonly (readonly Uint8Array[])[],
+): TablesMessage[] {
+  const messages: TablesMessage[] = [];
+  for (let from = 0; from < keys.length; from += MOST_ELEMENTS) {
+    const elements = keys.slice(from, from + MOST_ELEMENTS).map((parts): Attribute => {
+      const key = join(parts.map((part) => {
+        const bytes = new Uint8Array(padded(part.byteLength));
+        bytes.set(part);
+        return bytes;
+      }));
+      // NFTA_LIST_ELEM: NFTA_SET_ELEM_KEY: NFTA_DATA_VALUE.
+      return [1, [[1, [[1, key]]]]];
+    });
+    messages.push({
+      type: MESSAGE.NEWSETELEM,
+      flags: NLM_F.CREATE,
+      attributes: [[1, table], [2, set], [3, elements]],
+    });
+  }
+  return messages;
+}
+
+/** Parts of keys and of what is in registers begin at words of 32 bits. */
+function padded(size: number): number {
+  return (size + 3) & ~3;
+}
+
 const REGISTER = 1;
+/** NFT_REG32_00, the first of the registers of 32 bits. */
+const FIRST_WORD = 8;
 
 function expression(name: string, data: readonly Attribute[]): Attribute {
   return [1, [[1, name], [2, data]]];
@@ -133,10 +205,24 @@ export function whereMeta(key: number, value: Uint8Array, is = true): Attribute[
   return [expression("meta", [[1, REGISTER], [2, key]]), compare(value, is)];
 }
 
-/** Goes on where these bytes stand in a header. @param value at most 16 */
-export function wherePayload(base: number, offset: number, value: Uint8Array): Attribute[] {
-  const load: Attribute[] = [[1, REGISTER], [2, base], [3, offset], [4, value.byteLength]];
-  return [expression("payload", load), compare(value, true)];
+/** A piece of a packet's header. */
+export interface HeaderPart {
+  /** One of PAYLOAD. */
+  readonly base: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Goes on where pieces of headers, one behind the other, are in a set. */
+export function whereInSet(set: string, parts: readonly HeaderPart[]): Attribute[] {
+  let register = FIRST_WORD;
+  const loads = parts.map(({ base, offset, size }) => {
+    const load = expression("payload", [[1, register], [2, base], [3, offset], [4, size]]);
+    register += padded(size) / 4;
+    return load;
+  });
+  // NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG.
+  return [...loads, expression("lookup", [[1, set], [2, FIRST_WORD]])];
 }
 
 /** NFT_CMP_EQ, NFT_CMP_NEQ. */
