@@ -43,7 +43,7 @@ const SUBJECTS: readonly { name: string; args: readonly string[]; ignore?: reado
       { name: "seccomp_threads", args: [] },
       { name: "sig_pending", args: [] },
       { name: "ghosts", args: [] },
-      { name: "restart_nanosleep", args: [] },
+      { name: "restart_poll", args: ["forever"] },
       { name: "zombies", args: [] },
     ]
     : [],
