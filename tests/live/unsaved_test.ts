@@ -125,7 +125,7 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   userfaultfd: /descriptor \d+ .*userfaultfd/,
   secret: /is secret memory \(memfd_secret\)/,
   hugetlb: /is System V shared memory of reserved huge pages \(SHM_HUGETLB\)/,
-  device: /descriptor \d+ .*\/dev\/ptmx|descriptor \d+ .*\/dev\/pts\/ptmx/,
+  device: /descriptor \d+ .*\/dev\/kmsg/,
   pidfd: /descriptor \d+ stands for process \d+ .* outside of the tree \(pidfd\)/,
   io_uring: /io_uring/,
   files: /a descriptor table of its own \(unshare\(CLONE_FILES\)\)/,

@@ -11,8 +11,11 @@
 
 enum { WORDS_A_PAGE = 4096 / sizeof(uint64_t) };
 
+static volatile long waiting;
+
 static void *wait_long(void *unused)
 {
+	__atomic_add_fetch(&waiting, 1, __ATOMIC_SEQ_CST);
 	for (;;)
 		pause();
 	return unused;
@@ -50,6 +53,9 @@ int main(int argc, char **argv)
 	for (long i = 0; i < threads; i++)
 		if (pthread_create(&thread, &attributes, wait_long, NULL))
 			die("pthread_create");
+	/* A thread begins with all signals blocked. */
+	while (waiting < threads)
+		sleep_ms(1);
 	ready();
 	wait_for_term();
 	for (size_t i = 0; i < words; i += WORDS_A_PAGE)
