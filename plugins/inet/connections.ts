@@ -117,7 +117,9 @@ export class HeldConnections {
     let left = this.#connections.map(({ descriptor }) => descriptor);
     for (let attempt = 0; left.length > 0 && attempt < ATTEMPTS; attempt++) {
       const sent = new Map<number, SentPart>();
-      eachTaken(left, (descriptor, fd) => void sent.set(inodeOf(descriptor), readSent(fd)));
+      eachTaken(left, (descriptor, fd) => {
+        sent.set(inodeOf(descriptor), readSent(fd, noteWith(this.#rescuer, descriptor)));
+      });
       const changed: Descriptor[] = [];
       eachTaken(left, (descriptor, fd) => {
         const ino = inodeOf(descriptor);

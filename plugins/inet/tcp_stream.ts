@@ -25,6 +25,7 @@ import { readNumber, setNumber, SO } from "../../core/linux/net/socket_options.t
 import { defineStruct } from "../../core/linux/struct.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { ListedCall } from "../../core/remote/undo.ts";
+import { dropIncoming } from "./drop_incoming.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { readTcpInfo, type TcpInfo } from "./tcp_info.ts";
 
@@ -90,17 +91,34 @@ const SLACK = 1 << 17;
 /** How often something is looked at again that has changed meanwhile. */
 const ATTEMPTS = 100;
 
-/** Reads what a connection has sent. @throws {StasisError} `syscall` */
-export function readSent(fd: number): SentPart {
+/**
+ * Reads what a connection has sent.
+ *
+ * While its queue is shown, whatever has the kernel send from it marks all of it as sent, and sends nothing
+ * (`tcp_write_xmit()` of `net/ipv4/tcp_output.c`): it would be sent when it is missed, after 0.2 s or more. Mostly that
+ * is an acknowledgement. So where something is unsent, nothing comes meanwhile, and the other end is asked to tell once
+ * more what it has.
+ *
+ * @param note notes how that is ended
+ * @throws {StasisError} `syscall`
+ */
+export function readSent(fd: number, note: NoteCall): SentPart {
   const info = readTcpInfo(fd);
-  using _ = repaired(fd);
+  const hasUnsent = count(fd, SIOCOUTQNSD) > 0;
+  using _ = repaired(fd, hasUnsent ? REPAIR.OFF_AND_ASK : REPAIR.OFF);
+  using _alone = hasUnsent ? dropIncoming(fd, note) : undefined;
+  const { sequence, bytes } = showSent(fd);
+  const end = hasSentEnd(info.state) ? 1 : 0;
+  const unsent = Math.max(0, count(fd, SIOCOUTQNSD) - end);
+  return { info, sequence, bytes, unsent: Math.min(unsent, bytes.byteLength) };
+}
+
+function showSent(fd: number): Pick<SentPart, "sequence" | "bytes"> {
   setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.SEND);
   const sequence = option(fd, TCP_OPTION.QUEUE_SEQ);
   const bytes = peek(fd, count(fd, SIOCOUTQ) + SLACK);
   setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.NONE);
-  const end = hasSentEnd(info.state) ? 1 : 0;
-  const unsent = Math.max(0, count(fd, SIOCOUTQNSD) - end);
-  return { info, sequence, bytes, unsent: Math.min(unsent, bytes.byteLength) };
+  return { sequence, bytes };
 }
 
 /**
@@ -145,13 +163,17 @@ function tryReceived(fd: number): ReceivedPart | undefined {
   return { info, sequence, bytes, window, timestamp, segment };
 }
 
-/** Switches repair mode on for a scope. Switching it off takes SO_REUSEADDR away, which is put back. */
-function repaired(fd: number): Disposable {
+/**
+ * Switches repair mode on for a scope. Switching it off takes SO_REUSEADDR away, which is put back.
+ *
+ * @param off how it ends
+ */
+function repaired(fd: number, off: number = REPAIR.OFF): Disposable {
   const reuse = readNumber(fd, SO.REUSEADDR) ?? 0;
   setOption(fd, TCP_OPTION.REPAIR, REPAIR.ON);
   return {
     [Symbol.dispose]() {
-      setOption(fd, TCP_OPTION.REPAIR, REPAIR.OFF);
+      setOption(fd, TCP_OPTION.REPAIR, off);
       setNumber(fd, SO.REUSEADDR, reuse);
     },
   };

@@ -17,8 +17,9 @@ function tellsAndLeaves(): void {
   using pair = connectPair();
   setNumber(pair.server, SO.REUSEADDR, 1);
   pair.send(pair.client, Uint8Array.of(1, 2, 3));
-  const sent = readSent(pair.client);
-  const received = readReceived(pair.server, () => ({ erase() {} }));
+  const note = () => ({ erase() {} });
+  const sent = readSent(pair.client, note);
+  const received = readReceived(pair.server, note);
   equal(sent.info.state, TCP.ESTABLISHED);
   deepEqual([...received.bytes], [1, 2, 3]);
   equal(received.sequence, sent.sequence);

@@ -35,6 +35,7 @@ export const SO = {
   BINDTODEVICE: 25,
   /** As getsockopt(2) has it: SO_GET_FILTER. */
   ATTACH_FILTER: 26,
+  DETACH_FILTER: 27,
   TIMESTAMP: 29,
   /** SO_SNDBUF past the system's limit; takes CAP_NET_ADMIN. */
   SNDBUFFORCE: 32,
