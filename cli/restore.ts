@@ -119,7 +119,7 @@ export const restore: Command = defineCommand({
     },
     remap: {
       flags: "--remap <from=to>",
-      description: "look for a path elsewhere; repeatable",
+      description: "look for a path and all that lies below it elsewhere; repeatable",
       repeatable: true,
     },
     timeNamespace: {

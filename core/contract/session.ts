@@ -49,7 +49,7 @@ export interface OperationOptions {
   readonly allDeadEnds?: boolean;
   /** At restore: files whose size has changed since the checkpoint are no problem. */
   readonly ignoreFileChange?: boolean;
-  /** At restore: paths of images to paths of this machine. */
+  /** At restore: paths of images to paths of this machine, each with all that lies below it. */
   readonly remap?: Readonly<Record<string, string>>;
   /** At a checkpoint: deleted files of at most so many bytes are saved with the images; 1 MiB if absent. */
   readonly ghostLimit?: bigint;

@@ -8,7 +8,7 @@ import { FILES } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import { splitPath } from "../linux/path_pieces.ts";
-import type { RestoredFiles } from "../plugin.ts";
+import { type OperationOptions, remapPath, type RestoredFiles } from "../plugin.ts";
 import type { CallResult, SyscallProgram } from "../remote/program.ts";
 import { type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { validFiles } from "../../images/validate_files.ts";
@@ -24,7 +24,7 @@ const PASSING = 0o10000000 | 0o200000 | O_CLOEXEC;
 /** The entries by id, and how regular ones are opened. */
 export function restoredFiles(
   images: ImageDirectory,
-  remap: Readonly<Record<string, string>>,
+  options: Pick<OperationOptions, "remap">,
 ): RestoredFiles & {
   readonly all: ReadonlyMap<number, file_entry>;
   /** Adds the making of deleted files to the seed's program. Before it none of them can be opened. */
@@ -47,10 +47,7 @@ export function restoredFiles(
     }
     return reg;
   };
-  const pathOf = (id: number): string => {
-    const { name } = regular(id);
-    return remap[name] ?? name;
-  };
+  const pathOf = (id: number): string => remapPath(regular(id).name, options);
   return {
     all,
     get,

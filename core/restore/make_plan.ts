@@ -78,7 +78,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
   const { tasks, cores } = readTree(images, cancellation);
-  const files = restoredFiles(images, options.remap ?? {});
+  const files = restoredFiles(images, options);
   const rehearsal = request.rehearsed !== undefined;
   const machine = readMachine(rehearsal);
   if (options.newPidNamespace) checkApart(machine);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Problem } from "../../base/errors.ts";
+import { remapPath } from "../contract/remap.ts";
 import type { RestoreSession } from "../contract/restore.ts";
 import type { FileFinder } from "../linux/file_handles.ts";
 import type { FileIdentity } from "../linux/file_identity.ts";
@@ -36,8 +37,10 @@ export function findWatched(
   { options, rehearsal, isMade }: Pick<RestoreSession, "options" | "rehearsal" | "isMade">,
 ): FoundPath {
   if (isMadeAnew(path)) return { path, found: "same" };
-  const remapped = options.remap?.[path];
-  if (remapped !== undefined) return { path: remapped, found: "same" };
+  const remapped = remapPath(path, options);
+  if (remapped !== path) {
+    return { path: remapped, found: exists(remapped) || isMade(remapped) ? "same" : "none" };
+  }
   if (path !== "" && (finder.isAt(path, file) || isMade(path))) return { path, found: "same" };
   const now = handle && finder.byHandle(file, handle);
   if (now !== undefined) return { path: now, found: "same" };

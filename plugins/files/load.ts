@@ -6,7 +6,7 @@
 import { isFieldSet } from "@bufbuild/protobuf";
 import { lstatPath, statPath } from "../../core/linux/files.ts";
 import { errnoOf } from "../../core/linux/procfs/mod.ts";
-import type { LoadContext, OperationOptions } from "../../core/plugin.ts";
+import { type LoadContext, type OperationOptions, remapPath } from "../../core/plugin.ts";
 import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
 import { S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
 
@@ -55,7 +55,7 @@ export function checkFiles(
       );
       continue;
     }
-    const path = options.remap?.[file.name] ?? file.name;
+    const path = remapPath(file.name, options);
     const task = /^\/proc\/(\d+)(\/|$)/.exec(path);
     // The files of a task of the tree are there when the task is.
     if (task !== null && pids.has(Number(task[1]))) continue;

@@ -27,6 +27,7 @@ import {
   type DescriptorConnect,
   type DescriptorPlan,
   type Plugin,
+  remapPath,
 } from "../../core/plugin.ts";
 import { linkedFiles, linkRemapProblem } from "../../core/restore/link_remaps.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
@@ -121,7 +122,7 @@ export const files: Plugin = definePlugin({
         return lookAt(path, link);
       };
       if (!changes) checkFiles(named, context, options, look, session.isMade);
-      const names = new Map(named.map(({ id, name }) => [id, options.remap?.[name] ?? name]));
+      const names = new Map(named.map(({ id, name }) => [id, remapPath(name, options)]));
       const linked = linkedFiles(images);
       for (const { origId, remapId, remapType } of remaps) {
         if (remapType === remap_type.GHOST || remapType === remap_type.PROCFS) continue;

@@ -27,6 +27,7 @@ import {
   type CheckpointSession,
   definePlugin,
   type Plugin,
+  remapPath,
   type RestoreHooks,
   type RestoreSession,
 } from "../../core/plugin.ts";
@@ -102,7 +103,7 @@ function restoreLocks({ images, options, rehearsal }: RestoreSession): RestoreHo
     const file = tableOf(pid).get(fd);
     const id = file?.fifo === undefined ? file?.id : file.fifo.regfId || file.id;
     const name = id === undefined || ghosts.has(id) ? undefined : files.get(id)?.reg?.name;
-    return name === undefined ? undefined : options.remap?.[name] ?? name;
+    return name === undefined ? undefined : remapPath(name, options);
   };
   const fileOf = (lock: file_lock_entry): LockedFile => {
     const path = pathOf(lock);

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type {
-  LoadContext,
-  RestoreHooks,
-  RestoreSession,
-  TaskPlanner,
-  TreePlanner,
+import {
+  type LoadContext,
+  remapPath,
+  type RestoreHooks,
+  type RestoreSession,
+  type TaskPlanner,
+  type TreePlanner,
 } from "../../core/plugin.ts";
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
@@ -189,7 +190,7 @@ function executablePaths(
   for (const { id, reg } of images.readList(FILES, null)) {
     // Deleted files are made anew, with the permissions that they had, or get their name back.
     if (reg !== undefined && !ghosts.has(id) && !linked.has(id)) {
-      known.set(id, options.remap?.[reg.name] ?? reg.name);
+      known.set(id, remapPath(reg.name, options));
     }
   }
   return known;

@@ -237,10 +237,12 @@ for (const kind of ["process", "thread", "zombie"] as const) {
   });
 }
 
-Deno.test("restore refuses files that have changed or vanished, and takes a remapped path", async () => {
+Deno.test("restore refuses files that have changed or vanished, and takes a remapped directory", async () => {
   using room = new ImageRoom();
   const directory = room.fresh();
-  const [file, moved] = [`${room.path}/data`, `${room.path}/moved`];
+  const [old, moved] = [`${room.path}/old`, `${room.path}/moved`];
+  const file = `${old}/data`;
+  Deno.mkdirSync(old);
   Deno.writeTextFileSync(file, "0123456789");
   await using subject = await Subject.spawn("/bin/bash", {
     args: ["-c", `exec 7<${file}; exec sleep 1000`],
@@ -255,12 +257,12 @@ Deno.test("restore refuses files that have changed or vanished, and takes a rema
   await fails(directory, "conflict", new RegExp(`${file}.*(10|19)`), subject.pid);
   await commandFails(directory, "conflict", new RegExp(file));
   Deno.writeTextFileSync(file, "0123456789");
-  Deno.renameSync(file, moved);
+  Deno.renameSync(old, moved);
   await fails(directory, "conflict", new RegExp(file), subject.pid);
   await commandFails(directory, "conflict", new RegExp(file));
 
-  const tree = await restore(directory, { options: { remap: { [file]: moved } } });
-  assert.equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/7`), moved);
+  const tree = await restore(directory, { options: { remap: { [old]: moved } } });
+  assert.equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/7`), `${moved}/data`);
   tree.kill(9);
   assert.deepEqual(await tree.wait(), { signal: 9 });
 });
