@@ -23,6 +23,7 @@ import {
 } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { treeTerminals } from "../../core/checkpoint/terminals.ts";
+import { unmatchedNames } from "../../core/checkpoint/unmatched_names.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
 import { isHungUp, readTermios, readWindowSize } from "../../core/linux/terminal.ts";
 import {
@@ -42,7 +43,13 @@ import { EXTERNAL } from "../../images/kinds/external.ts";
 import { FILES, TTY_INFO } from "../../images/kinds/files.ts";
 import { termiosImage, windowImage } from "../tty/image.ts";
 import { lookAtOwn, type OwnFile } from "./own.ts";
-import { descriptorNumbers, findProviders, isProvided, wantedFiles } from "./provided.ts";
+import {
+  descriptorNumbers,
+  findProviders,
+  isProvided,
+  unwantedNames,
+  wantedFiles,
+} from "./provided.ts";
 import { externalProblem, standardStreams } from "./survey.ts";
 
 /** The plugin. */
@@ -67,10 +74,14 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
     descriptor.link.kind === "pipe" && holders.of(descriptor).length > 0 &&
       !holders.isCutOff(options, descriptor);
   return {
-    survey({ tasks }) {
+    survey({ tasks, frozen, problem }) {
       holders.look(tasks);
       terminals.look(tasks);
       standard = standardStreams(tasks);
+      // One that is closed by the time that the tree stands still has been named rightly.
+      for (const { given, hint } of frozen ? [] : unmatchedNames(options, tasks)) {
+        problem({ what: `${given} names nothing that the tree has`, hint });
+      }
     },
     descriptors: [{
       kind: "external file",
@@ -155,10 +166,20 @@ function restore(session: RestoreSession): RestoreHooks {
     load(context) {
       const files = images.has(FILES, null) ? images.readList(FILES, null) : [];
       const provided = files.filter((file) => isProvided(file, images, options));
-      if (provided.length === 0) return;
+      const { inheritFds = {} } = options;
+      if (provided.length === 0 && Object.keys(inheritFds).length === 0) return;
       const numbers = descriptorNumbers(images);
       const wanted = wantedFiles(provided, images, numbers);
-      const found = findProviders(wanted, numbers, options.inheritFds ?? {});
+      for (const name of session.rehearsal ? [] : unwantedNames(wanted, inheritFds)) {
+        const [one] = wanted;
+        context.problem({
+          what: `--inherit-fd names ${name}, for which the images want nothing from outside`,
+          hint: one === undefined
+            ? "leave it out: nothing was left out of these images"
+            : `what is wanted: ${[...new Set(wanted.map(({ name }) => name))].join(", ")}`,
+        });
+      }
+      const found = findProviders(wanted, numbers, inheritFds);
       for (const { id, name, flags } of wanted) {
         if (session.rehearsal) {
           // Anything will do: who restores the images will say what.

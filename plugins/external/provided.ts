@@ -100,6 +100,15 @@ export function wantedFiles(
   });
 }
 
+/** Names that the user has a descriptor for and by which nothing is called that is to be provided. */
+export function unwantedNames(
+  wanted: readonly Wanted[],
+  inheritFds: Readonly<Record<string, number>>,
+): string[] {
+  const names = new Set(wanted.flatMap(({ names }) => names));
+  return Object.keys(inheritFds).filter((name) => !names.has(name));
+}
+
 /**
  * Finds the descriptor of this process that stands in for each: the one that the user names, or else the
  * standard stream whose number one of its descriptors has, or one of another description of the same thing.

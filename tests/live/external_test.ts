@@ -1,5 +1,11 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
-import { checkpoint, restore, type RestoredTree, type StasisError } from "../../mod.ts";
+import {
+  checkpoint,
+  type Problem,
+  restore,
+  type RestoredTree,
+  type StasisError,
+} from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { Subject } from "../harness/subject.ts";
 import { allPids, readProcess, waitUntil } from "../harness/processes.ts";
@@ -104,12 +110,32 @@ Deno.test("a pipe to others that is no standard stream is refused until it is na
   const problems = await problemsOf(pid);
   deepEqual(problems.map(({ plugin }) => plugin), ["external"]);
   match(problems[0]?.what ?? "", /descriptor 5 \(pipe:\[\d+\]\) is held outside of the tree/);
+  const slips = { external: [link(pid, 5), "pipe:[1]", "shm[-1]"], deadEnds: ["fd[77]"] };
+  await rejects(
+    () => checkpoint(pid, { directory: images.directory, options: slips }),
+    (error: unknown) => {
+      deepEqual((error as StasisError).problems.map(({ what }) => what), [
+        "--external pipe:[1] names nothing that the tree has",
+        "--external shm[-1] names nothing that the tree has",
+        "--dead-end fd[77] names nothing that the tree has",
+      ]);
+      return true;
+    },
+  );
   await checkpoint(pid, { directory: images.directory, options: { external: [link(pid, 5)] } });
   await stdin.close().catch(() => {});
   await stderr.cancel();
 
   await rejects(() => restore(images.directory), (error: unknown) => {
     match((error as StasisError).problems[0]?.what ?? "", /nothing stands in for pipe:\[\d+\]/);
+    return true;
+  });
+  const slip = { inheritFds: { "fd[5]": 2, "fd[6]": 2 } };
+  await rejects(() => restore(images.directory, { options: slip }), (error: unknown) => {
+    const [{ what, hint }, ...others] = (error as StasisError).problems as [Problem];
+    match(what, /^--inherit-fd names fd\[6\], for which the images want nothing/);
+    match(hint ?? "", /^what is wanted: pipe:\[\d+\]$/);
+    deepEqual(others, []);
     return true;
   });
   using file = await Deno.open("/dev/null", { write: true });
