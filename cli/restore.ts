@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StasisError } from "../base/errors.ts";
+import { EXIT_STATUS, StasisError } from "../base/errors.ts";
 import type { EventListener } from "../base/events.ts";
 import type { OperationOptions } from "../core/plugin.ts";
 import type { Ending, RestoredTree } from "../core/restore/restore.ts";
@@ -74,7 +74,8 @@ export const restore: Command = defineCommand({
     },
     dryRun: {
       flags: "-n, --dry-run",
-      description: "print what would be done, as strace does, and do nothing",
+      description:
+        "print what would be done, as strace does, and do nothing; ends with the status of the restore where that would be refused",
     },
     inheritFd: {
       flags: "--inherit-fd <fd[N]:resource>",
@@ -83,7 +84,7 @@ export const restore: Command = defineCommand({
     },
     external: {
       flags: "--external <resource>",
-      description: "something that was left out of the images; repeatable",
+      description: "accepted as by CRIU: what was left out is known from the images; repeatable",
       repeatable: true,
     },
     linkRemap: {
@@ -208,8 +209,12 @@ export const restore: Command = defineCommand({
     if (options.dryRun) {
       const lines = [...plan.describe()];
       const taken = findTaken(plan);
-      for (const text of taken) progress.listener({ kind: "note", plugin: "core", text });
+      for (const { what, passes } of taken) {
+        const text = passes ? what : `${what}: as long as that is so, the restore is refused`;
+        progress.listener({ kind: "note", plugin: "core", text });
+      }
       print(options.json ? toJson({ pid: plan.pid, plan: lines, taken }) : lines.join("\n"));
+      if (taken.some(({ passes }) => !passes)) setStatus(EXIT_STATUS.conflict);
       return;
     }
     given.use = shellTerminalUse(plan);

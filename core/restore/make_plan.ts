@@ -47,6 +47,7 @@ import { findServiceRange } from "./service_numbers.ts";
 import { readMachine } from "./machine.ts";
 import { MadeDirectories } from "./made_directories.ts";
 import { mappingPlanner } from "./mappings.ts";
+import { takenProblems } from "./taken_ids.ts";
 import { readTreeClocks } from "./tree_clocks.ts";
 import { validateTree } from "../../images/validate_tree.ts";
 
@@ -127,7 +128,11 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     await cancellation.breathe();
     await runHook(plugin, () => hooks.load?.({ tasks, problem }));
   }
-  if (problems.length > 0) throw refuse(images, problems);
+  if (problems.length > 0) {
+    // Who mends what stands against a restore wants to hear at once what stands against it, too.
+    const taken = rehearsal || options.newPidNamespace ? [] : takenProblems(needed);
+    throw refuse(images, [...problems, ...taken]);
+  }
   const note = (text: string): void => listener({ kind: "note", plugin: "core", text });
   noteOutside(tasks, note);
 

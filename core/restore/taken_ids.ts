@@ -28,11 +28,24 @@ const PID_TIMEOUT = 5_000;
  */
 const REAP_AFTER_TURNS = 20;
 
-/** What is said of the ids of a plan that are taken now. */
-export function findTaken(plan: RestorePlan): string[] {
-  if (plan.isApart) return [];
-  const { wanted, holders } = lookFor(plan);
-  return takenOf(wanted, holders).map((id) => describeHolder(id, holders));
+/** An id that a restored tree needs and that somebody has. */
+export interface TakenId {
+  readonly id: number;
+  /** Which, and by whom, a sentence without a full stop. */
+  readonly what: string;
+  /** Whether who has it has ended and waits for being reaped, for which a restore waits a while. */
+  readonly passes: boolean;
+}
+
+/** The ids of a plan that are taken now. */
+export function findTaken(plan: RestorePlan): TakenId[] {
+  return plan.isApart ? [] : describeTaken(lookFor(wantedBy(plan)));
+}
+
+/** Those of some ids that are taken, as problems of a restore that is refused for others as well. */
+export function takenProblems(ids: Iterable<number>): Problem[] {
+  return describeTaken(lookFor([...ids])).filter(({ passes }) => !passes)
+    .map(({ id, what }) => ({ pid: id, plugin: "core", what, hint: HINT }));
 }
 
 /**
@@ -44,10 +57,9 @@ export function findTaken(plan: RestorePlan): string[] {
 export async function awaitIds(plan: RestorePlan, cancellation: Cancellation): Promise<void> {
   const begin = performance.now();
   for (let turns = 0;; turns++) {
-    const { wanted, holders } = lookFor(plan);
-    const taken = takenOf(wanted, holders);
+    const { taken, holders } = lookFor(wantedBy(plan));
     if (taken.length === 0) return;
-    const passes = taken.every((id) => isEnding(holders.get(id)?.pid ?? id));
+    const passes = taken.every((id) => isPassing(id, holders));
     if (!passes || performance.now() - begin > PID_TIMEOUT) throw idsTaken(taken, holders);
     // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
     if (turns > REAP_AFTER_TURNS) { for (const pid of taken) wait4(pid, WNOHANG); }
@@ -71,21 +83,38 @@ export function sayWhoHasIds(make: () => unknown): void {
 
 type Holders = ReadonlyMap<number, IdHolder>;
 
-/** The ids that the tasks will have, and those that help to build them; and who is in groups or sessions of those. */
-function lookFor(plan: RestorePlan): { readonly wanted: number[]; readonly holders: Holders } {
-  const wanted = [
+/** The ids that the tasks will have, and those that help to build them. */
+function wantedBy(plan: RestorePlan): number[] {
+  return [
     ...plan.tasks.flatMap(({ allThreads }) => allThreads.map(({ tid }) => tid)),
     ...plan.tasks.flatMap(({ endedThreads }) => [...endedThreads]),
     ...plan.zombies.keys(),
     ...plan.deadTasks.keys(),
     ...plan.births.helpers.map(({ pid }) => pid),
   ];
-  return { wanted, holders: findIdHolders(new Set(wanted)) };
 }
 
-function takenOf(wanted: readonly number[], holders: Holders): number[] {
+/** Those of some ids that are taken, and who is in groups or sessions of those. */
+function lookFor(wanted: readonly number[]): {
+  readonly taken: readonly number[];
+  readonly holders: Holders;
+} {
+  const holders = findIdHolders(new Set(wanted));
   // kill(2) finds threads by their tids too.
-  return wanted.filter((id) => holders.has(id) || syscall(SYSCALLS.kill, id, 0) !== ESRCH);
+  const taken = wanted.filter((id) => holders.has(id) || syscall(SYSCALLS.kill, id, 0) !== ESRCH);
+  return { taken, holders };
+}
+
+function describeTaken({ taken, holders }: ReturnType<typeof lookFor>): TakenId[] {
+  return taken.map((id) => ({
+    id,
+    what: describeHolder(id, holders),
+    passes: isPassing(id, holders),
+  }));
+}
+
+function isPassing(id: number, holders: Holders): boolean {
+  return isEnding(holders.get(id)?.pid ?? id);
 }
 
 /** Whether a task has ended, and waits for being reaped. */

@@ -13,7 +13,14 @@ import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { encodeEntry, encodeHead, encodeMessage } from "../../images/codec.ts";
 import { CORE, INVENTORY } from "../../images/kinds/core.ts";
 import { MM } from "../../images/kinds/memory.ts";
-import { checkpoint, type ErrorCode, openImages, restore, type StasisError } from "../../mod.ts";
+import {
+  checkpoint,
+  type ErrorCode,
+  openImages,
+  planRestore,
+  restore,
+  type StasisError,
+} from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
@@ -265,4 +272,30 @@ Deno.test("restore refuses files that have changed or vanished, and takes a rema
   assert.equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/7`), `${moved}/data`);
   tree.kill(9);
   assert.deepEqual(await tree.wait(), { signal: 9 });
+});
+
+Deno.test("restore and a dry run say of a taken pid and a changed file alike", async () => {
+  using room = new ImageRoom();
+  const directory = room.fresh();
+  const file = `${room.path}/data`;
+  Deno.writeTextFileSync(file, "0123456789");
+  await using subject = await Subject.spawn("/usr/bin/perl", {
+    args: ["-e", `open my $f, "<", "${file}"; $| = 1; print "ready\\n"; sleep 1000`],
+  });
+  await subject.waitReady();
+  await checkpoint(subject.pid, { directory, leaveRunning: true });
+  Deno.writeTextFileSync(file, "another");
+
+  const both = new RegExp(`${file} has 7 bytes[^]*pid ${subject.pid} is taken by another task`);
+  for (const run of [restore, planRestore]) {
+    const { code, problems } = await failureOf(run(directory));
+    assert.equal(code, "conflict");
+    assert.match(problems.map(({ what }) => what).join("\n"), both);
+  }
+  Deno.writeTextFileSync(file, "0123456789");
+  const { status, stdout, stderr } = await stasis(["restore", directory, "--dry-run"]);
+  assert.equal(status, EXIT_STATUS.conflict, stderr);
+  assert.match(stdout, /^\[\d+\] openat/m);
+  assert.match(stderr, new RegExp(`pid ${subject.pid} is taken by .*: as long as that is so`));
+  assert.ok(subject.alive);
 });
