@@ -4,11 +4,17 @@
  * @module
  */
 import { StasisError } from "../base/errors.ts";
+import type { WrittenCore } from "./core_file/write.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
-import { either } from "./options.ts";
+import { either, parsePid } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { print } from "./ui/print.ts";
+import { formatBytes, plural } from "./ui/units.ts";
+
+function describeCore({ pid, path, threads, copied }: WrittenCore): string {
+  return `${path}: process ${pid}, ${plural(threads, "thread")}, ${formatBytes(copied)} of memory`;
+}
 
 /** The command. */
 export const inspect: Command = defineCommand({
@@ -29,10 +35,16 @@ export const inspect: Command = defineCommand({
       flags: "--verify",
       description: "compare every byte with the checksums that were made when it was written",
     },
+    core: {
+      flags: "--core <pid>",
+      description: "write a process as an ELF core file, for gdb; needs --output",
+    },
+    output: { flags: "-o, --output <file>", description: "the new file to write" },
   },
   examples: [
     ["stasis inspect /tmp/saved", "what was saved"],
     ["stasis inspect /tmp/saved --verify", "also see whether it is still what was saved"],
+    ["stasis inspect /tmp/saved --core 1234 -o core", "then: gdb PROGRAM core"],
     ["stasis inspect /tmp/saved --json | jq '.tasks[].threads[].sud'", "for scripts"],
   ],
   async run(argument, options) {
@@ -40,6 +52,11 @@ export const inspect: Command = defineCommand({
     if (directory === undefined) {
       throw new StasisError("usage", "No image directory was given", {
         hint: "stasis inspect DIR",
+      });
+    }
+    if ((options.core === undefined) !== (options.output === undefined)) {
+      throw new StasisError("usage", "--core and --output belong together", {
+        hint: "stasis inspect DIR --core PID -o FILE",
       });
     }
     const [{ ImageDirectory }, { inspectImages }, { describeImages }] = await Promise.all([
@@ -51,6 +68,11 @@ export const inspect: Command = defineCommand({
       ? (await import("../core/linux/x86_64/crc32_ffi.ts")).crc32
       : undefined;
     const images = ImageDirectory.open(directory, { crc32 });
+    if (options.core !== undefined) {
+      const { writeCore } = await import("./core_file/write.ts");
+      const written = writeCore(images, parsePid(options.core), options.output as string);
+      return print(options.json ? toJson(written) : describeCore(written));
+    }
     const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
     const inspected = { ...inspectImages(images), ...verified };
     const { verbose = false } = options;

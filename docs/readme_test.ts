@@ -13,6 +13,7 @@ const DOCUMENTS = [
   "docs/scripting.md",
   "docs/images.md",
   "docs/kernel.md",
+  "docs/looking.md",
   "docs/pids.md",
   "docs/seccomp.md",
   "docs/sockets.md",

@@ -19,14 +19,13 @@ import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts"
 import { uniqueById } from "../../images/unique.ts";
 import { validFiles } from "../../images/validate_files.ts";
 import { validateTree } from "../../images/validate_tree.ts";
-import { present } from "../../images/present.ts";
 import { describeLock } from "../../plugins/locks/lock.ts";
-import { TASK_EXTRA } from "../../plugins/task/image.ts";
 import { inspectGroups } from "./control_groups.ts";
 import { describeFile } from "./file.ts";
 import { describeQueues } from "./socket_queues.ts";
 import { describeTerminals } from "./terminal.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
+import { leaderStatuses } from "./leader.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
 import { inspectSysv, type SysvInfo } from "./sysv_ipc.ts";
 
@@ -162,12 +161,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     ({ pid }) => pid,
   );
   const groupsOf = inspectGroups(images);
-  const leaderStatuses = new Map(
-    (images.has(TASK_EXTRA, null) ? images.readList(TASK_EXTRA, null) : []).flatMap((extra) => {
-      const status = present(extra, "leaderStatus");
-      return status === undefined ? [] : [[extra.pid, status]];
-    }),
-  );
+  const leaders = leaderStatuses(images);
   const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
   const isDead = (pid: number) => images.read(CORE, pid).tc?.taskState === TASK_DEAD;
   const entries = images.readList(PSTREE, null);
@@ -178,7 +172,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     const isZombie = isDead(pid);
     const ids = images.has(IDS, pid) ? images.read(IDS, pid) : core.ids;
     const others = entry.threads.filter((tid) => tid !== pid);
-    const leaderStatus = leaderStatuses.get(pid);
+    const leaderStatus = leaders.get(pid);
     const tids = isZombie ? [] : leaderStatus === undefined ? [pid, ...others] : others;
     const cores = tids.map((tid) => tid === pid ? core : images.read(CORE, tid));
     const seccomp = filters.task(cores);

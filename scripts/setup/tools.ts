@@ -125,6 +125,7 @@ export const TEST_TOOLS: readonly Tool[] = [
   { name: "less", files: ["less"], debian: ["less"], why: "is checkpointed in a terminal" },
   { name: "vim", files: ["vim"], debian: ["vim"], why: "is checkpointed in a terminal" },
   { name: "top", files: ["top"], debian: ["procps"], why: "is checkpointed in a terminal" },
+  { name: "gdb", files: ["gdb"], debian: ["gdb-minimal"], why: "opens core files, as a witness" },
   { name: "crit", files: ["crit"], debian: ["criu"], why: "decodes the images, as a witness" },
   {
     name: "git",
@@ -162,6 +163,7 @@ const FAMILIES: readonly {
     install: "dnf install",
     names: {
       "libc6-dev": "glibc-devel",
+      "gdb-minimal": "gdb",
       criu: "criu crit",
       "qemu-system-x86": "qemu-system-x86-core",
       "busybox-static": "busybox",
@@ -176,6 +178,7 @@ const FAMILIES: readonly {
     install: "pacman -S",
     names: {
       "libc6-dev": "linux-api-headers",
+      "gdb-minimal": "gdb",
       python3: "python",
       "qemu-system-x86": "qemu-system-x86",
       "busybox-static": "busybox",
@@ -188,6 +191,7 @@ const FAMILIES: readonly {
     install: "zypper install",
     names: {
       "libc6-dev": "glibc-devel",
+      "gdb-minimal": "gdb",
       nodejs: "nodejs",
       "qemu-system-x86": "qemu-x86",
       "busybox-static": "busybox-static",
