@@ -67,6 +67,8 @@ export interface CheckpointSettings extends Settings {
   readonly directory: string;
   /** Let the tree run on; otherwise it is killed once its images are safe. */
   readonly leaveRunning?: boolean;
+  /** Leave the tree stopped, as by SIGSTOP. */
+  readonly leaveStopped?: boolean;
 }
 
 function common(settings: Settings) {
@@ -88,13 +90,14 @@ export async function checkpoint(
   pid: number,
   settings: CheckpointSettings,
 ): Promise<CheckpointResult> {
-  const { directory, leaveRunning, options } = settings;
+  const { directory, options } = settings;
+  const { leaveRunning = options?.leaveRunning, leaveStopped = options?.leaveStopped } = settings;
   return await reportOne(runCheckpoint({
     ...common(settings),
     warmedUp: WARMED_UP_PLUGINS,
     pid,
     directory,
-    options: { ...options, leaveRunning: leaveRunning ?? options?.leaveRunning },
+    options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
   }));
 }
 

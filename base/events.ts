@@ -34,7 +34,9 @@ export type StasisEvent =
   /** Something the user should know, one sentence. */
   | { readonly kind: "note"; readonly plugin: string; readonly text: string }
   /** Detail for `-v`. */
-  | { readonly kind: "detail"; readonly plugin: string; readonly text: string };
+  | { readonly kind: "detail"; readonly plugin: string; readonly text: string }
+  /** A step of a phase, just before it is done, for `-vv`; and the system calls that it makes, for `-vvv`. */
+  | { readonly kind: "step"; readonly text: string; readonly calls: () => Iterable<string> };
 
 /** Takes what an operation tells. It must not throw. */
 export type EventListener = (event: StasisEvent) => void;

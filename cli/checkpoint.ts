@@ -5,6 +5,7 @@
  */
 import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
 import { StasisError } from "../base/errors.ts";
+import type { CheckpointSettings } from "../mod.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "./json.ts";
 import {
@@ -22,9 +23,8 @@ import {
   parseSize,
   PLUGIN_OPTION,
 } from "./options.ts";
-import { hasColour } from "./ui/colour.ts";
+import { Report, REPORT_OPTIONS } from "./report.ts";
 import { print } from "./ui/print.ts";
-import { Progress } from "./ui/progress.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
 
 /** Where the images go when nothing is said: `stasis-PID` in the working directory. */
@@ -32,13 +32,16 @@ export function defaultDirectory(pid: number): string {
   return `stasis-${pid}`;
 }
 
+/** What is said of the tree, by what has become of it. */
+const ENDINGS = { ended: "", running: " and runs on", stopped: " and is stopped" } as const;
+
 /** What people read of a checkpoint that is done. */
-export function describeCheckpoint(result: CheckpointResult, leftRunning: boolean): string {
+export function describeCheckpoint(result: CheckpointResult, left: keyof typeof ENDINGS): string {
   const { pid, directory, tasks, threads, bytes, frozenMs, totalMs, taken } = result;
   const what = `${plural(tasks, "process", "processes")}, ${plural(threads, "thread")}`;
   const lines = [
     `${pid}: ${what}, ${formatBytes(bytes)} in ${formatMs(totalMs)}, ` +
-    `stood still for ${formatMs(frozenMs)}${leftRunning ? " and runs on" : ""}`,
+    `stood still for ${formatMs(frozenMs)}${ENDINGS[left]}`,
     `images: ${directory}`,
   ];
   if (taken.length > 0) {
@@ -63,6 +66,10 @@ export const checkpoint: Command = defineCommand({
       description: "where the images go: a new directory (default: stasis-PID)",
     },
     leaveRunning: { flags: "-R, --leave-running", description: "let the tree run on" },
+    leaveStopped: {
+      flags: "-s, --leave-stopped",
+      description: "let the tree be stopped, as by SIGSTOP: SIGCONT makes it run on",
+    },
     external: {
       flags: "--external <resource>",
       description: "something that restore will provide; repeatable",
@@ -129,7 +136,7 @@ export const checkpoint: Command = defineCommand({
     cgroupYard: CGROUP_YARD,
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
-    verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
+    ...REPORT_OPTIONS,
   },
   examples: [
     [
@@ -160,14 +167,15 @@ export const checkpoint: Command = defineCommand({
     const controller = new AbortController();
     // Nothing that a person or a closed terminal sends may end the tool in its middle.
     using _listening = onEndingSignals(() => controller.abort());
-    const leaveRunning = options.leaveRunning ?? false;
-    using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
-    const result = await checkpoint(pid, {
+    const { leaveRunning = false, leaveStopped = false } = options;
+    using report = new Report(options);
+    const settings: CheckpointSettings = {
       directory: options.imagesDir ?? defaultDirectory(pid),
       leaveRunning,
+      leaveStopped,
       plugins,
       signal: controller.signal,
-      onEvent: progress.listener,
+      onEvent: report.listener,
       options: {
         external: options.external ?? [],
         deadEnds: options.deadEnd ?? [],
@@ -181,8 +189,13 @@ export const checkpoint: Command = defineCommand({
         cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
         timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),
       },
-    });
-    progress[Symbol.dispose]();
-    print(options.json ? toJson(result) : describeCheckpoint(result, leaveRunning));
+    };
+    const result = await report.of(() => checkpoint(pid, settings));
+    report.clear();
+    print(
+      options.json
+        ? toJson(result)
+        : describeCheckpoint(result, leaveStopped ? "stopped" : leaveRunning ? "running" : "ended"),
+    );
   },
 });

@@ -14,11 +14,12 @@ const RESULT = {
 
 Deno.test("describeCheckpoint() tells size, times and where", () => {
   assert.equal(
-    describeCheckpoint(RESULT, false),
+    describeCheckpoint(RESULT, "ended"),
     "7: 2 processes, 5 threads, 3.0 MiB in 1.50 s, stood still for 12 ms\nimages: /tmp/saved",
   );
-  assert.match(describeCheckpoint(RESULT, true), /for 12 ms and runs on\n/);
-  assert.match(describeCheckpoint({ ...RESULT, taken: [8, 9] }, false), /still taken: 8, 9$/);
+  assert.match(describeCheckpoint(RESULT, "running"), /for 12 ms and runs on\n/);
+  assert.match(describeCheckpoint(RESULT, "stopped"), /for 12 ms and is stopped\n/);
+  assert.match(describeCheckpoint({ ...RESULT, taken: [8, 9] }, "ended"), /still taken: 8, 9$/);
 });
 
 Deno.test("defaultDirectory() is named after the process", () => {

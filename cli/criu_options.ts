@@ -9,7 +9,6 @@ const NOT_YET = "it may come: docs/support.md says what is saved now";
 const NO_SERVICE = "there is no service: use the commands, or the library (docs/scripting.md)";
 const NAMESPACES =
   "trees in mount or network namespaces of their own are not saved yet (docs/support.md)";
-const NO_LOG = "give -v, which tells on stderr what is done, and redirect that";
 
 /** By the option's long name: what its users are told. */
 export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
@@ -40,17 +39,13 @@ export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
   "irmap-scan-path": "leave it out: watched files are found by their handles",
   "join-ns": NAMESPACES,
   "lazy-pages": "memory is always there before the tree runs",
-  "leave-stopped":
-    "stop the tree first (kill -STOP), and give --leave-running: it stays stopped, and comes back so",
   "libdir": "give plugins with --plugin FILE",
-  "log-file": NO_LOG,
-  "log-pid": NO_LOG,
+  "log-pid": "give each command a file of its own with -o",
   "lsm-mount-context": NAMESPACES,
   "lsm-profile": NOT_YET,
   "mntns-compat-mode": NAMESPACES,
   "no-default-config": "leave it out: there are no configuration files",
   "page-server": "write to a file system that both machines have, or copy the directory",
-  "pidfile": "give --json, which tells the pid of the root",
   "port": NO_SERVICE,
   "pre-dump-mode": NOT_YET,
   "prev-images-dir": "images have no parents yet: each checkpoint is whole",
@@ -59,10 +54,10 @@ export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
   "restore-sibling": "the tree is always the child of this command",
   "root": NAMESPACES,
   "skip-mnt": NAMESPACES,
-  "status-fd": NO_SERVICE,
   "stream": "write to a directory: it may lie in memory (/dev/shm)",
   "track-mem": "images have no parents yet: each checkpoint is whole",
   "unprivileged": "leave it out: stasis check says what can be done without root",
+  "verbosity": "it is called --verbose here, as -v is",
   "veth-pair": NAMESPACES,
   "weak-sysctls": NAMESPACES,
   "work-dir": "change to that directory first: paths are looked for from there",

@@ -14,8 +14,8 @@ Deno.test("CRIU_OPTIONS has none that is here", () => {
 });
 
 Deno.test("criuAnswer() knows an option with and without its value, and no others", () => {
-  assert.equal(criuAnswer("--log-file"), CRIU_OPTIONS["log-file"]);
-  assert.equal(criuAnswer("--log-file=dump.log"), CRIU_OPTIONS["log-file"]);
+  assert.equal(criuAnswer("--log-pid"), CRIU_OPTIONS["log-pid"]);
+  assert.equal(criuAnswer("--log-pid=dump.log"), CRIU_OPTIONS["log-pid"]);
   assert.equal(criuAnswer("--to-string"), undefined);
   assert.equal(criuAnswer("--toString"), undefined);
 });

@@ -14,7 +14,7 @@ export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   "no-privilege": "a privilege is missing",
   "kernel-too-old": "this kernel lacks what is needed",
   "bad-image": "the image directory is missing, damaged or cannot be used here",
-  exists: "the image directory to write exists already",
+  exists: "the image directory or pid file to write exists already",
   conflict: "at restore a pid or a name is taken, or a file has changed",
   io: "reading or writing failed (a full disk, for example)",
   syscall: "a system call in or on a process failed",

@@ -48,7 +48,7 @@ export function readPlainArguments(
     if (bare !== undefined) {
       const value = equals < 0 ? bare : word.slice(equals + 1);
       if (value === "") return undefined;
-      options[key] = value;
+      options[key] = repeatable ? [...options[key] as string[] ?? [], value] : value;
       continue;
     }
     if (!flags.endsWith(">")) {

@@ -74,13 +74,16 @@ export async function runProgram(args: readonly string[], setStatus: SetStatus):
 
 /** Gives their values to options that are given without: commander would take the next word for it. */
 export function withBareValues(args: readonly string[]): string[] {
-  const options = COMMANDS.flatMap(({ options }) => Object.values(options));
+  const options = Object.values(
+    COMMANDS.find(({ name, alias }) => args[0] === name || args[0] === alias)?.options ?? {},
+  );
   const end = args.indexOf("--");
   return args.map((word, index) => {
     const found = options.find(({ flags, bare }) =>
-      bare !== undefined && flags.split(" ")[0] === word && (end < 0 || index < end)
+      bare !== undefined && flags.split(/,? /).includes(word) && (end < 0 || index < end)
     );
-    return found === undefined ? word : `${word}=${found.bare}`;
+    if (found === undefined) return word;
+    return word.startsWith("--") ? `${word}=${found.bare}` : word + found.bare;
   });
 }
 

@@ -25,9 +25,8 @@ import {
   parseTimeNamespace,
   PLUGIN_OPTION,
 } from "./options.ts";
-import { hasColour } from "./ui/colour.ts";
+import { Report, REPORT_OPTIONS } from "./report.ts";
 import { print } from "./ui/print.ts";
-import { Progress } from "./ui/progress.ts";
 import { plural } from "./ui/units.ts";
 
 /** The exit status of a foreground restore: the root's own, or as shells have it for signals. */
@@ -65,6 +64,18 @@ export const restore: Command = defineCommand({
     imagesDir: {
       flags: "-D, --images-dir <dir>",
       description: "the same, as an option (as CRIU has it)",
+    },
+    leaveStopped: {
+      flags: "-s, --leave-stopped",
+      description: "let the tree be stopped, as by SIGSTOP: SIGCONT makes it run",
+    },
+    pidfile: {
+      flags: "--pidfile <file>",
+      description: "write the pid of the root to a new file",
+    },
+    statusFd: {
+      flags: "--status-fd <fd>",
+      description: "write a byte of zero to this descriptor when the tree runs, and close it",
     },
     detach: { flags: "-d, --detach", description: "do not wait for the tree to end" },
     shellJob: {
@@ -143,7 +154,7 @@ export const restore: Command = defineCommand({
     cgroupYard: CGROUP_YARD,
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
-    verbose: { flags: "-v, --verbose", description: "tell what is done, with times" },
+    ...REPORT_OPTIONS,
   },
   examples: [
     ["stasis restore /tmp/saved", "bring a tree back and wait for its end"],
@@ -172,6 +183,7 @@ export const restore: Command = defineCommand({
       manageCgroups: parseManageCgroups(options.manageCgroups),
       cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
       detached: options.detach ?? false,
+      leaveStopped: options.leaveStopped,
       newPidNamespace: options.newPidNamespace ?? false,
     };
     const plugins = await loadPlugins(options.plugin ?? []);
@@ -195,23 +207,28 @@ export const restore: Command = defineCommand({
       if (running.tree === undefined) controller.abort();
       else running.tree.kill(number);
     });
-    using progress = Progress.onStderr(options.verbose ?? false, hasColour(Deno.stderr));
+    using report = new Report(options);
+    const announces = !options.dryRun &&
+      (options.pidfile !== undefined || options.statusFd !== undefined);
+    using announcement = announces
+      ? new (await import("./announce.ts")).Announcement(options)
+      : undefined;
     const given: { use?: TerminalUse } = {};
     const onEvent: EventListener = (event) => {
-      progress.listener(event);
+      report.listener(event);
       // Nobody may read a terminal that belongs to others still when the tree runs.
       if (event.kind !== "phase" || event.phase !== "run" || given.use === undefined) return;
       // In a namespace of its own the tree's ids are known when it runs.
       if (!operation.newPidNamespace) terminal?.give(given.use, plan.pid);
     };
     const settings = { plugins, signal: controller.signal, onEvent };
-    const plan = await planRestore(directory, { ...settings, options: operation });
+    const plan = await report.of(() => planRestore(directory, { ...settings, options: operation }));
     if (options.dryRun) {
       const lines = [...plan.describe()];
       const taken = findTaken(plan);
       for (const { what, passes } of taken) {
         const text = passes ? what : `${what}: as long as that is so, the restore is refused`;
-        progress.listener({ kind: "note", plugin: "core", text });
+        report.listener({ kind: "note", plugin: "core", text });
       }
       print(options.json ? toJson({ pid: plan.pid, plan: lines, taken }) : lines.join("\n"));
       if (taken.some(({ passes }) => !passes)) setStatus(EXIT_STATUS.conflict);
@@ -219,10 +236,13 @@ export const restore: Command = defineCommand({
     }
     given.use = shellTerminalUse(plan);
     if (options.shellJob && given.use === undefined) throw ownSession();
-    const tree = running.tree = await restore(plan, settings);
-    progress[Symbol.dispose]();
+    const tree = running.tree = await report.of(() => restore(plan, settings));
+    report.clear();
     const { pid, innerPid, pids } = tree;
     if (operation.newPidNamespace && given.use !== undefined) terminal?.giveTo(pid, given.use);
+    for (const text of announcement?.tell(pid) ?? []) {
+      report.listener({ kind: "note", plugin: "core", text });
+    }
     if (options.detach) {
       const inside = pid === innerPid ? "" : `, as ${innerPid} in its pid namespace`;
       print(

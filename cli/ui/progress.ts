@@ -12,6 +12,11 @@ import { formatBytes } from "./units.ts";
 /** Goes to the first column and clears the line (ECMA-48 EL). */
 const CLEAR = "\r\x1b[K";
 
+/** The lines of where an error comes from, without its message. */
+function stackOf(error: Error): string {
+  return (error.stack ?? "").split("\n").filter((line) => /^ +at /.test(line)).join("\n");
+}
+
 /** How a {@link Progress} talks. */
 export interface ProgressOptions {
   /** Takes text. */
@@ -19,8 +24,8 @@ export interface ProgressOptions {
   /** Whether it goes to a terminal. */
   readonly terminal: boolean;
   readonly colour: boolean;
-  /** Whether details are wanted. */
-  readonly verbose: boolean;
+  /** How much is told: 0 notes alone, 1 phases and details as well, 2 steps, 3 the system calls of each step. */
+  readonly level: number;
   /** The time in milliseconds. */
   readonly now?: () => number;
 }
@@ -41,40 +46,67 @@ export class Progress implements Disposable {
     this.#start = this.#now();
   }
 
-  /** Shows progress on stderr of this process. */
-  static onStderr(verbose: boolean, colour: boolean): Progress {
+  /** Shows progress on stderr of this process. @param level see {@link ProgressOptions.level} */
+  static onStderr(level: number, colour: boolean): Progress {
+    return Progress.into(Deno.stderr, { level, terminal: Deno.stderr.isTerminal(), colour });
+  }
+
+  /** Shows progress in a file. */
+  static into(
+    file: { writeSync(bytes: Uint8Array): number },
+    options: Omit<ProgressOptions, "write" | "now">,
+  ): Progress {
     const encoder = new TextEncoder();
     return new Progress({
+      ...options,
       write: (text) => {
         try {
-          Deno.stderr.writeSync(encoder.encode(text));
+          file.writeSync(encoder.encode(text));
         } catch {
           // A full disk, or a terminal that is gone: what is told is not worth what is done.
         }
       },
-      terminal: Deno.stderr.isTerminal(),
-      colour,
-      verbose,
     });
   }
 
   /** Takes an event. */
   readonly listener = (event: StasisEvent): void => {
-    const { verbose, colour } = this.#options;
+    const { level, colour } = this.#options;
     switch (event.kind) {
       case "note":
         this.#say(`${paint("yellow", "note:", colour)} ${printable(event.text)}`);
         break;
       case "phase":
-        if (verbose) this.#say(`${this.#time()} ${paint("bold", event.phase, colour)}`);
+        if (level >= 1) this.#say(`${this.#time()} ${paint("bold", event.phase, colour)}`);
         break;
       case "detail":
-        if (verbose) this.#say(`${this.#time()}   ${event.plugin}: ${event.text}`);
+        if (level >= 1) this.#say(`${this.#time()}   ${event.plugin}: ${printable(event.text)}`);
+        break;
+      case "step":
+        if (level >= 2) this.#say(`${this.#time()}   ${event.text}`);
+        if (level >= 3) { for (const call of event.calls()) this.#say(`${" ".repeat(15)}${call}`); }
         break;
       case "progress":
         if (this.#options.terminal) this.#draw(event.what, event.done, event.total);
     }
   };
+
+  /** Tells by what an operation has failed: the errors behind the one that its user is told, and of the steps where. */
+  fail(error: unknown): void {
+    const { level } = this.#options;
+    if (level === 0 || !(error instanceof Error)) return;
+    this.#say(`${this.#time()} failed: ${printable(error.message)}`);
+    if (level >= 2) this.#say(stackOf(error));
+    if (error.cause !== undefined) this.#because(error.cause);
+  }
+
+  #because(cause: unknown): void {
+    const isError = cause instanceof Error;
+    this.#say(`${" ".repeat(12)}because: ${printable(isError ? cause.message : String(cause))}`);
+    if (!isError) return;
+    if (this.#options.level >= 2) this.#say(stackOf(cause));
+    if (cause.cause !== undefined) this.#because(cause.cause);
+  }
 
   #time(): string {
     return `${(this.#now() - this.#start).toFixed(1).padStart(8)} ms`;

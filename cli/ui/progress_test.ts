@@ -1,7 +1,7 @@
 import assert from "@std/assert";
 import { Progress } from "./progress.ts";
 
-function recorder(options: { terminal: boolean; verbose: boolean }) {
+function recorder(options: { terminal: boolean; level: number }) {
   let text = "";
   let time = 0;
   const progress = new Progress({
@@ -17,7 +17,7 @@ const work = (done: bigint) =>
   ({ kind: "progress", what: "memory", done, total: 4n << 30n }) as const;
 
 Deno.test("Progress draws one line over again on a terminal, and clears it", () => {
-  const { progress, at, text } = recorder({ terminal: true, verbose: false });
+  const { progress, at, text } = recorder({ terminal: true, level: 0 });
   progress.listener(work(0n));
   at(50);
   progress.listener(work(1n << 28n));
@@ -35,8 +35,8 @@ Deno.test("Progress draws one line over again on a terminal, and clears it", () 
 });
 
 Deno.test("Progress draws nothing where there is no terminal, and tells details only if asked", () => {
-  const quiet = recorder({ terminal: false, verbose: false });
-  const verbose = recorder({ terminal: false, verbose: true });
+  const quiet = recorder({ terminal: false, level: 0 });
+  const verbose = recorder({ terminal: false, level: 1 });
   for (const { progress, at } of [quiet, verbose]) {
     progress.listener(work(0n));
     at(1500);

@@ -33,6 +33,7 @@ import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { filesAhead } from "./files_ahead.ts";
 import { killTree } from "./kill.ts";
+import { stopAll } from "../remote/stop_all.ts";
 import { explainKilled } from "./killed.ts";
 import { LinkRemaps } from "./link_remaps.ts";
 import { standStill } from "./stand_still.ts";
@@ -107,6 +108,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
 
   await enter({ kind: "phase", phase: "survey" });
   const isToEnd = options.leaveRunning !== true;
+  // One that is left stopped has time until its images are safe.
+  const runsOn = !isToEnd && options.leaveStopped !== true;
   const tasks = findTree(pid, isToEnd);
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
@@ -211,14 +214,15 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const last = inventory(required, drafted);
 
     // A tree that runs on need not wait for the disk: if the commit fails, nothing is lost.
-    if (!isToEnd) {
+    const release = (): void => {
       listener({ kind: "phase", phase: "release" });
       undo.dispose();
       frozenMs = performance.now() - frozenAt;
       still = [];
       // It has nothing to undo any more, and nobody to end.
       guardian[Symbol.dispose]();
-    }
+    };
+    if (runsOn) release();
     await enter({ kind: "phase", phase: "commit" });
     if (!isToEnd) await verifyBeside(last);
     // Past the commit a tree that is to end is ended whole, whoever does it.
@@ -226,6 +230,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const bytes = await writer.commit(last);
     links.keep();
     let taken: number[] = [];
+    if (!isToEnd && !runsOn) {
+      stopAll(tree.tasks.map(({ pid }) => pid));
+      release();
+    }
     if (isToEnd) {
       listener({ kind: "phase", phase: "release" });
       for (const error of prepareEnd(tree, hooked)) {

@@ -79,8 +79,10 @@ export interface OperationOptions {
   readonly tcpClose?: boolean;
   /** At a checkpoint: connections that wait to be accepted are left out. */
   readonly skipInFlight?: boolean;
-  /** Let the tree run on after the checkpoint. */
+  /** Let the tree run on after the checkpoint; also where it is left stopped. */
   readonly leaveRunning?: boolean;
+  /** Leave the tree stopped, as by SIGSTOP, after the checkpoint or the restore. */
+  readonly leaveStopped?: boolean;
   /**
    * At restore: whether the tree gets a time namespace, in which CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where
    * they were. `auto`, which is meant if absent: where they would be behind that.

@@ -7,6 +7,7 @@
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { present } from "../../images/present.ts";
 import { StasisError } from "../../base/errors.ts";
+import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
 import { readStat, unlessGone } from "../linux/procfs/mod.ts";
@@ -17,7 +18,7 @@ import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type Stage, STAGES } from "../plugin.ts";
-import { SyscallProgram } from "../remote/program.ts";
+import { formatCall, SyscallProgram } from "../remote/program.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
 import { type StartedRuns, throwIfFailed } from "../remote/started_runs.ts";
 import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
@@ -54,6 +55,7 @@ export class BuiltTree implements Disposable {
   /** The live tasks. */
   readonly tasks: BuiltTask[] = [];
   readonly #plan: RestorePlan;
+  readonly #listener: EventListener;
   readonly #serviceFiles: readonly ServiceFile[];
   readonly #cancellation: Cancellation;
   /** Everything that was born and lives, helpers and zombies to be included. */
@@ -73,9 +75,16 @@ export class BuiltTree implements Disposable {
   /**
    * @param directories what the seed gets beside the service files of the plan
    * @param cancellation is asked wherever it takes long
+   * @param listener is told of each step
    */
-  constructor(plan: RestorePlan, directories: readonly ServiceFile[], cancellation: Cancellation) {
+  constructor(
+    plan: RestorePlan,
+    directories: readonly ServiceFile[],
+    cancellation: Cancellation,
+    listener: EventListener,
+  ) {
     this.#plan = plan;
+    this.#listener = listener;
     this.#serviceFiles = [...plan.serviceFiles, ...directories];
     this.#cancellation = cancellation;
     this.#ids = new TreeIds(plan.isApart);
@@ -91,8 +100,14 @@ export class BuiltTree implements Disposable {
     return this.tasks.map(({ remote }) => remote.pid);
   }
 
+  #tell(text: string, programs: readonly SyscallProgram[]): void {
+    const calls = () => programs.flatMap(({ calls }) => calls.map((call) => formatCall(call)));
+    this.#listener({ kind: "step", text, calls });
+  }
+
   /** Builds it up to the last stage. */
   async build(): Promise<void> {
+    this.#tell(`the seed: ${this.#plan.seed.calls.length} calls`, [this.#plan.seed]);
     this.#bearRoot();
     this.#bearTree();
     await this.#cancellation.breathe();
@@ -105,8 +120,14 @@ export class BuiltTree implements Disposable {
       const startNext = (rest: BuiltTask[]): void => {
         for (let task = rest.shift(); task !== undefined; task = rest.shift()) {
           this.#cancellation.check();
-          const runs = startStage(task, stage);
-          if (runs === undefined) continue;
+          const programs = stagePrograms(task, stage);
+          if (programs.length === 0) continue;
+          const count = programs.reduce((sum, { program }) => sum + program.calls.length, 0);
+          this.#tell(
+            `task ${task.pid}, ${stage}: ${count} calls`,
+            programs.map(({ program }) => program),
+          );
+          const runs = task.remote.start(programs);
           working.push({ runs, rest });
           return;
         }
@@ -509,14 +530,13 @@ function limitsOf(value: bigint): Uint8Array {
   return new Uint8Array(BigUint64Array.of(value, value).buffer);
 }
 
-/** Starts what the threads of a task are to do in a stage, all at the same time; undefined if that is nothing. */
-function startStage({ plan, remote, threads }: BuiltTask, stage: Stage): StartedRuns | undefined {
+/** What the threads of a task are to do in a stage, all at the same time. */
+function stagePrograms({ plan, threads }: BuiltTask, stage: Stage) {
   const planned = stage === "signals" ? plan?.threads : plan?.allThreads;
-  const runs = (planned ?? []).flatMap((thread) => {
+  return (planned ?? []).flatMap((thread) => {
     const program = thread.planned(stage);
     return program === undefined ? [] : [{ program, thread: threads.get(thread.tid) as Tracee }];
   });
-  return runs.length === 0 ? undefined : remote.start(runs);
 }
 
 /** Nothing that is built dies by itself: somebody, or the kernel for want of memory, has killed it. */

@@ -14,6 +14,7 @@ import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { BuiltTree } from "./build.ts";
+import { stopAll } from "../remote/stop_all.ts";
 import { LastNames } from "./last_names.ts";
 import { deleteLinkRemaps } from "./link_remaps.ts";
 import type { RestorePlan } from "./plan.ts";
@@ -103,7 +104,7 @@ export async function runPlan(
   using undo = new DisposableStack();
   for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.begin?.(undo));
   using keeper = new DisposableStack();
-  using tree = new BuiltTree(plan, names.files, cancellation);
+  using tree = new BuiltTree(plan, names.files, cancellation, listener);
   try {
     await tree.build();
     listener({ kind: "phase", phase: "arm" });
@@ -119,6 +120,7 @@ export async function runPlan(
   }
   // From here on nothing can fail any more.
   const { pids } = tree;
+  if (plan.options.leaveStopped === true) stopAll(pids);
   tree.run();
   deleteLinkRemaps(plan.linkRemaps, note);
   return new RestoredTree(pids, plan.pid);

@@ -183,6 +183,41 @@ Deno.test("check finds what this machine can do", async () => {
   assert.ok(report.features.length > 0);
 });
 
+Deno.test("a tree is left stopped, and others are told that it is restored, as by CRIU", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper("");
+  const { pid } = subject;
+  const home = images.directory.slice(0, images.directory.lastIndexOf("/"));
+  const path = (name: string) => `${home}/${name}`;
+  const read = (name: string) => Deno.readTextFileSync(path(name));
+  const isStopped = () => waitUntil(() => readProcess(pid)?.state === "T", "it to be stopped");
+
+  await succeeds("dump", "-t", `${pid}`, "-D", images.directory, "-s", "-v4", "-o", path("log"));
+  await isStopped();
+  assert.match(read("log"), / ms commit\n/);
+  Deno.kill(pid, "SIGCONT");
+  await waitUntil(() => readProcess(pid)?.state === "S", "it to run on");
+  const tell = ["--pidfile", path("pid"), "-o", path("log")];
+  const refused = await stasis("restore", images.directory, ...tell);
+  assert.equal(refused.status, EXIT_STATUS.conflict, refused.stderr);
+  assert.throws(() => read("pid"), Deno.errors.NotFound);
+  assert.match(read("log"), new RegExp(` ms failed: pid ${pid} is taken by`));
+
+  Deno.kill(pid, "SIGKILL");
+  await subject.waitGone();
+  const restored = await stasisCommand(
+    ["restore", images.directory, "-d", "-s", ...tell, "--status-fd", "5"],
+    { through: ["/bin/sh", "-c", `exec "$@" 5>${path("status")}`, "sh"] },
+  );
+  assert.equal(restored.status, 0, restored.stderr);
+  await isStopped();
+  assert.equal(read("pid"), `${pid}`);
+  assert.equal(read("status"), "\0");
+  assert.match(read("log"), new RegExp(` ms +task ${pid}, memory: \\d+ calls\n`));
+  assert.equal((await stasis("restore", images.directory, ...tell)).status, EXIT_STATUS.exists);
+  assert.equal(read("pid"), `${pid}`);
+});
+
 Deno.test("what cannot be printed is told by the exit status, and takes nothing away", async () => {
   using images = new ImageHome();
   await using subject = await startSleeper("");
