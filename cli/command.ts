@@ -48,6 +48,14 @@ interface CommandDescription {
   readonly description: string;
   /** Its one argument, which can be left out, as the help shows it: `["[dir]", "the image directory"]`. */
   readonly argument?: readonly [name: string, description: string];
+  /** Another word behind it, or any number. */
+  readonly more?: {
+    /** As the help shows it: `[other]`, `[others...]`. */
+    readonly name: string;
+    readonly description: string;
+    /** Whether they are another program's, options too: all that stands behind the argument. */
+    readonly passed?: boolean;
+  };
   /** Pairs of a command line and what it does, for its help. */
   readonly examples: readonly (readonly [string, string])[];
 }
@@ -59,12 +67,14 @@ export interface Command extends CommandDescription {
   /**
    * Does it.
    *
+   * @param more the words behind the argument, where it takes some
    * @throws {StasisError} where it cannot
    */
   run(
     argument: string | undefined,
     options: AnyOptionValues,
     setStatus: SetStatus,
+    more: readonly string[],
   ): Promise<void>;
 }
 
@@ -76,6 +86,7 @@ export function defineCommand<const Options extends OptionDescriptions>(
       argument: string | undefined,
       options: OptionValues<Options>,
       setStatus: SetStatus,
+      more: readonly string[],
     ): Promise<void>;
   },
 ): Command {

@@ -6,8 +6,9 @@
 import { check } from "./check.ts";
 import { checkpoint } from "./checkpoint.ts";
 import type { Command } from "./command.ts";
+import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
 import { restore } from "./restore.ts";
 
 /** All of them. */
-export const COMMANDS: readonly Command[] = [checkpoint, restore, check, inspect];
+export const COMMANDS: readonly Command[] = [checkpoint, restore, check, inspect, diff];

@@ -15,6 +15,8 @@ export interface PlainArguments {
   readonly argument?: string;
   /** Its options, those that were given. */
   readonly options: AnyOptionValues;
+  /** The words behind its argument. */
+  readonly more: readonly string[];
 }
 
 /**
@@ -32,10 +34,14 @@ export function readPlainArguments(
   if (command === undefined) return undefined;
   const options: Record<string, string | true | string[]> = {};
   let argument: string | undefined;
+  const more: string[] = [];
   for (let word = words.shift(); word !== undefined; word = words.shift()) {
     if (!word.startsWith("-")) {
-      if (command.argument === undefined || argument !== undefined) return undefined;
-      argument = word;
+      if (command.argument === undefined) return undefined;
+      if (argument === undefined) argument = word;
+      else if (takesAnother(command, more.length)) more.push(word);
+      else return undefined;
+      if (command.more?.passed) more.push(...words.splice(0));
       continue;
     }
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;
@@ -61,7 +67,12 @@ export function readPlainArguments(
     if (value === undefined || value === "" || value.startsWith("-")) return undefined;
     options[key] = repeatable ? [...options[key] as string[] ?? [], value] : value;
   }
-  return { command, argument, options };
+  return { command, argument, options, more };
+}
+
+/** Whether a word may stand behind the argument and so many others. */
+function takesAnother({ more }: Command, count: number): boolean {
+  return more !== undefined && (count === 0 || more.name.endsWith("...]"));
 }
 
 function hasFlag({ flags }: OptionDescription, flag: string): boolean {

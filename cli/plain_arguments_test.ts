@@ -9,13 +9,13 @@ import { addCommand, withBareValues } from "./program.ts";
 /** What commander reads; undefined where it ends with a message. */
 function readByCommander(args: readonly string[]): PlainArguments | undefined {
   let found: PlainArguments | undefined;
-  const program = new Program().exitOverride().configureOutput({
+  const program = new Program().exitOverride().enablePositionalOptions().configureOutput({
     writeOut: () => {},
     writeErr: () => {},
   });
   for (const command of COMMANDS) {
-    const run: Command["run"] = (argument, options) => {
-      found = { command, argument, options };
+    const run: Command["run"] = (argument, options, _, more) => {
+      found = { command, argument, options, more };
       return Promise.resolve();
     };
     addCommand(program, { ...command, run }, () => {});
@@ -106,6 +106,7 @@ Deno.test("readPlainArguments() reads nothing in another way than commander does
     assert.equal(found.command, expected?.command, args.join(" "));
     assert.equal(found.argument, expected?.argument, args.join(" "));
     assert.deepEqual({ ...found.options }, { ...expected?.options }, args.join(" "));
+    assert.deepEqual(found.more, expected?.more, args.join(" "));
   }
   assert.ok(plain > 300, `${plain} of them are plain`);
 });

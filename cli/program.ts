@@ -30,6 +30,7 @@ export function createProgram(setStatus: SetStatus, parts = { completions: true 
     .helpCommand("help [command]", "print help of a command")
     .configureHelp({ styleTitle: (text) => paint("bold", text, true) })
     .exitOverride()
+    .enablePositionalOptions() // those behind a script are the script's
     // Errors are printed in one place, with their exit status; see run.ts.
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", exitStatusHelp());
@@ -42,10 +43,12 @@ export function createProgram(setStatus: SetStatus, parts = { completions: true 
 
 /** Adds a command as its description says. */
 export function addCommand(program: Program, command: Command, setStatus: SetStatus): void {
-  const { name, alias, summary, description, argument, options, examples } = command;
+  const { name, alias, summary, description, argument, more, options, examples } = command;
   const added = program.command(name).summary(summary).description(description);
   if (alias !== undefined) added.alias(alias);
   if (argument !== undefined) added.argument(...argument);
+  if (more !== undefined) added.argument(more.name, more.description);
+  if (more?.passed) added.passThroughOptions();
   for (const { flags, description, repeatable } of Object.values(options)) {
     const option = new Option(flags, description);
     if (repeatable) {
@@ -54,7 +57,10 @@ export function addCommand(program: Program, command: Command, setStatus: SetSta
     added.addOption(option);
   }
   added.addHelpText("after", examplesHelp(examples) + STATUS_POINTER);
-  added.action(() => command.run(added.args[0], added.opts(), setStatus));
+  added.action(() => {
+    const [first, ...others] = added.args;
+    return command.run(first, added.opts(), setStatus, others);
+  });
 }
 
 /**

@@ -22,8 +22,10 @@ export async function run(args: readonly string[]): Promise<number> {
   const setStatus = (code: number) => status = code;
   try {
     const plain = readPlainArguments(COMMANDS, args);
-    if (plain !== undefined) await plain.command.run(plain.argument, plain.options, setStatus);
-    else await (await import("./program.ts")).runProgram(args, setStatus);
+    if (plain !== undefined) {
+      const { command, argument, options, more } = plain;
+      await command.run(argument, options, setStatus, more);
+    } else await (await import("./program.ts")).runProgram(args, setStatus);
     return status;
   } catch (error) {
     const failure = asStasisError(error);

@@ -27,6 +27,14 @@ import { describeTerminals } from "./terminal.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { leaderStatuses } from "./leader.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
+import {
+  type ActionInfo,
+  describeActions,
+  describeQueue,
+  describeThreadSignals,
+  type ThreadSignals,
+} from "./signals.ts";
+import { describeTimers } from "./timers.ts";
 import { inspectSysv, type SysvInfo } from "./sysv_ipc.ts";
 
 /** A whole image directory. */
@@ -73,6 +81,12 @@ export interface TaskInfo {
   readonly locks?: readonly LockInfo[];
   /** The control groups that its threads were in, but for roots; absent where there are none. */
   readonly groups?: readonly string[];
+  /** What it does on signals, where that is not the default; absent where all is. */
+  readonly actions?: readonly ActionInfo[];
+  /** Signals that wait for any of its threads, in their order; absent where there are none. */
+  readonly waiting?: readonly string[];
+  /** A line for each timer; absent where there are none. */
+  readonly timers?: readonly string[];
   readonly mappings: readonly MappingInfo[];
   /** All that is mapped, in bytes. */
   readonly mappedBytes: bigint;
@@ -83,7 +97,7 @@ export interface TaskInfo {
 }
 
 /** One thread. */
-export interface ThreadInfo {
+export interface ThreadInfo extends ThreadSignals {
   readonly tid: number;
   readonly comm?: string;
   /** The instruction pointer and the stack pointer. */
@@ -191,6 +205,9 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
       ...memory(images, pid, files),
       descriptors: isZombie ? [] : descriptors(images, ids, files),
       locks: locks.get(pid)?.map(describe),
+      actions: unlessEmpty(describeActions(core.tc?.sigactions ?? [])),
+      waiting: unlessEmpty(describeQueue(core.tc?.signalsS)),
+      timers: unlessEmpty(describeTimers(core.tc?.timers)),
       groups: groupsOf(cores),
     };
   });
@@ -228,6 +245,7 @@ function thread(
     uid: creds?.uid,
     gid: creds?.gid,
     ...seccomp,
+    ...describeThreadSignals(core.threadCore),
     sud: sud === undefined ? null : {
       mode: sud.mode === 2 ? "inclusive" : "exclusive",
       selector: sud.selector === 0n ? null : hex(sud.selector),
@@ -276,6 +294,10 @@ function memory(
     savedBytes,
     parentBytes,
   };
+}
+
+function unlessEmpty<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length > 0 ? list : undefined;
 }
 
 function describe(lock: file_lock_entry): LockInfo {

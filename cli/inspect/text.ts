@@ -34,7 +34,7 @@ export function describeImages(images: InspectedImages, options: TextOptions): s
   ];
   for (const task of tasks) {
     if (task.state === "zombie") continue;
-    lines.push("", title(`${task.pid} ${task.comm}`));
+    lines.push("", title(`${task.pid} ${printableName(task.comm)}`));
     lines.push(...describeTask(task, options).map((line) => line === "" ? "" : `  ${line}`));
   }
   images.filters?.forEach((filter, index) => {
@@ -76,7 +76,7 @@ function tree(tasks: readonly TaskInfo[]): string[] {
     const { task, lead, branch, below } = next;
     const sud = task.threads.filter((thread) => thread.sud !== null).length;
     rows.push([
-      `${lead}${branch}${task.pid} ${task.comm}`,
+      `${lead}${branch}${task.pid} ${printableName(task.comm)}`,
       task.state,
       task.state === "zombie" ? "" : plural(task.threads.length, "thread"),
       sud === 0 ? "" : `SUD on in ${sud}`,
@@ -96,6 +96,7 @@ function tree(tasks: readonly TaskInfo[]): string[] {
 
 function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
   const { pid, ppid, pgid, sid, exe, memoryOf, filesOf, locks = [], groups = [] } = task;
+  const { timers = [], waiting = [], actions = [] } = task;
   const lines = [
     `parent ${ppid}, group ${pgid}, session ${sid}${exe ? `, program ${printableName(exe)}` : ""}`,
   ];
@@ -118,6 +119,12 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
     lines.push(
       ...indented("locks", table(locks.map(({ fd, what }) => [String(fd), what]), ["right"])),
     );
+  }
+  if (timers.length > 0) lines.push(...indented("timers", timers));
+  if (waiting.length > 0) lines.push(`waiting signals: ${waiting.join(" ")}`);
+  if (verbose && actions.length > 0) {
+    const rows = actions.map(({ signal, what }) => [signal, what]);
+    lines.push(...indented("signals", table(rows)));
   }
   if (memoryOf !== undefined && memoryOf !== pid) {
     lines.push(`memory: that of ${memoryOf}`);
@@ -146,7 +153,7 @@ function threadRows(threads: readonly ThreadInfo[], verbose: boolean): string[] 
   return table(
     threads.map(({ tid, comm, uid, sud, seccomp, filters = [], ip, sp }) => [
       String(tid),
-      comm ?? "",
+      printableName(comm ?? ""),
       uid === undefined ? "" : `uid ${uid}`,
       describeSud(sud),
       seccomp === undefined ? "" : `seccomp ${[seccomp, ...filters].join(" ")}`,

@@ -1,0 +1,59 @@
+/** Looking into checkpoints, and at what could be one, as users do. */
+import { deepEqual, equal, match, ok } from "@std/assert";
+import type { TreeDiff } from "../../cli/diff/changes.ts";
+import { checkpoint } from "../../mod.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { stasis } from "../harness/stasis_command.ts";
+import { Subject } from "../harness/subject.ts";
+import { ImageHome } from "./round_trip.ts";
+
+async function output(...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await stasis(args);
+  equal(status, 0, stderr);
+  return stdout;
+}
+
+/** At SIGUSR1 it changes its memory and writes seven bytes. */
+const WRITER = `
+  open(F, ">", $ARGV[0]); open(READY, ">", "$ARGV[0].ready");
+  $SIG{USR1} = sub { $text = "y" x 100_000; syswrite(F, "seven b") };
+  syswrite(READY, "ready"); sleep(1) while 1;
+`;
+
+const sizeOf = (path: string): number => {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+};
+
+Deno.test("diff tells of positions and pages that changed between two checkpoints, and of nothing else", async () => {
+  using first = new ImageHome(), second = new ImageHome();
+  const file = `${first.directory}.out`;
+  await using subject = await Subject.spawn("perl", { args: ["-e", WRITER, file] });
+  await waitUntil(() => sizeOf(`${file}.ready`) > 0, () => "the program to be ready");
+  await checkpoint(subject.pid, { directory: first.directory, leaveRunning: true });
+  Deno.kill(subject.pid, "SIGUSR1");
+  await waitUntil(() => sizeOf(file) === 7, () => "seven bytes");
+  await checkpoint(subject.pid, { directory: second.directory, leaveRunning: true });
+
+  const { changed, begun, ended }: TreeDiff = JSON.parse(
+    await output("diff", first.directory, second.directory, "--json"),
+  );
+  deepEqual([begun, ended], [[], []]);
+  deepEqual(changed.map(({ pid }) => pid), [subject.pid]);
+  const [{ descriptors, pages }] = changed as [TreeDiff["changed"][number]];
+  deepEqual([descriptors.closed, descriptors.opened], [[], []]);
+  deepEqual(
+    descriptors.changed.map(({ before, after }) =>
+      [before, after].map((what) => /at \d+/.exec(what)?.[0])
+    ),
+    [
+      ["at 0", "at 7"],
+    ],
+  );
+  ok(pages.some(({ mapping, changed }) => mapping.name === "[heap]" && changed > 0));
+
+  match(await output("diff", first.directory, first.directory), /: no difference\n$/);
+});
