@@ -14,6 +14,7 @@
  * | freeze | `stopThread` | for each thread, the moment that it has stopped | is being stopped |
  * | freeze | `examineThreads` | once, with all threads as they were found | stands still |
  * | freeze | `freezeThreads` | once, with all threads, before anything is injected | |
+ * | freeze | `findInFlight` | for each task, and again for what it has found; then `survey` again | |
  * | freeze | `hold` | once, when nothing stands against the checkpoint | |
  * | dump | `collectThreads` | once: adds calls to the program of every thread | |
  * | dump | `collectTask`, `collectThread` | for each task and thread: adds calls to its program alone | |

@@ -54,14 +54,16 @@ export function findClaims(
   for (const descriptor of task.descriptors) {
     cancellation.check();
     const what = (): string => `descriptor ${descriptor.fd} (${describe(descriptor)})`;
+    const own: Problem[] = [];
     judge(
       descriptorClaims(descriptor, task, plugins),
       what,
       descriptor.link.text,
       pid,
-      problems,
+      own,
       (dumper) => dumper.survey?.(descriptor, task),
     );
+    problems.push(...descriptor.isInFlight ? own.map(inQueue) : own);
   }
   for (const [index, vma] of task.vmas.entries()) {
     // What is asked of a file may take its time; of other memory nothing is.
@@ -80,6 +82,12 @@ export function findClaims(
     );
   }
   return problems;
+}
+
+/** A problem of a descriptor in flight, whose number is none of the task's. */
+function inQueue({ what, ...problem }: Problem): Problem {
+  const told = what.replace(/descriptor \d+/, "descriptor in flight (SCM_RIGHTS)");
+  return { ...problem, what: told };
 }
 
 /** What a descriptor leads to; of a socket also which protocol it speaks. */

@@ -13,7 +13,8 @@ import { openThreadPidfd } from "../linux/pidfd.ts";
 import type { CheckpointHooks, CheckpointSession, DescriptorDump, FrozenTask } from "../plugin.ts";
 import { descriptorClaims, onlyClaim } from "./claims.ts";
 import { MOST_TAKEN, TakenDescriptors } from "./taken_descriptors.ts";
-import type { Descriptor } from "./task.ts";
+import { descriptorIds } from "./descriptor_ids.ts";
+import type { Descriptor, Task } from "./task.ts";
 
 const O_CLOEXEC = 0o2000000;
 const FD_CLOEXEC = 1;
@@ -37,14 +38,12 @@ export function dumpDescriptors(
   filesId: (task: FrozenTask) => number,
 ): void {
   const known = new Map<string, Description[]>();
+  const ids = descriptorIds(session.writer);
   for (const task of tasks) {
     if (task.filesOwner !== task.pid) continue;
     const entries: MessageInitShape<typeof fdinfo_entrySchema>[] = [];
-    using pidfd = openThreadPidfd(task.proc.liveTid, task.pid);
-    const { descriptors } = task.proc;
-    for (let from = 0; from < descriptors.length; from += MOST_TAKEN) {
-      const part = descriptors.slice(from, from + MOST_TAKEN);
-      using taken = new TakenDescriptors(pidfd, task.pid, part);
+    for (const { pidfd, pid, part } of takenTogether(task.proc)) {
+      using taken = new TakenDescriptors(pidfd, pid, part);
       for (const [index, descriptor] of part.entries()) {
         session.check();
         const { id, type } = find(known, descriptor, () => {
@@ -62,11 +61,28 @@ export function dumpDescriptors(
           });
           return { descriptor, id, type };
         });
+        ids.set(descriptor, id);
+        if (descriptor.isInFlight) continue;
         const flags = (descriptor.info.flags & O_CLOEXEC) !== 0 ? FD_CLOEXEC : 0;
         entries.push({ id, flags, type, fd: descriptor.fd });
       }
     }
     session.writer.writeList(FDINFO, filesId(task), entries);
+  }
+}
+
+/** The descriptors of a task, as many at a time as are taken together: its own, and those that this process has. */
+function* takenTogether({ pid, liveTid, descriptors }: Task) {
+  const { own = [], inFlight = [] } = Object.groupBy(
+    descriptors,
+    ({ isInFlight }) => isInFlight ? "inFlight" : "own",
+  );
+  for (const [all, of, tid] of [[own, pid, liveTid], [inFlight, Deno.pid, Deno.pid]] as const) {
+    if (all.length === 0) continue;
+    using pidfd = openThreadPidfd(tid, of);
+    for (let from = 0; from < all.length; from += MOST_TAKEN) {
+      yield { pidfd, pid: of, part: all.slice(from, from + MOST_TAKEN) };
+    }
   }
 }
 

@@ -46,7 +46,7 @@ export async function standStill(
   onStop(tasks);
   const parked = park(stopped, rescuer, hooked, undo, cancellation);
   makeSafe(parked, hooked, undo, cancellation);
-  await survey([...tasks, ...stopped.zombies], hooked, cancellation, { rescuer });
+  await survey([...tasks, ...stopped.zombies], hooked, cancellation, { rescuer, undo });
   const tree = { tasks: openTree(parked, rescuer, undo), zombies: stopped.zombies };
   for (const { plugin, hooks } of hooked) {
     cancellation.check();

@@ -13,6 +13,8 @@ import {
   type FdLink,
   parseFdLink,
   readDescriptors,
+  readFdInfo,
+  readFdLink,
   readSmaps,
   readStat,
   readStatus,
@@ -71,6 +73,34 @@ export class Descriptor {
   /** The type bits of its mode (`S_IFMT`). */
   get fileType(): number {
     return this.identity.mode & 0o170000;
+  }
+
+  /** Whether it is no task's, but lies in the queue of a socket. */
+  get isInFlight(): boolean {
+    return false;
+  }
+}
+
+/**
+ * A descriptor that lies in the queue of a socket (SCM_RIGHTS of unix(7)), by the duplicate that this process got when
+ * it looked there: `pid` and `fd` are those of that.
+ */
+export class InFlightDescriptor extends Descriptor {
+  /**
+   * @param fd a descriptor of this process, to be closed before the tree runs on
+   * @throws {StasisError} `internal` where there is none
+   */
+  constructor(fd: number) {
+    const link = readFdLink(Deno.pid, fd);
+    const info = readFdInfo(Deno.pid, fd);
+    if (link === undefined || info === undefined) {
+      throw new StasisError("internal", `descriptor ${fd} of this process is gone`);
+    }
+    super(Deno.pid, fd, link, info);
+  }
+
+  override get isInFlight(): boolean {
+    return true;
   }
 }
 
@@ -158,7 +188,12 @@ export class Task {
     return this.#vmas ??= readSmaps(this.liveTid);
   }
 
-  /** The open descriptors, ascending. */
+  /** Adds descriptors that lie in the queues of its sockets, or of sockets that do. */
+  carry(inFlight: readonly Descriptor[]): void {
+    this.#descriptors = [...this.descriptors, ...inFlight];
+  }
+
+  /** The open descriptors, ascending; behind them those that were found in flight ({@link carry}). */
   get descriptors(): readonly Descriptor[] {
     if (this.#descriptors === undefined) {
       const { liveTid } = this;

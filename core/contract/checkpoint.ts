@@ -15,7 +15,7 @@ import type {
   thread_core_entrySchema,
 } from "../../images/gen/thread_pb.ts";
 import type { ImageWriter } from "../../images/mod.ts";
-import type { Descriptor, Task } from "../checkpoint/task.ts";
+import type { Descriptor, InFlightDescriptor, Task } from "../checkpoint/task.ts";
 import type { Problem } from "../../base/errors.ts";
 import type { Vma } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
@@ -62,6 +62,17 @@ export interface CheckpointHooks {
    * reader, or later, is not to be among them.
    */
   readonly reads?: { readonly ofTasks?: FilesRead; readonly ofThreads?: FilesRead };
+  /**
+   * Looks into what descriptors of a task lead to, for others that lie there in queues (SCM_RIGHTS), once the tree stands
+   * still and before it is surveyed then. Is called again for what was found. What it returns is saved like descriptors
+   * of that task, but stands in no table of descriptors.
+   *
+   * @returns duplicates here of those, none twice for the same queue
+   */
+  findInFlight?(
+    descriptors: readonly Descriptor[],
+    context: InFlightContext,
+  ): readonly InFlightDescriptor[];
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
   /**
@@ -125,6 +136,14 @@ export interface CheckpointHooks {
   readonly descriptors?: readonly DescriptorDumper[];
   /** The kinds of mapping that this plugin saves. */
   readonly mappings?: readonly MappingDumper[];
+}
+
+/** What a hook works on that looks for descriptors in flight. */
+export interface InFlightContext {
+  /** Is told how a change is undone, before it is made. */
+  readonly rescuer: Pick<Rescuer, "noteOutside">;
+  /** Gets what closes the duplicates, before the tree runs on. */
+  readonly undo: DisposableStack;
 }
 
 /** What a hold hook works on. */

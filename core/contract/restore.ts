@@ -320,6 +320,11 @@ export interface DescriptorPlanner {
   home?(file: file_entry, proposed: TaskPlanner): TaskPlanner | "seed";
   /** Adds calls that create it, and returns the descriptor; the core moves it to its place and closes that one. */
   plan(context: DescriptorPlan): Argument;
+  /**
+   * The open files that it holds without being a descriptor (SCM_RIGHTS in its queue), by their ids: they are made even
+   * if no task has them, and can be used by {@link DescriptorConnect.numberOf}.
+   */
+  holds?(file: file_entry): Iterable<number>;
   /** Adds calls to the connect stage, when every task has all its descriptors. */
   connect?(context: DescriptorConnect): void;
 }
@@ -343,6 +348,12 @@ export interface DescriptorConnect {
   readonly home: TaskPlanner;
   /** A number by which the description can be used now. */
   readonly fd: number;
+  /**
+   * A number by which an open file can be used now that this description, or another one of the same home, holds.
+   *
+   * @throws {StasisError} `internal` of others
+   */
+  numberOf(id: number): number;
   /** The descriptors of that task: number to id of the description. */
   readonly descriptors: ReadonlyMap<number, fdinfo_entry>;
 }

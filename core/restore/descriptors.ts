@@ -26,8 +26,10 @@ interface Description {
   readonly file: file_entry;
   readonly plugin: Plugin;
   readonly planner: DescriptorPlanner;
-  /** The first task that has it. */
+  /** The first task that has it, or has what holds it. */
   readonly first: PlannedTask;
+  /** The ids of those that it holds. */
+  readonly held: readonly number[];
   home: PlannedTask | "seed";
   /** The staging number in its home, or its service number. */
   number: number;
@@ -71,13 +73,15 @@ export function planDescriptors(plan: RestorePlan, cancellation: Cancellation): 
     cancellation.check();
     create(plan, description);
   }
+  const held = heldIn(descriptions.values());
+  const numbers = new Map<PlannedTask, ReadonlyMap<number, number>>();
   for (const [task, { entries }] of tables) {
     cancellation.check();
-    share(task, entries, descriptions, staging);
+    numbers.set(task, share(task, entries, held.get(task) ?? [], descriptions, staging));
   }
   for (const description of descriptions.values()) {
     cancellation.check();
-    connect(description, tables);
+    connect(description, tables, numbers);
   }
   closeServices(plan);
 }
@@ -97,10 +101,13 @@ function findDescriptions(
   const found = new Map<number, Description>();
   for (const [task, { entries }] of tables) {
     for (const { id, fd } of entries) {
-      if (found.has(id)) continue;
-      const file = plan.files.get(id);
-      const { plugin, offered: planner } = findPlanner(plan, file, task.pid, fd);
-      found.set(id, { file, plugin, planner, first: task, home: task, number: -1 });
+      if (!found.has(id)) found.set(id, describe(plan, id, task, `descriptor ${fd}`));
+    }
+  }
+  // A map goes on with what is added meanwhile: what those hold that are held.
+  for (const { first, held } of found.values()) {
+    for (const id of held) {
+      if (!found.has(id)) found.set(id, describe(plan, id, first, "a descriptor in flight"));
     }
   }
   for (const description of found.values()) {
@@ -110,16 +117,37 @@ function findDescriptions(
   return found;
 }
 
+/** @param what how a task has it, for an error */
+function describe(plan: RestorePlan, id: number, first: PlannedTask, what: string): Description {
+  const file = plan.files.get(id);
+  const { plugin, offered: planner } = findPlanner(plan, file, first.pid, what);
+  const held = [...runHook(plugin, () => planner.holds?.(file)) ?? []];
+  return { file, plugin, planner, first, held, home: first, number: -1 };
+}
+
+/** What is held by descriptions that have their home in a task. */
+function heldIn(descriptions: Iterable<Description>): Map<PlannedTask, readonly number[]> {
+  const all = new Map<PlannedTask, number[]>();
+  for (const { home, first, held } of descriptions) {
+    if (held.length === 0) continue;
+    const task = home === "seed" ? first : home;
+    const ids = all.get(task);
+    if (ids === undefined) all.set(task, [...held]);
+    else ids.push(...held);
+  }
+  return all;
+}
+
 const PLANNERS = new Offers<RestoreHooks, DescriptorPlanner>((hooks) => hooks.descriptors);
 
-function findPlanner(plan: RestorePlan, file: file_entry, pid: number, fd: number) {
+function findPlanner(plan: RestorePlan, file: file_entry, pid: number, what: string) {
   const found = PLANNERS.ask(plan.plugins, (planner) => planner.restores(file));
   const [first, second] = found;
   if (first !== undefined && second === undefined) return first;
   const who = found.map(({ plugin }) => plugin.name).join(" and ") || "no plugin";
   throw new StasisError(
     "unsupported",
-    `descriptor ${fd} of task ${pid} (file ${file.id}) is restored by ${who}`,
+    `${what} of task ${pid} (file ${file.id}) is restored by ${who}`,
     {
       pid,
       hint: first === undefined
@@ -164,12 +192,19 @@ function create(plan: RestorePlan, { file, plugin, planner, home, number }: Desc
   if (typeof fd !== "number") program.call("close", fd);
 }
 
+/**
+ * Gives a task its descriptors, and numbers to what its own descriptions hold.
+ *
+ * @param held the ids of the latter
+ * @returns their numbers
+ */
 function share(
   task: PlannedTask,
   table: readonly fdinfo_entry[],
+  held: readonly number[],
   descriptions: ReadonlyMap<number, Description>,
   staging: Staging,
-): void {
+): ReadonlyMap<number, number> {
   const program = task.program("share");
   const pidfds = new Map<number, number>();
   const fetched = new Map<number, number>();
@@ -180,38 +215,49 @@ function share(
     program.call("close", fd);
     return number;
   };
-  for (const { id, fd, flags } of table) {
+  /** A number of the description that is not to stay. */
+  const numberOf = (id: number): number => {
     const { home, number } = descriptions.get(id) as Description;
-    let from = number;
-    if (home !== "seed" && home !== task) {
-      let kept = fetched.get(id);
-      if (kept === undefined) {
-        let pidfd = pidfds.get(home.pid);
-        if (pidfd === undefined) {
-          pidfd = moved(program.call("pidfd_open", home.pid, 0));
-          pidfds.set(home.pid, pidfd);
-        }
-        kept = moved(program.call("pidfd_getfd", pidfd, number, 0));
-        fetched.set(id, kept);
+    if (home === "seed" || home === task) return number;
+    let kept = fetched.get(id);
+    if (kept === undefined) {
+      let pidfd = pidfds.get(home.pid);
+      if (pidfd === undefined) {
+        pidfd = moved(program.call("pidfd_open", home.pid, 0));
+        pidfds.set(home.pid, pidfd);
       }
-      from = kept;
+      kept = moved(program.call("pidfd_getfd", pidfd, number, 0));
+      fetched.set(id, kept);
     }
-    program.call("dup3", from, fd, (flags & FD_CLOEXEC) !== 0 ? O_CLOEXEC : 0);
+    return kept;
+  };
+  for (const { id, fd, flags } of table) {
+    program.call("dup3", numberOf(id), fd, (flags & FD_CLOEXEC) !== 0 ? O_CLOEXEC : 0);
   }
+  return new Map(held.map((id) => [id, numberOf(id)]));
 }
 
 function connect(
   { file, plugin, planner, home, first, number }: Description,
   tables: ReadonlyMap<PlannedTask, Table>,
+  numbers: ReadonlyMap<PlannedTask, ReadonlyMap<number, number>>,
 ): void {
   const task = home === "seed" ? first : home;
   const program = task.program("connect");
-  planSignals(file, first, tables.get(first) ?? NO_TABLE);
+  const own = tables.get(first)?.numberOf.get(file.id);
+  // What no task has is there under the number of its home until the stage "close".
+  if (own === undefined) planSignals(file, task, number);
+  else planSignals(file, first, own);
   if (planner.connect === undefined) return;
   const descriptors = (tables.get(task) ?? NO_TABLE).byNumber;
+  const numberOf = (id: number): number => {
+    const found = numbers.get(task)?.get(id);
+    if (found !== undefined) return found;
+    throw new StasisError("internal", `file ${id} is not held by one whose home is ${task.pid}`);
+  };
   runHook(
     plugin,
-    () => planner.connect?.({ file, program, home: task, fd: number, descriptors }),
+    () => planner.connect?.({ file, program, home: task, fd: number, descriptors, numberOf }),
   );
 }
 
@@ -219,10 +265,9 @@ function connect(
  * Plans who is signalled when a description is ready, in a task that has it, by a number that it has there,
  * and not before all threads exist: one may be the owner.
  */
-function planSignals(file: file_entry, task: PlannedTask, { numberOf }: Table): void {
+function planSignals(file: file_entry, task: PlannedTask, fd: number): void {
   const part = commonPart(file, task.files);
-  const fd = numberOf.get(file.id);
-  if (part === undefined || fd === undefined) return;
+  if (part === undefined) return;
   const program = task.program("task");
   if (part.fown !== undefined) planOwner(program, fd, part.fown);
   planAsync(program, fd, part.flags ?? 0);

@@ -439,7 +439,7 @@ export type sk_packet_entry = Message<"sk_packet_entry"> & {
   length: number;
 
   /**
-   * What goes beside. Stasis refuses images that have any.
+   * What goes beside.
    *
    * @generated from field: repeated scm_entry scm = 4;
    */

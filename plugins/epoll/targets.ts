@@ -29,7 +29,7 @@ export type Comparison = -1 | 0 | 1 | "closed" | "gone";
 
 /** What the search asks of the kernel. */
 export interface Comparer {
-  /** Compares a descriptor of the epoll's task with the `toff`-th of the entries of number `tfd`. */
+  /** Compares a descriptor of the task with the `toff`-th of the entries of number `tfd`. */
   withEntry(fd: number, tfd: number, toff: number): Comparison;
   /** Compares two descriptors of the task, in the same order. */
   withOther(fd: number, other: number): number;
@@ -47,14 +47,17 @@ export interface FoundTarget {
 /**
  * Asks kcmp(2).
  *
+ * @param task the one whose descriptors are compared
+ *
  * An entry is "gone" if the instance has no such one (the program runs, and has taken it out), and a descriptor
  * "closed" if there is none of that number.
  */
-export function compareWith({ pid, liveTid, fd: efd }: Descriptor): Comparer {
+export function compareWith(instance: Descriptor, { pid, liveTid }: Task): Comparer {
   return {
     withEntry(fd, tfd, toff) {
-      const slot = Slot.make({ efd, tfd, toff });
-      const result = syscall(SYSCALLS.kcmp, liveTid, liveTid, KCMP_EPOLL_TFD, fd, slot);
+      const slot = Slot.make({ efd: instance.fd, tfd, toff });
+      // The instance may be in flight, and this process have it.
+      const result = syscall(SYSCALLS.kcmp, liveTid, instance.liveTid, KCMP_EPOLL_TFD, fd, slot);
       if (isErrno(result)) return errnoName(-result) === "ENOENT" ? "gone" : "closed";
       return kcmpOrder(result);
     },
@@ -246,12 +249,16 @@ export function targetsOf(
   let found = known.get(descriptor);
   if (found === undefined) {
     let index = indexes.get(task);
-    if (index === undefined) indexes.set(task, index = new CandidateIndex(task.descriptors));
+    if (index === undefined) {
+      // What is in flight has no number to be added by.
+      const own = task.descriptors.filter(({ isInFlight }) => !isInFlight);
+      indexes.set(task, index = new CandidateIndex(own));
+    }
     const { pid, fd } = descriptor;
     const key = `${pid} ${fd}`;
     let own = hints.get(key);
     if (own === undefined) hints.set(key, own = new Map());
-    found = findTargets(targets, index, compareWith(descriptor), own);
+    found = findTargets(targets, index, compareWith(descriptor, task), own);
     known.set(descriptor, found);
   }
   return found;

@@ -19,7 +19,7 @@ export interface HeldLock {
 }
 
 /** What is looked at of a descriptor. */
-type Lockable = Pick<Descriptor, "pid" | "liveTid" | "fd"> & {
+type Lockable = Pick<Descriptor, "pid" | "liveTid" | "fd" | "isInFlight"> & {
   readonly info: Pick<Descriptor["info"], "locks">;
 };
 
@@ -46,7 +46,9 @@ export function findLocks<D extends Lockable>(
       if (!found) alike.splice(index, 0, { lock, descriptor });
       else {
         const one = alike[index] as { lock: FileLock; descriptor: D };
-        if (descriptor.pid === lock.pid && one.descriptor.pid !== lock.pid) {
+        const isBetter = descriptor.pid === lock.pid && one.descriptor.pid !== lock.pid ||
+          !descriptor.isInFlight && one.descriptor.isInFlight;
+        if (isBetter) {
           one.descriptor = descriptor;
         }
       }

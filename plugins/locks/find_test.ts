@@ -8,6 +8,7 @@ const descriptor = (pid: number, fd: number, file: number, ...lines: string[]) =
   liveTid: pid,
   fd,
   file,
+  isInFlight: false,
   info: { locks: lines.map(parseLock) },
 });
 
@@ -35,6 +36,12 @@ Deno.test("findLocks() tells locks of two open files apart that look the same", 
 Deno.test("findLocks() prefers the task that took it, and takes another where that has closed it", () => {
   deepEqual(found(descriptor(5, 3, 1, FLOCK), descriptor(7, 9, 1, FLOCK)), ["FLOCK 7 9"]);
   deepEqual(found(descriptor(5, 3, 1, FLOCK), descriptor(6, 9, 1, FLOCK)), ["FLOCK 5 3"]);
+});
+
+Deno.test("findLocks() prefers a task's descriptor to one in flight", () => {
+  const inFlight = { ...descriptor(9, 40, 1, FLOCK), isInFlight: true };
+  deepEqual(found(inFlight, descriptor(5, 3, 1, FLOCK)), ["FLOCK 5 3"]);
+  deepEqual(found(descriptor(5, 3, 1, FLOCK), inFlight), ["FLOCK 5 3"]);
 });
 
 Deno.test("findLocks() finds each POSIX lock of each process once", () => {

@@ -39,6 +39,15 @@ export function surveyLocks(
   for (const held of locks) {
     const { lock, descriptor } = held;
     const { pid, fd, link } = descriptor;
+    if (descriptor.isInFlight) {
+      problem({
+        what:
+          `a file in flight (${link.text}) is locked (${lock.type}), and no task has a descriptor of it by which ` +
+          "the lock could be taken again",
+        hint: "try again when the program has received it",
+      });
+      continue;
+    }
     const whose = `its descriptor ${fd} (${link.text})`;
     const facts = encodeLock(lock);
     if (facts === undefined) {

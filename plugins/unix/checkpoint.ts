@@ -8,11 +8,13 @@ import {
   isNamedExternal,
   outsideHolders,
 } from "../../core/checkpoint/outside_holders.ts";
-import { noteWith } from "../../core/checkpoint/noted_socket.ts";
+import { type NoteCall, noteWith } from "../../core/checkpoint/noted_socket.ts";
 import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
-import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
+import { descriptorIds } from "../../core/checkpoint/descriptor_ids.ts";
+import { type Descriptor, InFlightDescriptor, type Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
+import { SCM } from "../../core/linux/net/control_message.ts";
 import { openThreadPidfd } from "../../core/linux/pidfd.ts";
 import { nameOf, readSocketProtocol } from "../../core/linux/procfs/mod.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
@@ -29,7 +31,7 @@ import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
 import { CostMeter, hiddenMessages } from "./hidden.ts";
 import { commonIdentity } from "./holders.ts";
-import { isUnknown } from "./queue.ts";
+import { isUnknown, type QueuedMessage } from "./queue.ts";
 import { LATER, readState, type SocketState } from "./state.ts";
 import { findWaiting, senderProblem, socketProblem, type Surroundings } from "./survey.ts";
 
@@ -38,7 +40,10 @@ interface Look {
   readonly surroundings: Surroundings;
   /** What is read of each when the tree stands still. */
   readonly states: ReadonlyMap<number, SocketState>;
-  /** The tasks that have each. */
+  /** Of those with descriptors in their queues: what came with each message. */
+  readonly rights: ReadonlyMap<number, readonly (readonly InFlightDescriptor[])[]>;
+  readonly pids: ReadonlySet<number>;
+  /** The tasks that have each, or a socket in whose queue it lies. */
   readonly holders: ReadonlyMap<number, readonly Task[]>;
   /** Those whose problem has been told: one that many tasks have is told once. */
   readonly told: Set<number>;
@@ -49,10 +54,13 @@ const NOTHING: Look = {
     sockets: new Map(),
     inside: new Set(),
     waiting: new Map(),
+    hidden: false,
     holders: () => [],
     nameOf,
   },
   states: new Map(),
+  rights: new Map(),
+  pids: new Set(),
   holders: new Map(),
   told: new Set(),
 };
@@ -64,6 +72,8 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
   const protocols = new Map<string, string>();
   const noted = new Set<number>();
   let seen = NOTHING;
+  /** Sockets with descriptors in their queues, which are written when all files have ids. */
+  const carriers: { readonly id: number; readonly ino: number }[] = [];
 
   const isUnix = (descriptor: Descriptor): boolean => {
     if (descriptor.link.kind !== "socket") return false;
@@ -79,9 +89,38 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
   const claims = (descriptor: Descriptor): boolean =>
     isUnix(descriptor) && !isNamedExternal(options, descriptor);
 
+  /** What was read of sockets with descriptors in their queues, before the survey of the tree that stands still. */
+  const read = new Map<number, SocketState>();
+  /** What is in flight in the queue of each: of each message what came with it. */
+  const rights = new Map<number, readonly (readonly InFlightDescriptor[])[]>();
+
+  const unread = (descriptors: ReadonlyMap<number, Descriptor>) =>
+    new Map([...descriptors].filter(([ino]) => !read.has(ino)));
+
   return {
+    findInFlight(descriptors, { rescuer, undo }) {
+      const carrying = new Map<number, Descriptor>();
+      for (const descriptor of descriptors) {
+        if ((descriptor.info.scmFds ?? 0) === 0 || !claims(descriptor)) continue;
+        const ino = inodeOf(descriptor);
+        if (!read.has(ino)) carrying.set(ino, descriptor);
+      }
+      if (carrying.size === 0) return [];
+      const sockets = readUnixSockets(carrying.keys());
+      const states = readStates(carrying, sockets, rescuer, undo);
+      return [...states].flatMap(([ino, state]) => {
+        read.set(ino, state);
+        const found = state.queue.map((message) =>
+          message.rights.map(({ fd }) => new InFlightDescriptor(fd))
+        );
+        rights.set(ino, found);
+        return found.flat();
+      });
+    },
     survey({ tasks, rescuer, problem }) {
       seen = NOTHING;
+      // What arrives from outside only now is refused, and closed at once.
+      using late = new DisposableStack();
       const descriptors = new Map<number, Descriptor>();
       const holders = new Map<number, Task[]>();
       for (const task of tasks) {
@@ -100,6 +139,8 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       const peers = [...inside].map((ino) => sockets.get(ino)?.peer ?? 0)
         .filter((peer) => peer !== 0 && !inside.has(peer));
       outside.look(tasks, peers.map(linkText));
+      const hidden = rescuer === undefined &&
+        descriptors.values().some(({ info }) => (info.scmFds ?? 0) > 0);
       const cutOff = new Set<number>();
       for (const [ino, descriptor] of descriptors) {
         const socket = sockets.get(ino);
@@ -117,13 +158,15 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         sockets,
         inside,
         waiting: findWaiting(sockets),
+        hidden,
         nameOf,
         holders: (ino) => cutOff.has(ino) ? [] : outside.behind(linkText(ino)),
       };
       const states = rescuer === undefined
         ? new Map()
-        : readStates(descriptors, sockets, tasks, rescuer);
-      seen = { surroundings, states, holders, told: new Set() };
+        : new Map([...read, ...readStates(unread(descriptors), sockets, rescuer, late)]);
+      const pids = new Set(tasks.map(({ pid }) => pid));
+      seen = { surroundings, states, rights, holders, pids, told: new Set() };
       if (missesMessages(sockets, states)) {
         problem({
           what:
@@ -139,15 +182,41 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       survey(descriptor) {
         const ino = inodeOf(descriptor);
         if (seen.told.has(ino)) return undefined;
-        const { fd, info } = descriptor;
-        const found = socketProblem({ fd, ino, inFlight: info.scmFds ?? 0 }, seen.surroundings) ??
-          stateProblem(fd, ino, seen);
+        const { fd } = descriptor;
+        const found = socketProblem({ fd, ino }, seen.surroundings) ?? stateProblem(fd, ino, seen);
         if (found !== undefined) seen.told.add(ino);
         return found;
       },
-      dump: (context) => dumpSocket(session, context, seen),
+      dump(context) {
+        const ino = inodeOf(context.descriptor);
+        const queue = seen.states.get(ino)?.queue ?? [];
+        if (rights.has(ino)) carriers.push({ id: context.id, ino });
+        else for (const { bytes } of queue) writeMessage(writer, context.id, bytes);
+        return dumpSocket(session, context, seen);
+      },
     }],
+    dumpTree() {
+      const ids = descriptorIds(writer);
+      for (const { id, ino } of carriers) {
+        const came = rights.get(ino) ?? [];
+        for (const [index, { bytes }] of (seen.states.get(ino)?.queue ?? []).entries()) {
+          const files = came[index]?.map((one) => ids.get(one) as number) ?? [];
+          writeMessage(writer, id, bytes, files);
+        }
+      }
+    },
   };
+}
+
+/** Writes what waits in a socket. @param rights the ids of the open files that come with it */
+function writeMessage(
+  writer: CheckpointSession["writer"],
+  id: number,
+  bytes: Uint8Array,
+  rights: readonly number[] = [],
+): void {
+  const scm = rights.length === 0 ? [] : [{ type: SCM.RIGHTS, rights: [...rights] }];
+  writer.append(SK_QUEUES, null, { idFor: id, length: bytes.byteLength, scm }, bytes);
 }
 
 /** A socket whose other end is closed: a reader of a connection sees the end, a writer gets EPIPE. */
@@ -159,11 +228,11 @@ function withoutPeer(socket: UnixSocket): UnixSocket {
 function readStates(
   descriptors: ReadonlyMap<number, Descriptor>,
   sockets: ReadonlyMap<number, UnixSocket>,
-  tasks: readonly Task[],
   rescuer: Pick<Rescuer, "noteOutside">,
+  undo: DisposableStack,
 ): Map<number, SocketState> {
-  const pids = new Set(tasks.map(({ pid }) => pid));
   const states = new Map<number, SocketState>();
+  // Of those in flight this process has duplicates.
   const byTask = Map.groupBy(descriptors.values(), ({ pid }) => pid);
   for (const [pid, own] of byTask) {
     using pidfd = openThreadPidfd(own[0]?.liveTid ?? pid, pid);
@@ -174,19 +243,22 @@ function readStates(
         const ino = inodeOf(descriptor);
         const socket = sockets.get(ino);
         if (socket === undefined) continue;
-        const note = noteWith(rescuer, descriptor);
-        states.set(ino, readState(taken.fd(index), socket, pids, note));
+        // A duplicate of this process's is not to be had any more when it has died.
+        const note = descriptor.isInFlight ? noteNothing : noteWith(rescuer, descriptor);
+        states.set(ino, readState(taken.fd(index), socket, note, undo));
       }
     }
   }
   return states;
 }
 
+const noteNothing: NoteCall = () => ({ erase() {} });
+
 /** What only a look at the socket itself tells. */
 function stateProblem(
   fd: number,
   ino: number,
-  { states, surroundings, holders }: Look,
+  { states, rights, surroundings, holders, pids }: Look,
 ): Omit<Problem, "plugin" | "pid"> | undefined {
   const state = states.get(ino);
   const socket = surroundings.sockets.get(ino);
@@ -194,6 +266,23 @@ function stateProblem(
   const what = (text: string): string =>
     `its descriptor ${fd} (socket:[${ino}]) is a unix socket that ${text}`;
   if (state.problem !== undefined) return { what: what(state.problem), hint: state.hint };
+  if (!rights.has(ino) && state.queue.some((message) => message.rights.length > 0)) {
+    return {
+      what: what(
+        "has just been sent descriptors of open files from outside of the tree (SCM_RIGHTS)",
+      ),
+      hint: "try again",
+    };
+  }
+  const stranger = strangeSender(state.queue, pids);
+  if (stranger !== undefined) {
+    return {
+      what: what(
+        `has a message in its queue from task ${stranger}, which is not in the tree, and asks for the sender (SO_PASSCRED)`,
+      ),
+      hint: LATER,
+    };
+  }
   const sender = senderProblem(socket, state.queue.map(({ from }) => from), surroundings);
   if (sender !== undefined) return { what: what(sender), hint: LATER };
   const waits = surroundings.waiting.has(ino);
@@ -218,9 +307,6 @@ function dumpSocket(
   const state = states.get(ino);
   if (socket === undefined || state === undefined) {
     throw new StasisError("internal", `socket:[${ino}] was not looked at`);
-  }
-  for (const { bytes } of state.queue) {
-    writer.append(SK_QUEUES, null, { idFor: id, length: bytes.byteLength }, bytes);
   }
   const { options: { opts, more }, peer, reset, queue, place } = state;
   // Only of datagrams: the other end of a connection has its name anyway.
@@ -267,6 +353,16 @@ function dumpSocket(
       deleted: place.deleted || undefined,
     },
   };
+}
+
+/** A task outside of the tree that has sent a message of which the receiver is told the sender. */
+function strangeSender(
+  queue: readonly QueuedMessage[],
+  pids: ReadonlySet<number>,
+): number | undefined {
+  return queue.find(({ sender }) =>
+    sender !== undefined && !isUnknown(sender) && !pids.has(sender.pid)
+  )?.sender?.pid;
 }
 
 /** Whether some sockets of the tree hold messages that were not found. */

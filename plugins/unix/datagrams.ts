@@ -15,7 +15,15 @@ import type { SavedSocket } from "./group.ts";
 import { planMessage, planQueue } from "./message.ts";
 import { nameKey } from "./name.ts";
 import { planRoom } from "../../core/restore/socket_options.ts";
-import { type Made, type Means, planEnds, planRest, planSocket } from "./socket.ts";
+import {
+  type Made,
+  type MadeGroup,
+  type Means,
+  planEnds,
+  planRest,
+  planSocket,
+  type UsedDescriptor,
+} from "./socket.ts";
 
 /** How a socket of the group gets what waits in it, and its peer. */
 type Course =
@@ -28,17 +36,19 @@ type Course =
   /** By its name. */
   | "named";
 
-/** Adds the calls that make the sockets. */
+/** Adds the calls that make the sockets, with their names. */
 export function planDatagrams(
   program: SyscallProgram,
   sockets: readonly SavedSocket[],
   means: Means,
-): Made {
-  return new Datagrams(program, sockets, means).plan();
+): MadeGroup {
+  const group = new Datagrams(program, sockets, means);
+  const made = group.make();
+  return { made, used: group.used(), fill: (program, at) => group.fill(program, at) };
 }
 
 class Datagrams {
-  readonly #program: SyscallProgram;
+  #program: SyscallProgram;
   readonly #sockets: readonly SavedSocket[];
   readonly #means: Means;
   readonly #byInode: ReadonlyMap<number, SavedSocket>;
@@ -46,6 +56,8 @@ class Datagrams {
   /** By the inode of a socket those that are connected to it. */
   readonly #connected: ReadonlyMap<number, readonly SavedSocket[]>;
   readonly #fds = new Map<SavedSocket, Argument>();
+  /** Where a descriptor is by now. */
+  #at: (fd: Argument) => Argument = (fd) => fd;
   /** Of each that has no name or no living peer: the other end of the pair that it was made in. */
   readonly #partners = new Map<SavedSocket, Argument>();
   /** Ends that are nobody's, closed at the end. */
@@ -62,19 +74,31 @@ class Datagrams {
     this.#connected = Map.groupBy(sockets, ({ entry }) => entry.peer);
   }
 
-  plan(): Made {
+  make(): Made {
     for (const socket of this.#sockets) this.#make(socket);
     for (const socket of this.#sockets) {
       planBind(this.#program, this.#fd(socket), socket, this.#means);
     }
+    return new Map(this.#sockets.map((socket) => [socket.entry.id, this.#fd(socket)]));
+  }
+
+  used(): readonly UsedDescriptor[] {
+    return [
+      ...this.#fds.values().map((fd) => ({ fd, spare: false })),
+      ...this.#spare.map((fd) => ({ fd, spare: true })),
+    ];
+  }
+
+  fill(program: SyscallProgram, at: (fd: Argument) => Argument): void {
+    this.#program = program;
+    this.#at = at;
     for (const socket of this.#sockets) this.#fill(socket);
     for (const socket of connectOrder(this.#sockets)) this.#connect(socket);
-    for (const fd of this.#spare) this.#program.call("close", fd);
-    if (this.#nameless !== undefined) this.#program.call("close", this.#nameless);
+    for (const fd of this.#spare) program.call("close", at(fd));
+    if (this.#nameless !== undefined) program.call("close", this.#nameless);
     for (const socket of this.#sockets) {
-      planRest(this.#program, this.#fd(socket), socket, this.#means);
+      planRest(program, this.#fd(socket), socket, this.#means);
     }
-    return new Map(this.#sockets.map((socket) => [socket.entry.id, this.#fd(socket)]));
   }
 
   #course(socket: SavedSocket): Course {
@@ -114,13 +138,17 @@ class Datagrams {
     const { entry, queue } = socket;
     if (queue.length === 0) return;
     const program = this.#program;
-    const { limits } = this.#means;
-    const partner = this.#course(socket) === "pair"
-      ? this.#fd(this.#byInode.get(entry.peer) as SavedSocket)
-      : this.#partners.get(socket);
-    if (partner !== undefined) return planQueue(program, partner, queue, limits);
-    const to = planAddress(program, entry, this.#means.place(socket));
-    for (const message of queue) planMessage(program, this.#sender(message.from), message, to);
+    const means = this.#means;
+    if (this.#course(socket) === "pair") {
+      const partner = this.#fd(this.#byInode.get(entry.peer) as SavedSocket);
+      return planQueue(program, partner, queue, means);
+    }
+    const partner = this.#partners.get(socket);
+    if (partner !== undefined) return planQueue(program, this.#at(partner), queue, means);
+    const to = planAddress(program, entry, means.place(socket));
+    for (const message of queue) {
+      planMessage(program, this.#sender(message.from), message, means, to);
+    }
   }
 
   /** Who sends a message with this name. */
@@ -160,7 +188,7 @@ class Datagrams {
   }
 
   #fd(socket: SavedSocket): Argument {
-    return this.#fds.get(socket) as Argument;
+    return this.#at(this.#fds.get(socket) as Argument);
   }
 }
 

@@ -9,6 +9,7 @@ const MEANS = {
   limits: { force: true, send: 1, receive: 1 },
   place: () => undefined,
   bound: () => {},
+  numberOf: () => -1,
 };
 const plain = { type: SOCK.DGRAM, flags: O.NONBLOCK };
 const name = (text: string) => new TextEncoder().encode(`\0${text}`);
@@ -16,7 +17,8 @@ const message = (length: number, from?: Uint8Array) => ({ bytes: new Uint8Array(
 
 function callsOf(...sockets: Parameters<typeof sampleSocket>[]): string[] {
   const program = new SyscallProgram("test");
-  planDatagrams(program, sockets.map((one) => sampleSocket(...one)), MEANS);
+  planDatagrams(program, sockets.map((one) => sampleSocket(...one)), MEANS)
+    .fill(program, (fd) => fd);
   return program.calls.map((call) => formatCall(call)).filter((text) => !/SO_/.test(text));
 }
 

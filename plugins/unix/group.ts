@@ -16,6 +16,8 @@ export interface Message {
   readonly sender?: Sender;
   /** The name of the socket that sent it; absent or empty: it has none. */
   readonly from?: Uint8Array;
+  /** The open files that come with it (SCM_RIGHTS), by their ids; absent: none. */
+  readonly rights?: readonly number[];
 }
 
 /** A socket of the images. */
@@ -57,6 +59,11 @@ export type Group =
   }
   /** SOCK_DGRAM sockets that send to each other in any way. */
   | { readonly kind: "datagrams"; readonly sockets: readonly SavedSocket[] };
+
+/** Whether a group is filled when all open files are there: some are to lie in its queues. */
+export function isFilledLater({ sockets }: Group): boolean {
+  return sockets.some(({ queue }) => queue.some(({ rights = [] }) => rights.length > 0));
+}
 
 /** One that belongs to no group that can be made: why. */
 export interface Misfit {

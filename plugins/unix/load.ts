@@ -5,6 +5,7 @@
  */
 import { ImageBytes, type ServedImage } from "../../core/restore/image_bytes.ts";
 import { StasisError } from "../../base/errors.ts";
+import { SCM } from "../../core/linux/net/control_message.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";
@@ -14,12 +15,15 @@ import { uniqueById } from "../../images/unique.ts";
 import type { Message, SavedSocket } from "./group.ts";
 import { isUnknown } from "./queue.ts";
 
+/** SCM_MAX_FD (`include/net/scm.h`): how many descriptors a message may have. */
+const MOST_RIGHTS = 253;
+
 /**
  * Reads all sockets that are to be restored.
  *
  * @param isMine which of the open files
  * @param waiting `sk-queues.img`, from which the tasks will read what waits
- * @throws {StasisError} `bad-image`, and `unsupported` of what waits with descriptors beside it
+ * @throws {StasisError} `bad-image`
  */
 export function loadSockets(
   images: ImageDirectory,
@@ -33,14 +37,17 @@ export function loadSockets(
   if (images.has(SK_QUEUES, null)) {
     for (const { message, offset, size } of images.locate(SK_QUEUES, null)) {
       const { idFor, scm } = message;
-      if (scm.length > 0) {
+      const rights = scm.flatMap((one) => one.rights);
+      if (rights.length > MOST_RIGHTS || scm.some(({ type }) => type !== SCM.RIGHTS)) {
         throw new StasisError(
-          "unsupported",
-          `a message for file ${idFor} in ${images.path} comes with descriptors, which cannot be restored yet`,
+          "bad-image",
+          `${
+            images.pathOf(SK_QUEUES, null)
+          }: a message for file ${idFor} comes with what no message can`,
         );
       }
       const queue = queues.get(idFor) ?? [];
-      queue.push({ bytes: new ImageBytes(waiting, offset, size) });
+      queue.push({ bytes: new ImageBytes(waiting, offset, size), rights });
       queues.set(idFor, queue);
     }
   }
@@ -53,10 +60,11 @@ export function loadSockets(
   uniqueById(files, ({ usk }) => usk?.ino ?? 0, images.pathOf(FILES, null), "socket inode");
   return files.map(({ id, usk }) => {
     const extra = extras.get(id);
-    const queue = (queues.get(id) ?? []).map(({ bytes }, index): Message => {
+    const queue = (queues.get(id) ?? []).map(({ bytes, rights }, index): Message => {
       const { sender, from } = extra?.messages[index] ?? {};
       return {
         bytes,
+        rights,
         from,
         sender: sender === undefined || isUnknown(sender) ? undefined : sender,
       };

@@ -19,8 +19,8 @@ import { type BufferLimits, planRoom } from "../../core/restore/socket_options.t
 
 /** MSG_DONTWAIT: what does not fit is an error instead of a hang. */
 const HOW = MSG_DONTWAIT | MSG_NOSIGNAL;
-/** CMSG_SPACE(sizeof(struct ucred)). */
-const CREDENTIALS_ROOM = 32;
+/** What follows a control message begins at a multiple of this (CMSG_ALIGN). */
+const ALIGNMENT = 8;
 
 /** Where a message goes: an address as connect(2) takes it. */
 export interface Destination {
@@ -28,16 +28,23 @@ export interface Destination {
   readonly size: number;
 }
 
+/** What filling queues depends on beside the images. */
+export interface QueueMeans {
+  readonly limits: BufferLimits;
+  /** The number of an open file that comes with a message, when all are there. */
+  numberOf(id: number): number;
+}
+
 /** Adds the calls by which a socket fills the queue of its peer. */
 export function planQueue(
   program: SyscallProgram,
   sender: Argument,
   queue: readonly Message[],
-  limits: BufferLimits,
+  means: QueueMeans,
 ): void {
   if (queue.length === 0) return;
-  planRoom(program, sender, limits);
-  for (const message of queue) planMessage(program, sender, message);
+  planRoom(program, sender, means.limits);
+  for (const message of queue) planMessage(program, sender, message, means);
 }
 
 /** Adds the call that sends one byte, whichever. */
@@ -50,36 +57,50 @@ export function planByte(program: SyscallProgram, fd: Argument): void {
 export function planMessage(
   program: SyscallProgram,
   fd: Argument,
-  { bytes, sender }: Message,
+  { bytes, sender, rights = [] }: Message,
+  means: QueueMeans,
   to: Destination = { address: 0, size: 0 },
 ): void {
   const { byteLength } = bytes;
   const length = BigInt(byteLength);
   const data = planBytes(program, bytes, `${byteLength} bytes`);
-  if (sender === undefined) {
+  if (sender === undefined && rights.length === 0) {
     program.expect(length, "sendto", fd, data, byteLength, HOW, to.address, to.size);
     return;
   }
-  // Takes CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID (scm_check_creds() of `net/core/scm.c`).
-  const control = new Uint8Array(CREDENTIALS_ROOM);
-  cmsghdr.write(control, {
-    len: BigInt(cmsghdr.size + ucred.size),
-    level: SOL_SOCKET,
-    type: SCM.CREDENTIALS,
-  });
-  const { pid, uid, gid } = sender;
-  ucred.write(control, { pid, uid, gid }, cmsghdr.size);
+  const parts: Uint8Array[] = [];
+  const names: string[] = [];
+  if (sender !== undefined) {
+    // Takes CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID (scm_check_creds() of `net/core/scm.c`).
+    const { pid, uid, gid } = sender;
+    parts.push(controlMessage(SCM.CREDENTIALS, ucred.make({ pid, uid, gid })));
+    names.push(`credentials of ${pid}`);
+  }
+  if (rights.length > 0) {
+    const numbers = Int32Array.from(rights, (id) => means.numberOf(id));
+    parts.push(controlMessage(SCM.RIGHTS, new Uint8Array(numbers.buffer)));
+    names.push(`descriptors ${numbers.join(", ")}`);
+  }
+  const control = Uint8Array.from(parts.flatMap((part) => [...part]));
   const head = msghdr.make({
     nameLen: to.size,
     iovLen: 1n,
-    controlLen: BigInt(CREDENTIALS_ROOM),
+    controlLen: BigInt(control.byteLength),
   });
   const io = program.data(iovec.make({ len: length }), "iovec").point(0, data);
-  const beside = program.data(control, `credentials of ${pid}`);
-  const message = program.data(head, `${byteLength} bytes of ${pid}`).point(16, io).point(
-    32,
-    beside,
-  );
+  const beside = program.data(control, names.join(", "));
+  const message = program.data(head, `${byteLength} bytes with ${names.join(", ")}`)
+    .point(16, io)
+    .point(32, beside);
   if (to.size > 0) message.point(0, to.address as ScratchData);
   program.expect(length, "sendmsg", fd, message, HOW);
+}
+
+/** A control message with the room that it takes (CMSG_SPACE). */
+function controlMessage(type: number, data: Uint8Array): Uint8Array {
+  const len = cmsghdr.size + data.byteLength;
+  const bytes = new Uint8Array(Math.ceil(len / ALIGNMENT) * ALIGNMENT);
+  cmsghdr.write(bytes, { len: BigInt(len), level: SOL_SOCKET, type });
+  bytes.set(data, cmsghdr.size);
+  return bytes;
 }

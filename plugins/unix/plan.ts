@@ -2,7 +2,8 @@
  * The calls that make sockets anew. Pure.
  *
  * What waits in a socket is sent to it again by its peer, before anything is shut down, limited or filtered. A
- * peer that was closed is made too, and closed again when it has sent.
+ * peer that was closed is made too, and closed again when it has sent. Where open files are to lie in a queue, that is
+ * done when all of them are there.
  *
  * @module
  */
@@ -12,10 +13,18 @@ import { planDatagrams } from "./datagrams.ts";
 import type { Group, SavedSocket } from "./group.ts";
 import { planAs } from "./identity.ts";
 import { planByte, planQueue } from "./message.ts";
-import { type Made, type Means, NEW, planEnds, planRest, planSocket } from "./socket.ts";
+import {
+  type Made,
+  type MadeGroup,
+  type Means,
+  NEW,
+  planEnds,
+  planRest,
+  planSocket,
+} from "./socket.ts";
 
-/** Adds the calls that make a group. @returns the descriptor of each by its id */
-export function planGroup(program: SyscallProgram, group: Group, means: Means): Made {
+/** Adds the calls that make the sockets of a group, with their names and connected, but with nothing in them. */
+export function planGroup(program: SyscallProgram, group: Group, means: Means): MadeGroup {
   switch (group.kind) {
     case "pair":
     case "widow":
@@ -27,7 +36,7 @@ export function planGroup(program: SyscallProgram, group: Group, means: Means): 
       const [socket] = group.sockets;
       const fd = planSocket(program, socket);
       planBind(program, fd, socket, means);
-      return new Map([[socket.entry.id, fd]]);
+      return { made: new Map([[socket.entry.id, fd]]), used: [], fill() {} };
     }
     case "service":
       return planService(program, group, means);
@@ -36,41 +45,66 @@ export function planGroup(program: SyscallProgram, group: Group, means: Means): 
   }
 }
 
-function planSingle(program: SyscallProgram, socket: SavedSocket, means: Means): Made {
+function planSingle(program: SyscallProgram, socket: SavedSocket, means: Means): MadeGroup {
   const fd = planSocket(program, socket);
   planBind(program, fd, socket, means);
   planRest(program, fd, socket, means);
-  return new Map([[socket.entry.id, fd]]);
+  return { made: new Map([[socket.entry.id, fd]]), used: [], fill() {} };
 }
 
 function planPair(
   program: SyscallProgram,
   { sockets: [first, second] }: Group & { readonly kind: "pair" | "widow" },
   means: Means,
-): Made {
+): MadeGroup {
   const [one, other] = planEnds(program, first);
-  return planConversation(program, [one, first], [other, second], means);
+  return fillLater([{ one, first, other, second }], new Map(), means);
 }
 
-/** Adds the calls for two connected sockets; without a second one its end is closed again. */
+/** Two connected sockets; without a second one its end is to be closed again. */
+interface Conversation {
+  readonly one: Argument;
+  readonly first: SavedSocket;
+  readonly other: Argument;
+  readonly second: SavedSocket | undefined;
+}
+
+/** @param made what is complete already */
+function fillLater(conversations: readonly Conversation[], made: Made, means: Means): MadeGroup {
+  for (const { one, first, other, second } of conversations) {
+    made.set(first.entry.id, one);
+    if (second !== undefined) made.set(second.entry.id, other);
+  }
+  return {
+    made,
+    used: conversations.flatMap(({ one, other, second }) => [
+      { fd: one, spare: false },
+      { fd: other, spare: second === undefined },
+    ]),
+    fill(program, at) {
+      for (const { one, first, other, second } of conversations) {
+        planConversation(program, { one: at(one), first, other: at(other), second }, means);
+      }
+    },
+  };
+}
+
 function planConversation(
   program: SyscallProgram,
-  [one, first]: readonly [Argument, SavedSocket],
-  [other, second]: readonly [Argument, SavedSocket | undefined],
+  { one, first, other, second }: Conversation,
   means: Means,
-): Made {
-  planQueue(program, other, first.queue, means.limits);
+): void {
+  planQueue(program, other, first.queue, means);
   if (second !== undefined) {
-    planQueue(program, one, second.queue, means.limits);
+    planQueue(program, one, second.queue, means);
     planRest(program, one, first, means);
     planRest(program, other, second, means);
-    return new Map<number, Argument>([[first.entry.id, one], [second.entry.id, other]]);
+    return;
   }
   // Closing with something unread is what leaves ECONNRESET behind (unix_release_sock()).
   if (first.extra?.reset === true) planByte(program, one);
   program.call("close", other);
   planRest(program, one, first, means);
-  return new Map([[first.entry.id, one]]);
 }
 
 /**
@@ -81,8 +115,7 @@ function planService(
   program: SyscallProgram,
   { listener, connections }: Group & { readonly kind: "service" },
   means: Means,
-): Made {
-  const made: Made = new Map();
+): MadeGroup {
   const named = listener ?? (connections[0]?.server as SavedSocket);
   const place = means.place(named);
   const listening = planSocket(program, named);
@@ -90,7 +123,7 @@ function planService(
   // Who listens is what those will see that connect.
   const seen = listener?.extra?.peer ?? connections[0]?.client?.extra?.peer;
   planAs(program, seen, () => program.call("listen", listening, named.entry.backlog));
-  for (const { server, client } of connections) {
+  const conversations = connections.map(({ server, client }): Conversation => {
     const connecting = planSocket(program, client ?? server);
     if (client !== undefined) planBind(program, connecting, client, means);
     planAs(
@@ -99,15 +132,15 @@ function planService(
       () => planConnect(program, connecting, named.entry, place),
     );
     const accepted = program.call("accept4", listening, 0, 0, NEW);
-    const ends = planConversation(program, [accepted, server], [connecting, client], means);
-    for (const [id, fd] of ends) made.set(id, fd);
-  }
+    return { one: accepted, first: server, other: connecting, second: client };
+  });
+  const made: Made = new Map();
   if (listener === undefined) program.call("close", listening);
   else {
     planRest(program, listening, listener, means);
     made.set(listener.entry.id, listening);
   }
-  return made;
+  return fillLater(conversations, made, means);
 }
 
 /** Adds the calls by which a connection comes to wait again, when the socket that is to accept it listens. */

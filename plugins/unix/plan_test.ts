@@ -15,13 +15,15 @@ const MEANS = {
       ? undefined
       : { service: 90, directory: isDeleted(entry) ? undefined : 80 },
   bound: () => {},
+  numberOf: (id: number) => 1000 + id,
 };
 
 /** The calls of a group, without those that only set what a socket has anyway. */
 function callsOf(group: Group): string[] {
   const program = new SyscallProgram("test");
-  const made = planGroup(program, group, MEANS);
+  const { made, fill } = planGroup(program, group, MEANS);
   deepEqual([...made.keys()], group.sockets.map(({ entry }) => entry.id));
+  fill(program, (fd) => fd);
   return program.calls.map((call) => formatCall(call)).filter((text) =>
     !/SO_(SND|RCV)BUF/.test(text)
   );
@@ -45,6 +47,24 @@ Deno.test("planGroup() fills the queues of a pair before it shuts anything down"
     "shutdown([ends][0], SHUT_WR)",
     "fcntl([ends][0], F_SETFL, 0)",
     "shutdown([ends][4], SHUT_RD)",
+  ]);
+});
+
+Deno.test("planGroup() leaves it to the caller when queues are filled, and by which numbers", () => {
+  const queue = [message(5), { ...message(1), rights: [7, 8] }];
+  const widow = sampleSocket(1, { shutdown: SHUTDOWN.BOTH, flags: O.NONBLOCK }, undefined, queue);
+  const group: Group = { kind: "widow", sockets: [widow] };
+  const [first, later] = [new SyscallProgram("first"), new SyscallProgram("later")];
+  const { used, fill } = planGroup(first, group, MEANS);
+  equal(first.calls.length, 1);
+  deepEqual(used.map(({ spare }) => spare), [false, true]);
+  fill(later, (fd) => fd === used[0]?.fd ? 70 : 71);
+  const calls = later.calls.map((call) => formatCall(call)).filter((text) => !/SO_/.test(text));
+  deepEqual(calls, [
+    "sendto(71, {5 bytes}, 5, MSG_DONTWAIT|MSG_NOSIGNAL, NULL, 0)",
+    "sendmsg(71, {1 bytes with descriptors 1007, 1008}, MSG_DONTWAIT|MSG_NOSIGNAL)",
+    "close(71)",
+    "shutdown(70, SHUT_RDWR)",
   ]);
 });
 
@@ -81,7 +101,7 @@ Deno.test("planGroup() sends in the name of others", () => {
   const one = sampleSocket(1, { type: SOCK.DGRAM }, undefined, [{ ...message(3), sender }]);
   equal(
     callsOf({ kind: "widow", sockets: [one] })[1],
-    "sendmsg([ends][4], {3 bytes of 5}, MSG_DONTWAIT|MSG_NOSIGNAL)",
+    "sendmsg([ends][4], {3 bytes with credentials of 5}, MSG_DONTWAIT|MSG_NOSIGNAL)",
   );
 });
 
@@ -114,7 +134,9 @@ Deno.test("planGroup() connects through the socket that listens, as who was conn
     connections: [{ server, client }],
   };
   const program = new SyscallProgram("test");
-  equal(planGroup(program, group, MEANS).size, 3);
+  const { made, fill } = planGroup(program, group, MEANS);
+  equal(made.size, 3);
+  fill(program, (fd) => fd);
   const calls = program.calls.map((call) => formatCall(call)).filter((text) =>
     !/SO_|^socket/.test(text)
   );

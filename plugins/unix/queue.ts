@@ -20,7 +20,12 @@ import {
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { type PeekedMessage, peekMessage, USUAL_MESSAGE } from "../../core/linux/net/socket_ffi.ts";
+import {
+  type PeekedMessage,
+  peekMessage,
+  peekWholeMessages,
+  USUAL_MESSAGE,
+} from "../../core/linux/net/socket_ffi.ts";
 import { POLL, readNumber, SO } from "../../core/linux/net/socket_options.ts";
 import { SHUTDOWN, SOCK, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 
@@ -44,8 +49,10 @@ export interface QueuedMessage {
   readonly bytes: Uint8Array;
   /** The name of the socket that sent it; empty: it has none. */
   readonly from: Uint8Array;
-  /** How many descriptors come with it, at least. */
-  readonly descriptors: number;
+  /** The descriptors that come with it, open here. */
+  readonly rights: readonly OwnedDescriptor[];
+  /** More come with it than this process may have. */
+  readonly rightsCut: boolean;
   /** Who sent it, where the receiver asks for that (SO_PASSCRED). */
   readonly sender?: Sender;
 }
@@ -69,6 +76,7 @@ export function queueProblem({ type, shutdown }: UnixSocket, ready: number): str
  * @param fd a duplicate of its descriptor; nobody else may receive meanwhile
  * @param ready what poll(2) says
  * @param note notes how SO_PEEK_OFF is put back
+ * @param undo gets what closes the descriptors that came
  * @returns undefined if an error waits in front of it
  * @throws {StasisError} `syscall`
  */
@@ -77,33 +85,69 @@ export function peekQueue(
   { type, shutdown }: UnixSocket,
   ready: number,
   note: NoteCall,
+  undo: DisposableStack,
 ): QueuedMessage[] | undefined {
   const total = bytesWaiting(fd);
-  if (type === SOCK.STREAM) return total === 0 ? [] : peekStream(fd, total, note);
+  if (type === SOCK.STREAM) return total === 0 ? [] : peekStream(fd, total, note, undo);
   if ((ready & POLL.ERR) !== 0) return total === 0 ? [] : undefined;
   if ((ready & POLL.IN) === 0) return [];
   using offset = new PeekOffset(fd, note);
   // At its end a connection that is shut down gives empty messages without end.
   const ends = type === SOCK.SEQPACKET && (shutdown & SHUTDOWN.RECEIVE) !== 0;
-  return peekMessages(fd, offset, ends ? total : undefined);
+  return peekMessages(fd, offset, ends ? total : undefined, undo);
 }
 
-function peekStream(fd: number, total: number, note: NoteCall): QueuedMessage[] {
+function peekStream(
+  fd: number,
+  total: number,
+  note: NoteCall,
+  undo: DisposableStack,
+): QueuedMessage[] {
   if (readNumber(fd, SO.PEEK_OFF) === -1) {
     const whole = look(fd, total);
-    if (whole !== undefined && whole.bytes.byteLength === total) return [whole];
+    if (whole !== undefined && whole.bytes.byteLength === total && !hasRights(whole)) {
+      return [whole];
+    }
+    closeRights(whole);
   }
   // It comes in pieces where the sender changes, or where descriptors come with it.
   using offset = new PeekOffset(fd, note);
   const pieces: QueuedMessage[] = [];
   for (let seen = 0; seen < total;) {
     offset.set(seen);
-    const piece = look(fd, total - seen);
+    const piece = look(fd, total - seen, undo);
     if (piece === undefined || piece.bytes.byteLength === 0) throw changed(seen, total);
-    pieces.push(piece);
+    const before = hasRights(piece) ? plainBytes(fd, offset, seen, piece.bytes.byteLength) : 0;
+    if (before > 0) {
+      pieces.push({ ...piece, bytes: piece.bytes.slice(0, before), rights: [], rightsCut: false });
+    }
+    pieces.push({ ...piece, bytes: piece.bytes.slice(before) });
     seen += piece.bytes.byteLength;
   }
   return pieces;
+}
+
+/**
+ * How many bytes of a piece with descriptors were sent before these: a look ends behind what came with descriptors, but
+ * takes what lies in front along (unix_stream_read_generic() of `net/unix/af_unix.c`). Who reads only that part gets no
+ * descriptors, and must not later.
+ *
+ * @param length of the piece, whose last message is the one with descriptors
+ */
+function plainBytes(fd: number, offset: PeekOffset, seen: number, length: number): number {
+  offset.set(seen);
+  const before = peekWholeMessages(fd, length - 1);
+  if (before === -BigInt(Errno.EFAULT)) return 0;
+  if (isErrno(before)) throw lookFailed(before);
+  return Number(before);
+}
+
+function hasRights({ rights, rightsCut }: QueuedMessage): boolean {
+  return rights.length > 0 || rightsCut;
+}
+
+function closeRights(message: QueuedMessage | undefined): void {
+  for (const right of message?.rights ?? []) right[Symbol.dispose]();
 }
 
 /** @param total how many bytes there are, where only that tells the end */
@@ -111,16 +155,18 @@ function peekMessages(
   fd: number,
   offset: PeekOffset,
   total: number | undefined,
+  undo: DisposableStack,
 ): QueuedMessage[] {
   const messages: QueuedMessage[] = [];
   let seen = 0;
   while (total === undefined || seen < total) {
     offset.set(seen);
-    let message = look(fd, USUAL_MESSAGE);
+    let message = look(fd, USUAL_MESSAGE, undo);
     if (message === undefined) break;
     if (message.length > USUAL_MESSAGE) {
       offset.set(seen);
-      message = look(fd, message.length) ?? message;
+      closeRights(message);
+      message = look(fd, message.length, undo) ?? message;
       if (message.bytes.byteLength < message.length) throw changed(seen, message.length);
     }
     messages.push(message);
@@ -129,34 +175,44 @@ function peekMessages(
   return messages;
 }
 
-/** @returns undefined if nothing waits */
-function look(fd: number, room: number): QueuedMessage & { readonly length: number } | undefined {
+/**
+ * @param undo gets what closes the descriptors that come; where there is none the caller closes them
+ * @returns undefined if nothing waits
+ */
+function look(
+  fd: number,
+  room: number,
+  undo?: DisposableStack,
+): QueuedMessage & { readonly length: number } | undefined {
   const peeked = peekMessage(fd, room);
   const { result } = peeked;
   if (result === -BigInt(Errno.EAGAIN)) return undefined;
-  if (isErrno(result)) {
-    const errno = errnoName(-result);
-    throw new StasisError("syscall", `looking at the queue of a socket failed: ${errno}`, {
-      errno,
-    });
-  }
-  return { ...describe(peeked), length: Number(result) };
+  if (isErrno(result)) throw lookFailed(result);
+  const message = { ...describe(peeked), length: Number(result) };
+  for (const right of message.rights) undo?.use(right);
+  return message;
 }
 
 function describe({ bytes, name, control, controlCut }: PeekedMessage): QueuedMessage {
   const messages = parseControl(control);
-  for (const received of receivedDescriptors(messages)) {
-    new OwnedDescriptor(received)[Symbol.dispose]();
-  }
-  const rights = receivedDescriptors(messages.filter(({ type }) => type === SCM.RIGHTS));
+  const received = (type: number) =>
+    receivedDescriptors(messages.filter((message) => message.type === type))
+      .map((number) => new OwnedDescriptor(number));
+  for (const sender of received(SCM.PIDFD)) sender[Symbol.dispose]();
   const credentials = messages.find(({ type }) => type === SCM.CREDENTIALS);
   return {
     bytes,
     // Behind the family, 2 bytes.
     from: name.slice(2),
-    descriptors: Math.max(rights.length, controlCut ? 1 : 0),
+    rights: received(SCM.RIGHTS),
+    rightsCut: controlCut,
     sender: credentials === undefined ? undefined : ucred.read(credentials.data),
   };
+}
+
+function lookFailed(result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("syscall", `looking at the queue of a socket failed: ${errno}`, { errno });
 }
 
 function changed(seen: number, total: number): StasisError {

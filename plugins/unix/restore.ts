@@ -19,16 +19,18 @@ import { ServedImage } from "../../core/restore/image_bytes.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
-import { type Group, groupSockets, type SavedSocket } from "./group.ts";
+import { type Group, groupSockets, isFilledLater, type SavedSocket } from "./group.ts";
 import { loadSockets } from "./load.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { planGroup, planWaiting } from "./plan.ts";
-import type { Means } from "./socket.ts";
+import type { MadeGroup, Means } from "./socket.ts";
 import { nameProblems } from "./taken.ts";
 
 /** The hooks of one restore. */
 export function restoreUnix({ images, machine, options, rehearsal }: RestoreSession): RestoreHooks {
   const groups = new Map<number, Group>();
+  /** The open files in the queue of each socket, by its id. */
+  const held = new Map<number, readonly number[]>();
   const homes = new Map<Group, TaskPlanner>();
   const made = new Map<number, Argument>();
   /** Where sockets with paths are bound, by the id of the socket. */
@@ -37,10 +39,15 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
   /** What waits in the sockets. */
   const queues = new ServedImage(images.pathOf(SK_QUEUES, null));
   let limits: BufferLimits = { force: false, send: 0, receive: 0 };
+  /** Numbers for what is used when groups are filled later, and where it is by then. */
+  const parking = new Map<Group, readonly number[]>();
+  const parked = new Map<Group, ParkedGroup>();
+  let numberOf: Means["numberOf"] = () => -1;
   const means: Means = {
     get limits() {
       return limits;
     },
+    numberOf: (id) => numberOf(id),
     place: ({ entry }) => places.get(entry.id),
     bound({ entry }) {
       const path = pathOf(entry.name);
@@ -88,6 +95,9 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
       for (const one of all) {
         for (const { entry } of one.sockets) groups.set(entry.id, one);
       }
+      for (const { entry, queue } of sockets) {
+        held.set(entry.id, queue.flatMap(({ rights = [] }) => rights));
+      }
       checkBuffers(sockets, limits, problem);
       // A tree that has been let run on may have deleted some by now.
       if (rehearsal && options.leaveRunning === true) return;
@@ -96,7 +106,11 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
     planTree(tree) {
       if (groups.size > 0 && images.has(SK_QUEUES, null)) queues.serve(tree);
       nameLast = (...name) => tree.nameLast(...name);
-      for (const { entry } of [...new Set(groups.values())].flatMap(boundSockets)) {
+      const all = [...new Set(groups.values())];
+      for (const group of all.filter(isFilledLater)) {
+        parking.set(group, Array.from({ length: mostUsed(group) }, () => tree.service()));
+      }
+      for (const { entry } of all.flatMap(boundSockets)) {
         const path = pathOf(entry.name);
         if (path === undefined) continue;
         const directory = isDeleted(entry)
@@ -109,15 +123,26 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
       kind: "unix socket",
       restores: isMine,
       home: (file, proposed) => homeOf(groups.get(file.id) as Group, proposed),
+      holds: ({ id }) => held.get(id) ?? [],
       plan({ file, program }) {
         if (!made.has(file.id)) {
           const group = groups.get(file.id) as Group;
-          for (const [one, fd] of planGroup(program, group, means)) made.set(one, fd);
+          const one = planGroup(program, group, means);
+          for (const [id, fd] of one.made) made.set(id, fd);
+          const numbers = parking.get(group);
+          if (numbers === undefined) one.fill(program, (fd) => fd);
+          else parked.set(group, park(program, one, numbers));
         }
         return made.get(file.id) as Argument;
       },
-      connect({ file, program, home, fd }) {
+      connect({ file, program, home, fd, ...context }) {
         const group = groups.get(file.id) as Group;
+        const later = parked.get(group);
+        if (later !== undefined) {
+          parked.delete(group);
+          numberOf = context.numberOf;
+          later.group.fill(program, (fd) => later.numbers.get(fd) ?? fd);
+        }
         if (group.kind !== "waiting") return;
         const ready = waiting.get(home) ?? [];
         waiting.set(home, ready);
@@ -151,6 +176,33 @@ function chooseHome(group: Group, proposed: TaskPlanner): TaskPlanner {
   const pid = makerOf(group);
   return proposed.tree.tasks.find((task) => task.pid === pid && task.filesOwner === pid) ??
     proposed;
+}
+
+/** A group that is filled later. */
+interface ParkedGroup {
+  readonly group: MadeGroup;
+  readonly numbers: ReadonlyMap<Argument, number>;
+}
+
+/** How many descriptors the filling of a group takes, at the most: each socket, and an end that is nobody's. */
+function mostUsed({ sockets }: Group): number {
+  return 2 * sockets.length;
+}
+
+/** Adds calls that keep under certain numbers what the filling of a group takes. */
+function park(
+  program: SyscallProgram,
+  group: MadeGroup,
+  numbers: readonly number[],
+): ParkedGroup {
+  const places = new Map<Argument, number>();
+  for (const [index, { fd, spare }] of group.used.entries()) {
+    const number = numbers[index] as number;
+    program.call("dup3", fd, number, O.CLOEXEC);
+    if (spare) program.call("close", fd);
+    places.set(fd, number);
+  }
+  return { group, numbers: places };
 }
 
 /** The sockets of a group that are bound themselves: what was accepted has the name of who listens. */

@@ -12,18 +12,38 @@ import { sk_shutdown } from "../../images/gen/sockets_pb.ts";
 import type { BindMeans } from "./bind.ts";
 import type { SavedSocket } from "./group.ts";
 import { planAs } from "./identity.ts";
-import { type BufferLimits, planOptions } from "../../core/restore/socket_options.ts";
+import type { QueueMeans } from "./message.ts";
+import { planOptions } from "../../core/restore/socket_options.ts";
 
 /** SOCK_NONBLOCK and SOCK_CLOEXEC of socket(2): nothing that is planned may wait. */
 export const NEW = O.NONBLOCK | SOCK_CLOEXEC;
 
 /** What the calls of a group depend on beside the images. */
-export interface Means extends BindMeans {
-  readonly limits: BufferLimits;
-}
+export interface Means extends BindMeans, QueueMeans {}
 
 /** The descriptors of the sockets of a group, by id. */
 export type Made = Map<number, Argument>;
+
+/** A group whose sockets are made, and what is still to be done with them. */
+export interface MadeGroup {
+  /** The descriptor of each socket, by its id. */
+  readonly made: Made;
+  /** The descriptors that filling takes; those of sockets that are no one's are closed by that. */
+  readonly used: readonly UsedDescriptor[];
+  /**
+   * Adds the calls that fill the queues, and do what comes behind that.
+   *
+   * @param at where a descriptor is by now
+   */
+  fill(program: SyscallProgram, at: (fd: Argument) => Argument): void;
+}
+
+/** A descriptor that filling takes. */
+export interface UsedDescriptor {
+  readonly fd: Argument;
+  /** Whether it is of a socket that is in no image: of one that is closed. */
+  readonly spare: boolean;
+}
 
 /** Adds the call that makes a socket like this one, with nothing of it but the type. */
 export function planSocket(program: SyscallProgram, { entry: { type } }: SavedSocket): Argument {

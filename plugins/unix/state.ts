@@ -17,7 +17,7 @@ import {
 } from "../../core/checkpoint/socket_options.ts";
 import { optionProblem } from "./options.ts";
 import { findPlace, type SocketPlace } from "./place.ts";
-import { isUnknown, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
+import { peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
 
 /** What is read of a socket. */
 export interface SocketState {
@@ -69,14 +69,14 @@ function readSettings(fd: number): Settings {
  * Reads a socket.
  *
  * @param fd a duplicate of its descriptor
- * @param pids the tasks of the tree
  * @param note notes how something of the socket is put back
+ * @param undo gets what closes the descriptors that lie in its queue
  */
 export function readState(
   fd: number,
   socket: UnixSocket,
-  pids: ReadonlySet<number>,
   note: NoteCall,
+  undo: DisposableStack,
 ): SocketState {
   const { options, peer, problem: option } = readSettings(fd);
   const ready = pollNow(fd);
@@ -93,30 +93,21 @@ export function readState(
   if (socket.state === STATE.LISTEN) return state;
   const problem = queueProblem(socket, ready);
   if (problem !== undefined) return { ...state, problem, hint: LATER };
-  const queue = peekQueue(fd, socket, ready, note);
+  const queue = peekQueue(fd, socket, ready, note, undo);
   if (queue === undefined) {
     const problem = "has messages behind an error (ECONNRESET), which nobody can read without it";
     return { ...state, problem, hint: LATER };
   }
-  return { ...state, queue, ...messageProblem(queue, pids) };
+  return { ...state, queue, ...messageProblem(queue) };
 }
 
 function messageProblem(
   queue: readonly QueuedMessage[],
-  pids: ReadonlySet<number>,
 ): Pick<SocketState, "problem" | "hint"> {
-  if (queue.some(({ descriptors }) => descriptors > 0)) {
-    const problem = "has descriptors of open files waiting in its queue (SCM_RIGHTS)";
-    return { problem, hint: LATER };
-  }
-  const stranger = queue.find(({ sender }) =>
-    sender !== undefined && !isUnknown(sender) && !pids.has(sender.pid)
-  );
-  if (stranger !== undefined) {
+  if (queue.some(({ rightsCut }) => rightsCut)) {
     const problem =
-      `has a message in its queue from task ${stranger.sender?.pid}, which is not in the ` +
-      "tree, and asks for the sender (SO_PASSCRED)";
-    return { problem, hint: LATER };
+      "has more descriptors of open files in its queue (SCM_RIGHTS) than this tool may have open";
+    return { problem, hint: "raise the tool's limit: ulimit -n" };
   }
   return {};
 }

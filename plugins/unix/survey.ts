@@ -18,6 +18,8 @@ export interface Surroundings {
   readonly inside: ReadonlySet<number>;
   /** Of each that waits to be accepted: the inode of the listening one. */
   readonly waiting: ReadonlyMap<number, number>;
+  /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
+  readonly hidden: boolean;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
   /** A process by its id and name. */
@@ -37,13 +39,11 @@ export function findWaiting(sockets: ReadonlyMap<number, UnixSocket>): Map<numbe
 export interface SocketDescriptor {
   readonly fd: number;
   readonly ino: number;
-  /** Descriptors that are in flight in its queue, as far as the kernel tells. */
-  readonly inFlight: number;
 }
 
 /** Says why a socket cannot be saved; undefined if it can. */
 export function socketProblem(
-  { fd, ino, inFlight }: SocketDescriptor,
+  { fd, ino }: SocketDescriptor,
   surroundings: Surroundings,
 ): Finding | undefined {
   const { sockets, holders, nameOf } = surroundings;
@@ -64,12 +64,6 @@ export function socketProblem(
       hint: `checkpoint both together, or ${external}`,
     };
   }
-  if (inFlight > 0) {
-    return {
-      what: `${what} with descriptors of open files waiting in its queue (SCM_RIGHTS)`,
-      hint: "they cannot be saved yet: try again when the program has received them",
-    };
-  }
   const found = socket.state === STATE.LISTEN
     ? listenProblem(socket, surroundings)
     : surroundings.waiting.has(ino) || isUnaccepted(socket)
@@ -81,8 +75,11 @@ export function socketProblem(
 const ACCEPT = "try again when the program has accepted it";
 
 /** What waits to be accepted must be connected again by somebody of the tree. */
-function listenProblem({ waiting }: UnixSocket, { inside }: Surroundings): Finding | undefined {
-  const stranger = waiting.find((client) => !inside.has(client));
+function listenProblem(
+  { waiting }: UnixSocket,
+  { inside, hidden }: Surroundings,
+): Finding | undefined {
+  const stranger = hidden ? undefined : waiting.find((client) => !inside.has(client));
   if (stranger === undefined) return undefined;
   return {
     what: stranger === 0
@@ -99,10 +96,11 @@ function isUnaccepted({ type, peer, shutdown }: UnixSocket): boolean {
 
 function waitProblem(
   { ino, sendQueue }: UnixSocket,
-  { sockets, inside, waiting }: Surroundings,
+  { sockets, inside, waiting, hidden }: Surroundings,
 ): Finding | undefined {
   const listener = sockets.get(waiting.get(ino) ?? 0);
   if (listener === undefined || !inside.has(listener.ino)) {
+    if (hidden) return undefined;
     const name = listener === undefined ? "" : ` (${nameText(listener.name)})`;
     return {
       what: `whose connection waits to be accepted outside of the tree${name}`,
@@ -122,12 +120,13 @@ function waitProblem(
 function peerProblem(
   { ino, type, peer = 0 }: UnixSocket,
   external: string,
-  { sockets, inside, holders, nameOf }: Surroundings,
+  { sockets, inside, holders, nameOf, hidden }: Surroundings,
 ): Finding | undefined {
   if (peer === 0) return undefined;
   const other = sockets.get(peer);
   if (!inside.has(peer)) {
     const [holder] = holders(peer);
+    if (holder === undefined && hidden) return undefined;
     const name = other === undefined || other.name.byteLength === 0
       ? ""
       : ` (${nameText(other.name)})`;

@@ -181,6 +181,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     "seqpacket",
     "plain",
   ]],
+  unix_rights: [[]],
   unix_service: [["stream"], ["seqpacket"]],
   waits: [["relative"], ["eintr"]],
   zombies: [[]],

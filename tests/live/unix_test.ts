@@ -83,7 +83,7 @@ async function startRefused(...args: string[]): Promise<Subject> {
 
 for (
   const [mode, reason] of [
-    ["rights", /SCM_RIGHTS/],
+    ["locked", /a file in flight \(.*locked\) is locked \(FLOCK\)/],
     ["urgent", /urgent data/],
     ["error", /messages behind an error/],
     ["filter", /filter attached/],
@@ -97,7 +97,7 @@ for (
     for (let time = 0; time < 2; time++) {
       const problems = await problemsOf(subject.pid);
       assert.equal(problems.length, 1, problems.map(({ what }) => what).join("\n"));
-      assert.equal(problems[0]?.plugin, "unix");
+      assert.equal(problems[0]?.plugin, mode === "locked" ? "locks" : "unix");
       assert.match(problems[0]?.what ?? "", reason);
       assert.ok(problems[0]?.hint !== undefined);
     }

@@ -154,3 +154,24 @@ export function peekMessage(socket: number, room: number): PeekedMessage {
     controlCut: (view.getUint32(FLAGS_AT, true) & MSG_CTRUNC) !== 0,
   };
 }
+
+/** Where nothing can be mapped: writing there fails. */
+const NOWHERE = 8n;
+
+/**
+ * Looks at a stream and tells how many bytes of whole messages, as they were sent, wait there within a certain number of
+ * bytes: that last one is not counted which does not fit. The kernel gives up at a message that it cannot write whole
+ * to where it is to go, before it takes what comes beside it (unix_stream_read_generic() of `net/unix/af_unix.c`).
+ *
+ * @param room how many bytes; at least one more waits
+ * @returns the bytes, or the negative errno; EFAULT: there is no whole message
+ */
+export function peekWholeMessages(socket: number, room: number): bigint {
+  const bytes = new Uint8Array(msghdr.size + 2 * iovec.size + room);
+  const base = addressOf(bytes);
+  const bytesAt = msghdr.size + 2 * iovec.size;
+  msghdr.write(bytes, { iov: base + BigInt(msghdr.size), iovLen: 2n });
+  iovec.write(bytes, { base: base + BigInt(bytesAt), len: BigInt(room) }, msghdr.size);
+  iovec.write(bytes, { base: NOWHERE, len: 1n }, msghdr.size + iovec.size);
+  return syscall(SYSCALLS.recvmsg, socket, bytes, MSG_PEEK | MSG_DONTWAIT);
+}

@@ -1,16 +1,17 @@
 /*
  * Holds unix sockets of which one cannot be saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unix_refused rights|urgent|error|filter|empty|unread|hasty
+ * Usage: unix_refused locked|urgent|error|filter|empty|unread|hasty
  *        unix_refused outside PATH   connected to a socket of somebody else
  */
 #include "../../subjects/sockets.h"
 
 #include <linux/filter.h>
+#include <sys/file.h>
 
 int main(int argc, char **argv)
 {
-	const char *what = arg(argc, argv, 1, "rights");
+	const char *what = arg(argc, argv, 1, "locked");
 	struct ends pair = make_pair(!strcmp(what, "error") || !strcmp(what, "empty") ? SOCK_SEQPACKET : SOCK_STREAM);
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	char byte = 'b';
@@ -18,7 +19,10 @@ int main(int argc, char **argv)
 
 	subject_init();
 	send_data(pair.b, 100, 1);
-	if (!strcmp(what, "rights")) {
+	if (!strcmp(what, "locked")) {
+		int locked = open("locked", O_RDWR | O_CREAT, 0600);
+		if (locked < 0 || flock(locked, LOCK_EX))
+			die("flock");
 		union {
 			char space[CMSG_SPACE(sizeof(int))];
 			struct cmsghdr align;
@@ -30,9 +34,10 @@ int main(int argc, char **argv)
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &(int){ 0 }, sizeof(int));
+		memcpy(CMSG_DATA(c), &locked, sizeof(int));
 		if (sendmsg(pair.a, &message, 0) != 1)
 			die("sendmsg");
+		close(locked);
 	} else if (!strcmp(what, "urgent")) {
 		if (send(pair.a, &byte, 1, MSG_OOB) != 1)
 			unsupported("MSG_OOB of unix sockets");
@@ -76,7 +81,7 @@ int main(int argc, char **argv)
 		finish();
 	}
 	check_received("data", pair.a, 100, 1);
-	if (!strcmp(what, "rights"))
+	if (!strcmp(what, "locked"))
 		check(recv(pair.b, data, 1, MSG_DONTWAIT) == 1 && data[0] == 'b', "byte with a descriptor", "other");
 	if (!strcmp(what, "urgent"))
 		check(recv(pair.b, data, 1, MSG_DONTWAIT | MSG_OOB) == 1 && data[0] == 'b', "urgent byte", "other");
