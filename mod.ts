@@ -15,6 +15,7 @@
 import { Cancellation } from "./core/cancellation.ts";
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
+import { surveyOnly, type Verdict } from "./core/checkpoint/survey_only.ts";
 import type { EventListener } from "./base/events.ts";
 import { asStasisError } from "./base/thrown.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
@@ -31,6 +32,7 @@ import type { TerminalUse } from "./core/restore/shell_terminal.ts";
 import { chooseBackend } from "./plugins/sud/choose_backend.ts";
 
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
+export type { Verdict } from "./core/checkpoint/survey_only.ts";
 export { onEndingSignals } from "./core/cancellation.ts";
 export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./base/errors.ts";
 export type { EventListener, Phase, StasisEvent } from "./base/events.ts";
@@ -99,6 +101,22 @@ export async function checkpoint(
     directory,
     options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
   }));
+}
+
+/**
+ * Tells what stands against a checkpoint of each of some processes, with all their descendants. Touches none of them.
+ *
+ * @param pids the roots of the trees
+ * @returns in their order, without those that are gone
+ */
+export async function survey(
+  pids: readonly number[],
+  settings: Omit<Settings, "onEvent"> = {},
+): Promise<Verdict[]> {
+  const { plugins, signal } = common(settings);
+  const cancellation = new Cancellation(signal);
+  const options = settings.options ?? {};
+  return await reportOne(surveyOnly({ pids, plugins, options, cancellation }));
 }
 
 async function reportOne<T>(operation: Promise<T>): Promise<T> {

@@ -8,7 +8,8 @@ import { checkpoint } from "./checkpoint.ts";
 import type { Command } from "./command.ts";
 import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
+import { ps } from "./ps.ts";
 import { restore } from "./restore.ts";
 
 /** All of them. */
-export const COMMANDS: readonly Command[] = [checkpoint, restore, check, inspect, diff];
+export const COMMANDS: readonly Command[] = [checkpoint, restore, check, inspect, diff, ps];

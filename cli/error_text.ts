@@ -4,7 +4,7 @@
  * @module
  */
 import { printable } from "../base/byte_text.ts";
-import type { StasisError } from "../base/errors.ts";
+import type { Problem, StasisError } from "../base/errors.ts";
 import { groupProblems } from "./group_problems.ts";
 import { paint } from "./ui/colour.ts";
 
@@ -15,17 +15,24 @@ import { paint } from "./ui/colour.ts";
  */
 export function describeError(error: StasisError, colour: boolean): string {
   const lines = [`${paint("red", "stasis:", colour)} ${printable(error.message)}`];
-  for (const { shown, more } of groupProblems(error.problems)) {
+  lines.push(...describeProblems(error.problems, colour));
+  if (error.hint !== undefined) {
+    lines.push(`${paint("cyan", "hint:", colour)} ${printable(error.hint)}`);
+  }
+  return lines.join("\n");
+}
+
+/** Problems as a list, equal ones once. @param colour whether to colour it */
+export function describeProblems(problems: readonly Problem[], colour: boolean): string[] {
+  const lines: string[] = [];
+  for (const { shown, more } of groupProblems(problems)) {
     for (const { whose, what, hint } of shown) {
       lines.push(`  - [${whose}] ${printable(what)}`);
       if (hint !== undefined) lines.push(`    ${paint("dim", printable(hint), colour)}`);
     }
     if (more > 0) lines.push(`    and ${more} more like these (--json lists them all)`);
   }
-  if (error.hint !== undefined) {
-    lines.push(`${paint("cyan", "hint:", colour)} ${printable(error.hint)}`);
-  }
-  return lines.join("\n");
+  return lines;
 }
 
 /** What `--json` prints of an error. */

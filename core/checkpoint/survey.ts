@@ -178,7 +178,8 @@ function mayPass({ code, problems }: StasisError): boolean {
     (code === "unsupported" && problems.length > 0);
 }
 
-function isSame(one: Problem): (other: Problem) => boolean {
+/** Whether a problem is the same as another one: of the same task, said by the same plugin in the same words. */
+export function isSame(one: Problem): (other: Problem) => boolean {
   return (other) =>
     one.pid === other.pid && one.tid === other.tid && one.plugin === other.plugin &&
     one.what === other.what;

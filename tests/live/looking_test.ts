@@ -1,11 +1,11 @@
 /** Looking into checkpoints, and at what could be one, as users do. */
 import { deepEqual, equal, match, ok } from "@std/assert";
 import type { TreeDiff } from "../../cli/diff/changes.ts";
-import { checkpoint } from "../../mod.ts";
+import { checkpoint, type Verdict } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
-import { ImageHome } from "./round_trip.ts";
+import { ImageHome, settled, startSleeper } from "./round_trip.ts";
 
 async function output(...args: string[]): Promise<string> {
   const { status, stdout, stderr } = await stasis(args);
@@ -56,4 +56,25 @@ Deno.test("diff tells of positions and pages that changed between two checkpoint
   ok(pages.some(({ mapping, changed }) => mapping.name === "[heap]" && changed > 0));
 
   match(await output("diff", first.directory, first.directory), /: no difference\n$/);
+});
+
+Deno.test("ps tells who can be checkpointed, who cannot and why, and touches neither", async () => {
+  await using subject = await startSleeper("");
+  const before = await settled(subject.pid);
+  const verdicts: Verdict[] = JSON.parse(
+    await output("ps", String(subject.pid), String(Deno.pid), "--json"),
+  );
+  const [own, sleeper] = [Deno.pid, subject.pid].map((pid) =>
+    verdicts.find((verdict) => verdict.pid === pid)
+  );
+  deepEqual(sleeper, { pid: subject.pid, comm: "sleep", tasks: 1, threads: 1, problems: [] });
+  match(own?.problems[0]?.what ?? "", /its tree has this tool/);
+  deepEqual(await settled(subject.pid), before);
+
+  const text = await output("ps", String(subject.pid));
+  match(text, /^\d+ +sleep +1 process +yes\n1 of 1 process can be checkpointed\n$/);
+  await subject.kill();
+  await subject.waitGone();
+  const gone = await stasis(["ps", String(subject.pid)]);
+  equal(gone.status, 3, gone.stderr);
 });

@@ -1,0 +1,50 @@
+/**
+ * Which processes of the machine are meant. Pure.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+
+/** A process of the machine. */
+export interface Candidate {
+  readonly pid: number;
+  readonly comm: string;
+  /** Its command line, with spaces between the words. */
+  readonly command: string;
+}
+
+/**
+ * Those that are named by their id, or by a regular expression that their name or command line has.
+ *
+ * @param words ids and expressions; none: all of them
+ * @throws {StasisError} `usage` where a word is no expression; `no-such-task` where no process has an id
+ */
+export function chooseProcesses(all: readonly Candidate[], words: readonly string[]): Candidate[] {
+  if (words.length === 0) return [...all];
+  const pids = new Set<number>();
+  const expressions: RegExp[] = [];
+  for (const word of words) {
+    if (!/^\d+$/.test(word)) {
+      expressions.push(parseExpression(word));
+      continue;
+    }
+    const pid = Number(word);
+    if (!all.some((one) => one.pid === pid)) {
+      throw new StasisError("no-such-task", `There is no process ${pid}`, { pid });
+    }
+    pids.add(pid);
+  }
+  return all.filter(({ pid, comm, command }) =>
+    pids.has(pid) || expressions.some((one) => one.test(comm) || one.test(command))
+  );
+}
+
+function parseExpression(word: string): RegExp {
+  try {
+    return new RegExp(word);
+  } catch {
+    throw new StasisError("usage", `"${word}" is no regular expression`, {
+      hint: "put a backslash before signs that mean themselves",
+    });
+  }
+}

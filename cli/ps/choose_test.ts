@@ -1,0 +1,23 @@
+import { deepEqual, throws } from "@std/assert";
+import { chooseProcesses } from "./choose.ts";
+
+const ALL = [
+  { pid: 1, comm: "init", command: "/sbin/init" },
+  { pid: 20, comm: "perl", command: "perl count.pl" },
+  { pid: 21, comm: "sh", command: "sh -c perl" },
+  { pid: 30, comm: "a+b", command: "" },
+];
+const chosen = (...words: string[]) => chooseProcesses(ALL, words).map(({ pid }) => pid);
+
+Deno.test("chooseProcesses() takes ids, and expressions for names and command lines", () => {
+  deepEqual(chosen(), [1, 20, 21, 30]);
+  deepEqual(chosen("perl"), [20, 21]);
+  deepEqual(chosen("^perl", "1"), [1, 20]);
+  deepEqual(chosen("a\\+b"), [30]);
+  deepEqual(chosen("nothing"), []);
+});
+
+Deno.test("chooseProcesses() refuses an id that nobody has, and what is no expression", () => {
+  throws(() => chosen("2"), { code: "no-such-task", message: "There is no process 2" });
+  throws(() => chosen("("), { code: "usage" });
+});
