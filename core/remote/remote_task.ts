@@ -161,7 +161,16 @@ export class RemoteTask implements Disposable {
    * stand in the target meanwhile: that it is not made would be worse for it.
    */
   tryUndoCall(name: SyscallName, ...args: (bigint | number)[]): bigint {
-    return this.#landing((landing) => this.#callAt(landing, name, ...args), true);
+    return this.#landing((landing) => {
+      const substitute = this.#substitute;
+      try {
+        return this.#callAt(landing, name, ...args);
+      } catch (error) {
+        if (substitute === undefined || substitute.isThere) throw error;
+        // It may have been made already, and then finds nothing more to take back.
+        return this.#callAt(landing, name, ...args);
+      }
+    }, true);
   }
 
   #callAt(landing: CallSite["landing"], name: SyscallName, ...args: (bigint | number)[]): bigint {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { StasisError } from "../../base/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, type RemoteAddress, remoteAddress } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import type { ProcessMemory } from "../linux/memory.ts";
@@ -56,15 +56,32 @@ const SCRATCH_STEP = 65536n;
 export function mapScratch(task: Lender, needed: bigint, findRoom?: FindRoom): Scratch {
   const size = scratchSize(needed);
   const scratch = mapNoted(task, size, findRoom);
-  const { address } = scratch;
-  const rest = size - PAGE_SIZE;
-  const split = task.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
-  if (isErrno(split)) {
-    unmapScratch(task, scratch);
-    throw noRoomIn(task, size, split);
+  return orUnmap(task, scratch, () => {
+    const { address } = scratch;
+    const rest = size - PAGE_SIZE;
+    const split = task.tryCall("mprotect", address + PAGE_SIZE, rest, PROT_READ | PROT_WRITE);
+    if (isErrno(split)) throw noRoomIn(task, size, split);
+    task.memory.write(address, PROGRAM_CODE);
+    return scratch;
+  });
+}
+
+/**
+ * Does something with memory that is mapped, or may be: a call whose result nobody has been told may have been made.
+ * Where it fails, the memory is unmapped.
+ */
+function orUnmap<T>(task: Lender, scratch: Scratch, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    try {
+      unmapScratch(task, scratch);
+    } catch (unmapping) {
+      // A task that is gone has no memory either.
+      if (!(unmapping instanceof StasisError && unmapping.code === "no-such-task")) throw unmapping;
+    }
+    throw error;
   }
-  task.memory.write(address, PROGRAM_CODE);
-  return scratch;
 }
 
 function scratchSize(needed: bigint): bigint {
@@ -143,20 +160,18 @@ export function unmapScratch(task: Lender, { address, size, noted }: Scratch): v
 function mapNoted(task: Lender, size: bigint, findRoom?: FindRoom): Scratch {
   const room = findRoom?.(size);
   if (room !== undefined) {
-    const noted = task.noteCall("munmap", room, size);
-    if (!isErrno(mapAt(task, room, size, MAP_FIXED_NOREPLACE))) {
-      return { address: room, size, noted };
-    }
-    noted?.erase();
+    const scratch = { address: room, size, noted: task.noteCall("munmap", room, size) };
+    const result = orUnmap(task, scratch, () => mapAt(task, room, size, MAP_FIXED_NOREPLACE));
+    if (!isErrno(result)) return scratch;
+    scratch.noted?.erase();
   }
   const mapped = mapAt(task, 0n, size, 0);
   if (isErrno(mapped)) throw noRoomIn(task, size, mapped);
-  try {
-    return { address: remoteAddress(mapped), size, noted: task.noteCall("munmap", mapped, size) };
-  } catch (error) {
-    task.undoCall("munmap", mapped, size);
-    throw error;
-  }
+  const scratch = { address: remoteAddress(mapped), size };
+  return orUnmap(task, scratch, () => ({
+    ...scratch,
+    noted: task.noteCall("munmap", mapped, size),
+  }));
 }
 
 /** Never writable and executable at once: PR_SET_MDWE and SELinux's execmem forbid that. */

@@ -53,15 +53,15 @@ export type Act = (tool: number, guardians: readonly number[]) => void;
 export const killTool: Act = (tool) => Deno.kill(tool, "SIGKILL");
 
 /**
- * Runs `stasis ARGS`, does something at the moment with this number, counted from 0, and waits until the tool and all
- * that it has started have ended.
+ * Runs `stasis ARGS`, does something at a moment, and waits until the tool and all that it has started have ended.
  *
- * @param moment Infinity lets it come to its end
+ * @param moment its number, counted from 0, or what tells by the calls whether it has come; Infinity lets the tool come
+ * to its end
  * @param see is told of the call at every moment until then
  */
 export async function actAtMoment(
   args: readonly string[],
-  moment: number,
+  moment: number | ((call: string) => boolean),
   act: Act = killTool,
   see?: (call: string) => void,
 ): Promise<TracedRun> {
@@ -73,6 +73,8 @@ export async function actAtMoment(
   if (traced !== 0n) throw new Error(`the tool cannot be traced: ${traced}`);
   Deno.kill(pid, "SIGCONT");
   let moments = 0;
+  const isNow = (pid: number) =>
+    typeof moment === "number" ? moments === moment : moment(describeCall(pid));
   let call: string | undefined;
   let children: readonly number[] = [];
   // It traces nobody before it has made a process, and is quicker without being looked at until then.
@@ -93,12 +95,14 @@ export async function actAtMoment(
       if (current === SYSCALLS.exit_group) break;
       begun ||= current === SYSCALLS.ptrace;
       if (begun) see?.(describeCall(pid));
-      if (begun && moments++ === moment) {
+      if (begun && isNow(pid)) {
         call = describeCall(pid);
         children = childrenOf(pid);
         act(pid, children.filter(isGuardian));
+        moments++;
         break;
       }
+      if (begun) moments++;
     }
     goOn(pid, stop.kind === "signal" ? stop.signal : 0);
   }

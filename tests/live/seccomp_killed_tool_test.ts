@@ -5,7 +5,7 @@
  */
 import assert from "@std/assert";
 import { ownInability } from "../../plugins/seccomp/ability.ts";
-import { actAtMoment, killTool } from "../harness/kill_at_call.ts";
+import { type Act, actAtMoment, killTool } from "../harness/kill_at_call.ts";
 import { processTree } from "../harness/processes.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { Subject } from "../harness/subject.ts";
@@ -37,26 +37,57 @@ for (const place of PLACES) {
 
 const KILLS = 8;
 
-/** A checkpoint of a subject that leaves it running, and at which moments its first calls are made. */
-async function firstCalls(subject: Subject, room: ImageRoom) {
-  const saving = (): string[] => {
-    const options = ["--leave-running", "--timeout", "120"];
-    return ["checkpoint", String(subject.pid), "-D", room.fresh(), ...options];
+/** A checkpoint of a subject that leaves it running. */
+function saving(subject: Subject, room: ImageRoom): string[] {
+  const options = ["--leave-running", "--timeout", "120"];
+  return ["checkpoint", String(subject.pid), "-D", room.fresh(), ...options];
+}
+
+/**
+ * Counts the calls of a tool from the first of those on that it makes in a process under filters: it lets go of a thread
+ * and takes it back for each of them, when it has read the filters. How many come before depends on the machine.
+ *
+ * @returns the number of a call; undefined before them
+ */
+function fromFirstCalls(): (call: string) => number | undefined {
+  let hasRead = false;
+  let number: number | undefined;
+  return (call) => {
+    hasRead ||= call === "ptrace SECCOMP_GET_FILTER";
+    if (number !== undefined) number++;
+    else if (hasRead && call === "ptrace DETACH") number = 0;
+    return number;
   };
-  const calls: string[] = [];
-  const { status, stderr } = await actAtMoment(saving(), Infinity, killTool, (call) => {
-    calls.push(call);
-  });
-  assert.equal(status.code, 0, stderr);
-  // The tool lets go of a thread and takes it back for each of them, when it has read the filters.
-  const first = calls.indexOf("ptrace DETACH", calls.lastIndexOf("ptrace SECCOMP_GET_FILTER"));
-  const last = calls.lastIndexOf("ptrace SEIZE");
-  assert.ok(first >= 0 && last > first, "there were none");
-  const moments = Array.from(
-    { length: KILLS },
-    (_, kill) => first + Math.floor((kill + Math.random()) * (last - first) / KILLS),
+}
+
+/** How many calls of the tool there are while it makes its first ones in a subject. */
+async function countFirstCalls(subject: Subject, room: ImageRoom): Promise<number> {
+  const numberOf = fromFirstCalls();
+  let last = 0;
+  const { status, stderr } = await actAtMoment(
+    saving(subject, room),
+    Infinity,
+    killTool,
+    (call) => {
+      const number = numberOf(call);
+      if (call === "ptrace SEIZE") last = number ?? 0;
+    },
   );
-  return { saving, moments };
+  assert.equal(status.code, 0, stderr);
+  assert.ok(last > 0, "there were none");
+  return last;
+}
+
+/** Does something at one of the first calls. */
+function actAtFirstCall(subject: Subject, room: ImageRoom, wanted: number, act: Act) {
+  const numberOf = fromFirstCalls();
+  return actAtMoment(saving(subject, room), (call) => numberOf(call) === wanted, act);
+}
+
+/** Numbers that lie evenly, but for chance, among so many. */
+function spread(count: number, among: number): number[] {
+  const numbers = Array.from({ length: count }, (_, index) => index);
+  return numbers.map((index) => Math.floor((index + Math.random()) * among / count));
 }
 
 Deno.test({
@@ -66,9 +97,8 @@ Deno.test({
     await using subject = await Subject.start("seccomp_strict");
     const filters = seccompOf(subject.pid);
     using room = new ImageRoom();
-    const { saving, moments } = await firstCalls(subject, room);
-    for (const moment of moments) {
-      const { call } = await actAtMoment(saving(), moment);
+    for (const wanted of spread(KILLS, await countFirstCalls(subject, room))) {
+      const { call } = await actAtFirstCall(subject, room, wanted, killTool);
       assert.ok(subject.alive, `it died: the tool was killed at ${call}`);
       assert.deepEqual(seccompOf(subject.pid), filters);
     }
@@ -85,11 +115,10 @@ Deno.test({
     await using subject = await Subject.start("seccomp_guard", { args: ["4"] });
     const filters = seccompOf(subject.pid);
     using room = new ImageRoom();
-    const { saving, moments } = await firstCalls(subject, room);
     let killed = 0;
-    for (const moment of moments) {
+    for (const wanted of spread(KILLS, await countFirstCalls(subject, room))) {
       const before = takeSnapshot(subject.pid);
-      const { status, stderr } = await actAtMoment(saving(), moment, (tool) => {
+      const { status, stderr } = await actAtFirstCall(subject, room, wanted, (tool) => {
         const standIn = standInOf(tool);
         if (standIn === undefined) return;
         Deno.kill(standIn, "SIGKILL");

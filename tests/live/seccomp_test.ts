@@ -150,7 +150,9 @@ Deno.test({
     await waitUntil(() => readProcess(pid)?.state === "T", "it to be stopped");
     await save();
     await waitUntil(() => readProcess(pid)?.state === "T", "it to be stopped again");
-    const script = 'while kill -CONT "$1" && kill -STOP "$1" && kill -CONT "$1"; do :; done';
+    // Without a pause a traced thread would stop for the next one before it has made a step.
+    const script =
+      'while kill -CONT "$1" && kill -STOP "$1" && kill -CONT "$1"; do sleep 0.001; done';
     const storm = new Deno.Command("sh", { args: ["-c", script, "", `${pid}`] }).spawn();
     try {
       for (let round = 0; round < 3; round++) await save();
