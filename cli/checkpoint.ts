@@ -12,10 +12,12 @@ import {
   CGROUP_ROOT,
   CGROUP_YARD,
   either,
+  FILE_VALIDATION,
   loadPlugins,
   MANAGE_CGROUPS,
   NETWORK_LOCK,
   parseCgroupRoots,
+  parseFileValidation,
   parseManageCgroups,
   parseNetworkLock,
   parsePid,
@@ -104,6 +106,11 @@ export const checkpoint: Command = defineCommand({
       description: "accepted as by CRIU: holes of deleted files are always found, however many",
     },
     noGhostFiemap: { flags: "--no-ghost-fiemap", description: "the same" },
+    fileValidation: {
+      ...FILE_VALIDATION,
+      description:
+        "what is saved for a restore to tell changed files by: buildid (the default), size, mtime, none",
+    },
     timeout: {
       flags: "--timeout <seconds>",
       description:
@@ -182,6 +189,7 @@ export const checkpoint: Command = defineCommand({
         allDeadEnds: options.deadEnds ?? false,
         ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
         linkRemap: options.linkRemap,
+        fileValidation: parseFileValidation(options.fileValidation),
         tcpEstablished: options.tcpEstablished,
         tcpClose: options.tcpClose,
         skipInFlight: options.skipInFlight,

@@ -33,7 +33,6 @@ export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
   "exec-cmd": "run what is to come next in the shell: restore --detach && COMMAND",
   "ext-mount-map": NAMESPACES,
   "ext-unix-sk": "name the socket with --external",
-  "file-validation": "a file must have the size that it had; --ignore-file-change accepts others",
   "force-irmap": "leave it out: watched files are found by their handles",
   "freeze-cgroup": "leave it out: trees are frozen by ptrace, whatever control group they are in",
   "irmap-scan-path": "leave it out: watched files are found by their handles",

@@ -4,7 +4,13 @@
  * @module
  */
 import { StasisError } from "../base/errors.ts";
-import type { CgroupRoot, ManageCgroups, Plugin, TimeNamespaceMode } from "../core/plugin.ts";
+import type {
+  CgroupRoot,
+  FileValidation,
+  ManageCgroups,
+  Plugin,
+  TimeNamespaceMode,
+} from "../core/plugin.ts";
 import type { OptionDescription } from "./command.ts";
 
 /** What a wrong value of an option or argument is answered with. */
@@ -190,6 +196,28 @@ export async function loadPlugins(files: readonly string[]): Promise<Plugin[]> {
 function isPlugin(value: unknown): value is Plugin {
   const { name, description } = (value ?? {}) as Partial<Plugin>;
   return typeof name === "string" && typeof description === "string";
+}
+
+/** By what a changed file is told. */
+export const FILE_VALIDATION = {
+  flags: "--file-validation <how>",
+} as const satisfies Omit<OptionDescription, "description">;
+
+const FILE_VALIDATIONS: Readonly<Record<string, FileValidation>> = {
+  buildid: "buildid",
+  size: "size",
+  // CRIU's name for it.
+  filesize: "size",
+  mtime: "mtime",
+  none: "none",
+};
+
+/** Reads by what a changed file is told. @throws {StasisError} `usage` */
+export function parseFileValidation(text: string | undefined): FileValidation | undefined {
+  if (text === undefined || Object.hasOwn(FILE_VALIDATIONS, text)) {
+    return text === undefined ? undefined : FILE_VALIDATIONS[text];
+  }
+  throw usage(`"${text}" is no way to tell a changed file`, "one of buildid, size, mtime, none");
 }
 
 /** How packets of connections are held back: one way is here. */

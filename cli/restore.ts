@@ -14,10 +14,12 @@ import {
   CGROUP_ROOT,
   CGROUP_YARD,
   either,
+  FILE_VALIDATION,
   loadPlugins,
   MANAGE_CGROUPS,
   NETWORK_LOCK,
   parseCgroupRoots,
+  parseFileValidation,
   parseInheritFds,
   parseManageCgroups,
   parseNetworkLock,
@@ -127,7 +129,13 @@ export const restore: Command = defineCommand({
     },
     ignoreFileChange: {
       flags: "--ignore-file-change",
-      description: "accept files whose size has changed since the checkpoint",
+      description: "accept files that have changed since the checkpoint: --file-validation none",
+    },
+    fileValidation: {
+      ...FILE_VALIDATION,
+      description:
+        "by what a changed file is told: buildid (the default: its size, and of what is executed the build id, or the " +
+        "time of its last change), size, mtime (size and time), none",
     },
     remap: {
       flags: "--remap <from=to>",
@@ -178,6 +186,7 @@ export const restore: Command = defineCommand({
       external: options.external ?? [],
       tcpClose: options.tcpClose ?? false,
       ignoreFileChange: options.ignoreFileChange ?? false,
+      fileValidation: parseFileValidation(options.fileValidation),
       remap: parseRemaps(options.remap ?? []),
       timeNamespace: parseTimeNamespace(options.timeNamespace ?? "auto"),
       manageCgroups: parseManageCgroups(options.manageCgroups),

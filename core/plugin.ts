@@ -51,6 +51,7 @@ import type { CheckpointHooks, CheckpointSession } from "./contract/checkpoint.t
 import type { RestoreHooks, RestoreSession } from "./contract/restore.ts";
 
 export type * from "./contract/checkpoint.ts";
+export { fileValidationOf } from "./contract/file_validation.ts";
 export { remapPath } from "./contract/remap.ts";
 export * from "./contract/restore.ts";
 export type * from "./contract/session.ts";

@@ -70,6 +70,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   MQUEUE,
   files.TTY_EXTRA,
   files.LINK_REMAPS,
+  files.FILE_TIMES,
 ];
 
 /** All of them. */

@@ -6,7 +6,7 @@
 import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
-import { FILES, LINK_REMAPS } from "../../images/kinds/files.ts";
+import { FILE_TIMES, FILES, LINK_REMAPS } from "../../images/kinds/files.ts";
 import type { ImageWriter } from "../../images/mod.ts";
 import type { FileImage, FileTable } from "../plugin.ts";
 import { existingParent } from "./file_location.ts";
@@ -40,15 +40,25 @@ export function createFileTable(writer: ImageWriter, links: LinkRemaps): FileTab
   return {
     add,
     ghost: (id, behind) => ghosts.save(id, behind),
-    path(path, flags, size, mode, behind) {
+    path(path, flags, size, mode, behind, { buildId = [], mtime } = {}) {
       // Files of the same name may have been deleted one after the other.
       const key = `${flags} ${behind === undefined ? "" : inodeBehind(behind)} ${path}`;
       let id = paths.get(key);
       if (id === undefined) {
         id = add((id) => ({
           type: fd_types.REG,
-          reg: { id, flags, pos: 0n, fown: NO_OWNER, name: path, size, mode },
+          reg: {
+            id,
+            flags,
+            pos: 0n,
+            fown: NO_OWNER,
+            name: path,
+            size,
+            mode,
+            buildId: [...buildId],
+          },
         }));
+        if (mtime !== undefined) writer.append(FILE_TIMES, null, { id, mtime });
         paths.set(key, id);
         if (behind !== undefined) ghosts.save(id, behind);
       }

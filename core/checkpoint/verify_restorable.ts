@@ -53,7 +53,7 @@ export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
       rehearsed: ImageDirectory.open(writer.path, { unwritten, crc32 }),
       plugins,
       // Files that change are the business of the restore's user, who can say that they may.
-      options: { ...options, ignoreFileChange: true },
+      options: { ...options, fileValidation: "none" },
       cancellation,
       listener: () => {},
     });

@@ -254,6 +254,14 @@ export type FileImage =
     type: fd_types;
   };
 
+/** What tells the contents of a file from others. */
+export interface FileContents {
+  /** As `files.img` has it. */
+  readonly buildId?: readonly number[];
+  /** When it was last modified, in nanoseconds since 1970. */
+  readonly mtime?: bigint;
+}
+
 /** The open file descriptions and paths of the images being written. */
 export interface FileTable {
   /**
@@ -271,9 +279,17 @@ export interface FileTable {
    * @param flags `O_*` for opening it at restore
    * @param size in bytes, to be compared at restore; absent for what has none (directories)
    * @param behind of a deleted file: a path below /proc that leads to it (`core/checkpoint/file_location.ts`)
+   * @param contents by what other contents of the same size are told
    * @returns the id
    */
-  path(path: string, flags: number, size?: bigint, mode?: number, behind?: string): number;
+  path(
+    path: string,
+    flags: number,
+    size?: bigint,
+    mode?: number,
+    behind?: string,
+    contents?: FileContents,
+  ): number;
   /**
    * Says that the file of an entry was deleted, and saves it with its contents; or, of a file of `/proc`, that it is of
    * a task that is gone, whose id is saved.

@@ -47,7 +47,9 @@ export interface OperationOptions {
   readonly deadEnds?: readonly string[];
   /** At a checkpoint: the same of all that are not standard streams. */
   readonly allDeadEnds?: boolean;
-  /** At restore: files whose size has changed since the checkpoint are no problem. */
+  /** By what a changed file is told, at restore; at a checkpoint what is saved for that. `buildid` if absent. */
+  readonly fileValidation?: FileValidation;
+  /** At restore: files that have changed since the checkpoint are no problem; as `fileValidation: "none"`. */
   readonly ignoreFileChange?: boolean;
   /** At restore: paths of images to paths of this machine, each with all that lies below it. */
   readonly remap?: Readonly<Record<string, string>>;
@@ -93,6 +95,20 @@ export interface OperationOptions {
   /** At restore: this process, the parent of the restored root, ends before the tree does. */
   readonly detached?: boolean;
 }
+
+/** What is compared of a file. */
+export type FileValidation =
+  /**
+   * Its size; and of what is executed the build id, or where there is none the time of its last change. Where a
+   * checkpoint was asked for `mtime`, the times of all.
+   */
+  | "buildid"
+  /** Its size alone. */
+  | "size"
+  /** Its size and the time of its last change. */
+  | "mtime"
+  /** Nothing. */
+  | "none";
 
 /** What becomes of control groups at restore, in CRIU's words. */
 export type ManageCgroups =

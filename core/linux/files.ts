@@ -114,6 +114,13 @@ export function readFileInfo(bytes: Uint8Array, offset: number): FileInfo {
   };
 }
 
+/** When a file was last modified, in nanoseconds since 1970. @throws {StasisError} `io` with the errno's name */
+export function modifiedAt(path: string): bigint {
+  stat(path, 0);
+  const { mtime, mtimeNs } = FileStatus.read(statBuffer);
+  return mtime * 1_000_000_000n + mtimeNs;
+}
+
 const linkBuffer = new Uint8Array(PATH_MAX);
 
 /**

@@ -80,6 +80,14 @@ export type reg_file_entry = Message<"reg_file_entry"> & {
    * @generated from field: optional uint32 mode = 10;
    */
   mode: number;
+
+  /**
+   * The build id of an ELF file, four bytes each, the last one filled up with zeros; absent if it has none, or was not
+   * looked at.
+   *
+   * @generated from field: repeated uint32 build_id = 11;
+   */
+  buildId: number[];
 };
 
 /**
@@ -97,6 +105,39 @@ export const reg_file_entrySchema: GenMessage<reg_file_entry> = /*@__PURE__*/
     [8, "size", "optional", "uint64"],
     [9, "ext", "optional", "bool"],
     [10, "mode", "optional", "uint32"],
+    [11, "build_id", "repeated", "uint32"],
+  ]);
+
+/**
+ * When a file was last modified, in file-times.img, if that is to be compared at restore: of executable files that have
+ * no build id, or of all where the user wants it. CRIU has no such image. Plugin "files".
+ *
+ * @generated from message file_time_entry
+ */
+export type file_time_entry = Message<"file_time_entry"> & {
+  /**
+   * The entry of files.img.
+   *
+   * @generated from field: required uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * In nanoseconds since 1970.
+   *
+   * @generated from field: required int64 mtime = 2;
+   */
+  mtime: bigint;
+};
+
+/**
+ * Describes the message file_time_entry.
+ * Use `create(file_time_entrySchema)` to create a new message.
+ */
+export const file_time_entrySchema: GenMessage<file_time_entry> = /*@__PURE__*/
+  message("file_time_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "mtime", "required", "int64"],
   ]);
 
 /**

@@ -8,6 +8,7 @@ import { fdinfo_entrySchema, file_entrySchema } from "../gen/descriptors_pb.ts";
 import { file_lock_entrySchema } from "../gen/file_locks_pb.ts";
 import { ghost_file_entrySchema } from "../gen/ghost_pb.ts";
 import {
+  file_time_entrySchema,
   fs_entrySchema,
   link_remap_entrySchema,
   remap_file_path_entrySchema,
@@ -64,6 +65,15 @@ export const LINK_REMAPS = defineImageKind({
   file: "link-remaps.img",
   magic: 0x314b4e4c,
   schema: link_remap_entrySchema,
+  list: true,
+});
+
+/** When files were last modified. The magic reads `FTM1`. */
+export const FILE_TIMES = defineImageKind({
+  name: "FILE_TIMES",
+  file: "file-times.img",
+  magic: 0x314d5446,
+  schema: file_time_entrySchema,
   list: true,
 });
 

@@ -4,9 +4,16 @@
  * @module
  */
 import { isFieldSet } from "@bufbuild/protobuf";
-import { lstatPath, statPath } from "../../core/linux/files.ts";
+import { buildIdNumbers, readBuildId } from "../../core/linux/build_id.ts";
+import { lstatPath, modifiedAt, statPath } from "../../core/linux/files.ts";
 import { errnoOf } from "../../core/linux/procfs/mod.ts";
-import { type LoadContext, type OperationOptions, remapPath } from "../../core/plugin.ts";
+import {
+  type FileValidation,
+  fileValidationOf,
+  type LoadContext,
+  type OperationOptions,
+  remapPath,
+} from "../../core/plugin.ts";
 import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
 import { S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
 
@@ -15,6 +22,19 @@ const SIZE = reg_file_entrySchema.field.size;
 
 /** What is found at a path: its mode and size, or the error's name. */
 export type Found = { readonly mode: number; readonly size: bigint } | string;
+
+/** The machine as {@link checkFiles} sees it. */
+export interface Surroundings {
+  /** How to look at a path. */
+  readonly look?: (path: string, link: boolean) => Found;
+  /** The build id of a file, and when it was last modified. */
+  readonly buildId?: (path: string) => Uint8Array | undefined;
+  readonly modifiedAt?: (path: string) => bigint;
+  /** Whether a path is in a directory that is made before files are opened, so that it need not be there. */
+  readonly isMade?: (path: string) => boolean;
+  /** What the images tell of when files were last modified, by the id of the entry. */
+  readonly savedTimes?: ReadonlyMap<number, bigint>;
+}
 
 /** Looks at a path; of a symbolic link at itself if `link` says so. */
 export function lookAt(path: string, link: boolean): Found {
@@ -27,20 +47,20 @@ export function lookAt(path: string, link: boolean): Found {
 }
 
 /**
- * Reports every file that has gone, has become something else, or has another size than at the checkpoint.
+ * Reports every file that has gone, has become something else, or has other contents than at the checkpoint as far as
+ * the user wants that compared.
  * A file that changes under a program that has read a part of it is no longer what that program knows.
  *
  * @param files the regular file entries of the images, those of executables, mappings and directories too
- * @param look how to look at a path
- * @param isMade whether a path is in a directory that is made before files are opened, so that it need not be there
  */
 export function checkFiles(
   files: Iterable<reg_file_entry>,
   context: LoadContext,
   options: OperationOptions,
-  look: (path: string, link: boolean) => Found = lookAt,
-  isMade: (path: string) => boolean = () => false,
+  surroundings: Surroundings = {},
 ): void {
+  const { look = lookAt, isMade = () => false } = surroundings;
+  const validation = fileValidationOf(options);
   const pids = new Set(context.tasks.map(({ pid }) => pid));
   const told = new Set<string>();
   const report = (what: string, hint: string): void => {
@@ -76,13 +96,45 @@ export function checkFiles(
         "bring the old one back, or name another one with --remap",
       );
     } else if (
-      isFieldSet(file, SIZE) && (found.mode & S_IFMT) === S_IFREG && file.size !== found.size &&
-      options.ignoreFileChange !== true
+      isFieldSet(file, SIZE) && (found.mode & S_IFMT) === S_IFREG && validation !== "none"
     ) {
-      report(
-        `the file ${whose} has ${found.size} bytes now and had ${file.size} at the checkpoint`,
-        "bring the old one back, or pass --ignore-file-change if the program can bear it",
-      );
+      const change = file.size !== found.size
+        ? `has ${found.size} bytes now and had ${file.size} at the checkpoint`
+        : contentsChange(file, path, validation, surroundings);
+      if (change !== undefined) report(`the file ${whose} ${change}`, CHANGE_HINT);
     }
   }
+}
+
+const CHANGE_HINT =
+  "bring the old one back, or pass --ignore-file-change if the program can bear it";
+
+/** What tells that a file of the same size has other contents; undefined if nothing does. */
+function contentsChange(
+  { id, buildId }: reg_file_entry,
+  path: string,
+  validation: FileValidation,
+  { buildId: buildIdOf = readBuildId, modifiedAt: timeOf = modifiedAt, savedTimes }: Surroundings,
+): string | undefined {
+  if (validation === "size") return undefined;
+  if (validation === "buildid" && buildId.length > 0) {
+    const found = buildIdOf(path);
+    const same = found !== undefined && String(buildIdNumbers(found)) === String(buildId);
+    return same ? undefined : "is another build of the same size (its build id is another one)";
+  }
+  const saved = savedTimes?.get(id);
+  if (saved === undefined) {
+    return validation === "mtime"
+      ? "cannot be compared by its time: the checkpoint was made without --file-validation mtime"
+      : undefined;
+  }
+  const now = timeOf(path);
+  if (now === saved) return undefined;
+  return `was last modified at ${date(now)} and at ${date(saved)} by the time of the checkpoint`;
+}
+
+/** A point in time as people read it. @param time in nanoseconds since 1970 */
+function date(time: bigint): string {
+  const at = new Date(Number(time / 1_000_000n));
+  return Number.isNaN(at.getTime()) ? `${time} ns` : at.toISOString();
 }

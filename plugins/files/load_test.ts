@@ -1,18 +1,18 @@
 import { create } from "@bufbuild/protobuf";
-import { deepEqual, equal } from "@std/assert";
-import type { OperationOptions } from "../../core/plugin.ts";
+import { deepEqual, equal, match } from "@std/assert";
+import type { FileValidation, OperationOptions } from "../../core/plugin.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
 import { pstree_entrySchema } from "../../images/gen/tree_pb.ts";
-import { checkFiles, type Found } from "./load.ts";
+import { checkFiles, type Found, type Surroundings } from "./load.ts";
 
 const REGULAR = 0o100644;
 
 function check(
-  files: { name: string; mode?: number; size?: bigint; ext?: boolean }[],
+  files: { name: string; mode?: number; size?: bigint; ext?: boolean; buildId?: number[] }[],
   machine: Record<string, Found>,
   options: OperationOptions = {},
-  isMade?: (path: string) => boolean,
+  surroundings: Surroundings = {},
 ): string[] {
   const problems: string[] = [];
   const tasks = [
@@ -24,8 +24,7 @@ function check(
     ),
     { tasks, problem: ({ what }) => void problems.push(what) },
     options,
-    (path) => machine[path] ?? "ENOENT",
-    isMade,
+    { look: (path) => machine[path] ?? "ENOENT", ...surroundings },
   );
   return problems;
 }
@@ -77,7 +76,38 @@ Deno.test("checkFiles() refuses files that CRIU left out", () => {
 
 Deno.test("checkFiles() looks for nothing in directories that are made before", () => {
   const isMade = (path: string) => path.startsWith("/group");
-  deepEqual(check([{ name: "/group/tasks" }, { name: "/gone" }], {}, {}, isMade), [
+  deepEqual(check([{ name: "/group/tasks" }, { name: "/gone" }], {}, {}, { isMade }), [
     "the file /gone does not exist",
   ]);
+});
+
+Deno.test("checkFiles() tells contents of the same size by what the user wants", () => {
+  const machine = { "/lib": { mode: REGULAR, size: 5n } };
+  const file = { name: "/lib", mode: REGULAR, size: 5n };
+  const built = { ...file, buildId: [0x04030201] };
+  const same = { buildId: () => Uint8Array.of(1, 2, 3, 4), modifiedAt: () => 7n };
+  const other = { buildId: () => Uint8Array.of(1, 2, 3, 5), modifiedAt: () => 8_000_000n };
+  const savedTimes = new Map([[1, 7n]]);
+  const told = (
+    one: typeof file & { buildId?: number[] },
+    fileValidation: FileValidation | undefined,
+    surroundings: Surroundings,
+  ) => check([one], machine, { fileValidation }, surroundings)[0];
+  for (const validation of ["buildid", undefined] as const) {
+    equal(told(built, validation, same), undefined);
+    match(told(built, validation, other) ?? "", /another build of the same size/);
+    match(told(built, validation, { ...same, buildId: () => undefined }) ?? "", /another build/);
+    // Without a build id the time tells, if the images have it.
+    equal(told(file, validation, { ...same, savedTimes }), undefined);
+    match(
+      told(file, validation, { ...other, savedTimes }) ?? "",
+      /modified at 1970-01-01T00:00:00.008Z/,
+    );
+    equal(told(file, validation, other), undefined);
+  }
+  equal(told(built, "mtime", { ...same, savedTimes }), undefined);
+  match(told(built, "mtime", { ...other, savedTimes }) ?? "", /last modified/);
+  match(told(built, "mtime", same) ?? "", /without --file-validation mtime/);
+  equal(told(built, "size", { ...other, savedTimes }), undefined);
+  equal(told(built, "none", { ...other, savedTimes }), undefined);
 });

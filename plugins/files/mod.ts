@@ -22,10 +22,12 @@
  */
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
+import { modifiedAt } from "../../core/linux/files.ts";
 import {
   definePlugin,
   type DescriptorConnect,
   type DescriptorPlan,
+  fileValidationOf,
   type Plugin,
   remapPath,
 } from "../../core/plugin.ts";
@@ -33,9 +35,20 @@ import { linkedFiles, linkRemapProblem } from "../../core/restore/link_remaps.ts
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
-import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
+import {
+  type file_time_entry,
+  type reg_file_entry,
+  remap_type,
+} from "../../images/gen/paths_pb.ts";
+import { uniqueById } from "../../images/unique.ts";
 import { isLinkRemap } from "../../images/link_remap.ts";
-import { FILES, GHOST_FILE, LINK_REMAPS, REMAP_FPATH } from "../../images/kinds/files.ts";
+import {
+  FILE_TIMES,
+  FILES,
+  GHOST_FILE,
+  LINK_REMAPS,
+  REMAP_FPATH,
+} from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { terminalInfos } from "../tty/image.ts";
 import { checkFiles, lookAt } from "./load.ts";
@@ -51,7 +64,7 @@ const NO_POSITION = 0xffff_ffff_ffff_ffffn;
 export const files: Plugin = definePlugin({
   name: "files",
   description: "open regular files, directories and simple devices",
-  images: [FILES, REMAP_FPATH, LINK_REMAPS, GHOST_FILE],
+  images: [FILES, REMAP_FPATH, LINK_REMAPS, FILE_TIMES, GHOST_FILE],
   checkpoint: (session) => ({
     survey: ({ tasks }) => outsideHolders(session.writer).look(tasks),
     descriptors: [{
@@ -83,6 +96,11 @@ export const files: Plugin = definePlugin({
         }
         const flags = info.flags & ~O.CLOEXEC;
         const sized = behind === undefined && (identity.mode & S_IFMT) === S_IFREG && !isLog(flags);
+        if (sized && fileValidationOf(session.options) === "mtime") {
+          const { liveTid, fd } = descriptor;
+          const mtime = modifiedAt(`/proc/${liveTid}/fd/${fd}`);
+          session.writer.append(FILE_TIMES, null, { id, mtime });
+        }
         return {
           type: fd_types.REG,
           reg: {
@@ -121,14 +139,21 @@ export const files: Plugin = definePlugin({
         session.check();
         return lookAt(path, link);
       };
-      if (!changes) checkFiles(named, context, options, look, session.isMade);
+      const times = images.has(FILE_TIMES, null) ? images.readList(FILE_TIMES, null) : [];
+      if (!changes) {
+        checkFiles(named, context, options, {
+          look,
+          isMade: session.isMade,
+          savedTimes: uniqueTimes(times, images.pathOf(FILE_TIMES, null)),
+        });
+      }
       const names = new Map(named.map(({ id, name }) => [id, remapPath(name, options)]));
       const linked = linkedFiles(images);
       for (const { origId, remapId, remapType } of remaps) {
         if (remapType === remap_type.GHOST || remapType === remap_type.PROCFS) continue;
         const name = names.get(remapId);
         if (remapType === remap_type.LINKED && name !== undefined && isLinkRemap(name)) {
-          const problem = options.ignoreFileChange === true
+          const problem = fileValidationOf(options) === "none"
             ? undefined
             : linkRemapProblem(name, linked.get(remapId));
           if (problem !== undefined) context.problem(problem);
@@ -198,6 +223,15 @@ function planPosition(
   const type = mode & S_IFMT;
   // 0: the images do not say.
   if (type === S_IFREG || type === S_IFDIR || type === 0) call("lseek", fd, pos, SEEK_SET);
+}
+
+/** The times of the images by the id of the file. */
+function uniqueTimes(
+  entries: readonly file_time_entry[],
+  file: string,
+): ReadonlyMap<number, bigint> {
+  const byId = uniqueById(entries, ({ id }) => id, file, "file");
+  return new Map([...byId].map(([id, { mtime }]) => [id, mtime]));
 }
 
 /** Whether a file is only appended to: its size is nobody's business then. */

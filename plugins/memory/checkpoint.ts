@@ -145,7 +145,7 @@ function checkpointWith(
       session.writer.write(MM, task.pid, {
         ...mmBounds(task.proc.liveStat),
         mmBrk: brk,
-        exeFileId: saveExecutable(task.proc, session, shared),
+        exeFileId: saveExecutable(task.proc, session, shared, files),
         ...savedAuxv(readAuxv(task.proc.liveTid)),
         vmas,
         dumpable,
@@ -211,6 +211,7 @@ function saveExecutable(
   { pid, liveTid }: Task,
   session: CheckpointSession,
   shared: SharedObjects,
+  files: MappedFiles,
 ): number {
   const link = readTaskFileLink(liveTid, "exe");
   if (link === undefined) {
@@ -224,7 +225,8 @@ function saveExecutable(
     throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
   }
   const { path, behind } = found;
-  const { size, mode } = statTaskLink(exe);
+  const { size, mode, ino } = statTaskLink(exe);
   const known = behind === undefined ? BigInt(size) : undefined;
-  return session.files.path(path, O_RDONLY, known, mode ?? undefined, behind);
+  const contents = files.contentsAt(path, BigInt(ino ?? 0));
+  return session.files.path(path, O_RDONLY, known, mode ?? undefined, behind, contents);
 }

@@ -143,13 +143,26 @@ export function mappingDumpers(
     {
       kind: "a file",
       claims: (vma, task) => isFile(vma) && !files.of(vma, task).isDevice,
-      survey: (vma, task) => surveyFlags(vma) ?? files.problemOf(vma, task),
+      survey(vma, task) {
+        const problem = surveyFlags(vma) ?? files.problemOf(vma, task);
+        if (problem === undefined) files.identify(vma, task);
+        return problem;
+      },
       dump(vma, task) {
         const { path, size, mode, behind } = files.of(vma, task.proc);
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | (vma.shared ? VMA_FILE_SHARED : VMA_FILE_PRIVATE),
           anonymous: false,
-          shmid: BigInt(session.files.path(path, O_RDONLY, size, mode, behind)),
+          shmid: BigInt(
+            session.files.path(
+              path,
+              O_RDONLY,
+              size,
+              mode,
+              behind,
+              files.contentsAt(path, vma.inode),
+            ),
+          ),
           fdflags: writableFile(vma) ? O_RDWR : O_RDONLY,
         });
       },

@@ -6,10 +6,11 @@
 import type { Task } from "../../core/checkpoint/task.ts";
 import { findFile, pathTooLong } from "../../core/checkpoint/file_location.ts";
 import type { Problem } from "../../base/errors.ts";
-import { type FileInfo, readLink, statPath } from "../../core/linux/files.ts";
+import { buildIdNumbers, readBuildId } from "../../core/linux/build_id.ts";
+import { type FileInfo, modifiedAt, readLink, statPath } from "../../core/linux/files.ts";
 import { readLongLink } from "../../core/linux/long_link.ts";
 import { errnoOf, type Vma } from "../../core/linux/procfs/mod.ts";
-import type { OperationOptions } from "../../core/plugin.ts";
+import { type FileContents, fileValidationOf, type OperationOptions } from "../../core/plugin.ts";
 
 /** What a mapped file is. */
 export interface MappedFile {
@@ -35,6 +36,8 @@ const DEV_ZERO = 0x105;
 export class MappedFiles {
   readonly #known = new Map<string, MappedFile>();
   readonly #told = new Set<string>();
+  /** By inode and path. Whatever the target does, a file that is another one later has another inode. */
+  readonly #contents = new Map<string, FileContents>();
   readonly #options: OperationOptions;
 
   constructor(options: OperationOptions) {
@@ -57,6 +60,27 @@ export class MappedFiles {
     return problem;
   }
 
+  /**
+   * Reads what tells the contents of a mapped file from others: before the tree stands still, since it takes a while.
+   * Data that is mapped changes as data does; what is executed does not.
+   */
+  identify(vma: Vma, task: Task): void {
+    const { path, behind, mode, problem } = this.of(vma, task);
+    const validation = fileValidationOf(this.#options);
+    const key = `${vma.inode} ${path}`;
+    if (
+      behind !== undefined || problem !== undefined || (mode & S_IFMT) !== S_IFREG ||
+      this.#contents.has(key) || validation === "size" || validation === "none"
+    ) return;
+    if (validation === "buildid" && (!vma.flags.has("ex") || vma.shared)) return;
+    this.#contents.set(key, contentsOf(path, validation === "mtime"));
+  }
+
+  /** What was read of a file. */
+  contentsAt(path: string, inode: bigint): FileContents | undefined {
+    return this.#contents.get(`${inode} ${path}`);
+  }
+
   /** Looks at the file of a mapping. */
   of(vma: Vma, task: Task): MappedFile {
     const { dev, inode, name, deleted } = vma;
@@ -64,6 +88,19 @@ export class MappedFiles {
     let file = this.#known.get(key);
     if (file === undefined) this.#known.set(key, file = look(vma, task, this.#options));
     return file;
+  }
+}
+
+/** @param timed whether the time is wanted whatever the build id tells */
+function contentsOf(path: string, timed: boolean): FileContents {
+  const found = readBuildId(path);
+  const buildId = found && buildIdNumbers(found);
+  if (buildId !== undefined && !timed) return { buildId };
+  try {
+    return { buildId, mtime: modifiedAt(path) };
+  } catch {
+    // It has just been deleted, which is found out when it is saved.
+    return { buildId };
   }
 }
 

@@ -283,7 +283,11 @@ Deno.test("restore and a dry run say of a taken pid and a changed file alike", a
     args: ["-e", `open my $f, "<", "${file}"; $| = 1; print "ready\\n"; sleep 1000`],
   });
   await subject.waitReady();
-  await checkpoint(subject.pid, { directory, leaveRunning: true });
+  await checkpoint(subject.pid, {
+    directory,
+    leaveRunning: true,
+    options: { fileValidation: "mtime" },
+  });
   Deno.writeTextFileSync(file, "another");
 
   const both = new RegExp(`${file} has 7 bytes[^]*pid ${subject.pid} is taken by another task`);
@@ -293,9 +297,56 @@ Deno.test("restore and a dry run say of a taken pid and a changed file alike", a
     assert.match(problems.map(({ what }) => what).join("\n"), both);
   }
   Deno.writeTextFileSync(file, "0123456789");
-  const { status, stdout, stderr } = await stasis(["restore", directory, "--dry-run"]);
+  const { problems } = await failureOf(
+    planRestore(directory, { options: { fileValidation: "mtime" } }),
+  );
+  assert.match(problems[0]?.what ?? "", new RegExp(`^the file ${file} was last modified at `));
+  assert.equal(problems.length, 2, "and the pid is taken");
+  const { status, stdout, stderr } = await stasis([
+    ...["restore", directory, "--dry-run", "--file-validation", "size"],
+  ]);
   assert.equal(status, EXIT_STATUS.conflict, stderr);
   assert.match(stdout, /^\[\d+\] openat/m);
   assert.match(stderr, new RegExp(`pid ${subject.pid} is taken by .*: as long as that is so`));
   assert.ok(subject.alive);
+});
+
+Deno.test("restore refuses a program of the same size that is another one, unless it may be", async (t) => {
+  const bytes = Deno.readFileSync("/bin/sleep");
+  // The head of the note with the build id, of 20 bytes: its name is GNU, and its type 3.
+  const head = [4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 0x47, 0x4e, 0x55, 0];
+  const note = bytes.findIndex((_, at) => head.every((byte, index) => bytes[at + index] === byte));
+  assert.ok(note > 0, "/bin/sleep has a build id");
+  const changes = {
+    "its build id tells": { before: [], after: [note + 20], says: /is another build/ },
+    "the time of its last change, where it has none": {
+      before: [note + 8],
+      after: [],
+      says: /was last modified at .* and at .* by the time of the checkpoint/,
+    },
+  };
+  for (const [what, { before, after, says }] of Object.entries(changes)) {
+    await t.step(what, async () => {
+      using room = new ImageRoom();
+      const directory = room.fresh();
+      const program = `${room.path}/sleeper`;
+      const write = (changed: readonly number[], time: number) => {
+        const copy = bytes.slice();
+        for (const at of changed) copy[at]! ^= 0x55;
+        Deno.writeFileSync(program, copy, { mode: 0o755 });
+        Deno.utimeSync(program, time, time);
+      };
+      write(before, 1_000_000);
+      await using subject = await Subject.spawn(program, { args: ["1000"] });
+      await waitUntil(() => readProcess(subject.pid)?.comm === "sleeper", "it to run");
+      await takeAway(subject, directory);
+      write([...before, ...after], 2_000_000);
+      await fails(directory, "conflict", says, subject.pid);
+      await planRestore(directory, { options: { fileValidation: "size" } });
+      write(before, 1_000_000);
+      const tree = await restore(directory);
+      tree.kill(9);
+      await tree.wait();
+    });
+  }
 });
