@@ -39,6 +39,7 @@
  * | build | `bornThread` | for each thread when it is born | set ptrace options |
  * | arm | `armThread` | for each thread, when all else is done | set state by ptrace |
  * | any | `abandon` | once, where the restore fails from the build on | |
+ * | run | `finishing` | once, when the tree is complete | name calls that do the same as `finish` |
  * | run | `finish` | once, just before the tree runs | nothing that fails |
  *
  * Hooks of different plugins run in plugin order (`after`, `before`; otherwise as listed), never at once.

@@ -16,6 +16,7 @@ import type { TaskStatus } from "../linux/procfs/mod.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
 import type { Tracee } from "../remote/tracee.ts";
+import type { ListedCall } from "../remote/undo.ts";
 import type { TreeClocks } from "../restore/tree_clocks.ts";
 import type { Session } from "./session.ts";
 
@@ -163,6 +164,11 @@ export interface RestoreHooks {
    * @param pidOf what a task of the images is called here; undefined where it was not made
    */
   abandon?(pidOf: (pid: number) => number | undefined): void;
+  /**
+   * The calls by which another process does what `finish` does, where this one is killed just then. Where there are any,
+   * the tree runs on from then on, whatever becomes of this process.
+   */
+  finishing?(): readonly ListedCall[];
   /** Lets what the tree is connected to go on, just before the tree does. Nothing may fail any more. */
   finish?(): void;
 }

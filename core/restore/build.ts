@@ -22,8 +22,10 @@ import { formatCall, SyscallProgram } from "../remote/program.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
 import { type StartedRuns, throwIfFailed } from "../remote/started_runs.ts";
 import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
+import { setMany, setOptionsOfMany } from "../linux/ptrace_many.ts";
 import { finishStop } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
+import type { ListedCall } from "../remote/undo.ts";
 import type { BirthAction, Helper } from "./births.ts";
 import type { BuiltTask } from "./built_task.ts";
 import { addClone, CLONE } from "./clone.ts";
@@ -181,19 +183,32 @@ export class BuiltTree implements Disposable {
    * Sees to it that what was made goes if this process dies before the tree runs, and that nothing goes once it does.
    *
    * @param names what is to be undone before that
+   * @param rest what is to be done all the same if it dies when the tree runs
    * @returns what ends that, when the tree runs or is gone
    */
-  startKeeper(names: readonly UndoingCall[]): Disposable | undefined {
+  startKeeper(
+    names: readonly UndoingCall[],
+    rest: readonly ListedCall[],
+  ): Disposable | undefined {
     const undo = [...names, ...this.#maker?.undo ?? []];
-    return undo.length === 0 ? undefined : startKeeper(this.pids[0] as number, undo);
+    if (undo.length + rest.length === 0) return undefined;
+    return startKeeper(this.pids[0] as number, undo, rest);
+  }
+
+  /** Has the tree run on if this process dies from now on: it was dead with it until then. */
+  outlive(): void {
+    this.#leaveOthers();
+    const threads = this.tasks.flatMap((task) => [...task.threads.values()]);
+    for (const thread of threads) thread.settle();
+    const tids = threads.map(({ tid }) => tid);
+    // One that has been killed has none of it.
+    setMany(tids, (index) => threads[index] as Tracee);
+    setOptionsOfMany(tids, SEED_OPTIONS & ~PTRACE_O.EXITKILL);
   }
 
   /** Lets all threads go; the keeper knows from when on. Nothing can fail any more. */
   run(): void {
-    this.#maker?.end();
-    this.#maker = undefined;
-    this.#init?.leave();
-    this.#init = undefined;
+    this.#leaveOthers();
     // Those that are stopped are so before anybody can look.
     const stopped = this.tasks.filter(isToBeStopped);
     for (const task of stopped) letGo(task);
@@ -202,6 +217,14 @@ export class BuiltTree implements Disposable {
     }
     for (const task of this.tasks) if (!isToBeStopped(task)) letGo(task);
     this.#born.clear();
+  }
+
+  /** Lets those go who are not of the tree; the keeper knows. */
+  #leaveOthers(): void {
+    this.#maker?.end();
+    this.#maker = undefined;
+    this.#init?.leave();
+    this.#init = undefined;
   }
 
   /** Kills everything that was built, and reaps what is ours to reap. */

@@ -1,5 +1,6 @@
 /**
- * What undoes the last steps of a restore that is killed among them: a process that waits for the end of the tool.
+ * What undoes the last steps of a restore that is killed among them, or does those that are left where the tree runs: a
+ * process that waits for the end of the tool.
  *
  * It is a seed (`core/remote/seed.ts`) in a session of its own that nobody traces and that runs one syscall program.
  * Where the tool ends before it has ended the keeper, the tree either runs already, and keeps its names and objects, or
@@ -9,7 +10,8 @@
  * @module
  */
 import { AT_FDCWD } from "../linux/fcntl.ts";
-import { SyscallProgram } from "../remote/program.ts";
+import { type CallResult, SyscallProgram } from "../remote/program.ts";
+import { type ListedCall, Result } from "../remote/undo.ts";
 import { addUndoing, type UndoingCall } from "./undoing_call.ts";
 import { endSeed, openSeed, PR_SET_PDEATHSIG, startSeed } from "../remote/seed.ts";
 
@@ -32,16 +34,21 @@ export function renaming(from: string, to: string): UndoingCall {
  *
  * @param root the pid of the tree's root
  * @param undo what is to be done if the restore dies, in that order
+ * @param rest what is to be done if the tree runs and this process has died before it has done so
  * @throws {StasisError} `syscall`, `no-such-task`
  */
-export function startKeeper(root: number, undo: readonly UndoingCall[]): Disposable {
+export function startKeeper(
+  root: number,
+  undo: readonly UndoingCall[],
+  rest: readonly ListedCall[],
+): Disposable {
   const tracee = startSeed(undefined, ["stasis-keeper", `of ${Deno.pid}`]);
   const { pid } = tracee;
   using ending = new DisposableStack();
   ending.defer(() => endSeed(pid));
   const remote = openSeed(tracee);
   remote.run(preparation(root));
-  remote.leave(undoing(undo));
+  remote.leave(keeping(undo, rest));
   return ending.move();
 }
 
@@ -56,8 +63,11 @@ function preparation(root: number): SyscallProgram {
   return program;
 }
 
-/** What it runs from then on. */
-function undoing(undo: readonly UndoingCall[]): SyscallProgram {
+/** What it runs from then on. Pure. */
+export function keeping(
+  undo: readonly UndoingCall[],
+  rest: readonly ListedCall[],
+): SyscallProgram {
   const program = new SyscallProgram("the keeper");
   program.try("ppoll", program.data(pollFd(TOOL), "pollfd"), 1, 0, 0, 0);
   const time = new Uint8Array(BigUint64Array.of(PATIENCE, 0n).buffer); // struct timespec
@@ -65,6 +75,13 @@ function undoing(undo: readonly UndoingCall[]): SyscallProgram {
   // How many are ready: none where the root lives.
   const dead = program.try("ppoll", program.data(pollFd(ROOT), "pollfd"), 1, patience, 0, 0);
   for (const call of undo) addUndoing(program, { result: dead, least: 1n }, call);
+  // Where it lives the others are left.
+  program.tryWhere(dead, 1n, "exit_group", 0);
+  const results: CallResult[] = [];
+  for (const { name, args } of rest) {
+    const given = args.map((arg) => arg instanceof Result ? results[arg.index] as CallResult : arg);
+    results.push(program.try(name, ...given));
+  }
   program.call("exit_group", 0);
   return program;
 }

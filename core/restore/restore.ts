@@ -111,8 +111,10 @@ export async function runPlan(
     tree.arm();
     await cancellation.breathe();
     listener({ kind: "phase", phase: "run" });
-    keeper.use(tree.startKeeper(names.undo));
+    const rest = plan.plugins.flatMap(({ hooks }) => hooks.finishing?.() ?? []);
+    keeper.use(tree.startKeeper(names.undo, rest));
     names.give();
+    if (rest.length > 0) tree.outlive();
     for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.finish?.());
   } catch (error) {
     abandon(plan, tree);

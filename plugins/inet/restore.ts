@@ -14,7 +14,14 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import { type Address, endText } from "./address.ts";
 import { interfaceIndex } from "./interfaces.ts";
 import { liveProblems } from "./live_connections.ts";
-import { isTableName, NetworkLock, onWire, openLock, tableName } from "./network_lock.ts";
+import {
+  isTableName,
+  NetworkLock,
+  onWire,
+  openingCalls,
+  openLock,
+  tableName,
+} from "./network_lock.ts";
 import { planRest, planSocket } from "./plan.ts";
 import {
   isConnecting,
@@ -129,6 +136,7 @@ export function restoreInet(
         }
       }
     },
+    finishing: () => table === undefined ? [] : openingCalls(table),
     finish() {
       meanwhile?.open();
       if (table === undefined || openLock(table)) return;
