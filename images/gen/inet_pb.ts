@@ -605,6 +605,13 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
    * @generated from field: optional uint32 gid = 7;
    */
   gid: number;
+
+  /**
+   * Of one in state SYN_SENT: it is connected, and the other end waits to be accepted by a socket of the tree.
+   *
+   * @generated from field: optional bool waiting = 8;
+   */
+  waiting: boolean;
 };
 
 /**
@@ -620,6 +627,7 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [5, "foreign", "optional", "bool"],
     [6, "uid", "optional", "uint32"],
     [7, "gid", "optional", "uint32"],
+    [8, "waiting", "optional", "bool"],
   ]);
 
 /**

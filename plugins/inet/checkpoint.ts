@@ -23,8 +23,16 @@ import type { Rescuer } from "../../core/remote/undo.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { INET_EXTRA, INET_LOCK, TCP_STREAM } from "../../images/kinds/inet.ts";
 import { type HeldConnection, HeldConnections } from "./connections.ts";
+import { connectionKey } from "./connection_key.ts";
 import { eachTaken, inodeOf } from "./each_taken.ts";
-import { closed, describeExtra, describeSocket, describeStream, needsExtra } from "./image.ts";
+import {
+  closed,
+  connecting,
+  describeExtra,
+  describeSocket,
+  describeStream,
+  needsExtra,
+} from "./image.ts";
 import { interfaceName } from "./interfaces.ts";
 import { readGroups } from "./memberships.ts";
 import { lookAgain } from "./look_again.ts";
@@ -32,7 +40,6 @@ import { makeSocket } from "./options.ts";
 import { isInetName, SOCK } from "./protocol.ts";
 import { namespaceCookie, readState, type SocketState } from "./state.ts";
 import {
-  connectionKey,
   type Finding,
   isInside,
   isOver,
@@ -41,6 +48,7 @@ import {
   unlisted,
 } from "./survey.ts";
 import { hasStream, isConnection } from "./tcp_info.ts";
+import { findWaiting, NONE_WAITS } from "./waiting_connections.ts";
 
 /** The sockets of the tree at one look. */
 interface Look {
@@ -60,6 +68,7 @@ const NOTHING: Look = {
   surroundings: {
     sockets: new Map(),
     inside: new Set(),
+    waiting: NONE_WAITS,
     mayRepair: false,
     holders: () => [],
     nameOf,
@@ -120,6 +129,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         surroundings: {
           sockets,
           inside,
+          waiting: findWaiting(sockets, nobodys),
           mayRepair: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
           holders: (ino) => outside.behind(`socket:[${ino}]`),
           nameOf,
@@ -147,7 +157,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
     hold(context) {
       const toEnd = options.leaveRunning !== true;
       held = new HeldConnections(connectionsOf(seen, options), toEnd, context);
-      lookAgain(seen.descriptors, seen.states, held.streams, options);
+      lookAgain(seen, held.streams, options);
       if (held.table === undefined) return;
       writer.write(INET_LOCK, null, { table: held.table });
       // Whoever restores without it does not let the packets pass again.
@@ -168,6 +178,7 @@ function connectionsOf(
 ): HeldConnection[] {
   if (tcpClose === true) return [];
   return [...descriptors].flatMap(([ino, descriptor]) => {
+    if (surroundings.waiting.clients.has(ino)) return [];
     const state = states.get(ino);
     const socket = surroundings.sockets.get(ino);
     if (state?.info === undefined || socket === undefined) return [];
@@ -245,7 +256,7 @@ function stateProblem(
 function dumpSocket(
   { writer, requirePlugin, options }: CheckpointSession,
   { descriptor, id, fown }: DescriptorDump,
-  { states }: Look,
+  { states, surroundings }: Look,
   held: HeldConnections | undefined,
 ): FileImage {
   const ino = inodeOf(descriptor);
@@ -253,9 +264,10 @@ function dumpSocket(
   if (state === undefined) {
     throw new StasisError("internal", `socket:[${ino}] was not looked at`);
   }
-  const extra = describeExtra(id, state);
+  const isWaiting = options.tcpClose !== true && surroundings.waiting.clients.has(ino);
+  const extra = describeExtra(id, state, isWaiting);
   if (extra !== undefined) writer.append(INET_EXTRA, null, extra);
-  if (needsExtra(state)) requirePlugin();
+  if (needsExtra(state) || isWaiting) requirePlugin();
   const stream = held?.streams.get(ino);
   if (stream !== undefined) {
     const { entry, bytes } = describeStream(stream);
@@ -270,6 +282,8 @@ function dumpSocket(
       { id, ino, flags, fown },
       isClosed
         ? closed(state)
+        : isWaiting
+        ? connecting(state)
         : stream === undefined
         ? state
         : { ...state, info: stream.sent.info },

@@ -121,20 +121,29 @@ export function closed(state: SocketState): SocketState {
   return { ...state, info: { ...info, state: TCP.CLOSE }, peer: undefined, shutdown: 3 };
 }
 
-/** The entry of `inet-extra.img`; undefined where there is nothing to be said. */
+/** A connection as one that is to be made: the other end waits to be accepted. */
+export function connecting(state: SocketState): SocketState {
+  const { info } = state;
+  if (info === undefined) return state;
+  return { ...state, info: { ...info, state: TCP.SYN_SENT } };
+}
+
+/** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param waiting whether its other end waits */
 export function describeExtra(
   id: number,
   { options, more, queue, isForeign, owner: { uid, gid } }: SocketState,
+  waiting: boolean,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
   const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
   const isRoots = uid === 0 && gid === 0;
-  if (isEmpty && !isForeign && isRoots) return undefined;
+  if (isEmpty && !isForeign && isRoots && !waiting) return undefined;
   return {
     id,
     options: [...options.more],
     more: [...more],
     queue: [...queue],
     foreign: isForeign || undefined,
+    waiting: waiting || undefined,
     ...isRoots ? {} : { uid, gid },
   };
 }

@@ -8,9 +8,9 @@ import type { Problem } from "../../base/errors.ts";
 import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { endText } from "./address.ts";
+import { connectionKey, keyOfEnds } from "./connection_key.ts";
 import { isConnecting } from "./plan_stream.ts";
 import type { SavedSocket } from "./socket.ts";
-import { connectionKey } from "./survey.ts";
 
 /**
  * Those that say nothing against another one: of connections that were closed (TIME_WAIT) the kernel takes the place
@@ -37,10 +37,7 @@ export function findLive(
     live.filter(({ state }) => !FREE.includes(state)).map((one) => [connectionKey(one), one]),
   );
   return saved.flatMap(({ own, peer, entry }) => {
-    const other = byKey.get(connectionKey({
-      source: { address: own.bytes, port: own.port },
-      target: { address: peer.bytes, port: peer.port },
-    }));
+    const other = byKey.get(keyOfEnds(own, peer));
     if (other === undefined) return [];
     const connection = `the connection of socket:[${entry.ino}] from ${
       endText(own.bytes, own.port)

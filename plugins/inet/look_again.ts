@@ -12,17 +12,23 @@ import type { OperationOptions } from "../../core/plugin.ts";
 import type { Stream } from "./connections.ts";
 import { eachTaken, inodeOf } from "./each_taken.ts";
 import { type SocketState, tcpProblem } from "./state.ts";
+import type { Surroundings } from "./survey.ts";
 import { hasStream, isConnection, readTcpInfo } from "./tcp_info.ts";
 
+/** What the survey has seen of the sockets of a tree. */
+export interface SeenSockets {
+  /** One descriptor of each, by inode. */
+  readonly descriptors: ReadonlyMap<number, Descriptor>;
+  readonly states: ReadonlyMap<number, SocketState>;
+  readonly surroundings: Pick<Surroundings, "waiting">;
+}
+
 /**
- * @param descriptors one of each socket, by inode
- * @param states what the survey has seen of each
  * @param streams what has been read of connections
  * @throws {StasisError} `unsupported` where one has changed so that it is not what is saved
  */
 export function lookAgain(
-  descriptors: ReadonlyMap<number, Descriptor>,
-  states: ReadonlyMap<number, SocketState>,
+  { descriptors, states, surroundings: { waiting: { atListener } } }: SeenSockets,
   streams: ReadonlyMap<number, Stream>,
   { tcpClose, skipInFlight }: OperationOptions,
 ): void {
@@ -38,7 +44,8 @@ export function lookAgain(
     const stream = streams.get(ino);
     const before = stream?.sent.info ?? states.get(ino)?.info;
     const info = readTcpInfo(fd);
-    const waits = info.state === TCP.LISTEN && info.waiting > 0 && skipInFlight !== true;
+    const waits = info.state === TCP.LISTEN && skipInFlight !== true &&
+      info.waiting > (tcpClose === true ? 0 : atListener.get(ino) ?? 0);
     const what = tcpProblem(fd, pollNow(fd), info).problem ??
       (waits ? "has connections that wait to be accepted" : undefined) ??
       (isChanged(before?.state, info.state, stream !== undefined) ? "has been closed" : undefined);

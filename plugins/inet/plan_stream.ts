@@ -16,6 +16,7 @@ import { MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC } from "../../core/linux/net/s
 import { LARGEST_BUFFER, POLL, SO } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
+import { planStatusFlags } from "../../core/restore/owner.ts";
 import { type BufferLimits, planNumber } from "../../core/restore/socket_options.ts";
 import { present } from "../../images/present.ts";
 import { encodeAddress, endText } from "./address.ts";
@@ -240,17 +241,24 @@ function planArrival(program: SyscallProgram, fd: Argument, from: string): void 
   program.call("close", waiting);
 }
 
-/** Adds the calls for a connection that is being made: it is made anew. */
+/** Adds the calls for a connection that is being made, or waits to be accepted: it is made anew. */
 export function planConnecting(
   program: SyscallProgram,
   fd: Argument,
-  { own, peer }: SavedSocket,
+  { own, peer, isWaiting }: SavedSocket,
 ): void {
   planBind(program, fd, own);
   const address = encodeAddress(peer);
   const text = endText(peer.bytes, peer.port);
-  // It does not wait: EINPROGRESS.
-  program.try("connect", fd, program.data(address, text), address.byteLength);
+  const to = program.data(address, text);
+  if (!isWaiting) {
+    // It does not wait: EINPROGRESS.
+    program.try("connect", fd, to, address.byteLength);
+    return;
+  }
+  planStatusFlags(program, fd, 0, O.NONBLOCK);
+  program.call("connect", fd, to, address.byteLength);
+  planStatusFlags(program, fd, O.NONBLOCK);
 }
 
 /** Whether a socket is a connection that is being made. */

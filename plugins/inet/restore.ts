@@ -11,17 +11,10 @@ import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { isProvided } from "../external/provided.ts";
 import { INET_LOCK } from "../../images/kinds/inet.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import { type Address, endText } from "./address.ts";
+import { keyOfEnds } from "./connection_key.ts";
 import { interfaceIndex } from "./interfaces.ts";
 import { liveProblems } from "./live_connections.ts";
-import {
-  isTableName,
-  NetworkLock,
-  onWire,
-  openingCalls,
-  openLock,
-  tableName,
-} from "./network_lock.ts";
+import { isTableName, NetworkLock, openingCalls, openLock, tableName } from "./network_lock.ts";
 import { planRest, planSocket } from "./plan.ts";
 import {
   isConnecting,
@@ -54,7 +47,7 @@ export function restoreInet(
   /** The connections of the images, by their ends. */
   const ends = new Map<string, Numbers>();
   const otherEnd = ({ own, peer }: SavedSocket): Numbers | undefined =>
-    ends.get(endsText(peer, own));
+    ends.get(keyOfEnds(peer, own));
   return {
     load({ problem }) {
       if (images.has(INET_LOCK, null)) table = loadTable(images);
@@ -63,7 +56,7 @@ export function restoreInet(
       for (const one of loaded) {
         sockets.set(one.entry.id, one);
         const { stream, own, peer } = one;
-        if (stream !== undefined) ends.set(endsText(own, peer), numbersOf(one, stream));
+        if (stream !== undefined) ends.set(keyOfEnds(own, peer), numbersOf(one, stream));
       }
       limits = bufferLimits(machine.privileges);
       const large = loaded.find(({ entry: { opts } }) => isTooLarge(opts, limits));
@@ -107,8 +100,11 @@ export function restoreInet(
         const socket = socketOf(file);
         const { stream } = socket;
         if (stream === undefined) {
-          if (isTcp(socket.kind) && isConnecting(socket)) planConnecting(program, fd, socket);
-          return planRest(program, fd, socket, limits);
+          const isMade = isTcp(socket.kind) && isConnecting(socket);
+          // By then all listen that do.
+          const then = isMade ? home.program("task") : program;
+          if (isMade) planConnecting(then, fd, socket);
+          return planRest(then, fd, socket, limits);
         }
         const other = otherEnd(socket);
         for (const [number, { id }] of descriptors) {
@@ -154,9 +150,4 @@ function loadTable(images: ImageDirectory): string {
   if (isTableName(table)) return table;
   const path = images.pathOf(INET_LOCK, null);
   throw new StasisError("bad-image", `${path} names "${table}", which no checkpoint has made`);
-}
-
-/** Both ends of a connection, whether of IPv4 or of IPv4 over IPv6. */
-function endsText(own: Address, peer: Address): string {
-  return `${endText(onWire(own.bytes), own.port)} ${endText(onWire(peer.bytes), peer.port)}`;
 }

@@ -40,6 +40,7 @@ export function sampleConnection(
     isBound: true,
     isConnected: true,
     isForeign: false,
+    isWaiting: false,
     owner: { uid: 0, gid: 0 },
     options: [],
     more: [],

@@ -46,6 +46,8 @@ export interface SavedSocket {
   readonly isConnected: boolean;
   /** Whether its own address was none of the machine's. */
   readonly isForeign: boolean;
+  /** Whether the other end waits to be accepted: it is connected anew. */
+  readonly isWaiting: boolean;
   /** Whom it belongs to. */
   readonly owner: Owner;
   /** Options of SOL_SOCKET that the entry has no field for. */
@@ -108,6 +110,7 @@ export function loadSockets(
         ? isConnection(entry.state) && !isClosed
         : entry.state === TCP.ESTABLISHED,
       isForeign: extra?.foreign ?? false,
+      isWaiting: extra?.waiting ?? false,
       owner: { uid: extra?.uid ?? 0, gid: extra?.gid ?? 0 },
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],

@@ -107,7 +107,7 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
   };
   const info = isTcp(kind) ? readTcpInfo(fd) : undefined;
   const own = addressOf(fd, "getsockname");
-  const peer = addressOf(fd, "getpeername");
+  const peer = addressOf(fd, "getpeername") ?? connectingTo(listed, own);
   const connected = peer !== undefined || info !== undefined && isConnection(info.state);
   const { opts, more } = decodeOptions(reader);
   const options = {
@@ -257,6 +257,16 @@ function isForeign(own: Address): boolean {
   const name = encodeAddress({ ...own, port: 0 });
   const bound = syscall(SYSCALLS.bind, probe.fd, name, name.byteLength);
   return bound === -BigInt(Errno.EADDRNOTAVAIL);
+}
+
+/** Whom a connection is being made to: getpeername(2) does not tell of it yet. */
+function connectingTo(
+  listed: InetSocket | undefined,
+  own: Address | undefined,
+): Address | undefined {
+  if (listed?.state !== TCP.SYN_SENT) return undefined;
+  const { family, target: { address: bytes, port } } = listed;
+  return { family, port, bytes, scope: own?.scope ?? 0 };
 }
 
 const NAME_ROOM = 128;

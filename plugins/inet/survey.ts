@@ -8,10 +8,11 @@ import { externalHint } from "../../core/checkpoint/outside_holders.ts";
 import { type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 import { endText } from "./address.ts";
-import { onWire } from "./network_lock.ts";
+import { connectionKey } from "./connection_key.ts";
 import { isListed } from "./protocol.ts";
 import type { SocketState } from "./state.ts";
 import { hasStream } from "./tcp_info.ts";
+import type { Waiting } from "./waiting_connections.ts";
 
 /** What a survey finds. */
 export type Finding = Omit<Problem, "plugin" | "pid">;
@@ -22,19 +23,14 @@ export interface Surroundings {
   readonly sockets: ReadonlyMap<number, InetSocket>;
   /** The connections of the tree, and those that are over for the other end, by {@link connectionKey}. */
   readonly inside: ReadonlySet<string>;
+  /** The connections that wait to be accepted and are made anew. */
+  readonly waiting: Waiting;
   /** Whether this process may put connections into repair mode: CAP_NET_ADMIN. */
   readonly mayRepair: boolean;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
   /** A process by its id and name. */
   nameOf(pid: number): string;
-}
-
-/** A connection as one of its ends sees it, whether of IPv4 or of IPv4 over IPv6. */
-export function connectionKey({ source, target }: Pick<InetSocket, "source" | "target">): string {
-  return `${endText(onWire(source.address), source.port)} ${
-    endText(onWire(target.address), target.port)
-  }`;
 }
 
 /** Whether a connection that nobody has is over: its program has closed it, and nothing of it is on its way. */
@@ -80,18 +76,20 @@ export function socketProblem(
   const socket = surroundings.sockets.get(ino);
   if (socket === undefined || !kind.startsWith("TCP")) return undefined;
   const { state, source, target, receiveQueue } = socket;
+  const { waiting: { atListener, clients } } = surroundings;
   if (state === TCP.LISTEN) {
-    if (receiveQueue === 0 || skipInFlight === true) return undefined;
+    const lost = receiveQueue - (tcpClose === true ? 0 : atListener.get(ino) ?? 0);
+    if (lost <= 0 || skipInFlight === true) return undefined;
     return {
-      what: `${what} with ${receiveQueue} connections that wait to be accepted at ${
+      what: `${what} with ${lost} connections that wait to be accepted at ${
         endText(source.address, source.port)
-      }`,
+      }, and come from outside of the tree or have something in them`,
       hint:
         "try again when the program has accepted them, or leave them out with --skip-in-flight: they are reset when " +
         "the tree ends",
     };
   }
-  if (!hasStream(state) || tcpClose === true) return undefined;
+  if (!hasStream(state) || clients.has(ino) || tcpClose === true) return undefined;
   if (!surroundings.mayRepair) {
     return {
       what: `${what}, a connection, which cannot be read without CAP_NET_ADMIN`,

@@ -2,7 +2,9 @@ import { equal, match } from "@std/assert";
 import { AF_INET, type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { SOCK } from "./protocol.ts";
 import type { SocketState } from "./state.ts";
-import { connectionKey, isOver, socketProblem, type Surroundings, unlisted } from "./survey.ts";
+import { connectionKey } from "./connection_key.ts";
+import { isOver, socketProblem, type Surroundings, unlisted } from "./survey.ts";
+import { NONE_WAITS } from "./waiting_connections.ts";
 
 const end = (last: number, port: number) => ({ address: Uint8Array.of(127, 0, 0, last), port });
 
@@ -33,6 +35,7 @@ function problem(
   const surroundings: Surroundings = {
     sockets: new Map([[socket.ino, socket]]),
     inside: new Set(inside),
+    waiting: NONE_WAITS,
     mayRepair,
     holders: () => holders,
     nameOf: (pid) => `task ${pid}`,

@@ -19,10 +19,10 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
   }
 }
 
-Deno.test("connections that wait to be accepted are refused, and the client is left alone", async () => {
+Deno.test("connections that wait to be accepted with something in them are refused, and the client is left alone", async () => {
   const program = `use Socket; $^F = 9; socket(my $s, PF_INET, SOCK_STREAM, 0);
     bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)); listen($s, 3);
-    socket(my $c, PF_INET, SOCK_STREAM, 0); connect($c, getsockname($s)) or die;
+    socket(my $c, PF_INET, SOCK_STREAM, 0); connect($c, getsockname($s)) or die; send($c, "x", 0);
     exec "sleep", 1000`;
   await using subject = await startSleeper(`exec perl -e '${program}'`);
   const problems = await problemsOf(subject.pid);

@@ -1,0 +1,62 @@
+/**
+ * Connections that wait to be accepted by a socket of the tree. Nobody has a descriptor of such an end, so nothing can be
+ * read from it; one by which nothing was sent is as good as new, and is made anew where its other end is in the tree.
+ * Pure.
+ *
+ * @module
+ */
+import { type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
+import { isAny } from "./address.ts";
+import { connectionKey } from "./connection_key.ts";
+import { onWire } from "./network_lock.ts";
+
+/** Those that are made anew. */
+export interface Waiting {
+  /** How many of them wait at a listening socket, by its inode. */
+  readonly atListener: ReadonlyMap<number, number>;
+  /** Their other ends, by inode. */
+  readonly clients: ReadonlySet<number>;
+}
+
+/** There are none. */
+export const NONE_WAITS: Waiting = { atListener: new Map(), clients: new Set() };
+
+/**
+ * Finds them.
+ *
+ * @param sockets those of the tree, by inode
+ * @param nobodys those that nobody has a descriptor of
+ */
+export function findWaiting(
+  sockets: ReadonlyMap<number, InetSocket>,
+  nobodys: readonly InetSocket[],
+): Waiting {
+  const all = [...sockets.values()];
+  const listeners = all.filter(({ state }) => state === TCP.LISTEN);
+  const atListener = new Map<number, number>(), clients = new Set<number>();
+  if (!listeners.some(({ receiveQueue }) => receiveQueue > 0)) return NONE_WAITS;
+  const fresh = new Map(all.filter(isFresh).map((one) => [connectionKey(one), one]));
+  for (const one of nobodys) {
+    if (!isFresh(one)) continue;
+    const client = fresh.get(connectionKey({ source: one.target, target: one.source }));
+    const listener = listeners.find((listener) => isAt(one, listener));
+    if (client === undefined || listener === undefined) continue;
+    clients.add(client.ino);
+    atListener.set(listener.ino, (atListener.get(listener.ino) ?? 0) + 1);
+  }
+  return { atListener, clients };
+}
+
+/** Whether a connection is as it was when it was made, as far as one can see from outside. */
+function isFresh({ state, receiveQueue, sendQueue, shutdown }: InetSocket): boolean {
+  return state === TCP.ESTABLISHED && receiveQueue === 0 && sendQueue === 0 && shutdown === 0;
+}
+
+/** Whether a connection is one of a listening socket. */
+function isAt({ source }: InetSocket, { source: at }: InetSocket): boolean {
+  if (source.port !== at.port) return false;
+  const [address, bound] = [onWire(source.address), onWire(at.address)];
+  return isAny(bound) ||
+    address.byteLength === bound.byteLength &&
+      address.every((byte, index) => byte === bound[index]);
+}

@@ -1,0 +1,59 @@
+import { deepEqual, equal } from "@std/assert";
+import { AF_INET, AF_INET6, type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
+import { findWaiting } from "./waiting_connections.ts";
+
+const four = (port: number, last = 1) => ({ address: Uint8Array.of(127, 0, 0, last), port });
+const any = (port: number) => ({ address: new Uint8Array(16), port });
+const mapped = (port: number) => ({
+  address: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1),
+  port,
+});
+
+function socketOf(init: Partial<InetSocket>): InetSocket {
+  return {
+    ino: 0,
+    family: AF_INET,
+    state: TCP.ESTABLISHED,
+    source: four(0),
+    target: four(0),
+    device: 0,
+    receiveQueue: 0,
+    sendQueue: 0,
+    shutdown: 0,
+    ...init,
+  };
+}
+
+const LISTENER = socketOf({
+  ino: 7,
+  family: AF_INET6,
+  state: TCP.LISTEN,
+  source: any(80),
+  target: any(0),
+  receiveQueue: 1,
+});
+const CLIENT = socketOf({ ino: 8, source: four(4711), target: four(80) });
+const WAITS = socketOf({ family: AF_INET6, source: mapped(80), target: mapped(4711) });
+
+function found(client: InetSocket, waits: InetSocket, listener = LISTENER): number {
+  const sockets = new Map([client, listener].map((one) => [one.ino, one]));
+  const { atListener, clients } = findWaiting(sockets, [waits]);
+  equal(atListener.get(listener.ino) ?? 0, clients.size);
+  return clients.size;
+}
+
+Deno.test("findWaiting() pairs who has connected with who waits to be accepted", () => {
+  equal(found(CLIENT, WAITS), 1);
+  const sockets = new Map([LISTENER, CLIENT].map((one) => [one.ino, one]));
+  deepEqual([...findWaiting(sockets, [WAITS]).clients], [CLIENT.ino]);
+});
+
+Deno.test("findWaiting() takes none by which something was sent, that is closed, or whose ends are others'", () => {
+  equal(found(CLIENT, { ...WAITS, receiveQueue: 1 }), 0);
+  equal(found({ ...CLIENT, sendQueue: 1 }, WAITS), 0);
+  equal(found({ ...CLIENT, shutdown: 2 }, WAITS), 0);
+  equal(found(CLIENT, { ...WAITS, state: TCP.CLOSE_WAIT }), 0);
+  equal(found({ ...CLIENT, source: four(4712) }, WAITS), 0);
+  equal(found(CLIENT, WAITS, { ...LISTENER, source: four(80, 2) }), 0);
+  equal(found(CLIENT, WAITS, { ...LISTENER, source: any(81) }), 0);
+});
