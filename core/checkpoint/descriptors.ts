@@ -71,17 +71,12 @@ export function dumpDescriptors(
   }
 }
 
-/** The descriptors of a task, as many at a time as are taken together: its own, and those that this process has. */
-function* takenTogether({ pid, liveTid, descriptors }: Task) {
-  const { own = [], inFlight = [] } = Object.groupBy(
-    descriptors,
-    ({ isInFlight }) => isInFlight ? "inFlight" : "own",
-  );
-  for (const [all, of, tid] of [[own, pid, liveTid], [inFlight, Deno.pid, Deno.pid]] as const) {
-    if (all.length === 0) continue;
-    using pidfd = openThreadPidfd(tid, of);
+/** The descriptors of a task, as many at a time as are taken together: its own, and those that others keep for it. */
+function* takenTogether({ descriptors }: Task) {
+  for (const [pid, all] of Map.groupBy(descriptors, ({ pid }) => pid)) {
+    using pidfd = openThreadPidfd(all[0]?.liveTid ?? pid, pid);
     for (let from = 0; from < all.length; from += MOST_TAKEN) {
-      yield { pidfd, pid: of, part: all.slice(from, from + MOST_TAKEN) };
+      yield { pidfd, pid, part: all.slice(from, from + MOST_TAKEN) };
     }
   }
 }

@@ -10,7 +10,7 @@ import { type ListedCall, type Noted, type Rescuer, Result } from "../remote/und
 import type { Descriptor } from "./task.ts";
 
 /** A descriptor of a task, and a thread of that which lives. */
-export type TaskDescriptor = Pick<Descriptor, "pid" | "liveTid" | "fd">;
+export type TaskDescriptor = Pick<Descriptor, "pid" | "liveTid" | "fd" | "carrier">;
 
 /** Of pidfd_open(2): O_EXCL (`include/uapi/linux/pidfd.h`). */
 const PIDFD_THREAD = 0o200n;
@@ -49,7 +49,7 @@ export function noteWith(
 ): NoteCall {
   return (call) =>
     rescuer.noteOutside({
-      pid: descriptor.pid,
+      pid: descriptor.carrier,
       calls: callsWithDuplicate(descriptor, [call]),
     });
 }

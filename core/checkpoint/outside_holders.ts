@@ -109,17 +109,13 @@ export class OutsideHolders {
       }
     }
     if (unknown.size === 0) return;
-    const inside = new Set(tasks.map(({ pid }) => pid));
-    // What this process has of the queues of the tree is the tree's.
-    const inFlight = new Set(
-      tasks.flatMap(({ descriptors }) => descriptors).flatMap((one) =>
-        one.isInFlight ? one.fd : []
-      ),
+    // Who keeps duplicates of what is in flight is none from outside.
+    const inside = new Set(
+      tasks.flatMap((task) => [task.pid, ...task.descriptors.map(({ pid }) => pid)]),
     );
     for (const pid of readProcesses()) {
       if (inside.has(pid)) continue;
-      const left = pid === Deno.pid ? inFlight : new Set<number>();
-      const held = new Set(linksOf(pid, left)).intersection(unknown);
+      const held = new Set(linksOf(pid)).intersection(unknown);
       // A task that the tree forked meanwhile is none from outside.
       if (held.size === 0 || descends(pid, inside)) continue;
       for (const text of held) unknown.get(text)?.push(pid);
@@ -179,12 +175,8 @@ export function openBy(pid: number): { readonly tid: number; readonly fds: reado
   return { tid, fds: tid === pid ? fds : readFds(tid) };
 }
 
-/**
- * The links of a process that may end or close its files meanwhile.
- *
- * @param left numbers that do not count
- */
-function* linksOf(pid: number, left: ReadonlySet<number>): Generator<string> {
+/** The links of a process that may end or close its files meanwhile. */
+function* linksOf(pid: number): Generator<string> {
   let open: ReturnType<typeof openBy>;
   try {
     open = openBy(pid);
@@ -192,7 +184,6 @@ function* linksOf(pid: number, left: ReadonlySet<number>): Generator<string> {
     return;
   }
   for (const fd of open.fds) {
-    if (left.has(fd)) continue;
     try {
       yield readLink(`${taskPath(open.tid)}/fd/${fd}`);
     } catch {

@@ -10,9 +10,10 @@ import type { Rescuer } from "../remote/undo.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { sleep } from "../linux/libc_ffi.ts";
 import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
-import type { CheckpointHooks, InFlightContext } from "../plugin.ts";
+import type { CheckpointHooks } from "../plugin.ts";
 import { pause } from "../remote/pause.ts";
 import { findClaims } from "./claims.ts";
+import { findInFlight } from "./in_flight.ts";
 import { surveyTree } from "./survey_tree.ts";
 import { Task } from "./task.ts";
 import { leaderlessProblems } from "./leaderless.ts";
@@ -197,7 +198,7 @@ function exists(pid: number): boolean {
  * Lets the core and all plugins look at the tree.
  *
  * @param rescuer of a tree that stands still: is told how a change is undone
- * @param undo of a tree that stands still: gets what closes descriptors in flight here
+ * @param undo of a tree that stands still: gets what closes duplicates of descriptors in flight
  * @param isToEnd of one that runs: whether it is to be ended when it is saved
  * @throws {StasisError} `unsupported` with all problems, if there are any
  */
@@ -247,7 +248,7 @@ export async function survey(
     problems.push(...findVforks(live), ...surveyTree(tasks, isToEnd));
   }
   if (rescuer !== undefined && undo !== undefined) {
-    await gather("core", () => findInFlight(live, plugins, { rescuer, undo }));
+    await gather("core", () => findInFlight(live, plugins, rescuer, undo));
   }
   if (!plugins.some(({ hooks }) => hooks.suspendsFilters)) problems.push(...findFilters(live));
   for (const { plugin, hooks } of plugins) {
@@ -289,23 +290,6 @@ function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
       what: `it is traced already, by task ${tracerPid} (${nameOf(tracerPid)})`,
       hint: "end the debugger, strace or other tracer first",
     });
-  }
-}
-
-/** Has the plugins look for descriptors in flight, and into what they have found, until they find nothing more. */
-function findInFlight(
-  tasks: readonly Task[],
-  plugins: readonly Hooked<CheckpointHooks>[],
-  context: InFlightContext,
-): void {
-  for (const task of tasks) {
-    for (let found = task.descriptors; found.length > 0;) {
-      const looked = found;
-      found = plugins.flatMap(({ plugin, hooks }) =>
-        runHook(plugin, () => hooks.findInFlight?.(looked, context)) ?? []
-      );
-      if (found.length > 0) task.carry(found);
-    }
   }
 }
 

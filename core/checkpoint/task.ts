@@ -79,24 +79,38 @@ export class Descriptor {
   get isInFlight(): boolean {
     return false;
   }
+
+  /** The task that may not run on before what was changed through it is undone. */
+  get carrier(): number {
+    return this.pid;
+  }
 }
 
 /**
- * A descriptor that lies in the queue of a socket (SCM_RIGHTS of unix(7)), by the duplicate that this process got when
- * it looked there: `pid` and `fd` are those of that.
+ * A descriptor that lies in the queue of a socket (SCM_RIGHTS of unix(7)), by a duplicate that another process keeps
+ * (`in_flight_keeper.ts`): `pid` and `fd` are those of that.
  */
 export class InFlightDescriptor extends Descriptor {
+  readonly #carrier: number;
+
   /**
-   * @param fd a descriptor of this process, to be closed before the tree runs on
-   * @throws {StasisError} `internal` where there is none
+   * @param carrier the task in the queue of whose socket it lies, or in that of a socket that does
+   * @throws {StasisError} `no-such-task` if the process is gone
    */
-  constructor(fd: number) {
-    const link = readFdLink(Deno.pid, fd);
-    const info = readFdInfo(Deno.pid, fd);
+  constructor(pid: number, fd: number, carrier: number) {
+    const link = readFdLink(pid, fd);
+    const info = readFdInfo(pid, fd);
     if (link === undefined || info === undefined) {
-      throw new StasisError("internal", `descriptor ${fd} of this process is gone`);
+      throw new StasisError("no-such-task", `what kept a descriptor in flight is gone (${pid})`, {
+        hint: "something ends processes here: see who, and try again",
+      });
     }
-    super(Deno.pid, fd, link, info);
+    super(pid, fd, link, info);
+    this.#carrier = carrier;
+  }
+
+  override get carrier(): number {
+    return this.#carrier;
   }
 
   override get isInFlight(): boolean {

@@ -15,8 +15,9 @@ import type {
   thread_core_entrySchema,
 } from "../../images/gen/thread_pb.ts";
 import type { ImageWriter } from "../../images/mod.ts";
-import type { Descriptor, InFlightDescriptor, Task } from "../checkpoint/task.ts";
+import type { Descriptor, Task } from "../checkpoint/task.ts";
 import type { Problem } from "../../base/errors.ts";
+import type { OwnedDescriptor } from "../linux/pidfd.ts";
 import type { Vma } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import type { ProgramReply, SyscallProgram } from "../remote/program.ts";
@@ -64,15 +65,16 @@ export interface CheckpointHooks {
   readonly reads?: { readonly ofTasks?: FilesRead; readonly ofThreads?: FilesRead };
   /**
    * Looks into what descriptors of a task lead to, for others that lie there in queues (SCM_RIGHTS), once the tree stands
-   * still and before it is surveyed then. Is called again for what was found. What it returns is saved like descriptors
-   * of that task, but stands in no table of descriptors.
+   * still and before it is surveyed then. Is called again for what was found. That is saved like descriptors of the
+   * task, but stands in no table of descriptors.
    *
-   * @returns duplicates here of those, none twice for the same queue
+   * @param rescuer is told how a change is undone, before it is made
+   * @returns nothing twice for the same queue
    */
   findInFlight?(
     descriptors: readonly Descriptor[],
-    context: InFlightContext,
-  ): readonly InFlightDescriptor[];
+    rescuer: Pick<Rescuer, "noteOutside">,
+  ): readonly FoundInFlight[];
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
   /**
@@ -138,12 +140,12 @@ export interface CheckpointHooks {
   readonly mappings?: readonly MappingDumper[];
 }
 
-/** What a hook works on that looks for descriptors in flight. */
-export interface InFlightContext {
-  /** Is told how a change is undone, before it is made. */
-  readonly rescuer: Pick<Rescuer, "noteOutside">;
-  /** Gets what closes the duplicates, before the tree runs on. */
-  readonly undo: DisposableStack;
+/** A descriptor that lies in a queue. */
+export interface FoundInFlight {
+  /** A duplicate here, which the core closes. */
+  readonly duplicate: OwnedDescriptor;
+  /** Is told by which descriptor it is known from now on. */
+  kept(descriptor: Descriptor): void;
 }
 
 /** What a hold hook works on. */

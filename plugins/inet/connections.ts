@@ -85,7 +85,7 @@ export class HeldConnections {
     }
     const notes = connections.map(({ descriptor, reuse }) =>
       rescuer.noteOutside({
-        pid: descriptor.pid,
+        pid: descriptor.carrier,
         calls: unrepairingCalls(descriptor, Number(reuse)),
       })
     );

@@ -8,10 +8,10 @@ import {
   isNamedExternal,
   outsideHolders,
 } from "../../core/checkpoint/outside_holders.ts";
-import { type NoteCall, noteWith } from "../../core/checkpoint/noted_socket.ts";
+import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
 import { descriptorIds } from "../../core/checkpoint/descriptor_ids.ts";
-import { type Descriptor, InFlightDescriptor, type Task } from "../../core/checkpoint/task.ts";
+import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { SCM } from "../../core/linux/net/control_message.ts";
@@ -41,7 +41,7 @@ interface Look {
   /** What is read of each when the tree stands still. */
   readonly states: ReadonlyMap<number, SocketState>;
   /** Of those with descriptors in their queues: what came with each message. */
-  readonly rights: ReadonlyMap<number, readonly (readonly InFlightDescriptor[])[]>;
+  readonly rights: ReadonlyMap<number, readonly (readonly Descriptor[])[]>;
   readonly pids: ReadonlySet<number>;
   /** The tasks that have each, or a socket in whose queue it lies. */
   readonly holders: ReadonlyMap<number, readonly Task[]>;
@@ -92,13 +92,13 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
   /** What was read of sockets with descriptors in their queues, before the survey of the tree that stands still. */
   const read = new Map<number, SocketState>();
   /** What is in flight in the queue of each: of each message what came with it. */
-  const rights = new Map<number, readonly (readonly InFlightDescriptor[])[]>();
+  const rights = new Map<number, readonly Descriptor[][]>();
 
   const unread = (descriptors: ReadonlyMap<number, Descriptor>) =>
     new Map([...descriptors].filter(([ino]) => !read.has(ino)));
 
   return {
-    findInFlight(descriptors, { rescuer, undo }) {
+    findInFlight(descriptors, rescuer) {
       const carrying = new Map<number, Descriptor>();
       for (const descriptor of descriptors) {
         if ((descriptor.info.scmFds ?? 0) === 0 || !claims(descriptor)) continue;
@@ -107,14 +107,20 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       }
       if (carrying.size === 0) return [];
       const sockets = readUnixSockets(carrying.keys());
+      using undo = new DisposableStack();
       const states = readStates(carrying, sockets, rescuer, undo);
+      // Whoever called has them from here on.
+      undo.move();
       return [...states].flatMap(([ino, state]) => {
         read.set(ino, state);
-        const found = state.queue.map((message) =>
-          message.rights.map(({ fd }) => new InFlightDescriptor(fd))
+        const came = state.queue.map((): Descriptor[] => []);
+        rights.set(ino, came);
+        return state.queue.flatMap((message, index) =>
+          message.rights.map((duplicate) => ({
+            duplicate,
+            kept: (descriptor: Descriptor) => void came[index]?.push(descriptor),
+          }))
         );
-        rights.set(ino, found);
-        return found.flat();
       });
     },
     survey({ tasks, rescuer, problem }) {
@@ -232,7 +238,6 @@ function readStates(
   undo: DisposableStack,
 ): Map<number, SocketState> {
   const states = new Map<number, SocketState>();
-  // Of those in flight this process has duplicates.
   const byTask = Map.groupBy(descriptors.values(), ({ pid }) => pid);
   for (const [pid, own] of byTask) {
     using pidfd = openThreadPidfd(own[0]?.liveTid ?? pid, pid);
@@ -243,16 +248,13 @@ function readStates(
         const ino = inodeOf(descriptor);
         const socket = sockets.get(ino);
         if (socket === undefined) continue;
-        // A duplicate of this process's is not to be had any more when it has died.
-        const note = descriptor.isInFlight ? noteNothing : noteWith(rescuer, descriptor);
+        const note = noteWith(rescuer, descriptor);
         states.set(ino, readState(taken.fd(index), socket, note, undo));
       }
     }
   }
   return states;
 }
-
-const noteNothing: NoteCall = () => ({ erase() {} });
 
 /** What only a look at the socket itself tells. */
 function stateProblem(

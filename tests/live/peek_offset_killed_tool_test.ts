@@ -3,26 +3,45 @@
  * as it was, whoever puts it back.
  */
 import assert from "@std/assert";
-import { openPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
+import { parseControl, receivedDescriptors } from "../../core/linux/net/control_message.ts";
+import { openPidfd, OwnedDescriptor, takeDescriptor } from "../../core/linux/pidfd.ts";
+import { peekMessage } from "../../core/linux/net/socket_ffi.ts";
 import { readNumber, SO } from "../../core/linux/net/socket_options.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
 import { ImageHome, startSleeper } from "./round_trip.ts";
 
-/** A UDP socket, and one of a pair of unix sockets, each with three datagrams in it. */
-const PROGRAM = `use Socket; $^F = 9;
-  socket(my $u, PF_INET, SOCK_DGRAM, 0); bind($u, pack_sockaddr_in(0, INADDR_LOOPBACK));
-  send($u, "udp$_", 0, getsockname($u)) for 1..3;
-  socketpair(my $a, my $b, AF_UNIX, SOCK_DGRAM, 0); send($a, "unix$_", 0) for 1..3;
-  exec "sleep", 1000`;
+/**
+ * A UDP socket, and one of a pair of unix sockets, each with three datagrams in it; and one more like the latter, which
+ * lies in the queue of that and is nobody's otherwise.
+ */
+const PROGRAM = `
+import os, socket
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind((str(), 0))
+a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+c, d = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+socket.send_fds(a, [bytes(4)], [d.fileno()])
+d.close()
+for size in range(3):
+    u.sendto(bytes(size), u.getsockname())
+    a.send(bytes(size))
+    c.send(bytes(size))
+for one in (u, a, b, c): one.set_inheritable(True)
+os.execvp("sleep", ["sleep", "1000"])`;
 
-/** SO_PEEK_OFF of all sockets of a process. */
+/** SO_PEEK_OFF of all sockets of a process, and of what lies in their queues in front. */
 function peekOffsets(pid: number): (number | undefined)[] {
   using pidfd = openPidfd(pid);
   return [...Deno.readDirSync(`/proc/${pid}/fd`)]
     .filter(({ name }) => Deno.readLinkSync(`/proc/${pid}/fd/${name}`).startsWith("socket:"))
-    .map(({ name }) => {
+    .flatMap(({ name }) => {
       using taken = takeDescriptor(pidfd, pid, Number(name));
-      return readNumber(taken.fd, SO.PEEK_OFF);
+      const inFlight = receivedDescriptors(parseControl(peekMessage(taken.fd, 9).control))
+        .map((fd) => {
+          using received = new OwnedDescriptor(fd);
+          return readNumber(received.fd, SO.PEEK_OFF);
+        });
+      return [readNumber(taken.fd, SO.PEEK_OFF), ...inFlight];
     });
 }
 
@@ -31,7 +50,7 @@ const KILLS = 4;
 
 Deno.test("SO_PEEK_OFF is what it was wherever the tool is killed", async () => {
   using images = new ImageHome();
-  await using subject = await startSleeper(`exec perl -e '${PROGRAM}'`);
+  await using subject = await startSleeper(`exec python3 -c '${PROGRAM}'`);
   const save = (directory: string): string[] => {
     const where = ["-D", directory, "--leave-running", "--timeout", "120"];
     return ["checkpoint", String(subject.pid), ...where];
@@ -50,7 +69,7 @@ Deno.test("SO_PEEK_OFF is what it was wherever the tool is killed", async () => 
     const run = await actAtMoment(save(`${images.directory}-${kill}`), moment);
     if (run.call !== undefined) killedBetween++;
     const found = peekOffsets(subject.pid);
-    assert.deepEqual(found, [-1, -1, -1], `killed at ${run.call}, moment ${moment}`);
+    assert.deepEqual(found, [-1, -1, -1, -1, -1], `killed at ${run.call}, moment ${moment}`);
   }
   assert.equal(killedBetween, KILLS);
 });
