@@ -39,11 +39,16 @@ export const inspect: Command = defineCommand({
       flags: "--core <pid>",
       description: "write a process as an ELF core file, for gdb; needs --output",
     },
+    html: {
+      flags: "--html <file>",
+      description: "write everything as one new page for a browser, which needs no network",
+    },
     output: { flags: "-o, --output <file>", description: "the new file to write" },
   },
   examples: [
     ["stasis inspect /tmp/saved", "what was saved"],
     ["stasis inspect /tmp/saved --verify", "also see whether it is still what was saved"],
+    ["stasis inspect /tmp/saved --html saved.html", "to look around in a browser"],
     ["stasis inspect /tmp/saved --core 1234 -o core", "then: gdb PROGRAM core"],
     ["stasis inspect /tmp/saved --json | jq '.tasks[].threads[].sud'", "for scripts"],
   ],
@@ -72,6 +77,13 @@ export const inspect: Command = defineCommand({
       const { writeCore } = await import("./core_file/write.ts");
       const written = writeCore(images, parsePid(options.core), options.output as string);
       return print(options.json ? toJson(written) : describeCore(written));
+    }
+    if (options.html !== undefined) {
+      const { writePage } = await import("./page/write.ts");
+      const written = await writePage(images, options.html);
+      return print(
+        options.json ? toJson(written) : `${written.path}: ${formatBytes(written.size)}`,
+      );
     }
     const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
     const inspected = { ...inspectImages(images), ...verified };

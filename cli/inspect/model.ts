@@ -22,7 +22,7 @@ import { validateTree } from "../../images/validate_tree.ts";
 import { describeLock } from "../../plugins/locks/lock.ts";
 import { inspectGroups } from "./control_groups.ts";
 import { describeFile } from "./file.ts";
-import { describeQueues } from "./socket_queues.ts";
+import { describeQueues } from "./queues.ts";
 import { describeTerminals } from "./terminal.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { leaderStatuses } from "./leader.ts";

@@ -8,7 +8,10 @@
 export interface Tool {
   /** What it is called in messages. */
   readonly name: string;
-  /** It is there if all of these files are, or, where a name has no slash, if such a command is on the PATH. */
+  /**
+   * It is there if all of these files are, or, where a name has no slash, if such a command is on the PATH; of names
+   * with bars between them any.
+   */
   readonly files: readonly string[];
   /** Debian's packages that bring it. */
   readonly debian: readonly string[];
@@ -32,6 +35,9 @@ const QEMU: Tool = {
   debian: ["qemu-system-x86"],
   why: "boots the kernels under test, and is checkpointed: it uses seccomp",
 };
+
+/** The commands of browsers that the tests can drive, on Debian and elsewhere. */
+export const BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser"] as const;
 
 /** What the live tests need. */
 export const TEST_TOOLS: readonly Tool[] = [
@@ -126,6 +132,12 @@ export const TEST_TOOLS: readonly Tool[] = [
   { name: "vim", files: ["vim"], debian: ["vim"], why: "is checkpointed in a terminal" },
   { name: "top", files: ["top"], debian: ["procps"], why: "is checkpointed in a terminal" },
   { name: "gdb", files: ["gdb"], debian: ["gdb-minimal"], why: "opens core files, as a witness" },
+  {
+    name: "Chromium",
+    files: [BROWSERS.join("|")],
+    debian: ["chromium-headless-shell"],
+    why: "opens the page of a checkpoint",
+  },
   { name: "crit", files: ["crit"], debian: ["criu"], why: "decodes the images, as a witness" },
   {
     name: "git",
@@ -164,6 +176,7 @@ const FAMILIES: readonly {
     names: {
       "libc6-dev": "glibc-devel",
       "gdb-minimal": "gdb",
+      "chromium-headless-shell": "chromium",
       criu: "criu crit",
       "qemu-system-x86": "qemu-system-x86-core",
       "busybox-static": "busybox",
@@ -179,6 +192,7 @@ const FAMILIES: readonly {
     names: {
       "libc6-dev": "linux-api-headers",
       "gdb-minimal": "gdb",
+      "chromium-headless-shell": "chromium",
       python3: "python",
       "qemu-system-x86": "qemu-system-x86",
       "busybox-static": "busybox",
@@ -192,6 +206,7 @@ const FAMILIES: readonly {
     names: {
       "libc6-dev": "glibc-devel",
       "gdb-minimal": "gdb",
+      "chromium-headless-shell": "chromium",
       nodejs: "nodejs",
       "qemu-system-x86": "qemu-x86",
       "busybox-static": "busybox-static",
@@ -213,7 +228,7 @@ export function missingTools(
 ): Tool[] {
   const there = (file: string) =>
     file.includes("/") ? exists(file) : path.some((directory) => exists(`${directory}/${file}`));
-  return tools.filter((tool) => !tool.files.every(there));
+  return tools.filter((tool) => !tool.files.every((names) => names.split("|").some(there)));
 }
 
 /** The packages of some tools, each once, as Debian calls them. */

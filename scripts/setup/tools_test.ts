@@ -4,11 +4,12 @@ import { installCommand, missingTools, packagesOf, TEST_TOOLS, type Tool } from 
 const TOOLS: readonly Tool[] = [
   { name: "compiler", files: ["cc", "/include/stdio.h"], debian: ["gcc", "libc6-dev"], why: "" },
   { name: "perl", files: ["perl"], debian: ["perl"], why: "" },
+  { name: "browser", files: ["one|two"], debian: ["one"], why: "" },
   { name: "other", files: ["other"], debian: ["perl", "other"], why: "" },
 ];
 
 Deno.test("missingTools() finds commands on the PATH and files by their path", () => {
-  const files = new Set(["/a/cc", "/include/stdio.h", "/b/perl"]);
+  const files = new Set(["/a/cc", "/include/stdio.h", "/b/perl", "/b/two"]);
   const missing = (path: string[]) =>
     missingTools(TOOLS, path, (file) => files.has(file)).map((tool) => tool.name);
   assert.deepEqual(missing(["/a", "/b"]), ["other"]);
@@ -18,7 +19,7 @@ Deno.test("missingTools() finds commands on the PATH and files by their path", (
 });
 
 Deno.test("packagesOf() names each package once", () => {
-  assert.deepEqual(packagesOf(TOOLS), ["gcc", "libc6-dev", "perl", "other"]);
+  assert.deepEqual(packagesOf(TOOLS), ["gcc", "libc6-dev", "perl", "one", "other"]);
 });
 
 Deno.test("installCommand() speaks the language of the package manager that is there", () => {

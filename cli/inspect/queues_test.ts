@@ -4,7 +4,7 @@ import { fd_types, file_entrySchema } from "../../images/gen/descriptors_pb.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { INET_EXTRA, TCP_STREAM } from "../../images/kinds/inet.ts";
 import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
-import { describeQueues } from "./socket_queues.ts";
+import { describeQueues } from "./queues.ts";
 
 Deno.test("describeQueues() tells what waits in sockets of every kind, and what is on its way", async () => {
   const parent = await Deno.makeTempDir({ prefix: "stasis-queues-" });

@@ -1,15 +1,15 @@
 /**
- * What waits in the sockets of images, in a few words.
+ * What waits in the sockets, pipes and fifos of images, in a few words.
  *
  * @module
  */
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
-import { SK_QUEUES } from "../../images/kinds/files.ts";
+import { FIFO_DATA, PIPES_DATA, SK_QUEUES } from "../../images/kinds/files.ts";
 import { INET_EXTRA, TCP_STREAM } from "../../images/kinds/inet.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { formatBytes, plural } from "../ui/units.ts";
 
-/** What waits in each socket that has something in it, by the id of its file. */
+/** What waits in each of them that has something in it, by the id of its file. */
 export function describeQueues(
   images: ImageDirectory,
   files: ReadonlyMap<number, file_entry>,
@@ -41,6 +41,17 @@ export function describeQueues(
     if (inqLen > 0) parts.push(`${formatBytes(inqLen)} waits`);
     if (outqLen > 0) parts.push(`${formatBytes(outqLen)} on its way`);
     if (parts.length > 0) texts.set(id, parts.join(", "));
+  }
+  const piped = new Map<string, number>();
+  for (const [name, kind] of [["pipe", PIPES_DATA], ["fifo", FIFO_DATA]] as const) {
+    for (const { message } of images.has(kind, null) ? images.locate(kind, null) : []) {
+      piped.set(`${name} ${message.pipeId}`, message.bytes);
+    }
+  }
+  for (const [id, { pipe, fifo }] of files) {
+    const name = pipe === undefined ? `fifo ${fifo?.pipeId}` : `pipe ${pipe.pipeId}`;
+    const bytes = piped.get(name) ?? 0;
+    if (bytes > 0) texts.set(id, `${formatBytes(bytes)} waits`);
   }
   return texts;
 }
