@@ -6,6 +6,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { noteWith } from "../../core/checkpoint/noted_socket.ts";
+import { namespaceCookie } from "../../core/checkpoint/socket_belonging.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
@@ -24,7 +25,7 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { INET_EXTRA, INET_LOCK, TCP_STREAM } from "../../images/kinds/inet.ts";
 import { type HeldConnection, HeldConnections } from "./connections.ts";
 import { connectionKey } from "./connection_key.ts";
-import { eachTaken, inodeOf } from "./each_taken.ts";
+import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
 import {
   closed,
   connecting,
@@ -36,9 +37,9 @@ import {
 import { interfaceName } from "./interfaces.ts";
 import { readGroups } from "./memberships.ts";
 import { lookAgain } from "./look_again.ts";
-import { makeSocket } from "./options.ts";
+import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { isInetName, SOCK } from "./protocol.ts";
-import { namespaceCookie, readState, type SocketState } from "./state.ts";
+import { readState, type SocketState } from "./state.ts";
 import {
   type Finding,
   isInside,

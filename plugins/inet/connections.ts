@@ -8,7 +8,7 @@ import { StasisError } from "../../base/errors.ts";
 import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { HoldContext } from "../../core/plugin.ts";
-import { eachTaken, inodeOf } from "./each_taken.ts";
+import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
 import { type Connection, NetworkLock, openingCalls, tableName } from "./network_lock.ts";
 import {
   readReceived,

@@ -5,7 +5,7 @@ import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { encodeAddress } from "./address.ts";
 import { peekDatagrams } from "./datagram_queue.ts";
 import { SOL, UDP } from "./option_lists.ts";
-import { makeSocket } from "./options.ts";
+import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { SOCK } from "./protocol.ts";
 
 const KIND = { family: AF_INET, type: SOCK.DGRAM, protocol: IPPROTO.UDP };

@@ -10,7 +10,7 @@ import { TCP } from "../../core/linux/net/inet_diag.ts";
 import { pollNow } from "../../core/linux/net/socket_options.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 import type { Stream } from "./connections.ts";
-import { eachTaken, inodeOf } from "./each_taken.ts";
+import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
 import { type SocketState, tcpProblem } from "./state.ts";
 import type { Surroundings } from "./survey.ts";
 import { hasStream, isConnection, readTcpInfo } from "./tcp_info.ts";

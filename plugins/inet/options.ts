@@ -4,13 +4,8 @@
  * @module
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { StasisError } from "../../base/errors.ts";
-import { errnoName, isErrno } from "../../core/linux/errno.ts";
-import { syscall } from "../../core/linux/libc_ffi.ts";
-import { SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { OptionReader } from "../../core/linux/net/socket_options.ts";
-import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { inet_option_entrySchema } from "../../images/gen/inet_pb.ts";
 import { optionLists, type OptionSizes } from "./option_lists.ts";
 import type { SocketKind } from "./protocol.ts";
@@ -66,16 +61,6 @@ function levelsOf(kind: SocketKind, connected: boolean): readonly Level[] {
     known.set(key, levels);
   }
   return levels;
-}
-
-/** Makes a socket of a kind, for this process. @throws {StasisError} `syscall` */
-export function makeSocket({ family, type, protocol }: SocketKind): OwnedDescriptor {
-  const made = syscall(SYSCALLS.socket, family, type | SOCK_CLOEXEC, protocol);
-  if (!isErrno(made)) return new OwnedDescriptor(Number(made));
-  const errno = errnoName(-made);
-  throw new StasisError("syscall", `socket(${family}, ${type}, ${protocol}) failed: ${errno}`, {
-    errno,
-  });
 }
 
 function isSame(value: Uint8Array, usual: Uint8Array | undefined): boolean {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { SocketKind } from "../../core/linux/net/make_socket.ts";
 import { IPPROTO } from "../../core/linux/net/inet_diag.ts";
 
 /** SOCK_* (`include/linux/net.h`). */
@@ -27,15 +28,8 @@ export function isInetName(name: string): boolean {
   return NAMES.has(name);
 }
 
-/** What a socket is. */
-export interface SocketKind {
-  /** AF_INET or AF_INET6. */
-  readonly family: number;
-  /** One of SOCK. */
-  readonly type: number;
-  /** IPPROTO_*. */
-  readonly protocol: number;
-}
+/** What a socket is: AF_INET or AF_INET6, one of SOCK, and IPPROTO_*. */
+export type { SocketKind };
 
 /** Whether it is a TCP socket (and no raw one of that protocol). */
 export function isTcp({ type }: Pick<SocketKind, "type">): boolean {

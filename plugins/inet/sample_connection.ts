@@ -10,7 +10,7 @@ import { AF_INET, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { encodeAddress } from "./address.ts";
-import { makeSocket } from "./options.ts";
+import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { SOCK } from "./protocol.ts";
 
 /** Both ends of a connection; closed with its scope. */

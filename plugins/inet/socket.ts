@@ -11,6 +11,7 @@ import type {
   inet_sk_entry,
   tcp_stream_entry,
 } from "../../images/gen/inet_pb.ts";
+import type { Owner } from "../../core/checkpoint/socket_belonging.ts";
 import { ImageBytes, ServedImage } from "../../core/restore/image_bytes.ts";
 import { sk_shutdown, type socket_option_entry } from "../../images/gen/sockets_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
@@ -22,7 +23,6 @@ import { type Address, fromWords, isAny } from "./address.ts";
 import { optionsOfEntry } from "./image.ts";
 import { checkSocket, checkStream } from "./image_checks.ts";
 import type { Option } from "./options.ts";
-import type { Owner } from "./state.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";
 import { hasStream, isConnection } from "./tcp_info.ts";
 

@@ -4,36 +4,30 @@
  * @module
  */
 
-import { StasisError } from "../../base/errors.ts";
 import { type NoteCall, PeekOffset } from "../../core/checkpoint/noted_socket.ts";
 import {
   decodeOptions,
   OPTION_SIZES,
   type SocketOptions,
 } from "../../core/checkpoint/socket_options.ts";
-import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
+import { filterProblem, readFilter } from "../../core/checkpoint/socket_filter.ts";
+import { cookieOf, type Owner, readOwner } from "../../core/checkpoint/socket_belonging.ts";
+import { Errno, isErrno } from "../../core/linux/errno.ts";
 import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { peekMessage } from "../../core/linux/net/socket_ffi.ts";
 import { OptionReader, POLL, pollNow, SO } from "../../core/linux/net/socket_options.ts";
-import { FileStatus } from "../../core/linux/stat.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { decodeBytes } from "../../base/byte_text.ts";
 import { type Address, decodeAddress, encodeAddress, isAny } from "./address.ts";
 import { peekDatagrams, type QueuedDatagram } from "./datagram_queue.ts";
-import { filterProblem, readFilter } from "./filter.ts";
 import { type Group, readMemberships } from "./memberships.ts";
 import { SOL, TCP_OPTION, UDP } from "./option_lists.ts";
-import { makeSocket, type Option, readOptions } from "./options.ts";
+import { makeSocket } from "../../core/linux/net/make_socket.ts";
+import { type Option, readOptions } from "./options.ts";
 import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
 import { isConnection, readTcpInfo, type TcpInfo } from "./tcp_info.ts";
-
-/** A user and a group. */
-export interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 /** What is read of a socket. */
 export interface SocketState {
@@ -174,14 +168,6 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
   return state;
 }
 
-function readOwner(fd: number): Owner {
-  const bytes = new Uint8Array(FileStatus.size);
-  const result = syscall(SYSCALLS.fstat, fd, bytes);
-  if (!isErrno(result)) return FileStatus.read(bytes);
-  const errno = errnoName(-result);
-  throw new StasisError("syscall", `fstat() of a socket failed: ${errno}`, { errno });
-}
-
 /** Why a TCP socket cannot be saved as it is now. @param ready what {@link pollNow} says of it */
 export function tcpProblem(
   fd: number,
@@ -229,19 +215,6 @@ function optionProblem(
 function shutdownOf(ready: number, info: TcpInfo | undefined): number {
   if (info === undefined) return 0;
   return (ready & POLL.RDHUP) !== 0 ? 3 : 0;
-}
-
-/** The cookie of the network namespace of the socket that was read last. */
-function cookieOf(options: OptionReader): bigint | undefined {
-  const bytes = options.bytes(SO.NETNS_COOKIE);
-  return bytes === undefined ? undefined : new DataView(bytes.buffer).getBigUint64(0, true);
-}
-
-/** The cookie of the network namespace of a socket; undefined where the kernel has none (before 5.14). */
-export function namespaceCookie(fd: number): bigint | undefined {
-  const cookie = new OptionReader(new Map([[SO.NETNS_COOKIE, 8]]));
-  cookie.read(fd);
-  return cookieOf(cookie);
 }
 
 /** A C string. */

@@ -33,7 +33,7 @@ import { INET_LOCK } from "../../images/kinds/inet.ts";
 import { checkpoint, openImages, restore, StasisError } from "../../mod.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { encodeAddress } from "../../plugins/inet/address.ts";
-import { makeSocket } from "../../plugins/inet/options.ts";
+import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { SOCK } from "../../plugins/inet/protocol.ts";
 import { failureOf } from "../harness/unharmed.ts";
 import { openLock } from "../../plugins/inet/network_lock.ts";

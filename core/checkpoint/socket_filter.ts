@@ -4,17 +4,14 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
-import { syscall } from "../../core/linux/libc_ffi.ts";
-import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { type OptionReader, SO } from "../../core/linux/net/socket_options.ts";
-import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
-import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
+import { syscall } from "../linux/libc_ffi.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { type OptionReader, SO } from "../linux/net/socket_options.ts";
+import { SOL_SOCKET } from "../linux/net/socket_ffi.ts";
 
 /** The size of a struct sock_filter: a code, two jumps, a constant (`include/uapi/linux/filter.h`). */
-const INSTRUCTION = 8;
-/** The size of a struct sock_fprog: the number of instructions, and at 8 where they are. */
-const PROGRAM = 16, PROGRAM_FILTER_AT = 8;
+export const INSTRUCTION = 8;
 
 /** Why the filter of a socket cannot be saved; undefined if it has none, or one that can. */
 export function filterProblem(options: OptionReader): string | undefined {
@@ -58,32 +55,4 @@ export function encodeFilter(bytes: Uint8Array): bigint[] {
     return BigInt(code) << 48n | BigInt(jt) << 40n | BigInt(jf) << 32n |
       BigInt(view.getUint32(at + 4, true));
   });
-}
-
-/** What {@link encodeFilter} was made of. */
-export function decodeFilter(numbers: readonly bigint[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(numbers.length * INSTRUCTION);
-  const view = new DataView(bytes.buffer);
-  numbers.forEach((number, index) => {
-    const at = index * INSTRUCTION;
-    view.setUint16(at, Number(number >> 48n & 0xffffn), true);
-    view.setUint8(at + 2, Number(number >> 40n & 0xffn));
-    view.setUint8(at + 3, Number(number >> 32n & 0xffn));
-    view.setUint32(at + 4, Number(number & 0xffffffffn), true);
-  });
-  return bytes;
-}
-
-/** Adds the call that attaches a filter, if there is one. */
-export function planFilter(
-  program: SyscallProgram,
-  fd: Argument,
-  numbers: readonly bigint[],
-): void {
-  if (numbers.length === 0) return;
-  const head = new Uint8Array(PROGRAM);
-  new DataView(head.buffer).setUint16(0, numbers.length, true);
-  const instructions = program.data(decodeFilter(numbers), `${numbers.length} instructions`);
-  const filter = program.data(head, "sock_fprog").point(PROGRAM_FILTER_AT, instructions);
-  program.call("setsockopt", fd, SOL_SOCKET, SO.ATTACH_FILTER, filter, PROGRAM);
 }

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
-import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { openThreadPidfd } from "../../core/linux/pidfd.ts";
+import { MOST_TAKEN, TakenDescriptors } from "./taken_descriptors.ts";
+import type { Descriptor } from "./task.ts";
+import { openThreadPidfd } from "../linux/pidfd.ts";
 
 /** Calls a function with a duplicate of each descriptor. */
 export function eachTaken(

@@ -1,5 +1,6 @@
 import { deepEqual } from "@std/assert";
-import { decodeFilter, encodeFilter } from "./filter.ts";
+import { encodeFilter } from "../checkpoint/socket_filter.ts";
+import { decodeFilter } from "./socket_filter.ts";
 
 Deno.test("encodeFilter() puts code, jumps and constant where CRIU has them", () => {
   // BPF_JMP | BPF_JEQ | BPF_K with jumps 2 and 3.
