@@ -15,6 +15,7 @@ import { INET_EXTRA, INET_LOCK, TCP_STREAM } from "./kinds/inet.ts";
 import * as memory from "./kinds/memory.ts";
 import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { MQUEUE } from "./kinds/mqueue.ts";
+import { NETLINK_EXTRA } from "./kinds/netlink.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
@@ -60,6 +61,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   UNIX_EXTRA,
   INET_EXTRA,
   INET_LOCK,
+  NETLINK_EXTRA,
   EPOLL_EXTRA,
   EXTERNAL,
   MANIFEST,

@@ -22,6 +22,7 @@ import { locks } from "./locks/mod.ts";
 import { memory, ownMemory } from "./memory/mod.ts";
 import { mqueue } from "./mqueue/mod.ts";
 import { namespaces } from "./namespaces/mod.ts";
+import { netlink } from "./netlink/mod.ts";
 import { pidfd } from "./pidfd/mod.ts";
 import { pipes } from "./pipes/mod.ts";
 import { registers } from "./registers/mod.ts";
@@ -47,6 +48,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   pipes,
   unix,
   inet,
+  netlink,
   external,
   tty,
   eventfd,

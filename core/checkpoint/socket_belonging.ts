@@ -25,8 +25,8 @@ export function readOwner(fd: number): Owner {
   throw new StasisError("syscall", `fstat() of a socket failed: ${errno}`, { errno });
 }
 
-/** What is asked for {@link cookieOf}. */
-export const COOKIE_SIZES: ReadonlyMap<number, number> = new Map([[SO.NETNS_COOKIE, 8]]);
+/** What {@link namespaceCookie} asks for. */
+const COOKIE_SIZES: ReadonlyMap<number, number> = new Map([[SO.NETNS_COOKIE, 8]]);
 
 /** The cookie of the network namespace of the socket that was read last; undefined where the kernel has none (before 5.14). */
 export function cookieOf(options: OptionReader): bigint | undefined {

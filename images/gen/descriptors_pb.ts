@@ -10,6 +10,7 @@ import { enumeration, message } from "../schema.ts";
 import { reg_file_entrySchema } from "./paths_pb.ts";
 import { inet_sk_entrySchema } from "./inet_pb.ts";
 import { ns_file_entrySchema } from "./namespaces_pb.ts";
+import { netlink_sk_entrySchema } from "./netlink_pb.ts";
 import { eventfd_file_entrySchema, eventpoll_file_entrySchema, signalfd_entrySchema, timerfd_entrySchema } from "./event_files_pb.ts";
 import { fanotify_file_entrySchema, inotify_file_entrySchema } from "./watches_pb.ts";
 import { ext_file_entrySchema } from "./external_pb.ts";
@@ -23,6 +24,7 @@ import type { ext_file_entry } from "./external_pb.ts";
 import type { inet_sk_entry } from "./inet_pb.ts";
 import type { memfd_file_entry } from "./memfd_pb.ts";
 import type { ns_file_entry } from "./namespaces_pb.ts";
+import type { netlink_sk_entry } from "./netlink_pb.ts";
 import type { reg_file_entry } from "./paths_pb.ts";
 import type { pidfd_entry } from "./pidfd_pb.ts";
 import type { fifo_entry, pipe_entry } from "./pipes_pb.ts";
@@ -120,6 +122,13 @@ export type file_entry = Message<"file_entry"> & {
    * @generated from field: optional ns_file_entry nsf = 5;
    */
   nsf?: ns_file_entry | undefined;
+
+  /**
+   * A netlink(7) socket. Plugin "netlink".
+   *
+   * @generated from field: optional netlink_sk_entry nlsk = 7;
+   */
+  nlsk?: netlink_sk_entry | undefined;
 
   /**
    * A counter. Plugin "eventfd".
@@ -224,6 +233,7 @@ export const file_entrySchema: GenMessage<file_entry> = /*@__PURE__*/
     [3, "reg", "optional", reg_file_entrySchema],
     [4, "isk", "optional", inet_sk_entrySchema],
     [5, "nsf", "optional", ns_file_entrySchema],
+    [7, "nlsk", "optional", netlink_sk_entrySchema],
     [8, "efd", "optional", eventfd_file_entrySchema],
     [9, "epfd", "optional", eventpoll_file_entrySchema],
     [10, "sgfd", "optional", signalfd_entrySchema],
@@ -338,7 +348,7 @@ export enum fd_types {
   FANOTIFY = 12,
 
   /**
-   * A netlink(7) socket.
+   * A netlink(7) socket: `nlsk`.
    *
    * @generated from enum value: NETLINKSK = 13;
    */

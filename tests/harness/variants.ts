@@ -90,6 +90,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_seals: [[]],
   mem_shared_anon_fork: [["2"], ["8"]],
   mqueue: [[]],
+  netlink: [[]],
   paths: [[]],
   paths_long: [[]],
   mem_vdso: [["code"], ["data"], ["all"], ["moved"], ["protected"]],

@@ -106,13 +106,13 @@ for (
 }
 
 Deno.test("a socket of another family is refused, and its protocol named", async () => {
-  const program = `$^F = 9; socket(my $socket, 16, 3, 0) or die; exec "sleep", 1000`;
+  const program = `$^F = 9; socket(my $socket, 17, 3, 0) or die; exec "sleep", 1000`;
   await using subject = await startSleeper(`exec perl -e '${program}'`);
   const problems = await problemsOf(subject.pid);
   assert.equal(problems.length, 1);
   assert.match(
     problems[0]?.what ?? "",
-    /^no plugin saves its descriptor \d+ \(socket:\[\d+\], NETLINK\)$/,
+    /^no plugin saves its descriptor \d+ \(socket:\[\d+\], PACKET\)$/,
   );
 });
 

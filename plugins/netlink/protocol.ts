@@ -1,0 +1,47 @@
+/**
+ * The protocols of netlink sockets (`include/uapi/linux/netlink.h`). Pure.
+ *
+ * @module
+ */
+
+export const AF_NETLINK = 16;
+export const SOL_NETLINK = 270;
+/** SOCK_RAW and SOCK_DGRAM: the kernel makes no difference, and tells which it was. */
+export const TYPES: readonly number[] = [3, 2];
+/** One more than the highest protocol there can be (MAX_LINKS). */
+export const PROTOCOLS = 32;
+
+/** Options of SOL_NETLINK. */
+export const NETLINK = {
+  ADD_MEMBERSHIP: 1,
+  PKTINFO: 3,
+  BROADCAST_ERROR: 4,
+  NO_ENOBUFS: 5,
+  LISTEN_ALL_NSID: 8,
+  LIST_MEMBERSHIPS: 9,
+  CAP_ACK: 10,
+  EXT_ACK: 11,
+  GET_STRICT_CHK: 12,
+} as const;
+
+/** Those that are on or off. */
+export const FLAGS: readonly number[] = [
+  NETLINK.PKTINFO,
+  NETLINK.BROADCAST_ERROR,
+  NETLINK.NO_ENOBUFS,
+  NETLINK.LISTEN_ALL_NSID,
+  NETLINK.CAP_ACK,
+  NETLINK.EXT_ACK,
+  NETLINK.GET_STRICT_CHK,
+];
+
+/** Protocols for whose sockets the kernel keeps something that nobody can ask it for: queues, tables, who has audit. */
+const KEEPING: ReadonlyMap<number, string> = new Map([
+  [9, "NETLINK_AUDIT"],
+  [12, "NETLINK_NETFILTER"],
+]);
+
+/** What the kernel calls a protocol for whose sockets it keeps something; undefined of others. */
+export function keepingName(protocol: number): string | undefined {
+  return KEEPING.get(protocol);
+}

@@ -1,0 +1,34 @@
+/**
+ * Netlink sockets: they come back with their addresses, groups and options; and what only the kernel could put back is
+ * refused with the reason.
+ */
+import assert from "@std/assert";
+import { bringsBack, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
+
+Deno.test("netlink: it is what it was after a restore", (t) => bringsBack(t, "netlink"));
+Deno.test("netlink: a checkpoint that lets it run changes nothing", (t) =>
+  leavesAlone(t, "netlink"));
+
+/** Programs with a netlink socket, and why they are refused. */
+const REFUSED: readonly (readonly [what: string, perl: string, why: RegExp])[] = [
+  [
+    "messages that wait",
+    // RTM_GETLINK, with NLM_F_REQUEST | NLM_F_DUMP.
+    `socket(my $s, 16, 3, 0); send($s, pack("LSSLLCxSlLL", 32, 18, 0x301, 1, 0, 0, 0, 0, 0, 0), 0) or die`,
+    /is a netlink socket that has messages waiting/,
+  ],
+  [
+    "a protocol that keeps more",
+    `socket(my $s, 16, 3, 12) or die`,
+    /is a netlink socket that is of NETLINK_NETFILTER/,
+  ],
+];
+
+for (const [what, perl, why] of REFUSED) {
+  Deno.test(`${what} of a netlink socket are refused`, async () => {
+    await using subject = await startSleeper(`exec perl -e '$^F = 9; ${perl}; exec "sleep", 1000'`);
+    const problems = await problemsOf(subject.pid);
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]?.what ?? "", why);
+  });
+}
