@@ -10,7 +10,8 @@ import { ProcessMemory } from "../linux/memory.ts";
 import { mappingKind, PROT_EXEC, PROT_READ, readStatus, type Vma } from "../linux/procfs/mod.ts";
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { type CodePlaces, type CodeRegion, findCodePlaces } from "../remote/code_places.ts";
-import { type InnerIds, RemoteTask, type Shelter } from "../remote/remote_task.ts";
+import type { Shelter } from "../remote/remote_calls.ts";
+import { type InnerIds, RemoteTask } from "../remote/remote_task.ts";
 import { Tracee } from "../remote/tracee.ts";
 import type { ParkedThread, WaitingPlace } from "../remote/tracee_state.ts";
 import type { Rescuer } from "../remote/undo.ts";
@@ -73,11 +74,14 @@ export function openRemote(process: ParkedProcess, rescuer: Rescuer): RemoteTask
     places.instruction,
     inner,
     shelterOf(process, leader, rescuer),
+    tracees.some(({ watchesTracer }) => watchesTracer)
+      ? (remote) => watchTracer(remote, rescuer, tracees)
+      : undefined,
   );
 }
 
 function shelterOf(
-  { proc, places: { waiting, returns }, tracees }: ParkedProcess,
+  { proc, places: { waiting, returns } }: ParkedProcess,
   leader: Tracee,
   rescuer: Rescuer,
 ): Shelter {
@@ -95,9 +99,6 @@ function shelterOf(
         throw error;
       }
     },
-    prepare: tracees.some(({ watchesTracer }) => watchesTracer)
-      ? (remote) => watchTracer(remote, rescuer, tracees)
-      : undefined,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
  * What is known of a traced thread that stands still: how it was found, where it waits, and what puts it back. What runs
- * in it is `tracee.ts`'s.
+ * in it is `tracee_programs.ts`'s and `tracee_calls.ts`'s.
  *
  * Before anything is changed in a target, its threads are *parked* ({@link TraceeState.park}): their registers lead to a
  * place where they can only wait, with all signals blocked, and there they are between programs and calls, too. So

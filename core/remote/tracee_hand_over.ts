@@ -1,0 +1,97 @@
+/**
+ * A call in a thread that somebody else traces meanwhile (`stand_in.ts`): letting go of the thread where it waits, and
+ * taking it back.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { Errno, errnoName, isErrno } from "../linux/errno.ts";
+import { readStat, unlessGone } from "../linux/procfs/mod.ts";
+import { detach, interrupt, resume, seize } from "../linux/ptrace.ts";
+import type { Registers } from "../linux/x86_64/registers.ts";
+import { pause } from "./pause.ts";
+import { TraceePrograms } from "./tracee_programs.ts";
+import type { Substitute, SubstitutedCall } from "./undo.ts";
+
+/** For how long a thread that somebody else is to let go of is asked for, in milliseconds. */
+const LETTING_GO = 10_000;
+
+/** A thread that may be traced by somebody else for the time of a call. */
+export abstract class TraceeHandOver extends TraceePrograms {
+  /**
+   * One call, traced by somebody else meanwhile. The thread takes no signal in between: it is handed over with all of
+   * them blocked.
+   *
+   * @param registers those with which it makes the call
+   * @param purpose what it is, for errors
+   * @returns the result, or the negative errno
+   */
+  callBy(substitute: Substitute, registers: Registers, purpose: string): bigint {
+    this.quiesce();
+    for (;;) {
+      const end = this.#handOver(purpose, (thread) => substitute.run({ ...thread, registers }));
+      for (const info of end.signals) this.takeSignal(info.signal, info, purpose, end.registers);
+      if (end.isMade) return BigInt.asIntN(64, end.registers.get("ax"));
+      // Something came in between: a stop signal, or one that ends a stop.
+      if (!this.cancellation.isOver) this.cancellation.check();
+    }
+  }
+
+  /** Lets go of the thread where it waits, and takes it back when something has been done. */
+  #handOver<T>(
+    purpose: string,
+    work: (thread: Omit<SubstitutedCall, "registers">) => T,
+  ): T {
+    const { pid, tid, options } = this;
+    this.waitAgain();
+    this.blockAll(true);
+    if (isErrno(detach(tid))) throw this.hasDied({ kind: "absent" }, purpose);
+    let done: T;
+    try {
+      done = work({ pid, tid, options, waiting: this.baseRegisters() });
+    } catch (error) {
+      this.#takeBack(purpose);
+      throw error;
+    }
+    this.#takeBack(purpose);
+    return done;
+  }
+
+  /** Traces the thread again, which waits untraced. */
+  #takeBack(purpose: string): void {
+    const { pid, tid, options } = this;
+    const end = performance.now() + LETTING_GO;
+    for (;;) {
+      const seized = seize(tid, options);
+      if (!isErrno(seized)) break;
+      if (!isAlive(pid, tid)) throw this.hasDied({ kind: "absent" }, purpose);
+      // Whoever was to trace it may be dying; and somebody else may have begun to trace it just then.
+      const isTaken = seized === -BigInt(Errno.EPERM) && performance.now() < end;
+      if (!isTaken && seized !== -BigInt(Errno.EINTR)) throw cannotTakeBack(pid, tid, seized);
+      pause(1);
+    }
+    interrupt(tid);
+    const goOn = () => {
+      // Any stop takes back what was asked for before it.
+      interrupt(tid);
+      resume(tid);
+    };
+    this.awaitStop("event-stop", goOn, purpose);
+    this.blockAll(false);
+    this.isSettled = true;
+  }
+}
+
+function isAlive(pid: number, tid: number): boolean {
+  return !["Z", "X"].includes(unlessGone(() => readStat(pid, tid).state, "X"));
+}
+
+function cannotTakeBack(pid: number, tid: number, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("syscall", `thread ${tid} cannot be traced again: ${errno}`, {
+    pid,
+    errno,
+    hint:
+      "another tracer (a debugger, strace) has taken it just then: end that, and the task, which waits",
+  });
+}
