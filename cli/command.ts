@@ -17,6 +17,8 @@ export interface OptionDescription {
   readonly description: string;
   /** Whether it may be given many times, with one more value each time. */
   readonly repeatable?: boolean;
+  /** The words that its value can be, if those are known: shells complete them. */
+  readonly values?: readonly string[];
   /** The value of an option with a `[value]` that is given without. */
   readonly bare?: string;
 }
@@ -48,6 +50,8 @@ interface CommandDescription {
   readonly description: string;
   /** Its one argument, which can be left out, as the help shows it: `["[dir]", "the image directory"]`. */
   readonly argument?: readonly [name: string, description: string];
+  /** The words that the argument can be, if those are known: shells complete them. */
+  readonly argumentValues?: readonly string[];
   /** Another word behind it, or any number. */
   readonly more?: {
     /** As the help shows it: `[other]`, `[others...]`. */

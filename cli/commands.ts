@@ -1,15 +1,24 @@
 /**
- * The commands, in the order of the help. Those for completions are beside them in `program.ts`.
+ * The commands, in the order of the help.
  *
  * @module
  */
 import { check } from "./check.ts";
 import { checkpoint } from "./checkpoint.ts";
 import type { Command } from "./command.ts";
+import { completions } from "./completions.ts";
 import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
 import { ps } from "./ps.ts";
 import { restore } from "./restore.ts";
 
 /** All of them. */
-export const COMMANDS: readonly Command[] = [checkpoint, restore, check, inspect, diff, ps];
+export const COMMANDS: readonly Command[] = [
+  checkpoint,
+  restore,
+  check,
+  inspect,
+  diff,
+  ps,
+  completions(() => COMMANDS),
+];

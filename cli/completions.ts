@@ -1,45 +1,64 @@
 /**
- * `stasis completions`: the script that a shell loads; and the hidden `stasis complete`, which that script asks.
+ * `stasis completions`: the script that a shell loads.
  *
  * @module
  */
-import { Argument, type Command as Program } from "commander";
-import { examplesHelp } from "./help.ts";
+import { StasisError } from "../base/errors.ts";
+import { type Command, defineCommand } from "./command.ts";
+import { print } from "./ui/print.ts";
 
-const SHELLS = ["bash", "zsh", "fish"] as const;
-
-/** The commands as the completion library knows them. */
-async function completionTree(program: Program) {
-  const { default: tab } = await import("@bomb.sh/tab/commander");
-  return tab(program);
-}
+/** The shells. */
+export const SHELLS = ["bash", "zsh", "fish"] as const;
 
 /**
- * Adds both commands.
+ * Makes the script for a shell.
  *
- * @param completed makes the program whose commands and options are completed, without these two: the completion
- * library brings its own
+ * @param commands what it completes
  */
-export function addCompletions(program: Program, completed: () => Program): void {
-  program.command("completions")
-    .summary("print completions for a shell")
-    .description("Prints a script that makes a shell complete the commands and options of stasis.")
-    .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
-    .addHelpText(
-      "after",
-      examplesHelp([
-        ["source <(stasis completions bash)", "for this bash; put it into ~/.bashrc for all"],
-        ["source <(stasis completions zsh)", "for this zsh; put it into ~/.zshrc for all"],
-        ["stasis completions fish > ~/.config/fish/completions/stasis.fish", "for every fish"],
-      ]),
-    )
-    .action(async (shell) => {
-      (await completionTree(completed())).setup("stasis", "stasis", shell);
-    });
-  program.command("complete", { hidden: true })
-    .argument("[words...]")
-    .allowUnknownOption()
-    .action(async (words) => {
-      (await completionTree(completed())).parse(words);
-    });
+export async function completionScript(
+  shell: typeof SHELLS[number],
+  commands: readonly Command[],
+): Promise<string> {
+  const { completedCommands } = await import("./completions/words.ts");
+  const words = completedCommands(commands);
+  switch (shell) {
+    case "bash":
+      return (await import("./completions/bash.ts")).bashScript(words);
+    case "zsh":
+      return (await import("./completions/zsh.ts")).zshScript(words);
+    case "fish":
+      return (await import("./completions/fish.ts")).fishScript(words);
+  }
 }
+
+/** The command. @param commands what it completes */
+export const completions = (commands: () => readonly Command[]): Command =>
+  defineCommand({
+    name: "completions",
+    summary: "print completions for a shell",
+    description:
+      "Prints a script that makes a shell complete the commands of stasis, their options and what follows " +
+      "these: processes, directories, and words. Where stasis is installed, zsh, fish, and bash with the package " +
+      "bash-completion find it by themselves.",
+    argument: ["[shell]", `the shell: ${SHELLS.join(", ")}`],
+    argumentValues: SHELLS,
+    options: {},
+    examples: [
+      ["source <(stasis completions bash)", "for this bash; put it into ~/.bashrc for all"],
+      ["source <(stasis completions zsh)", "for this zsh; put it into ~/.zshrc for all"],
+      ["stasis completions fish > ~/.config/fish/completions/stasis.fish", "for every fish"],
+    ],
+    async run(argument) {
+      const shell = SHELLS.find((one) => one === argument);
+      if (shell === undefined) {
+        throw new StasisError(
+          "usage",
+          argument === undefined
+            ? "No shell was given"
+            : `There are no completions for ${argument}`,
+          { hint: `name one of ${SHELLS.join(", ")}` },
+        );
+      }
+      print((await completionScript(shell, commands())).trimEnd());
+    },
+  });

@@ -5,6 +5,10 @@
  */
 import { type ErrorCode, EXIT_STATUS } from "../base/errors.ts";
 
+/** What Stasis is. */
+export const PROGRAM_DESCRIPTION =
+  "Checkpoint and restore of Linux process trees, also of those that use Syscall User Dispatch.";
+
 /** What the exit statuses mean, by the error that each stands for. */
 export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   internal: "a defect of Stasis or of a plugin",

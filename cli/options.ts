@@ -25,9 +25,12 @@ export const PLUGIN_OPTION = {
   repeatable: true,
 } as const satisfies OptionDescription;
 
+const MODES: readonly ManageCgroups[] = ["none", "props", "soft", "full", "strict", "ignore"];
+
 /** What becomes of control groups, as of CRIU. */
 export const MANAGE_CGROUPS = {
   flags: "--manage-cgroups [mode]",
+  values: MODES,
   bare: "soft",
 } as const satisfies Omit<OptionDescription, "description">;
 
@@ -42,8 +45,6 @@ export const CGROUP_YARD = {
   flags: "--cgroup-yard <dir>",
   description: "accepted as by CRIU: hierarchies are found wherever they are mounted",
 } as const satisfies OptionDescription;
-
-const MODES: readonly ManageCgroups[] = ["none", "props", "soft", "full", "strict", "ignore"];
 
 /** Reads what becomes of control groups. @throws {StasisError} `usage` */
 export function parseManageCgroups(text: string | undefined): ManageCgroups | undefined {
@@ -120,7 +121,8 @@ export function parseSeconds(text: string): number {
   return Number(text) * 1000;
 }
 
-const TIME_NAMESPACE_MODES: readonly TimeNamespaceMode[] = ["auto", "always", "never"];
+/** Whether a restored tree gets a time namespace. */
+export const TIME_NAMESPACE_MODES: readonly TimeNamespaceMode[] = ["auto", "always", "never"];
 
 /** Reads whether a restored tree gets a time namespace. @throws {StasisError} `usage` */
 export function parseTimeNamespace(text: string): TimeNamespaceMode {
@@ -198,11 +200,6 @@ function isPlugin(value: unknown): value is Plugin {
   return typeof name === "string" && typeof description === "string";
 }
 
-/** By what a changed file is told. */
-export const FILE_VALIDATION = {
-  flags: "--file-validation <how>",
-} as const satisfies Omit<OptionDescription, "description">;
-
 const FILE_VALIDATIONS: Readonly<Record<string, FileValidation>> = {
   buildid: "buildid",
   size: "size",
@@ -211,6 +208,12 @@ const FILE_VALIDATIONS: Readonly<Record<string, FileValidation>> = {
   mtime: "mtime",
   none: "none",
 };
+
+/** By what a changed file is told. */
+export const FILE_VALIDATION = {
+  flags: "--file-validation <how>",
+  values: Object.keys(FILE_VALIDATIONS),
+} as const satisfies Omit<OptionDescription, "description">;
 
 /** Reads by what a changed file is told. @throws {StasisError} `usage` */
 export function parseFileValidation(text: string | undefined): FileValidation | undefined {
@@ -223,6 +226,7 @@ export function parseFileValidation(text: string | undefined): FileValidation | 
 /** How packets of connections are held back: one way is here. */
 export const NETWORK_LOCK = {
   flags: "--network-lock <method>",
+  values: ["nftables", "iptables"],
   description:
     "accepted as by CRIU: packets are held back by nftables, and iptables means the same",
 } as const satisfies OptionDescription;

@@ -1,5 +1,5 @@
 /**
- * The command line as commander reads it: with help, errors, suggestions and completions.
+ * The command line as commander reads it: with help, errors and suggestions.
  *
  * @module
  */
@@ -7,24 +7,16 @@ import { Command as Program, CommanderError, Option } from "commander";
 import { StasisError } from "../base/errors.ts";
 import type { Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { addCompletions } from "./completions.ts";
 import { criuAnswer } from "./criu_options.ts";
-import { examplesHelp, exitStatusHelp, STATUS_POINTER } from "./help.ts";
+import { examplesHelp, exitStatusHelp, PROGRAM_DESCRIPTION, STATUS_POINTER } from "./help.ts";
 import type { SetStatus } from "./status.ts";
 import { paint } from "./ui/colour.ts";
 import { VERSION } from "./version.ts";
 
-/**
- * Makes the program.
- *
- * @param setStatus is told the exit status
- * @param parts `completions: false` leaves those commands out, which the completion library brings itself
- */
-export function createProgram(setStatus: SetStatus, parts = { completions: true }): Program {
+/** Makes the program. @param setStatus is told the exit status */
+export function createProgram(setStatus: SetStatus): Program {
   const program = new Program("stasis")
-    .description(
-      "Checkpoint and restore of Linux process trees, also of those that use Syscall User Dispatch.",
-    )
+    .description(PROGRAM_DESCRIPTION)
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help of a command")
@@ -35,9 +27,6 @@ export function createProgram(setStatus: SetStatus, parts = { completions: true 
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", exitStatusHelp());
   for (const command of COMMANDS) addCommand(program, command, setStatus);
-  if (parts.completions) {
-    addCompletions(program, () => createProgram(() => {}, { completions: false }));
-  }
   return program;
 }
 

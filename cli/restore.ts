@@ -26,6 +26,7 @@ import {
   parseRemaps,
   parseTimeNamespace,
   PLUGIN_OPTION,
+  TIME_NAMESPACE_MODES,
 } from "./options.ts";
 import { Report, REPORT_OPTIONS } from "./report.ts";
 import { print } from "./ui/print.ts";
@@ -144,6 +145,7 @@ export const restore: Command = defineCommand({
     },
     timeNamespace: {
       flags: "--time-namespace <mode>",
+      values: TIME_NAMESPACE_MODES,
       description:
         "whether CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from where they were: auto (the default: " +
         "where they would be behind that), always, never",

@@ -4,21 +4,26 @@
  *     deno task install [--prefix DIR] [--force]     writes below DIR (default /usr/local)
  *     deno task install --uninstall [--prefix DIR]   takes it away again
  *
- * `lib/stasis/` gets this checkout as a few files of JavaScript, one for each part that some command does without,
+ * `lib/stasis/` gets Deno, unless this one is there for all who are to use it, and this checkout as a few files of JavaScript, one for each part that some command does without,
  * and the code that V8 makes of them, compiled to the last function: a command loads and compiles nothing that it
- * does not need. `bin/stasis` is a small script that starts them with this Deno. Plugins of the user import modules
+ * does not need. `bin/stasis` is a small script that starts them. `share/` gets the manual page, and what makes shells
+ * complete. `lib/stasis/directories` has the directories that were made. Plugins of the user import modules
  * of the checkout, and must get those that the command itself uses: with `--plugin` the script runs the checkout.
  *
  * @module
  */
 
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { EXIT_STATUS, StasisError } from "../base/errors.ts";
+import { COMMANDS } from "../cli/commands.ts";
+import { completionScript } from "../cli/completions.ts";
+import { manPage } from "../cli/man_page.ts";
+import { VERSION } from "../cli/version.ts";
 
-/** In every file of ours that is looked at before it is replaced or deleted. */
-const MARK = "Starts Stasis; written by: deno task install";
+/** In the first two lines of every file of ours that is looked at before it is replaced or deleted. */
+const MARK = "written by: deno task install";
 /** The checkout. */
 const TOP = decodeURI(new URL("..", import.meta.url).pathname);
 /**
@@ -36,13 +41,13 @@ export function quote(word: string): string {
 /**
  * The launcher.
  *
- * @param deno the Deno that is running; another from the PATH stands in once it is gone
+ * @param deno the Deno that runs it; another from the PATH stands in once it is gone
  * @param library the directory with the bundle and its compiled code
  * @param source path of `cli/main.ts`, for command lines with plugins
  */
 export function launcher(deno: string, library: string, source: string): string {
   return `#!/bin/sh
-# ${MARK}
+# Starts Stasis; ${MARK}
 deno=${quote(deno)}
 library=${quote(library)}
 source=${quote(source)}
@@ -106,12 +111,12 @@ async function deno(args: readonly string[], env: Record<string, string> = {}): 
 async function bundle(directory: string): Promise<void> {
   await deno(["bundle", "--quiet", "--code-splitting", "--outdir", directory, "cli/main.ts"]);
   const main = `${directory}/main.js`;
-  await Deno.writeTextFile(main, `// ${MARK}\n${await Deno.readTextFile(main)}`);
+  await Deno.writeTextFile(main, `// Stasis; ${MARK}\n${await Deno.readTextFile(main)}`);
 }
 
 /** Has the code of the bundle compiled and cached, by importing every file once. */
 async function compile(library: string): Promise<void> {
-  const files = [...Deno.readDirSync(library)].filter(({ isFile }) => isFile);
+  const files = [...Deno.readDirSync(library)].filter(({ name }) => name.endsWith(".js"));
   const urls = files.map(({ name }) => `${pathToFileURL(library)}/${name}`);
   const program = urls.map((url) => `await import(${JSON.stringify(url)});`).join("");
   await deno([
@@ -122,6 +127,75 @@ async function compile(library: string): Promise<void> {
     V8_FLAGS,
     `data:text/javascript,${encodeURIComponent(program)}`,
   ], { DENO_DIR: `${library}/cache` });
+}
+
+/** Whether a Deno stays where it is, and everybody can use it who can use what is below a prefix. */
+async function staysUsable(path: string, prefix: string): Promise<boolean> {
+  // npx keeps it in a cache, which npm may clear.
+  if (/\/(_npx|_cacache|\.npm|\.cache)\//.test(path)) return false;
+  const home = Deno.env.get("HOME");
+  if (home !== undefined && prefix.startsWith(`${home}/`)) return true;
+  for (let at = path; at !== "/"; at = dirname(at)) {
+    if (((await Deno.stat(at)).mode ?? 0) % 2 === 0) return false;
+  }
+  return true;
+}
+
+/** Puts a Deno into a directory: the same file by another name where nobody else can change it, else a copy. */
+async function includeDeno(from: string, to: string): Promise<void> {
+  const { uid, mode } = await Deno.stat(from);
+  if (uid === Deno.uid() && ((mode ?? 0) & 0o777) === 0o755) {
+    try {
+      return await Deno.link(from, to);
+    } catch {
+      // It is on another file system, or on one without such names.
+    }
+  }
+  await Deno.copyFile(from, to);
+  await Deno.chmod(to, 0o755);
+}
+
+/** The files below `share/`: each by its path, with the mark in its second line. */
+async function sharedFiles(): Promise<Map<string, string>> {
+  const marked = (text: string, comment: string): string =>
+    text.replace("\n", `\n${comment} Stasis; ${MARK}\n`);
+  const places = {
+    bash: "bash-completion/completions/stasis",
+    zsh: "zsh/site-functions/_stasis",
+    fish: "fish/vendor_completions.d/stasis.fish",
+  } as const;
+  const files = new Map([["man/man1/stasis.1", marked(manPage(COMMANDS, VERSION), '.\\"')]]);
+  for (const [shell, path] of Object.entries(places)) {
+    const script = await completionScript(shell as keyof typeof places, COMMANDS);
+    files.set(path, marked(script, "#"));
+  }
+  return files;
+}
+
+/** Makes a directory and those above it. @returns those that were not there */
+async function makeDirectory(path: string): Promise<string[]> {
+  if (await exists(path)) return [];
+  const made = await makeDirectory(dirname(path));
+  await Deno.mkdir(path);
+  return [...made, path];
+}
+
+/** Removes the directories that an installation has made, those that are empty. */
+async function removeDirectories(made: readonly string[]): Promise<void> {
+  for (const path of [...made].sort((a, b) => b.length - a.length)) {
+    try {
+      await Deno.remove(path);
+    } catch {
+      // Somebody else has something in it, or has removed it.
+    }
+  }
+}
+
+/** The directories that the installation in a library has made. */
+async function readMade(library: string): Promise<string[]> {
+  const list = `${library}/directories`;
+  if (!await exists(list)) return [];
+  return (await Deno.readTextFile(list)).split("\0").filter((path) => path !== "");
 }
 
 /**
@@ -137,38 +211,51 @@ export async function install(
   const prefix = resolve(options.prefix);
   const path = `${prefix}/bin/stasis`;
   const library = `${prefix}/lib/stasis`;
-  const ours = await isOurs(path);
-  if (ours === false && !options.force) {
-    throw new RangeError(`${path} is something else; --force overwrites it`);
+  const shared = new Map(
+    [...await sharedFiles()].map(([file, text]) => [`${prefix}/share/${file}`, text]),
+  );
+  for (const file of [path, ...shared.keys()]) {
+    if (await isOurs(file) === false && !options.force) {
+      throw new RangeError(`${file} is something else; --force overwrites it`);
+    }
   }
+  const isThere = await exists(path);
   const libraryIsThere = await exists(library);
   if (libraryIsThere && !options.force && !await isOurs(`${library}/main.js`)) {
     throw new RangeError(`${library} is something else; --force overwrites it`);
   }
+  const made = await readMade(library);
   if (options.uninstall) {
+    for (const file of shared.keys()) if (await exists(file)) await Deno.remove(file);
     if (libraryIsThere) await Deno.remove(library, { recursive: true });
-    if (ours === undefined) return `there is no ${path}`;
-    await Deno.remove(path);
-    return `removed ${path}`;
+    if (isThere) await Deno.remove(path);
+    await removeDirectories(made);
+    return isThere ? `removed ${path}` : `there is no ${path}`;
   }
-  await Deno.mkdir(`${prefix}/bin`, { recursive: true });
-  await Deno.mkdir(`${prefix}/lib`, { recursive: true });
   const unfinished = `.${crypto.randomUUID()}`;
   try {
+    for (const file of [path, library, ...shared.keys()]) {
+      made.push(...await makeDirectory(dirname(file)));
+    }
     await bundle(library + unfinished);
-    await Deno.writeTextFile(
-      path + unfinished,
-      launcher(Deno.execPath(), library, `${TOP}cli/main.ts`),
-    );
+    let deno = Deno.execPath();
+    if (!await staysUsable(deno, prefix)) {
+      await includeDeno(deno, `${library}${unfinished}/deno`);
+      deno = `${library}/deno`;
+    }
+    await Deno.writeTextFile(`${library}${unfinished}/directories`, made.join("\0"));
+    await Deno.writeTextFile(path + unfinished, launcher(deno, library, `${TOP}cli/main.ts`));
     await Deno.chmod(path + unfinished, 0o755);
     if (libraryIsThere) await Deno.remove(library, { recursive: true });
     await Deno.rename(library + unfinished, library);
     await compile(library); // the code is cached under the name of its file
+    for (const [file, text] of shared) await Deno.writeTextFile(file, text);
     await Deno.rename(path + unfinished, path);
   } catch (error) {
     for (const left of [library + unfinished, path + unfinished]) {
       if (await exists(left)) await Deno.remove(left, { recursive: true });
     }
+    await removeDirectories(made);
     throw error;
   }
   const onPath = (Deno.env.get("PATH") ?? "").split(":").includes(`${prefix}/bin`);

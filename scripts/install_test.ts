@@ -21,8 +21,7 @@ Deno.test("install() makes a command that works anywhere and goes away again", a
     assert.equal((await run(`${prefix}/bin/stasis`, "no such")).code, 2);
 
     assert.match(await install({ ...options(prefix), uninstall: true }), /removed/);
-    assert.deepEqual([...Deno.readDirSync(`${prefix}/bin`)], []);
-    assert.deepEqual([...Deno.readDirSync(`${prefix}/lib`)], []);
+    assert.deepEqual([...Deno.readDirSync(prefix)], []);
     assert.match(await install({ ...options(prefix), uninstall: true }), /there is no/);
   } finally {
     await Deno.remove(prefix, { recursive: true });
@@ -34,7 +33,7 @@ Deno.test("install() makes commands that load neither Node's modules nor encoded
   try {
     await install(options(prefix));
     for (const { name, isFile } of Deno.readDirSync(`${prefix}/lib/stasis`)) {
-      if (!isFile) continue;
+      if (!isFile || !name.endsWith(".js")) continue;
       const text = await Deno.readTextFile(`${prefix}/lib/stasis/${name}`);
       // Each of them costs what a small checkpoint costs: an eighth of all. Help and completions need them.
       if (!/^(program|commander)-/.test(name)) assert.doesNotMatch(text, /from "node:/, name);

@@ -48,6 +48,8 @@ export const TEST_TOOLS: readonly Tool[] = [
     debian: ["bash"],
     why: "is checkpointed, and starts the subjects",
   },
+  { name: "zsh", files: ["zsh"], debian: ["zsh"], why: "completes the commands of stasis" },
+  { name: "fish", files: ["fish"], debian: ["fish"], why: "completes the commands of stasis" },
   { name: "perl", files: ["perl"], debian: ["perl"], why: "is checkpointed" },
   { name: "python3", files: ["python3"], debian: ["python3"], why: "is checkpointed" },
   {

@@ -1,5 +1,5 @@
 /**
- * An interactive bash in a terminal, driven as a person would: what is typed goes in, what it shows comes out. The
+ * An interactive shell in a terminal, driven as a person would: what is typed goes in, what it shows comes out. The
  * terminal is script(1)'s.
  *
  * @module
@@ -18,7 +18,7 @@ const CLEAN =
 const PROMPT = "@>";
 const PATIENCE = 20_000;
 
-/** Such a shell, in which `stasis` is a command. */
+/** Such a shell, mostly a bash in which `stasis` is a command. */
 export class ShellSession implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
@@ -40,21 +40,26 @@ export class ShellSession implements AsyncDisposable {
 
   /** Starts one and waits for its prompt. */
   static async start(): Promise<ShellSession> {
+    const session = ShellSession.open("bash --norc --noprofile -i", {});
+    await session.shows(/[$#] $/);
     const setUp =
       `PS1='@''>'; stasis() { ${Deno.execPath()} run -A --no-check --config ${CONFIG} ${MAIN} "$@"; }`;
+    await session.type(`${setUp}\n`);
+    await session.prompt();
+    return session;
+  }
+
+  /** Starts a program in a terminal. @param env beside what this process has */
+  static open(command: string, env: Readonly<Record<string, string>>): ShellSession {
     const child = new Deno.Command("bash", {
-      args: ["-c", `${CLEAN}; exec script -qfec "exec bash --norc --noprofile -i" /dev/null`],
-      env: { TERM: "dumb", HISTFILE: "" },
+      args: ["-c", `${CLEAN}; exec script -qfec "exec ${command}" /dev/null`],
+      env: { TERM: "dumb", HISTFILE: "", ...env },
       stdin: "piped",
       stdout: "piped",
       stderr: "null",
       detached: true,
     }).spawn();
-    const session = new ShellSession(child);
-    await session.shows(/[$#] $/);
-    await session.type(`${setUp}\n`);
-    await session.prompt();
-    return session;
+    return new ShellSession(child);
   }
 
   /** Everything that was shown. */

@@ -2,10 +2,12 @@
 
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { dirname } from "node:path";
 import { install } from "../../scripts/install.ts";
 import { becomesSleep, ImageHome, startSleeper } from "./round_trip.ts";
 
-const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const MAIN = `${ROOT}cli/main.ts`;
 const PLUGIN = fileURLToPath(new URL("../../examples/device_plugin.ts", import.meta.url));
 
 async function output(command: string, args: readonly string[]): Promise<string> {
@@ -43,7 +45,6 @@ Deno.test("the installed command does what the checkout does, for every user", a
         ["--help"],
         ["restore", "--help"],
         ["completions", "fish"],
-        ["complete", "--", "restore", "--"],
         ["inspect", images.directory, "--verbose"],
         ["check", "--plugin", PLUGIN],
       ]
@@ -51,12 +52,19 @@ Deno.test("the installed command does what the checkout does, for every user", a
       assert.equal(await stasis(...args), await checkout(...args), args.join(" "));
     }
 
-    // Nobody else may write where the compiled code is, and everybody can use it.
-    // (Deno itself may be in the home of root.)
-    const reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
-    const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", ...reads, "--"];
-    const opened = await output("/usr/bin/setpriv", [...nobody, `${prefix}/bin/stasis`, "--help"]);
+    // Everybody can use it, also where neither the checkout nor this Deno is there any more.
+    const hide = [ROOT, dirname(Deno.execPath())].map((path) => `mount -t tmpfs none "${path}"`);
+    const nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
+    const opened = await output("/usr/bin/unshare", [
+      ...["--mount", "/bin/sh", "-ec"],
+      `${hide.join("; ")}; exec ${nobody} "${prefix}/bin/stasis" --help`,
+    ]);
     assert.equal(opened, await stasis("--help"));
+
+    const page = await output("/usr/bin/man", ["-l", `${prefix}/share/man/man1/stasis.1`]);
+    assert.match(page, /^NAME\n +stasis - /m);
+    assert.match(page, /^ +-R, --leave-running\n/m);
+    assert.match(page, /^ +9 +at restore a pid or a name is taken/m);
   } finally {
     await Deno.remove(prefix, { recursive: true });
   }

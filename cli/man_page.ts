@@ -1,0 +1,87 @@
+/**
+ * The manual page, from the descriptions that `--help` is made of. Pure.
+ *
+ * @module
+ */
+import { type ErrorCode, EXIT_STATUS } from "../base/errors.ts";
+import type { Command } from "./command.ts";
+import { PROGRAM_DESCRIPTION, STATUS_MEANINGS } from "./help.ts";
+
+/** A text for roff: nothing in it is a request or an escape, and a hyphen is one that can be copied. */
+function plain(text: string): string {
+  return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replaceAll(/^(?=[.'])/gm, "\\&");
+}
+
+const bold = (text: string): string => `\\fB${plain(text)}\\fR`;
+const italic = (text: string): string => `\\fI${plain(text)}\\fR`;
+
+/** The flags of an option, its names in bold and its value in italics. */
+function flagsText(flags: string): string {
+  const [, names = "", value] = /^(.*?)(?: ([<[].*))?$/.exec(flags) ?? [];
+  const text = names.split(", ").map(bold).join(", ");
+  if (value === undefined) return text;
+  return value.startsWith("[")
+    ? `${text}[=${italic(value.slice(1, -1))}]`
+    : `${text} ${italic(value.slice(1, -1))}`;
+}
+
+function commandText(
+  { name, alias, description, argument, more, options, examples }: Command,
+): string[] {
+  const places = [argument?.[0], more?.name].flatMap((place) => place === undefined ? [] : [place]);
+  const also = alias === undefined ? "" : `, ${bold(`stasis ${alias}`)}`;
+  return [
+    `.SS ${bold(`stasis ${name}`)}${places.map((place) => ` ${italic(place)}`).join("")}${also}`,
+    plain(description),
+    ...[argument, more && [more.name, more.description] as const].flatMap((one) =>
+      one === undefined ? [] : [".TP", italic(one[0]), plain(one[1])]
+    ),
+    ...Object.values(options).flatMap(({ flags, description }) => [
+      ".TP",
+      flagsText(flags),
+      plain(description),
+    ]),
+    ".PP",
+    "Examples:",
+    ...examples.flatMap(([line, what]) => [".TP", bold(line), plain(what)]),
+  ];
+}
+
+/**
+ * Makes the page.
+ *
+ * @param version of Stasis
+ */
+export function manPage(commands: readonly Command[], version: string): string {
+  const statuses = Object.entries(EXIT_STATUS).sort(([, a], [, b]) => a - b);
+  return [
+    `.TH STASIS 1 "" "stasis ${version}" "User Commands"`,
+    ".SH NAME",
+    `stasis \\- ${plain("checkpoint and restore of Linux process trees")}`,
+    ".SH SYNOPSIS",
+    ...commands.flatMap(({ name, argument, more }) => [
+      `${bold(`stasis ${name}`)} [${italic("options")}]${
+        [argument?.[0], more?.name].map((place) => place === undefined ? "" : ` ${italic(place)}`)
+          .join("")
+      }`,
+      ".br",
+    ]),
+    `${bold("stasis help")} [${italic("command")}]`,
+    ".SH DESCRIPTION",
+    plain(PROGRAM_DESCRIPTION),
+    ".SH COMMANDS",
+    ...commands.flatMap(commandText),
+    ".SH EXIT STATUS",
+    ".TP",
+    "0",
+    "done",
+    ...statuses.flatMap(([code, status]) => [
+      ".TP",
+      String(status),
+      plain(STATUS_MEANINGS[code as ErrorCode]),
+    ]),
+    ".SH SEE ALSO",
+    `${bold("criu")}(8), ${bold("ptrace")}(2), ${bold("prctl")}(2)`,
+    "",
+  ].join("\n");
+}

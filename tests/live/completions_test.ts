@@ -1,0 +1,64 @@
+/** Completions as people use them: in a shell in a terminal, with the Tab key. */
+
+import { COMMANDS } from "../../cli/commands.ts";
+import { completionScript, SHELLS } from "../../cli/completions.ts";
+import { allPids } from "../harness/processes.ts";
+import { ShellSession } from "../harness/shell_session.ts";
+
+/** Each without what the machine or its user has set up: bash-completion is not there. */
+const START = {
+  bash: "bash --norc --noprofile -i",
+  zsh: "zsh -f -i",
+  fish: "fish --no-config -i",
+} as const;
+
+/** What is typed before the Tab key, and what stands there then. Nothing else that is shown has that. */
+const CASES: readonly (readonly [typed: string, completed: RegExp])[] = [
+  ["stasis checkp", /stasis checkpoint /],
+  ["stasis checkpoint --leave-r", /--leave-running /],
+  ["stasis dump --file-validation mt", /--file-validation mtime /],
+  ["stasis restore --manage-cgroups=so", /--manage-cgroups=soft /],
+  ["stasis restore --remap /a=/b saved-", /saved-here\//],
+  ["stasis checkpoint -D saved-", /-D saved-here\//],
+  ["stasis completions z", /completions zsh /],
+  ["stasis help ins", /help inspect /],
+];
+
+/** A process whose pid is no beginning of another one's, so that there is no choice. */
+function longestPid(): string {
+  const pids = allPids().map(String).filter((pid) => hasProgram(pid));
+  return pids.reduce((longest, pid) => pid.length > longest.length ? pid : longest);
+}
+
+function hasProgram(pid: string): boolean {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`) !== "";
+  } catch {
+    return false;
+  }
+}
+
+for (const shell of SHELLS) {
+  Deno.test(`${shell} completes commands, options, values, directories and processes`, async () => {
+    const home = await Deno.makeTempDir({ prefix: "stasis-completions-" });
+    try {
+      await Deno.mkdir(`${home}/saved-here`);
+      await Deno.writeTextFile(`${home}/script`, await completionScript(shell, COMMANDS));
+      const places = ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"];
+      const env = Object.fromEntries(places.map((name) => [name, home]));
+      await using session = ShellSession.open(START[shell], env);
+      await session.shows(/[#$%>] /);
+      await session.type(`cd ${home}; source ./script; echo is""read\n`);
+      await session.shows(/isread/);
+      const pid = longestPid();
+      const process = [`stasis checkpoint ${pid}`, new RegExp(`${pid} `)] as const;
+      for (const [typed, completed] of [...CASES, process]) {
+        await session.type(`${typed}\t`);
+        await session.shows(completed);
+        await session.type("\x15"); // Ctrl-U takes the line away
+      }
+    } finally {
+      await Deno.remove(home, { recursive: true });
+    }
+  });
+}
