@@ -86,7 +86,7 @@ Deno.test("readPlainArguments() reads nothing in another way than commander does
   let plain = 0;
   for (let round = 0; round < 3000; round++) {
     const command = pick(COMMANDS);
-    const flags = Object.values(command.options).flatMap(({ flags }) =>
+    const flags = [{ flags: "--none" }, ...Object.values(command.options)].flatMap(({ flags }) =>
       flags.replace(/ [<[].*/, "").split(", ")
     );
     const word = () =>
