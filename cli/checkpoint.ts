@@ -129,6 +129,11 @@ export const checkpoint: Command = defineCommand({
       flags: "--skip-in-flight",
       description: "leave out TCP connections that wait to be accepted",
     },
+    extUnixSk: {
+      flags: "-x, --ext-unix-sk",
+      description:
+        "save unix sockets connected to one with a name outside of the tree: they are connected to that name again",
+    },
     networkLock: NETWORK_LOCK,
     manageCgroups: {
       ...MANAGE_CGROUPS,
@@ -193,6 +198,7 @@ export const checkpoint: Command = defineCommand({
         tcpEstablished: options.tcpEstablished,
         tcpClose: options.tcpClose,
         skipInFlight: options.skipInFlight,
+        externalUnixSockets: options.extUnixSk,
         manageCgroups: parseManageCgroups(options.manageCgroups),
         cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
         timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),

@@ -32,7 +32,6 @@ export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
   "evasive-devices": "name the device with --external, or write a plugin for it (docs/plugins.md)",
   "exec-cmd": "run what is to come next in the shell: restore --detach && COMMAND",
   "ext-mount-map": NAMESPACES,
-  "ext-unix-sk": "name the socket with --external",
   "force-irmap": "leave it out: watched files are found by their handles",
   "freeze-cgroup": "leave it out: trees are frozen by ptrace, whatever control group they are in",
   "irmap-scan-path": "leave it out: watched files are found by their handles",

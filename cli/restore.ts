@@ -122,6 +122,10 @@ export const restore: Command = defineCommand({
       flags: "--skip-in-flight",
       description: "accepted as by CRIU: the checkpoint has left them out",
     },
+    extUnixSk: {
+      flags: "-x, --ext-unix-sk",
+      description: "accepted as by CRIU: sockets that were saved so are always connected again",
+    },
     networkLock: NETWORK_LOCK,
     newPidNamespace: {
       flags: "--new-pid-namespace",

@@ -41,13 +41,15 @@ export function resourceName(descriptor: Descriptor): string {
 
 /**
  * Whether the user named a descriptor's file as external: by {@link resourceName}, by its path (a
- * terminal's too, also as `tty:PATH`), or by the descriptor's number as `fd[N]`.
+ * terminal's too, also as `tty:PATH`), or by the descriptor's number as `fd[N]`; a socket also as CRIU's
+ * `unix[INODE]`.
  */
 export function isNamedExternal(options: OperationOptions, descriptor: Descriptor): boolean {
   const { external = [] } = options;
   if (external.length === 0) return false;
-  const { text } = descriptor.link;
+  const { kind, text, inode } = descriptor.link;
   const names = [text, `tty:${text}`, `fd[${descriptor.fd}]`];
+  if (kind === "socket") names.push(`unix[${inode}]`);
   return external.some((name) => names.includes(name)) ||
     external.some((name) => name.startsWith("tty[") && name === resourceName(descriptor));
 }

@@ -81,6 +81,11 @@ export interface OperationOptions {
   readonly tcpClose?: boolean;
   /** At a checkpoint: connections that wait to be accepted are left out. */
   readonly skipInFlight?: boolean;
+  /**
+   * At a checkpoint: unix sockets that are connected to a socket with a name outside of the tree are saved. The restore
+   * connects them to whoever has the name by then.
+   */
+  readonly externalUnixSockets?: boolean;
   /** Let the tree run on after the checkpoint; also where it is left stopped. */
   readonly leaveRunning?: boolean;
   /** Leave the tree stopped, as by SIGSTOP, after the checkpoint or the restore. */

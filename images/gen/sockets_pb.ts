@@ -276,7 +276,8 @@ export type unix_sk_entry = Message<"unix_sk_entry"> & {
   flags: number;
 
   /**
-   * CRIU's: 1 it is outside of the tree, 2 it led to CRIU, 4 a plugin has it. Stasis writes 0 and refuses others.
+   * CRIU's: 1 it is outside of the tree, and no more is there than the name to which others are to be connected;
+   * 2 it led to CRIU, 4 a plugin has it. Stasis refuses the latter.
    *
    * @generated from field: required uint32 uflags = 6;
    */
@@ -639,7 +640,7 @@ export type unix_extra_entry = Message<"unix_extra_entry"> & {
   messages: unix_message_entry[];
 
   /**
-   * Of a connection that waits to be accepted: who has connected, as its peer will see.
+   * Of a connection that waits to be accepted, or to outside: who has connected, as its peer will see.
    *
    * @generated from field: optional unix_peer_entry connector = 6;
    */

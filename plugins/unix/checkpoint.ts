@@ -27,11 +27,13 @@ import type {
 } from "../../core/plugin.ts";
 import type { Rescuer } from "../../core/remote/undo.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
+import { NO_OWNER } from "../../images/fown.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
 import { CostMeter, hiddenMessages } from "./hidden.ts";
 import { commonIdentity } from "./holders.ts";
 import { isUnknown, type QueuedMessage } from "./queue.ts";
+import { UNIX_EXTERN } from "./group.ts";
 import { LATER, readState, type SocketState } from "./state.ts";
 import { findWaiting, senderProblem, socketProblem, type Surroundings } from "./survey.ts";
 
@@ -54,6 +56,7 @@ const NOTHING: Look = {
     sockets: new Map(),
     inside: new Set(),
     waiting: new Map(),
+    reconnects: false,
     hidden: false,
     holders: () => [],
     nameOf,
@@ -164,6 +167,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         sockets,
         inside,
         waiting: findWaiting(sockets),
+        reconnects: options.externalUnixSockets === true,
         hidden,
         nameOf,
         holders: (ino) => cutOff.has(ino) ? [] : outside.behind(linkText(ino)),
@@ -224,6 +228,16 @@ function writeMessage(
   const scm = rights.length === 0 ? [] : [{ type: SCM.RIGHTS, rights: [...rights] }];
   writer.append(SK_QUEUES, null, { idFor: id, length: bytes.byteLength, scm }, bytes);
 }
+
+/** All that a socket outside has in the images. */
+const NO_OPTIONS = {
+  soSndbuf: 0,
+  soRcvbuf: 0,
+  soSndTmoSec: 0n,
+  soSndTmoUsec: 0n,
+  soRcvTmoSec: 0n,
+  soRcvTmoUsec: 0n,
+};
 
 /** A socket whose other end is closed: a reader of a connection sees the end, a writer gets EPIPE. */
 function withoutPeer(socket: UnixSocket): UnixSocket {
@@ -287,6 +301,15 @@ function stateProblem(
   }
   const sender = senderProblem(socket, state.queue.map(({ from }) => from), surroundings);
   if (sender !== undefined) return { what: what(sender), hint: LATER };
+  const outside = outsidePeer(ino, surroundings);
+  if (outside !== undefined && socket.type !== SOCK.DGRAM && state.queue.length > 0) {
+    return {
+      what: what(
+        "has something in its queue from outside of the tree, which nobody can send again",
+      ),
+      hint: LATER,
+    };
+  }
   const waits = surroundings.waiting.has(ino);
   if (waits && commonIdentity(holders.get(ino) ?? []) === undefined) {
     return {
@@ -299,8 +322,44 @@ function stateProblem(
   return undefined;
 }
 
+/** The socket outside of the tree to whose name one is to be connected again. */
+function outsidePeer(ino: number, { sockets, inside }: Surroundings): UnixSocket | undefined {
+  const peer = sockets.get(ino)?.peer ?? 0;
+  return inside.has(peer) ? undefined : sockets.get(peer);
+}
+
+const outsiders = new WeakMap<object, Set<number>>();
+
+/** Writes a socket outside, of which only the name matters. CRIU reads those of SOCK_DGRAM. */
+function writeOutside(
+  { writer, files, requirePlugin }: CheckpointSession,
+  { ino, type, name }: UnixSocket,
+): void {
+  let written = outsiders.get(writer);
+  if (written === undefined) outsiders.set(writer, written = new Set());
+  if (written.has(ino)) return;
+  written.add(ino);
+  if (type !== SOCK.DGRAM) requirePlugin();
+  files.add((id) => ({
+    type: fd_types.UNIXSK,
+    usk: {
+      id,
+      ino,
+      type,
+      state: STATE.LISTEN,
+      flags: 0,
+      uflags: UNIX_EXTERN,
+      backlog: 0,
+      peer: 0,
+      fown: NO_OWNER,
+      opts: NO_OPTIONS,
+      name,
+    },
+  }));
+}
+
 function dumpSocket(
-  { writer, requirePlugin }: CheckpointSession,
+  session: CheckpointSession,
   { descriptor, id, fown }: DescriptorDump,
   { surroundings, states, holders }: Look,
 ): FileImage {
@@ -310,9 +369,12 @@ function dumpSocket(
   if (socket === undefined || state === undefined) {
     throw new StasisError("internal", `socket:[${ino}] was not looked at`);
   }
+  const { writer, requirePlugin } = session;
   const { options: { opts, more }, peer, reset, queue, place } = state;
   // Only of datagrams: the other end of a connection has its name anyway.
   const named = socket.type === SOCK.DGRAM && queue.some(({ from }) => from.byteLength > 0);
+  const outside = outsidePeer(ino, surroundings);
+  if (outside !== undefined) writeOutside(session, outside);
   const signed = queue.some(({ sender }) => sender !== undefined && !isUnknown(sender));
   const messages = !named && !signed ? [] : queue.map(({ sender, from }) => ({
     sender,
@@ -323,7 +385,8 @@ function dumpSocket(
   const needed = reset || orphan || more.length > 0 || messages.length > 0;
   if (needed) requirePlugin();
   const listener = surroundings.sockets.get(surroundings.waiting.get(ino) ?? 0);
-  if (peer !== undefined || needed || listener !== undefined) {
+  const connects = listener !== undefined || outside !== undefined;
+  if (peer !== undefined || needed || connects) {
     writer.append(UNIX_EXTRA, null, {
       id,
       peer,
@@ -331,7 +394,7 @@ function dumpSocket(
       orphan: orphan || undefined,
       options: [...more],
       messages,
-      connector: listener === undefined ? undefined : commonIdentity(holders.get(ino) ?? []),
+      connector: connects ? commonIdentity(holders.get(ino) ?? []) : undefined,
       place: listener?.waiting.indexOf(ino),
     });
   }

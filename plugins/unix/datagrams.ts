@@ -11,7 +11,7 @@
 import { AF_UNIX } from "../../core/linux/net/socket_ffi.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planAddress, planBind, planConnect } from "./bind.ts";
-import type { SavedSocket } from "./group.ts";
+import type { Group, SavedSocket } from "./group.ts";
 import { planMessage, planQueue } from "./message.ts";
 import { nameKey } from "./name.ts";
 import { planRoom } from "../../core/restore/socket_options.ts";
@@ -19,6 +19,7 @@ import {
   type Made,
   type MadeGroup,
   type Means,
+  planConnectOutside,
   planEnds,
   planRest,
   planSocket,
@@ -39,10 +40,10 @@ type Course =
 /** Adds the calls that make the sockets, with their names. */
 export function planDatagrams(
   program: SyscallProgram,
-  sockets: readonly SavedSocket[],
+  { sockets, senders }: Group & { readonly kind: "datagrams" },
   means: Means,
 ): MadeGroup {
-  const group = new Datagrams(program, sockets, means);
+  const group = new Datagrams(program, sockets, senders, means);
   const made = group.make();
   return { made, used: group.used(), fill: (program, at) => group.fill(program, at) };
 }
@@ -50,6 +51,8 @@ export function planDatagrams(
 class Datagrams {
   #program: SyscallProgram;
   readonly #sockets: readonly SavedSocket[];
+  /** Those that are gone. */
+  readonly #senders: readonly SavedSocket[];
   readonly #means: Means;
   readonly #byInode: ReadonlyMap<number, SavedSocket>;
   readonly #byName: ReadonlyMap<string, SavedSocket>;
@@ -65,12 +68,20 @@ class Datagrams {
   /** One without a name, for messages of such. */
   #nameless: Argument | undefined;
 
-  constructor(program: SyscallProgram, sockets: readonly SavedSocket[], means: Means) {
+  constructor(
+    program: SyscallProgram,
+    sockets: readonly SavedSocket[],
+    senders: readonly SavedSocket[],
+    means: Means,
+  ) {
     this.#program = program;
     this.#sockets = sockets;
+    this.#senders = senders;
     this.#means = means;
     this.#byInode = new Map(sockets.map((socket) => [socket.entry.ino, socket]));
-    this.#byName = new Map(sockets.map((socket) => [nameKey(socket.entry.name), socket]));
+    this.#byName = new Map(
+      [...sockets, ...senders].map((socket) => [nameKey(socket.entry.name), socket]),
+    );
     this.#connected = Map.groupBy(sockets, ({ entry }) => entry.peer);
   }
 
@@ -79,12 +90,18 @@ class Datagrams {
     for (const socket of this.#sockets) {
       planBind(this.#program, this.#fd(socket), socket, this.#means);
     }
+    for (const sender of this.#senders) {
+      const fd = planSocket(this.#program, sender);
+      planBind(this.#program, fd, sender, this.#means);
+      this.#fds.set(sender, fd);
+      this.#spare.push(fd);
+    }
     return new Map(this.#sockets.map((socket) => [socket.entry.id, this.#fd(socket)]));
   }
 
   used(): readonly UsedDescriptor[] {
     return [
-      ...this.#fds.values().map((fd) => ({ fd, spare: false })),
+      ...this.#sockets.map((socket) => ({ fd: this.#fd(socket), spare: false })),
       ...this.#spare.map((fd) => ({ fd, spare: true })),
     ];
   }
@@ -169,6 +186,9 @@ class Datagrams {
   #connect(socket: SavedSocket): void {
     const { entry: { peer }, extra } = socket;
     const program = this.#program;
+    if (socket.outside !== undefined) {
+      return planConnectOutside(program, this.#fd(socket), socket);
+    }
     if (this.#course(socket) === "pair" || this.#course(socket) === "widow") return;
     const other = this.#byInode.get(peer);
     if (other !== undefined) {

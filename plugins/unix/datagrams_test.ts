@@ -3,6 +3,7 @@ import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { SOCK } from "../../core/linux/net/unix_diag.ts";
 import { connectOrder, planDatagrams } from "./datagrams.ts";
+import { groupSockets } from "./group.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 
 const MEANS = {
@@ -17,7 +18,9 @@ const message = (length: number, from?: Uint8Array) => ({ bytes: new Uint8Array(
 
 function callsOf(...sockets: Parameters<typeof sampleSocket>[]): string[] {
   const program = new SyscallProgram("test");
-  planDatagrams(program, sockets.map((one) => sampleSocket(...one)), MEANS)
+  const { groups: [group] } = groupSockets(sockets.map((one) => sampleSocket(...one)));
+  if (group?.kind !== "datagrams") throw new Error(`it is a ${group?.kind}`);
+  planDatagrams(program, group, MEANS)
     .fill(program, (fd) => fd);
   return program.calls.map((call) => formatCall(call)).filter((text) => !/SO_/.test(text));
 }

@@ -26,7 +26,12 @@ export interface SavedSocket {
   readonly extra: unix_extra_entry | undefined;
   /** What is to wait in it, oldest first. */
   readonly queue: readonly Message[];
+  /** The name outside of the tree that it is to be connected to. */
+  readonly outside?: Uint8Array;
 }
+
+/** Of `uflags`: the socket is outside of the tree, and only its name is there. */
+export const UNIX_EXTERN = 1;
 
 /** Two ends of a connection that a listening socket accepted. */
 export interface Connection {
@@ -57,8 +62,15 @@ export type Group =
     readonly listener?: SavedSocket;
     readonly connections: readonly Connection[];
   }
+  /** Connected to a name outside of the tree. */
+  | { readonly kind: "outside"; readonly sockets: readonly [SavedSocket] }
   /** SOCK_DGRAM sockets that send to each other in any way. */
-  | { readonly kind: "datagrams"; readonly sockets: readonly SavedSocket[] };
+  | {
+    readonly kind: "datagrams";
+    readonly sockets: readonly SavedSocket[];
+    /** Sockets that are gone, by whose names messages were sent. */
+    readonly senders: readonly SavedSocket[];
+  };
 
 /** Whether a group is filled when all open files are there: some are to lie in its queues. */
 export function isFilledLater({ sockets }: Group): boolean {
@@ -114,6 +126,11 @@ class Grouper {
       return this.#misfit(socket, "it was connected to something outside of the tree");
     }
     const other = this.#byInode.get(peer);
+    if (socket.outside !== undefined) {
+      if (type === SOCK.DGRAM) this.#datagrams.push(socket);
+      else this.#groups.push({ kind: "outside", sockets: [socket] });
+      return;
+    }
     if (peer !== 0 && other === undefined) {
       return this.#misfit(socket, "its peer is not in the images");
     }
@@ -144,7 +161,8 @@ class Grouper {
       this.#groups.push({ kind: "service", sockets, listener, connections });
     }
     if (this.#datagrams.length > 0) {
-      this.#groups.push({ kind: "datagrams", sockets: this.#datagrams });
+      const sockets = this.#datagrams;
+      this.#groups.push({ kind: "datagrams", sockets, senders: goneSenders(sockets) });
     }
     return { groups: this.#groups, misfits: this.#misfits };
   }
@@ -198,6 +216,23 @@ class Grouper {
   #misfit(socket: SavedSocket, why: string): void {
     this.#misfits.push({ socket, why });
   }
+}
+
+/** Sockets that had names by which messages were sent, and that are none of these. */
+function goneSenders(sockets: readonly SavedSocket[]): SavedSocket[] {
+  const known = new Set(sockets.map(({ entry }) => nameKey(entry.name)));
+  const gone: SavedSocket[] = [];
+  for (const { entry, queue } of sockets) {
+    for (const { from } of queue) {
+      if (from === undefined || from.byteLength === 0 || known.has(nameKey(from))) continue;
+      known.add(nameKey(from));
+      // No file has such an id. If its name is a path, that is to be seen by nobody.
+      const id = -1 - gone.length;
+      const named = { id, name: from, nameDir: "/", deleted: true, filePerms: undefined };
+      gone.push({ entry: { ...entry, ...named }, extra: undefined, queue: [] });
+    }
+  }
+  return gone;
 }
 
 /** Whether neither it nor the senders of its messages have a name. */

@@ -12,8 +12,13 @@ import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";
 import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { uniqueById } from "../../images/unique.ts";
-import type { Message, SavedSocket } from "./group.ts";
+import { type Message, type SavedSocket, UNIX_EXTERN } from "./group.ts";
 import { isUnknown } from "./queue.ts";
+
+/** Whether it is no socket of the tree, but one that others are connected to. */
+function isOutside({ uflags }: unix_sk_entry): boolean {
+  return uflags === UNIX_EXTERN;
+}
 
 /** SCM_MAX_FD (`include/net/scm.h`): how many descriptors a message may have. */
 const MOST_RIGHTS = 253;
@@ -58,7 +63,10 @@ export function loadSockets(
     "socket",
   );
   uniqueById(files, ({ usk }) => usk?.ino ?? 0, images.pathOf(FILES, null), "socket inode");
-  return files.map(({ id, usk }) => {
+  const outside = new Map(
+    files.flatMap(({ usk }) => usk !== undefined && isOutside(usk) ? [[usk.ino, usk.name]] : []),
+  );
+  return files.filter(({ usk }) => usk !== undefined && !isOutside(usk)).map(({ id, usk }) => {
     const extra = extras.get(id);
     const queue = (queues.get(id) ?? []).map(({ bytes, rights }, index): Message => {
       const { sender, from } = extra?.messages[index] ?? {};
@@ -69,6 +77,7 @@ export function loadSockets(
         sender: sender === undefined || isUnknown(sender) ? undefined : sender,
       };
     });
-    return { entry: usk as unix_sk_entry, extra, queue };
+    const entry = usk as unix_sk_entry;
+    return { entry, extra, queue, outside: outside.get(entry.peer) };
   });
 }

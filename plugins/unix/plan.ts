@@ -18,6 +18,7 @@ import {
   type MadeGroup,
   type Means,
   NEW,
+  planConnectOutside,
   planEnds,
   planRest,
   planSocket,
@@ -40,14 +41,25 @@ export function planGroup(program: SyscallProgram, group: Group, means: Means): 
     }
     case "service":
       return planService(program, group, means);
+    case "outside":
+      return planOutside(program, group.sockets[0], means);
     case "datagrams":
-      return planDatagrams(program, group.sockets, means);
+      return planDatagrams(program, group, means);
   }
 }
 
 function planSingle(program: SyscallProgram, socket: SavedSocket, means: Means): MadeGroup {
   const fd = planSocket(program, socket);
   planBind(program, fd, socket, means);
+  planRest(program, fd, socket, means);
+  return { made: new Map([[socket.entry.id, fd]]), used: [], fill() {} };
+}
+
+/** Adds the calls for a socket that is connected to a name outside of the tree. */
+function planOutside(program: SyscallProgram, socket: SavedSocket, means: Means): MadeGroup {
+  const fd = planSocket(program, socket);
+  planBind(program, fd, socket, means);
+  planConnectOutside(program, fd, socket);
   planRest(program, fd, socket, means);
   return { made: new Map([[socket.entry.id, fd]]), used: [], fill() {} };
 }

@@ -24,7 +24,7 @@ import { loadSockets } from "./load.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { planGroup, planWaiting } from "./plan.ts";
 import type { MadeGroup, Means } from "./socket.ts";
-import { nameProblems } from "./taken.ts";
+import { nameProblems, outsideProblem } from "./taken.ts";
 
 /** The hooks of one restore. */
 export function restoreUnix({ images, machine, options, rehearsal }: RestoreSession): RestoreHooks {
@@ -101,7 +101,9 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
       checkBuffers(sockets, limits, problem);
       // A tree that has been let run on may have deleted some by now.
       if (rehearsal && options.leaveRunning === true) return;
-      for (const one of nameProblems(sockets, rehearsal)) problem(one);
+      const senders = all.flatMap((one) => one.kind === "datagrams" ? one.senders : []);
+      for (const one of nameProblems([...sockets, ...senders], rehearsal)) problem(one);
+      for (const one of sockets.flatMap((socket) => outsideProblem(socket) ?? [])) problem(one);
     },
     planTree(tree) {
       if (groups.size > 0 && images.has(SK_QUEUES, null)) queues.serve(tree);
@@ -184,9 +186,10 @@ interface ParkedGroup {
   readonly numbers: ReadonlyMap<Argument, number>;
 }
 
-/** How many descriptors the filling of a group takes, at the most: each socket, and an end that is nobody's. */
-function mostUsed({ sockets }: Group): number {
-  return 2 * sockets.length;
+/** How many descriptors the filling of a group takes, at the most: each socket, ends that are nobody's, and senders. */
+function mostUsed(group: Group): number {
+  const { sockets } = group;
+  return 2 * sockets.length + (group.kind === "datagrams" ? group.senders.length : 0);
 }
 
 /** Adds calls that keep under certain numbers what the filling of a group takes. */
@@ -207,6 +210,7 @@ function park(
 
 /** The sockets of a group that are bound themselves: what was accepted has the name of who listens. */
 function boundSockets(group: Group): readonly SavedSocket[] {
+  if (group.kind === "datagrams") return [...group.sockets, ...group.senders];
   if (group.kind !== "service") return group.sockets;
   const { listener, connections } = group;
   const named = listener ?? connections[0]?.server;

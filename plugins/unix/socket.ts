@@ -11,6 +11,7 @@ import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { sk_shutdown } from "../../images/gen/sockets_pb.ts";
 import type { BindMeans } from "./bind.ts";
 import type { SavedSocket } from "./group.ts";
+import { nameText, sockaddr } from "./name.ts";
 import { planAs } from "./identity.ts";
 import type { QueueMeans } from "./message.ts";
 import { planOptions } from "../../core/restore/socket_options.ts";
@@ -80,4 +81,19 @@ export function planRest(
     planOptions(program, fd, entry.opts, extra?.options ?? [], limits);
   }
   planStatusFlags(program, fd, entry.flags, O.NONBLOCK);
+}
+
+/** Adds the call that connects a socket to its name outside of the tree, as who has it. */
+export function planConnectOutside(
+  program: SyscallProgram,
+  fd: Argument,
+  { outside, extra }: SavedSocket,
+): void {
+  const name = outside ?? new Uint8Array(0);
+  const address = sockaddr(name);
+  planAs(
+    program,
+    extra?.connector,
+    () => program.call("connect", fd, program.data(address, nameText(name)), address.byteLength),
+  );
 }

@@ -6,7 +6,7 @@
 import type { Problem } from "../../base/errors.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { externalHint, sharedHint } from "../../core/checkpoint/outside_holders.ts";
-import { nameKey, nameText } from "./name.ts";
+import { nameKey, nameText, pathOf } from "./name.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 
@@ -18,6 +18,8 @@ export interface Surroundings {
   readonly inside: ReadonlySet<number>;
   /** Of each that waits to be accepted: the inode of the listening one. */
   readonly waiting: ReadonlyMap<number, number>;
+  /** Whether sockets may be connected to names outside of the tree again. */
+  readonly reconnects: boolean;
   /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
   readonly hidden: boolean;
   /** The processes outside of the tree that have a socket open. */
@@ -120,11 +122,12 @@ function waitProblem(
 function peerProblem(
   { ino, type, peer = 0 }: UnixSocket,
   external: string,
-  { sockets, inside, holders, nameOf, hidden }: Surroundings,
+  { sockets, inside, holders, nameOf, hidden, reconnects }: Surroundings,
 ): Finding | undefined {
   if (peer === 0) return undefined;
   const other = sockets.get(peer);
   if (!inside.has(peer)) {
+    if (reconnects) return reconnectProblem({ ino, type, peer }, sockets);
     const [holder] = holders(peer);
     if (holder === undefined && hidden) return undefined;
     const name = other === undefined || other.name.byteLength === 0
@@ -139,7 +142,11 @@ function peerProblem(
       }
       : {
         what: `whose other end${name} is outside of the tree: ${nameOf(holder)} has it`,
-        hint: `checkpoint both together, or ${external}`,
+        hint: `checkpoint both together, or ${
+          other !== undefined && other.name.byteLength > 0
+            ? "have it connected to that name again: --ext-unix-sk; or "
+            : ""
+        }${external}`,
       };
   }
   if (type !== SOCK.DGRAM && other?.peer !== ino) {
@@ -151,9 +158,48 @@ function peerProblem(
   return undefined;
 }
 
+/** Why a socket cannot be connected to the name of its peer outside again. */
+function reconnectProblem(
+  { ino, type, peer }: Pick<UnixSocket, "ino" | "type"> & { readonly peer: number },
+  sockets: ReadonlyMap<number, UnixSocket>,
+): Finding | undefined {
+  const other = sockets.get(peer);
+  const name = other?.name ?? new Uint8Array(0);
+  const hint = externalHint(`socket:[${ino}]`);
+  if (other === undefined || name.byteLength === 0) {
+    return {
+      what: "whose other end is outside of the tree and has no name to connect to again",
+      hint,
+    };
+  }
+  if (pathOf(name)?.startsWith("/") === false) {
+    return {
+      what: `whose other end outside of the tree has a name without a directory (${
+        nameText(name)
+      })`,
+      hint,
+    };
+  }
+  if (type === SOCK.DGRAM) {
+    if ((other.peer ?? 0) === 0) return undefined;
+    // Nobody else may connect to it then (unix_may_send() of net/unix/af_unix.c).
+    return {
+      what: `whose other end outside of the tree (${nameText(name)}) is connected too`,
+      hint,
+    };
+  }
+  const listens = sockets.values().some((one) =>
+    one.state === STATE.LISTEN && one.type === type && nameKey(one.name) === nameKey(name)
+  );
+  return listens ? undefined : {
+    what: `whose other end (${nameText(name)}) is outside of the tree, and nobody listens there`,
+    hint,
+  };
+}
+
 /**
  * Why messages cannot come back from the sockets that sent them: what recvfrom(2) tells is the name of the sending
- * socket, so that must be there, and free to send.
+ * socket, so there must be one with that, free to send. One that is gone is made for that.
  *
  * @param names the names of the senders of what waits in it; empty ones have none
  */
@@ -173,6 +219,14 @@ export function senderProblem(
     const partner = name.byteLength === 0 ? all.find((one) => one.peer === ino) : undefined;
     if (partner === undefined) known.add("");
     for (const one of partner === undefined ? all : [partner]) known.add(nameKey(one.name));
+    if (partner === undefined) {
+      const taken = new Set([...sockets.values()].map((one) => nameKey(one.name)));
+      for (const from of names) {
+        // A path can be had twice: where nobody sees it.
+        const isFree = pathOf(from) !== undefined || !taken.has(nameKey(from));
+        if (isFree) known.add(nameKey(from));
+      }
+    }
   }
   const stranger = names.find((from) => !known.has(nameKey(from)));
   return stranger === undefined

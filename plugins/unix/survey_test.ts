@@ -29,6 +29,7 @@ function surroundings(
     sockets,
     inside: new Set(inside),
     waiting: findWaiting(sockets),
+    reconnects: false,
     hidden: false,
     holders,
     nameOf,
@@ -67,6 +68,20 @@ Deno.test("socketProblem() says what nobody can save", () => {
   match(what(surroundings({ 1: { peer: 0 } }, [1])) ?? "", /waits to be accepted outside/);
   match(what(surroundings({ 2: { peer: 5 } })) ?? "", /connected to another one/);
   match(what({ ...surroundings({}), sockets: new Map() }) ?? "", /another network namespace/);
+});
+
+Deno.test("socketProblem() lets sockets be connected to names outside again, if that is asked for", () => {
+  const name = new TextEncoder().encode("/run/log");
+  const asked = (changes: Parameters<typeof surroundings>[0], inside = [1]) =>
+    what({ ...surroundings(changes, inside, { 2: 99 }), reconnects: true });
+  const dgram = { type: SOCK.DGRAM };
+  equal(asked({ 1: dgram, 2: { ...dgram, name, peer: undefined } }), undefined);
+  match(asked({ 1: dgram, 2: { ...dgram, name } }) ?? "", /\(\/run\/log\) is connected too/);
+  match(asked({ 1: dgram, 2: dgram }) ?? "", /has no name to connect to/);
+  const relative = new TextEncoder().encode("log");
+  match(asked({ 2: { name: relative } }) ?? "", /a name without a directory \(log\)/);
+  match(asked({ 2: { name } }) ?? "", /nobody listens there/);
+  equal(asked({ 2: { name }, 3: { name, state: STATE.LISTEN, peer: undefined } }), undefined);
 });
 
 Deno.test("socketProblem() waits with what may lie in a queue until the tree stands still", () => {
@@ -117,5 +132,8 @@ Deno.test("senderProblem() lets come back what the peer or a socket with that na
   match(pair(name, none) ?? "", /cannot send to it/);
   const server = all({ 1: { name: other, peer: undefined }, 2: { name, peer: undefined } });
   equal(server(name, none), undefined);
-  match(server(new TextEncoder().encode("\0three")) ?? "", /@three/);
+  // One that is gone can be made again, unless somebody else has its name.
+  equal(server(new TextEncoder().encode("\0three")), undefined);
+  const reached = all({ 1: { peer: undefined }, 2: { name, peer: 1 } });
+  match(reached(new TextEncoder().encode("\0three")) ?? "", /@three/);
 });

@@ -6,7 +6,7 @@
 import type { Problem } from "../../base/errors.ts";
 import { type FileInfo, isMissing, lstatPath, statPath } from "../../core/linux/files.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
-import type { UnixSocket } from "../../core/linux/net/unix_diag.ts";
+import { SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
 import { present } from "../../images/present.ts";
 import { isDeleted } from "./bind.ts";
@@ -33,6 +33,20 @@ export function nameProblems(saved: readonly SavedSocket[], alive: boolean): Fin
   const live = [...readUnixSockets().values()]
     .filter(({ name, ino }) => name.byteLength > 0 && !own.has(Number(ino)));
   return [...named.values()].flatMap((socket) => nameProblem(socket, live) ?? []);
+}
+
+/** Why a socket cannot be connected to its name outside of the tree. */
+export function outsideProblem({ entry, outside }: SavedSocket): Finding | undefined {
+  if (outside === undefined) return undefined;
+  const isTheirs = ({ type, state, name }: UnixSocket): boolean =>
+    type === entry.type && nameKey(name) === nameKey(outside) &&
+    (type === SOCK.DGRAM || state === STATE.LISTEN);
+  if (readUnixSockets().values().some(isTheirs)) return undefined;
+  return {
+    what: `nobody has the name ${nameText(outside)}, to which socket:[${entry.ino}] was connected`,
+    hint: "start the program that listens there, or give a socket in its place: " +
+      `--inherit-fd 'fd[N]:socket:[${entry.ino}]'`,
+  };
 }
 
 function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Finding | undefined {

@@ -11,6 +11,7 @@ import { chooseBackend } from "../../plugins/sud/choose_backend.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
+import { waitUntil } from "../harness/processes.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
@@ -172,6 +173,84 @@ Deno.test("a socket whose other end is outside is refused, or given anew if the 
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+/** Servers of datagrams and of connections, who tell what they get and from whom. */
+const SERVERS = `
+import os, select, socket, struct
+def bound(kind, name):
+    one = socket.socket(socket.AF_UNIX, kind)
+    one.bind(name)
+    return one
+dgram = bound(socket.SOCK_DGRAM, os.getcwd() + "/datagrams")
+listener = bound(socket.SOCK_STREAM, "\\0" + os.getcwd())
+listener.listen()
+print("ready", flush=True)
+readers = [dgram, listener]
+while True:
+    for one in select.select(readers, [], [])[0]:
+        if one is listener:
+            readers.append(one.accept()[0])
+            continue
+        data = one.recv(99).decode()
+        if one is dgram:
+            print("datagram", data, flush=True)
+        elif data:
+            uid = struct.unpack("3i", one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
+            print("connection", data, uid, flush=True)
+        else:
+            readers.remove(one)
+`;
+
+/** A client of theirs, which is another user, and sends once more when it is asked. */
+const CLIENT = `
+import os, signal, socket, sys
+def connected(kind, name):
+    one = socket.socket(socket.AF_UNIX, kind)
+    one.connect(name)
+    return one
+both = [connected(socket.SOCK_DGRAM, sys.argv[1] + "/datagrams")]
+os.setuid(1234)
+both.append(connected(socket.SOCK_STREAM, "\\0" + sys.argv[1]))
+def send(*_):
+    for one in both: one.send(b"again")
+    os._exit(0)
+signal.signal(signal.SIGTERM, send)
+for one in both: one.send(b"first")
+print("ready", flush=True)
+while True: signal.pause()
+`;
+
+Deno.test("--ext-unix-sk: sockets are connected to the names of others outside again", async () => {
+  await using server = await Subject.spawn("python3", { args: ["-c", SERVERS] });
+  await server.waitReady();
+  const { cwd } = server;
+  await using client = await Subject.spawn("python3", { args: ["-c", CLIENT, cwd] });
+  await client.waitReady();
+  const told = (text: string) =>
+    waitUntil(
+      () => ["datagram", "connection"].every((what) => server.output().includes(`${what} ${text}`)),
+      () => `the servers to get it: ${server.output()}`,
+    );
+  await told("first");
+  const problems = await problemsOf(client.pid);
+  assert.equal(problems.length, 2);
+  for (const { hint } of problems) assert.match(hint ?? "", /--ext-unix-sk/);
+  using images = new ImageHome();
+  const options = { externalUnixSockets: true };
+  await checkpoint(client.pid, { directory: images.directory, options });
+  const tree = await restore(images.directory);
+  tree.kill(15);
+  await tree.wait();
+  await told("again");
+  assert.match(server.output(), /^connection again 1234$/m);
+
+  // With nobody there any more nothing is restored.
+  await server.kill();
+  await assert.rejects(restore(images.directory), (error: StasisError) => {
+    assert.equal(error.problems.length, 2, JSON.stringify(error.problems));
+    return error.problems.every(({ what }) => /nobody has the name .*\/cwd/.test(what));
+  });
 });
 
 Deno.test("a restore without one end of a pair, which the user gives anew, is refused for the other", async () => {

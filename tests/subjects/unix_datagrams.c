@@ -1,7 +1,7 @@
 /*
  * SOCK_DGRAM sockets with names, that send to each other in any way: several to one, one to itself, one after the
  * other, to one without a name, to one that is closed or whose file is deleted; with messages of senders with and
- * without names.
+ * without names, and of such as are gone.
  */
 #include "sockets.h"
 
@@ -24,6 +24,17 @@ int main(void)
 	send_data(nameless, 20, 2);
 	send_data(client, 0, 0);
 	send_data(client, 30, 3);
+	/* And from two that are gone by now: of one the file is still there. */
+	struct name no_more = make_name("@no-more"), stale = make_name("stale");
+	int gone = new_socket(SOCK_DGRAM), also_gone = new_socket(SOCK_DGRAM);
+	bind_to(gone, &no_more);
+	bind_to(also_gone, &stale);
+	connect_to(gone, &server);
+	connect_to(also_gone, &server);
+	send_data(gone, 35, 33);
+	send_data(also_gone, 36, 34);
+	close(gone);
+	close(also_gone);
 	/* To itself. */
 	bind_to(alone, &self);
 	connect_to(alone, &self);
@@ -68,7 +79,11 @@ int main(void)
 	check_from("from one without", at_server, 20, 2, NULL);
 	check_from("empty", at_server, 0, 0, &known);
 	check_from("last", at_server, 30, 3, &known);
+	check_from("from one that is gone", at_server, 35, 33, &no_more);
+	check_from("from one that is gone, with a file", at_server, 36, 34, &stale);
 	check_empty("no more", at_server);
+	struct stat file;
+	check(lstat("stale", &file) == 0 && S_ISSOCK(file.st_mode), "the file of one that is gone", "errno %d", errno);
 	check_names("client", client, &known, &server);
 	send_data(nameless, 21, 12);
 	check_from("from one without, later", at_server, 21, 12, NULL);
