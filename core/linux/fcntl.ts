@@ -5,8 +5,8 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { errnoName, isErrno } from "./errno.ts";
 import { addressOf, ioctl, syscall } from "./libc_ffi.ts";
+import { must } from "./must.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
@@ -63,12 +63,6 @@ export const AT_FDCWD = -100;
 const FIONREAD = 0x541b;
 const SPLICE_F_NONBLOCK = 2;
 const RWF_NOWAIT = 8;
-
-function must(result: bigint, what: string): number {
-  if (!isErrno(result)) return Number(result);
-  const errno = errnoName(-result);
-  throw new StasisError("syscall", `${what} failed: ${errno}`, { errno });
-}
 
 /** The status flags of a descriptor. @throws {StasisError} `syscall` */
 export function statusFlags(fd: number): number {

@@ -15,6 +15,7 @@ import { AF_INET, AF_INET6, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import {
   iovec,
   MSG_DONTWAIT,
+  MSG_PEEK,
   msghdr,
   SOCK_CLOEXEC,
   SOL_SOCKET,
@@ -29,8 +30,8 @@ import { HEADER, ipHeader } from "./packet.ts";
 import { SOCK } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
 
-/** For recvfrom(2): leave it there; tell the whole length. */
-const MSG_PEEK = 2, MSG_TRUNC = 0x20;
+/** For recvfrom(2): tell the whole length. */
+const MSG_TRUNC = 0x20;
 /** For how long a datagram may be on its way, in seconds: it takes microseconds. */
 const PATIENCE = 5n;
 const LOOPBACK4 = Uint8Array.of(127, 0, 0, 1);

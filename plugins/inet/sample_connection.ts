@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
-import { isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
+import { must } from "../../core/linux/must.ts";
 import { AF_INET, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
@@ -19,11 +18,6 @@ export interface ConnectedPair extends Disposable {
   readonly server: number;
   send(fd: number, bytes: Uint8Array): void;
   receive(fd: number): Uint8Array;
-}
-
-function must(result: bigint, what: string): number {
-  if (isErrno(result)) throw new StasisError("syscall", `${what}: ${result}`);
-  return Number(result);
 }
 
 /** Makes one over the loopback interface. @throws {StasisError} `syscall` */

@@ -17,10 +17,11 @@ import {
   settingCall,
   type TaskDescriptor,
 } from "../../core/checkpoint/noted_socket.ts";
-import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
+import { Errno } from "../../core/linux/errno.ts";
 import { ioctl, syscall } from "../../core/linux/libc_ffi.ts";
 import { TCP } from "../../core/linux/net/inet_diag.ts";
-import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
+import { must } from "../../core/linux/must.ts";
+import { MSG_DONTWAIT, MSG_PEEK, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import { readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
@@ -85,7 +86,6 @@ export interface ReceivedPart {
 }
 
 const SIOCINQ = 0x541b, SIOCOUTQ = 0x5411, SIOCOUTQNSD = 0x894b;
-const MSG_PEEK = 2, MSG_DONTWAIT = 0x40;
 /** More than one segment, some of which may be acknowledged and is shown all the same. */
 const SLACK = 1 << 17;
 /** How often something is looked at again that has changed meanwhile. */
@@ -202,14 +202,20 @@ function word(value: number): Uint8Array {
 }
 
 function setOption(fd: number, name: number, value: number): void {
-  must(syscall(SYSCALLS.setsockopt, fd, SOL.TCP, name, word(value), 4), `setsockopt(${name})`);
+  must(
+    syscall(SYSCALLS.setsockopt, fd, SOL.TCP, name, word(value), 4),
+    `setsockopt(${name}) of a TCP connection`,
+  );
 }
 
 const value = new Uint8Array(repairWindow.size), length = new Uint8Array(4);
 
 function readOption(fd: number, name: number, size: number): void {
   new DataView(length.buffer).setUint32(0, size, true);
-  must(syscall(SYSCALLS.getsockopt, fd, SOL.TCP, name, value, length), `getsockopt(${name})`);
+  must(
+    syscall(SYSCALLS.getsockopt, fd, SOL.TCP, name, value, length),
+    `getsockopt(${name}) of a TCP connection`,
+  );
 }
 
 /** An option that is a number. */
@@ -236,11 +242,5 @@ function peek(fd: number, room: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(room);
   const got = syscall(SYSCALLS.recvfrom, fd, bytes, room, MSG_PEEK | MSG_DONTWAIT, 0, 0);
   if (got === -BigInt(Errno.EAGAIN)) return new Uint8Array(0);
-  return bytes.slice(0, Number(must(got, "recvfrom(MSG_PEEK)")));
-}
-
-function must(result: bigint, what: string): bigint {
-  if (!isErrno(result)) return result;
-  const errno = errnoName(-result);
-  throw new StasisError("syscall", `${what} of a TCP connection failed: ${errno}`, { errno });
+  return bytes.slice(0, must(got, "recvfrom(MSG_PEEK) of a TCP connection"));
 }

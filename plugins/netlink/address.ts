@@ -4,7 +4,7 @@
  * @module
  */
 import { defineStruct } from "../../core/linux/struct.ts";
-import { AF_NETLINK } from "./protocol.ts";
+import { AF_NETLINK } from "../../core/linux/net/netlink.ts";
 
 const WORD = 32;
 

@@ -20,7 +20,8 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NETLINK_EXTRA } from "../../images/kinds/netlink.ts";
 import { trimGroups } from "./address.ts";
 import { readNetNetlink } from "./net_netlink.ts";
-import { AF_NETLINK, TYPES } from "./protocol.ts";
+import { AF_NETLINK } from "../../core/linux/net/netlink.ts";
+import { TYPES } from "./protocol.ts";
 import { type NetlinkState, readNetlink } from "./state.ts";
 
 /** The hooks of one checkpoint. */

@@ -4,7 +4,6 @@
  * @module
  */
 
-export const AF_NETLINK = 16;
 export const SOL_NETLINK = 270;
 /** SOCK_RAW and SOCK_DGRAM: the kernel makes no difference, and tells which it was. */
 export const TYPES: readonly number[] = [3, 2];

@@ -24,7 +24,8 @@ import { uniqueById } from "../../images/unique.ts";
 import { isProvided } from "../external/provided.ts";
 import { encodeAddress, groupNumbers } from "./address.ts";
 import { type ListedNetlink, readNetNetlink } from "./net_netlink.ts";
-import { AF_NETLINK, FLAGS, NETLINK, PROTOCOLS, SOL_NETLINK, TYPES } from "./protocol.ts";
+import { AF_NETLINK } from "../../core/linux/net/netlink.ts";
+import { FLAGS, NETLINK, PROTOCOLS, SOL_NETLINK, TYPES } from "./protocol.ts";
 
 /** The hooks of one restore. */
 export function restoreNetlink(

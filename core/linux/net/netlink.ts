@@ -4,6 +4,7 @@
  * @module
  */
 import { defineStruct } from "../struct.ts";
+import { SOCK_CLOEXEC } from "./socket_ffi.ts";
 
 /** struct nlmsghdr. */
 export const nlmsghdr = defineStruct("nlmsghdr", 16, {
@@ -17,8 +18,16 @@ export const nlmsghdr = defineStruct("nlmsghdr", 16, {
 
 /** Message types that every netlink family has. */
 export const NLMSG = { ERROR: 2, DONE: 3 } as const;
-/** NLM_F_REQUEST, and NLM_F_DUMP for all objects instead of one. */
-export const NLM_F = { REQUEST: 1, DUMP: 0x300 } as const;
+/** NLM_F_*: DUMP asks for all objects instead of one. */
+export const NLM_F = { REQUEST: 1, ACK: 4, DUMP: 0x300, CREATE: 0x400, APPEND: 0x800 } as const;
+
+export const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+
+/** What socket(2) takes for a socket of a protocol: NETLINK_*. */
+export function netlinkSocket(protocol: number): [family: number, type: number, protocol: number] {
+  return [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol];
+}
 
 /** A message without its header. */
 export interface NetlinkMessage {

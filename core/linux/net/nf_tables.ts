@@ -9,13 +9,12 @@ import { Errno, errnoName, isErrno } from "../errno.ts";
 import { syscall } from "../libc_ffi.ts";
 import { OwnedDescriptor } from "../pidfd.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
-import { NLMSG, nlmsghdr, parseNetlink } from "./netlink.ts";
+import { netlinkSocket, NLM_F, NLMSG, nlmsghdr, parseNetlink } from "./netlink.ts";
 import { LARGEST_BUFFER, SO, tryNumber } from "./socket_options.ts";
 
-const AF_NETLINK = 16, SOCK_RAW = 3, SOCK_CLOEXEC = 0o2000000, NETLINK_NETFILTER = 12;
+const NETLINK_NETFILTER = 12;
 /** The numbers by which {@link batch}'s socket is made, for others that make it. */
-export const NETFILTER_SOCKET = [AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER] as const;
-const NLM_F = { REQUEST: 1, ACK: 4, CREATE: 0x400, APPEND: 0x800 } as const;
+export const NETFILTER_SOCKET: ReturnType<typeof netlinkSocket> = netlinkSocket(NETLINK_NETFILTER);
 /** `include/uapi/linux/netfilter/nfnetlink.h`. */
 const NFNL_SUBSYS_NFTABLES = 10;
 const BATCH = { BEGIN: 0x10, END: 0x11 } as const;

@@ -5,8 +5,9 @@
  * @module
  */
 import { StasisError } from "../../../base/errors.ts";
-import { Errno, errnoName, isErrno } from "../errno.ts";
+import { Errno, errnoName } from "../errno.ts";
 import { syscall } from "../libc_ffi.ts";
+import { must } from "../must.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -14,12 +15,12 @@ import {
   type InetSocket,
   parseInetSocket,
 } from "./inet_diag.ts";
-import { NLMSG, parseNetlink } from "./netlink.ts";
+import { netlinkSocket, NLMSG, parseNetlink } from "./netlink.ts";
 import { OwnedDescriptor } from "../pidfd.ts";
 import { parseUnixSocket, unixDiagRequest, type UnixSocket } from "./unix_diag.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
 
-const AF_NETLINK = 16, SOCK_RAW = 3, SOCK_CLOEXEC = 0o2000000, NETLINK_SOCK_DIAG = 4;
+const NETLINK_SOCK_DIAG = 4;
 /** The kernel fills at most so much at once (netlink_dump() of `net/netlink/af_netlink.c`: 32 KiB). */
 const BUFFER_SIZE = 1 << 16;
 /** How often a list is asked for in which something is missing. */
@@ -104,7 +105,7 @@ function readUntilFound<One>(
 function readList(request: Uint8Array, what: string, take: (payload: Uint8Array) => void): void {
   using socket = new OwnedDescriptor(
     must(
-      syscall(SYSCALLS.socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG),
+      syscall(SYSCALLS.socket, ...netlinkSocket(NETLINK_SOCK_DIAG)),
       "socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)",
     ),
   );
@@ -129,10 +130,4 @@ function refusal(payload: Uint8Array, what: string): StasisError {
   return new StasisError("kernel-too-old", `this kernel does not list ${what}: ${errno}`, {
     errno,
   });
-}
-
-function must(result: bigint, what: string): number {
-  if (!isErrno(result)) return Number(result);
-  const errno = errnoName(-result);
-  throw new StasisError("syscall", `${what} failed: ${errno}`, { errno });
 }
