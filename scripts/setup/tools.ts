@@ -17,6 +17,8 @@ export interface Tool {
   readonly debian: readonly string[];
   /** What it is for. */
   readonly why: string;
+  /** Its packages start a service where they are installed: they are only unpacked (`unpacked.ts`). */
+  readonly isService?: true;
 }
 
 /** What the demo needs: a compiler for the emulator. */
@@ -114,12 +116,14 @@ export const TEST_TOOLS: readonly Tool[] = [
     files: ["redis-server"],
     debian: ["redis-server"],
     why: "is checkpointed: it serves over TCP",
+    isService: true,
   },
   {
     name: "nginx",
     files: ["nginx"],
     debian: ["nginx-light"],
     why: "is checkpointed: it serves over TCP",
+    isService: true,
   },
   { name: "curl", files: ["curl"], debian: ["curl"], why: "is checkpointed: it downloads" },
   { name: "nft", files: ["nft"], debian: ["nftables"], why: "tells which packets are held back" },

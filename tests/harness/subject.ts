@@ -13,6 +13,9 @@ import { stragglerCount } from "../../core/remote/detach.ts";
 import { buildSubject } from "./build.ts";
 import { isAlive, processesWithEnv, processTree, readProcess, waitUntil } from "./processes.ts";
 
+/** Where subjects find programs. */
+export const SUBJECT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /** Carries a value of its own into every process of a subject's tree. */
 const MARK = "STASIS_TEST_SUBJECT";
 
@@ -117,7 +120,7 @@ export class Subject implements AsyncDisposable {
       cwd,
       clearEnv: true,
       env: {
-        PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        PATH: SUBJECT_PATH,
         HOME: "/root",
         LANG: "C.UTF-8",
         [RUN_MARK]: Deno.env.get(RUN_MARK) ?? "",

@@ -6,7 +6,8 @@ import assert from "@std/assert";
 import { checkpoint, restore } from "../../mod.ts";
 import { EchoClient } from "../harness/echo_client.ts";
 import { waitUntil } from "../harness/processes.ts";
-import { Subject } from "../harness/subject.ts";
+import { locateProgram } from "../../scripts/setup/unpacked.ts";
+import { Subject, SUBJECT_PATH } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { script } from "../programs/scenario.ts";
 import { ImageHome } from "./round_trip.ts";
@@ -29,9 +30,18 @@ async function answers(port: number): Promise<boolean> {
   }
 }
 
+function isThere(file: string): boolean {
+  try {
+    return Deno.statSync(file).isFile;
+  } catch {
+    return false;
+  }
+}
+
 /** Starts a server, and waits until it listens. */
 async function startServer(port: number, command: string, ...args: string[]): Promise<Subject> {
-  const subject = await Subject.spawn(command, { args });
+  const { program, env } = locateProgram(command, SUBJECT_PATH.split(":"), isThere);
+  const subject = await Subject.spawn(program, { args, env });
   for (let attempt = 0; !await answers(port); attempt++) {
     assert.ok(attempt < 1000 && subject.alive, `${subject.output()}${subject.errors()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -140,7 +150,15 @@ Deno.test("nginx with workers goes on with a slow download", async () => {
       server { listen 127.0.0.1:${port}; root ${room}; limit_rate 4m; }
     }`,
   );
-  await using subject = await startServer(port, "nginx", "-c", `${room}/nginx.conf`);
+  await using subject = await startServer(
+    port,
+    "nginx",
+    // Where its package is only unpacked it has no directory for logs.
+    "-e",
+    "stderr",
+    "-c",
+    `${room}/nginx.conf`,
+  );
   const { body } = await fetch(`http://127.0.0.1:${port}/file`);
   let received = 0;
   const download = (async () => {
