@@ -127,7 +127,7 @@ export const checkpoint: Command = defineCommand({
     },
     skipInFlight: {
       flags: "--skip-in-flight",
-      description: "leave out TCP connections that wait to be accepted",
+      description: "leave out connections that wait to be accepted and cannot be saved",
     },
     extUnixSk: {
       flags: "-x, --ext-unix-sk",

@@ -18,6 +18,8 @@ export interface Surroundings {
   readonly inside: ReadonlySet<number>;
   /** Of each that waits to be accepted: the inode of the listening one. */
   readonly waiting: ReadonlyMap<number, number>;
+  /** Whether what waits to be accepted and cannot be saved is left out. */
+  readonly skipsWaiting: boolean;
   /** Whether sockets may be connected to names outside of the tree again. */
   readonly reconnects: boolean;
   /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
@@ -79,15 +81,18 @@ const ACCEPT = "try again when the program has accepted it";
 /** What waits to be accepted must be connected again by somebody of the tree. */
 function listenProblem(
   { waiting }: UnixSocket,
-  { inside, hidden }: Surroundings,
+  { inside, hidden, skipsWaiting }: Surroundings,
 ): Finding | undefined {
-  const stranger = hidden ? undefined : waiting.find((client) => !inside.has(client));
+  const stranger = hidden || skipsWaiting
+    ? undefined
+    : waiting.find((client) => !inside.has(client));
   if (stranger === undefined) return undefined;
   return {
+    // The kernel tells nobody what lies in the end that waits (sk_diag_dump() of `net/unix/diag.c`).
     what: stranger === 0
-      ? "with a connection waiting to be accepted whose other end is closed"
+      ? "with a connection waiting to be accepted whose other end is closed: whether anything was sent is not known"
       : `with a connection waiting to be accepted from outside of the tree (socket:[${stranger}])`,
-    hint: ACCEPT,
+    hint: `${ACCEPT}, or leave it out with --skip-in-flight: it is reset when the tree ends`,
   };
 }
 

@@ -29,6 +29,7 @@ function surroundings(
     sockets,
     inside: new Set(inside),
     waiting: findWaiting(sockets),
+    skipsWaiting: false,
     reconnects: false,
     hidden: false,
     holders,
@@ -113,7 +114,9 @@ Deno.test("socketProblem() says which connections that wait cannot be made again
   match(of(2, service({ sendQueue: 768 })), /has sent something/);
   match(of(1, service({}, [1])), /from outside of the tree \(socket:\[2\]\)/);
   match(of(2, service({}, [2])), /waits to be accepted outside/);
-  match(of(1, surroundings({ 1: { state: STATE.LISTEN, waiting: [0] } })), /other end is closed/);
+  const hasty = surroundings({ 1: { state: STATE.LISTEN, waiting: [0] } });
+  match(of(1, hasty), /other end is closed/);
+  equal(of(1, { ...hasty, skipsWaiting: true }), "");
 });
 
 Deno.test("senderProblem() lets come back what the peer or a socket with that name can send", () => {

@@ -106,6 +106,18 @@ for (
   });
 }
 
+Deno.test("--skip-in-flight leaves out a connection that waits and that nobody can read", async () => {
+  await using subject = await startRefused("hasty");
+  using images = new ImageHome();
+  const options = { skipInFlight: true };
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true, options });
+  const sockets = openImages(images.directory).readList(FILES, null).flatMap(({ usk }) =>
+    usk ?? []
+  );
+  assert.deepEqual(sockets.map(({ state }) => state).sort(), [1, 1, 10]);
+  await subject.expectPass();
+});
+
 Deno.test("a socket of another family is refused, and its protocol named", async () => {
   const program = `$^F = 9; socket(my $socket, 17, 3, 0) or die; exec "sleep", 1000`;
   await using subject = await startSleeper(`exec perl -e '${program}'`);
