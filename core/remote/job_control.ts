@@ -6,7 +6,7 @@
  */
 import { syscall } from "../linux/libc_ffi.ts";
 import { interrupt, resume, setSignalMask } from "../linux/ptrace.ts";
-import { readStat, unlessGone } from "../linux/procfs/mod.ts";
+import { readStat, type TaskStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit, STOP_SIGNALS } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
@@ -57,16 +57,22 @@ function stopBy({ pid, tid }: Tracee, signal: number): boolean {
   }
 }
 
-/** How long {@link awaitStoppedAgain} waits, in milliseconds: somebody may have sent SIGCONT, and the thread run on. */
-const PATIENCE = 500;
+/** How long {@link awaitStoppedAgain} waits at the most, in milliseconds. */
+const PATIENCE = 10_000;
+/** A thread that has used so much time of a processor does not come to stand still: somebody has sent SIGCONT. In ticks. */
+const RUNNING_ON = 2n;
 
 /**
  * Waits until a thread that was let go of in a group-stop of its process has come to stand still there: it has to run
- * for that, and until it does, others see a process that runs.
+ * for that, and until it does, which may be long on a busy machine, others see a process that runs.
  */
 export function awaitStoppedAgain(pid: number, tid: number): void {
+  const look = () => unlessGone(() => readStat(pid, tid), undefined);
+  const used = ({ userTime, systemTime }: TaskStat) => userTime + systemTime;
+  const first = look();
   const end = performance.now() + PATIENCE;
-  while (unlessGone(() => readStat(pid, tid).state, "X") === "R" && performance.now() < end) {
+  for (let stat = first; stat?.state === "R"; stat = look()) {
+    if (used(stat) - used(first ?? stat) >= RUNNING_ON || performance.now() > end) return;
     pause(0.05);
   }
 }

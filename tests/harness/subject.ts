@@ -285,9 +285,13 @@ export class Subject implements AsyncDisposable {
     await Deno.remove(this.#files, { recursive: true }).catch(() => {});
   }
 
-  /** The pid could belong to a stranger by now: only a process with our mark is ours. */
+  /**
+   * The pid could belong to a stranger by now: only a process with our mark is ours, or a child of this process, whose
+   * mark cannot be read while it executes a program or its first thread has ended.
+   */
   #isOurs(): boolean {
-    return processesWithEnv(MARK, this.#mark).includes(this.pid);
+    return readProcess(this.pid)?.ppid === Deno.pid ||
+      processesWithEnv(MARK, this.#mark).includes(this.pid);
   }
 
   get #name(): string {
