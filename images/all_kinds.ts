@@ -16,6 +16,7 @@ import * as memory from "./kinds/memory.ts";
 import { MM_EXTRA } from "./kinds/mm_extra.ts";
 import { MQUEUE } from "./kinds/mqueue.ts";
 import { NETLINK_EXTRA } from "./kinds/netlink.ts";
+import { PACKET_EXTRA } from "./kinds/packet.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
@@ -62,6 +63,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   INET_EXTRA,
   INET_LOCK,
   NETLINK_EXTRA,
+  PACKET_EXTRA,
   EPOLL_EXTRA,
   EXTERNAL,
   MANIFEST,

@@ -47,11 +47,11 @@ Deno.test("decodeImage() and encodeImage() keep fields that the schema does not 
 });
 
 Deno.test("decodeImage() and encodeImage() keep an open file of a type without a schema", () => {
-  // A file_entry of type PACKETSK with id 7 and its member psk (6): a message whose fields nobody knows here.
-  const bytes = file([COMMON, 0x56303138, 10], 8, 10, 16, 7, 0x32, 4, 8, 7, 16, 9);
+  // A file_entry of type TUNF with id 7 and its member tunf (11): a message whose fields nobody knows here.
+  const bytes = file([COMMON, 0x56303138, 10], 8, 15, 16, 7, 0x5a, 4, 8, 7, 16, 9);
   const image = decodeImage(FILES, bytes, "x.img");
   const { type, id } = image.entries[0]!.message;
-  deepEqual([type, id], [fd_types.PACKETSK, 7]);
+  deepEqual([type, id], [fd_types.TUNF, 7]);
   deepEqual(encodeImage(FILES, image), bytes);
 });
 

@@ -23,6 +23,7 @@ import { memory, ownMemory } from "./memory/mod.ts";
 import { mqueue } from "./mqueue/mod.ts";
 import { namespaces } from "./namespaces/mod.ts";
 import { netlink } from "./netlink/mod.ts";
+import { packet } from "./packet/mod.ts";
 import { pidfd } from "./pidfd/mod.ts";
 import { pipes } from "./pipes/mod.ts";
 import { registers } from "./registers/mod.ts";
@@ -49,6 +50,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   unix,
   inet,
   netlink,
+  packet,
   external,
   tty,
   eventfd,

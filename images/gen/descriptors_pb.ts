@@ -10,6 +10,7 @@ import { enumeration, message } from "../schema.ts";
 import { reg_file_entrySchema } from "./paths_pb.ts";
 import { inet_sk_entrySchema } from "./inet_pb.ts";
 import { ns_file_entrySchema } from "./namespaces_pb.ts";
+import { packet_sock_entrySchema } from "./packet_pb.ts";
 import { netlink_sk_entrySchema } from "./netlink_pb.ts";
 import { eventfd_file_entrySchema, eventpoll_file_entrySchema, signalfd_entrySchema, timerfd_entrySchema } from "./event_files_pb.ts";
 import { fanotify_file_entrySchema, inotify_file_entrySchema } from "./watches_pb.ts";
@@ -25,6 +26,7 @@ import type { inet_sk_entry } from "./inet_pb.ts";
 import type { memfd_file_entry } from "./memfd_pb.ts";
 import type { ns_file_entry } from "./namespaces_pb.ts";
 import type { netlink_sk_entry } from "./netlink_pb.ts";
+import type { packet_sock_entry } from "./packet_pb.ts";
 import type { reg_file_entry } from "./paths_pb.ts";
 import type { pidfd_entry } from "./pidfd_pb.ts";
 import type { fifo_entry, pipe_entry } from "./pipes_pb.ts";
@@ -122,6 +124,13 @@ export type file_entry = Message<"file_entry"> & {
    * @generated from field: optional ns_file_entry nsf = 5;
    */
   nsf?: ns_file_entry | undefined;
+
+  /**
+   * A packet(7) socket. Plugin "packet".
+   *
+   * @generated from field: optional packet_sock_entry psk = 6;
+   */
+  psk?: packet_sock_entry | undefined;
 
   /**
    * A netlink(7) socket. Plugin "netlink".
@@ -233,6 +242,7 @@ export const file_entrySchema: GenMessage<file_entry> = /*@__PURE__*/
     [3, "reg", "optional", reg_file_entrySchema],
     [4, "isk", "optional", inet_sk_entrySchema],
     [5, "nsf", "optional", ns_file_entrySchema],
+    [6, "psk", "optional", packet_sock_entrySchema],
     [7, "nlsk", "optional", netlink_sk_entrySchema],
     [8, "efd", "optional", eventfd_file_entrySchema],
     [9, "epfd", "optional", eventpoll_file_entrySchema],
@@ -327,7 +337,7 @@ export enum fd_types {
   SIGNALFD = 9,
 
   /**
-   * A packet(7) socket.
+   * A packet(7) socket: `psk`.
    *
    * @generated from enum value: PACKETSK = 10;
    */

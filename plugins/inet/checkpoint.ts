@@ -34,7 +34,7 @@ import {
   describeStream,
   needsExtra,
 } from "./image.ts";
-import { interfaceName } from "./interfaces.ts";
+import { interfaceName } from "../../core/linux/net/interfaces.ts";
 import { readGroups } from "./memberships.ts";
 import { lookAgain } from "./look_again.ts";
 import { makeSocket } from "../../core/linux/net/make_socket.ts";

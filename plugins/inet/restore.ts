@@ -12,7 +12,7 @@ import { isProvided } from "../external/provided.ts";
 import { INET_LOCK } from "../../images/kinds/inet.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { keyOfEnds } from "./connection_key.ts";
-import { interfaceIndex } from "./interfaces.ts";
+import { interfaceIndex } from "../../core/linux/net/interfaces.ts";
 import { liveProblems } from "./live_connections.ts";
 import { isTableName, NetworkLock, openingCalls, openLock, tableName } from "./network_lock.ts";
 import { planRest, planSocket } from "./plan.ts";

@@ -7,7 +7,7 @@ import type { Problem } from "../../base/errors.ts";
 import { AF_INET6, type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { endText, isAny } from "./address.ts";
-import { interfaceIndex } from "./interfaces.ts";
+import { interfaceIndex } from "../../core/linux/net/interfaces.ts";
 import { isListed, isTcp, kindText } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
 

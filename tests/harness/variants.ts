@@ -91,6 +91,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_shared_anon_fork: [["2"], ["8"]],
   mqueue: [[]],
   netlink: [[]],
+  packet: [[]],
   paths: [[]],
   paths_long: [[]],
   mem_vdso: [["code"], ["data"], ["all"], ["moved"], ["protected"]],

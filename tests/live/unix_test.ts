@@ -119,13 +119,15 @@ Deno.test("--skip-in-flight leaves out a connection that waits and that nobody c
 });
 
 Deno.test("a socket of another family is refused, and its protocol named", async () => {
-  const program = `$^F = 9; socket(my $socket, 17, 3, 0) or die; exec "sleep", 1000`;
+  // Multipath TCP, or one of virtual machines, or of cryptography: kernels have at least one of them.
+  const program = `$^F = 9; socket(my $socket, 2, 1, 262) or socket($socket, 40, 1, 0) or
+    socket($socket, 38, 5, 0) or die; exec "sleep", 1000`;
   await using subject = await startSleeper(`exec perl -e '${program}'`);
   const problems = await problemsOf(subject.pid);
   assert.equal(problems.length, 1);
   assert.match(
     problems[0]?.what ?? "",
-    /^no plugin saves its descriptor \d+ \(socket:\[\d+\], PACKET\)$/,
+    /^no plugin saves its descriptor \d+ \(socket:\[\d+\], [\w-]+\)$/,
   );
 });
 

@@ -16,6 +16,7 @@ import {
   parseInetSocket,
 } from "./inet_diag.ts";
 import { netlinkSocket, NLMSG, parseNetlink } from "./netlink.ts";
+import { packetDiagRequest, type PacketSocket, parsePacketSocket } from "./packet_diag.ts";
 import { OwnedDescriptor } from "../pidfd.ts";
 import { parseUnixSocket, unixDiagRequest, type UnixSocket } from "./unix_diag.ts";
 import { SYSCALLS } from "../x86_64/syscalls.ts";
@@ -43,6 +44,27 @@ export function readUnixSockets(wanted: Iterable<number> = []): Map<number, Unix
       (payload) => {
         const one = parseUnixSocket(payload);
         if (one.ino !== 0) found.set(one.ino, one);
+      },
+    );
+    return found;
+  });
+}
+
+/**
+ * Reads the packet sockets of this network namespace, by their inodes.
+ *
+ * @param wanted as of {@link readUnixSockets}
+ * @throws {StasisError} `kernel-too-old` where the kernel cannot tell (CONFIG_PACKET_DIAG), `syscall`
+ */
+export function readPacketSockets(wanted: Iterable<number> = []): Map<number, PacketSocket> {
+  return readUntilFound(wanted, () => {
+    const found = new Map<number, PacketSocket>();
+    readList(
+      packetDiagRequest(),
+      "packet sockets (CONFIG_PACKET_DIAG, modprobe af_packet_diag)",
+      (payload) => {
+        const one = parsePacketSocket(payload);
+        found.set(one.ino, one);
       },
     );
     return found;

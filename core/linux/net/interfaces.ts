@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isMissing } from "../../core/linux/files.ts";
+import { isMissing } from "../files.ts";
 
 /** The number of an interface; undefined where there is none of that name. */
 export function interfaceIndex(name: string): number | undefined {
