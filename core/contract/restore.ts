@@ -34,6 +34,8 @@ export const STAGES = [
   "seed",
   /** Open file descriptions are created, each in its home task. */
   "open",
+  /** Those that need one which another task has made. Here all tasks take turns, whatever they share. */
+  "meet",
   /** Descriptors get their numbers; tasks fetch the descriptions of others. */
   "share",
   /** What refers to descriptors by number: epoll targets, owners. */
@@ -324,6 +326,8 @@ export interface DescriptorPlanner {
    * its other end was.
    */
   home?(file: file_entry, proposed: TaskPlanner): TaskPlanner | "seed";
+  /** Whether it is created in the stage "meet", by way of one that another task has made. */
+  meets?(file: file_entry): boolean;
   /** Adds calls that create it, and returns the descriptor; the core moves it to its place and closes that one. */
   plan(context: DescriptorPlan): Argument;
   /**

@@ -134,7 +134,7 @@ export class BuiltTree implements Disposable {
           return;
         }
       };
-      for (const group of groups) startNext([...group]);
+      for (const group of stage === "meet" ? [groups.flat()] : groups) startNext([...group]);
       // A list that grows while it is walked is walked to its end.
       for (const { runs, rest } of working) {
         sayWhoHasIds(() => runs.finish());

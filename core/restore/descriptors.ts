@@ -1,6 +1,6 @@
 /**
  * Planning descriptors. Each open file description is created once, in its home task, under a staging
- * number that no task uses itself (stage "open"). Then every task puts its descriptors where they belong:
+ * number that no task uses itself (stages "open" and "meet"). Then every task puts its descriptors where they belong:
  * its own by dup3(2), those of other tasks through pidfd_getfd(2) (stage "share").
  *
  * @module
@@ -184,7 +184,8 @@ function numberThem(plan: RestorePlan, descriptions: Iterable<Description>): Sta
 }
 
 function create(plan: RestorePlan, { file, plugin, planner, home, number }: Description): void {
-  const program = home === "seed" ? plan.seed : home.program("open");
+  const stage = runHook(plugin, () => planner.meets?.(file)) ? "meet" : "open";
+  const program = home === "seed" ? plan.seed : home.program(stage);
   const task = home === "seed" ? undefined : home;
   const fd = runHook(plugin, () => planner.plan({ file, home: task, program, tree: plan }));
   program.call("dup3", fd, number, task === undefined ? 0 : O_CLOEXEC);

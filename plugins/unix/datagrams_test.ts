@@ -11,6 +11,7 @@ const MEANS = {
   place: () => undefined,
   bound: () => {},
   numberOf: () => -1,
+  fetchListener: () => -1,
 };
 const plain = { type: SOCK.DGRAM, flags: O.NONBLOCK };
 const name = (text: string) => new TextEncoder().encode(`\0${text}`);

@@ -62,6 +62,13 @@ export type Group =
     readonly listener?: SavedSocket;
     readonly connections: readonly Connection[];
   }
+  /** Connections that one task has made to a socket at which another one listens. */
+  | {
+    readonly kind: "met";
+    readonly sockets: readonly SavedSocket[];
+    readonly listener: SavedSocket;
+    readonly connections: readonly Connection[];
+  }
   /** Connected to a name outside of the tree. */
   | { readonly kind: "outside"; readonly sockets: readonly [SavedSocket] }
   /** SOCK_DGRAM sockets that send to each other in any way. */
@@ -71,6 +78,41 @@ export type Group =
     /** Sockets that are gone, by whose names messages were sent. */
     readonly senders: readonly SavedSocket[];
   };
+
+/**
+ * Takes those connections out of a service that were made by other tasks than the one that listens: what is told of the
+ * other end (SO_PEERCRED) is who called connect(2) and listen(2).
+ *
+ * @param isTask whether a process is there to do so
+ */
+export function partService(
+  group: Group & { readonly kind: "service" },
+  isTask: (pid: number) => boolean,
+): Group[] {
+  const { listener, connections } = group;
+  const maker = listener?.extra?.peer?.pid;
+  const listens = (listener?.entry.shutdown ?? 0) === 0;
+  if (listener === undefined || maker === undefined || !listens || !isTask(maker)) return [group];
+  const byMaker = Map.groupBy(connections, ({ server }) => {
+    const pid = server.extra?.peer?.pid ?? maker;
+    return isTask(pid) ? pid : maker;
+  });
+  const own = byMaker.get(maker) ?? [];
+  byMaker.delete(maker);
+  return [
+    { kind: "service", sockets: [listener, ...endsOf(own)], listener, connections: own },
+    ...byMaker.values().map((connections): Group => ({
+      kind: "met",
+      sockets: endsOf(connections),
+      listener,
+      connections,
+    })),
+  ];
+}
+
+function endsOf(connections: readonly Connection[]): SavedSocket[] {
+  return connections.flatMap(({ server, client }) => client ? [server, client] : [server]);
+}
 
 /** Whether a group is filled when all open files are there: some are to lie in its queues. */
 export function isFilledLater({ sockets }: Group): boolean {
@@ -154,9 +196,7 @@ class Grouper {
 
   finish(): { readonly groups: Group[]; readonly misfits: Misfit[] } {
     for (const { listener, connections } of this.#services.values()) {
-      const ends = connections.flatMap(({ server, client }) =>
-        client ? [server, client] : [server]
-      );
+      const ends = endsOf(connections);
       const sockets = listener === undefined ? ends : [listener, ...ends];
       this.#groups.push({ kind: "service", sockets, listener, connections });
     }

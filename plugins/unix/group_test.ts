@@ -1,6 +1,6 @@
 import { deepEqual, equal, match } from "@std/assert";
 import { SHUTDOWN, SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
-import { groupSockets } from "./group.ts";
+import { groupSockets, partService, type SavedSocket } from "./group.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 
 Deno.test("groupSockets() finds who is connected to whom", () => {
@@ -76,4 +76,27 @@ Deno.test("groupSockets() keeps datagram sockets together that others send to", 
   deepEqual(shape([1, { type, name: NAME }], [2, { type }, undefined, queue]), [
     ["datagrams", 1, 2],
   ]);
+});
+
+Deno.test("partService() has other tasks make their own connections, if they are there and somebody listens", () => {
+  const name = Uint8Array.of(0, 7);
+  const peer = (pid: number) => ({ peer: { pid, uid: 0, gid: 0, groups: [] } });
+  const listener = sampleSocket(1, { state: STATE.LISTEN, name }, peer(10));
+  const server = (ino: number, pid: number) => sampleSocket(ino, { name }, peer(pid));
+  const [own, theirs, more, gone] = [[2, 10], [3, 11], [4, 11], [5, 12]].map(([ino, pid]) =>
+    server(ino!, pid!)
+  ) as [SavedSocket, SavedSocket, SavedSocket, SavedSocket];
+  const connections = [own, theirs, more, gone].map((server) => ({ server }));
+  const service = { kind: "service", sockets: [listener, own, theirs, more, gone] } as const;
+  const isTask = (pid: number) => pid === 10 || pid === 11;
+  const parts = partService({ ...service, listener, connections }, isTask);
+  deepEqual(parts.map(({ kind, sockets }) => [kind, sockets]), [
+    ["service", [listener, own, gone]],
+    ["met", [theirs, more]],
+  ]);
+  const whole = (group: Parameters<typeof partService>[0], there = isTask) =>
+    deepEqual(partService(group, there), [group]);
+  whole({ ...service, connections });
+  whole({ ...service, listener, connections }, (pid) => pid === 11);
+  whole({ ...service, listener: sampleSocket(1, { shutdown: 3 }, peer(10)), connections });
 });

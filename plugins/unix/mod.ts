@@ -7,7 +7,7 @@
  * the tree stands still, and nothing is taken out of it.
  *
  * Restored: sockets that belong together are made in one task, the one that made them before if it is in the tree,
- * and handed on from there by the core. See `group.ts` for what belongs together, and `plan.ts`.
+ * and handed on from there by the core; connections by the task that connected. See `group.ts` for what belongs together, and `plan.ts`.
  *
  * A socket whose other end is outside of the tree is refused, unless the user names it as external, or has it
  * connected to the name of that end again.

@@ -10,7 +10,7 @@
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planBind, planConnect } from "./bind.ts";
 import { planDatagrams } from "./datagrams.ts";
-import type { Group, SavedSocket } from "./group.ts";
+import type { Connection, Group, SavedSocket } from "./group.ts";
 import { planAs } from "./identity.ts";
 import { planByte, planQueue } from "./message.ts";
 import {
@@ -41,6 +41,8 @@ export function planGroup(program: SyscallProgram, group: Group, means: Means): 
     }
     case "service":
       return planService(program, group, means);
+    case "met":
+      return planMet(program, group, means);
     case "outside":
       return planOutside(program, group.sockets[0], means);
     case "datagrams":
@@ -129,23 +131,12 @@ function planService(
   means: Means,
 ): MadeGroup {
   const named = listener ?? (connections[0]?.server as SavedSocket);
-  const place = means.place(named);
   const listening = planSocket(program, named);
   planBind(program, listening, named, means);
   // Who listens is what those will see that connect.
   const seen = listener?.extra?.peer ?? connections[0]?.client?.extra?.peer;
   planAs(program, seen, () => program.call("listen", listening, named.entry.backlog));
-  const conversations = connections.map(({ server, client }): Conversation => {
-    const connecting = planSocket(program, client ?? server);
-    if (client !== undefined) planBind(program, connecting, client, means);
-    planAs(
-      program,
-      server.extra?.peer,
-      () => planConnect(program, connecting, named.entry, place),
-    );
-    const accepted = program.call("accept4", listening, 0, 0, NEW);
-    return { one: accepted, first: server, other: connecting, second: client };
-  });
+  const conversations = planConnections(program, listening, named, connections, means);
   const made: Made = new Map();
   if (listener === undefined) program.call("close", listening);
   else {
@@ -153,6 +144,39 @@ function planService(
     made.set(listener.entry.id, listening);
   }
   return fillLater(conversations, made, means);
+}
+
+/** Adds the calls that make connections to a socket at which another task listens. */
+function planMet(
+  program: SyscallProgram,
+  { listener, connections }: Group & { readonly kind: "met" },
+  means: Means,
+): MadeGroup {
+  const listening = means.fetchListener(program, listener);
+  const conversations = planConnections(program, listening, listener, connections, means);
+  program.call("close", listening);
+  return fillLater(conversations, new Map(), means);
+}
+
+/** Adds the calls that make connections: who connects accepts them, too, which nobody is told of. */
+function planConnections(
+  program: SyscallProgram,
+  listening: Argument,
+  named: SavedSocket,
+  connections: readonly Connection[],
+  means: Means,
+): Conversation[] {
+  return connections.map(({ server, client }) => {
+    const connecting = planSocket(program, client ?? server);
+    if (client !== undefined) planBind(program, connecting, client, means);
+    planAs(
+      program,
+      server.extra?.peer,
+      () => planConnect(program, connecting, named.entry, means.place(named)),
+    );
+    const accepted = program.call("accept4", listening, 0, 0, NEW);
+    return { one: accepted, first: server, other: connecting, second: client };
+  });
 }
 
 /** Adds the calls by which a connection comes to wait again, when the socket that is to accept it listens. */

@@ -16,6 +16,7 @@ const MEANS = {
       : { service: 90, directory: isDeleted(entry) ? undefined : 80 },
   bound: () => {},
   numberOf: (id: number) => 1000 + id,
+  fetchListener: () => 60,
 };
 
 /** The calls of a group, without those that only set what a socket has anyway. */

@@ -19,7 +19,7 @@ import { ServedImage } from "../../core/restore/image_bytes.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
-import { type Group, groupSockets, isFilledLater, type SavedSocket } from "./group.ts";
+import { type Group, groupSockets, isFilledLater, partService, type SavedSocket } from "./group.ts";
 import { loadSockets } from "./load.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { planGroup, planWaiting } from "./plan.ts";
@@ -43,11 +43,25 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
   const parking = new Map<Group, readonly number[]>();
   const parked = new Map<Group, ParkedGroup>();
   let numberOf: Means["numberOf"] = () => -1;
+  /** The number under which a task keeps a socket at which it listens for others that connect, by the socket's id. */
+  const listeners = new Map<number, number>();
+  /** The task whose connections to one of these are planned. */
+  let meeting: TaskPlanner | undefined;
   const means: Means = {
     get limits() {
       return limits;
     },
     numberOf: (id) => numberOf(id),
+    fetchListener(program, { entry }) {
+      const maker = homes.get(groups.get(entry.id) as Group) as TaskPlanner;
+      const place = places.get(entry.id);
+      if (place !== undefined) planFetch(program, maker, meeting as TaskPlanner, place.service);
+      const pidfd = program.call("pidfd_open", maker.pid, 0);
+      const number = listeners.get(entry.id) as number;
+      const listening = program.call("pidfd_getfd", pidfd, number, 0);
+      program.call("close", pidfd);
+      return listening;
+    },
     place: ({ entry }) => places.get(entry.id),
     bound({ entry }) {
       const path = pathOf(entry.name);
@@ -108,6 +122,16 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
     planTree(tree) {
       if (groups.size > 0 && images.has(SK_QUEUES, null)) queues.serve(tree);
       nameLast = (...name) => tree.nameLast(...name);
+      const pids = new Set(tree.tasks.flatMap((one) => one.filesOwner === one.pid ? one.pid : []));
+      for (const service of new Set(groups.values())) {
+        if (service.kind !== "service") continue;
+        for (const part of partService(service, (pid) => pids.has(pid))) {
+          for (const { entry } of part.sockets) groups.set(entry.id, part);
+          if (part.kind === "met" && !listeners.has(part.listener.entry.id)) {
+            listeners.set(part.listener.entry.id, tree.service());
+          }
+        }
+      }
       const all = [...new Set(groups.values())];
       for (const group of all.filter(isFilledLater)) {
         parking.set(group, Array.from({ length: mostUsed(group) }, () => tree.service()));
@@ -126,11 +150,17 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
       restores: isMine,
       home: (file, proposed) => homeOf(groups.get(file.id) as Group, proposed),
       holds: ({ id }) => held.get(id) ?? [],
-      plan({ file, program }) {
+      meets: ({ id }) => groups.get(id)?.kind === "met",
+      plan({ file, program, home }) {
         if (!made.has(file.id)) {
           const group = groups.get(file.id) as Group;
+          meeting = home;
           const one = planGroup(program, group, means);
-          for (const [id, fd] of one.made) made.set(id, fd);
+          for (const [id, fd] of one.made) {
+            made.set(id, fd);
+            const number = listeners.get(id);
+            if (number !== undefined) program.call("dup3", fd, number, O.CLOEXEC);
+          }
           const numbers = parking.get(group);
           if (numbers === undefined) one.fill(program, (fd) => fd);
           else parked.set(group, park(program, one, numbers));
@@ -211,13 +241,11 @@ function park(
 /** The sockets of a group that are bound themselves: what was accepted has the name of who listens. */
 function boundSockets(group: Group): readonly SavedSocket[] {
   if (group.kind === "datagrams") return [...group.sockets, ...group.senders];
-  if (group.kind !== "service") return group.sockets;
+  if (group.kind !== "service" && group.kind !== "met") return group.sockets;
   const { listener, connections } = group;
-  const named = listener ?? connections[0]?.server;
-  return [
-    ...named === undefined ? [] : [named],
-    ...connections.flatMap(({ client }) => client ?? []),
-  ];
+  const clients = connections.flatMap(({ client }) => client ?? []);
+  const named = group.kind === "met" ? undefined : listener ?? connections[0]?.server;
+  return named === undefined ? clients : [named, ...clients];
 }
 
 function fullPath(path: string, { nameDir }: unix_sk_entry): string {
@@ -246,7 +274,7 @@ function planFetch(
 /** The process that made the sockets, as their peers are told; of a service the one that listens. */
 function makerOf(group: Group): number | undefined {
   const [first] = group.sockets;
-  if (group.kind === "waiting") return undefined;
+  if (group.kind === "waiting" || group.kind === "outside") return undefined;
   if (group.kind !== "service") return first?.extra?.peer?.pid;
   return (group.listener ?? group.connections[0]?.server)?.extra?.peer?.pid;
 }

@@ -20,7 +20,10 @@ import { planOptions } from "../../core/restore/socket_options.ts";
 export const NEW = O.NONBLOCK | SOCK_CLOEXEC;
 
 /** What the calls of a group depend on beside the images. */
-export interface Means extends BindMeans, QueueMeans {}
+export interface Means extends BindMeans, QueueMeans {
+  /** Adds the calls that get a socket at which another task listens, to be closed again. @returns its number */
+  fetchListener(program: SyscallProgram, listener: SavedSocket): Argument;
+}
 
 /** The descriptors of the sockets of a group, by id. */
 export type Made = Map<number, Argument>;

@@ -95,6 +95,33 @@ int main(int argc, char **argv)
 	struct name quiet = make_name("@quiet");
 	bind_to(unheard, &quiet);
 
+	/* Who connects here is each somebody else. */
+	struct name meeting = make_name("@meeting"), place = make_name("meeting");
+	int at_meeting = listen_at(type, &meeting, 5), at_place = listen_at(type, &place, 5);
+	pid_t visitors[2];
+	for (int i = 0; i < 2; i++) {
+		if (pipe(told))
+			die("pipe");
+		visitors[i] = fork_child();
+		if (visitors[i] == 0) {
+			int visit = new_socket(type), other = new_socket(type);
+			connect_to(other, &place);
+			if (setuid(USER + i))
+				die("setuid");
+			connect_to(visit, &meeting);
+			send_data(visit, 60 + i, 40 + i);
+			child_is_ready(told);
+			wait_for_term();
+			check_peer("visitor: host", visit, (struct ucred){ getppid(), 0, 0 });
+			check_peer("visitor: host at a path", other, (struct ucred){ getppid(), 0, 0 });
+			check_received("visitor: greeting", visit, 7, 50 + i);
+			check_received("visitor: greeting at a path", other, 8, 50 + i);
+			child_finish();
+		}
+		wait_for_child(told);
+	}
+	int hosts[4] = { accept_from(at_meeting), accept_from(at_meeting), accept_from(at_place), accept_from(at_place) };
+
 	if (pipe(told))
 		die("pipe");
 	pid_t child = fork_child();
@@ -152,6 +179,15 @@ int main(int argc, char **argv)
 	check_equal("now it listens", listen(unheard, 1), 0);
 	check_equal("name that is free again", bind(new_socket(type), (struct sockaddr *)&gone.addr, gone.len), 0);
 
+	for (int i = 0; i < 2; i++) {
+		check_peer("host: visitor", hosts[i], (struct ucred){ visitors[i], USER + i, 0 });
+		check_peer("host: visitor at a path", hosts[2 + i], (struct ucred){ visitors[i], 0, 0 });
+		check_received("host: from a visitor", hosts[i], 60 + i, 40 + i);
+		send_data(hosts[i], 7, 50 + i);
+		send_data(hosts[2 + i], 8, 50 + i);
+		end_child("visitor", visitors[i]);
+	}
+	check_listens("where visitors came: listens", type, at_meeting, &meeting);
 	/* They wait in the order in which they came, and are who they were. */
 	fcntl(at_queue, F_SETFL, O_NONBLOCK);
 	int accepted[2] = { accept(at_queue, NULL, NULL), accept(at_queue, NULL, NULL) };
