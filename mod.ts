@@ -46,6 +46,7 @@ export {
 } from "./core/remote/program.ts";
 export type { Ending, RestoredTree } from "./core/restore/restore.ts";
 export { ShellTerminal, type TerminalUse, waitAsJob } from "./core/restore/shell_terminal.ts";
+export type { PrivilegeVerdict } from "./core/verdicts.ts";
 export { findTaken, type TakenId } from "./core/restore/taken_ids.ts";
 export { fd_types } from "./images/gen/descriptors_pb.ts";
 export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";

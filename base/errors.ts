@@ -63,6 +63,8 @@ export interface Problem {
   readonly what: string;
   /** What the user can do about it. */
   readonly hint?: string;
+  /** Whether whatever else is said of the task may only follow from it, and is left out. */
+  readonly decisive?: boolean;
 }
 
 /** Further facts of a {@link StasisError}. */

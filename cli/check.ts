@@ -36,19 +36,24 @@ export function describeCheck(report: CheckReport, colour: boolean): string[] {
       ...rows,
     ]),
     "",
-    isUsable(report)
-      ? "Stasis can work here."
-      : "Stasis cannot work here: what is marked MISSING is required.",
+    ...table(report.verdicts.map(({ operation, whose, possible, note = "" }) => [
+      paint(VERDICT_STYLES[possible], possible === "limited" ? "yes" : possible, colour),
+      `${operation} of ${whose === "own" ? "your own programs" : "others' programs"}`,
+      note,
+    ])),
+    ...isUsable(report) ? [] : ["Stasis cannot work here: what is marked MISSING is required."],
   ];
 }
+
+const VERDICT_STYLES = { yes: "green", limited: "yellow", no: "red" } as const;
 
 /** The command. */
 export const check: Command = defineCommand({
   name: "check",
   summary: "tell what this kernel and this user can do",
   description:
-    "Tells feature by feature what this kernel and this user can do, and which back end Syscall User " +
-    "Dispatch has here. Ends with status 6 if something is missing that Stasis cannot do without.",
+    "Tells feature by feature what this kernel and this user can do, which back end Syscall User " +
+    "Dispatch has here, and in the end what can be done with your own programs and with those of others. Ends with status 6 if something is missing that Stasis cannot do without.",
   options: {
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the report as JSON" },

@@ -11,6 +11,10 @@ const FEATURE = {
 const REPORT = {
   kernel: "6.18.0",
   sudBackend: "ptrace",
+  verdicts: [
+    { operation: "checkpoint", whose: "own", possible: "yes" },
+    { operation: "restore", whose: "others", possible: "no", note: "CAP_X is missing" },
+  ],
   features: [FEATURE, {
     ...FEATURE,
     name: "NICE",
@@ -34,7 +38,8 @@ Deno.test("describeCheck() is a table with a verdict", () => {
     "yes  PTRACE_SEIZE  core    stops threads",
     "no   NICE          core    faster",
     "",
-    "Stasis can work here.",
+    "yes  checkpoint of your own programs",
+    "no   restore of others' programs      CAP_X is missing",
   ]);
   const missing = { ...REPORT, features: [{ ...FEATURE, available: false }] };
   assert.match(

@@ -9,7 +9,13 @@ import { KCMP, kcmp } from "./linux/kcmp.ts";
 import { syscall } from "./linux/libc_ffi.ts";
 import { openPidfd, takeDescriptor } from "./linux/pidfd.ts";
 import { ProcessMemory } from "./linux/memory.ts";
-import { mappingKind, readOwnVdso, readPidMax, readStatus } from "./linux/procfs/mod.ts";
+import {
+  mappingKind,
+  readOwnVdso,
+  readPidMax,
+  readStatus,
+  requireOwnProc,
+} from "./linux/procfs/mod.ts";
 import { findCodePlaces } from "./remote/code_places.ts";
 import { Guardian } from "./guardian/guardian.ts";
 import { SYSCALLS } from "./linux/x86_64/syscalls.ts";
@@ -17,18 +23,27 @@ import type { Feature, Plugin } from "./plugin.ts";
 import { SyscallProgram } from "./remote/program.ts";
 import { addClone } from "./restore/clone.ts";
 import { endSeed, openSeed, startSeed } from "./remote/seed.ts";
+import { readPrivileges } from "./restore/machine.ts";
+import { userNamespaceProblem } from "./restore/user_namespace.ts";
+import { type PrivilegeVerdict, verdicts } from "./verdicts.ts";
 
 /** What {@link checkMachine} tells of a machine. */
 export interface CheckReport {
   /** The kernel's release. */
   readonly kernel: string;
+  /** What can be done, by whose programs it is done with. */
+  readonly verdicts: readonly PrivilegeVerdict[];
   /** Feature by feature, the core's first. */
   readonly features: readonly (Feature & { readonly plugin: string })[];
 }
 
+/** What ids are restored by. */
+const SET_TID = "clone3 with set_tid";
+
 /** Capabilities that matter. */
 const CAPABILITIES: readonly (readonly [bit: bigint, name: string, note: string])[] = [
   [CAP.SYS_PTRACE, "CAP_SYS_PTRACE", "targets of other users"],
+  [CAP.CHECKPOINT_RESTORE, "CAP_CHECKPOINT_RESTORE", "restoring with the same pids, shared memory"],
   [
     CAP.SYS_ADMIN,
     "CAP_SYS_ADMIN",
@@ -39,18 +54,37 @@ const CAPABILITIES: readonly (readonly [bit: bigint, name: string, note: string]
   [CAP.SETUID, "CAP_SETUID", "restoring user ids"],
 ];
 
-/** Looks at this machine. Creates a process and lets it go again; changes nothing. */
+/**
+ * Looks at this machine. Creates a process and lets it go again; changes nothing.
+ *
+ * @throws {StasisError} `unsupported` where /proc is not of this pid namespace
+ */
 export function checkMachine(plugins: readonly Plugin[]): CheckReport {
+  requireOwnProc();
+  const userNamespace = userNamespaceProblem(readPrivileges()) === undefined;
+  const core = coreFeatures(userNamespace);
   const features = [
-    ...coreFeatures().map((feature) => ({ ...feature, plugin: "core" })),
+    ...core.map((feature) => ({ ...feature, plugin: "core" })),
     ...plugins.flatMap((plugin) =>
       (plugin.check?.() ?? []).map((feature) => ({ ...feature, plugin: plugin.name }))
     ),
   ];
-  return { kernel: Deno.osRelease(), features };
+  const isThere = (name: string) => core.some((one) => one.name === name && one.available);
+  return {
+    kernel: Deno.osRelease(),
+    verdicts: verdicts({
+      effective: readStatus(Deno.pid).caps.effective,
+      basics: features.every(({ name, available, required }) =>
+        available || !required || name === SET_TID
+      ),
+      setTid: isThere(SET_TID),
+      userNamespace,
+    }),
+    features,
+  };
 }
 
-function coreFeatures(): Feature[] {
+function coreFeatures(userNamespace: boolean): Feature[] {
   return [
     attempt("kcmp", "finding descriptors and memory that tasks share", () => {
       kcmp(Deno.pid, Deno.pid, KCMP.FILE, 0, 0);
@@ -59,26 +93,31 @@ function coreFeatures(): Feature[] {
       using pidfd = openPidfd(Deno.pid);
       using _ = takeDescriptor(pidfd, Deno.pid, 0);
     }),
-    ...seedFeatures(),
+    ...seedFeatures(userNamespace),
+    {
+      name: "user namespaces",
+      available: userNamespace,
+      required: false,
+      note: "restoring with --new-pid-namespace without privileges",
+    },
     ...guardianFeatures(),
     ...capabilityFeatures(),
   ];
 }
 
-function attempt(name: string, note: string, probe: () => void): Feature {
+function attempt(name: string, note: string, probe: () => void, required = true): Feature {
   try {
     probe();
-    return { name, available: true, required: true, note };
+    return { name, available: true, required, note };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { name, available: false, required: true, note: `${note}: ${why}` };
+    return { name, available: false, required, note: `${note}: ${why}` };
   }
 }
 
 /** Makes a seed, runs a program in it, and has it make a task with a pid of our choice. */
-function seedFeatures(): Feature[] {
+function seedFeatures(userNamespace: boolean): Feature[] {
   const remote = "system calls in a traced task";
-  const setTid = "clone3 with set_tid";
   const setTidNote = "restoring with the same pids (Linux 5.5, CAP_CHECKPOINT_RESTORE)";
   let seed: ReturnType<typeof startSeed>;
   try {
@@ -91,14 +130,14 @@ function seedFeatures(): Feature[] {
     using task = openSeed(seed);
     return [
       attempt(remote, "everything", () => void task.call("getpid")),
-      attempt(setTid, setTidNote, () => {
+      attempt(SET_TID, setTidNote, () => {
         const pid = freePid();
         const birth = new SyscallProgram("a task with a chosen pid");
         addClone(birth, pid, 0n);
         task.run(birth);
         endSeed(pid);
         task.tryCall("wait4", pid, 0, 0x40000000, 0);
-      }),
+      }, !userNamespace),
     ];
   } finally {
     endSeed(seed.pid);

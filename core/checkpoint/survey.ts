@@ -9,11 +9,19 @@ import type { Cancellation } from "../cancellation.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { sleep } from "../linux/libc_ffi.ts";
-import { PF_KTHREAD, readChildren, readStatus, unlessGone } from "../linux/procfs/mod.ts";
+import {
+  PF_KTHREAD,
+  readChildren,
+  readStatus,
+  readTaskLink,
+  requireOwnProc,
+  unlessGone,
+} from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
 import { pause } from "../remote/pause.ts";
 import { findClaims } from "./claims.ts";
 import { findInFlight } from "./in_flight.ts";
+import { rootCauses } from "./root_causes.ts";
 import { surveyTree } from "./survey_tree.ts";
 import { Task } from "./task.ts";
 import { leaderlessProblems } from "./leaderless.ts";
@@ -27,6 +35,7 @@ import { describeVfork, isVfork, VFORK_HINT, VFORK_PATIENCE, vforkingThread } fr
  * @throws {StasisError} if the root cannot be checkpointed at all: it says why
  */
 export function findTree(root: number, isToEnd: boolean): Task[] {
+  requireOwnProc();
   const first = findTask(root);
   try {
     checkRoot(first, isToEnd);
@@ -46,6 +55,7 @@ export function findTree(root: number, isToEnd: boolean): Task[] {
       seen.add(pid);
       tasks.push(findTask(pid));
     }
+    checkAccess(task);
   }
   if (seen.has(Deno.pid)) {
     throw new StasisError(
@@ -58,6 +68,26 @@ export function findTree(root: number, isToEnd: boolean): Task[] {
     );
   }
   return tasks;
+}
+
+/** @throws {StasisError} `no-privilege` where this process may not look into a task, as it must to save it */
+function checkAccess(task: Task): void {
+  if (task.isZombie) return;
+  const { pid, status: { uids }, stat: { comm } } = task;
+  try {
+    readTaskLink(pid, "ns/user", task.liveTid);
+  } catch (error) {
+    if (!(error instanceof StasisError) || error.code !== "no-privilege") return;
+    const { uids: own } = readStatus(Deno.pid);
+    const what = uids.every((uid) => uid === own[1])
+      ? "has more privileges than this process, or has forbidden it (prctl(PR_SET_DUMPABLE))"
+      : `is of user ${uids.find((uid) => uid !== own[1])}, and this process of user ${own[1]}`;
+    throw new StasisError(
+      "no-privilege",
+      `task ${pid} (${comm}) ${what}: it may not be looked into without CAP_SYS_PTRACE`,
+      { pid, hint: "run the command as root (sudo)", cause: error },
+    );
+  }
 }
 
 /** How often a process whose first thread has ended is looked at, and how long after each look, in milliseconds. */
@@ -277,6 +307,7 @@ function surveyTask(task: Task, frozen: boolean, problems: Problem[]): void {
     problems.push({
       pid,
       plugin: "core",
+      decisive: true,
       what: "it is a 32-bit (compat) program",
       hint: "only 64-bit x86-64 programs can be checkpointed",
     });
@@ -362,9 +393,10 @@ function isCompat(tid: number): boolean {
 
 function refuse(
   root: Task,
-  problems: readonly Problem[],
+  all: readonly Problem[],
   code: ErrorCode = "unsupported",
 ): StasisError {
+  const problems = rootCauses(all);
   const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
   return new StasisError(
     code,

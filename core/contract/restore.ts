@@ -103,12 +103,22 @@ export interface Machine {
   readonly descriptorLimit: number;
   /** The mappings of the vDSO and its data in a fresh process, lowest first, relative to the first. */
   readonly vdso: readonly VdsoPart[];
-  /** What the restore may do, and what every task starts with. A rehearsal may do all that anybody can. */
+  /** What the restore may do. A rehearsal may do all that anybody can. */
   readonly privileges: Privileges;
+  /** What every task starts with: the same, unless the tree gets a user namespace of its own. */
+  readonly startPrivileges: Privileges;
+  /** Whether it gets one. */
+  readonly userNamespace: boolean;
 }
 
 /** The privileges of a process, as its `status` tells them. */
-export type Privileges = Pick<TaskStatus, "caps" | "noNewPrivs">;
+export interface Privileges
+  extends Pick<TaskStatus, "caps" | "noNewPrivs" | "uids" | "gids" | "groups"> {
+  /** See capabilities(7). */
+  readonly securebits: number;
+  /** Whether no other ids can be had, whatever the capabilities are: there are no others. */
+  readonly idsAreFixed: boolean;
+}
 
 /** One of the kernel's mappings around the vDSO. */
 export interface VdsoPart {

@@ -22,7 +22,7 @@ import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import { CAP } from "../linux/capability.ts";
-import { readStat } from "../linux/procfs/mod.ts";
+import { readStat, requireOwnProc } from "../linux/procfs/mod.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { type BirthPlan, planBirths, type TreeTask } from "./births.ts";
@@ -44,7 +44,8 @@ import {
 import { freePids, unusedIds } from "./free_pids.ts";
 import { INIT } from "./pid_namespace.ts";
 import { findServiceRange } from "./service_numbers.ts";
-import { readMachine } from "./machine.ts";
+import { readMachine, readPrivileges } from "./machine.ts";
+import { userNamespaceProblem } from "./user_namespace.ts";
 import { MadeDirectories } from "./made_directories.ts";
 import { mappingPlanner } from "./mappings.ts";
 import { takenProblems } from "./taken_ids.ts";
@@ -81,8 +82,20 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const { tasks, cores } = readTree(images, cancellation);
   const files = restoredFiles(images, options);
   const rehearsal = request.rehearsed !== undefined;
-  const machine = readMachine(rehearsal);
-  if (options.newPidNamespace) checkApart(machine);
+  const machine = readMachine(rehearsal, !rehearsal && needsUserNamespace(options));
+  if (!rehearsal) {
+    requireOwnProc();
+    checkPrivileges(machine, options);
+  }
+  if (machine.userNamespace) {
+    listener({
+      kind: "note",
+      plugin: "core",
+      text:
+        "without CAP_SYS_ADMIN the tree gets a user namespace of its own as well, in which no program can become " +
+        "another user",
+    });
+  }
   const clocks = readTreeClocks(images, machine.privileges.caps.effective, options.timeNamespace);
   const made = new MadeDirectories();
   const hooked: Hooked<RestoreHooks>[] = plugins.flatMap((plugin): Hooked<RestoreHooks>[] => {
@@ -375,12 +388,42 @@ function findOwners(images: ImageDirectory, tasks: readonly pstree_entry[]): Map
   return owners;
 }
 
-/** @throws {StasisError} `no-privilege` where no pid namespace can be made */
-function checkApart({ privileges: { caps } }: Machine): void {
-  if ((caps.effective & CAP.SYS_ADMIN) !== 0n) return;
-  throw new StasisError("no-privilege", "a pid namespace takes CAP_SYS_ADMIN, which is missing", {
-    hint: "restore as root, or under the ids that are free, without --new-pid-namespace",
-  });
+/** Whether only a user namespace gives this process a pid namespace. */
+function needsUserNamespace({ newPidNamespace }: OperationOptions): boolean {
+  return newPidNamespace === true && (readPrivileges().caps.effective & CAP.SYS_ADMIN) === 0n;
+}
+
+const NO_USER_NAMESPACE =
+  "restore as root, or have user namespaces allowed here (/proc/sys/user/max_user_namespaces, " +
+  "/proc/sys/kernel/unprivileged_userns_clone, /proc/sys/kernel/apparmor_restrict_unprivileged_userns)";
+
+/** @throws {StasisError} `no-privilege` where the ids of the tree cannot be had, free or not */
+function checkPrivileges(
+  { privileges, userNamespace }: Machine,
+  { newPidNamespace }: OperationOptions,
+): void {
+  if (userNamespace) {
+    const why = userNamespaceProblem(privileges);
+    if (why === undefined) return;
+    throw new StasisError(
+      "no-privilege",
+      `a pid namespace takes CAP_SYS_ADMIN, which is missing, or a user namespace, which cannot be had: ${why}`,
+      { hint: NO_USER_NAMESPACE },
+    );
+  }
+  const { effective } = privileges.caps;
+  if (newPidNamespace === true || (effective & (CAP.SYS_ADMIN | CAP.CHECKPOINT_RESTORE)) !== 0n) {
+    return;
+  }
+  throw new StasisError(
+    "no-privilege",
+    "to give processes the ids that they had takes CAP_CHECKPOINT_RESTORE, which is missing",
+    {
+      hint: userNamespaceProblem(privileges) === undefined
+        ? "restore in namespaces of the tree's own, for which no privilege is needed: --new-pid-namespace; or as root"
+        : NO_USER_NAMESPACE,
+    },
+  );
 }
 
 /** What cannot be in a pid namespace of its own: from there nobody can name the group that was outside. */

@@ -34,6 +34,7 @@ import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } f
 import { addBirth, addThread } from "./clone.ts";
 import { directoryRemoval, makerProgram, type Removal } from "./lasting_objects.ts";
 import { INIT, planPidNamespace } from "./pid_namespace.ts";
+import { planUserNamespace } from "./user_namespace.ts";
 import { openDead } from "./dead_tasks.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
 import type { LinkedFile } from "./link_remaps.ts";
@@ -315,7 +316,11 @@ export class RestorePlan implements TreePlanner {
     this.services = basis.services;
     this.#nextService = basis.services.first;
     this.#highest = basis.highestDescriptor;
-    if (this.isApart) planPidNamespace(this.birthplace);
+    if (this.isApart) {
+      const { userNamespace, privileges } = basis.machine;
+      if (userNamespace) planUserNamespace(this.birthplace, privileges);
+      planPidNamespace(this.birthplace);
+    }
     this.scratch = { start: basis.hole, end: offsetAddress(basis.hole, SCRATCH_ROOM) };
     this.parkedVdso = this.scratch.end;
   }

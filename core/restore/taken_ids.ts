@@ -76,9 +76,25 @@ export function sayWhoHasIds(make: () => unknown): void {
     const taken = error instanceof StasisError && error.errno === "EEXIST"
       ? /set_tid=(\d+)/.exec(error.message)?.[1]
       : undefined;
-    if (taken === undefined) throw error;
+    if (taken === undefined) throw explainRefusal(error);
     throw idsTaken([Number(taken)]);
   }
+}
+
+/** Ids can be chosen by who has the privilege in the user namespace that the pid namespace belongs to. */
+function explainRefusal(error: unknown): unknown {
+  const refused = error instanceof StasisError && error.errno === "EPERM" &&
+    error.message.includes("set_tid=");
+  if (!refused) return error;
+  return new StasisError(
+    "no-privilege",
+    "to give processes the ids that they had takes CAP_CHECKPOINT_RESTORE where this pid namespace was made, and it " +
+      "is missing there",
+    {
+      hint: "restore as root outside of this user namespace, or with --new-pid-namespace",
+      cause: error,
+    },
+  );
 }
 
 type Holders = ReadonlyMap<number, IdHolder>;

@@ -160,7 +160,7 @@ export function encodeCredentials(status: TaskStatus, secbits: number): Credenti
 /* --------------------------------------------------------------------- restore */
 
 function restoreCredentials(session: RestoreSession): RestoreHooks {
-  const planned = new PlannedCredentials(session.machine.privileges);
+  const planned = new PlannedCredentials(session.machine.startPrivileges);
   return {
     planTask: (task) => planDumpable(task, session),
     planThread: (thread) => planThread(thread, session, planned),

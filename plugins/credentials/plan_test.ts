@@ -2,13 +2,22 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal, match, ok } from "@std/assert";
 import { creds_entrySchema } from "../../images/gen/credentials_pb.ts";
 import { splitWords } from "../../images/words.ts";
+import type { Privileges } from "../../core/plugin.ts";
 import { SyscallProgram } from "../../core/remote/program.ts";
 import { capabilitiesOf, capabilityData, capabilityNames } from "./capability.ts";
 import { credentialProblem, lostFromBounding, planCredentials } from "./plan.ts";
 
 const FULL = (1n << 41n) - 1n;
 const NONE = { inheritable: 0n, permitted: 0n, effective: 0n, bounding: FULL, ambient: 0n };
-const OWN = { caps: { ...NONE, permitted: FULL, effective: FULL }, noNewPrivs: false };
+const OWN: Privileges = {
+  caps: { ...NONE, permitted: FULL, effective: FULL },
+  noNewPrivs: false,
+  uids: [0, 0, 0, 0],
+  gids: [0, 0, 0, 0],
+  groups: [],
+  securebits: 0,
+  idsAreFixed: false,
+};
 
 function image(caps: Partial<typeof NONE>, more: { uid?: number; noNewPrivs?: number } = {}) {
   const all = { ...NONE, ...caps };
@@ -76,13 +85,47 @@ Deno.test("planCredentials() sets file system ids that are not the effective one
 });
 
 Deno.test("credentialProblem() names what this process cannot give", () => {
-  const weak = { caps: { ...OWN.caps, permitted: FULL & ~(1n << 24n) }, noNewPrivs: false };
+  const weak = { ...OWN, caps: { ...OWN.caps, permitted: FULL & ~(1n << 24n) } };
   equal(credentialProblem(image({ permitted: FULL }), OWN), undefined);
   match(credentialProblem(image({ permitted: FULL }), weak) ?? "", /CAP_SYS_RESOURCE$/);
   // What is only in the bounding set is no privilege that the program had.
   equal(credentialProblem(image({}), weak), undefined);
   match(credentialProblem(image({}), { ...OWN, noNewPrivs: true }) ?? "", /no_new_privs/);
   equal(credentialProblem(image({}, { noNewPrivs: 1 }), { ...OWN, noNewPrivs: true }), undefined);
+});
+
+Deno.test("credentialProblem() and planCredentials() know what needs no privilege", () => {
+  const user: Privileges = {
+    ...OWN,
+    caps: NONE,
+    uids: [1000, 1000, 1000, 1000],
+    gids: [100, 100, 100, 100],
+    groups: [200, 100],
+    securebits: 0x2f,
+  };
+  const inside: Privileges = { ...user, caps: OWN.caps, securebits: 0, idsAreFixed: true };
+  for (const own of [user, inside]) {
+    equal(credentialProblem(image({}), own), undefined);
+    match(
+      credentialProblem(image({}, { uid: 1001 }), own) ?? "",
+      /user id 1001, .* only give 1000/,
+    );
+    const group = image({});
+    group.egid = 7;
+    match(credentialProblem(group, own) ?? "", /group id 7, .* only give 100/);
+    const groups = image({});
+    groups.groups = [100];
+    match(credentialProblem(groups, own) ?? "", /groups 100, .* its own, 200, 100/);
+  }
+  match(credentialProblem(image({ bounding: 1n }), user) ?? "", /CAP_SETPCAP is missing/);
+  match(credentialProblem(image({}), { ...user, securebits: 0 }) ?? "", /the securebits 0x2f/);
+  const names = (own: Privileges) => {
+    const program = new SyscallProgram("credentials");
+    planCredentials(program, image({}), own);
+    return program.calls.map(({ name }) => name);
+  };
+  deepEqual(names(user), ["setresgid", "setresuid", "capset", "prctl", "capset"]);
+  ok(!names(inside).includes("setgroups"));
 });
 
 Deno.test("capabilityData() splits 64-bit sets into the kernel's two structures", () => {

@@ -19,13 +19,21 @@ import { planMemory, type TaskMemory } from "./plan_task.ts";
 import { descriptorKey, isMapped, MappedDescriptors, mappingPlanners } from "./planners.ts";
 
 const ANON = VMA_AREA_REGULAR | VMA_ANON_PRIVATE, FILE = VMA_AREA_REGULAR | VMA_FILE_PRIVATE;
+const privileges = {
+  caps: { inheritable: 0n, permitted: 0n, effective: 0n, bounding: 0n, ambient: 0n },
+  noNewPrivs: false,
+  uids: [0, 0, 0, 0],
+  gids: [0, 0, 0, 0],
+  groups: [],
+  securebits: 0,
+  idsAreFixed: false,
+} as const;
 const machine = {
   release: "6.18",
   descriptorLimit: 1024,
-  privileges: {
-    caps: { inheritable: 0n, permitted: 0n, effective: 0n, bounding: 0n, ambient: 0n },
-    noNewPrivs: false,
-  },
+  privileges,
+  startPrivileges: privileges,
+  userNamespace: false,
   vdso: [{ name: "[vvar]", offset: 0n, size: 0x4000n }, {
     name: "[vdso]",
     offset: 0x4000n,

@@ -12,6 +12,7 @@ import { KCMP, kcmp, ThreadComparison } from "../../core/linux/kcmp.ts";
 import {
   NAMESPACE_NAMES,
   NamespaceComparison,
+  type NamespaceName,
   type Namespaces,
   ownNamespaces,
   parseNamespaceLink,
@@ -40,6 +41,18 @@ const WHAT: Readonly<Record<string, string>> = {
   uts: "host name",
 };
 
+/** The options of nsenter(1) by the type of a namespace. */
+const ENTER: Readonly<Record<string, string>> = {
+  cgroup: "--cgroup",
+  ipc: "--ipc",
+  mnt: "--mount",
+  net: "--net",
+  pid: "--pid",
+  time: "--time",
+  user: "--user",
+  uts: "--uts",
+};
+
 /** An untag mask that takes nothing away. */
 const ALL_BITS = 0xffff_ffff_ffff_ffffn;
 
@@ -50,10 +63,19 @@ const PF_EXITING = 0x4;
 const PF_IO_FLUSHER = 0x00080000 | 0x00100000;
 
 /** The namespaces that differ. A file that one of them lacks is no difference. */
-export function foreignNamespaces(own: Namespaces, theirs: Namespaces): string[] {
+export function foreignNamespaces(own: Namespaces, theirs: Namespaces): NamespaceName[] {
   return NAMESPACE_NAMES.filter((name) =>
     own[name] !== undefined && theirs[name] !== undefined && own[name] !== theirs[name]
-  ).map((name) => WHAT[name] ?? name);
+  );
+}
+
+/** How the tool is run in namespaces of a process. */
+function insideHint({ pid, status }: Task, names: readonly NamespaceName[]): string {
+  const flags = [...new Set(names.map((name) => ENTER[name.replace("_for_children", "")]))];
+  const inner = status.nsPid.at(-1) ?? pid;
+  return `run the tool inside of them, as far as it is there: nsenter --target ${pid} ${
+    flags.join(" ")
+  } stasis checkpoint ${inner}; from outside such trees are not saved yet (docs/support.md)`;
 }
 
 /** The namespaces that all tasks of a tree are to be in: those of the tool, and one of time of its own if it has one. */
@@ -89,18 +111,18 @@ export function surveyTasks(
   const elsewhere = new Set(ofAll().findOthers(root.liveTid, live));
   for (const task of tasks) {
     const { pid } = task;
-    const report = (tid: number | undefined, names: string[]): void => {
+    const report = (tid: number | undefined, names: NamespaceName[]): void => {
       if (names.length === 0) return;
       const others = names.length === 1 ? "another namespace" : "other namespaces";
       problem({
         pid,
         tid,
         what: `it is in ${others} than ${tid === undefined ? "this tool" : "its process"}: ${
-          names.join(", ")
+          names.map((name) => WHAT[name] ?? name).join(", ")
         }`,
-        hint: tid === undefined
-          ? "run the tool inside of them, for example with nsenter"
-          : undefined,
+        hint: tid === undefined ? insideHint(root, names) : undefined,
+        // Seen from outside, paths and whatever else it has are others.
+        decisive: tid === undefined,
       });
     };
     try {

@@ -183,6 +183,16 @@ Deno.test("check finds what this machine can do", async () => {
   assert.ok(report.features.length > 0);
 });
 
+Deno.test("a /proc of another pid namespace is noticed", async () => {
+  for (const args of [["check"], ["checkpoint", "1", "--leave-running"]]) {
+    const through = ["unshare", "--pid", "--fork"];
+    const { status, stderr } = await stasisCommand(args, { through });
+    assert.equal(status, EXIT_STATUS.unsupported, stderr);
+    assert.match(stderr, /^stasis: \/proc is of another pid namespace than this process/m);
+    assert.match(stderr, /^hint: mount one that is: unshare --mount --mount-proc/m);
+  }
+});
+
 Deno.test("a tree is left stopped, and others are told that it is restored, as by CRIU", async () => {
   using images = new ImageHome();
   await using subject = await startSleeper("");

@@ -10,6 +10,10 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const MAIN = `${ROOT}cli/main.ts`;
 const PLUGIN = fileURLToPath(new URL("../../examples/device_plugin.ts", import.meta.url));
 
+/** Closes what was inherited beyond the standard streams: a test runner may have left anything open. */
+const CLEAN =
+  'for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && eval "exec $fd>&-"; done';
+
 async function output(command: string, args: readonly string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, {
     args: [...args],
@@ -61,6 +65,8 @@ Deno.test("the installed command does what the checkout does, for every user", a
     ]);
     assert.equal(opened, await stasis("--help"));
 
+    await asOrdinaryUser(prefix);
+
     const page = await output("/usr/bin/man", ["-l", `${prefix}/share/man/man1/stasis.1`]);
     assert.match(page, /^NAME\n +stasis - /m);
     assert.match(page, /^ +-R, --leave-running\n/m);
@@ -69,3 +75,60 @@ Deno.test("the installed command does what the checkout does, for every user", a
     await Deno.remove(prefix, { recursive: true });
   }
 });
+
+/** What a user without any privilege does, one command after the other; each line says how the command ended. */
+const ORDINARY = `
+stasis check | grep -E '^(yes|no) .* of '
+setsid sleep 1000 </dev/null >/dev/null 2>&1 &
+sleeper=$!
+until [ "$(cat /proc/$sleeper/comm)" = sleep ]; do sleep 0.01; done
+stasis checkpoint $1 -D other 2>&1
+echo "other: $?"
+stasis checkpoint $sleeper -D saved >/dev/null 2>&1
+echo "own: $?"
+wait $sleeper
+stasis restore saved --detach 2>&1
+echo "restore: $?"
+stasis restore saved --detach --new-pid-namespace --pidfile pid 2>/dev/null
+echo "apart: $?"
+cat /proc/$(cat pid)/comm
+grep -c "^NSpid:.*$sleeper$" /proc/$(cat pid)/status
+kill $(cat pid)
+`;
+
+/** Does that: with an id that nobody has, and not a single capability. */
+async function asOrdinaryUser(prefix: string): Promise<void> {
+  const home = await Deno.makeTempDir({ prefix: "stasis-user-" });
+  try {
+    await Deno.chown(home, 65534, 65534);
+    const none = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+    const { stdout, stderr } = await new Deno.Command("/usr/bin/setpriv", {
+      args: [
+        ...["--reuid=65534", "--regid=65534", ...none, "--", "/bin/bash", "-c"],
+        `${CLEAN}; cd ${home}; ${ORDINARY}`,
+        "bash",
+        String(Deno.pid),
+      ],
+      env: { PATH: `${prefix}/bin:/usr/bin:/bin`, NO_COLOR: "1" },
+    }).output();
+    const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    assert.match(text, /^yes +checkpoint of your own programs +but for programs under seccomp/m);
+    assert.match(text, /^no +checkpoint of others' programs +CAP_SYS_PTRACE is missing$/m);
+    assert.match(text, /^no +restore of others' programs +CAP_CHECKPOINT_RESTORE, CAP_SETUID/m);
+    assert.match(text, /^stasis: task \d+ \(.*\) is of user 0, and this process of user 65534/m);
+    assert.match(text, /^other: 5\nown: 0$/m);
+    assert.match(
+      text,
+      /^stasis: .* takes CAP_CHECKPOINT_RESTORE, which is missing\nhint: restore/m,
+    );
+    assert.match(text, /^restore: 5$/m);
+    // A machine may forbid user namespaces, which check tells.
+    if (/^yes +restore of your own programs +with --new-pid-namespace/m.test(text)) {
+      assert.match(text, /^\d+: runs again, as \d+ in its pid namespace .*\napart: 0\nsleep\n1$/m);
+    } else {
+      assert.match(text, /^apart: 5$/m);
+    }
+  } finally {
+    await Deno.remove(home, { recursive: true });
+  }
+}

@@ -142,14 +142,23 @@ const REFUSED: readonly [name: string, setUp: string, what: RegExp][] = [
     "exec unshare -i -n sleep 1000",
     /^it is in other namespaces than this tool: IPC, network$/,
   ],
+  [
+    "a mount namespace with files that only it has",
+    "exec unshare -m sh -c 'mount -t tmpfs none /mnt; cd /mnt; exec 7>file 8>other; exec sleep 1000'",
+    /^it is in another namespace than this tool: mount$/,
+  ],
 ];
 
 for (const [name, setUp, what] of REFUSED) {
   Deno.test(`${name}: the program is refused, and does not notice`, async () => {
     await using subject = await startSleeper(setUp);
     await sleeps(subject.pid);
-    const found = (await problemsOf(subject.pid)).filter(({ plugin }) => plugin === "task");
-    equal(found.length, 1);
+    const found = await problemsOf(subject.pid);
+    equal(found.length, 1, "what follows from it is not told");
     match(found[0]?.what ?? "", what);
+    match(
+      found[0]?.hint ?? "",
+      new RegExp(`nsenter --target ${subject.pid} .* stasis checkpoint `),
+    );
   });
 }

@@ -23,6 +23,7 @@ export * from "./locks.ts";
 export * from "./maps.ts";
 export * from "./mountinfo.ts";
 export * from "./namespaces.ts";
+export * from "./own_proc.ts";
 export * from "./pagemap.ts";
 export * from "./personality.ts";
 export {
