@@ -3,7 +3,7 @@
  *
  * @example Checkpoint a process and bring it back
  * ```ts no-run
- * import { checkpoint, restore } from "./mod.ts";
+ * import { checkpoint, restore } from "stasis";
  * const saved = await checkpoint(1234, { directory: "images" });
  * console.log(`${saved.tasks} tasks, frozen for ${saved.frozenMs} ms`);
  * const tree = await restore("images");
@@ -12,11 +12,12 @@
  *
  * @module
  */
-import { Cancellation } from "./core/cancellation.ts";
+import { Cancellation, onEndingSignals } from "./core/cancellation.ts";
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import { surveyOnly, type Verdict } from "./core/checkpoint/survey_only.ts";
 import type { EventListener } from "./base/events.ts";
+import { withJson } from "./base/json.ts";
 import { asStasisError } from "./base/thrown.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
 import { crc32 } from "./core/linux/x86_64/crc32_ffi.ts";
@@ -44,19 +45,38 @@ export {
   type ProgramReply,
   SyscallProgram,
 } from "./core/remote/program.ts";
+export type { Descriptor, Task } from "./core/checkpoint/task.ts";
+export type { RemoteAddress } from "./core/linux/address.ts";
+export type { OwnedDescriptor } from "./core/linux/pidfd.ts";
+export type { FdIdentity, FdInfo, FdLink, TaskStatus, Vma } from "./core/linux/procfs/mod.ts";
+export type { Siginfo } from "./core/linux/siginfo.ts";
+export type { Registers } from "./core/linux/x86_64/registers.ts";
+export type { SyscallName } from "./core/linux/x86_64/syscalls.ts";
+export type { CallResult } from "./core/remote/program.ts";
+export type { RemoteTask } from "./core/remote/remote_task.ts";
+export type { Tracee } from "./core/remote/tracee.ts";
+export type { ListedCall, Rescuer } from "./core/remote/undo.ts";
+export type { TreeClocks } from "./core/restore/tree_clocks.ts";
 export type { Ending, RestoredTree } from "./core/restore/restore.ts";
 export { ShellTerminal, type TerminalUse, waitAsJob } from "./core/restore/shell_terminal.ts";
 export type { PrivilegeVerdict } from "./core/verdicts.ts";
 export { findTaken, type TakenId } from "./core/restore/taken_ids.ts";
 export { fd_types } from "./images/gen/descriptors_pb.ts";
 export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";
+export type { ImageWriter } from "./images/mod.ts";
+export { type Kinds, kinds } from "./images/kinds.ts";
+export { readMemory } from "./plugins/memory/saved_memory.ts";
+export { replaceEnvironment } from "./plugins/memory/replace_environment.ts";
 export { DEFAULT_PLUGINS } from "./plugins/default.ts";
 
 /** What every operation takes. */
 export interface Settings {
   /** Plugins of your own, besides the built-in ones. */
   readonly plugins?: readonly Plugin[];
-  /** Cancels the operation; a target runs on as it was. */
+  /**
+   * Cancels the operation; a target runs on as it was. If absent, SIGINT, SIGTERM, SIGHUP and SIGQUIT cancel a
+   * checkpoint or restore while it goes on, as they do the command.
+   */
   readonly signal?: AbortSignal;
   /** Is told what happens. */
   readonly onEvent?: EventListener;
@@ -82,6 +102,16 @@ function common(settings: Settings) {
   };
 }
 
+/** What cancels an operation: what was given for that, or the signals that end a program. */
+function cancelledBy(
+  signal: AbortSignal | undefined,
+): Disposable & { readonly signal: AbortSignal } {
+  if (signal !== undefined) return { signal, [Symbol.dispose]: () => {} };
+  const controller = new AbortController();
+  const listening = onEndingSignals(() => controller.abort());
+  return { signal: controller.signal, [Symbol.dispose]: () => listening[Symbol.dispose]() };
+}
+
 /**
  * Checkpoints the process tree below a process.
  *
@@ -95,13 +125,16 @@ export async function checkpoint(
 ): Promise<CheckpointResult> {
   const { directory, options } = settings;
   const { leaveRunning = options?.leaveRunning, leaveStopped = options?.leaveStopped } = settings;
-  return await reportOne(runCheckpoint({
+  using cancelling = cancelledBy(settings.signal);
+  const result = await reportOne(runCheckpoint({
     ...common(settings),
+    signal: cancelling.signal,
     warmedUp: WARMED_UP_PLUGINS,
     pid,
     directory,
     options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
   }));
+  return withJson(result);
 }
 
 /**
@@ -155,8 +188,12 @@ export async function restore(
   source: string | RestorePlan,
   settings: Settings = {},
 ): Promise<RestoredTree> {
-  const plan = source instanceof RestorePlan ? source : await planRestore(source, settings);
-  return await reportOne(runPlan(plan, common(settings)));
+  using cancelling = cancelledBy(settings.signal);
+  const { signal } = cancelling;
+  const plan = source instanceof RestorePlan
+    ? source
+    : await planRestore(source, { ...settings, signal });
+  return await reportOne(runPlan(plan, { ...common(settings), signal }));
 }
 
 /**

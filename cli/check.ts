@@ -6,7 +6,7 @@
 import { EXIT_STATUS } from "../base/errors.ts";
 import type { CheckReport } from "../mod.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { toJson } from "./json.ts";
+import { toJson } from "../base/json.ts";
 import { loadPlugins, PLUGIN_OPTION } from "./options.ts";
 import { hasColour, paint } from "./ui/colour.ts";
 import { print } from "./ui/print.ts";

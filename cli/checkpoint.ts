@@ -7,7 +7,7 @@ import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
 import { StasisError } from "../base/errors.ts";
 import type { CheckpointSettings } from "../mod.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { toJson } from "./json.ts";
+import { toJson } from "../base/json.ts";
 import {
   CGROUP_ROOT,
   CGROUP_YARD,

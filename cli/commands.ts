@@ -9,8 +9,10 @@ import type { Command } from "./command.ts";
 import { completions } from "./completions.ts";
 import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
+import { plugin } from "./plugin.ts";
 import { ps } from "./ps.ts";
 import { restore } from "./restore.ts";
+import { script } from "./script.ts";
 
 /** All of them. */
 export const COMMANDS: readonly Command[] = [
@@ -20,5 +22,7 @@ export const COMMANDS: readonly Command[] = [
   inspect,
   diff,
   ps,
+  script,
+  plugin,
   completions(() => COMMANDS),
 ];

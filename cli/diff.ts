@@ -5,7 +5,7 @@
  */
 import { StasisError } from "../base/errors.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { toJson } from "./json.ts";
+import { toJson } from "../base/json.ts";
 import { hasColour } from "./ui/colour.ts";
 import { print } from "./ui/print.ts";
 

@@ -6,7 +6,7 @@
 import { StasisError } from "../base/errors.ts";
 import type { WrittenCore } from "./core_file/write.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { toJson } from "./json.ts";
+import { toJson } from "../base/json.ts";
 import { either, parsePid } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { print } from "./ui/print.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { type Command, defineCommand } from "./command.ts";
-import { toJson } from "./json.ts";
+import { toJson } from "../base/json.ts";
 import { loadPlugins, PLUGIN_OPTION } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { print } from "./ui/print.ts";

@@ -9,7 +9,7 @@ import type { OperationOptions } from "../core/plugin.ts";
 import type { Ending, RestoredTree } from "../core/restore/restore.ts";
 import type { TerminalUse } from "../core/restore/shell_terminal.ts";
 import { type Command, defineCommand } from "./command.ts";
-import { toJson } from "./json.ts";
+import { toJson } from "../base/json.ts";
 import {
   CGROUP_ROOT,
   CGROUP_YARD,

@@ -6,7 +6,7 @@
 import { asStasisError } from "../base/thrown.ts";
 import { COMMANDS } from "./commands.ts";
 import { describeError, errorJson } from "./error_text.ts";
-import { toJson } from "./json.ts";
+import { toJson } from "../base/json.ts";
 import { readPlainArguments } from "./plain_arguments.ts";
 import { hasColour } from "./ui/colour.ts";
 

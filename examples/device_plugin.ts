@@ -16,7 +16,7 @@ import {
   fd_types,
   type RestoreHooks,
   type RestoreSession,
-} from "../mod.ts";
+} from "stasis";
 
 /** The image: JSON, so a kind without CRIU's framing. */
 const TUN_IMAGE = defineRawImageKind({ name: "TUN", file: "tun.json" });

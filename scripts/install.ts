@@ -8,7 +8,8 @@
  * and the code that V8 makes of them, compiled to the last function: a command loads and compiles nothing that it
  * does not need. `bin/stasis` is a small script that starts them. `share/` gets the manual page, and what makes shells
  * complete. `lib/stasis/directories` has the directories that were made. Plugins of the user import modules
- * of the checkout, and must get those that the command itself uses: with `--plugin` the script runs the checkout.
+ * of the checkout, and must get those that the command itself uses: with `--plugin` the script runs the checkout,
+ * and so it does for `stasis script` and `stasis plugin`.
  *
  * @module
  */
@@ -66,6 +67,12 @@ need() {
 		exit ${EXIT_STATUS.io}
 	}
 }
+case \${1-} in
+script | plugin)
+	need "$source"
+	exec "$deno" run --quiet --allow-all "$source" "$@"
+	;;
+esac
 for word; do
 	case $word in
 	--plugin | --plugin=*)

@@ -32,6 +32,7 @@ const KINDS: Readonly<Partial<Record<fd_types, string>>> = {
   [fd_types.EXT]: "external",
   [fd_types.TTY]: "terminal",
   [fd_types.MQUEUE]: "message queue",
+  [fd_types.PLUGIN]: "of a plugin",
 };
 
 /**

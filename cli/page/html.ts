@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { toJson } from "../json.ts";
+import { toJson } from "../../base/json.ts";
 import type { PageModel } from "./model.ts";
 import script from "./page.js" with { type: "text" };
 import style from "./page.css" with { type: "text" };

@@ -15,15 +15,20 @@ export interface NewFile {
 }
 
 /**
- * Makes a file with mode 0600.
+ * Makes a file.
  *
  * @param fill writes it; what it throws is thrown on, without a file
+ * @param mode for its owner alone if not given: most have memory of programs
  * @throws {StasisError} `exists`, `io`
  */
-export function withNewFile(path: string, fill: (file: NewFile) => void): void {
+export function withNewFile(
+  path: string,
+  fill: (file: NewFile) => void,
+  mode = 0o600,
+): void {
   let file: Deno.FsFile;
   try {
-    file = Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+    file = Deno.openSync(path, { write: true, createNew: true, mode });
   } catch (cause) {
     if (!(cause instanceof Deno.errors.AlreadyExists)) throw ioError(`create ${path}`, cause);
     throw new StasisError("exists", `${path} exists already`, {

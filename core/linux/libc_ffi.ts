@@ -288,3 +288,18 @@ export function posixSpawn(
   );
   return error !== 0 ? -error : pidWord[0] as number;
 }
+
+/**
+ * execve(2): another program takes the place of this one, with its id, descriptors (but those that are close-on-exec)
+ * and working directory. Comes back only where it fails.
+ *
+ * @returns the negative errno
+ */
+export function execute(
+  path: string,
+  args: readonly string[],
+  environment: readonly string[],
+): number {
+  const vectors = [cString(path), stringArray(args), stringArray(environment)];
+  return Number(syscall(SYSCALLS.execve, ...vectors));
+}

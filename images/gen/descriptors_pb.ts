@@ -421,6 +421,13 @@ export enum fd_types {
   MQUEUE = 1000,
 
   /**
+   * What a plugin of the user saves, which CRIU does not have: an image of that plugin says what it is.
+   *
+   * @generated from enum value: PLUGIN = 1001;
+   */
+  PLUGIN = 1001,
+
+  /**
    * CRIU's own use: a controlling terminal.
    *
    * @generated from enum value: CTL_TTY = 65534;

@@ -5,7 +5,7 @@
  */
 import { inspectImages } from "../../cli/inspect/model.ts";
 import { describeImages } from "../../cli/inspect/text.ts";
-import { toJson } from "../../cli/json.ts";
+import { toJson } from "../../base/json.ts";
 import { StasisError } from "../../base/errors.ts";
 import { ImageDirectory } from "../../images/mod.ts";
 import { makeParent } from "../../images/parent.ts";

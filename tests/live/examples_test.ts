@@ -2,8 +2,14 @@
 
 import assert from "@std/assert";
 import tun from "../../examples/device_plugin.ts";
-import { remapPath, replaceDescriptor, replaceEnvironment } from "../../examples/edit_plan.ts";
-import { checkpoint, planRestore, restore, type StasisError } from "../../mod.ts";
+import { remapPath, replaceDescriptor } from "../../examples/edit_plan.ts";
+import {
+  checkpoint,
+  planRestore,
+  replaceEnvironment,
+  restore,
+  type StasisError,
+} from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import { ImageHome } from "./round_trip.ts";

@@ -18,3 +18,15 @@ export function toJson(value: unknown): string {
     2,
   );
 }
+
+/**
+ * The same value, which JSON.stringify() takes too: it does not know what to do with a bigint, so what has some gets a
+ * `toJSON()`, which nobody else sees.
+ */
+export function withJson<Value extends object>(value: Value): Value {
+  const entries = Object.entries(value).map(([key, one]) => [
+    key,
+    typeof one === "bigint" ? rawJSON(one.toString()) : one,
+  ]);
+  return Object.defineProperty(value, "toJSON", { value: () => Object.fromEntries(entries) });
+}
