@@ -11,7 +11,7 @@ import { cString } from "../linux/libc_ffi.ts";
 import { type MountInfo, readMountinfo } from "../linux/procfs/mod.ts";
 import { callAside } from "../linux/x86_64/aside_ffi.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { pause } from "../remote/pause.ts";
+import { pause } from "../linux/pause.ts";
 import type { Task } from "./task.ts";
 
 /** File systems that somebody outside of the kernel answers for. */

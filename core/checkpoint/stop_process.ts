@@ -30,7 +30,7 @@ import {
   type ThreadState,
 } from "../linux/ptrace_many.ts";
 import { detachAsked } from "../remote/detach.ts";
-import { pause } from "../remote/pause.ts";
+import { pause } from "../linux/pause.ts";
 import { isDeadChild, isTracedHere } from "../remote/reap.ts";
 import { afterStop, cannotStop, cannotTrace, type Look, lookAt } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";

@@ -18,7 +18,7 @@ import {
   unlessGone,
 } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
-import { pause } from "../remote/pause.ts";
+import { pause } from "../linux/pause.ts";
 import { findClaims } from "./claims.ts";
 import { findInFlight } from "./in_flight.ts";
 import { rootCauses } from "./root_causes.ts";

@@ -12,7 +12,7 @@
  * @module
  */
 import { detach, standsStill } from "../linux/ptrace.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../linux/pause.ts";
 import { isDeadChild, isTracedHere, nextStop } from "./reap.ts";
 
 const INTERVAL = 20; // milliseconds

@@ -10,7 +10,7 @@ import { readStat, type TaskStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { ALL_SIGNALS, SIG, signalBit, STOP_SIGNALS } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../linux/pause.ts";
 import { awaitStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 

@@ -10,7 +10,7 @@ import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { interrupt, PTRACE_EVENT_EXEC, resume, seize, type Stop } from "../linux/ptrace.ts";
 import type { ThreadState } from "../linux/ptrace_many.ts";
 import { STOP_SIGNALS } from "../linux/signals.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../linux/pause.ts";
 import { nextStop } from "./reap.ts";
 import { Tracee } from "./tracee.ts";
 

@@ -15,7 +15,7 @@ import type { Registers } from "../linux/x86_64/registers.ts";
 import { PROGRAM_CHECKED_CALL } from "../linux/x86_64/program_code.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { isInterrupted } from "./interrupted_call.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../linux/pause.ts";
 import { nextStop } from "./reap.ts";
 import { TraceeHandOver } from "./tracee_hand_over.ts";
 import type { Substitute } from "./undo.ts";

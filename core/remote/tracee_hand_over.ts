@@ -9,7 +9,7 @@ import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { readStat, unlessGone } from "../linux/procfs/mod.ts";
 import { detach, interrupt, resume, seize } from "../linux/ptrace.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../linux/pause.ts";
 import { TraceePrograms } from "./tracee_programs.ts";
 import type { Substitute, SubstitutedCall } from "./undo.ts";
 

@@ -16,7 +16,7 @@ import {
 } from "../linux/ptrace.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { isInterrupted } from "./interrupted_call.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../linux/pause.ts";
 import { awaitStop, nextStop } from "./reap.ts";
 import type { Tracee } from "./tracee.ts";
 

@@ -11,7 +11,7 @@ import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
 import { readStat, unlessGone } from "../linux/procfs/mod.ts";
-import { pause } from "../remote/pause.ts";
+import { pause } from "../linux/pause.ts";
 import { offsetAddress } from "../linux/address.ts";
 import { syscall } from "../linux/libc_ffi.ts";
 import { signalBit } from "../linux/signals.ts";

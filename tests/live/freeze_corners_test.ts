@@ -12,7 +12,7 @@ import { SIG } from "../../core/linux/signals.ts";
 import { findCodePlaces } from "../../core/remote/code_places.ts";
 import { detachAsked, stragglerCount } from "../../core/remote/detach.ts";
 import { beginGroupStop } from "../../core/remote/job_control.ts";
-import { pause } from "../../core/remote/pause.ts";
+import { pause } from "../../core/linux/pause.ts";
 import { SyscallProgram } from "../../core/remote/program.ts";
 import { RemoteTask } from "../../core/remote/remote_task.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";

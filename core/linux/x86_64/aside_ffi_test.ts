@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { pause } from "../../remote/pause.ts";
+import { pause } from "../pause.ts";
 import { Errno } from "../errno.ts";
 import { cString } from "../libc_ffi.ts";
 import { type AsideCall, callAside } from "./aside_ffi.ts";
