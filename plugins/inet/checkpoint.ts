@@ -10,7 +10,7 @@ import { namespaceCookie } from "../../core/checkpoint/socket_belonging.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { AF_INET, type InetSocket, IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { AF_INET, type InetSocket, IPPROTO, MOST_PORTS } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { nameOf, readSocketProtocol, readStatus } from "../../core/linux/procfs/mod.ts";
 import type {
@@ -103,6 +103,8 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
 
   return {
     survey({ tasks, rescuer }) {
+      // While the tree stands still those of others are left alone: it is known by now which ports are its own.
+      const ports = portsOf(seen.surroundings.sockets);
       seen = NOTHING;
       const descriptors = new Map<number, Descriptor>();
       for (const task of tasks) {
@@ -112,7 +114,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       }
       if (descriptors.size === 0) return;
       outside.look(tasks);
-      let { sockets, nobodys } = listSockets(descriptors, protocolOf);
+      let { sockets, nobodys } = listSockets(descriptors, protocolOf, [], ports);
       const read = () =>
         rescuer === undefined
           ? new Map<number, SocketState>()
@@ -195,11 +197,23 @@ function connectionsOf(
   });
 }
 
-/** What sock_diag(7) says of the sockets of the tree. @param wanted inodes that should be among them */
+/** The ports of some sockets; undefined where there are none, or too many to ask for. */
+function portsOf(sockets: ReadonlyMap<number, InetSocket>): readonly number[] | undefined {
+  const ports = new Set([...sockets.values()].map(({ source }) => source.port));
+  return ports.size === 0 || ports.size > MOST_PORTS ? undefined : [...ports];
+}
+
+/**
+ * What sock_diag(7) says of the sockets of the tree.
+ *
+ * @param wanted inodes that should be among them
+ * @param ports those that they have, as far as is known; all are asked for where it is not
+ */
 function listSockets(
   descriptors: ReadonlyMap<number, Descriptor>,
   protocolOf: (descriptor: Descriptor) => string,
-  wanted: readonly number[] = [],
+  wanted: readonly number[],
+  ports?: readonly number[],
 ): { readonly sockets: Map<number, InetSocket>; readonly nobodys: readonly InetSocket[] } {
   const sockets = new Map<number, InetSocket>();
   let nobodys: readonly InetSocket[] = [];
@@ -215,7 +229,7 @@ function listSockets(
   ) {
     const isAsked = names.has(prefix) || prefix === "TCP" && names.has("TCPv6");
     if (!isAsked) continue;
-    const found = readInetSockets(protocol, wanted);
+    const found = readInetSockets(protocol, wanted, { ports });
     for (const [ino, one] of found.byInode) if (descriptors.has(ino)) sockets.set(ino, one);
     if (protocol === IPPROTO.TCP) nobodys = found.nobodys;
   }

@@ -25,9 +25,9 @@ export function takenProblems(saved: readonly SavedSocket[]): Finding[] {
     const wanted = bound.filter(({ kind }) => kind.protocol === protocol);
     if (wanted.length === 0) return [];
     // Of a busy machine's connections none is read.
-    const states = protocol === IPPROTO.TCP ? HAVING : undefined;
+    const asked = protocol === IPPROTO.TCP ? { states: HAVING } : {};
     const live = Map.groupBy(
-      readInetSockets(protocol, [], states).byInode.values(),
+      readInetSockets(protocol, [], asked).byInode.values(),
       ({ source }) => source.port,
     );
     return wanted.flatMap((socket) => {

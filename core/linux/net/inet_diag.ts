@@ -85,28 +85,65 @@ export interface InetSocket {
 
 const ALL_STATES = 0xffffffff;
 
-/**
- * A request for all sockets of a protocol and family of this network namespace.
- *
- * @param states those of TCP that are asked for; all
- */
+/** Which sockets are asked for; all those of which nothing is said. */
+export interface AskedSockets {
+  /** States of TCP. */
+  readonly states?: readonly number[];
+  /** Ports, of either end. No more than {@link MOST_PORTS}: the kernel compares each socket with all of them. */
+  readonly ports?: readonly number[];
+}
+
+/** More ports than that take the kernel longer than to tell of all sockets. */
+export const MOST_PORTS = 32;
+
+/** INET_DIAG_REQ_BYTECODE. */
+const BYTECODE = 1;
+/** INET_DIAG_BC_JMP, INET_DIAG_BC_S_EQ, INET_DIAG_BC_D_EQ. */
+const CODE = { JUMP: 1, SOURCE_IS: 11, TARGET_IS: 12 } as const;
+
+/** A request for sockets of a protocol and family of this network namespace. */
 export function inetDiagRequest(
   family: number,
   protocol: number,
-  states?: readonly number[],
+  { states, ports }: AskedSockets = {},
 ): Uint8Array {
   const asked = states?.reduce((bits, state) => bits | 1 << state, 0) ?? ALL_STATES;
-  const bytes = new Uint8Array(nlmsghdr.size + request.size);
+  const filter = ports === undefined ? new Uint8Array() : portFilter(ports);
+  const bytes = new Uint8Array(nlmsghdr.size + request.size + filter.byteLength);
   nlmsghdr.write(bytes, {
     len: bytes.byteLength,
     type: SOCK_DIAG_BY_FAMILY,
     flags: NLM_F.REQUEST | NLM_F.DUMP,
   });
-  request.write(bytes, {
-    family,
-    protocol,
-    states: asked,
-  }, nlmsghdr.size);
+  request.write(bytes, { family, protocol, states: asked }, nlmsghdr.size);
+  bytes.set(filter, nlmsghdr.size + request.size);
+  return bytes;
+}
+
+/**
+ * The attribute that has the kernel look at ports: for each a comparison, of two struct inet_diag_bc_op, and behind it a
+ * jump to the end. A socket is taken by who gets there, and left out by who gets past it (inet_diag_bc_run() of
+ * `net/ipv4/inet_diag.c`).
+ */
+function portFilter(ports: readonly number[]): Uint8Array {
+  const COMPARISON = 8, JUMP = 4, HEAD = 4;
+  const comparisons = ports.flatMap((port) => [[CODE.SOURCE_IS, port], [CODE.TARGET_IS, port]]);
+  const bytes = new Uint8Array(HEAD + comparisons.length * (COMPARISON + JUMP));
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, bytes.byteLength, true);
+  view.setUint16(2, BYTECODE, true);
+  const operation = (at: number, code: number, yes: number, no: number): void => {
+    view.setUint8(at, code);
+    view.setUint8(at + 1, yes);
+    view.setUint16(at + 2, no, true);
+  };
+  comparisons.forEach(([code = 0, port = 0], index) => {
+    const at = HEAD + index * (COMPARISON + JUMP);
+    const isLast = index === comparisons.length - 1;
+    operation(at, code, COMPARISON, COMPARISON + JUMP + (isLast ? 4 : 0));
+    operation(at + 4, 0, 0, port);
+    operation(at + COMPARISON, CODE.JUMP, JUMP, bytes.byteLength - at - COMPARISON);
+  });
   return bytes;
 }
 

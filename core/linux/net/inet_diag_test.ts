@@ -5,8 +5,32 @@ Deno.test("inetDiagRequest() asks for all sockets of a protocol in all states", 
   const bytes = inetDiagRequest(AF_INET, 6);
   equal(bytes.byteLength, 72);
   equal(bytes.subarray(16, 24).toHex(), "02060000ffffffff");
-  const some = inetDiagRequest(AF_INET, 6, [TCP.LISTEN, TCP.BOUND_INACTIVE]);
+  const some = inetDiagRequest(AF_INET, 6, { states: [TCP.LISTEN, TCP.BOUND_INACTIVE] });
   equal(some.subarray(16, 24).toHex(), "0206000000240000");
+});
+
+Deno.test("inetDiagRequest() has the kernel compare ports, and take who gets to the end", () => {
+  const bytes = inetDiagRequest(AF_INET, 6, { ports: [80] });
+  equal(bytes.byteLength, bytes[0]);
+  deepEqual([...new Uint16Array(bytes.buffer, 72)], [
+    // The attribute: its length, INET_DIAG_REQ_BYTECODE.
+    28,
+    1,
+    // Is the source 80? If so, 8 bytes on; if not, 12. And there: 16 to the end.
+    8 << 8 | 11,
+    12,
+    0,
+    80,
+    4 << 8 | 1,
+    16,
+    // Is the target? If not, past the end.
+    8 << 8 | 12,
+    16,
+    0,
+    80,
+    4 << 8 | 1,
+    4,
+  ]);
 });
 
 Deno.test("parseInetSocket() reads an answer with its attributes", () => {

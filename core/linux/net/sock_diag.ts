@@ -11,6 +11,7 @@ import { must } from "../must.ts";
 import {
   AF_INET,
   AF_INET6,
+  type AskedSockets,
   inetDiagRequest,
   type InetSocket,
   parseInetSocket,
@@ -83,13 +84,13 @@ export interface InetSockets {
  * Reads the sockets of a protocol, of IPv4 and IPv6. Those that are neither bound nor connected are not among them.
  *
  * @param wanted as of {@link readUnixSockets}
- * @param states of TCP: those that are asked for alone
+ * @param asked which of them
  * @throws {StasisError} `kernel-too-old` where the kernel cannot tell (CONFIG_INET_DIAG), `syscall`
  */
 export function readInetSockets(
   protocol: number,
   wanted: Iterable<number> = [],
-  states?: readonly number[],
+  asked: AskedSockets = {},
 ): InetSockets {
   let nobodys: InetSocket[] = [];
   const byInode = readUntilFound(wanted, () => {
@@ -97,7 +98,7 @@ export function readInetSockets(
     nobodys = [];
     for (const family of [AF_INET, AF_INET6]) {
       readList(
-        inetDiagRequest(family, protocol, states),
+        inetDiagRequest(family, protocol, asked),
         "internet sockets (CONFIG_INET_DIAG)",
         (payload) => {
           const one = parseInetSocket(payload);
