@@ -147,7 +147,7 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
     },
     descriptors: [{
       kind: "unix socket",
-      restores: isMine,
+      restores: (file) => isMine(file) && groups.has(file.id),
       home: (file, proposed) => homeOf(groups.get(file.id) as Group, proposed),
       holds: ({ id }) => held.get(id) ?? [],
       meets: ({ id }) => groups.get(id)?.kind === "met",

@@ -126,6 +126,44 @@ Deno.test("redis-server loses no write that it has acknowledged, and doubles non
   assert.equal(await line(), Array.from({ length: written }, (_, index) => `${index},`).join(""));
 });
 
+Deno.test("two redis-servers in one tree go on with their replication", async () => {
+  const port = freePort();
+  let other = freePort();
+  while (other === port) other = freePort();
+  const { program, env } = locateProgram("redis-server", SUBJECT_PATH.split(":"), isThere);
+  const server = (...args: (string | number)[]) =>
+    [program, "--save", "''", "--repl-diskless-sync-delay", 0, "--bind", "127.0.0.1", ...args, "&"]
+      .join(" ");
+  const both = `${server("--port", port)} ${
+    server("--port", other, "--replicaof", "127.0.0.1", port)
+  } wait`;
+  await using subject = await Subject.spawn("/bin/bash", { args: ["-c", both], env });
+  /** What one of them says to a command. */
+  const ask = async (port: number, command: string): Promise<string> => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    await connection.write(new TextEncoder().encode(`${command}\r\n`));
+    const bytes = new Uint8Array(65536);
+    return new TextDecoder().decode(bytes.subarray(0, await connection.read(bytes) ?? 0));
+  };
+  const replicated = async (key: string): Promise<void> => {
+    assert.match(await ask(port, `SET ${key} written`), /OK/);
+    assert.match(await ask(port, "WAIT 1 30000"), /:1/);
+    assert.match(await ask(other, `GET ${key}`), /written/);
+  };
+  const isLinked = async () =>
+    await answers(port) && await answers(other) &&
+    /master_link_status:up/.test(await ask(other, "INFO replication"));
+  for (let attempt = 0; !await isLinked(); attempt++) {
+    assert.ok(attempt < 1000 && subject.alive, `${subject.output()}${subject.errors()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  let round = 0;
+  await using _tree = await disturb(subject, () => replicated(`key${round++}`));
+  assert.equal(round, 3);
+  // The replica has its connection still: it has not begun anew.
+  assert.match(await ask(port, "INFO stats"), /sync_full:1\b/);
+});
+
 /** Bytes that are told apart by their places. */
 function numberedBytes(count: number): Uint8Array<ArrayBuffer> {
   const words = Uint32Array.from({ length: count / 4 }, (_, index) => Math.imul(index, 2654435761));
