@@ -1,5 +1,6 @@
 import assert from "@std/assert";
 import { create } from "@bufbuild/protobuf";
+import { user_x86_regs_mode } from "./gen/registers_x86_pb.ts";
 import { core_entrySchema } from "./gen/thread_pb.ts";
 import { SharedParts } from "./share_core.ts";
 
@@ -7,7 +8,7 @@ const coreOf = (uid: number, word: number) =>
   create(core_entrySchema, {
     threadInfo: {
       clearTidAddr: 0n,
-      gpregs: {},
+      gpregs: { origAx: BigInt(word), ip: (1n << 64n) - 1n, mode: user_x86_regs_mode.COMPAT },
       fpregs: {
         stSpace: Array<number>(32).fill(0),
         xmmSpace: [word, ...Array<number>(63).fill(0xffff_ffff)],
@@ -29,6 +30,9 @@ Deno.test("SharedParts.share() keeps what images say, and has them share what is
   assert.equal(xsave[0]?.zmmUpper, xsave[1]?.zmmUpper);
   assert.equal(xsave[0]?.zmmUpper.length, 64);
   assert.deepEqual([...xsave[0]?.opmaskReg ?? []], [1n, 2n]);
+  const { origAx, ip, gs, mode } = other.threadInfo!.gpregs!;
+  assert.deepEqual([origAx, ip, gs], [6n, (1n << 64n) - 1n, 0n]);
+  assert.equal(mode, user_x86_regs_mode.COMPAT);
   const { xmmSpace, stSpace } = other.threadInfo!.fpregs!;
   assert.deepEqual(Array.from(xmmSpace.slice(0, 2)), [6, 0xffff_ffff]);
   assert.deepEqual(Array.from(stSpace), Array<number>(32).fill(0));

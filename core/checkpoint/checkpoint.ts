@@ -25,6 +25,7 @@ import type {
   InventoryDraft,
   OperationOptions,
   Plugin,
+  SavedTree,
 } from "../plugin.ts";
 import { StandIn } from "../remote/stand_in.ts";
 import type { Noted } from "../remote/undo.ts";
@@ -32,6 +33,7 @@ import { mappingClaims, onlyClaim } from "./claims.ts";
 import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { filesAhead } from "./files_ahead.ts";
+import { type CoreOf, coresOf, describeSaved } from "./frozen_tree.ts";
 import { killTree } from "./kill.ts";
 import { stopAll } from "../remote/stop_all.ts";
 import { explainKilled } from "./killed.ts";
@@ -136,8 +138,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
   }
-  const surveyed = await surveyRunning(pid, isToEnd, hooked, cancellation);
-  for (const text of partedFromOutside(surveyed)) listener({ kind: "note", plugin: "core", text });
+  const ahead = await lookAtRunning(request, isToEnd, hooked, cancellation);
+  // When the tree runs again. Who is told of a failure is not to find a file open.
+  await using _reading = { [Symbol.asyncDispose]: () => letFinish(ahead) };
 
   writer.hold();
   // Somebody may kill the tree meanwhile.
@@ -145,13 +148,12 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   using standIn = startStandIn(tasks, hooked);
   using guardian = Guardian.start(tasks.map((task) => task.pid), standIn);
   if (!isToEnd) await warmUp(request.warmedUp ?? [], options, guardian, request.signal);
-  const ahead = new ReadAhead(filesAhead(surveyed, hooked));
-  // When the tree runs again. Who is told of a failure is not to find a file open.
-  await using _reading = { [Symbol.asyncDispose]: () => letFinish(ahead) };
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;
-  let done: { readonly tree: FrozenTree; readonly bytes: bigint; readonly taken: number[] };
+  let saved: SavedTree;
+  let bytes: bigint;
+  let taken: number[] = [];
   /** What stands still. */
   let still: readonly Task[] = [];
   using undo = new DisposableStack();
@@ -161,7 +163,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   const limit = limitTo(timeout);
   try {
     const noted = new Map<number, Noted>();
-    const tree = await standStill(
+    let tree: FrozenTree = await standStill(
       pid,
       hooked,
       { rescuer: guardian, undo, cancellation },
@@ -171,6 +173,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       },
       ahead,
     );
+    saved = describeSaved(tree);
 
     await enter({ kind: "phase", phase: "dump" });
     const session: CheckpointSession = {
@@ -191,24 +194,29 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     cancellation.check();
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
     if (isToEnd) await writer.flush();
-    const verify = (last: ReturnType<typeof inventory>): Promise<void> =>
-      verifyRestorable({
+    /**
+     * Plugins conclude while the images are read back; of two failures that of the images is told.
+     *
+     * @param unwritten the core images that are not written yet
+     */
+    const verifyBeside = async (
+      last: ReturnType<typeof inventory>,
+      unwritten: readonly CoreOf[] = [],
+    ): Promise<void> => {
+      const verified = verifyRestorable({
         ...request,
-        tree,
         writer,
-        hasCores: !isToEnd,
+        unwritten,
         inventory: last,
         cancellation,
       });
-    /** Plugins conclude while the images are read back; of two failures that of the images is told. */
-    const verifyBeside = async (last: ReturnType<typeof inventory>): Promise<void> => {
       // Nothing may go on when the operation has failed; and neither may fail unheard while the other goes on.
-      const results = await Promise.allSettled([verify(last), conclude(tree, hooked)]);
+      const results = await Promise.allSettled([verified, conclude(saved, hooked)]);
       for (const result of results) if (result.status === "rejected") throw result.reason;
     };
     if (isToEnd) {
       using _limit = limitTo(left);
-      await verifyBeside(inventory(required, drafted));
+      await verifyBeside(inventory(required, drafted), tree.tasks.flatMap(coresOf));
     }
     dumpLast(tree, session, hooked);
     const last = inventory(required, drafted);
@@ -219,6 +227,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       undo.dispose();
       frozenMs = performance.now() - frozenAt;
       still = [];
+      // What is known of thousands of threads, which is needed no more, makes room for the plan of their restore.
+      tree = { tasks: [], zombies: [] };
       // It has nothing to undo any more, and nobody to end.
       guardian[Symbol.dispose]();
     };
@@ -227,9 +237,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     if (!isToEnd) await verifyBeside(last);
     // Past the commit a tree that is to end is ended whole, whoever does it.
     if (isToEnd) guardian.endTreeIf(writer.committed);
-    const bytes = await writer.commit(last);
+    bytes = await writer.commit(last);
     links.keep();
-    let taken: number[] = [];
     if (!isToEnd && !runsOn) {
       stopAll(tree.tasks.map(({ pid }) => pid));
       release();
@@ -244,24 +253,38 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       still = [];
       frozenMs = performance.now() - frozenAt;
     }
-    done = { tree, bytes, taken };
   } catch (error) {
     cancellation.end();
     // Who has been killed is told by what is there now.
     ahead[Symbol.dispose]();
     throw await explainKilled(error, still);
   }
-  const { tree, bytes, taken } = done;
   return {
     pid,
     directory: writer.target,
-    tasks: tree.tasks.length + tree.zombies.length,
-    threads: tree.tasks.reduce((sum, { threads }) => sum + threads.length, 0),
+    tasks: saved.tasks.length + saved.zombies.length,
+    threads: saved.tasks.reduce((sum, { threads }) => sum + threads.length, 0),
     bytes,
     frozenMs,
     totalMs: performance.now() - begin,
     taken,
   };
+}
+
+/**
+ * Surveys a tree that runs. What has been read of it is not kept: of thousands of threads that is much.
+ *
+ * @returns what another thread is to read when it stands still
+ */
+async function lookAtRunning(
+  { pid, listener }: CheckpointRequest,
+  isToEnd: boolean,
+  hooked: readonly Hooked<CheckpointHooks>[],
+  cancellation: Cancellation,
+): Promise<ReadAhead> {
+  const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
+  for (const text of partedFromOutside(tasks)) listener({ kind: "note", plugin: "core", text });
+  return new ReadAhead(filesAhead(tasks, hooked));
 }
 
 /**

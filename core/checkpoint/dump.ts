@@ -16,6 +16,7 @@ import type {
   FrozenTask,
   FrozenThread,
   FrozenTree,
+  SavedTree,
 } from "../plugin.ts";
 import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
@@ -135,7 +136,7 @@ function collectThread(
   children: Children,
 ): Collection {
   const program = new SyscallProgram(`the state of thread ${thread.tid}`);
-  program.calls.push(...common.program.calls);
+  program.share(common.program.readonlyCalls);
   const listeners: Listener[] = [];
   const listen = (plugin: Listener["plugin"], collected: Collected | void): void => {
     if (collected !== undefined) listeners.push({ plugin, collected });
@@ -148,7 +149,7 @@ function collectThread(
     }
     listen(plugin, runHook(plugin, () => hooks.collectThread?.(thread, program)));
   }
-  const hasOwn = program.calls.length > common.program.calls.length;
+  const hasOwn = program.readonlyCalls.length > common.program.readonlyCalls.length;
   return { thread, program: hasOwn ? program : common.program, listeners, told };
 }
 
@@ -191,7 +192,7 @@ export function dumpLast(
 }
 
 /** Has the plugins find out what is only told of. */
-export async function conclude(tree: FrozenTree, plugins: Plugins): Promise<void> {
+export async function conclude(tree: SavedTree, plugins: Plugins): Promise<void> {
   for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.conclude?.(tree));
 }
 

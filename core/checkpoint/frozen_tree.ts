@@ -7,7 +7,7 @@ import { core_entry_march } from "../../images/gen/thread_pb.ts";
 import { TASK_ALIVE, TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { KCMP } from "../linux/kcmp.ts";
 import { readStatus, type TaskStatus } from "../linux/procfs/mod.ts";
-import type { CoreImage, FrozenTask, FrozenThread } from "../plugin.ts";
+import type { CoreImage, FrozenTask, FrozenThread, FrozenTree, SavedTree } from "../plugin.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { openRemote, type ParkedProcess } from "./park.ts";
@@ -68,6 +68,11 @@ export function openTree(
   return opened;
 }
 
+/** What stays known of a tree when it does not stand still any more. */
+export function describeSaved({ tasks, zombies }: FrozenTree): SavedTree {
+  return { tasks: tasks.map(({ proc }) => proc), zombies };
+}
+
 function newCore(): CoreImage {
   return { mtype: core_entry_march.X86_64, threadCore: { futexRla: 0n, futexRlaLen: 0 } };
 }
@@ -81,8 +86,14 @@ export function zombieCore({ stat, status }: Task): CoreImage {
   };
 }
 
-/** The core images of a task, each with its id. */
-export function coresOf(task: FrozenTask): { readonly tid: number; readonly core: CoreImage }[] {
+/** The core image of a thread, or of a first thread that has ended. */
+export interface CoreOf {
+  readonly tid: number;
+  readonly core: CoreImage;
+}
+
+/** The core images of a task. */
+export function coresOf(task: FrozenTask): CoreOf[] {
   const { proc: { pid, isLeaderless }, leader, threads } = task;
   if (!isLeaderless) return threads.map(({ tid, core }) => ({ tid, core }));
   return [

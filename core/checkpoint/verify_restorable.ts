@@ -13,17 +13,18 @@ import { imageFileName } from "../../images/kind.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
-import type { FrozenTree, OperationOptions, Plugin } from "../plugin.ts";
+import type { OperationOptions, Plugin } from "../plugin.ts";
 import { makePlan } from "../restore/make_plan.ts";
-import { coresOf } from "./frozen_tree.ts";
+import type { CoreOf } from "./frozen_tree.ts";
 
 /** What is looked at, and how. */
 export interface Rehearsal {
-  readonly tree: FrozenTree;
-  /** Has all images but those that are written last: the inventory, and those of threads. */
+  /** The root of the tree. */
+  readonly pid: number;
+  /** Has all images but the inventory, which is written last. */
   readonly writer: ImageWriter;
-  /** Whether it has those of threads, too. */
-  readonly hasCores: boolean;
+  /** The core images that it does not have yet either. */
+  readonly unwritten: readonly CoreOf[];
   /** The inventory as it will be. */
   readonly inventory: MessageInitShape<typeof inventory_entrySchema>;
   /** All plugins. */
@@ -40,11 +41,10 @@ export interface Rehearsal {
  * @throws {StasisError} with everything that stands against a restore on this machine; `cancelled`, `timeout`
  */
 export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
-  const { tree, writer, hasCores, inventory, plugins, options, cancellation } = rehearsal;
+  const { pid, writer, inventory, plugins, options, cancellation } = rehearsal;
   writer.flushLists();
-  const threads = hasCores ? [] : tree.tasks.flatMap(coresOf);
   const unwritten = new Map(
-    threads.map(({ tid, core }) => [imageFileName(CORE, tid), encodeFile(CORE, core)]),
+    rehearsal.unwritten.map(({ tid, core }) => [imageFileName(CORE, tid), encodeFile(CORE, core)]),
   );
   unwritten.set(imageFileName(INVENTORY, null), encodeFile(INVENTORY, inventory));
   try {
@@ -59,11 +59,11 @@ export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
     });
   } catch (error) {
     if (!(error instanceof StasisError) || cancellation.isOver) throw error;
-    throw notRestorable(error, tree.tasks[0]?.pid);
+    throw notRestorable(error, pid);
   }
 }
 
-function notRestorable(error: StasisError, pid: number | undefined): StasisError {
+function notRestorable(error: StasisError, pid: number): StasisError {
   const many = error.problems.length > 0;
   const why = many ? "" : `: ${error.message}`;
   return new StasisError(

@@ -128,7 +128,7 @@ export interface CheckpointHooks {
    * Finds out what is only told of, and takes long to find out. A tree that runs on has been let go by then; one that
    * is to end stands still, and is ended after that. The core reads the images back meanwhile.
    */
-  conclude?(tree: FrozenTree): Awaitable<void>;
+  conclude?(tree: SavedTree): Awaitable<void>;
   /**
    * Makes ready for the end of a tree whose images are there, just before it is killed. It cannot be let run on any
    * more, so nothing may fail, and what does is only told; should the tool die, the guardian does what was noted for that ({@link Rescuer.noteEnd}).
@@ -246,6 +246,14 @@ export interface FrozenTree {
   /** The live tasks, parents before children. */
   readonly tasks: readonly FrozenTask[];
   /** Tasks that have ended and were not reaped. */
+  readonly zombies: readonly Task[];
+}
+
+/** What stays known of a tree that stood still, when it may run again: what `/proc` said then. */
+export interface SavedTree {
+  /** The tasks that lived, parents before children. */
+  readonly tasks: readonly Task[];
+  /** Those that had ended and were not reaped. */
   readonly zombies: readonly Task[];
 }
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { StasisError } from "../../base/errors.ts";
+import { StasisError } from "../../base/errors.ts";
 import {
   ENTRY_ARGUMENTS,
   ENTRY_RESULT,
@@ -129,12 +129,39 @@ const align = (size: number): number => (size + 15) & ~15;
 export class SyscallProgram {
   /** What the program is for, as it appears in errors: "the descriptors of task 12". */
   readonly purpose: string;
-  /** The calls, in order. */
-  readonly calls: Call[] = [];
+  #calls: Call[] = [];
+  /** Whether other programs have some of the calls as well. */
+  #isShared = false;
   #sequelAt: number | undefined;
 
   constructor(purpose: string) {
     this.purpose = purpose;
+  }
+
+  /** The calls, in order: they may be edited. Those of other programs are copied before. */
+  get calls(): Call[] {
+    if (this.#isShared) this.#calls = this.#calls.map((call) => ({ ...call }));
+    this.#isShared = false;
+    return this.#calls;
+  }
+
+  /** The calls, for those that edit none. */
+  get readonlyCalls(): readonly Readonly<Call>[] {
+    return this.#calls;
+  }
+
+  /**
+   * Adds calls that other programs have as well: of ten thousand threads nearly all make the same ones.
+   *
+   * @throws {StasisError} `internal` where they take results, which are counted from the begin of a program, and stand
+   * elsewhere in this one
+   */
+  share(calls: readonly Readonly<Call>[]): void {
+    if (this.#calls.length > 0 && calls.some(takesResults)) {
+      throw new StasisError("internal", `${this.purpose} cannot share calls that take results`);
+    }
+    this.#calls.push(...calls as Call[]);
+    this.#isShared = true;
   }
 
   /** Adds a call that may fail: its result tells. */
@@ -177,7 +204,7 @@ export class SyscallProgram {
    * or one that has failed, when the tracer has died or lets the thread go on (`RemoteTask.leaveToSequel()`).
    */
   beginSequel(): void {
-    this.#sequelAt = this.calls.length;
+    this.#sequelAt = this.#calls.length;
   }
 
   /** The index of the first call of the sequel; undefined if there is none. */
@@ -197,13 +224,17 @@ export class SyscallProgram {
 
   /** Whether there is nothing to run. */
   get isEmpty(): boolean {
-    return this.calls.length === 0;
+    return this.#calls.length === 0;
   }
 
   #add(call: Call): CallResult {
-    this.calls.push(call);
-    return new CallResult(this.calls.length - 1);
+    this.#calls.push(call);
+    return new CallResult(this.#calls.length - 1);
   }
+}
+
+function takesResults({ args, where }: Readonly<Call>): boolean {
+  return where !== undefined || args.some((argument) => argument instanceof CallResult);
 }
 
 /** What stands where the result of a call will be: no call returns that little. */
@@ -255,7 +286,7 @@ export class ProgramImage {
     };
     let entries = 0;
     let sequel: number | undefined;
-    for (const [index, call] of program.calls.entries()) {
+    for (const [index, call] of program.readonlyCalls.entries()) {
       if (index === program.sequelAt) sequel = ++entries;
       if (call.where !== undefined) entries++;
       for (const argument of call.args) {
@@ -349,7 +380,7 @@ export class ProgramImage {
       view.setBigUint64(entry + ENTRY_ARGUMENTS + 16, BigInt(size), true);
       entry += ENTRY_SIZE;
     };
-    this.#program.calls.forEach((call, index) => {
+    this.#program.readonlyCalls.forEach((call, index) => {
       const callAt = this.#positions[index] as number;
       if (index === this.#program.sequelAt) {
         view.setBigUint64(entry, OPERATION_END, true);
@@ -409,7 +440,7 @@ export class ProgramImage {
       if (position === undefined || position > stopped) return undefined;
       return view.getBigInt64(position - this.entriesAt + ENTRY_RESULT, true);
     };
-    const failed = this.#program.calls.findIndex(({ required, expect }, index) => {
+    const failed = this.#program.readonlyCalls.findIndex(({ required, expect }, index) => {
       const result = required ? resultOf(index) : undefined;
       if (result === undefined) return false;
       return isErrno(result) || (expect !== undefined && result !== expect);
@@ -473,7 +504,7 @@ export class ProgramReply {
 
   /** One call with its result, as strace would print it. */
   describe(index: number): string {
-    const call = this.program.calls[index] as Call;
+    const call = this.program.readonlyCalls[index] as Call;
     const result = this.#resultOf(index);
     return `${formatCall(call, this.#resultOf)} = ${
       result === undefined ? "?" : formatResult(result)

@@ -98,7 +98,7 @@ export class StartedRuns {
 export function throwIfFailed(reply: ProgramReply, pid: number, tid: number = pid): void {
   if (reply.failed === undefined) return;
   const { name, expect, explain } = reply.program
-    .calls[reply.failed] as SyscallProgram["calls"][number];
+    .readonlyCalls[reply.failed] as SyscallProgram["readonlyCalls"][number];
   const line = reply.describe(reply.failed);
   const errno = /= -1 (\w+)$/.exec(line)?.[1];
   const explained = explain?.(errno ?? "");

@@ -74,7 +74,7 @@ export interface LastName {
 
 /** The plan of one thread. */
 export class PlannedThread implements ThreadPlanner {
-  readonly #programs = new Map<Stage, SyscallProgram>();
+  #programs: Partial<Record<Stage, SyscallProgram>> = {};
   /** The sizes of programs that are not kept, by stage. */
   #sizes: Map<Stage, number> | undefined;
 
@@ -86,13 +86,8 @@ export class PlannedThread implements ThreadPlanner {
 
   /** Its program for a stage; made empty when first asked for. */
   program(stage: Stage): SyscallProgram {
-    let program = this.#programs.get(stage);
-    if (program === undefined) {
-      const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
-      program = new SyscallProgram(`stage ${stage}${whose}`);
-      this.#programs.set(stage, program);
-    }
-    return program;
+    const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
+    return this.#programs[stage] ??= new SyscallProgram(`stage ${stage}${whose}`);
   }
 
   /**
@@ -101,7 +96,7 @@ export class PlannedThread implements ThreadPlanner {
    */
   keepSizesAlone(): void {
     this.#sizes = new Map(STAGES.map((stage) => [stage, this.sizeAt(stage)]));
-    this.#programs.clear();
+    this.#programs = {};
     this.core.threadInfo = undefined;
   }
 
@@ -113,7 +108,7 @@ export class PlannedThread implements ThreadPlanner {
 
   /** The program for a stage, if there is anything in it. */
   planned(stage: Stage): SyscallProgram | undefined {
-    const program = this.#programs.get(stage);
+    const program = this.#programs[stage];
     return program === undefined || program.isEmpty ? undefined : program;
   }
 }
@@ -570,7 +565,7 @@ export class RestorePlan implements TreePlanner {
 
   *#lines(program: SyscallProgram, tid?: number): Generator<string> {
     const prefix = tid === undefined ? "" : `[${tid}] `;
-    for (const call of program.calls) yield prefix + formatCall(call);
+    for (const call of program.readonlyCalls) yield prefix + formatCall(call);
   }
 }
 

@@ -36,13 +36,12 @@ import {
   type FrozenThread,
   type MessageDraft,
   type Plugin,
-  type Privileges,
   type RestoreHooks,
   type RestoreSession,
   type TaskPlanner,
   type ThreadPlanner,
 } from "../../core/plugin.ts";
-import { type Call, SyscallProgram } from "../../core/remote/program.ts";
+import { SharedCalls } from "../../core/remote/shared_calls.ts";
 import { askForKeyrings } from "./keyrings.ts";
 import { surveyLabels } from "./labels.ts";
 import { capabilityNames } from "./capability.ts";
@@ -160,7 +159,7 @@ export function encodeCredentials(status: TaskStatus, secbits: number): Credenti
 /* --------------------------------------------------------------------- restore */
 
 function restoreCredentials(session: RestoreSession): RestoreHooks {
-  const planned = new PlannedCredentials(session.machine.startPrivileges);
+  const planned = new SharedCalls();
   return {
     planTask: (task) => planDumpable(task, session),
     planThread: (thread) => planThread(thread, session, planned),
@@ -175,46 +174,26 @@ function credentialsOf(thread: ThreadPlanner, session: RestoreSession): creds_en
   return session.images.has(CREDS, pid) ? session.images.read(CREDS, pid) : undefined;
 }
 
-/** Plans by what is asked for: the threads of a process nearly always have the same credentials. */
-class PlannedCredentials {
-  readonly #calls = new Map<string, readonly Call[]>();
-
-  constructor(readonly own: Privileges) {}
-
-  /** Adds the calls for these credentials. */
-  add(program: SyscallProgram, creds: creds_entry): void {
-    const key = JSON.stringify(creds);
-    let calls = this.#calls.get(key);
-    if (calls === undefined) {
-      const fresh = new SyscallProgram("credentials");
-      planCredentials(fresh, creds, this.own);
-      calls = fresh.calls;
-      this.#calls.set(key, calls);
-    }
-    // Copies: scripts may edit the calls of one thread.
-    program.calls.push(...calls.map((call) => ({ ...call })));
-  }
-}
-
 function planThread(
   thread: ThreadPlanner,
   session: RestoreSession,
-  planned: PlannedCredentials,
+  planned: SharedCalls,
 ): void {
   const { tid, task: { pid } } = thread;
+  const own = session.machine.startPrivileges;
   const creds = credentialsOf(thread, session);
   if (creds === undefined) {
     throw new StasisError("bad-image", `the images have no credentials of thread ${tid}`, { pid });
   }
   refuseLabel(creds, pid);
-  const reason = credentialProblem(creds, planned.own);
+  const reason = credentialProblem(creds, own);
   if (reason !== undefined) {
     throw new StasisError("no-privilege", `thread ${tid} of task ${pid}: ${reason}`, {
       pid,
       hint: "restore with the privileges that the program had",
     });
   }
-  const lost = lostFromBounding(creds, planned.own);
+  const lost = lostFromBounding(creds, own);
   if (lost !== 0n && thread.task.pid === tid) {
     session.note(
       `task ${pid} could get capabilities that this process cannot give, and will not: ${
@@ -222,7 +201,7 @@ function planThread(
       }`,
     );
   }
-  planned.add(thread.program("credentials"), creds);
+  planned.add(thread.program("credentials"), creds, (calls) => planCredentials(calls, creds, own));
   planDeathSignal(thread, session);
 }
 

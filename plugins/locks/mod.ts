@@ -68,8 +68,7 @@ function checkpointLocks({ writer, options, note }: CheckpointSession): Checkpoi
     },
     async conclude({ tasks }) {
       const all = await readLocksAside();
-      const saved = tasks.map(({ proc }) => proc);
-      for (const { pid, lock: { inode } } of locksOfMappings(saved, held, all)) {
+      for (const { pid, lock: { inode } } of locksOfMappings(tasks, held, all)) {
         note(
           `task ${pid} has a lock (flock) on a file that it has mapped (inode ${inode}), taken by a descriptor ` +
             "that is closed: it is not in the images",

@@ -179,7 +179,7 @@ export function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   ): Uint8Array {
     try {
       checkXstate(area);
-      return packXstate(area, layout);
+      return packXstate(area);
     } catch (error) {
       if (!(error instanceof StasisError) || error.code !== "unsupported") throw error;
       const what = `thread ${tid} of task ${pid}: ${error.message}`;
@@ -239,7 +239,7 @@ class ThreadInfo {
   }
 
   get fpregs() {
-    return encodeXstate(unpackXstate(this.xstate, this.layout), this.layout);
+    return encodeXstate(unpackXstate(this.xstate), this.layout);
   }
 }
 

@@ -84,55 +84,55 @@ export function checkXstate(area: Uint8Array): void {
 }
 
 /**
- * The parts of an xsave area that are in use, one behind the other: the legacy area, the header, and the components
- * that are not in their initial state, which is all zeros.
+ * An xsave area in little memory, of thousands of threads: the words that are not 0, behind a bit for each word that says
+ * whether it is there. Most are 0 where a thread waits; components in their initial state are all 0.
  *
  * @param area as PTRACE_GETREGSET gives it
  */
-export function packXstate(area: Uint8Array, layout: XstateLayout): Uint8Array {
-  const parts = partsOf(area, layout);
-  const packed = new Uint8Array(parts.reduce((sum, { size }) => sum + size, 0) + SIZE_WORD);
-  new DataView(packed.buffer).setUint32(0, area.byteLength, true);
-  let at = SIZE_WORD;
-  for (const { offset, size } of parts) {
-    packed.set(area.subarray(offset, offset + size), at);
-    at += size;
+export function packXstate(area: Uint8Array): Uint8Array {
+  const { words, begin } = packedLayout(area.byteLength);
+  const packed = new Uint8Array(begin + area.byteLength);
+  const from = new DataView(area.buffer, area.byteOffset, area.byteLength);
+  const to = new DataView(packed.buffer);
+  to.setUint32(0, area.byteLength, true);
+  let at = begin;
+  for (let word = 0; word < words; word++) {
+    const low = from.getUint32(word * WORD, true), high = from.getUint32(word * WORD + 4, true);
+    if ((low | high) === 0) continue;
+    packed[SIZE_WORD + (word >> 3)]! |= 1 << (word & 7);
+    to.setUint32(at, low, true);
+    to.setUint32(at + 4, high, true);
+    at += WORD;
   }
-  return packed;
+  const rest = area.subarray(words * WORD);
+  packed.set(rest, at);
+  return packed.slice(0, at + rest.length);
 }
 
 /** The inverse of {@link packXstate}. */
-export function unpackXstate(packed: Uint8Array, layout: XstateLayout): Uint8Array {
+export function unpackXstate(packed: Uint8Array): Uint8Array {
   const size = new DataView(packed.buffer, packed.byteOffset).getUint32(0, true);
+  const { words, begin } = packedLayout(size);
   const area = new Uint8Array(size);
-  const head = Math.min(size, MINIMAL_SIZE);
-  area.set(packed.subarray(SIZE_WORD, SIZE_WORD + head));
-  let at = SIZE_WORD;
-  for (const { offset, size } of partsOf(area, layout)) {
-    area.set(packed.subarray(at, at + size), offset);
-    at += size;
+  let at = begin;
+  for (let word = 0; word < words; word++) {
+    if ((packed[SIZE_WORD + (word >> 3)]! >> (word & 7) & 1) === 0) continue;
+    area.set(packed.subarray(at, at + WORD), word * WORD);
+    at += WORD;
   }
+  area.set(packed.subarray(at), words * WORD);
   return area;
 }
 
-/** Where the size of the whole area stands. */
+/** Where the size of the whole area stands; the bits follow it, and then the words. */
 const SIZE_WORD = 4;
+/** The size of a word. */
+const WORD = 8;
 
-/** What of an area is in use, by its header. */
-function partsOf(
-  area: Uint8Array,
-  layout: XstateLayout,
-): { readonly offset: number; readonly size: number }[] {
-  const parts = [{ offset: 0, size: Math.min(area.byteLength, MINIMAL_SIZE) }];
-  if (area.byteLength < MINIMAL_SIZE) return parts;
-  const { xfeatures } = header.read(area, HEADER_OFFSET);
-  for (const { component, words, bytes } of FIELDS) {
-    const place = layout.get(component);
-    const size = words * bytes;
-    if (place === undefined || place.offset + size > area.byteLength) continue;
-    if ((xfeatures >> BigInt(component) & 1n) === 1n) parts.push({ offset: place.offset, size });
-  }
-  return parts;
+/** How many words there are, and where in the packed form they begin. */
+function packedLayout(size: number): { readonly words: number; readonly begin: number } {
+  const words = Math.floor(size / WORD);
+  return { words, begin: SIZE_WORD + Math.ceil(words / 8) };
 }
 
 /**

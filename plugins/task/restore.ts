@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { task_extra_entry } from "../../images/gen/task_pb.ts";
+import type { thread_core_entry } from "../../images/gen/thread_pb.ts";
 import { present } from "../../images/present.ts";
 import { FS } from "../../images/kinds/files.ts";
 import { uniqueById } from "../../images/unique.ts";
@@ -22,6 +24,7 @@ import type {
   ThreadPlanner,
 } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
+import { SharedCalls } from "../../core/remote/shared_calls.ts";
 import { SIG } from "../../core/linux/signals.ts";
 import { ALL_CPUS, maskOf } from "./affinity.ts";
 import { DEFAULTS } from "./defaults.ts";
@@ -42,6 +45,13 @@ const EXIT_CODE = 0xff00;
 
 const encoder = new TextEncoder();
 
+/** What a thread is to be, beside what this plugin's own image says. */
+interface ThreadSettings
+  extends Pick<thread_core_entry, "schedNice" | "schedPolicy" | "schedPrio"> {
+  readonly comm: string;
+  readonly personality: number;
+}
+
 /** The hooks of one restore. */
 export function restoreTasks(session: RestoreSession): RestoreHooks {
   const { images, machine } = session;
@@ -61,6 +71,8 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     /** May raise hard limits (setrlimit(2)), and make I/O flushers. */
     mayRaise: (machine.privileges.caps.effective & CAP.SYS_RESOURCE) !== 0n,
   };
+
+  const planned = new SharedCalls();
 
   function planTask(task: TaskPlanner): void {
     const { tc } = task.core;
@@ -143,14 +155,30 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
   function planThread(thread: ThreadPlanner): void {
     const { core: { threadCore }, task, tid } = thread;
     const extra = extras.get(tid);
-    const program = thread.program("thread");
-    // Old images have the name of the leader only.
-    const text = present(threadCore, "comm") ?? task.core.tc?.comm ?? "";
-    const name = present(extra, "comm") ?? encoder.encode(text);
+    if (extra?.ioFlusher === true && !own.mayRaise) refuseFlusher(thread);
+    const wanted: ThreadSettings = {
+      // Old images have the name of the leader only.
+      comm: present(threadCore, "comm") ?? task.core.tc?.comm ?? "",
+      personality: task.core.tc?.personality ?? 0,
+      schedNice: threadCore?.schedNice ?? 0,
+      schedPolicy: threadCore?.schedPolicy ?? 0,
+      schedPrio: threadCore?.schedPrio ?? 0,
+    };
+    // Whose they are makes no difference.
+    const key = [wanted, extra && { ...extra, pid: 0, tid: 0 }];
+    planned.add(thread.program("thread"), key, (program) => planSettings(program, wanted, extra));
+  }
+
+  function planSettings(
+    program: SyscallProgram,
+    wanted: ThreadSettings,
+    extra: task_extra_entry | undefined,
+  ): void {
+    const name = present(extra, "comm") ?? encoder.encode(wanted.comm);
     const bytes = new Uint8Array(COMM_SIZE);
     bytes.set(name.subarray(0, COMM_SIZE - 1));
     program.call("prctl", PR.SET_NAME, program.data(bytes, "comm"), 0, 0, 0);
-    program.call("personality", present(extra, "personality") ?? task.core.tc?.personality ?? 0);
+    program.call("personality", present(extra, "personality") ?? wanted.personality);
     const mask = extra !== undefined && extra.cpus.length > 0 ? maskOf(extra.cpus) : ALL_CPUS;
     program.call("sched_setaffinity", 0, mask.byteLength, program.data(mask, "cpu mask"));
     const slack = present(extra, "timerSlack") ?? DEFAULTS.timerSlack;
@@ -160,16 +188,15 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     for (const { which, control } of extra?.speculation ?? []) {
       program.call("prctl", PR.SET_SPECULATION_CTRL, which, control, 0, 0);
     }
-    if (extra?.ioFlusher === true && !own.mayRaise) refuseFlusher(thread);
     planThreadSettings(program, extra, own.settings);
     planMempolicy(program, extra?.mempolicy, own.mempolicy);
     // sched_setattr(2) takes the nice value of normal threads only; real-time ones keep one for later.
-    program.call("setpriority", PRIO_PROCESS, 0, threadCore?.schedNice ?? 0);
+    program.call("setpriority", PRIO_PROCESS, 0, wanted.schedNice);
     const slice = decodeIdleSlice(extra?.sched);
     if (slice !== undefined) {
       program.call("sched_setattr", 0, program.data(slice, "sched_attr"), 0);
     }
-    const attributes = decodeSched(threadCore, extra?.sched);
+    const attributes = decodeSched(wanted, extra?.sched);
     program.call("sched_setattr", 0, program.data(attributes, "sched_attr"), 0);
   }
 
