@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
+import { type Problem, StasisError } from "../../base/errors.ts";
 import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.ts";
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
@@ -21,6 +21,7 @@ import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
+  FrozenTask,
   FrozenTree,
   InventoryDraft,
   OperationOptions,
@@ -39,7 +40,7 @@ import { stopAll } from "../remote/stop_all.ts";
 import { explainKilled } from "./killed.ts";
 import { LinkRemaps } from "./link_remaps.ts";
 import { standStill } from "./stand_still.ts";
-import { findTree, surveyRunning } from "./survey.ts";
+import { findTree, refuse, surveyRunning } from "./survey.ts";
 import { partedFromOutside } from "./survey_tree.ts";
 import type { Task } from "./task.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
@@ -103,6 +104,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   };
 
   const required = new Set<string>();
+  /** What cannot be saved, of what shows only while the tree stands still. */
+  const found: Problem[] = [];
   const drafted: InventoryDraft = {};
   const hooked: Hooked<CheckpointHooks>[] = [];
   const claimMapping: CheckpointSession["mappingDumper"] = (vma, task) =>
@@ -133,6 +136,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       files,
       inventory: drafted,
       requirePlugin: () => void required.add(plugin.name),
+      problem: (one) => void found.push({ ...one, plugin: plugin.name }),
       mappingDumper: claimMapping,
     };
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
@@ -182,9 +186,11 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       files,
       inventory: drafted,
       requirePlugin: () => {},
+      problem: (one) => void found.push({ ...one, plugin: "core" }),
       mappingDumper: claimMapping,
     };
     await dump(tree, session, hooked);
+    if (found.length > 0) throw refuse((tree.tasks[0] as FrozenTask).proc, found);
     // Memory takes as long as it takes, as long as it goes on; the user may cancel.
     limit[Symbol.dispose]();
     const left = timeout - (performance.now() - frozenAt);

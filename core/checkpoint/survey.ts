@@ -391,7 +391,8 @@ function isCompat(tid: number): boolean {
   }
 }
 
-function refuse(
+/** The error of a tree that cannot be saved, for all that was found. */
+export function refuse(
   root: Task,
   all: readonly Problem[],
   code: ErrorCode = "unsupported",

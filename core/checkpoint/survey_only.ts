@@ -123,6 +123,7 @@ class Hooks implements Disposable {
         files,
         inventory: {},
         requirePlugin: () => {},
+        problem: () => {},
         mappingDumper,
       };
       const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});

@@ -106,6 +106,7 @@ async function freezeDouble(
     files,
     inventory: {},
     requirePlugin: () => {},
+    problem: () => {},
     mappingDumper: (vma, task) => onlyClaim(mappingClaims(vma, task, hooked), "a mapping").offered,
   });
   for (const plugin of orderPlugins(plugins)) {

@@ -41,6 +41,12 @@ export interface CheckpointSession extends Session {
   readonly inventory: InventoryDraft;
   /** Says that the images need this plugin: its name goes into the inventory. */
   requirePlugin(): void;
+  /**
+   * Reports something that cannot be saved and that shows only while the tree stands still. When everything has been
+   * dumped the checkpoint is refused for all of these at once, and the tree runs on; a survey should have found it, if
+   * it can be seen by then.
+   */
+  problem(problem: Omit<Problem, "plugin">): void;
   /** The dumper that claims a mapping. @throws {StasisError} if none does, or two do */
   mappingDumper(vma: Vma, task: Task): MappingDumper;
 }

@@ -368,6 +368,8 @@ export interface DescriptorConnect {
   readonly home: TaskPlanner;
   /** A number by which the description can be used now. */
   readonly fd: number;
+  /** The lowest number that it has in that task in the end; undefined where it has none there. */
+  readonly number: number | undefined;
   /**
    * A number by which an open file can be used now that this description, or another one of the same home, holds.
    *

@@ -250,7 +250,7 @@ function connect(
   if (own === undefined) planSignals(file, task, number);
   else planSignals(file, first, own);
   if (planner.connect === undefined) return;
-  const descriptors = (tables.get(task) ?? NO_TABLE).byNumber;
+  const { byNumber: descriptors, numberOf: lowest } = tables.get(task) ?? NO_TABLE;
   const numberOf = (id: number): number => {
     const found = numbers.get(task)?.get(id);
     if (found !== undefined) return found;
@@ -258,7 +258,16 @@ function connect(
   };
   runHook(
     plugin,
-    () => planner.connect?.({ file, program, home: task, fd: number, descriptors, numberOf }),
+    () =>
+      planner.connect?.({
+        file,
+        program,
+        home: task,
+        fd: number,
+        number: lowest.get(file.id),
+        descriptors,
+        numberOf,
+      }),
   );
 }
 

@@ -5,14 +5,17 @@ import tun from "../../examples/device_plugin.ts";
 import { remapPath, replaceDescriptor } from "../../examples/edit_plan.ts";
 import {
   checkpoint,
+  definePlugin,
+  type DescriptorConnect,
   planRestore,
+  type Plugin,
   replaceEnvironment,
   restore,
   type StasisError,
 } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
-import { ImageHome } from "./round_trip.ts";
+import { ImageHome, settled, startSleeper } from "./round_trip.ts";
 
 const INTERFACE = "stasis-test0";
 /** IFF_TUN | IFF_NO_PI. */
@@ -53,6 +56,25 @@ async function moreRounds(subject: Subject): Promise<void> {
   );
 }
 
+/** The number of the descriptor that leads to the device. */
+function deviceOf(pid: number): number | undefined {
+  const found = [...Deno.readDirSync(`/proc/${pid}/fd`)]
+    .find(({ name }) => Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === "/dev/net/tun");
+  return found && Number(found.name);
+}
+
+/** The plugin with a connect hook, which notes what it is told. */
+function connecting(numbers: (number | undefined)[]): Plugin {
+  return {
+    ...tun,
+    restore(session) {
+      const hooks = tun.restore?.(session) ?? {};
+      const connect = ({ number }: DescriptorConnect) => void numbers.push(number);
+      return { ...hooks, descriptors: hooks.descriptors?.map((one) => ({ ...one, connect })) };
+    },
+  };
+}
+
 Deno.test("device_plugin saves a network interface that the core refuses", async () => {
   using images = new ImageHome();
   await using subject = await Subject.spawn("/usr/bin/perl", { args: ["-e", OPEN_TUN] });
@@ -64,9 +86,14 @@ Deno.test("device_plugin saves a network interface that the core refuses", async
     return true;
   });
 
+  const device = deviceOf(subject.pid);
   await checkpoint(subject.pid, { directory: images.directory, plugins: [tun] });
   await waitUntil(() => !hasInterface(), "the interface to go with its process");
   await assert.rejects(planRestore(images.directory), /tun/, "the images need the plugin");
+
+  const told: (number | undefined)[] = [];
+  await planRestore(images.directory, { plugins: [connecting(told)] });
+  assert.deepEqual(told, [device], "the number that its descriptor has in the end");
 
   const tree = await restore(images.directory, { plugins: [tun] });
   await moreRounds(subject);
@@ -79,6 +106,31 @@ Deno.test("device_plugin saves a network interface that the core refuses", async
   );
   tree.kill(9);
   assert.deepEqual(await tree.wait(), { signal: 9 });
+});
+
+Deno.test("what dump hooks report refuses a checkpoint for all of it at once, and the target runs on", async () => {
+  using images = new ImageHome();
+  await using subject = await startSleeper("");
+  const before = await settled(subject.pid);
+  const late = definePlugin({
+    name: "late",
+    description: "finds reasons when the tree stands still",
+    checkpoint: (session) => ({
+      dumpTask: ({ pid }) =>
+        session.problem({ pid, what: "it has one thing", hint: "take it away" }),
+      dumpTree: () => session.problem({ what: "the tree has another" }),
+    }),
+  });
+  const { directory } = images;
+  await assert.rejects(checkpoint(subject.pid, { directory, plugins: [late] }), {
+    code: "unsupported",
+    problems: [
+      { pid: subject.pid, plugin: "late", what: "it has one thing", hint: "take it away" },
+      { plugin: "late", what: "the tree has another" },
+    ],
+  });
+  assert.deepEqual(await settled(subject.pid), before);
+  assert.throws(() => Deno.statSync(directory), Deno.errors.NotFound);
 });
 
 Deno.test("edit_plan moves a path, replaces an environment value and a descriptor", async () => {
