@@ -88,13 +88,7 @@ function problemOf(
   if (listed === undefined) {
     return { problem: "is of another network namespace", hint: "close it before the checkpoint" };
   }
-  const { fanout, hasRing } = listed;
-  if (hasRing) {
-    return {
-      problem: "has a ring of memory in common with the kernel (PACKET_RX_RING, PACKET_TX_RING)",
-      hint: "close it before the checkpoint",
-    };
-  }
+  const { fanout } = listed;
   if (fanout !== undefined && hasProgram(fanout)) {
     return {
       problem: "is in a group whose members a program chooses (PACKET_FANOUT_CBPF)",
@@ -148,6 +142,8 @@ function dumpPacket(
         Array.from({ length: count }, () => ({ index, type, addr: address }))
       ),
       fanout: socket.fanout,
+      rxRing: socket.receiveRing,
+      txRing: socket.sendRing,
     },
   };
 }

@@ -5,7 +5,8 @@
  * cannot say. What it is comes from sock_diag(7), and the rest is read through a duplicate of the descriptor, when the
  * tree stands still. Packets that wait are left out, which is said: any may be dropped at any time.
  *
- * Not saved, and so refused: sockets with a ring of memory that the kernel writes to (PACKET_RX_RING, PACKET_TX_RING).
+ * A ring (PACKET_RX_RING, PACKET_TX_RING) is made anew, empty. No plugin saves the mapping of one, so that a program that
+ * has mapped its ring is refused.
  *
  * Restored: each in the task that has it. It is bound last, so that nothing comes past its filter.
  *

@@ -7,7 +7,7 @@ import { encodeBytes } from "../../base/byte_text.ts";
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { interfaceName } from "../../core/linux/net/interfaces.ts";
-import { AF_PACKET } from "../../core/linux/net/packet_diag.ts";
+import { AF_PACKET, packetRing } from "../../core/linux/net/packet_diag.ts";
 import { SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import type { RestoreHooks, RestoreSession } from "../../core/plugin.ts";
@@ -103,12 +103,9 @@ export function restorePacket(
   };
 }
 
-/** Refuses what no checkpoint writes. @throws {StasisError} `bad-image`, `unsupported` */
+/** Refuses what no checkpoint writes. @throws {StasisError} `bad-image` */
 export function checkPacket(
-  { id, type, mclist, rxRing, txRing }: Pick<
-    packet_sock_entry,
-    "id" | "type" | "mclist" | "rxRing" | "txRing"
-  >,
+  { id, type, mclist }: Pick<packet_sock_entry, "id" | "type" | "mclist">,
   extra: Pick<packet_extra_entry, "more"> | undefined,
   { path }: Pick<ImageDirectory, "path">,
 ): void {
@@ -117,9 +114,6 @@ export function checkPacket(
     throw new StasisError("bad-image", `${what} ${why}`);
   };
   if (!Object.values<number>(TYPE).includes(type)) refuse(`is of type ${type}`);
-  if (rxRing !== undefined || txRing !== undefined) {
-    throw new StasisError("unsupported", `${what} has a ring, which Stasis does not restore`);
-  }
   const long = mclist.find(({ addr }) => addr.byteLength > MEMBERSHIP.SIZE - MEMBERSHIP.ADDRESS_AT);
   if (long !== undefined) refuse(`has an address of ${long.addr.byteLength} bytes`);
   const other = extra?.more.find(({ name }) => !MORE.includes(name));
@@ -139,7 +133,7 @@ export function planPacket(
   limits: BufferLimits,
   name: string | undefined,
 ): Argument {
-  const { type, protocol, ifindex, flags, opts, mclist } = entry;
+  const { type, protocol, ifindex, flags, opts, mclist, rxRing, txRing } = entry;
   const { uid = 0, gid = 0, options = [], more = [] } = extra ?? {};
   const isOld = type === TYPE.PACKET;
   // Without a protocol nothing comes. One of the old kind gets it here alone.
@@ -160,6 +154,15 @@ export function planPacket(
   set(PACKET.VNET_HDR, Number(entry.vnetHdr));
   set(PACKET.LOSS, Number(entry.loss));
   for (const { name, value } of more) set(name, value);
+  for (const [option, ring] of [[PACKET.RX_RING, rxRing], [PACKET.TX_RING, txRing]] as const) {
+    if (ring === undefined) continue;
+    const { blockSize, blockNr, frameSize, frameNr, retireTmo, sizeofPriv, features } = ring;
+    const bytes = program.data(
+      packetRing.make({ blockSize, blockNr, frameSize, frameNr, retireTmo, sizeofPriv, features }),
+      `${blockNr} blocks`,
+    );
+    program.call("setsockopt", fd, SOL_PACKET, option, bytes, packetRing.size);
+  }
   if (opts !== undefined) {
     planOptions(program, fd, opts, options, limits);
     planFilter(program, fd, opts.soFilter);

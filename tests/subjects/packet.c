@@ -8,6 +8,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <sys/mman.h>
 
 /* For experiments of anybody's own (IEEE 802): nobody else listens for it. */
 #define OWN_PROTOCOL 0x88b5
@@ -115,6 +116,12 @@ int main(void)
 	join(raw, PACKET_MR_ALLMULTI, multicast, 0);
 	bind_packet(raw, OWN_PROTOCOL);
 
+	/* A ring that nobody has mapped. */
+	struct tpacket_req ring = { .tp_block_size = 4096, .tp_block_nr = 2, .tp_frame_size = 2048, .tp_frame_nr = 4 };
+	int ringed = new_packet(SOCK_RAW, 0);
+	if (setsockopt(ringed, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)))
+		die("PACKET_RX_RING");
+
 	/* The same, but nothing passes its filter. */
 	struct sock_filter nothing = { .code = BPF_RET | BPF_K };
 	struct sock_fprog filter = { .len = 1, .filter = &nothing };
@@ -148,6 +155,8 @@ int main(void)
 	check_equal("PACKET_LOSS", get(raw, SOL_PACKET, PACKET_LOSS), 1);
 	check_equal("PACKET_IGNORE_OUTGOING", get(raw, SOL_PACKET, PACKET_IGNORE_OUTGOING), 1);
 	check_equal("PACKET_FANOUT", get(group, SOL_PACKET, PACKET_FANOUT), GROUP | PACKET_FANOUT_LB << 16);
+	void *mapped = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, ringed, 0);
+	check(mapped != MAP_FAILED, "its ring is there", "errno %d", errno);
 	check_equal("no group", get(raw, SOL_PACKET, PACKET_FANOUT), 0);
 	send_frame(sender);
 	check_hears("a frame is heard", raw, LENGTH);

@@ -30,6 +30,19 @@ const information = defineStruct("packet_diag_info", 24, {
   flags: [20, "u32"],
 });
 
+/** struct packet_diag_ring, and struct tpacket_req3, by which one is made. */
+export const packetRing = defineStruct("tpacket_req3", 28, {
+  blockSize: [0, "u32"],
+  blockNr: [4, "u32"],
+  frameSize: [8, "u32"],
+  frameNr: [12, "u32"],
+  retireTmo: [16, "u32"],
+  sizeofPriv: [20, "u32"],
+  features: [24, "u32"],
+});
+/** A ring. */
+export type PacketRing = ReturnType<typeof packetRing.read>;
+
 /** Where the parts of a struct packet_diag_mclist lie. */
 const MEMBERSHIP = { INDEX: 0, COUNT: 4, TYPE: 8, LENGTH: 10, ADDRESS: 12, SIZE: 44 } as const;
 /** PACKET_SHOW_*: all that is told but memory and filter. */
@@ -72,8 +85,9 @@ export interface PacketSocket {
   readonly memberships: readonly PacketMembership[];
   /** PACKET_FANOUT as getsockopt(2) has it; absent: it is in no group. */
   readonly fanout?: number;
-  /** Whether it has a ring of memory that is common with the program. */
-  readonly hasRing: boolean;
+  /** Rings of memory that a program may map; absent: it has none. */
+  readonly receiveRing?: PacketRing;
+  readonly sendRing?: PacketRing;
 }
 
 /** A request for all packet sockets of this network namespace. */
@@ -113,8 +127,13 @@ export function parsePacketSocket(payload: Uint8Array): PacketSocket {
     loss: (flags & PDI.LOSS) !== 0,
     memberships: parseMemberships(attributes.get(ATTRIBUTE.MCLIST) ?? new Uint8Array()),
     fanout: fanout === undefined ? undefined : viewOf(fanout).getUint32(0, true),
-    hasRing: attributes.has(ATTRIBUTE.RX_RING) || attributes.has(ATTRIBUTE.TX_RING),
+    receiveRing: parseRing(attributes.get(ATTRIBUTE.RX_RING)),
+    sendRing: parseRing(attributes.get(ATTRIBUTE.TX_RING)),
   };
+}
+
+function parseRing(bytes: Uint8Array | undefined): PacketRing | undefined {
+  return bytes === undefined ? undefined : packetRing.read(bytes);
 }
 
 function parseMemberships(bytes: Uint8Array): PacketMembership[] {

@@ -1,6 +1,8 @@
 import { deepEqual, equal } from "@std/assert";
 import { packetDiagRequest, parsePacketSocket } from "./packet_diag.ts";
 
+const NO_RING = { retireTmo: 0, sizeofPriv: 0, features: 0 };
+
 /** An attribute. */
 function attribute(type: number, ...bytes: number[]): number[] {
   return [bytes.length + 4, 0, type, 0, ...bytes];
@@ -16,6 +18,7 @@ Deno.test("parsePacketSocket() reads what the kernel tells", () => {
     ...attribute(0, ...word(2), ...word(1), ...word(32), ...word(9), ...word(0), ...word(1 | 2 | 16)),
     ...attribute(1, ...word(2), ...word(3), 0, 0, 6, 0, ...address),
     ...attribute(4, ...word(0x1_0007)),
+    ...attribute(3, ...[4096, 1, 1024, 4, 0, 0, 0].flatMap(word)),
   );
   deepEqual(parsePacketSocket(payload), {
     ino: 4711,
@@ -32,7 +35,8 @@ Deno.test("parsePacketSocket() reads what the kernel tells", () => {
     loss: true,
     memberships: [{ index: 2, type: 0, count: 3, address: Uint8Array.of(1, 0, 0x5e, 1, 2, 3) }],
     fanout: 0x1_0007,
-    hasRing: false,
+    receiveRing: undefined,
+    sendRing: { ...NO_RING, blockSize: 4096, blockNr: 1, frameSize: 1024, frameNr: 4 },
   });
 });
 
