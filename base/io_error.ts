@@ -67,7 +67,7 @@ export function ioError(what: string, cause: unknown): StasisError {
   if (cause instanceof StasisError) return cause;
   const errno = errnoOf(cause);
   const why = errno ?? (cause instanceof Error ? cause.message : String(cause));
-  return new StasisError("io", `Cannot ${what}: ${why}`, {
+  return new StasisError("io", `cannot ${what}: ${why}`, {
     errno,
     hint: errno === undefined ? undefined : HINTS[errno],
     cause,

@@ -9,7 +9,7 @@ Deno.test("ioError() names what was tried, the errno and what to do", () => {
   const error = ioError("write /x/core-1.img", full);
   deepEqual([error.code, error.message, error.errno], [
     "io",
-    "Cannot write /x/core-1.img: ENOSPC",
+    "cannot write /x/core-1.img: ENOSPC",
     "ENOSPC",
   ]);
   equal(error.hint, "make room on that file system, or name a directory on another one");
@@ -27,6 +27,6 @@ Deno.test("errnoOf() finds the errno that the kernel gave", () => {
 Deno.test("ioError() lets errors pass that say enough", () => {
   const error = new StasisError("exists", "It is there");
   equal(ioError("write", error), error);
-  equal(ioError("write /x", new Error("odd")).message, "Cannot write /x: odd");
+  equal(ioError("write /x", new Error("odd")).message, "cannot write /x: odd");
   equal(errnoOf("text"), undefined);
 });

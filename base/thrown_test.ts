@@ -53,7 +53,7 @@ Deno.test("asStasisError() takes no answer of the machine for a defect, whatever
   for (const number of [5, 12, 19, 23, 112, 123]) {
     const error = asStasisError(new Error(`Something (os error ${number}): open '/x'`));
     equal(error.code, "io");
-    equal(error.message.startsWith("Cannot open '/x': "), true, error.message);
+    equal(error.message.startsWith("cannot open '/x': "), true, error.message);
   }
 });
 
@@ -69,7 +69,7 @@ Deno.test("asStasisError() calls everything else a defect, and leaves its own er
 Deno.test("machineError() names what was tried, by its number where Deno has no name for it", () => {
   const error = (message: string, code?: string) => Object.assign(new Error(message), { code });
   const full = machineError(error("Cannot allocate memory (os error 12): open '/x'", "ENOMEM"));
-  deepEqual([full?.message, full?.code], ["Cannot open '/x': ENOMEM", "io"]);
+  deepEqual([full?.message, full?.code], ["cannot open '/x': ENOMEM", "io"]);
   const many = "Too many open files in system (os error 23): readfile '/proc/sysvipc/sem'";
   equal(machineError(error(many))?.errno, "ENFILE");
   equal(machineError(error("Permission denied (os error 13)"))?.errno, "EACCES");

@@ -42,7 +42,7 @@ export class Announcement implements Disposable {
       const written = syscall(SYSCALLS.write, this.#descriptor, new Uint8Array(1), 1);
       syscall(SYSCALLS.close, this.#descriptor);
       if (isErrno(written)) {
-        untold.push(`Cannot write to descriptor ${this.#descriptor}: ${errnoName(-written)}`);
+        untold.push(`cannot write to descriptor ${this.#descriptor}: ${errnoName(-written)}`);
       }
     }
     return untold;

@@ -167,7 +167,7 @@ export const checkpoint: Command = defineCommand({
   async run(argument, options) {
     const text = either("process id", argument, options.tree);
     if (text === undefined) {
-      throw new StasisError("usage", "No process id was given", {
+      throw new StasisError("usage", "no process id was given", {
         hint: "stasis checkpoint PID",
       });
     }

@@ -54,8 +54,8 @@ export const completions = (commands: () => readonly Command[]): Command =>
         throw new StasisError(
           "usage",
           argument === undefined
-            ? "No shell was given"
-            : `There are no completions for ${argument}`,
+            ? "no shell was given"
+            : `there are no completions for ${argument}`,
           { hint: `name one of ${SHELLS.join(", ")}` },
         );
       }

@@ -27,7 +27,7 @@ export const diff: Command = defineCommand({
   ],
   async run(before, options, _setStatus, [after]) {
     if (before === undefined || after === undefined) {
-      throw new StasisError("usage", "Two image directories are to be given", {
+      throw new StasisError("usage", "two image directories are to be given", {
         hint: "stasis diff BEFORE AFTER",
       });
     }

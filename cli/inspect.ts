@@ -55,7 +55,7 @@ export const inspect: Command = defineCommand({
   async run(argument, options) {
     const directory = either("image directory", argument, options.imagesDir);
     if (directory === undefined) {
-      throw new StasisError("usage", "No image directory was given", {
+      throw new StasisError("usage", "no image directory was given", {
         hint: "stasis inspect DIR",
       });
     }

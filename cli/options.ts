@@ -159,7 +159,7 @@ export function either(
   option: string | undefined,
 ): string | undefined {
   if (argument !== undefined && option !== undefined && argument !== option) {
-    throw usage(`The ${what} is given twice: ${argument} and ${option}`);
+    throw usage(`the ${what} is given twice: ${argument} and ${option}`);
   }
   return argument ?? option;
 }
@@ -177,14 +177,14 @@ export async function loadPlugins(files: readonly string[]): Promise<Plugin[]> {
     try {
       path = await Deno.realPath(file);
     } catch (cause) {
-      throw new StasisError("usage", `There is no plugin ${file}`, { cause });
+      throw new StasisError("usage", `there is no plugin ${file}`, { cause });
     }
     let module: { readonly default?: unknown };
     try {
       module = await import(`file://${path.split("/").map(encodeURIComponent).join("/")}`);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new StasisError("usage", `The plugin ${file} cannot be loaded: ${why}`, { cause });
+      throw new StasisError("usage", `the plugin ${file} cannot be loaded: ${why}`, { cause });
     }
     const found = [module.default].flat();
     if (!found.every(isPlugin)) {

@@ -84,7 +84,7 @@ export function withBareValues(args: readonly string[]): string[] {
 
 function usageError(error: CommanderError): StasisError {
   if (error.code === "commander.help") {
-    return new StasisError("usage", "No command was given", { hint: "see the help above" });
+    return new StasisError("usage", "no command was given", { hint: "see the help above" });
   }
   const unknown = /^error: unknown option '(.*)'/.exec(error.message)?.[1];
   const answer = unknown === undefined ? undefined : criuAnswer(unknown);
@@ -93,7 +93,7 @@ function usageError(error: CommanderError): StasisError {
   }
   const [first = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
   const suggestion = /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];
-  return new StasisError("usage", first.charAt(0).toUpperCase() + first.slice(1), {
+  return new StasisError("usage", first, {
     hint: suggestion === undefined ? "see --help" : `did you mean ${suggestion}?`,
   });
 }

@@ -39,16 +39,16 @@ export function statusOf(ending: Ending): number {
 
 function noTerminal(isForeground: boolean): StasisError {
   return isForeground
-    ? new StasisError("usage", "There is no terminal in whose foreground this command is", {
+    ? new StasisError("usage", "there is no terminal in whose foreground this command is", {
       hint: "restore from a shell in a terminal, or without --shell-job",
     })
-    : new StasisError("usage", "A tree that is not waited for cannot be the job of a shell", {
+    : new StasisError("usage", "a tree that is not waited for cannot be the job of a shell", {
       hint: "leave --shell-job out, or --detach",
     });
 }
 
 function ownSession(): StasisError {
-  return new StasisError("usage", "The tree leads a session of its own, and is no job of a shell", {
+  return new StasisError("usage", "the tree leads a session of its own, and is no job of a shell", {
     hint: "restore it without --shell-job",
   });
 }
@@ -182,7 +182,7 @@ export const restore: Command = defineCommand({
   async run(argument, options, setStatus) {
     const directory = either("image directory", argument, options.imagesDir);
     if (directory === undefined) {
-      throw new StasisError("usage", "No image directory was given", {
+      throw new StasisError("usage", "no image directory was given", {
         hint: "stasis restore DIR",
       });
     }

@@ -73,7 +73,7 @@ export function encodeEntry<Schema extends DescMessage>(
   if (kind.extra.length(whole, new MemorySource(data)) !== data.length) {
     throw new StasisError(
       "internal",
-      `The ${data.length} bytes to follow a ${kind.schema.typeName} are not what the message announces`,
+      `the ${data.length} bytes to follow a ${kind.schema.typeName} are not what the message announces`,
     );
   }
   return concat([bytes, data]);

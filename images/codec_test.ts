@@ -102,7 +102,7 @@ Deno.test("encodeImage() refuses an extra that is not what the message announces
   const { message } = sampleEntry(PIPES_DATA);
   throws(() => encodeImage(PIPES_DATA, { entries: [{ message, extra: new Uint8Array(4) }] }), {
     code: "internal",
-    message: "The 4 bytes to follow a pipe_data_entry are not what the message announces",
+    message: "the 4 bytes to follow a pipe_data_entry are not what the message announces",
   });
   throws(
     () => encodeImage(PSTREE, { entries: [{ ...sampleEntry(PSTREE), extra: new Uint8Array() }] }),

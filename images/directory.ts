@@ -76,7 +76,7 @@ function compareBlock(directory: string, entry: manifest_entry, block: number, s
   const end = start + blockLength(entry, block);
   throw new StasisError(
     "bad-image",
-    `The image ${entry.name} in ${directory} is damaged between bytes ${start} and ${end}: ` +
+    `the image ${entry.name} in ${directory} is damaged between bytes ${start} and ${end}: ` +
       "its checksum is another than when it was written",
     { hint: DAMAGED },
   );
@@ -127,7 +127,7 @@ export class ImageDirectory {
       for (const name of imageNames(absolute)) names.add(name);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) {
-        throw new StasisError("bad-image", `There is no image directory ${absolute}`, { cause });
+        throw new StasisError("bad-image", `there is no image directory ${absolute}`, { cause });
       }
       if (cause instanceof Deno.errors.NotADirectory) {
         throw new StasisError("bad-image", `${absolute} is not a directory`, {
@@ -170,8 +170,8 @@ export class ImageDirectory {
       throw new StasisError(
         "bad-image",
         now === undefined
-          ? `The image ${name} is missing from ${this.path}`
-          : `The image ${name} in ${this.path} has ${now} bytes, but was written with ${size}`,
+          ? `the image ${name} is missing from ${this.path}`
+          : `the image ${name} in ${this.path} has ${now} bytes, but was written with ${size}`,
         { hint: DAMAGED },
       );
     }
@@ -407,7 +407,7 @@ export class ImageDirectory {
       info = Deno.statSync(path);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) {
-        throw new StasisError("bad-image", `The image ${name} is missing from ${this.path}`, {
+        throw new StasisError("bad-image", `the image ${name} is missing from ${this.path}`, {
           hint: "the directory is not whole: make the checkpoint again",
           cause,
         });

@@ -23,7 +23,7 @@ Deno.test("ImageDirectory.open() says what is not an image directory", () => {
   using dir = scratch({ "core-1.img": EMPTY });
   throws(() => ImageDirectory.open(`${dir.path}/nothing`), {
     code: "bad-image",
-    message: `There is no image directory ${dir.path}/nothing`,
+    message: `there is no image directory ${dir.path}/nothing`,
   });
   throws(() => ImageDirectory.open(`${dir.path}/core-1.img`), {
     code: "bad-image",
@@ -74,10 +74,10 @@ Deno.test("ImageDirectory.read() names the file that is missing, damaged or none
   const images = ImageDirectory.open(dir.path);
   throws(() => images.read(CORE, 2), {
     code: "bad-image",
-    message: `The image core-2.img is missing from ${dir.path}`,
+    message: `the image core-2.img is missing from ${dir.path}`,
   });
   throws(() => images.readList(FILES, null), {
-    message: `The image files.img is missing from ${dir.path}`,
+    message: `the image files.img is missing from ${dir.path}`,
   });
   throws(() => images.read(CORE, 1), {
     code: "bad-image",
@@ -148,12 +148,12 @@ Deno.test("ImageDirectory.verify() names an image that is missing or was cut", (
   Deno.writeFileSync(`${whole.path}/pstree.img`, new Uint8Array(2));
   throws(() => ImageDirectory.open(whole.path).verify(), {
     code: "bad-image",
-    message: `The image pstree.img in ${whole.path} has 2 bytes, but was written with 3`,
+    message: `the image pstree.img in ${whole.path} has 2 bytes, but was written with 3`,
   });
   Deno.removeSync(`${whole.path}/pstree.img`);
   throws(() => ImageDirectory.open(whole.path).verify(), {
     code: "bad-image",
-    message: `The image pstree.img is missing from ${whole.path}`,
+    message: `the image pstree.img is missing from ${whole.path}`,
   });
 });
 

@@ -112,7 +112,7 @@ export function defineImageKind<
 >(init: ImageKindInit<Schema, File, List>): ImageKind<Schema, IdOf<File>, List> {
   checkFileName(init.name, init.file);
   if (!Number.isInteger(init.magic) || init.magic <= 0 || init.magic > 0xffffffff) {
-    throw new StasisError("internal", `The magic of image kind ${init.name} is not a u32`);
+    throw new StasisError("internal", `the magic of image kind ${init.name} is not a u32`);
   }
   return { ...init, prefix: init.prefix ?? "common", list: (init.list ?? false) as List };
 }
@@ -131,7 +131,7 @@ export function defineRawImageKind<const File extends string>(
 
 function checkFileName(name: string, file: string): void {
   if (!/^(parent\/)?[\w.-]+(%(u|x|lu)[\w.-]*)?$/.test(file)) {
-    throw new StasisError("internal", `Image kind ${name} has the impossible file name "${file}"`);
+    throw new StasisError("internal", `image kind ${name} has the impossible file name "${file}"`);
   }
 }
 

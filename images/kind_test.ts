@@ -64,13 +64,13 @@ Deno.test("defineImageKind() refuses file names and magics that cannot be", () =
   ) {
     throws(() => kind(file), {
       code: "internal",
-      message: `Image kind MINE has the impossible file name "${file}"`,
+      message: `image kind MINE has the impossible file name "${file}"`,
     });
   }
   for (const magic of [0, -1, 2 ** 32, 0.5]) {
     throws(
       () => defineImageKind({ name: "MINE", file: "a", magic, schema: siginfo_entrySchema }),
-      { code: "internal", message: "The magic of image kind MINE is not a u32" },
+      { code: "internal", message: "the magic of image kind MINE is not a u32" },
     );
   }
 });

@@ -28,7 +28,7 @@ export function checkTarget(target: string): void {
   }
   try {
     for (const _ of Deno.readDirSync(target)) {
-      throw new StasisError("exists", `The directory ${target} exists and is not empty`, {
+      throw new StasisError("exists", `the directory ${target} exists and is not empty`, {
         hint: "name a directory that does not exist yet, or an empty one",
       });
     }

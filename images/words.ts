@@ -20,7 +20,7 @@ export function joinWords(words: readonly number[]): bigint {
   if (words.length > 2) {
     throw new StasisError(
       "bad-image",
-      `A set of bits in the image has ${words.length} words, not 2`,
+      `a set of bits in the image has ${words.length} words, not 2`,
     );
   }
   return BigInt(words[0] ?? 0) | BigInt(words[1] ?? 0) << 32n;

@@ -10,6 +10,6 @@ Deno.test("splitWords() and joinWords() keep all 64 bits", () => {
 Deno.test("joinWords() refuses a third word", () => {
   throws(() => joinWords([1, 2, 3]), {
     code: "bad-image",
-    message: "A set of bits in the image has 3 words, not 2",
+    message: "a set of bits in the image has 3 words, not 2",
   });
 });

@@ -454,20 +454,20 @@ export class ImageWriter implements Disposable, AsyncDisposable {
 
   #checkOpen(): void {
     if (this.#done) {
-      throw new StasisError("internal", `The image directory ${this.target} is finished already`);
+      throw new StasisError("internal", `the image directory ${this.target} is finished already`);
     }
   }
 
   #open(name: string): { readonly file: Deno.FsFile; readonly path: string } {
     this.#checkOpen();
-    if (this.path === "") throw new StasisError("internal", `The image ${name} has no directory`);
+    if (this.path === "") throw new StasisError("internal", `the image ${name} has no directory`);
     const path = `${this.path}/${name}`;
     if (name.startsWith(`${PARENT}/`)) makeParent(this.path);
     try {
       return { file: Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), path };
     } catch (cause) {
       if (cause instanceof Deno.errors.AlreadyExists) {
-        throw new StasisError("internal", `The image ${name} was written twice`, { cause });
+        throw new StasisError("internal", `the image ${name} was written twice`, { cause });
       }
       throw ioError(`create ${path}`, cause);
     }

@@ -176,7 +176,7 @@ Deno.test("ImageWriter.commit() leaves checksums by which every damage is found"
     const start = Math.floor((bytes.length - 1) / BLOCK_SIZE) * BLOCK_SIZE;
     await rejects(() => ImageDirectory.open(target).verifyContents(), {
       code: "bad-image",
-      message: `The image ${name} in ${target} is damaged between bytes ${start} and ` +
+      message: `the image ${name} in ${target} is damaged between bytes ${start} and ` +
         `${bytes.length}: its checksum is another than when it was written`,
     });
     Deno.writeFileSync(path, bytes);
@@ -199,7 +199,7 @@ Deno.test("ImageDirectory.read() finds damage that is still a message", async ()
   Deno.writeFileSync(path, bytes);
   throws(() => ImageDirectory.open(target).readEntries(PIPES_DATA, null), {
     code: "bad-image",
-    message: `The image pipes-data.img in ${target} is damaged between bytes 0 and ` +
+    message: `the image pipes-data.img in ${target} is damaged between bytes 0 and ` +
       `${bytes.length}: its checksum is another than when it was written`,
   });
 });
@@ -246,7 +246,7 @@ Deno.test("ImageWriter.commit() that fails gives no name, and nothing is left", 
     await rejects(writer.commit(INVENTORY_ENTRY), {
       code: "io",
       errno: "ENOSPC",
-      message: `Cannot write ${writer.path} to the disk: ENOSPC`,
+      message: `cannot write ${writer.path} to the disk: ENOSPC`,
     });
   }
   deepEqual(names(dir.path), []);
@@ -267,7 +267,7 @@ Deno.test("ImageWriter.create() refuses what exists", () => {
   Deno.writeTextFileSync(`${dir.path}/file`, "");
   throws(() => ImageWriter.create(dir.path), {
     code: "exists",
-    message: `The directory ${dir.path} exists and is not empty`,
+    message: `the directory ${dir.path} exists and is not empty`,
     hint: "name a directory that does not exist yet, or an empty one",
   });
   throws(() => ImageWriter.create(`${dir.path}/file`), {
@@ -284,7 +284,7 @@ Deno.test("ImageWriter.create() says why it cannot write there", () => {
   throws(() => ImageWriter.create(`${dir.path}/missing/images`), {
     code: "io",
     errno: "ENOENT",
-    message: /^Cannot create .*\/missing\/\.images\.partial-[0-9a-f]{16}: ENOENT$/,
+    message: /^cannot create .*\/missing\/\.images\.partial-[0-9a-f]{16}: ENOENT$/,
     hint: "create the directory that it should stand in first",
   });
   throws(() => ImageWriter.create(`${dir.path}/file/images`), { code: "io", errno: "ENOTDIR" });
@@ -297,7 +297,7 @@ Deno.test("ImageWriter.commit() does not replace what came to be at the target",
   Deno.mkdirSync(`${dir.path}/images/theirs`, { recursive: true });
   await rejects(writer.commit(INVENTORY_ENTRY), {
     code: "exists",
-    message: `The directory ${dir.path}/images exists and is not empty`,
+    message: `the directory ${dir.path}/images exists and is not empty`,
   });
   deepEqual(names(`${dir.path}/images`), ["theirs"]);
 });
@@ -308,15 +308,15 @@ Deno.test("ImageWriter refuses to write an image twice, and after the end", asyn
   writer.writeList(PSTREE, null, TREE);
   throws(() => writer.writeList(PSTREE, null, TREE), {
     code: "internal",
-    message: "The image pstree.img was written twice",
+    message: "the image pstree.img was written twice",
   });
   throws(() => writer.append(PSTREE, null, TREE[0]!), {
-    message: "The image pstree.img was written twice",
+    message: "the image pstree.img was written twice",
   });
   await writer.commit(INVENTORY_ENTRY);
   throws(() => writer.writeList(FILES, null, []), {
     code: "internal",
-    message: `The image directory ${dir.path}/images is finished already`,
+    message: `the image directory ${dir.path}/images is finished already`,
   });
   await rejects(writer.commit(INVENTORY_ENTRY), { code: "internal" });
 });

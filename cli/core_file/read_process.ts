@@ -48,7 +48,7 @@ export function readProcess(images: ImageDirectory, pid: number): ReadProcess {
   const entries = images.readList(PSTREE, null);
   const entry = entries.find((one) => one.pid === pid);
   if (entry === undefined) {
-    throw new StasisError("usage", `Process ${pid} is not in the images`, {
+    throw new StasisError("usage", `process ${pid} is not in the images`, {
       hint: `one of ${entries.map((one) => one.pid).join(", ")}`,
     });
   }
@@ -56,7 +56,7 @@ export function readProcess(images: ImageDirectory, pid: number): ReadProcess {
   const { tc } = leader;
   const owner = memoryOwner(images, pid);
   if (tc?.taskState === TASK_DEAD || owner === undefined) {
-    throw new StasisError("usage", `Process ${pid} is a zombie: it has neither threads nor memory`);
+    throw new StasisError("usage", `process ${pid} is a zombie: it has neither threads nor memory`);
   }
   const others = entry.threads.filter((tid) => tid !== pid);
   const tids = leaderStatuses(images).has(pid) ? others : [pid, ...others];

@@ -30,7 +30,7 @@ export function chooseProcesses(all: readonly Candidate[], words: readonly strin
     }
     const pid = Number(word);
     if (!all.some((one) => one.pid === pid)) {
-      throw new StasisError("no-such-task", `There is no process ${pid}`, { pid });
+      throw new StasisError("no-such-task", `there is no process ${pid}`, { pid });
     }
     pids.add(pid);
   }

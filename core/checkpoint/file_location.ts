@@ -181,11 +181,26 @@ function lost(path: string, what: string, replaced: boolean): Lost {
       what: `${what} is ${path}, but that path leads to another file now`,
       hint: "it was replaced or something is mounted over it: undo that, or close it",
     }
+    : isForbidden(path)
+    ? {
+      what: `${what} is ${path}, which this process may not look at (EACCES)`,
+      hint: "run the command as root, or have whoever starts the program open something else",
+    }
     : {
       what: `${what} is ${path}, which does not exist any more`,
       hint: "give the file its name back (ln), or close it before the checkpoint",
     };
   return { problem };
+}
+
+/** Whether a path leads through a directory that is closed to this process. */
+function isForbidden(path: string): boolean {
+  try {
+    statPath(path);
+    return false;
+  } catch (error) {
+    return errnoOf(error) === "EACCES";
+  }
 }
 
 /** Why a deleted file cannot be saved with its contents. */

@@ -236,7 +236,7 @@ Deno.test("what cannot be printed is told by the exit status, and takes nothing 
   });
   const asked = await stasisCommand(["check"], full(">/dev/full"));
   assert.equal(asked.status, EXIT_STATUS.io, asked.stderr);
-  assert.match(asked.stderr, /Cannot print the result: ENOSPC/);
+  assert.match(asked.stderr, /cannot print the result: ENOSPC/);
 
   const save = ["checkpoint", String(subject.pid), "-D", images.directory];
   const saved = await stasisCommand([...save, "-v"], full(">/dev/full 2>&1"));

@@ -94,7 +94,7 @@ for (const [what, script] of Object.entries(HOLDERS)) {
 
 Deno.test("restore refuses what is no image directory", async () => {
   using room = new ImageRoom();
-  await commandFails(room.fresh(), "bad-image", /There is no image directory/);
+  await commandFails(room.fresh(), "bad-image", /there is no image directory/);
   await fails(room.path, "bad-image", /has no inventory\.img/);
   Deno.writeTextFileSync(`${room.path}/file`, "");
   await fails(`${room.path}/file`, "bad-image", /is not a directory/);

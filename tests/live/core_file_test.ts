@@ -74,7 +74,7 @@ Deno.test("a core file is not written over another file, nor for a process that 
   const core = `${images.directory}.core`;
   const other = await stasis(["inspect", images.directory, "--core", "1", "-o", core]);
   equal(other.status, 2, other.stderr);
-  match(other.stderr, /Process 1 is not in the images/);
+  match(other.stderr, /process 1 is not in the images/);
   await Deno.writeTextFile(core, "mine");
   const pid = String(subject.pid);
   const taken = await stasis(["inspect", images.directory, "--core", pid, "-o", core]);

@@ -234,6 +234,6 @@ Deno.test("inspect --verify tells what is damaged, and where", async () => {
   Deno.writeFileSync(path, pages);
   const damaged = await stasis(["inspect", directory, "--verify"]);
   assert.equal(damaged.status, EXIT_STATUS["bad-image"]);
-  assert.match(damaged.stderr, /The image pages-1\.img in .* is damaged between bytes 0 and \d+/);
+  assert.match(damaged.stderr, /the image pages-1\.img in .* is damaged between bytes 0 and \d+/);
   await subject.expectPass();
 });

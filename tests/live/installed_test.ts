@@ -82,6 +82,10 @@ stasis check | grep -E '^(yes|no) .* of '
 setsid sleep 1000 </dev/null >/dev/null 2>&1 &
 sleeper=$!
 until [ "$(cat /proc/$sleeper/comm)" = sleep ]; do sleep 0.01; done
+setsid sleep 1000 <&0 >/dev/null 2>&1 &
+stasis checkpoint $! -D hidden 2>&1
+echo "hidden: $?"
+kill $!
 stasis checkpoint $1 -D other 2>&1
 echo "other: $?"
 stasis checkpoint $sleeper -D saved >/dev/null 2>&1
@@ -102,8 +106,11 @@ async function asOrdinaryUser(prefix: string): Promise<void> {
   try {
     await Deno.chown(home, 65534, 65534);
     const none = ["--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
-    const { stdout, stderr } = await new Deno.Command("/usr/bin/setpriv", {
+    await Deno.mkdir(`${home}/closed`, { mode: 0o700 });
+    await Deno.writeTextFile(`${home}/closed/file`, "");
+    const { stdout, stderr } = await new Deno.Command("/bin/sh", {
       args: [
+        ...["-c", `exec "$@" <${home}/closed/file`, "sh", "setpriv"],
         ...["--reuid=65534", "--regid=65534", ...none, "--", "/bin/bash", "-c"],
         `${CLEAN}; cd ${home}; ${ORDINARY}`,
         "bash",
@@ -116,6 +123,8 @@ async function asOrdinaryUser(prefix: string): Promise<void> {
     assert.match(text, /^no +checkpoint of others' programs +CAP_SYS_PTRACE is missing$/m);
     assert.match(text, /^no +restore of others' programs +CAP_CHECKPOINT_RESTORE, CAP_SETUID/m);
     assert.match(text, /^stasis: task \d+ \(.*\) is of user 0, and this process of user 65534/m);
+    assert.match(text, /its descriptor 0 is .*\/closed\/file, which this process may not look at/);
+    assert.match(text, /^hidden: 4$/m);
     assert.match(text, /^other: 5\nown: 0$/m);
     assert.match(
       text,
