@@ -12,6 +12,7 @@ const DOCUMENTS = [
   "docs/plugins.md",
   "docs/scripting.md",
   "docs/images.md",
+  "docs/json.md",
   "docs/kernel.md",
   "docs/looking.md",
   "docs/pids.md",
