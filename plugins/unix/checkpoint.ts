@@ -44,7 +44,7 @@ interface Look {
   readonly states: ReadonlyMap<number, SocketState>;
   /** Of those with descriptors in their queues: what came with each message. */
   readonly rights: ReadonlyMap<number, readonly (readonly Descriptor[])[]>;
-  readonly pids: ReadonlySet<number>;
+  readonly tasks: readonly Task[];
   /** The tasks that have each, or a socket in whose queue it lies. */
   readonly holders: ReadonlyMap<number, readonly Task[]>;
   /** Those whose problem has been told: one that many tasks have is told once. */
@@ -64,7 +64,7 @@ const NOTHING: Look = {
   },
   states: new Map(),
   rights: new Map(),
-  pids: new Set(),
+  tasks: [],
   holders: new Map(),
   told: new Set(),
 };
@@ -177,8 +177,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       const states = rescuer === undefined
         ? new Map()
         : new Map([...read, ...readStates(unread(descriptors), sockets, rescuer, late)]);
-      const pids = new Set(tasks.map(({ pid }) => pid));
-      seen = { surroundings, states, rights, holders, pids, told: new Set() };
+      seen = { surroundings, states, rights, holders, tasks, told: new Set() };
       if (missesMessages(sockets, states)) {
         problem({
           what:
@@ -276,7 +275,7 @@ function readStates(
 function stateProblem(
   fd: number,
   ino: number,
-  { states, rights, surroundings, holders, pids }: Look,
+  { states, rights, surroundings, holders, tasks }: Look,
 ): Omit<Problem, "plugin" | "pid"> | undefined {
   const state = states.get(ino);
   const socket = surroundings.sockets.get(ino);
@@ -292,11 +291,11 @@ function stateProblem(
       hint: "try again",
     };
   }
-  const stranger = strangeSender(state.queue, pids);
+  const stranger = strangeSender(state.queue, tasks);
   if (stranger !== undefined) {
     return {
       what: what(
-        `has a message in its queue from task ${stranger}, which is not in the tree, and asks for the sender (SO_PASSCRED)`,
+        `has a message in its queue from task ${stranger}, which is gone or of another pid namespace, and asks for the sender (SO_PASSCRED)`,
       ),
       hint: LATER,
     };
@@ -422,14 +421,19 @@ function dumpSocket(
   };
 }
 
-/** A task outside of the tree that has sent a message of which the receiver is told the sender. */
+/** The sender of a message, of which its receiver is told, in whose name nobody can send again. */
 function strangeSender(
   queue: readonly QueuedMessage[],
-  pids: ReadonlySet<number>,
+  tree: readonly Task[],
 ): number | undefined {
-  return queue.find(({ sender }) =>
-    sender !== undefined && !isUnknown(sender) && !pids.has(sender.pid)
-  )?.sender?.pid;
+  const pids = new Set(tree.map(({ pid }) => pid));
+  const strangers = queue.flatMap(({ sender }) =>
+    sender === undefined || isUnknown(sender) || pids.has(sender.pid) ? [] : sender.pid
+  );
+  if (strangers.length === 0) return undefined;
+  // Another one has the id of one that is gone by now; or it is none of this namespace.
+  const threads = new Set(tree.flatMap(({ threads }) => threads));
+  return strangers.find((pid) => pid <= 0 || threads.has(pid));
 }
 
 /** Whether some sockets of the tree hold messages that were not found. */

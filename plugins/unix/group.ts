@@ -114,9 +114,19 @@ function endsOf(connections: readonly Connection[]): SavedSocket[] {
   return connections.flatMap(({ server, client }) => client ? [server, client] : [server]);
 }
 
-/** Whether a group is filled when all open files are there: some are to lie in its queues. */
-export function isFilledLater({ sockets }: Group): boolean {
+/** Whether open files are to lie in the queues of a group: it is filled when all of these are there. */
+export function hasRights({ sockets }: Group): boolean {
   return sockets.some(({ queue }) => queue.some(({ rights = [] }) => rights.length > 0));
+}
+
+/**
+ * The tasks that have sent messages of a group, as the receivers are told, and are none of a tree.
+ *
+ * @param pids those of the tree
+ */
+export function strangeSenders({ sockets }: Group, pids: ReadonlySet<number>): Set<number> {
+  const senders = sockets.flatMap(({ queue }) => queue.flatMap(({ sender }) => sender?.pid ?? []));
+  return new Set(senders).difference(pids);
 }
 
 /** One that belongs to no group that can be made: why. */

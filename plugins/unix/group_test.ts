@@ -1,6 +1,6 @@
 import { deepEqual, equal, match } from "@std/assert";
 import { SHUTDOWN, SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
-import { groupSockets, partService, type SavedSocket } from "./group.ts";
+import { groupSockets, partService, type SavedSocket, strangeSenders } from "./group.ts";
 import { sampleSocket } from "./sample_sockets.ts";
 
 Deno.test("groupSockets() finds who is connected to whom", () => {
@@ -99,4 +99,11 @@ Deno.test("partService() has other tasks make their own connections, if they are
   whole({ ...service, connections });
   whole({ ...service, listener, connections }, (pid) => pid === 11);
   whole({ ...service, listener: sampleSocket(1, { shutdown: 3 }, peer(10)), connections });
+});
+
+Deno.test("strangeSenders() finds who has sent something and is none of the tree", () => {
+  const from = (pid: number) => ({ bytes: new Uint8Array(1), sender: { pid, uid: 0, gid: 0 } });
+  const queue = [from(10), { bytes: new Uint8Array(1) }, from(20), from(20)];
+  const sockets = [sampleSocket(1, {}, undefined, queue)] as const;
+  deepEqual([...strangeSenders({ kind: "widow", sockets }, new Set([10]))], [20]);
 });

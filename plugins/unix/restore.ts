@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
+import { taskExists } from "../../core/linux/procfs/mod.ts";
 import type {
   LoadContext,
   RestoreHooks,
@@ -19,12 +21,23 @@ import { ServedImage } from "../../core/restore/image_bytes.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
-import { type Group, groupSockets, isFilledLater, partService, type SavedSocket } from "./group.ts";
+import {
+  type Group,
+  groupSockets,
+  hasRights,
+  partService,
+  type SavedSocket,
+  strangeSenders,
+} from "./group.ts";
+
 import { loadSockets } from "./load.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { planGroup, planWaiting } from "./plan.ts";
 import type { MadeGroup, Means } from "./socket.ts";
 import { nameProblems, outsideProblem } from "./taken.ts";
+
+/** The first process of a pid namespace. */
+const INIT = 1;
 
 /** The hooks of one restore. */
 export function restoreUnix({ images, machine, options, rehearsal }: RestoreSession): RestoreHooks {
@@ -93,6 +106,28 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
     );
     return counts.get(home);
   };
+  /** The tasks of the tree. */
+  let own: ReadonlySet<number> = new Set();
+  const strangersOf = (group: Group): Set<number> => strangeSenders(group, own);
+  /** The task that has a thread with the id of one that is gone and has sent something. */
+  const stands = new Map<number, TaskPlanner>();
+  /**
+   * Sees to it that a message can be sent in the name of a task that is none of the tree: the kernel keeps its id for the
+   * receiver, but asks that somebody has it at that moment (`scm_check_creds()` and `__scm_send()` of `net/core/scm.c`).
+   */
+  const standFor = (pid: number, home: TaskPlanner): void => {
+    const isThere = options.newPidNamespace === true ? pid === INIT : taskExists(pid);
+    if (isThere || stands.get(pid) === home) return;
+    if (stands.has(pid)) {
+      throw new StasisError(
+        "unsupported",
+        `messages that task ${pid} has sent, which is gone, wait in sockets of several tasks`,
+        { hint: "they cannot be sent again in its name: try another checkpoint of the program" },
+      );
+    }
+    stands.set(pid, home);
+    home.endedThread(pid);
+  };
   return {
     load({ problem }) {
       const sockets = loadSockets(images, isMine, queues);
@@ -133,7 +168,8 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
         }
       }
       const all = [...new Set(groups.values())];
-      for (const group of all.filter(isFilledLater)) {
+      own = new Set(tree.tasks.map(({ pid }) => pid));
+      for (const group of all.filter((one) => hasRights(one) || strangersOf(one).size > 0)) {
         parking.set(group, Array.from({ length: mostUsed(group) }, () => tree.service()));
       }
       for (const { entry } of all.flatMap(boundSockets)) {
@@ -173,7 +209,12 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
         if (later !== undefined) {
           parked.delete(group);
           numberOf = context.numberOf;
-          later.group.fill(program, (fd) => later.numbers.get(fd) ?? fd);
+          const strangers = strangersOf(group);
+          for (const pid of strangers) standFor(pid, home);
+          later.group.fill(
+            strangers.size > 0 ? home.program("threads") : program,
+            (fd) => later.numbers.get(fd) ?? fd,
+          );
         }
         if (group.kind !== "waiting") return;
         const ready = waiting.get(home) ?? [];

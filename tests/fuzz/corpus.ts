@@ -32,6 +32,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["unix_pairs", "seqpacket"],
   ["unix_service", "stream"],
   ["unix_datagrams"],
+  ["unix_rights"],
   ["seccomp_tree"],
   ["task_attrs"],
   ["files_shared_between"],

@@ -85,6 +85,15 @@ int main(void)
 		die("send");
 	set_option(named.b, SO_PASSCRED, 1);
 	set_option(stream.b, SO_PASSCRED, 1);
+	/* One came from somebody who is gone. */
+	pid_t gone = fork_child();
+	if (gone == 0) {
+		if (setuid(USER) || send(named.a, "1", 1, 0) != 1 || send(stream.a, "a", 1, 0) != 1)
+			die("child that ends");
+		_exit(0);
+	}
+	if (waitpid(gone, NULL, 0) != gone)
+		die("waitpid");
 	struct ends strange = pair_as(USER, GROUP);
 	int told[2];
 	if (pipe(told))
@@ -123,6 +132,8 @@ int main(void)
 	check_equal("size after that", option(shrunk.a, SO_SNDBUF), 4608);
 
 	check_sender("sender nobody took down", named.b, '0', 0, 65534);
+	check_sender("sender: one that is gone", named.b, '1', gone, USER);
+	check_sender("sender: one that is gone, stream", stream.b, 'a', gone, USER);
 	check_sender("sender: child", named.b, '2', child, USER);
 	check_sender("sender: parent", named.b, '3', getpid(), 0);
 	check_sender("sender: child, stream", stream.b, 'b', child, USER);
