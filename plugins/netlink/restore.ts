@@ -122,6 +122,11 @@ export function planNetlink(
   );
   if (uid !== 0 || gid !== 0) program.call("fchown", fd, uid, gid);
   for (const { name, value } of more) planNumber(program, fd, name, value);
+  // Before anything can come: nothing comes past its filter.
+  if (opts !== undefined) {
+    planOptions(program, fd, opts, options, limits);
+    planFilter(program, fd, opts.soFilter);
+  }
   if (portid !== 0) {
     const address = encodeAddress(portid);
     program.explained(
@@ -137,10 +142,6 @@ export function planNetlink(
     const address = encodeAddress(dstPortid, dstGroup);
     const to = program.data(address, `address ${dstPortid}, group ${dstGroup}`);
     program.call("connect", fd, to, address.byteLength);
-  }
-  if (opts !== undefined) {
-    planOptions(program, fd, opts, options, limits);
-    planFilter(program, fd, opts.soFilter);
   }
   planStatusFlags(program, fd, flags, O.NONBLOCK);
   return fd;

@@ -10,10 +10,10 @@
 #include <net/if.h>
 #include <sys/mman.h>
 
-/* For experiments of anybody's own (IEEE 802): nobody else listens for it. */
-#define OWN_PROTOCOL 0x88b5
-#define GROUP 4711
 #define LENGTH 60
+
+/* A protocol that nobody has, and a group: of this process alone, since others may run this program, too. */
+static int own_protocol, own_group;
 
 static int new_packet(int type, int protocol)
 {
@@ -83,7 +83,7 @@ static void check_bound(const char *name, int fd, int protocol, const char *inte
 /* Sends a frame through the loopback interface. */
 static void send_frame(int fd)
 {
-	unsigned char frame[LENGTH] = { [12] = OWN_PROTOCOL >> 8, [13] = OWN_PROTOCOL & 0xff };
+	unsigned char frame[LENGTH] = { [12] = own_protocol >> 8, [13] = own_protocol & 0xff };
 	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex("lo"), .sll_halen = 6 };
 
 	ssize_t sent = sendto(fd, frame, sizeof(frame), 0, (void *)&to, sizeof(to));
@@ -102,6 +102,8 @@ static void check_hears(const char *name, int fd, ssize_t want)
 int main(void)
 {
 	subject_init();
+	own_protocol = 0x9000 | (getpid() & 0xfff);
+	own_group = getpid() & 0xffff;
 	unsigned char multicast[6] = { 1, 0, 0x5e, 1, 2, 3 };
 	int sender = new_packet(SOCK_RAW, 0);
 	int raw = new_packet(SOCK_RAW, 0);
@@ -114,7 +116,7 @@ int main(void)
 	join(raw, PACKET_MR_MULTICAST, multicast, sizeof(multicast));
 	join(raw, PACKET_MR_MULTICAST, multicast, sizeof(multicast));
 	join(raw, PACKET_MR_ALLMULTI, multicast, 0);
-	bind_packet(raw, OWN_PROTOCOL);
+	bind_packet(raw, own_protocol);
 
 	/* A ring that nobody has mapped. */
 	struct tpacket_req ring = { .tp_block_size = 4096, .tp_block_nr = 2, .tp_frame_size = 2048, .tp_frame_nr = 4 };
@@ -128,24 +130,24 @@ int main(void)
 	int deaf = new_packet(SOCK_RAW, 0);
 	if (setsockopt(deaf, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)))
 		die("SO_ATTACH_FILTER");
-	bind_packet(deaf, OWN_PROTOCOL);
+	bind_packet(deaf, own_protocol);
 
-	int cooked = new_packet(SOCK_DGRAM, OWN_PROTOCOL);
-	int old = socket(AF_PACKET, SOCK_PACKET | SOCK_NONBLOCK, htons(OWN_PROTOCOL));
+	int cooked = new_packet(SOCK_DGRAM, own_protocol);
+	int old = socket(AF_PACKET, SOCK_PACKET | SOCK_NONBLOCK, htons(own_protocol));
 	if (old < 0)
 		die("socket(SOCK_PACKET)");
 	struct sockaddr name = { .sa_family = AF_PACKET, .sa_data = "lo" };
 	if (bind(old, &name, sizeof(name)))
 		die("bind");
 	int group = new_packet(SOCK_DGRAM, 0);
-	bind_packet(group, OWN_PROTOCOL);
-	set(group, PACKET_FANOUT, GROUP | PACKET_FANOUT_LB << 16);
+	bind_packet(group, own_protocol);
+	set(group, PACKET_FANOUT, own_group | PACKET_FANOUT_LB << 16);
 	ready();
 	wait_for_term();
 
 	check_bound("an unbound one", sender, 0, "");
-	check_bound("bound to an interface", raw, OWN_PROTOCOL, "lo");
-	check_bound("of all interfaces", cooked, OWN_PROTOCOL, "");
+	check_bound("bound to an interface", raw, own_protocol, "lo");
+	check_bound("of all interfaces", cooked, own_protocol, "");
 	check_equal("SOCK_DGRAM", get(cooked, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
 	check_equal("SOCK_PACKET", get(old, SOL_SOCKET, SO_TYPE), SOCK_PACKET);
 	check_equal("PACKET_VERSION", get(raw, SOL_PACKET, PACKET_VERSION), TPACKET_V2);
@@ -154,7 +156,7 @@ int main(void)
 	check_equal("PACKET_ORIGDEV", get(raw, SOL_PACKET, PACKET_ORIGDEV), 1);
 	check_equal("PACKET_LOSS", get(raw, SOL_PACKET, PACKET_LOSS), 1);
 	check_equal("PACKET_IGNORE_OUTGOING", get(raw, SOL_PACKET, PACKET_IGNORE_OUTGOING), 1);
-	check_equal("PACKET_FANOUT", get(group, SOL_PACKET, PACKET_FANOUT), GROUP | PACKET_FANOUT_LB << 16);
+	check_equal("PACKET_FANOUT", get(group, SOL_PACKET, PACKET_FANOUT), own_group | PACKET_FANOUT_LB << 16);
 	void *mapped = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, ringed, 0);
 	check(mapped != MAP_FAILED, "its ring is there", "errno %d", errno);
 	check_equal("no group", get(raw, SOL_PACKET, PACKET_FANOUT), 0);
