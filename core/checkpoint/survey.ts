@@ -85,7 +85,7 @@ function checkAccess(task: Task): void {
     throw new StasisError(
       "no-privilege",
       `task ${pid} (${comm}) ${what}: it may not be looked into without CAP_SYS_PTRACE`,
-      { pid, hint: "run the command as root (sudo)", cause: error },
+      { pid, hint: "run the command as root (sudo), with all capabilities", cause: error },
     );
   }
 }
