@@ -94,6 +94,15 @@ export interface CheckpointSettings extends Settings {
   readonly leaveStopped?: boolean;
 }
 
+/** What {@link restore} takes. */
+export interface RestoreSettings extends Settings {
+  /**
+   * Is told the pid of the root when the tree is whole and does not run yet. What it throws fails the restore, and
+   * nothing is left.
+   */
+  readonly beforeRun?: (pid: number) => void;
+}
+
 function common(settings: Settings) {
   return {
     plugins: [...DEFAULT_PLUGINS, ...settings.plugins ?? []],
@@ -186,14 +195,15 @@ export async function planRestore(
  */
 export async function restore(
   source: string | RestorePlan,
-  settings: Settings = {},
+  settings: RestoreSettings = {},
 ): Promise<RestoredTree> {
   using cancelling = cancelledBy(settings.signal);
   const { signal } = cancelling;
   const plan = source instanceof RestorePlan
     ? source
     : await planRestore(source, { ...settings, signal });
-  return await reportOne(runPlan(plan, { ...common(settings), signal }));
+  const { beforeRun } = settings;
+  return await reportOne(runPlan(plan, { ...common(settings), signal, beforeRun }));
 }
 
 /**

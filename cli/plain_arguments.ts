@@ -30,6 +30,7 @@ export function readPlainArguments(
   args: readonly string[],
 ): PlainArguments | undefined {
   const [name, ...words] = args;
+  if (name === undefined) return undefined;
   const command = commands.find((one) => name === one.name || name === one.alias);
   if (command === undefined) return undefined;
   const options: Record<string, string | true | string[]> = {};

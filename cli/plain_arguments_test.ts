@@ -78,6 +78,7 @@ Deno.test("readPlainArguments() leaves everything else to commander", () => {
   ) {
     assert.equal(readPlainArguments(COMMANDS, line.split(" ")), undefined, line);
   }
+  assert.equal(readPlainArguments(COMMANDS, []), undefined);
 });
 
 Deno.test("readPlainArguments() reads nothing in another way than commander does", () => {

@@ -69,8 +69,10 @@ export async function runProgram(args: readonly string[], setStatus: SetStatus):
 
 /** Gives their values to options that are given without: commander would take the next word for it. */
 export function withBareValues(args: readonly string[]): string[] {
+  const [first] = args;
+  if (first === undefined) return [];
   const options = Object.values(
-    COMMANDS.find(({ name, alias }) => args[0] === name || args[0] === alias)?.options ?? {},
+    COMMANDS.find(({ name, alias }) => first === name || first === alias)?.options ?? {},
   );
   const end = args.indexOf("--");
   return args.map((word, index) => {

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { EXIT_STATUS } from "../base/errors.ts";
 import { statusOf } from "./restore.ts";
 import { STATUS_MEANINGS } from "./help.ts";
-import { createProgram } from "./program.ts";
+import { createProgram, withBareValues } from "./program.ts";
 
 /** The help of a command as it is printed, 80 columns wide and without colour. */
 function helpOf(command: Command): string {
@@ -33,6 +33,10 @@ Deno.test("createProgram() knows the names that CRIU has", () => {
   assert.equal(checkpoint?.name(), "checkpoint");
   const flags = checkpoint?.options.map((option) => option.flags);
   assert.ok(flags?.includes("-t, --tree <pid>") && flags.includes("-D, --images-dir <dir>"));
+});
+
+Deno.test("withBareValues() takes no command for the first that has no second name", () => {
+  assert.deepEqual(withBareValues([]), []);
 });
 
 Deno.test("STATUS_MEANINGS has different statuses for different errors", () => {

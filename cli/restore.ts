@@ -187,8 +187,13 @@ export const restore: Command = defineCommand({
       });
     }
     parseNetworkLock(options.networkLock);
+    const inheritFds = parseInheritFds(options.inheritFd ?? []);
+    if (options.inheritFd !== undefined) {
+      const { requireInherited } = await import("./inherited.ts");
+      for (const fd of Object.values(inheritFds)) requireInherited(fd, "--inherit-fd");
+    }
     const operation: OperationOptions = {
-      inheritFds: parseInheritFds(options.inheritFd ?? []),
+      inheritFds,
       external: options.external ?? [],
       tcpClose: options.tcpClose ?? false,
       ignoreFileChange: options.ignoreFileChange ?? false,
@@ -251,26 +256,29 @@ export const restore: Command = defineCommand({
     }
     given.use = shellTerminalUse(plan);
     if (options.shellJob && given.use === undefined) throw ownSession();
-    const tree = running.tree = await report.of(() => restore(plan, settings));
+    const beforeRun = announcement?.prepare;
+    const tree = running.tree = await report.of(() => restore(plan, { ...settings, beforeRun }));
+    const untold = announcement?.tell();
     report.clear();
     const { pid, innerPid, pids } = tree;
     if (operation.newPidNamespace && given.use !== undefined) terminal?.giveTo(pid, given.use);
-    for (const text of announcement?.tell(pid) ?? []) {
-      report.listener({ kind: "note", plugin: "core", text });
+    if (untold !== undefined) {
+      report.listener({ kind: "note", plugin: "core", text: `the tree runs, but ${untold}` });
     }
     if (options.detach) {
       const inside = pid === innerPid ? "" : `, as ${innerPid} in its pid namespace`;
       print(
         options.json
-          ? toJson({ pid, innerPid, pids })
+          ? toJson({ pid, innerPid, pids, untold })
           : `${pid}: runs again${inside} (${plural(pids.length, "process", "processes")})`,
       );
+      if (untold !== undefined) setStatus(EXIT_STATUS.io);
       return;
     }
     const ending = terminal === undefined || given.use === undefined
       ? await tree.wait()
       : await waitAsJob(tree, terminal);
-    if (options.json) print(toJson({ pid, innerPid, pids, ending }));
+    if (options.json) print(toJson({ pid, innerPid, pids, untold, ending }));
     setStatus(statusOf(ending));
   },
 });

@@ -89,10 +89,18 @@ function isChild(pid: number): boolean {
   }
 }
 
+/** What runs a plan. */
+export interface PlanRun {
+  readonly signal: AbortSignal;
+  readonly listener: EventListener;
+  /** Is told the pid of the root when the tree is whole and does not run yet; by what it throws the restore fails. */
+  readonly beforeRun?: (pid: number) => void;
+}
+
 /** Runs a plan. @throws {StasisError} nothing is left of the tree then */
 export async function runPlan(
   plan: RestorePlan,
-  { signal, listener }: { readonly signal: AbortSignal; readonly listener: EventListener },
+  { signal, listener, beforeRun }: PlanRun,
 ): Promise<RestoredTree> {
   const cancellation = new Cancellation(signal);
   if (!plan.isApart) await awaitIds(plan, cancellation);
@@ -111,6 +119,7 @@ export async function runPlan(
     tree.arm();
     await cancellation.breathe();
     listener({ kind: "phase", phase: "run" });
+    beforeRun?.(tree.pids[0] as number);
     const rest = plan.plugins.flatMap(({ hooks }) => hooks.finishing?.() ?? []);
     keeper.use(tree.startKeeper(names.undo, rest));
     names.give();

@@ -1,7 +1,8 @@
 /** The commands as users run them: results, exit statuses, signals. */
 
 import assert from "@std/assert";
-import { EXIT_STATUS } from "../../base/errors.ts";
+import { EXIT_STATUS, StasisError } from "../../base/errors.ts";
+import { restore } from "../../mod.ts";
 import { isAlive, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis as stasisCommand } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
@@ -215,9 +216,28 @@ Deno.test("a tree is left stopped, and others are told that it is restored, as b
 
   Deno.kill(pid, "SIGKILL");
   await subject.waitGone();
+  const through = (redirections: string) => ({
+    through: ["/bin/sh", "-c", `exec "$@" ${redirections}`, "sh"],
+  });
+  const restoreWith = (...more: string[]) => ["restore", images.directory, "-d", "-s", ...more];
+  // The runtime's own, under a number that nobody has redirected; and one that cannot be written to.
+  for (const more of [["--status-fd", "3"], ["--inherit-fd", "fd[3]:pipe:[1]"]]) {
+    const own = await stasisCommand(restoreWith(...more), through("3>&-"));
+    assert.equal(own.status, EXIT_STATUS.usage, own.stderr);
+    assert.match(own.stderr, /names descriptor 3, which is not open\n/);
+  }
+  const unwritable = await stasisCommand(restoreWith("--status-fd", "0"), through("</dev/null"));
+  assert.equal(unwritable.status, EXIT_STATUS.usage, unwritable.stderr);
+  // What cannot be told of a tree before it runs, as its pid on a full disk, fails the restore.
+  const untold = () => {
+    throw new StasisError("io", `no room for ${pid}`);
+  };
+  await assert.rejects(() => restore(images.directory, { beforeRun: untold }), /no room for/);
+  assert.ok(!isAlive(pid));
+
   const restored = await stasisCommand(
-    ["restore", images.directory, "-d", "-s", ...tell, "--status-fd", "5"],
-    { through: ["/bin/sh", "-c", `exec "$@" 5>${path("status")}`, "sh"] },
+    restoreWith(...tell, "--status-fd", "5"),
+    through(`5>${path("status")}`),
   );
   assert.equal(restored.status, 0, restored.stderr);
   await isStopped();
