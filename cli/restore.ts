@@ -139,8 +139,8 @@ export const restore: Command = defineCommand({
     fileValidation: {
       ...FILE_VALIDATION,
       description:
-        "by what a changed file is told: buildid (the default: its size, and of what is executed the build id, or the " +
-        "time of its last change), size, mtime (size and time), none",
+        "by what a changed file is told: buildid (the default: its size, and the build id or the time of its last " +
+        "change, if the checkpoint has saved one), size, mtime (size and time), none",
     },
     remap: {
       flags: "--remap <from=to>",

@@ -67,7 +67,12 @@ export function checkFiles(
     if (!told.has(what)) context.problem({ what, hint });
     told.add(what);
   };
-  for (const file of files) {
+  const named = [...files];
+  const lacking = lackingContents(named, options, surroundings);
+  if (lacking !== undefined) {
+    report(`changed files cannot be told: the checkpoint has saved no ${lacking}`, LACKING_HINT);
+  }
+  for (const file of named) {
     if (file.ext === true) {
       report(
         `the images leave out the external file ${file.name}`,
@@ -98,10 +103,13 @@ export function checkFiles(
     } else if (
       isFieldSet(file, SIZE) && (found.mode & S_IFMT) === S_IFREG && validation !== "none"
     ) {
-      const change = file.size !== found.size
-        ? `has ${found.size} bytes now and had ${file.size} at the checkpoint`
-        : contentsChange(file, path, validation, surroundings);
-      if (change !== undefined) report(`the file ${whose} ${change}`, CHANGE_HINT);
+      if (file.size !== found.size) {
+        const change = `has ${found.size} bytes now and had ${file.size} at the checkpoint`;
+        report(`the file ${whose} ${change}`, CHANGE_HINT);
+        continue;
+      }
+      const change = contentsChange(file, path, validation, surroundings);
+      if (change !== undefined) report(`the file ${whose} ${change.what}`, change.hint);
     }
   }
 }
@@ -109,32 +117,67 @@ export function checkFiles(
 const CHANGE_HINT =
   "bring the old one back, or pass --ignore-file-change if the program can bear it";
 
+const LACKING_HINT = "leave --file-validation out: what it has saved is compared then";
+
+/** What the user wants compared and the images have of no file at all. */
+function lackingContents(
+  files: readonly reg_file_entry[],
+  options: OperationOptions,
+  { savedTimes }: Surroundings,
+): string | undefined {
+  const { fileValidation, ignoreFileChange = false } = options;
+  const hasTimes = (savedTimes?.size ?? 0) > 0;
+  if (ignoreFileChange || hasTimes || !files.some((file) => isFieldSet(file, SIZE))) {
+    return undefined;
+  }
+  if (fileValidation === "mtime") return "times";
+  // By default what is there is compared; who asks for build ids is not to get sizes.
+  const hasBuildIds = files.some(({ buildId }) => buildId.length > 0);
+  return fileValidation === "buildid" && !hasBuildIds ? "build ids" : undefined;
+}
+
+/** For a file of the same size, which may well be the same. */
+const TIME_HINT = "if it is the same file, compare sizes alone: --file-validation size";
+
 /** What tells that a file of the same size has other contents; undefined if nothing does. */
 function contentsChange(
   { id, buildId }: reg_file_entry,
   path: string,
   validation: FileValidation,
   { buildId: buildIdOf = readBuildId, modifiedAt: timeOf = modifiedAt, savedTimes }: Surroundings,
-): string | undefined {
+): { readonly what: string; readonly hint: string } | undefined {
   if (validation === "size") return undefined;
   if (validation === "buildid" && buildId.length > 0) {
     const found = buildIdOf(path);
-    const same = found !== undefined && String(buildIdNumbers(found)) === String(buildId);
-    return same ? undefined : "is another build of the same size (its build id is another one)";
+    return found !== undefined && String(buildIdNumbers(found)) === String(buildId) ? undefined : {
+      what: "is another build of the same size (its build id is another one)",
+      hint: CHANGE_HINT,
+    };
   }
   const saved = savedTimes?.get(id);
-  if (saved === undefined) {
-    return validation === "mtime"
-      ? "cannot be compared by its time: the checkpoint was made without --file-validation mtime"
-      : undefined;
-  }
+  if (saved === undefined) return undefined;
   const now = timeOf(path);
-  if (now === saved) return undefined;
-  return `was last modified at ${date(now)} and at ${date(saved)} by the time of the checkpoint`;
+  return isSameTime(now, saved) ? undefined : {
+    what: `was last modified at ${date(now)} and at ${date(saved)} by the time of the checkpoint`,
+    hint: TIME_HINT,
+  };
 }
 
-/** A point in time as people read it. @param time in nanoseconds since 1970 */
+const SECOND = 1_000_000_000n;
+
+/**
+ * Whether two times, in nanoseconds, are one. Archives and some file systems keep whole seconds: then those tell, as
+ * they do for rsync(1) and git(1).
+ */
+function isSameTime(one: bigint, other: bigint): boolean {
+  const isWhole = one % SECOND === 0n || other % SECOND === 0n;
+  return isWhole ? one / SECOND === other / SECOND : one === other;
+}
+
+/** A point in time as people read it, to the nanosecond. @param time in nanoseconds since 1970 */
 function date(time: bigint): string {
-  const at = new Date(Number(time / 1_000_000n));
-  return Number.isNaN(at.getTime()) ? `${time} ns` : at.toISOString();
+  const fraction = ((time % SECOND) + SECOND) % SECOND;
+  const at = new Date(Number((time - fraction) / 1_000_000n));
+  if (Number.isNaN(at.getTime())) return `${time} ns`;
+  return at.toISOString().replace(/\.000Z$/, `.${String(fraction).padStart(9, "0")}Z`);
 }

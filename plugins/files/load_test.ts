@@ -101,13 +101,29 @@ Deno.test("checkFiles() tells contents of the same size by what the user wants",
     equal(told(file, validation, { ...same, savedTimes }), undefined);
     match(
       told(file, validation, { ...other, savedTimes }) ?? "",
-      /modified at 1970-01-01T00:00:00.008Z/,
+      /modified at 1970-01-01T00:00:00.008000000Z and at 1970-01-01T00:00:00.000000007Z/,
     );
-    equal(told(file, validation, other), undefined);
   }
+  // Nobody is told that a file is as it was whose contents were to be compared and cannot be.
+  equal(told(file, undefined, other), undefined);
+  match(told(file, "buildid", other) ?? "", /the checkpoint has saved no build ids/);
   equal(told(built, "mtime", { ...same, savedTimes }), undefined);
   match(told(built, "mtime", { ...other, savedTimes }) ?? "", /last modified/);
-  match(told(built, "mtime", same) ?? "", /without --file-validation mtime/);
+  match(told(built, "mtime", same) ?? "", /the checkpoint has saved no times/);
   equal(told(built, "size", { ...other, savedTimes }), undefined);
   equal(told(built, "none", { ...other, savedTimes }), undefined);
+});
+
+Deno.test("checkFiles() compares whole seconds where an archive has kept no more", () => {
+  const machine = { "/lib": { mode: REGULAR, size: 5n } };
+  const differ = (saved: bigint, now: bigint) =>
+    check([{ name: "/lib", mode: REGULAR, size: 5n }], machine, {}, {
+      savedTimes: new Map([[1, saved]]),
+      modifiedAt: () => now,
+    }).length > 0;
+  const second = 1_000_000_000n;
+  equal(differ(5n * second + 338n, 5n * second), false);
+  equal(differ(5n * second, 5n * second + 338n), false);
+  equal(differ(5n * second, 6n * second), true);
+  equal(differ(5n * second + 338n, 5n * second + 339n), true);
 });
