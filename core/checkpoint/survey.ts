@@ -55,7 +55,8 @@ export function findTree(root: number, isToEnd: boolean): Task[] {
       seen.add(pid);
       tasks.push(findTask(pid));
     }
-    checkAccess(task);
+    // One that ends meanwhile is looked at no more.
+    unlessGone(() => checkAccess(task), undefined);
   }
   if (seen.has(Deno.pid)) {
     throw new StasisError(
@@ -73,11 +74,13 @@ export function findTree(root: number, isToEnd: boolean): Task[] {
 /** @throws {StasisError} `no-privilege` where this process may not look into a task, as it must to save it */
 function checkAccess(task: Task): void {
   if (task.isZombie) return;
-  const { pid, status: { uids }, stat: { comm } } = task;
+  const { pid } = task;
   try {
     readTaskLink(pid, "ns/user", task.liveTid);
   } catch (error) {
+    // A kernel may have no such namespaces, which is found out by who needs to know.
     if (!(error instanceof StasisError) || error.code !== "no-privilege") return;
+    const { status: { uids }, stat: { comm } } = task;
     const { uids: own } = readStatus(Deno.pid);
     const what = uids.every((uid) => uid === own[1])
       ? "has more privileges than this process, or has forbidden it (prctl(PR_SET_DUMPABLE))"
