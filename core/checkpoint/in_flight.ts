@@ -4,10 +4,18 @@
  * @module
  */
 import { type Hooked, runHook } from "../hooks.ts";
+import { unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, FoundInFlight } from "../plugin.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { InFlightKeeper } from "./in_flight_keeper.ts";
 import { type Descriptor, InFlightDescriptor, type Task } from "./task.ts";
+
+/** Whether descriptors lie in queues of what a tree has: the looks at one that runs do not find these. */
+export function mayHaveInFlight(tasks: readonly Task[]): boolean {
+  return tasks.some((task) =>
+    unlessGone(() => task.descriptors, []).some(({ info }) => (info.scmFds ?? 0) > 0)
+  );
+}
 
 /**
  * Has the plugins look for descriptors in flight in a tree that stands still, and into what they have found, until they

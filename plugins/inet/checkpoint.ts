@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mayHaveInFlight } from "../../core/checkpoint/in_flight.ts";
 import { StasisError } from "../../base/errors.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { noteWith } from "../../core/checkpoint/noted_socket.ts";
@@ -69,6 +70,7 @@ const NOTHING: Look = {
   surroundings: {
     sockets: new Map(),
     inside: new Set(),
+    hidden: false,
     waiting: NONE_WAITS,
     mayRepair: false,
     holders: () => [],
@@ -132,6 +134,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         surroundings: {
           sockets,
           inside,
+          hidden: rescuer === undefined && mayHaveInFlight(tasks),
           waiting: findWaiting(sockets, nobodys),
           mayRepair: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
           holders: (ino) => outside.behind(`socket:[${ino}]`),

@@ -25,6 +25,8 @@ export interface Surroundings {
   readonly inside: ReadonlySet<string>;
   /** The connections that wait to be accepted and are made anew. */
   readonly waiting: Waiting;
+  /** Whether other ends may lie in queues of the tree (SCM_RIGHTS), and are not known yet. */
+  readonly hidden: boolean;
   /** Whether this process may put connections into repair mode: CAP_NET_ADMIN. */
   readonly mayRepair: boolean;
   /** The processes outside of the tree that have a socket open. */
@@ -96,7 +98,8 @@ export function socketProblem(
       hint: `run as root, or have it closed with --tcp-close; or ${external}`,
     };
   }
-  if (tcpEstablished === true || isInside(socket, surroundings)) return undefined;
+  const isFine = tcpEstablished === true || surroundings.hidden || isInside(socket, surroundings);
+  if (isFine) return undefined;
   return {
     what: `${what}, connected from ${endText(source.address, source.port)} to ${
       endText(target.address, target.port)

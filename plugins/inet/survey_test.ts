@@ -35,6 +35,7 @@ function problem(
   const surroundings: Surroundings = {
     sockets: new Map([[socket.ino, socket]]),
     inside: new Set(inside),
+    hidden: false,
     waiting: NONE_WAITS,
     mayRepair,
     holders: () => holders,

@@ -10,6 +10,7 @@ import {
 } from "../../core/checkpoint/outside_holders.ts";
 import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
+import { mayHaveInFlight } from "../../core/checkpoint/in_flight.ts";
 import { descriptorIds } from "../../core/checkpoint/descriptor_ids.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
@@ -149,8 +150,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       const peers = [...inside].map((ino) => sockets.get(ino)?.peer ?? 0)
         .filter((peer) => peer !== 0 && !inside.has(peer));
       outside.look(tasks, peers.map(linkText));
-      const hidden = rescuer === undefined &&
-        descriptors.values().some(({ info }) => (info.scmFds ?? 0) > 0);
+      const hidden = rescuer === undefined && mayHaveInFlight(tasks);
       const cutOff = new Set<number>();
       for (const [ino, descriptor] of descriptors) {
         const socket = sockets.get(ino);

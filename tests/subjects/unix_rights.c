@@ -5,6 +5,7 @@
  */
 #include "sockets.h"
 
+#include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -114,7 +115,16 @@ int main(void)
 	struct epoll_event event = { .events = EPOLLIN, .data.u64 = 0x1234 };
 	if (epoll_ctl(instance, EPOLL_CTL_ADD, kinds.b, &event))
 		die("EPOLL_CTL_ADD");
-	SEND(kinds.a, 8, 7, true, gone, counter, timer, memory, instance);
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t any_size = sizeof(any);
+	int door = socket(AF_INET, SOCK_STREAM, 0), caller = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(door, (struct sockaddr *)&any, any_size) || listen(door, 1) ||
+	    getsockname(door, (struct sockaddr *)&any, &any_size) || connect(caller, (struct sockaddr *)&any, any_size))
+		die("a connection");
+	int called = accept_from(door);
+	close(door);
+	send_data(caller, 15, 24);
+	SEND(kinds.a, 8, 7, true, gone, counter, timer, memory, instance, called);
 
 	/* Sockets within sockets: each end of one pair in its own and the other's queue, with nothing left outside; a
 	 * server with somebody who waits; and one that holds what holds what was sent. */
@@ -183,7 +193,12 @@ int main(void)
 	receive("stream: with itself", stream.b, 100, 1, 5, 2, fds);
 	receive("stream: behind, through itself", fds[1], 100, 40, 6, 0, NULL);
 
-	receive("many kinds", kinds.b, 100, 8, 7, 5, fds);
+	receive("many kinds", kinds.b, 100, 8, 7, 6, fds);
+	check_received("TCP: what was sent", fds[5], 15, 24);
+	send_data(fds[5], 16, 25);
+	struct pollfd answer = { caller, POLLIN, 0 };
+	poll(&answer, 1, 10000);
+	check_received("TCP: answer", caller, 16, 25);
 	memset(bytes, 0, sizeof(bytes));
 	check(pread(fds[0], bytes, 15, 0) == 7 && !strcmp(bytes, "deleted"), "deleted file", "%s", bytes);
 	uint64_t count = 0;
