@@ -24,7 +24,9 @@ const PATIENCE = 2_000;
 const STATFS_SIZE = 120;
 
 /**
- * The problems of tasks that have files of such file systems.
+ * The problems of tasks that have files of such file systems, or may have them in flight: what lies in the queue of a
+ * socket nobody can look at without having a descriptor of it, and to close that asks the file system too, in a way
+ * that not even the end of a process cancels (fuse_flush() of `fs/fuse/file.c`).
  *
  * @param cancellation ends the waiting
  */
@@ -34,22 +36,32 @@ export function findMute(tasks: readonly Task[], cancellation: Cancellation): Pr
   const problems: Problem[] = [];
   const answers = new Map<MountInfo, boolean>();
   for (const task of tasks) {
+    const own = mountsOf(task, served);
     const mute = new Set<MountInfo>();
-    for (const mount of mountsOf(task, served)) {
+    for (const mount of mayHaveAny(task) ? served : own) {
       let answer = answers.get(mount);
       if (answer === undefined) answers.set(mount, answer = doesAnswer(mount, cancellation));
       if (!answer) mute.add(mount);
     }
-    for (const { fsType, mountPoint } of mute) {
+    for (const mount of mute) {
+      const { fsType, mountPoint } = mount;
       problems.push({
         pid: task.pid,
         plugin: "core",
-        what: `it has files of a file system that does not answer, ${mountPoint} (${fsType})`,
+        what: own.has(mount)
+          ? `it has files of a file system that does not answer, ${mountPoint} (${fsType})`
+          : "descriptors of open files lie in queues of its sockets (SCM_RIGHTS), and may be of a file system that " +
+            `does not answer, ${mountPoint} (${fsType})`,
         hint: "see to the server of that file system, or have it give up (umount -f)",
       });
     }
   }
   return problems;
+}
+
+/** Whether descriptors of any files lie in queues of a task's sockets. */
+function mayHaveAny({ descriptors }: Task): boolean {
+  return descriptors.some(({ info }) => (info.scmFds ?? 0) > 0);
 }
 
 /** The mounts, of these, on which a task has files. Nothing of them is looked at: `/proc` tells by their names. */

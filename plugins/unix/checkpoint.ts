@@ -264,7 +264,8 @@ function readStates(
         const socket = sockets.get(ino);
         if (socket === undefined) continue;
         const note = noteWith(rescuer, descriptor);
-        states.set(ino, readState(taken.fd(index), socket, note, undo));
+        const carried = descriptor.info.scmFds ?? 0;
+        states.set(ino, readState(taken.fd(index), socket, note, undo, carried));
       }
     }
   }

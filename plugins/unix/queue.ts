@@ -77,6 +77,7 @@ export function queueProblem({ type, shutdown }: UnixSocket, ready: number): str
  * @param ready what poll(2) says
  * @param note notes how SO_PEEK_OFF is put back
  * @param undo gets what closes the descriptors that came
+ * @param carried how many descriptors there are, as the kernel says
  * @returns undefined if an error waits in front of it
  * @throws {StasisError} `syscall`
  */
@@ -86,6 +87,7 @@ export function peekQueue(
   ready: number,
   note: NoteCall,
   undo: DisposableStack,
+  carried = 0,
 ): QueuedMessage[] | undefined {
   const total = bytesWaiting(fd);
   if (type === SOCK.STREAM) return total === 0 ? [] : peekStream(fd, total, note, undo);
@@ -94,7 +96,7 @@ export function peekQueue(
   using offset = new PeekOffset(fd, note);
   // At its end a connection that is shut down gives empty messages without end.
   const ends = type === SOCK.SEQPACKET && (shutdown & SHUTDOWN.RECEIVE) !== 0;
-  return peekMessages(fd, offset, ends ? total : undefined, undo);
+  return peekMessages(fd, offset, ends ? { total, carried } : undefined, undo);
 }
 
 function peekStream(
@@ -142,6 +144,11 @@ function plainBytes(fd: number, offset: PeekOffset, seen: number, length: number
   return Number(before);
 }
 
+/** How many descriptors come with messages. */
+export function countRights(messages: readonly QueuedMessage[]): number {
+  return messages.reduce((sum, { rights }) => sum + rights.length, 0);
+}
+
 function hasRights({ rights, rightsCut }: QueuedMessage): boolean {
   return rights.length > 0 || rightsCut;
 }
@@ -150,16 +157,17 @@ function closeRights(message: QueuedMessage | undefined): void {
   for (const right of message?.rights ?? []) right[Symbol.dispose]();
 }
 
-/** @param total how many bytes there are, where only that tells the end */
+/** @param end how many bytes and descriptors there are, where only that tells the end */
 function peekMessages(
   fd: number,
   offset: PeekOffset,
-  total: number | undefined,
+  end: { readonly total: number; readonly carried: number } | undefined,
   undo: DisposableStack,
 ): QueuedMessage[] {
   const messages: QueuedMessage[] = [];
   let seen = 0;
-  while (total === undefined || seen < total) {
+  const isBehindAll = () => end !== undefined && seen >= end.total;
+  while (!isBehindAll() || countRights(messages) < (end?.carried ?? 0)) {
     offset.set(seen);
     let message = look(fd, USUAL_MESSAGE, undo);
     if (message === undefined) break;
@@ -169,6 +177,8 @@ function peekMessages(
       message = look(fd, message.length, undo) ?? message;
       if (message.bytes.byteLength < message.length) throw changed(seen, message.length);
     }
+    // An empty message in front of the end looks like the end, but for what it brings.
+    if (isBehindAll() && !hasRights(message)) break;
     messages.push(message);
     seen += message.bytes.byteLength;
   }

@@ -1,11 +1,20 @@
 import { deepEqual, equal, ok } from "@std/assert";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
-import { AF_UNIX, sendFd, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { SCM } from "../../core/linux/net/control_message.ts";
+import {
+  AF_UNIX,
+  cmsgDescriptor,
+  msghdr,
+  sendFd,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+} from "../../core/linux/net/socket_ffi.ts";
 import { POLL, pollNow, readNumber, setNumber, SO } from "../../core/linux/net/socket_options.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
-import { cString, syscall } from "../../core/linux/libc_ffi.ts";
+import { addressOf, cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { isUnknown, peekQueue, queueProblem } from "./queue.ts";
+import { readState } from "./state.ts";
 
 const MFD_CLOEXEC = 1;
 
@@ -142,6 +151,41 @@ Deno.test("peekQueue() has the descriptors that come with each message, until th
     }
     equal(descriptorsOf("sent by a test"), 1);
   }
+});
+
+/** Sends an empty message with a descriptor. */
+function sendEmpty(via: number, fd: number): void {
+  const bytes = new Uint8Array(msghdr.size + cmsgDescriptor.size);
+  const control = addressOf(bytes) + BigInt(msghdr.size);
+  msghdr.write(bytes, { control, controlLen: BigInt(cmsgDescriptor.size) });
+  cmsgDescriptor.write(bytes, { len: 20n, level: SOL_SOCKET, type: SCM.RIGHTS, fd }, msghdr.size);
+  equal(syscall(SYSCALLS.sendmsg, via, bytes, 0), 0n);
+}
+
+Deno.test("peekQueue() finds what comes with an empty message at the end of a connection", () => {
+  const [a, b] = makePair(SOCK.SEQPACKET);
+  using _a = a;
+  using _b = b;
+  using sent = makeFile("sent with nothing");
+  send(a.fd, 5);
+  sendEmpty(a.fd, sent.fd);
+  equal(syscall(SYSCALLS.shutdown, a.fd, 1), 0n);
+  using undo = new DisposableStack();
+  const ends = socket(SOCK.SEQPACKET, SHUTDOWN.RECEIVE);
+  const found = peekQueue(b.fd, ends, pollNow(b.fd), noteNothing, undo, 1) ?? [];
+  deepEqual(found.map(({ bytes, rights }) => [bytes.byteLength, rights.length]), [[5, 0], [0, 1]]);
+});
+
+Deno.test("readState() has a problem with descriptors that cannot be found any more", () => {
+  const [a, b] = makePair(SOCK.DGRAM);
+  using _a = a;
+  using _b = b;
+  using sent = makeFile("looked at");
+  sendEmpty(a.fd, sent.fd);
+  using undo = new DisposableStack();
+  const state = () => readState(b.fd, socket(SOCK.DGRAM), noteNothing, undo, 1);
+  equal(state().problem, undefined);
+  ok(state().problem?.includes("(SCM_RIGHTS) that cannot be found"));
 });
 
 Deno.test("peekQueue() says who sent a message, if the socket asks for it", () => {

@@ -17,7 +17,7 @@ import {
 } from "../../core/checkpoint/socket_options.ts";
 import { optionProblem } from "./options.ts";
 import { findPlace, type SocketPlace } from "./place.ts";
-import { peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
+import { countRights, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
 
 /** What is read of a socket. */
 export interface SocketState {
@@ -71,12 +71,14 @@ function readSettings(fd: number): Settings {
  * @param fd a duplicate of its descriptor
  * @param note notes how something of the socket is put back
  * @param undo gets what closes the descriptors that lie in its queue
+ * @param carried how many of these the kernel says there are
  */
 export function readState(
   fd: number,
   socket: UnixSocket,
   note: NoteCall,
   undo: DisposableStack,
+  carried: number,
 ): SocketState {
   const { options, peer, problem: option } = readSettings(fd);
   const ready = pollNow(fd);
@@ -93,21 +95,29 @@ export function readState(
   if (socket.state === STATE.LISTEN) return state;
   const problem = queueProblem(socket, ready);
   if (problem !== undefined) return { ...state, problem, hint: LATER };
-  const queue = peekQueue(fd, socket, ready, note, undo);
+  const queue = peekQueue(fd, socket, ready, note, undo, carried);
   if (queue === undefined) {
     const problem = "has messages behind an error (ECONNRESET), which nobody can read without it";
     return { ...state, problem, hint: LATER };
   }
-  return { ...state, queue, ...messageProblem(queue) };
+  return { ...state, queue, ...messageProblem(queue, carried) };
 }
 
 function messageProblem(
   queue: readonly QueuedMessage[],
+  carried: number,
 ): Pick<SocketState, "problem" | "hint"> {
   if (queue.some(({ rightsCut }) => rightsCut)) {
     const problem =
       "has more descriptors of open files in its queue (SCM_RIGHTS) than this tool may have open";
     return { problem, hint: "raise the tool's limit: ulimit -n" };
+  }
+  // The kernel passes over an empty message that somebody has looked at (`hidden.ts`), and hides what is behind an error.
+  if (countRights(queue) < carried) {
+    const problem =
+      "has descriptors of open files in its queue (SCM_RIGHTS) that cannot be found: they came with an empty message " +
+      "that was looked at before (MSG_PEEK, or an earlier checkpoint), or is behind an error";
+    return { problem, hint: LATER };
   }
   return {};
 }

@@ -145,8 +145,18 @@ Deno.test("a checkpoint of a program whose file system does not answer is refuse
   await using server = await start("mute_fuse", [mountPoint]);
   const script = 'exec 5<"$0/file"; echo ready; exec sleep 1000';
   await using subject = await Subject.spawn("bash", { args: ["-c", script, mountPoint] });
+  // Whoever looks at what lies in a queue gets a descriptor of it, and nobody could close that.
+  const send = `import os, signal, socket, sys
+one, other = socket.socketpair()
+file = os.open(sys.argv[1] + "/file", os.O_RDONLY)
+socket.send_fds(one, [b"x"], [file])
+os.close(file)
+print("ready", flush=True)
+signal.pause()`;
+  await using sender = await Subject.spawn("python3", { args: ["-c", send, mountPoint] });
   try {
     await subject.waitReady();
+    await sender.waitReady();
     Deno.kill(server.pid, "SIGTERM");
     await waitUntil(() => /^mute$/m.test(server.output()), () => server.output());
     const directory = room.fresh();
@@ -155,6 +165,9 @@ Deno.test("a checkpoint of a program whose file system does not answer is refuse
     assert.equal(outcome.status, EXIT_STATUS.unsupported, outcome.stderr);
     assert.match(outcome.stderr, /files of a file system that does not answer, .*mount \(fuse\)/);
     assert.match(outcome.stderr, /umount -f/);
+    const inFlight = await stasis(["checkpoint", `${sender.pid}`, "-R", "-D", directory]);
+    assert.equal(inFlight.status, EXIT_STATUS.unsupported, inFlight.stderr);
+    assert.match(inFlight.stderr, /in queues of its sockets .*may be of a file system that does/);
     assert.equal(await cancelIn("survey", 300, "SIGINT", args), EXIT_STATUS.cancelled);
     room.assertAbsent(directory);
   } finally {

@@ -88,6 +88,7 @@ int main(void)
 	if (write(piped[1], "left", 4) != 4)
 		die("write");
 	SEND(widow.a, 6, 2, true, piped[0], piped[1]);
+	SEND(widow.a, 0, 0, false, kept);
 	close(widow.a);
 
 	/* Of a stream the descriptors come with the first byte of what they were sent with, and no sooner. */
@@ -183,6 +184,7 @@ int main(void)
 	char bytes[16] = "";
 	check(read(fds[0], bytes, 4) == 4 && !memcmp(bytes, "left", 4), "what was left in it", "%s", bytes);
 	check_pipe("both ends of a pipe", fds[0], fds[1]);
+	receive("nothing with a pipe, at the end", widow.b, 100, 0, 0, 1, fds);
 	check_equal("sender is gone", recv(widow.b, bytes, 1, MSG_DONTWAIT), 0);
 
 	receive("stream: before", stream.b, 30, 30, 3, 0, NULL);
