@@ -42,13 +42,13 @@ export function resourceName(descriptor: Descriptor): string {
 /**
  * Whether the user named a descriptor's file as external: by {@link resourceName}, by its path (a
  * terminal's too, also as `tty:PATH`), or by the descriptor's number as `fd[N]`; a socket also as CRIU's
- * `unix[INODE]`.
+ * `unix[INODE]`. What lies in flight has no number of the tree's.
  */
 export function isNamedExternal(options: OperationOptions, descriptor: Descriptor): boolean {
   const { external = [] } = options;
   if (external.length === 0) return false;
   const { kind, text, inode } = descriptor.link;
-  const names = [text, `tty:${text}`, `fd[${descriptor.fd}]`];
+  const names = [text, `tty:${text}`, ...numberName(descriptor)];
   if (kind === "socket") names.push(`unix[${inode}]`);
   return external.some((name) => names.includes(name)) ||
     external.some((name) => name.startsWith("tty[") && name === resourceName(descriptor));
@@ -62,11 +62,16 @@ export function isNamedExternal(options: OperationOptions, descriptor: Descripto
  */
 export function isDeadEnd(
   { deadEnds = [], allDeadEnds = false }: OperationOptions,
-  { link, fd }: Descriptor,
+  descriptor: Pick<Descriptor, "link" | "fd" | "isInFlight">,
   isProvided: boolean,
 ): boolean {
-  return allDeadEnds && !isProvided || deadEnds.includes(link.text) ||
-    deadEnds.includes(`fd[${fd}]`);
+  return allDeadEnds && !isProvided ||
+    [descriptor.link.text, ...numberName(descriptor)].some((name) => deadEnds.includes(name));
+}
+
+/** The name of a descriptor by its number: of one in flight there is none, its number is that of who keeps it. */
+function numberName({ fd, isInFlight }: Pick<Descriptor, "fd" | "isInFlight">): string[] {
+  return isInFlight ? [] : [`fd[${fd}]`];
 }
 
 /** What to do about something that only whoever restores the tree can give it. */

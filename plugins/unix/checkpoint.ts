@@ -36,7 +36,14 @@ import { commonIdentity } from "./holders.ts";
 import { isUnknown, type QueuedMessage } from "./queue.ts";
 import { UNIX_EXTERN } from "./group.ts";
 import { LATER, readState, type SocketState } from "./state.ts";
-import { findWaiting, senderProblem, socketProblem, type Surroundings } from "./survey.ts";
+import {
+  findSenders,
+  findWaiting,
+  senderProblem,
+  socketProblem,
+  type Surroundings,
+} from "./survey.ts";
+import { leadsTo } from "./taken.ts";
 
 /** The sockets of the tree at one look. */
 interface Look {
@@ -61,6 +68,8 @@ const NOTHING: Look = {
     reconnects: false,
     hidden: false,
     holders: () => [],
+    senders: { inside: new Set(), taken: new Set(), partners: new Map() },
+    leadsTo,
     nameOf,
   },
   states: new Map(),
@@ -171,6 +180,8 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         skipsWaiting: options.skipInFlight === true,
         reconnects: options.externalUnixSockets === true,
         hidden,
+        senders: findSenders(sockets, inside),
+        leadsTo,
         nameOf,
         holders: (ino) => cutOff.has(ino) ? [] : outside.behind(linkText(ino)),
       };

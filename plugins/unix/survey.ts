@@ -24,10 +24,42 @@ export interface Surroundings {
   readonly reconnects: boolean;
   /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
   readonly hidden: boolean;
+  /** By what names messages can come again. */
+  readonly senders: Senders;
+  /** Tells whether a name leads to a socket outside of the tree, which may have lost its file. */
+  leadsTo(name: Uint8Array): (socket: UnixSocket) => boolean;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
   /** A process by its id and name. */
   nameOf(pid: number): string;
+}
+
+/** Who can send to sockets of the tree. */
+export interface Senders {
+  /** The names that its sockets have, as {@link nameKey} has them. */
+  readonly inside: ReadonlySet<string>;
+  /** The names that any socket has. */
+  readonly taken: ReadonlySet<string>;
+  /** By the inode of a socket: one of the tree that is connected to it. */
+  readonly partners: ReadonlyMap<number, UnixSocket>;
+}
+
+/** Finds who can send to sockets of the tree. @param inside the inodes of its sockets */
+export function findSenders(
+  sockets: ReadonlyMap<number, UnixSocket>,
+  inside: ReadonlySet<number>,
+): Senders {
+  const own = [...inside].flatMap((ino) => sockets.get(ino) ?? []);
+  return {
+    inside: new Set(own.map(({ name }) => nameKey(name))),
+    taken: new Set(sockets.values().map(({ name }) => nameKey(name))),
+    partners: new Map(
+      own.filter(({ ino, peer = 0 }) => peer !== 0 && peer !== ino).map((one) => [
+        one.peer as number,
+        one,
+      ]),
+    ),
+  };
 }
 
 /** Of each socket that waits to be accepted: the inode of the listening one. */
@@ -127,14 +159,15 @@ function waitProblem(
 function peerProblem(
   { ino, type, peer = 0 }: UnixSocket,
   external: string,
-  { sockets, inside, holders, nameOf, hidden, reconnects }: Surroundings,
+  surroundings: Surroundings,
 ): Finding | undefined {
+  const { sockets, inside, holders, nameOf, hidden, reconnects } = surroundings;
   if (peer === 0) return undefined;
   const other = sockets.get(peer);
   if (!inside.has(peer)) {
-    if (reconnects) return reconnectProblem({ ino, type, peer }, sockets);
     const [holder] = holders(peer);
     if (holder === undefined && hidden) return undefined;
+    if (reconnects) return reconnectProblem({ ino, type, peer }, surroundings);
     const name = other === undefined || other.name.byteLength === 0
       ? ""
       : ` (${nameText(other.name)})`;
@@ -166,7 +199,7 @@ function peerProblem(
 /** Why a socket cannot be connected to the name of its peer outside again. */
 function reconnectProblem(
   { ino, type, peer }: Pick<UnixSocket, "ino" | "type"> & { readonly peer: number },
-  sockets: ReadonlyMap<number, UnixSocket>,
+  { sockets, leadsTo }: Pick<Surroundings, "sockets" | "leadsTo">,
 ): Finding | undefined {
   const other = sockets.get(peer);
   const name = other?.name ?? new Uint8Array(0);
@@ -185,7 +218,16 @@ function reconnectProblem(
       hint,
     };
   }
+  const isThere = leadsTo(name);
   if (type === SOCK.DGRAM) {
+    if (!isThere(other)) {
+      return {
+        what: `whose other end outside of the tree cannot be reached by its name any more (${
+          nameText(name)
+        }): its file is deleted, or seen by others in that place`,
+        hint,
+      };
+    }
     if ((other.peer ?? 0) === 0) return undefined;
     // Nobody else may connect to it then (unix_may_send() of net/unix/af_unix.c).
     return {
@@ -194,7 +236,7 @@ function reconnectProblem(
     };
   }
   const listens = sockets.values().some((one) =>
-    one.state === STATE.LISTEN && one.type === type && nameKey(one.name) === nameKey(name)
+    one.state === STATE.LISTEN && one.type === type && isThere(one)
   );
   return listens ? undefined : {
     what: `whose other end (${nameText(name)}) is outside of the tree, and nobody listens there`,
@@ -211,33 +253,27 @@ function reconnectProblem(
 export function senderProblem(
   { ino, type, name, peer = 0 }: UnixSocket,
   names: readonly Uint8Array[],
-  { sockets, inside }: Surroundings,
+  { sockets, senders: { inside, taken, partners } }: Pick<Surroundings, "sockets" | "senders">,
 ): string | undefined {
-  // The other end of a connection has its name, whatever that is.
   if (type !== SOCK.DGRAM || names.length === 0) return undefined;
   const other = sockets.get(peer);
-  const known = new Set<string>();
-  if (other?.peer === ino && peer !== ino) known.add(nameKey(other.name));
-  else {
-    const all = [...inside].flatMap((one) => sockets.get(one) ?? []);
-    // One without a name is reached by its former partner alone.
-    const partner = name.byteLength === 0 ? all.find((one) => one.peer === ino) : undefined;
-    if (partner === undefined) known.add("");
-    for (const one of partner === undefined ? all : [partner]) known.add(nameKey(one.name));
-    if (partner === undefined) {
-      const taken = new Set([...sockets.values()].map((one) => nameKey(one.name)));
-      for (const from of names) {
-        // A path can be had twice: where nobody sees it.
-        const isFree = pathOf(from) !== undefined || !taken.has(nameKey(from));
-        if (isFree) known.add(nameKey(from));
-      }
-    }
-  }
-  const stranger = names.find((from) => !known.has(nameKey(from)));
+  /** The one that alone can send to it, or that it was made with, which has no name any more where it is gone. */
+  let only: Uint8Array | undefined;
+  // The other end of a connection has its name, whatever that is.
+  if (other?.peer === ino && peer !== ino) only = other.name;
+  // One without a name is reached by its former partner alone.
+  else if (name.byteLength === 0) only = partners.get(ino)?.name ?? new Uint8Array(0);
+  const canSend = (from: Uint8Array): boolean => {
+    const key = nameKey(from);
+    if (only !== undefined) return key === nameKey(only);
+    // A path can be had twice: where nobody sees it.
+    return from.byteLength === 0 || inside.has(key) || pathOf(from) !== undefined ||
+      !taken.has(key);
+  };
+  const stranger = names.find((from) => !canSend(from));
   return stranger === undefined
     ? undefined
     : `has a message in its queue from a socket with the name ${
       nameText(stranger)
-    }, which cannot send to it ` +
-      "again";
+    }, which cannot send to it again`;
 }

@@ -1,6 +1,13 @@
 import { equal, match, ok } from "@std/assert";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
-import { findWaiting, senderProblem, socketProblem, type Surroundings } from "./survey.ts";
+import { nameKey } from "./name.ts";
+import {
+  findSenders,
+  findWaiting,
+  senderProblem,
+  socketProblem,
+  type Surroundings,
+} from "./survey.ts";
 
 /** Sockets 1 and 2 are a pair; others as given. */
 function surroundings(
@@ -28,6 +35,8 @@ function surroundings(
   return {
     sockets,
     inside: new Set(inside),
+    senders: findSenders(sockets, new Set(inside)),
+    leadsTo: (name) => (socket) => nameKey(name) === nameKey(socket.name),
     waiting: findWaiting(sockets),
     skipsWaiting: false,
     reconnects: false,
@@ -82,12 +91,23 @@ Deno.test("socketProblem() lets sockets be connected to names outside again, if 
   const relative = new TextEncoder().encode("log");
   match(asked({ 2: { name: relative } }) ?? "", /a name without a directory \(log\)/);
   match(asked({ 2: { name } }) ?? "", /nobody listens there/);
-  equal(asked({ 2: { name }, 3: { name, state: STATE.LISTEN, peer: undefined } }), undefined);
+  const server = { name, state: STATE.LISTEN, peer: undefined };
+  equal(asked({ 2: { name }, 3: server }), undefined);
+  // A name that leads nowhere, or elsewhere.
+  const lost = (changes: Parameters<typeof surroundings>[0]) =>
+    what({
+      ...surroundings(changes, [1], { 2: 99 }),
+      reconnects: true,
+      leadsTo: () => () => false,
+    });
+  match(lost({ 2: { name }, 3: server }) ?? "", /nobody listens there/);
+  match(lost({ 1: dgram, 2: { ...dgram, name, peer: undefined } }) ?? "", /by its name any more/);
 });
 
 Deno.test("socketProblem() waits with what may lie in a queue until the tree stands still", () => {
   const running = (all: Surroundings) => what({ ...all, hidden: true });
   equal(running(surroundings({}, [1])), undefined);
+  equal(running({ ...surroundings({}, [1]), reconnects: true }), undefined);
   equal(running(surroundings({ 1: { peer: 0 } }, [1])), undefined);
   equal(running(surroundings({ 1: { state: STATE.LISTEN, waiting: [9] } }, [1])), undefined);
   match(running(surroundings({}, [1], { 2: 99 })) ?? "", /task 99 \(other\) has it/);
@@ -137,6 +157,12 @@ Deno.test("senderProblem() lets come back what the peer or a socket with that na
   equal(server(name, none), undefined);
   // One that is gone can be made again, unless somebody else has its name.
   equal(server(new TextEncoder().encode("\0three")), undefined);
+  // One without a name is reached by an end of a pair that has none either, or by who is connected to it.
+  const widow = all({ 1: { peer: 0 }, 2: { name, peer: undefined } });
+  equal(widow(none), undefined);
+  match(widow(new TextEncoder().encode("\0gone")) ?? "", /@gone, which cannot send to it/);
+  match(widow(name) ?? "", /@one/);
   const reached = all({ 1: { peer: undefined }, 2: { name, peer: 1 } });
+  equal(reached(name), undefined);
   match(reached(new TextEncoder().encode("\0three")) ?? "", /@three/);
 });

@@ -35,12 +35,29 @@ export function nameProblems(saved: readonly SavedSocket[], alive: boolean): Fin
   return [...named.values()].flatMap((socket) => nameProblem(socket, live) ?? []);
 }
 
+/**
+ * Tells whether a name leads to a socket: one keeps its name when the file of that is deleted or comes to lie elsewhere,
+ * and the same path may be another file where its program lives.
+ */
+export function leadsTo(name: Uint8Array): (socket: UnixSocket) => boolean {
+  const path = pathOf(name);
+  if (path === undefined) return (socket) => nameKey(socket.name) === nameKey(name);
+  let found: FileInfo | undefined;
+  try {
+    found = lookAt(path, statPath);
+  } catch {
+    // Who may not look there could not connect there.
+  }
+  return (socket) => found !== undefined && isBoundTo(socket, found, name);
+}
+
 /** Why a socket cannot be connected to its name outside of the tree. */
 export function outsideProblem({ entry, outside }: SavedSocket): Finding | undefined {
   if (outside === undefined) return undefined;
-  const isTheirs = ({ type, state, name }: UnixSocket): boolean =>
-    type === entry.type && nameKey(name) === nameKey(outside) &&
-    (type === SOCK.DGRAM || state === STATE.LISTEN);
+  const isThere = leadsTo(outside);
+  const isTheirs = (one: UnixSocket): boolean =>
+    one.type === entry.type && (one.type === SOCK.DGRAM || one.state === STATE.LISTEN) &&
+    isThere(one);
   if (readUnixSockets().values().some(isTheirs)) return undefined;
   return {
     what: `nobody has the name ${nameText(outside)}, to which socket:[${entry.ino}] was connected`,

@@ -252,6 +252,13 @@ Deno.test("--ext-unix-sk: sockets are connected to the names of others outside a
   for (const { hint } of problems) assert.match(hint ?? "", /--ext-unix-sk/);
   using images = new ImageHome();
   const options = { externalUnixSockets: true };
+  // A name that leads nowhere is not connected to again.
+  await Deno.rename(`${cwd}/datagrams`, `${cwd}/moved`);
+  await assert.rejects(
+    checkpoint(client.pid, { directory: images.directory, options }),
+    (error: StasisError) => /by its name any more/.test(error.problems[0]?.what ?? ""),
+  );
+  await Deno.rename(`${cwd}/moved`, `${cwd}/datagrams`);
   await checkpoint(client.pid, { directory: images.directory, options });
   const tree = await restore(images.directory);
   tree.kill(15);

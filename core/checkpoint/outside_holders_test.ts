@@ -1,0 +1,24 @@
+import { equal } from "@std/assert";
+import { parseFdLink } from "../linux/procfs/mod.ts";
+import { isDeadEnd, isNamedExternal } from "./outside_holders.ts";
+import { Descriptor } from "./task.ts";
+
+/** The number is that of who keeps it while the tree stands still. */
+class InFlight extends Descriptor {
+  override get isInFlight(): boolean {
+    return true;
+  }
+}
+
+Deno.test("isNamedExternal() and isDeadEnd() take fd[N] for no descriptor in flight", () => {
+  const info = { pos: 0n, flags: 0, mountId: 1, locks: [], other: [] };
+  const link = parseFdLink("pipe:[5]");
+  for (const name of ["fd[3]", "pipe:[5]"]) {
+    for (const Kind of [Descriptor, InFlight]) {
+      const descriptor = new Kind(1, 3, link, info);
+      const isNamed = name !== "fd[3]" || Kind === Descriptor;
+      equal(isNamedExternal({ external: [name] }, descriptor), isNamed);
+      equal(isDeadEnd({ deadEnds: [name] }, descriptor, false), isNamed);
+    }
+  }
+});
