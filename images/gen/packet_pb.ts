@@ -282,6 +282,33 @@ export const packet_sock_entrySchema: GenMessage<packet_sock_entry> = /*@__PURE_
   ]);
 
 /**
+ * An interface as it was called.
+ *
+ * @generated from message packet_interface
+ */
+export type packet_interface = Message<"packet_interface"> & {
+  /**
+   * @generated from field: required uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * @generated from field: required string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message packet_interface.
+ * Use `create(packet_interfaceSchema)` to create a new message.
+ */
+export const packet_interfaceSchema: GenMessage<packet_interface> = /*@__PURE__*/
+  message("packet_interface", () => [
+    [1, "index", "required", "uint32"],
+    [2, "name", "required", "string"],
+  ]);
+
+/**
  * What a socket has beyond that, in packet-extra.img. CRIU has no such image.
  *
  * @generated from message packet_extra_entry
@@ -319,6 +346,13 @@ export type packet_extra_entry = Message<"packet_extra_entry"> & {
    * @generated from field: optional uint32 gid = 5;
    */
   gid: number;
+
+  /**
+   * Those that it is bound to, or has asked for something.
+   *
+   * @generated from field: repeated packet_interface interfaces = 6;
+   */
+  interfaces: packet_interface[];
 };
 
 /**
@@ -332,5 +366,6 @@ export const packet_extra_entrySchema: GenMessage<packet_extra_entry> = /*@__PUR
     [3, "more", "repeated", socket_option_entrySchema],
     [4, "uid", "optional", "uint32"],
     [5, "gid", "optional", "uint32"],
+    [6, "interfaces", "repeated", packet_interfaceSchema],
   ]);
 

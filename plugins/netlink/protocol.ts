@@ -34,9 +34,11 @@ export const FLAGS: readonly number[] = [
   NETLINK.GET_STRICT_CHK,
 ];
 
-/** Protocols for whose sockets the kernel keeps something that nobody can ask it for: queues, tables, who has audit. */
+/** Protocols for whose sockets the kernel keeps something that nobody can ask it for: queues, tables, who has audit, which
+ * events of processes one has asked for (PROC_CN_MCAST_LISTEN, with a filter). */
 const KEEPING: ReadonlyMap<number, string> = new Map([
   [9, "NETLINK_AUDIT"],
+  [11, "NETLINK_CONNECTOR"],
   [12, "NETLINK_NETFILTER"],
 ]);
 

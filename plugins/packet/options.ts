@@ -48,6 +48,11 @@ export function hasProgram(fanout: number): boolean {
   return PROGRAMS.includes(fanout >>> 16 & 0xff);
 }
 
+/** What a group is known by in its network namespace. @param fanout as of {@link hasProgram} */
+export function groupId(fanout: number): number {
+  return fanout & 0xffff;
+}
+
 /** The two bytes of a number in the other order (htons(3)). */
 export function swapped(number: number): number {
   return (number & 0xff) << 8 | number >>> 8 & 0xff;

@@ -7,8 +7,9 @@ import { encodeBytes } from "../../base/byte_text.ts";
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { interfaceName } from "../../core/linux/net/interfaces.ts";
-import { AF_PACKET, packetRing } from "../../core/linux/net/packet_diag.ts";
-import { SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { AF_PACKET, packetRing, type PacketSocket } from "../../core/linux/net/packet_diag.ts";
+import { readPacketSockets } from "../../core/linux/net/sock_diag.ts";
+import { SOCK_CLOEXEC, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import type { RestoreHooks, RestoreSession } from "../../core/plugin.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
@@ -32,7 +33,7 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import { present } from "../../images/present.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { isProvided } from "../external/provided.ts";
-import { MORE, PACKET, SOL_PACKET, TYPE } from "./options.ts";
+import { groupId, MORE, PACKET, SOL_PACKET, TYPE } from "./options.ts";
 
 /** struct sockaddr_ll; its protocol is in network order. */
 const sockaddrLl = defineStruct("sockaddr_ll", 20, {
@@ -44,11 +45,13 @@ const sockaddrLl = defineStruct("sockaddr_ll", 20, {
 const OLD_ADDRESS = { SIZE: 16, NAME_AT: 2, NAME_SIZE: 14 } as const;
 /** struct packet_mreq_max: an interface, a type, the length of an address, and that. */
 const MEMBERSHIP = { SIZE: 40, TYPE_AT: 4, LENGTH_AT: 6, ADDRESS_AT: 8 } as const;
+/** Of getsockopt(2): the error that waits, which is cleared by that. */
+const SO_ERROR = 4;
 const NO_FANOUT = 0xffffffff;
 
 /** The hooks of one restore. */
 export function restorePacket(
-  { images, machine, options }: RestoreSession,
+  { images, machine, options, rehearsal }: RestoreSession,
 ): RestoreHooks {
   let extras: ReadonlyMap<number, packet_extra_entry> = new Map();
   let limits: BufferLimits = { force: false, send: 0, receive: 0 };
@@ -78,11 +81,23 @@ export function restorePacket(
             hint: "raise net.core.wmem_max and net.core.rmem_max, or restore with CAP_NET_ADMIN",
           });
         }
+        const known = new Map(
+          extras.get(one.id)?.interfaces.map(({ index, name }) => [index, name]),
+        );
         for (const index of [one.ifindex, ...one.mclist.map(({ index }) => index)]) {
           if (index === 0 || names.has(index)) continue;
           const name = interfaceName(index);
-          if (name !== undefined) names.set(index, name);
-          else {
+          if (name !== undefined) {
+            names.set(index, name);
+            const before = known.get(index) ?? name;
+            if (before === name) continue;
+            problem({
+              what:
+                `a packet socket is bound to the interface ${before} of number ${index}, which is ` +
+                `another one now: ${name}`,
+              hint: `give the interface its name again: ip link set ${name} name ${before}`,
+            });
+          } else {
             problem({
               what:
                 `a packet socket is bound to the interface of number ${index}, which is not there`,
@@ -90,6 +105,16 @@ export function restorePacket(
             });
           }
         }
+      }
+      // The tree that is rehearsed is in its groups itself.
+      if (rehearsal) return;
+      for (const { group, ino } of takenGroups(sockets, readPacketSockets().values())) {
+        problem({
+          what:
+            `the group ${group} of a packet socket (PACKET_FANOUT) has another member by now, ` +
+            `socket:[${ino}], and they would take each other's packets`,
+          hint: "end the program that has it (ss -0p tells which)",
+        });
       }
     },
     descriptors: [{
@@ -101,6 +126,24 @@ export function restorePacket(
       },
     }],
   };
+}
+
+/** The groups of sockets that others are in. Pure. @param live all packet sockets that there are */
+export function takenGroups(
+  sockets: readonly packet_sock_entry[],
+  live: Iterable<Pick<PacketSocket, "ino" | "fanout">>,
+): { readonly group: number; readonly ino: number }[] {
+  const own = new Set(
+    sockets.flatMap((one) => {
+      const fanout = present(one, "fanout") ?? NO_FANOUT;
+      return fanout === NO_FANOUT ? [] : [groupId(fanout)];
+    }),
+  );
+  const others = new Map<number, number>();
+  for (const { ino, fanout } of live) {
+    if (fanout !== undefined && own.has(groupId(fanout))) others.set(groupId(fanout), ino);
+  }
+  return [...others].map(([group, ino]) => ({ group, ino }));
 }
 
 /** Refuses what no checkpoint writes. @throws {StasisError} `bad-image` */
@@ -174,10 +217,15 @@ export function planPacket(
     const at = program.data(address, `interface ${ifindex}`);
     program.call("bind", fd, at, address.byteLength);
   }
+  // Of an interface that is down, bind(2) leaves ENETDOWN behind (packet_do_bind() of `net/packet/af_packet.c`). None
+  // waited before, or there would be no image of it.
+  const ignored = program.output(4, "errors");
+  const room = program.data(new Uint8Array(Int32Array.of(4).buffer), "4");
+  program.call("getsockopt", fd, SOL_SOCKET, SO_ERROR, ignored, room);
   const fanout = present(entry, "fanout") ?? NO_FANOUT;
   if (fanout !== NO_FANOUT) {
     const bytes = new Uint8Array(Uint32Array.of(fanout).buffer);
-    const group = program.data(bytes, `group ${fanout & 0xffff}`);
+    const group = program.data(bytes, `group ${groupId(fanout)}`);
     program.call("setsockopt", fd, SOL_PACKET, PACKET.FANOUT, group, bytes.byteLength);
   }
   planStatusFlags(program, fd, flags, O.NONBLOCK);

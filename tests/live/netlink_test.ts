@@ -19,8 +19,9 @@ const REFUSED: readonly (readonly [what: string, perl: string, why: RegExp])[] =
   ],
   [
     "a protocol that keeps more",
-    `socket(my $s, 16, 3, 12) or die`,
-    /is a netlink socket that is of NETLINK_NETFILTER/,
+    // Not every kernel has the connector.
+    `socket(my $s, 16, 3, 11) or socket($s, 16, 3, 12) or die`,
+    /is a netlink socket that is of NETLINK_(CONNECTOR|NETFILTER)/,
   ],
 ];
 
