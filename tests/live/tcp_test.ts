@@ -4,6 +4,7 @@
  */
 import assert from "@std/assert";
 import { EXIT_STATUS } from "../../base/errors.ts";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
@@ -418,7 +419,10 @@ Deno.test("connections to outside go on wherever the tool is killed", async () =
     const directory = `${images.directory}-${kill}`;
     const run = await actAtMoment(saving(subject, directory), moment);
     // Past the commit the tree is ended, whoever does it, and the images are there.
-    if (!subject.alive) await restore(directory);
+    if (existsSync(directory)) {
+      await waitUntil(() => !subject.alive, "the tree to be dead");
+      await restore(directory);
+    }
     assert.deepEqual(await tablesOf(port), [], `killed at ${run.call}, moment ${moment}`);
   }
   await client.goesOn();
