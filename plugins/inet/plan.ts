@@ -64,7 +64,7 @@ export function planSocket(
     : [SOL.IPV6, IPV6.FREEBIND] as const;
   if (socket.isForeign) planFlag(program, fd, level, freebind, 1);
   if (socket.isBound && !socket.isConnected) {
-    if (isTcp(socket.kind) && limits.force) planForcedBind(program, fd, socket.own);
+    if (isTcp(socket.kind)) planTcpBind(program, fd, socket.own, limits);
     else planBind(program, fd, socket.own);
   } else if (socket.isBound && !isTcp(socket.kind)) planBind(program, fd, socket.own);
   if (socket.isForeign) {
@@ -107,9 +107,16 @@ export function planRest(
 
 /**
  * Adds the calls that bind a TCP socket whoever else has its port: connections that were closed keep it for a minute
- * (TIME_WAIT). In repair mode nobody is asked, and the end of that takes SO_REUSEADDR away.
+ * (TIME_WAIT), and others may have got it meanwhile. In repair mode, which takes CAP_NET_ADMIN, nobody is asked, and the
+ * end of that takes SO_REUSEADDR away.
  */
-function planForcedBind(program: SyscallProgram, fd: Argument, own: Address): void {
+export function planTcpBind(
+  program: SyscallProgram,
+  fd: Argument,
+  own: Address,
+  { force }: BufferLimits,
+): void {
+  if (!force) return planBind(program, fd, own);
   planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.ON);
   planBind(program, fd, own);
   planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF);

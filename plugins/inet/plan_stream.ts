@@ -12,8 +12,13 @@
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, AF_INET6, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
-import { MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
-import { LARGEST_BUFFER, POLL, SO } from "../../core/linux/net/socket_options.ts";
+import {
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+} from "../../core/linux/net/socket_ffi.ts";
+import { LARGEST_BUFFER, POLL, SO, timeval } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
@@ -23,7 +28,7 @@ import { encodeAddress, endText } from "./address.ts";
 import { onWire, OWN_MARK } from "./network_lock.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { checksum, HEADER, ipHeader, pseudoHeader } from "./packet.ts";
-import { planBind } from "./plan.ts";
+import { planBind, planTcpBind } from "./plan.ts";
 import { planFlag } from "./plan_datagrams.ts";
 import { SOCK } from "./protocol.ts";
 import type { SavedSocket, SavedStream } from "./socket.ts";
@@ -40,6 +45,8 @@ const SENDING = 1;
 const EPOLL_CTL_ADD = 1;
 /** For how long a packet may be on its way inside of this machine, in milliseconds. */
 const ARRIVAL = 3000;
+/** For how long a connection inside of this machine may be made, in seconds. */
+const CONNECTING = 10n;
 /** Flags of a TCP header: FIN and ACK. */
 const FIN_ACK = 0x11;
 
@@ -246,8 +253,9 @@ export function planConnecting(
   program: SyscallProgram,
   fd: Argument,
   { own, peer, isWaiting }: SavedSocket,
+  limits: BufferLimits,
 ): void {
-  planBind(program, fd, own);
+  planTcpBind(program, fd, own, limits);
   const address = encodeAddress(peer);
   const text = endText(peer.bytes, peer.port);
   const to = program.data(address, text);
@@ -256,8 +264,24 @@ export function planConnecting(
     program.try("connect", fd, to, address.byteLength);
     return;
   }
+  const wait = (sec: bigint): void => {
+    const time = program.data(timeval.make({ sec, usec: 0n }), `${sec} s`);
+    program.call("setsockopt", fd, SOL_SOCKET, SO.SNDTIMEO, time, timeval.size);
+  };
+  const explain = (errno: string): StasisError | undefined =>
+    errno !== "EINPROGRESS" ? undefined : new StasisError(
+      "conflict",
+      `a connection that waited to be accepted cannot be made anew: ${text}, which is to be the tree's, does not answer`,
+      {
+        errno,
+        hint:
+          "it may take fewer connections here (sysctl net.core.somaxconn), or a firewall is in the way (nft list ruleset)",
+      },
+    );
   planStatusFlags(program, fd, 0, O.NONBLOCK);
-  program.call("connect", fd, to, address.byteLength);
+  wait(CONNECTING);
+  program.explained(explain, "connect", fd, to, address.byteLength);
+  wait(0n);
   planStatusFlags(program, fd, O.NONBLOCK);
 }
 

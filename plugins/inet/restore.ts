@@ -103,7 +103,7 @@ export function restoreInet(
           const isMade = isTcp(socket.kind) && isConnecting(socket);
           // By then all listen that do.
           const then = isMade ? home.program("task") : program;
-          if (isMade) planConnecting(then, fd, socket);
+          if (isMade) planConnecting(then, fd, socket, limits);
           return planRest(then, fd, socket, limits);
         }
         const other = otherEnd(socket);

@@ -77,10 +77,20 @@ export function socketProblem(
   }
   const socket = surroundings.sockets.get(ino);
   if (socket === undefined || !kind.startsWith("TCP")) return undefined;
-  const { state, source, target, receiveQueue } = socket;
-  const { waiting: { atListener, clients } } = surroundings;
+  const { state, source, target, receiveQueue, sendQueue } = socket;
+  const { waiting: { atListener, clients, halfMade } } = surroundings;
   if (state === TCP.LISTEN) {
-    const lost = receiveQueue - (tcpClose === true ? 0 : atListener.get(ino) ?? 0);
+    const made = atListener.get(ino) ?? 0;
+    // As many may wait as the backlog says, and one more (sk_acceptq_is_full() of `include/net/sock.h`).
+    if (tcpClose !== true && made > sendQueue + 1) {
+      return {
+        what: `${what} with ${made} connections that wait to be accepted at ${
+          endText(source.address, source.port)
+        }, more than it takes by now (listen(2) with ${sendQueue})`,
+        hint: "try again when the program has accepted them, or have them closed with --tcp-close",
+      };
+    }
+    const lost = receiveQueue - (tcpClose === true ? 0 : made);
     if (lost <= 0 || skipInFlight === true) return undefined;
     return {
       what: `${what} with ${lost} connections that wait to be accepted at ${
@@ -92,6 +102,12 @@ export function socketProblem(
     };
   }
   if (!hasStream(state) || clients.has(ino) || tcpClose === true) return undefined;
+  if (halfMade.has(ino)) {
+    return {
+      what: `${what}, whose other end in the tree is half made (SYN_RECV)`,
+      hint: "try again when the program has accepted it, or have it closed with --tcp-close",
+    };
+  }
   if (!surroundings.mayRepair) {
     return {
       what: `${what}, a connection, which cannot be read without CAP_NET_ADMIN`,

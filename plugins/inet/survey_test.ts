@@ -4,7 +4,7 @@ import { SOCK } from "./protocol.ts";
 import type { SocketState } from "./state.ts";
 import { connectionKey } from "./connection_key.ts";
 import { isOver, socketProblem, type Surroundings, unlisted } from "./survey.ts";
-import { NONE_WAITS } from "./waiting_connections.ts";
+import { NONE_WAITS, type Waiting } from "./waiting_connections.ts";
 
 const end = (last: number, port: number) => ({ address: Uint8Array.of(127, 0, 0, last), port });
 
@@ -25,7 +25,8 @@ function socketOf(state: number, init: Partial<InetSocket> = {}): InetSocket {
 
 function problem(
   socket: InetSocket,
-  { inside = [], holders = [], mayRepair = true }: {
+  { inside = [], holders = [], mayRepair = true, waiting = NONE_WAITS }: {
+    waiting?: Waiting;
     inside?: readonly string[];
     holders?: readonly number[];
     mayRepair?: boolean;
@@ -36,7 +37,7 @@ function problem(
     sockets: new Map([[socket.ino, socket]]),
     inside: new Set(inside),
     hidden: false,
-    waiting: NONE_WAITS,
+    waiting,
     mayRepair,
     holders: () => holders,
     nameOf: (pid) => `task ${pid}`,
@@ -61,6 +62,16 @@ Deno.test("socketProblem() refuses connections that wait, unless they are to be 
   match(problem(listening) ?? "", /2 connections that wait/);
   equal(problem(listening, {}, { skipInFlight: true }), undefined);
   equal(problem(socketOf(TCP.LISTEN)), undefined);
+  // A program may listen for fewer than wait.
+  const waiting = { ...NONE_WAITS, atListener: new Map([[7, 2]]) };
+  match(problem(listening, { waiting }) ?? "", /more than it takes by now \(listen\(2\) with 0\)/);
+  equal(problem({ ...listening, sendQueue: 1 }, { waiting }), undefined);
+});
+
+Deno.test("socketProblem() refuses who has sent something to an end that is half made", () => {
+  const waiting = { ...NONE_WAITS, halfMade: new Set([7]) };
+  const sent = socketOf(TCP.ESTABLISHED, { sendQueue: 1 });
+  match(problem(sent, { waiting }, { tcpEstablished: true }) ?? "", /is half made \(SYN_RECV\)/);
 });
 
 Deno.test("socketProblem() refuses connections, and them alone, without CAP_NET_ADMIN", () => {

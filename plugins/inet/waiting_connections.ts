@@ -1,7 +1,8 @@
 /**
  * Connections that wait to be accepted by a socket of the tree. Nobody has a descriptor of such an end, so nothing can be
  * read from it; one by which nothing was sent is as good as new, and is made anew where its other end is in the tree.
- * Pure.
+ * So is one that the kernel holds half made until something comes by it (TCP_DEFER_ACCEPT): for the one that connected it
+ * is there. Pure.
  *
  * @module
  */
@@ -16,10 +17,16 @@ export interface Waiting {
   readonly atListener: ReadonlyMap<number, number>;
   /** Their other ends, by inode. */
   readonly clients: ReadonlySet<number>;
+  /** Other ends of half made ones by which something was sent: what becomes of that nobody knows. */
+  readonly halfMade: ReadonlySet<number>;
 }
 
 /** There are none. */
-export const NONE_WAITS: Waiting = { atListener: new Map(), clients: new Set() };
+export const NONE_WAITS: Waiting = {
+  atListener: new Map(),
+  clients: new Set(),
+  halfMade: new Set(),
+};
 
 /**
  * Finds them.
@@ -33,18 +40,27 @@ export function findWaiting(
 ): Waiting {
   const all = [...sockets.values()];
   const listeners = all.filter(({ state }) => state === TCP.LISTEN);
-  const atListener = new Map<number, number>(), clients = new Set<number>();
-  if (!listeners.some(({ receiveQueue }) => receiveQueue > 0)) return NONE_WAITS;
-  const fresh = new Map(all.filter(isFresh).map((one) => [connectionKey(one), one]));
+  const atListener = new Map<number, number>();
+  const clients = new Set<number>(), halfMade = new Set<number>();
+  if (listeners.length === 0) return NONE_WAITS;
+  const byKey = new Map(all.map((one) => [connectionKey(one), one]));
   for (const one of nobodys) {
-    if (!isFresh(one)) continue;
-    const client = fresh.get(connectionKey({ source: one.target, target: one.source }));
+    const isHalf = one.state === TCP.SYN_RECV;
+    if (!isHalf && !isFresh(one)) continue;
+    const client = byKey.get(connectionKey({ source: one.target, target: one.source }));
+    // One that is still connecting is asked again anyway.
+    if (client === undefined || client.state === TCP.SYN_SENT) continue;
     const listener = listeners.find((listener) => isAt(one, listener));
-    if (client === undefined || listener === undefined) continue;
+    if (listener === undefined) continue;
+    if (!isFresh(client)) {
+      if (isHalf) halfMade.add(client.ino);
+      continue;
+    }
     clients.add(client.ino);
-    atListener.set(listener.ino, (atListener.get(listener.ino) ?? 0) + 1);
+    // The half made ones are not among those that it can accept.
+    if (!isHalf) atListener.set(listener.ino, (atListener.get(listener.ino) ?? 0) + 1);
   }
-  return { atListener, clients };
+  return { atListener, clients, halfMade };
 }
 
 /** Whether a connection is as it was when it was made, as far as one can see from outside. */

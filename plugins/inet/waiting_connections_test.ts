@@ -57,3 +57,14 @@ Deno.test("findWaiting() takes none by which something was sent, that is closed,
   equal(found(CLIENT, WAITS, { ...LISTENER, source: four(80, 2) }), 0);
   equal(found(CLIENT, WAITS, { ...LISTENER, source: any(81) }), 0);
 });
+
+Deno.test("findWaiting() takes such as are half made for the one that listens alone", () => {
+  const listener = { ...LISTENER, receiveQueue: 0 };
+  const half = { ...WAITS, state: TCP.SYN_RECV };
+  const of = (client: InetSocket) =>
+    findWaiting(new Map([client, listener].map((one) => [one.ino, one])), [half]);
+  const { atListener, clients, halfMade } = of(CLIENT);
+  deepEqual([[...clients], atListener.size, halfMade.size], [[CLIENT.ino], 0, 0]);
+  const sent = of({ ...CLIENT, sendQueue: 1 });
+  deepEqual([sent.clients.size, [...sent.halfMade]], [0, [CLIENT.ino]]);
+});

@@ -93,6 +93,13 @@ int main(void)
 		check(recv(client, &byte, 1, 0) == 1 && byte == 'z', "the child hears", "errno %d", errno);
 		child_finish();
 	}
+	/* One whose connections the kernel holds half made (SYN_RECV) until something comes by them. */
+	int deferring = new_inet(AF_INET, SOCK_STREAM);
+	set_inet_option(deferring, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1000);
+	bind_end(deferring, make_end(AF_INET, "127.0.0.1", 0));
+	if (listen(deferring, 4))
+		die("listen");
+	int silent = connected(own_end(deferring));
 	struct pollfd comes = { .fd = listener, .events = POLLIN };
 	if (poll(&comes, 1, 10000) != 1)
 		die("poll");
@@ -107,6 +114,12 @@ int main(void)
 		check_equal("ESTABLISHED", state_of(clients[i]), TCP_ESTABLISHED);
 	for (int i = 0; i < 2; i++)
 		check_accepted(alone, clients, 2);
+	check_equal("half made: ESTABLISHED", state_of(silent), TCP_ESTABLISHED);
+	struct pollfd speaks = { .fd = deferring, .events = POLLIN };
+	bool sent = send(silent, "y", 1, 0) == 1 && poll(&speaks, 1, 10000) == 1;
+	check(sent, "half made: it comes when it speaks", "errno %d", errno);
+	if (sent)
+		check_accepted(deferring, (int[]){ silent }, 1);
 	int server = accept(listener, NULL, NULL);
 	check(server >= 0 && send(server, "z", 1, 0) == 1, "the child's is accepted", "errno %d", errno);
 	end_child("the child", child);
