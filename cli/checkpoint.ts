@@ -172,6 +172,12 @@ export const checkpoint: Command = defineCommand({
       });
     }
     const pid = parsePid(text);
+    const { leaveRunning = false, leaveStopped = false } = options;
+    if (leaveRunning && leaveStopped) {
+      throw new StasisError("usage", "a tree that is left running cannot be left stopped", {
+        hint: "give --leave-running or --leave-stopped",
+      });
+    }
     parseNetworkLock(options.networkLock);
     const plugins = await loadPlugins(options.plugin ?? []);
     const { checkpoint, onEndingSignals } = await import("../mod.ts");
@@ -179,7 +185,6 @@ export const checkpoint: Command = defineCommand({
     const controller = new AbortController();
     // Nothing that a person or a closed terminal sends may end the tool in its middle.
     using _listening = onEndingSignals(() => controller.abort());
-    const { leaveRunning = false, leaveStopped = false } = options;
     using report = new Report(options);
     const settings: CheckpointSettings = {
       directory: options.imagesDir ?? defaultDirectory(pid),
@@ -206,10 +211,10 @@ export const checkpoint: Command = defineCommand({
     };
     const result = await report.of(() => checkpoint(pid, settings));
     report.clear();
+    const left = leaveStopped ? "stopped" : leaveRunning ? "running" : "ended";
     print(
-      options.json
-        ? toJson(result)
-        : describeCheckpoint(result, leaveStopped ? "stopped" : leaveRunning ? "running" : "ended"),
+      options.json ? toJson(result) : describeCheckpoint(result, left),
+      `the tree is saved in ${result.directory}${ENDINGS[left] || " and has ended"}`,
     );
   },
 });

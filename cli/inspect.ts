@@ -64,6 +64,11 @@ export const inspect: Command = defineCommand({
         hint: "stasis inspect DIR --core PID -o FILE",
       });
     }
+    if (options.core !== undefined && options.html !== undefined) {
+      throw new StasisError("usage", "one file is written at a time", {
+        hint: "give --core or --html",
+      });
+    }
     const [{ ImageDirectory }, { inspectImages }, { describeImages }] = await Promise.all([
       import("../images/mod.ts"),
       import("./inspect/model.ts"),
@@ -73,6 +78,7 @@ export const inspect: Command = defineCommand({
       ? (await import("../core/linux/x86_64/crc32_ffi.ts")).crc32
       : undefined;
     const images = ImageDirectory.open(directory, { crc32 });
+    const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
     if (options.core !== undefined) {
       const { writeCore } = await import("./core_file/write.ts");
       const written = writeCore(images, parsePid(options.core), options.output as string);
@@ -85,7 +91,6 @@ export const inspect: Command = defineCommand({
         options.json ? toJson(written) : `${written.path}: ${formatBytes(written.size)}`,
       );
     }
-    const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
     const inspected = { ...inspectImages(images), ...verified };
     const { verbose = false } = options;
     print(

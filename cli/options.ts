@@ -133,16 +133,22 @@ export function parseTimeNamespace(text: string): TimeNamespaceMode {
   return mode;
 }
 
-/** Reads `FROM=TO`, absolute paths both. @throws {StasisError} `usage` */
+/** Reads `FROM=TO`, absolute paths both, `=` in them included. @throws {StasisError} `usage` */
 export function parseRemaps(values: readonly string[]): Record<string, string> {
   const found: Record<string, string> = {};
   for (const value of values) {
-    const [from = "", to = "", ...more] = value.split("=");
-    if (!from.startsWith("/") || !to.startsWith("/") || more.length > 0) {
+    const [given = "", to = "", ...more] = value.split("=/");
+    if (!given.startsWith("/") || !value.includes("=/") || more.length > 0) {
       throw usage(`"${value}" is no remapping of a path`, "write /FROM=/TO");
     }
+    const parts = given.split("/").filter((part) => part !== "");
+    // Paths of the images have none of these.
+    if (parts.includes("..") || parts.includes(".")) {
+      throw usage(`"${given}" is no path that images can have`, "write it without . and ..");
+    }
+    const from = `/${parts.join("/")}`;
     if (from in found) throw usage(`${from} is remapped twice`);
-    found[from] = to;
+    found[from] = `/${to}`;
   }
   return found;
 }

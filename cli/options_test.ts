@@ -32,7 +32,14 @@ Deno.test("parseInheritFds() reads CRIU's way to write it", () => {
 
 Deno.test("parseRemaps() takes pairs of absolute paths", () => {
   assert.deepEqual(parseRemaps(["/a=/b", "/c d=/e"]), { "/a": "/b", "/c d": "/e" });
-  for (const bad of [["a=/b"], ["/a"], ["/a="], ["/a=/b=/c"], ["/a=/b", "/a=/c"]]) {
+  assert.deepEqual(parseRemaps(["//a//b/=/c", "/d=e=/f=g", "/=/"]), {
+    "/a/b": "/c",
+    "/d=e": "/f=g",
+    "/": "/",
+  });
+  for (
+    const bad of [["a=/b"], ["/a"], ["/a="], ["/a=/b=/c"], ["/a=/b", "/a/=/c"], ["/a/../b=/c"]]
+  ) {
     assert.throws(() => parseRemaps(bad), usage, bad.join(" "));
   }
 });

@@ -271,6 +271,7 @@ export const restore: Command = defineCommand({
         options.json
           ? toJson({ pid, innerPid, pids, untold })
           : `${pid}: runs again${inside} (${plural(pids.length, "process", "processes")})`,
+        `the tree runs as ${pid}`,
       );
       if (untold !== undefined) setStatus(EXIT_STATUS.io);
       return;
@@ -278,7 +279,12 @@ export const restore: Command = defineCommand({
     const ending = terminal === undefined || given.use === undefined
       ? await tree.wait()
       : await waitAsJob(tree, terminal);
-    if (options.json) print(toJson({ pid, innerPid, pids, untold, ending }));
+    if (options.json) {
+      print(
+        toJson({ pid, innerPid, pids, untold, ending }),
+        `the tree ran as ${pid}, and has ended`,
+      );
+    }
     setStatus(statusOf(ending));
   },
 });

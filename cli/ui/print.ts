@@ -3,17 +3,24 @@
  *
  * @module
  */
-import { ioError } from "../../base/io_error.ts";
+import { StasisError } from "../../base/errors.ts";
+import { errnoOf } from "../../base/io_error.ts";
 
 /**
  * Prints a result on stdout.
  *
+ * @param done what has been done nevertheless, for the message: `the images are in DIR`
  * @throws {StasisError} `io` where it cannot be written: a full disk, a pipe that nobody reads
  */
-export function print(text: string): void {
+export function print(text: string, done?: string): void {
   try {
     console.log(text);
   } catch (cause) {
-    throw ioError("print the result", cause);
+    const errno = errnoOf(cause);
+    const why = errno ?? (cause instanceof Error ? cause.message : String(cause));
+    throw new StasisError("io", `cannot print the result: ${why}${done ? `; ${done}` : ""}`, {
+      errno,
+      cause,
+    });
   }
 }

@@ -1,5 +1,5 @@
-import { equal } from "@std/assert";
-import { remapPath } from "./remap.ts";
+import { deepEqual, equal } from "@std/assert";
+import { remapPath, unmatchedRemaps } from "./remap.ts";
 
 Deno.test("remapPath() moves a name and all that lies below it", () => {
   const options = { remap: { "/a": "/x", "/a/b": "/y/z", "/dir/": "/" } };
@@ -21,4 +21,11 @@ Deno.test("remapPath() moves everything for the root, and nothing where nothing 
   equal(remapPath("/a/b", { remap: { "/": "/mnt" } }), "/mnt/a/b");
   equal(remapPath("/", { remap: { "/": "/mnt" } }), "/mnt/");
   equal(remapPath("/a/b", {}), "/a/b");
+});
+
+Deno.test("unmatchedRemaps() are those that no path was below", () => {
+  const options = { remap: { "/a": "/x", "/a/b": "/y", "/typo": "/z" } };
+  remapPath("/a/b/c", options);
+  deepEqual(unmatchedRemaps(options), ["/typo"]);
+  deepEqual(unmatchedRemaps({}), []);
 });

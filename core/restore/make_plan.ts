@@ -19,6 +19,7 @@ import { SharedParts } from "../../images/share_core.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
+import { unmatchedRemaps } from "../contract/remap.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import { CAP } from "../linux/capability.ts";
@@ -140,6 +141,13 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
       void problems.push({ ...one, plugin: plugin.name });
     await cancellation.breathe();
     await runHook(plugin, () => hooks.load?.({ tasks, problem }));
+  }
+  for (const from of unmatchedRemaps(options)) {
+    problems.push({
+      plugin: "core",
+      what: `--remap names ${from}, and the images have nothing at or below that path`,
+      hint: "stasis inspect tells the paths that they have",
+    });
   }
   if (problems.length > 0) {
     // Who mends what stands against a restore wants to hear at once what stands against it, too.

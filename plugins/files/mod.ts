@@ -147,7 +147,9 @@ export const files: Plugin = definePlugin({
           savedTimes: uniqueTimes(times, images.pathOf(FILE_TIMES, null)),
         });
       }
-      const names = new Map(named.map(({ id, name }) => [id, remapPath(name, options)]));
+      // Names of deleted files, too, are where the user says.
+      const regular = entries.flatMap(({ reg }) => reg ?? []);
+      const names = new Map(regular.map(({ id, name }) => [id, remapPath(name, options)]));
       const linked = linkedFiles(images);
       for (const { origId, remapId, remapType } of remaps) {
         if (remapType === remap_type.GHOST || remapType === remap_type.PROCFS) continue;

@@ -264,4 +264,11 @@ Deno.test("what cannot be printed is told by the exit status, and takes nothing 
   const back = await stasisCommand(["restore", images.directory, "--detach"], full("2>/dev/full"));
   assert.equal(back.status, 0);
   assert.ok(isAlive(subject.pid));
+
+  Deno.kill(subject.pid, "SIGKILL");
+  await subject.waitGone();
+  const unheard = await stasisCommand(["restore", images.directory, "-d"], full(">/dev/full"));
+  assert.equal(unheard.status, EXIT_STATUS.io);
+  assert.match(unheard.stderr, new RegExp(`ENOSPC; the tree runs as ${subject.pid}\n`));
+  assert.ok(isAlive(subject.pid));
 });

@@ -268,6 +268,11 @@ Deno.test("restore refuses files that have changed or vanished, and takes a rema
   await fails(directory, "conflict", new RegExp(file), subject.pid);
   await commandFails(directory, "conflict", new RegExp(file));
 
+  // A slip: the old names would be used.
+  const slip = { remap: { [old]: moved, [`${old}x`]: moved } };
+  const { problems } = await failureOf(restore(directory, { options: slip }));
+  assert.equal(problems[0]?.what.startsWith(`--remap names ${old}x, `), true);
+
   const tree = await restore(directory, { options: { remap: { [old]: moved } } });
   assert.equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/7`), `${moved}/data`);
   tree.kill(9);

@@ -235,5 +235,10 @@ Deno.test("inspect --verify tells what is damaged, and where", async () => {
   const damaged = await stasis(["inspect", directory, "--verify"]);
   assert.equal(damaged.status, EXIT_STATUS["bad-image"]);
   assert.match(damaged.stderr, /the image pages-1\.img in .* is damaged between bytes 0 and \d+/);
+  // Nor is anything made of them then.
+  const made = `${room.path}/core`;
+  const core = ["--verify", "--core", `${subject.pid}`, "-o", made];
+  assert.equal((await stasis(["inspect", directory, ...core])).status, EXIT_STATUS["bad-image"]);
+  assert.throws(() => Deno.lstatSync(made), Deno.errors.NotFound);
   await subject.expectPass();
 });
