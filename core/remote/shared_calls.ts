@@ -17,10 +17,7 @@ export class SharedCalls {
    * @param plan adds them to a program; called where nobody has wanted the same before
    */
   add(program: SyscallProgram, wanted: unknown, plan: (program: SyscallProgram) => void): void {
-    const key = JSON.stringify(
-      wanted,
-      (_, value) => typeof value === "bigint" ? `${value}n` : value,
-    );
+    const key = keyOf(wanted);
     let calls = this.#calls.get(key);
     if (calls === undefined) {
       const fresh = new SyscallProgram(program.purpose);
@@ -28,5 +25,16 @@ export class SharedCalls {
       this.#calls.set(key, calls = fresh.readonlyCalls);
     }
     program.share(calls);
+  }
+}
+
+function keyOf(wanted: unknown): string {
+  try {
+    return JSON.stringify(wanted);
+  } catch (error) {
+    // It takes no bigints, which few have; to ask of everything whether it is one takes longer than to plan it.
+    if (!(error instanceof TypeError)) throw error;
+    const withBigints = (_: string, one: unknown) => typeof one === "bigint" ? `${one}n` : one;
+    return JSON.stringify(wanted, withBigints);
   }
 }

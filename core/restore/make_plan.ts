@@ -80,7 +80,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   if (request.rehearsed === undefined) images.verify();
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
-  const { tasks, cores } = readTree(images, cancellation);
+  const { tasks, cores, readCore } = readTree(images, cancellation);
   const files = restoredFiles(images, options);
   const rehearsal = request.rehearsed !== undefined;
   const machine = readMachine(rehearsal, !rehearsal && needsUserNamespace(options));
@@ -168,6 +168,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
       tasks,
       live,
       cores,
+      readCore,
       births,
       owners,
       note,
@@ -178,21 +179,35 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
 }
 
 function planAll(
-  { images, machine, options, files, hooked, tasks, live, cores, births, owners, note, rehearsal }:
-    {
-      images: ImageDirectory;
-      machine: Machine;
-      options: OperationOptions;
-      files: ReturnType<typeof restoredFiles>;
-      hooked: readonly Hooked<RestoreHooks>[];
-      tasks: readonly pstree_entry[];
-      live: readonly pstree_entry[];
-      cores: ReadonlyMap<number, core_entry>;
-      births: RestorePlan["births"];
-      owners: ReadonlyMap<number, Owners>;
-      note: (text: string) => void;
-      rehearsal: boolean;
-    },
+  {
+    images,
+    machine,
+    options,
+    files,
+    hooked,
+    tasks,
+    live,
+    cores,
+    readCore,
+    births,
+    owners,
+    note,
+    rehearsal,
+  }: {
+    images: ImageDirectory;
+    machine: Machine;
+    options: OperationOptions;
+    files: ReturnType<typeof restoredFiles>;
+    hooked: readonly Hooked<RestoreHooks>[];
+    tasks: readonly pstree_entry[];
+    live: readonly pstree_entry[];
+    cores: ReadonlyMap<number, core_entry>;
+    readCore: (tid: number) => core_entry;
+    births: RestorePlan["births"];
+    owners: ReadonlyMap<number, Owners>;
+    note: (text: string) => void;
+    rehearsal: boolean;
+  },
   cancellation: Cancellation,
 ): RestorePlan {
   const occupied: Range[] = [];
@@ -220,7 +235,7 @@ function planAll(
     const task = new PlannedTask(plan, entry, core, owners.get(entry.pid) as Owners);
     const status = firstAnswer(hooked, (hooks) => hooks.leaderStatus?.(entry.pid));
     for (const tid of threadsOf(entry)) {
-      const thread = new PlannedThread(tid, task, cores.get(tid) as core_entry);
+      const thread = new PlannedThread(tid, task, () => cores.get(tid) ?? readCore(tid));
       if (tid === entry.pid && status !== undefined) task.ended = { thread, status };
       else task.addThread(thread);
     }
@@ -296,6 +311,8 @@ function complete(
     for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.planTask?.(task));
     for (const thread of task.threads) {
       cancellation.check();
+      // Before a plugin asks for it, which would be blamed for what is wrong with it.
+      thread.load();
       for (const { plugin, hooks } of plan.plugins) {
         runHook(plugin, () => hooks.planThread?.(thread));
       }
@@ -335,35 +352,41 @@ function checkInventory(images: ImageDirectory, plugins: readonly Plugin[]): voi
   );
 }
 
-/** Reads the tree and the core image of every thread. */
+/** Reads the tree, and the core image of every task. */
 function readTree(images: ImageDirectory, cancellation: Cancellation) {
   const tasks = images.readList(PSTREE, null);
+  const read = coreReader(images);
   const cores = new Map<number, core_entry>();
-  const parts = new SharedParts();
-  for (const entry of tasks) {
-    for (const tid of threadsOf(entry)) {
-      cancellation.check();
-      const core = images.read(CORE, tid);
-      if (core.mtype !== core_entry_march.X86_64) {
-        throw new StasisError(
-          "bad-image",
-          `thread ${tid} in ${images.path} is of another architecture (${
-            core_entry_march[core.mtype]
-          })`,
-          { hint: "restore it on a machine of that architecture" },
-        );
-      }
-      if (core.tc === undefined && tid === entry.pid) {
-        throw new StasisError("bad-image", `${images.path}/core-${tid}.img has no task state`);
-      }
-      parts.share(core);
-      cores.set(tid, core);
-      // CRIU 3.17 lists what it finds in memory as the threads of a dead task.
-      if (isDead(cores, entry.pid)) break;
+  for (const { pid } of tasks) {
+    cancellation.check();
+    const core = read(pid);
+    if (core.tc === undefined) {
+      throw new StasisError("bad-image", `${images.path}/core-${pid}.img has no task state`);
     }
+    cores.set(pid, core);
   }
   validateTree(tasks, (pid) => isDead(cores, pid), images.pathOf(PSTREE, null));
-  return { tasks, cores };
+  return { tasks, cores, readCore: read };
+}
+
+/** What reads and checks the core image of a thread: whoever asks keeps it. */
+function coreReader(images: ImageDirectory): (tid: number) => core_entry {
+  const parts = new SharedParts();
+  return (tid) => {
+    const [located] = images.locate(CORE, tid);
+    const { message: core } = located as NonNullable<typeof located>;
+    if (core.mtype !== core_entry_march.X86_64) {
+      throw new StasisError(
+        "bad-image",
+        `thread ${tid} in ${images.path} is of another architecture (${
+          core_entry_march[core.mtype]
+        })`,
+        { hint: "restore it on a machine of that architecture" },
+      );
+    }
+    parts.share(core);
+    return core;
+  };
 }
 
 /** The tids of a task, its own first. */

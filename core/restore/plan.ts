@@ -76,13 +76,24 @@ export interface LastName {
 export class PlannedThread implements ThreadPlanner {
   #programs: Partial<Record<Stage, SyscallProgram>> = {};
   /** The sizes of programs that are not kept, by stage. */
-  #sizes: Map<Stage, number> | undefined;
+  #sizes: Partial<Record<Stage, number>> = {};
+  readonly #readCore: () => core_entry;
+  #core: core_entry | undefined;
 
-  constructor(
-    readonly tid: number,
-    readonly task: PlannedTask,
-    readonly core: core_entry,
-  ) {}
+  /** @param readCore reads its core image, which is kept then */
+  constructor(readonly tid: number, readonly task: PlannedTask, readCore: () => core_entry) {
+    this.#readCore = readCore;
+  }
+
+  /** Its core image, read when it is first asked for. @throws {StasisError} `bad-image` */
+  get core(): core_entry {
+    return this.#core ?? this.load();
+  }
+
+  /** Reads its core image. @throws {StasisError} `bad-image` */
+  load(): core_entry {
+    return this.#core = this.#readCore();
+  }
 
   /** Its program for a stage; made empty when first asked for. */
   program(stage: Stage): SyscallProgram {
@@ -91,19 +102,22 @@ export class PlannedThread implements ThreadPlanner {
   }
 
   /**
-   * Keeps nothing of its programs and registers but how large the programs are: of a plan that is not carried out. Ten
+   * Keeps nothing of its programs and image but how large the programs are: of a plan that is not carried out. Ten
    * thousand threads would take a hundred megabytes.
    */
   keepSizesAlone(): void {
-    this.#sizes = new Map(STAGES.map((stage) => [stage, this.sizeAt(stage)]));
+    for (const stage of STAGES) {
+      const size = this.sizeAt(stage);
+      if (size > 0) this.#sizes[stage] = size;
+    }
     this.#programs = {};
-    this.core.threadInfo = undefined;
+    this.#core = undefined;
   }
 
   /** How much memory its program for a stage takes, in bytes. */
   sizeAt(stage: Stage): number {
     const program = this.planned(stage);
-    return program === undefined ? this.#sizes?.get(stage) ?? 0 : new ProgramImage(program).size;
+    return program === undefined ? this.#sizes[stage] ?? 0 : new ProgramImage(program).size;
   }
 
   /** The program for a stage, if there is anything in it. */

@@ -58,7 +58,9 @@ Deno.test("PlannedTask.program() is that of a first thread that ends, for as lon
   const core = {} as core_entry;
   const owners = { files: 10, memory: 10, handlers: 10, fs: 10 };
   const task = new PlannedTask(planOf(0), { pid: 10 } as pstree_entry, core, owners);
-  const [leader, heir, other] = [10, 12, 13].map((tid) => new PlannedThread(tid, task, core)) as [
+  const [leader, heir, other] = [10, 12, 13].map((tid) =>
+    new PlannedThread(tid, task, () => core)
+  ) as [
     PlannedThread,
     PlannedThread,
     PlannedThread,
