@@ -91,13 +91,19 @@ export function encodeBytesInto(text: string, target: Uint8Array<ArrayBuffer>): 
   return bytes.length;
 }
 
+/** Signs that turn around, join or part what stands beside them (Unicode: bidirectional formatting, joiners). */
+const INVISIBLE = "\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff";
+const UNPRINTABLE = new RegExp(
+  `[\\0-\\x09\\x0b-\\x1f\\x7f-\\x9f${INVISIBLE}\\udc80-\\udcff]`,
+  "gu",
+);
+
 /**
- * A text for people: bytes that are no text, and control characters other than a newline, as `\xNN`; those of two
- * bytes, which a terminal obeys too, as `\u00NN`.
+ * A text for people: bytes that are no text, and control characters other than a newline, as `\xNN`; those of more
+ * bytes, which a terminal obeys too, and what makes other signs show elsewhere, as `\uNNNN`.
  */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replaceAll(/[\0-\x09\x0b-\x1f\x7f-\x9f\udc80-\udcff]/gu, hexEscape);
+  return text.replaceAll(UNPRINTABLE, hexEscape);
 }
 
 /** A name for people, on one line: as {@link printable}, and a newline as `\n`, a backslash as `\\`. */
@@ -109,7 +115,9 @@ export function printableName(name: string): string {
 
 function hexEscape(character: string): string {
   const code = character.charCodeAt(0);
-  if (code >= 0x80 && code < FIRST) return `\\u${code.toString(16).padStart(4, "0")}`;
+  if (code >= 0x80 && (code < FIRST || code > LAST)) {
+    return `\\u${code.toString(16).padStart(4, "0")}`;
+  }
   const byte = code >= FIRST ? code - ESCAPE : code;
   return `\\x${byte.toString(16).padStart(2, "0")}`;
 }

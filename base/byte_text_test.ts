@@ -50,5 +50,6 @@ Deno.test("encodeBytes() refuses surrogates that stand for no byte", () => {
 Deno.test("printable() and printableName() show every byte and no control character", () => {
   equal(printable("a\udcff\x01\nü\\💩"), "a\\xff\\x01\nü\\💩");
   equal(printable("\x7f\u009b31m\u00a0"), "\\x7f\\u009b31m\u00a0");
+  equal(printable("a\u202egpj\u2028\ufeff"), "a\\u202egpj\\u2028\\ufeff");
   equal(printableName("a\udc80\n\\n\x1b"), "a\\x80\\n\\\\n\\x1b");
 });

@@ -38,6 +38,7 @@ export function readPlainArguments(
   const more: string[] = [];
   for (let word = words.shift(); word !== undefined; word = words.shift()) {
     if (!word.startsWith("-")) {
+      if (word === "") return undefined;
       if (command.argument === undefined) return undefined;
       if (argument === undefined) argument = word;
       else if (takesAnother(command, more.length)) more.push(word);

@@ -5,7 +5,7 @@
  */
 import { Command as Program, CommanderError, Option } from "commander";
 import { StasisError } from "../base/errors.ts";
-import type { Command } from "./command.ts";
+import type { AnyOptionValues, Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { criuAnswer } from "./criu_options.ts";
 import { examplesHelp, exitStatusHelp, PROGRAM_DESCRIPTION, STATUS_POINTER } from "./help.ts";
@@ -48,7 +48,22 @@ export function addCommand(program: Program, command: Command, setStatus: SetSta
   added.addHelpText("after", examplesHelp(examples) + STATUS_POINTER);
   added.action(() => {
     const [first, ...others] = added.args;
+    refuseEmpty(command, first, added.opts());
     return command.run(first, added.opts(), setStatus, others);
+  });
+}
+
+/** Refuses values that are nothing: of a variable that a script has not set, most likely. */
+function refuseEmpty(
+  { argument, options }: Command,
+  first: string | undefined,
+  given: AnyOptionValues,
+): void {
+  const empty = Object.entries(given).find(([, value]) => [value].flat().includes(""))?.[0];
+  const what = first === "" ? argument?.[1] : empty && `the value of ${options[empty]?.flags}`;
+  if (what === undefined) return;
+  throw new StasisError("usage", `${what} is empty`, {
+    hint: "look at what the shell has put there",
   });
 }
 

@@ -3,7 +3,9 @@ import type { Command } from "commander";
 import { EXIT_STATUS } from "../base/errors.ts";
 import { statusOf } from "./restore.ts";
 import { STATUS_MEANINGS } from "./help.ts";
-import { createProgram, withBareValues } from "./program.ts";
+import { COMMANDS } from "./commands.ts";
+import { readPlainArguments } from "./plain_arguments.ts";
+import { createProgram, runProgram, withBareValues } from "./program.ts";
 
 /** The help of a command as it is printed, 80 columns wide and without colour. */
 function helpOf(command: Command): string {
@@ -37,6 +39,19 @@ Deno.test("createProgram() knows the names that CRIU has", () => {
 
 Deno.test("withBareValues() takes no command for the first that has no second name", () => {
   assert.deepEqual(withBareValues([]), []);
+});
+
+Deno.test("runProgram() refuses values that are nothing", async () => {
+  for (
+    const [line, what] of [
+      [["checkpoint", "1", "-D", ""], /--images-dir <dir> is empty/],
+      [["restore", "x", "--external", "a", "--external="], /--external <resource> is empty/],
+      [["restore", ""], /the image directory is empty/],
+    ] as const
+  ) {
+    assert.equal(readPlainArguments(COMMANDS, line), undefined);
+    await assert.rejects(() => runProgram(line, () => {}), { code: "usage", message: what });
+  }
 });
 
 Deno.test("STATUS_MEANINGS has different statuses for different errors", () => {

@@ -4,9 +4,9 @@
  *     deno task install [--prefix DIR] [--force]     writes below DIR (default /usr/local)
  *     deno task install --uninstall [--prefix DIR]   takes it away again
  *
- * `lib/stasis/` gets Deno, unless this one is there for all who are to use it, and this checkout as a few files of JavaScript, one for each part that some command does without,
- * and the code that V8 makes of them, compiled to the last function: a command loads and compiles nothing that it
- * does not need. `bin/stasis` is a small script that starts them. `share/` gets the manual page, and what makes shells
+ * `lib/stasis/` gets Deno, unless this one is there for all who are to use it, and this checkout as a few files of
+ * JavaScript, one for each part that some command does without, and the code that V8 makes of them, compiled to the
+ * last function: a command loads and compiles nothing that it does not need. `bin/stasis` is a small script that starts them. `share/` gets the manual page, and what makes shells
  * complete. `lib/stasis/directories` has the directories that were made. Plugins of the user import modules
  * of the checkout, and must get those that the command itself uses: with `--plugin` the script runs the checkout,
  * and so it does for `stasis script` and `stasis plugin`.
@@ -18,6 +18,7 @@ import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { EXIT_STATUS, StasisError } from "../base/errors.ts";
+import { asStasisError } from "../base/thrown.ts";
 import { COMMANDS } from "../cli/commands.ts";
 import { completionScript } from "../cli/completions.ts";
 import { manPage } from "../cli/man_page.ts";
@@ -223,6 +224,9 @@ async function readMade(library: string): Promise<string[]> {
 export async function install(
   options: { readonly prefix: string; readonly uninstall: boolean; readonly force: boolean },
 ): Promise<string> {
+  if (options.prefix === "") {
+    throw new StasisError("usage", "the value of --prefix is empty", { hint: "name a directory" });
+  }
   const prefix = resolve(options.prefix);
   const path = `${prefix}/bin/stasis`;
   const library = `${prefix}/lib/stasis`;
@@ -302,13 +306,17 @@ if (import.meta.main) {
   } catch (error) {
     const isWrong = error instanceof RangeError || error instanceof TypeError;
     const isDenied = error instanceof Deno.errors.PermissionDenied;
-    const isFailed = error instanceof StasisError;
-    if (!isWrong && !isDenied && !isFailed) throw error;
+    if (!isWrong && !isDenied) {
+      const { code, message, hint, exitStatus } = asStasisError(error);
+      if (code === "internal") throw error;
+      console.error(`install: ${message}`);
+      if (hint !== undefined) console.error(`hint: ${hint}`);
+      Deno.exit(exitStatus);
+    }
     console.error(`install: ${error.message}`);
-    if (isFailed) console.error(`hint: ${error.hint}`);
     if (isDenied) {
       console.error("hint: run it as root, or choose a directory of yours with --prefix");
     }
-    Deno.exit(isWrong ? 2 : isFailed ? error.exitStatus : 5);
+    Deno.exit(isWrong ? 2 : 5);
   }
 }

@@ -163,17 +163,9 @@ async function embed(memories: readonly Memory[]): Promise<PageMemory> {
   };
 }
 
-/** Signs that turn around or join what stands beside them (Unicode, bidirectional formatting and joiners). */
-const DIRECTIONS = /[\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-
 /** Every text of a value with what would not show, or would make other signs show elsewhere, written out. */
 export function printableTexts<Value>(value: Value): Value {
-  if (typeof value === "string") {
-    return printable(value).replace(
-      DIRECTIONS,
-      (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`,
-    ) as Value;
-  }
+  if (typeof value === "string") return printable(value) as Value;
   if (Array.isArray(value)) return value.map(printableTexts) as Value;
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
