@@ -40,7 +40,7 @@
  * | arm | `armThread` | for each thread, when all else is done | set state by ptrace |
  * | any | `abandon` | once, where the restore fails from the build on | |
  * | run | `finishing` | once, when the tree is complete | name calls that do the same as `finish` |
- * | run | `finish` | once, just before the tree runs | nothing that fails |
+ * | run | `finish` | once, just before the tree runs | what may fail: it is told, and the tree runs |
  *
  * Hooks of different plugins run in plugin order (`after`, `before`; otherwise as listed), never at once.
  * A hook that throws ends the operation, everything is undone, and the error names the plugin.

@@ -181,7 +181,7 @@ export interface RestoreHooks {
    * the tree runs on from then on, whatever becomes of this process.
    */
   finishing?(): readonly ListedCall[];
-  /** Lets what the tree is connected to go on, just before the tree does. Nothing may fail any more. */
+  /** Lets what the tree is connected to go on, just before the tree does, which it does whatever fails here. */
   finish?(): void;
 }
 

@@ -6,7 +6,7 @@
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
-import { runHook } from "../hooks.ts";
+import { blame, runHook } from "../hooks.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
@@ -124,17 +124,30 @@ export async function runPlan(
     keeper.use(tree.startKeeper(names.undo, rest));
     names.give();
     if (rest.length > 0) tree.outlive();
-    for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.finish?.());
   } catch (error) {
     abandon(plan, tree);
     throw error;
   }
-  // From here on nothing can fail any more.
+  // From here on nothing can fail any more: the tree is whole, and what was made for it stays.
+  finish(plan, listener);
   const { pids } = tree;
   if (plan.options.leaveStopped === true) stopAll(pids);
   tree.run();
   deleteLinkRemaps(plan.linkRemaps, note);
   return new RestoredTree(pids, plan.pid);
+}
+
+/** Has the plugins let go on what the tree is connected to; it runs whatever they say, which is told. */
+function finish({ plugins }: RestorePlan, listener: EventListener): void {
+  for (const { plugin, hooks } of plugins) {
+    try {
+      runHook(plugin, () => hooks.finish?.());
+    } catch (error) {
+      const { message } = blame(plugin, error);
+      const text = `the tree runs, but what comes last was not done: ${message}`;
+      listener({ kind: "note", plugin: plugin.name, text });
+    }
+  }
 }
 
 /** Tells the plugins that what was built is killed next. */

@@ -44,7 +44,7 @@ import { actAtMoment } from "../harness/kill_at_call.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
-import { becomesSleep, ImageHome } from "./round_trip.ts";
+import { becomesSleep, collectNotes, ImageHome } from "./round_trip.ts";
 
 const PROGRAM = fileURLToPath(new URL("./programs/inet_echo.c", import.meta.url));
 const ESTABLISHED = { ...UNHURRIED, tcpEstablished: true };
@@ -204,7 +204,20 @@ Deno.test("a restore that fails can be made again, and the other end sees nothin
     }),
   };
   await assert.rejects(restore(images.directory, { plugins: [fails] }), /it fails/);
-  const tree = await restore(images.directory);
+  // What fails when the tree is whole and has its connections is told, and ends nothing.
+  const late = {
+    name: "late",
+    description: "fails when the tree is to run",
+    restore: () => ({
+      finish() {
+        throw new StasisError("io", "it fails late");
+      },
+    }),
+  };
+  const notes: string[] = [];
+  const onEvent = collectNotes(notes);
+  const tree = await restore(images.directory, { plugins: [late], onEvent });
+  assert.match(notes.join("\n"), /^the tree runs, but .*: it fails late$/m);
   await client.goesOn();
   await idle.write(Uint8Array.of(7));
   const answer = new Uint8Array(1);
