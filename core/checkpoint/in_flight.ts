@@ -48,7 +48,9 @@ export function findInFlight(
       const number = keeper.numbers[index] as number;
       const descriptor = new InFlightDescriptor(keeper.pid, number, task.pid);
       one.kept(descriptor);
-      kept.set(task, [...kept.get(task) ?? [], descriptor]);
+      const known = kept.get(task);
+      if (known === undefined) kept.set(task, [descriptor]);
+      else known.push(descriptor);
     }
     for (const [task, descriptors] of kept) task.carry(descriptors);
     looked = [...kept].map(([task, descriptors]) => ({ task, descriptors }));

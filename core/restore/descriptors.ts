@@ -133,7 +133,7 @@ function heldIn(descriptions: Iterable<Description>): Map<PlannedTask, readonly 
     const task = home === "seed" ? first : home;
     const ids = all.get(task);
     if (ids === undefined) all.set(task, [...held]);
-    else ids.push(...held);
+    else for (const id of held) ids.push(id);
   }
   return all;
 }

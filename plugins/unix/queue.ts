@@ -21,7 +21,9 @@ import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { bytesWaiting } from "../../core/linux/fcntl.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import {
+  makePeekMemory,
   type PeekedMessage,
+  type PeekMemory,
   peekMessage,
   peekWholeMessages,
   USUAL_MESSAGE,
@@ -105,8 +107,10 @@ function peekStream(
   note: NoteCall,
   undo: DisposableStack,
 ): QueuedMessage[] {
+  // Made once: what comes in many pieces is looked at as often, each time with room for all that is left.
+  const memory = total > USUAL_MESSAGE ? makePeekMemory(total) : undefined;
   if (readNumber(fd, SO.PEEK_OFF) === -1) {
-    const whole = look(fd, total);
+    const whole = look(fd, total, undefined, memory);
     if (whole !== undefined && whole.bytes.byteLength === total && !hasRights(whole)) {
       return [whole];
     }
@@ -117,7 +121,7 @@ function peekStream(
   const pieces: QueuedMessage[] = [];
   for (let seen = 0; seen < total;) {
     offset.set(seen);
-    const piece = look(fd, total - seen, undo);
+    const piece = look(fd, total - seen, undo, memory);
     if (piece === undefined || piece.bytes.byteLength === 0) throw changed(seen, total);
     const before = hasRights(piece) ? plainBytes(fd, offset, seen, piece.bytes.byteLength) : 0;
     if (before > 0) {
@@ -187,14 +191,16 @@ function peekMessages(
 
 /**
  * @param undo gets what closes the descriptors that come; where there is none the caller closes them
+ * @param memory with room for so many bytes, where there is some
  * @returns undefined if nothing waits
  */
 function look(
   fd: number,
   room: number,
   undo?: DisposableStack,
+  memory?: PeekMemory,
 ): QueuedMessage & { readonly length: number } | undefined {
-  const peeked = peekMessage(fd, room);
+  const peeked = peekMessage(fd, room, memory);
   const { result } = peeked;
   if (result === -BigInt(Errno.EAGAIN)) return undefined;
   if (isErrno(result)) throw lookFailed(result);

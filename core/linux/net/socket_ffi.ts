@@ -99,7 +99,7 @@ const BYTES_AT = CONTROL_AT + CONTROL_ROOM;
 export const USUAL_MESSAGE = 1 << 16;
 
 /** Memory for looking at a message, in one piece: the kernel reads its parts through addresses. */
-interface PeekMemory {
+export interface PeekMemory {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
   readonly address: bigint;
@@ -107,7 +107,8 @@ interface PeekMemory {
 
 let kept: PeekMemory | undefined;
 
-function makePeekMemory(room: number): PeekMemory {
+/** Makes memory for looks at up to so many bytes, where many are taken. */
+export function makePeekMemory(room: number): PeekMemory {
   const bytes = new Uint8Array(BYTES_AT + room);
   const address = addressOf(bytes);
   msghdr.write(bytes, {
@@ -120,6 +121,12 @@ function makePeekMemory(room: number): PeekMemory {
   return { bytes, view: new DataView(bytes.buffer), address };
 }
 
+/** Memory for one look. */
+function memoryFor(room: number): PeekMemory {
+  if (room > USUAL_MESSAGE) return makePeekMemory(room);
+  return kept ??= makePeekMemory(USUAL_MESSAGE);
+}
+
 /** Where the fields lie that each look sets or reads: those of {@link msghdr} and {@link iovec}. */
 const NAME_LENGTH_AT = 8, CONTROL_LENGTH_AT = 40, FLAGS_AT = 48, IOVEC_LENGTH_AT = IOVEC_AT + 8;
 
@@ -128,11 +135,13 @@ const NAME_LENGTH_AT = 8, CONTROL_LENGTH_AT = 40, FLAGS_AT = 48, IOVEC_LENGTH_AT
  *
  * @param room how many of its bytes to read; of a stream no more than wait, since whoever reads past the end gets
  * (and clears) an error that may wait there (unix_stream_read_generic() of `net/unix/af_unix.c`)
+ * @param memory with room for as many, where there is some
  */
-export function peekMessage(socket: number, room: number): PeekedMessage {
-  const memory = room <= USUAL_MESSAGE
-    ? kept ??= makePeekMemory(USUAL_MESSAGE)
-    : makePeekMemory(room);
+export function peekMessage(
+  socket: number,
+  room: number,
+  memory: PeekMemory = memoryFor(room),
+): PeekedMessage {
   const { bytes, view, address } = memory;
   view.setUint32(NAME_LENGTH_AT, NAME_ROOM, true);
   view.setBigUint64(CONTROL_LENGTH_AT, BigInt(CONTROL_ROOM), true);
