@@ -57,6 +57,8 @@ export class Report implements Disposable {
   readonly #shown: Progress;
   readonly #logged: Progress | undefined;
   readonly #file: Deno.FsFile | undefined;
+  /** Why the file lacks something. */
+  #lost: string | undefined;
 
   /** @throws {StasisError} `usage`; `io` where the file cannot be written */
   constructor({ verbose, logFile }: ReportOptions) {
@@ -65,10 +67,9 @@ export class Report implements Disposable {
     this.#shown = Progress.onStderr(logFile === undefined ? level ?? 0 : 0, colour);
     if (logFile === undefined) return;
     const file = this.#file = createFile(logFile);
-    this.#logged = Progress.into(file, {
-      level: level ?? FILE_LEVEL,
-      terminal: false,
-      colour: false,
+    const options = { level: level ?? FILE_LEVEL, terminal: false, colour: false };
+    this.#logged = Progress.into(file, options, (cause) => {
+      this.#lost ??= ioError(`write all of the log to ${logFile}`, cause).message;
     });
   }
 
@@ -95,6 +96,9 @@ export class Report implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#lost !== undefined) {
+      this.#shown.listener({ kind: "note", plugin: "core", text: this.#lost });
+    }
     this.clear();
     this.#file?.close();
   }

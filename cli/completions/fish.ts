@@ -34,7 +34,9 @@ function optionLine(
   );
   const found = values === undefined ? "" : candidates(values);
   const value = found === "" ? "" : ` -a ${found}`;
-  const needs = values === undefined || attached ? "" : " -r";
+  // Where words or ids are wanted no file is one of them (-x); fish offers files beside others otherwise.
+  const isFound = values === "directory" || values === "file" || values === "anything";
+  const needs = values === undefined || attached ? "" : isFound ? " -r" : " -x";
   return `complete -c stasis -n ${when} ${flags.join(" ")}${needs}${value} -d ${
     quoted(description)
   }`;

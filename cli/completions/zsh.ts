@@ -38,9 +38,7 @@ function optionSpecs(
   return names.map((name) => {
     const long = name.startsWith("--");
     const joint = values === undefined ? "" : attached ? (long ? "=-" : "-") : long ? "=" : "+";
-    const value = values === undefined
-      ? ""
-      : `:${attached ? ":" : ""}value:${action(values)}`.replace("::value", "::value");
+    const value = values === undefined ? "" : `:${attached ? ":" : ""}value:${action(values)}`;
     return quoted(`${others}${name}${joint}[${described(description)}]${value}`);
   });
 }

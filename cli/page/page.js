@@ -675,9 +675,18 @@ function changeTheme() {
   root.dataset.theme = dark ? "light" : "dark";
 }
 
+/** The id that the address names; none where somebody has written what is no address. */
+function wantedPlace() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 /** The process that is shown, and what of it the address names. */
 function follow() {
-  const wanted = decodeURIComponent(location.hash.slice(1));
+  const wanted = wantedPlace();
   const pid = Number(/^process-(\d+)/.exec(wanted)?.[1] ?? NaN);
   const task = byPid.get(pid) ?? (chosen.hasChildNodes() ? undefined : data.tasks[0]);
   if (task !== undefined && chosen.firstElementChild?.id !== `process-${task.pid}`) {

@@ -4,6 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { parsePid } from "../options.ts";
 
 /** A process of the machine. */
 export interface Candidate {
@@ -17,7 +18,7 @@ export interface Candidate {
  * Those that are named by their id, or by a regular expression that their name or command line has.
  *
  * @param words ids and expressions; none: all of them
- * @throws {StasisError} `usage` where a word is no expression; `no-such-task` where no process has an id
+ * @throws {StasisError} `usage` where a word is neither an expression nor an id that there can be; `no-such-task` where no process has an id
  */
 export function chooseProcesses(all: readonly Candidate[], words: readonly string[]): Candidate[] {
   if (words.length === 0) return [...all];
@@ -28,7 +29,7 @@ export function chooseProcesses(all: readonly Candidate[], words: readonly strin
       expressions.push(parseExpression(word));
       continue;
     }
-    const pid = Number(word);
+    const pid = parsePid(word);
     if (!all.some((one) => one.pid === pid)) {
       throw new StasisError("no-such-task", `there is no process ${pid}`, { pid });
     }

@@ -20,4 +20,6 @@ Deno.test("chooseProcesses() takes ids, and expressions for names and command li
 Deno.test("chooseProcesses() refuses an id that nobody has, and what is no expression", () => {
   throws(() => chosen("2"), { code: "no-such-task", message: "there is no process 2" });
   throws(() => chosen("("), { code: "usage" });
+  throws(() => chosen("0"), { code: "usage" });
+  throws(() => chosen("99999999999999999999"), { code: "usage" });
 });

@@ -51,10 +51,11 @@ export class Progress implements Disposable {
     return Progress.into(Deno.stderr, { level, terminal: Deno.stderr.isTerminal(), colour });
   }
 
-  /** Shows progress in a file. */
+  /** Shows progress in a file. @param lost is told why something could not be written */
   static into(
     file: { writeSync(bytes: Uint8Array): number },
     options: Omit<ProgressOptions, "write" | "now">,
+    lost: (cause: unknown) => void = () => {},
   ): Progress {
     const encoder = new TextEncoder();
     return new Progress({
@@ -62,8 +63,9 @@ export class Progress implements Disposable {
       write: (text) => {
         try {
           file.writeSync(encoder.encode(text));
-        } catch {
+        } catch (cause) {
           // A full disk, or a terminal that is gone: what is told is not worth what is done.
+          lost(cause);
         }
       },
     });
