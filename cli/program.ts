@@ -78,7 +78,7 @@ export async function runProgram(args: readonly string[], setStatus: SetStatus):
     await createProgram(setStatus).parseAsync(withBareValues(args), { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode !== 0) throw usageError(error); // 0: --help or --version
+    if (error.exitCode !== 0) throw usageError(error, args); // 0: --help or --version
   }
 }
 
@@ -99,7 +99,11 @@ export function withBareValues(args: readonly string[]): string[] {
   });
 }
 
-function usageError(error: CommanderError): StasisError {
+function usageError(error: CommanderError, args: readonly string[]): StasisError {
+  const [command, asked] = args;
+  if (error.code === "commander.help" && command === "help" && asked !== undefined) {
+    return new StasisError("usage", `there is no command ${asked}`, { hint: "see the help above" });
+  }
   if (error.code === "commander.help") {
     return new StasisError("usage", "no command was given", { hint: "see the help above" });
   }

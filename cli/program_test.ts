@@ -1,5 +1,6 @@
 import assert from "@std/assert";
 import type { Command } from "commander";
+import process from "node:process";
 import { EXIT_STATUS } from "../base/errors.ts";
 import { statusOf } from "./restore.ts";
 import { STATUS_MEANINGS } from "./help.ts";
@@ -51,6 +52,19 @@ Deno.test("runProgram() refuses values that are nothing", async () => {
   ) {
     assert.equal(readPlainArguments(COMMANDS, line), undefined);
     await assert.rejects(() => runProgram(line, () => {}), { code: "usage", message: what });
+  }
+});
+
+Deno.test("runProgram() says that there is no such command to help with", async () => {
+  const { write } = process.stderr;
+  process.stderr.write = () => true; // the help
+  try {
+    await assert.rejects(() => runProgram(["help", "foo"], () => {}), {
+      code: "usage",
+      message: "there is no command foo",
+    });
+  } finally {
+    process.stderr.write = write;
   }
 });
 

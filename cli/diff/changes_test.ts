@@ -173,5 +173,7 @@ Deno.test("describeDiff() is one line a change, and shows no escape sequence of 
     "  pages: 1 changed, 2 saved, of 1000-3000  [heap]",
   ]);
   const same = diffTrees(images("a", task(1)), images("b", task(1)), () => []);
-  deepEqual(describeDiff(same, false), ["a and b: no difference"]);
+  deepEqual(describeDiff(same, false), [
+    "a and b: no difference in processes, threads, descriptors, mappings, saved pages and System V objects",
+  ]);
 });

@@ -9,12 +9,15 @@ import { paint } from "../ui/colour.ts";
 import { plural } from "../ui/units.ts";
 import type { Change, Named, TaskDiff, ThreadDiff, TreeDiff } from "./changes.ts";
 
+/** What is compared; settings of processes such as limits and directories are not. */
+const COMPARED = "processes, threads, descriptors, mappings, saved pages and System V objects";
+
 /** The lines. @param colour whether to colour them */
 export function describeDiff(diff: TreeDiff, colour: boolean): string[] {
   const { before, after, ended, begun, changed, sysv } = diff;
   const title = (text: string) => paint("bold", text, colour);
   const all = [...ended, ...begun, ...changed, ...sysv];
-  if (all.length === 0) return [`${before} and ${after}: no difference`];
+  if (all.length === 0) return [`${before} and ${after}: no difference in ${COMPARED}`];
   return [
     `${before} -> ${after}: ${
       [

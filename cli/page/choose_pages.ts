@@ -6,8 +6,6 @@
 import type { SavedRun } from "../../plugins/memory/saved_pages.ts";
 
 const PAGE_SIZE = 4096n;
-/** How many pages of each mapping come before any mapping has more. */
-const FIRST = 16;
 
 /** The memory of a process. */
 export interface Memory {
@@ -48,14 +46,14 @@ export function choosePages(memories: readonly Memory[], budget: number): Chosen
       if (saved.some((run) => run.start <= page && page < endOf(run))) take(index, page);
     }
   });
-  for (const most of [FIRST, Infinity]) {
-    memories.forEach(({ mappings }, index) => {
-      for (const runs of mappings) {
-        let count = 0;
-        for (const page of pagesOf(runs)) {
-          if (count++ >= most || !take(index, page)) break;
-        }
-      }
+  // One page of each mapping of all processes in turn: nobody has all of the room.
+  let unread = memories.flatMap(({ mappings }, index) =>
+    mappings.map((runs) => ({ index, pages: pagesOf(runs) }))
+  );
+  while (left > 0 && unread.length > 0) {
+    unread = unread.filter(({ index, pages }) => {
+      const next = pages.next();
+      return next.done !== true && take(index, next.value);
     });
   }
   return memories.flatMap(({ pid, mappings }, index) =>

@@ -18,18 +18,27 @@ Deno.test("choosePages() takes all where there is room, and where runs are in th
   deepEqual(chosen([memory], 100), [[7, 1, 3, 40], [7, 10, 1, 10], [7, 12, 2, 12]]);
 });
 
-Deno.test("choosePages() begins with the places of threads, and with a few of each mapping", () => {
+Deno.test("choosePages() begins with the places of threads, and goes on with one page of each mapping in turn", () => {
   const memory = (pid: number, places: readonly bigint[] = []) => ({
     pid,
     mappings: [[run(0, 100)], [run(200, 100)]],
     places,
   });
   deepEqual(chosen([memory(7, [PAGE * 250n + 8n, PAGE * 999n])], 40), [
-    // 16 of each mapping, the page of a thread, and what is left.
-    [7, 0, 23, 0],
-    [7, 200, 16, 200],
+    [7, 0, 20, 0],
+    [7, 200, 19, 200],
     [7, 250, 1, 250],
   ]);
-  deepEqual(chosen([memory(7), memory(8, [0n])], 3), [[7, 0, 2, 0], [8, 0, 1, 0]]);
+  deepEqual(chosen([memory(7), memory(8, [0n])], 3), [
+    [7, 0, 1, 0],
+    [7, 200, 1, 200],
+    [8, 0, 1, 0],
+  ]);
+  deepEqual(chosen([memory(7), memory(8)], 6).map(([pid, , size]) => [pid, size]), [
+    [7, 2],
+    [7, 2],
+    [8, 1],
+    [8, 1],
+  ]);
   deepEqual(chosen([memory(7)], 0), []);
 });
