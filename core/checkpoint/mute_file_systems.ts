@@ -12,6 +12,7 @@ import { type MountInfo, readMountinfo } from "../linux/procfs/mod.ts";
 import { callAside } from "../linux/x86_64/aside_ffi.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { pause } from "../linux/pause.ts";
+import { mayHaveInFlight } from "./in_flight.ts";
 import type { Task } from "./task.ts";
 
 /** File systems that somebody outside of the kernel answers for. */
@@ -38,7 +39,7 @@ export function findMute(tasks: readonly Task[], cancellation: Cancellation): Pr
   for (const task of tasks) {
     const own = mountsOf(task, served);
     const mute = new Set<MountInfo>();
-    for (const mount of mayHaveAny(task) ? served : own) {
+    for (const mount of mayHaveInFlight([task]) ? served : own) {
       let answer = answers.get(mount);
       if (answer === undefined) answers.set(mount, answer = doesAnswer(mount, cancellation));
       if (!answer) mute.add(mount);
@@ -57,11 +58,6 @@ export function findMute(tasks: readonly Task[], cancellation: Cancellation): Pr
     }
   }
   return problems;
-}
-
-/** Whether descriptors of any files lie in queues of a task's sockets. */
-function mayHaveAny({ descriptors }: Task): boolean {
-  return descriptors.some(({ info }) => (info.scmFds ?? 0) > 0);
 }
 
 /** The mounts, of these, on which a task has files. Nothing of them is looked at: `/proc` tells by their names. */

@@ -23,6 +23,7 @@ import {
 } from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { treeTerminals } from "../../core/checkpoint/terminals.ts";
+import { mayHaveInFlight } from "../../core/checkpoint/in_flight.ts";
 import { unmatchedNames } from "../../core/checkpoint/unmatched_names.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
 import { isHungUp, readTermios, readWindowSize } from "../../core/linux/terminal.ts";
@@ -78,8 +79,10 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
       holders.look(tasks);
       terminals.look(tasks);
       standard = standardStreams(tasks);
-      // One that is closed by the time that the tree stands still has been named rightly.
-      for (const { given, hint } of frozen ? [] : unmatchedNames(options, tasks)) {
+      // What lies in queues is found when the tree stands still. Otherwise one that is closed by then has been named
+      // rightly.
+      const isTime = frozen === mayHaveInFlight(tasks);
+      for (const { given, hint } of isTime ? unmatchedNames(options, tasks) : []) {
         problem({ what: `${given} names nothing that the tree has`, hint });
       }
     },

@@ -8,9 +8,9 @@ import {
   isNamedExternal,
   outsideHolders,
 } from "../../core/checkpoint/outside_holders.ts";
+import { mayHaveInFlight } from "../../core/checkpoint/in_flight.ts";
 import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import { MOST_TAKEN, TakenDescriptors } from "../../core/checkpoint/taken_descriptors.ts";
-import { mayHaveInFlight } from "../../core/checkpoint/in_flight.ts";
 import { descriptorIds } from "../../core/checkpoint/descriptor_ids.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";

@@ -1,5 +1,5 @@
 import { deepEqual, equal, match } from "@std/assert";
-import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
+import { checkpoint, type OperationOptions, restore, StasisError } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
 import { collectNotes, ImageHome, problemsOf } from "./round_trip.ts";
 
@@ -86,3 +86,43 @@ for (const all of [true, false]) {
     equal(subject.output().trimEnd().split("\n").at(-1), SEEN);
   });
 }
+
+/** Has a pipe in flight, whose other end its parent has. */
+const IN_FLIGHT = `
+import os, signal, socket, time
+r, w = os.pipe()
+if os.fork():
+    os.close(r)
+    time.sleep(1000)
+os.close(w)
+os.setsid()
+one, other = socket.socketpair()
+socket.send_fds(one, [b"x"], [r])
+print("pipe=%s" % os.readlink("/proc/self/fd/%d" % r), flush=True)
+os.close(r)
+print("pid=%d" % os.getpid(), flush=True)
+print("ready", flush=True)
+signal.pause()
+`;
+
+Deno.test("what lies in flight can be named as a dead end, and a slip is still told", async () => {
+  await using subject = await Subject.spawn("python3", { args: ["-c", IN_FLIGHT] });
+  await subject.waitReady();
+  const pid = Number(subject.fact("pid"));
+  const name = subject.fact("pipe") as string;
+  const saved = async (deadEnds: string[]): Promise<string[]> => {
+    using images = new ImageHome();
+    const { directory } = images;
+    try {
+      await checkpoint(pid, { directory, leaveRunning: true, options: { deadEnds } });
+    } catch (error) {
+      if (error instanceof StasisError) return error.problems.map(({ what }) => what);
+      throw error;
+    }
+    return [];
+  };
+  deepEqual(await saved([name]), []);
+  const [held, slip] = (await saved(["pipe:[1]"])).sort().reverse();
+  match(held ?? "", /outside of the tree/);
+  equal(slip, "--dead-end pipe:[1] names nothing that the tree has");
+});
