@@ -87,12 +87,12 @@ export class PlannedThread implements ThreadPlanner {
 
   /** Its core image, read when it is first asked for. @throws {StasisError} `bad-image` */
   get core(): core_entry {
-    return this.#core ?? this.load();
+    return this.load();
   }
 
-  /** Reads its core image. @throws {StasisError} `bad-image` */
+  /** Reads its core image, unless that has been read. @throws {StasisError} `bad-image` */
   load(): core_entry {
-    return this.#core = this.#readCore();
+    return this.#core ??= this.#readCore();
   }
 
   /** Its program for a stage; made empty when first asked for. */
