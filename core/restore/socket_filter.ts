@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { StasisError } from "../../base/errors.ts";
 import { INSTRUCTION } from "../checkpoint/socket_filter.ts";
 import { SOL_SOCKET } from "../linux/net/socket_ffi.ts";
 import { SO } from "../linux/net/socket_options.ts";
@@ -25,13 +26,23 @@ export function decodeFilter(numbers: readonly bigint[]): Uint8Array<ArrayBuffer
   return bytes;
 }
 
-/** Adds the call that attaches a filter, if there is one. */
+/** BPF_MAXINSNS (`include/uapi/linux/bpf_common.h`). */
+const MOST_INSTRUCTIONS = 4096;
+
+/**
+ * Adds the call that attaches a filter, if there is one.
+ *
+ * @throws {StasisError} `bad-image` of one that is longer than any
+ */
 export function planFilter(
   program: SyscallProgram,
   fd: Argument,
   numbers: readonly bigint[],
 ): void {
   if (numbers.length === 0) return;
+  if (numbers.length > MOST_INSTRUCTIONS) {
+    throw new StasisError("bad-image", `a socket has a filter of ${numbers.length} instructions`);
+  }
   const head = new Uint8Array(PROGRAM);
   new DataView(head.buffer).setUint16(0, numbers.length, true);
   const instructions = program.data(decodeFilter(numbers), `${numbers.length} instructions`);

@@ -39,7 +39,11 @@ export function findWaiting(
   nobodys: readonly InetSocket[],
 ): Waiting {
   const all = [...sockets.values()];
-  const listeners = all.filter(({ state }) => state === TCP.LISTEN);
+  // A connection is of the one with its address before it is of one that takes any.
+  const listeners = all.filter(({ state }) => state === TCP.LISTEN)
+    .sort((a, b) =>
+      Number(isAny(onWire(a.source.address))) - Number(isAny(onWire(b.source.address)))
+    );
   const atListener = new Map<number, number>();
   const clients = new Set<number>(), halfMade = new Set<number>();
   if (listeners.length === 0) return NONE_WAITS;
@@ -68,9 +72,9 @@ function isFresh({ state, receiveQueue, sendQueue, shutdown }: InetSocket): bool
   return state === TCP.ESTABLISHED && receiveQueue === 0 && sendQueue === 0 && shutdown === 0;
 }
 
-/** Whether a connection is one of a listening socket. */
-function isAt({ source }: InetSocket, { source: at }: InetSocket): boolean {
-  if (source.port !== at.port) return false;
+/** Whether a connection is one of a listening socket, of which it has the family, whoever has connected. */
+function isAt({ family, source }: InetSocket, { family: own, source: at }: InetSocket): boolean {
+  if (family !== own || source.port !== at.port) return false;
   const [address, bound] = [onWire(source.address), onWire(at.address)];
   return isAny(bound) ||
     address.byteLength === bound.byteLength &&

@@ -68,3 +68,16 @@ Deno.test("findWaiting() takes such as are half made for the one that listens al
   const sent = of({ ...CLIENT, sendQueue: 1 });
   deepEqual([sent.clients.size, [...sent.halfMade]], [0, [CLIENT.ino]]);
 });
+
+Deno.test("findWaiting() finds the listener of the same family, one with the address first", () => {
+  const listening = { state: TCP.LISTEN, target: four(0), receiveQueue: 1 };
+  const anyFour = { address: new Uint8Array(4), port: 80 };
+  const general = socketOf({ ...listening, ino: 1, source: anyFour });
+  const exact = socketOf({ ...listening, ino: 2, source: four(80) });
+  const waits = socketOf({ source: four(80), target: four(4711) });
+  const sockets = new Map([LISTENER, general, exact, CLIENT].map((one) => [one.ino, one]));
+  deepEqual([...findWaiting(sockets, [waits]).atListener], [[2, 1]]);
+  sockets.delete(2);
+  deepEqual([...findWaiting(sockets, [waits]).atListener], [[1, 1]]);
+  deepEqual([...findWaiting(sockets, [WAITS]).atListener], [[LISTENER.ino, 1]]);
+});

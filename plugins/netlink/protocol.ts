@@ -9,6 +9,8 @@ export const SOL_NETLINK = 270;
 export const TYPES: readonly number[] = [3, 2];
 /** One more than the highest protocol there can be (MAX_LINKS). */
 export const PROTOCOLS = 32;
+/** More words of groups than any protocol has: that of NETLINK_GENERIC grows by its families, and has some dozens. */
+export const GROUP_WORDS = 1024;
 
 /** Options of SOL_NETLINK. */
 export const NETLINK = {

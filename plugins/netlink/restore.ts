@@ -25,7 +25,7 @@ import { isProvided } from "../external/provided.ts";
 import { encodeAddress, groupNumbers } from "./address.ts";
 import { type ListedNetlink, readNetNetlink } from "./net_netlink.ts";
 import { AF_NETLINK } from "../../core/linux/net/netlink.ts";
-import { FLAGS, NETLINK, PROTOCOLS, SOL_NETLINK, TYPES } from "./protocol.ts";
+import { FLAGS, GROUP_WORDS, NETLINK, PROTOCOLS, SOL_NETLINK, TYPES } from "./protocol.ts";
 
 /** The hooks of one restore. */
 export function restoreNetlink(
@@ -91,7 +91,10 @@ export function takenAddresses<One extends Pick<netlink_sk_entry, "protocol" | "
 
 /** Refuses what no checkpoint writes. @throws {StasisError} `bad-image` */
 export function checkNetlink(
-  { ino, protocol, dstGroup }: Pick<netlink_sk_entry, "ino" | "protocol" | "dstGroup">,
+  { ino, protocol, dstGroup, groups }: Pick<
+    netlink_sk_entry,
+    "ino" | "protocol" | "dstGroup" | "groups"
+  >,
   extra: Pick<netlink_extra_entry, "type" | "more"> | undefined,
   path: string,
 ): void {
@@ -100,6 +103,7 @@ export function checkNetlink(
   };
   if (protocol >= PROTOCOLS) refuse(`is of protocol ${protocol}`);
   if (dstGroup > 32) refuse(`is connected to group ${dstGroup}`);
+  if (groups.length > GROUP_WORDS) refuse(`is in groups of up to ${groups.length * 32}`);
   if (extra === undefined) return;
   if (extra.type !== 0 && !TYPES.includes(extra.type)) refuse(`is of type ${extra.type}`);
   const other = extra.more.find(({ name }) => !FLAGS.includes(name));

@@ -18,12 +18,13 @@ Deno.test("takenAddresses() compares addresses within a protocol, and none where
 });
 
 Deno.test("checkNetlink() refuses what no checkpoint writes", () => {
-  const socket = { ino: 7, protocol: 15, dstGroup: 32 };
+  const socket = { ino: 7, protocol: 15, dstGroup: 32, groups: [1] };
   checkNetlink(socket, { type: 2, more: [] }, "images");
   for (
     const [entry, extra] of [
       [{ ...socket, protocol: 32 }, undefined],
       [{ ...socket, dstGroup: 33 }, undefined],
+      [{ ...socket, groups: Array.from({ length: 1025 }, () => 0) }, undefined],
       [socket, { type: 5, more: [] }],
       [socket, { type: 3, more: [{ name: 1, value: 1 }] }],
     ] as const
