@@ -20,6 +20,15 @@ const HINTS: Readonly<Record<string, string>> = {
   EFBIG: "raise the limit of file sizes (ulimit -f)",
 };
 
+/** Of what is read rather than made: `"read ..."`, `"list ..."`, `"look at ..."`. */
+const READING = /^(read|list|look at|tell) /;
+const READING_HINTS: Readonly<Record<string, string | undefined>> = {
+  ...HINTS,
+  EACCES: "ask as a user who may read it, or as root",
+  EPERM: "ask as a user who may read it, or as root",
+  ENOENT: undefined, // nothing is to be made
+};
+
 /** Numbers, of which Deno may tell no name but `(os error N)` in the message (`asm-generic/errno-base.h`, `errno.h`). */
 const NAMES: Readonly<Record<string, string>> = {
   1: "EPERM",
@@ -69,7 +78,7 @@ export function ioError(what: string, cause: unknown): StasisError {
   const why = errno ?? (cause instanceof Error ? cause.message : String(cause));
   return new StasisError("io", `cannot ${what}: ${why}`, {
     errno,
-    hint: errno === undefined ? undefined : HINTS[errno],
+    hint: errno === undefined ? undefined : (READING.test(what) ? READING_HINTS : HINTS)[errno],
     cause,
   });
 }

@@ -24,6 +24,14 @@ Deno.test("errnoOf() finds the errno that the kernel gave", () => {
   throw new Error("the file exists");
 });
 
+Deno.test("ioError() asks nobody to make what is only read", () => {
+  const hint = (what: string, code: string) =>
+    ioError(what, Object.assign(new Error(), { code })).hint;
+  equal(hint("read /x/core-1.img", "EACCES"), "ask as a user who may read it, or as root");
+  equal(hint("write /x/core-1.img", "EACCES"), "name a directory that you may write to");
+  equal(hint("list /x", "ENOENT"), undefined);
+});
+
 Deno.test("ioError() lets errors pass that say enough", () => {
   const error = new StasisError("exists", "It is there");
   equal(ioError("write", error), error);

@@ -27,6 +27,7 @@ import {
 } from "../../plugins/memory/saved_memory.ts";
 import { decodeRegisters } from "../../plugins/registers/general.ts";
 import { leaderStatuses } from "../inspect/leader.ts";
+import { oddNames } from "../inspect/thread_names.ts";
 import type { CoreProcess, CoreThread, MappedFile } from "./notes.ts";
 import { xsaveArea } from "./xsave_area.ts";
 
@@ -78,7 +79,7 @@ export function readProcess(images: ImageDirectory, pid: number): ReadProcess {
       nice: schedNice ?? 0,
       flags: tc?.flags ?? 0,
       signal: tc?.taskState === TASK_STOPPED ? tc.stopSigno : 0,
-      comm: tc?.comm ?? "",
+      comm: oddNames(images).get(pid) ?? tc?.comm ?? "",
       args: argsSize <= 0n ? encodeBytes("") : readMemory(
         images,
         owner,

@@ -8,6 +8,7 @@ import { FDINFO, FILE_LOCKS, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { ImageDirectory, ImageWriter, PE_PRESENT } from "../../images/mod.ts";
+import { TASK_EXTRA } from "../../plugins/task/image.ts";
 import { type InspectedImages, inspectImages } from "./model.ts";
 import { describeImages, describeSud } from "./text.ts";
 
@@ -43,6 +44,7 @@ async function sample(): Promise<InspectedImages> {
     });
     writer.write(CORE, 10, task("main", TASK_ALIVE));
     writer.write(CORE, 11, thread("worker"));
+    writer.writeList(TASK_EXTRA, null, [{ pid: 10, tid: 11, comm: Uint8Array.of(0x77, 0xff) }]);
     writer.write(CORE, 12, task("child", TASK_ALIVE));
     writer.write(CORE, 13, task("dead", TASK_DEAD, 0x700));
     writer.write(IDS, 10, { vmId: 1, filesId: 1, fsId: 1, sighandId: 1 });

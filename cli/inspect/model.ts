@@ -26,6 +26,7 @@ import { describeQueues } from "./queues.ts";
 import { describeTerminals } from "./terminal.ts";
 import { type FilterInfo, FilterInspector, type SeccompInfo } from "./filters.ts";
 import { leaderStatuses } from "./leader.ts";
+import { oddNames } from "./thread_names.ts";
 import { describeMapping, type MappingInfo } from "./mapping.ts";
 import {
   type ActionInfo,
@@ -176,6 +177,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
   );
   const groupsOf = inspectGroups(images);
   const leaders = leaderStatuses(images);
+  const names = oddNames(images);
   const owners = { memory: new Map<number, number>(), files: new Map<number, number>() };
   const isDead = (pid: number) => images.read(CORE, pid).tc?.taskState === TASK_DEAD;
   const entries = images.readList(PSTREE, null);
@@ -195,12 +197,14 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
       ppid,
       pgid,
       sid,
-      comm: core.tc?.comm ?? "?",
+      comm: names.get(pid) ?? core.tc?.comm ?? "?",
       state: isZombie ? "zombie" : core.tc?.taskState === TASK_STOPPED ? "stopped" : "alive",
       exitStatus: isZombie ? core.tc?.exitCode : leaderStatus,
-      threads: tids.map((tid, index) =>
-        thread(tid, cores[index] as core_entry, suds, seccomp[index] as SeccompInfo)
-      ),
+      threads: tids.map((tid, index) => {
+        const core = cores[index] as core_entry;
+        const told = thread(tid, core, suds, seccomp[index] as SeccompInfo);
+        return { ...told, comm: names.get(tid) ?? told.comm };
+      }),
       ...sharing(pid, isZombie ? undefined : ids, owners),
       ...memory(images, pid, files),
       descriptors: isZombie ? [] : descriptors(images, ids, files),
