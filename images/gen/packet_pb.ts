@@ -52,7 +52,7 @@ export const packet_mclistSchema: GenMessage<packet_mclist> = /*@__PURE__*/
   ]);
 
 /**
- * A ring of memory that the kernel and the program have in common. Stasis refuses sockets that have one.
+ * A ring of memory that the kernel and the program have in common. It comes back empty.
  *
  * @generated from message packet_ring
  */
