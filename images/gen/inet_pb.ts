@@ -511,6 +511,13 @@ export type inet_option_entry = Message<"inet_option_entry"> & {
    * @generated from field: required bytes value = 3;
    */
   value: Uint8Array;
+
+  /**
+   * Of one that joins a group: the name of the interface whose number the value begins with.
+   *
+   * @generated from field: optional string interface = 4;
+   */
+  interface: string;
 };
 
 /**
@@ -522,6 +529,7 @@ export const inet_option_entrySchema: GenMessage<inet_option_entry> = /*@__PURE_
     [1, "level", "required", "uint32"],
     [2, "name", "required", "uint32"],
     [3, "value", "required", "bytes"],
+    [4, "interface", "optional", "string"],
   ]);
 
 /**

@@ -8,6 +8,7 @@
 import { isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { AF_INET, AF_INET6 } from "../../core/linux/net/inet_diag.ts";
+import { interfaceName } from "../../core/linux/net/interfaces.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { encodeAddress } from "./address.ts";
 import { SOL } from "./option_lists.ts";
@@ -90,6 +91,30 @@ export function isMembership(family: number, { level, name, value }: Option): bo
   return name === MCAST.MSFILTER && value.byteLength >= SOURCES_AT;
 }
 
+/** A membership whose interface has another name by now. */
+export interface MovedMembership {
+  /** The number of the interface. */
+  readonly index: number;
+  /** Its name before. */
+  readonly before: string;
+  /** Its name now; undefined: there is none of that number. */
+  readonly now: string | undefined;
+}
+
+/** Finds those among options of images. @param nameOf the name of an interface by its number */
+export function movedMemberships(
+  options: readonly Option[],
+  nameOf: (index: number) => string | undefined,
+): MovedMembership[] {
+  return options.flatMap(({ name, value, interface: before }) => {
+    const joins = name === MCAST.JOIN_GROUP || name === MCAST.JOIN_SOURCE_GROUP;
+    if (!before || !joins || value.byteLength < GROUP_REQUEST) return [];
+    const index = new DataView(value.buffer, value.byteOffset).getUint32(0, true);
+    const now = nameOf(index);
+    return now === before ? [] : [{ index, before, now }];
+  });
+}
+
 function membershipOf(fd: number, group: Group): Option[] {
   const { family } = group;
   const level = family === AF_INET ? SOL.IP : SOL.IPV6;
@@ -103,6 +128,7 @@ function membershipOf(fd: number, group: Group): Option[] {
     const result = syscall(SYSCALLS.getsockopt, fd, level, MCAST.MSFILTER, filter, length);
     // It has not joined this one.
     if (isErrno(result)) return [];
+    const joined = { interface: interfaceName(group.index) };
     const count = view.getUint32(COUNT_AT, true);
     if (count > room) {
       room = count;
@@ -117,10 +143,10 @@ function membershipOf(fd: number, group: Group): Option[] {
         const value = new Uint8Array(SOURCE_REQUEST);
         value.set(groupRequest(group));
         value.set(source, GROUP_REQUEST);
-        return { level, name: MCAST.JOIN_SOURCE_GROUP, value };
+        return { level, name: MCAST.JOIN_SOURCE_GROUP, value, ...joined };
       });
     }
-    const join = { level, name: MCAST.JOIN_GROUP, value: groupRequest(group) };
+    const join = { level, name: MCAST.JOIN_GROUP, value: groupRequest(group), ...joined };
     if (count === 0) return [join];
     const value = filter.slice(0, SOURCES_AT + count * STORAGE);
     return [join, { level, name: MCAST.MSFILTER, value }];

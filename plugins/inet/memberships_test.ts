@@ -1,5 +1,5 @@
 import { deepEqual } from "@std/assert";
-import { parseIgmp, parseIgmp6 } from "./memberships.ts";
+import { movedMemberships, parseIgmp, parseIgmp6 } from "./memberships.ts";
 
 Deno.test("parseIgmp() tells the groups of each interface", () => {
   const text = "Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n" +
@@ -16,4 +16,18 @@ Deno.test("parseIgmp6() tells them of IPv6", () => {
     "1    lo              ff020000000000000000000000000001     1 0000000C 0\n",
   );
   deepEqual([first?.index, first?.address.toHex()], [1, "ff020000000000000000000000000001"]);
+});
+
+Deno.test("movedMemberships() finds groups whose interface has another name by now", () => {
+  const JOIN_GROUP = 42;
+  const value = new Uint8Array(136);
+  value[0] = 3;
+  const join = { level: 0, name: JOIN_GROUP, value, interface: "eth0" };
+  const names = (name: string | undefined) => (index: number) => index === 3 ? name : "lo";
+  deepEqual(movedMemberships([join, { ...join, name: 1 }], names("eth0")), []);
+  for (const now of ["eth1", undefined]) {
+    deepEqual(movedMemberships([join], names(now)), [{ index: 3, before: "eth0", now }]);
+  }
+  // Older images do not say.
+  deepEqual(movedMemberships([{ ...join, interface: "" }], names("eth1")), []);
 });

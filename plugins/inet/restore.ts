@@ -12,9 +12,10 @@ import { isProvided } from "../external/provided.ts";
 import { INET_LOCK } from "../../images/kinds/inet.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { keyOfEnds } from "./connection_key.ts";
-import { interfaceIndex } from "../../core/linux/net/interfaces.ts";
+import { interfaceIndex, interfaceName } from "../../core/linux/net/interfaces.ts";
 import { liveProblems } from "./live_connections.ts";
 import { isTableName, NetworkLock, openingCalls, openLock, tableName } from "./network_lock.ts";
+import { movedMemberships } from "./memberships.ts";
 import { planRest, planSocket } from "./plan.ts";
 import {
   isConnecting,
@@ -71,6 +72,17 @@ export function restoreInet(
           what: "the tree has TCP connections, which cannot be restored without CAP_NET_ADMIN",
           hint: "restore it as root, or with --tcp-close",
         });
+      }
+      for (const { entry, more } of loaded) {
+        for (const { index, before, now } of movedMemberships(more, interfaceName)) {
+          problem({
+            what:
+              `socket:[${entry.ino}] is in a group of multicast on the interface ${before} of ` +
+              `number ${index}, which is ${now ?? "not there"} now`,
+            hint:
+              `have it there under its name and number: ip link add ${before} index ${index} ...`,
+          });
+        }
       }
       // The tree that is rehearsed has its ports and connections itself.
       if (rehearsal) return;
