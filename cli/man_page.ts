@@ -18,11 +18,13 @@ const italic = (text: string): string => `\\fI${plain(text)}\\fR`;
 /** The flags of an option, its names in bold and its value in italics. */
 function flagsText(flags: string): string {
   const [, names = "", value] = /^(.*?)(?: ([<[].*))?$/.exec(flags) ?? [];
-  const text = names.split(", ").map(bold).join(", ");
+  const all = names.split(", ");
+  const text = all.map(bold).join(", ");
   if (value === undefined) return text;
-  return value.startsWith("[")
-    ? `${text}[=${italic(value.slice(1, -1))}]`
-    : `${text} ${italic(value.slice(1, -1))}`;
+  const what = italic(value.slice(1, -1));
+  if (!value.startsWith("[")) return `${text} ${what}`;
+  // As getopt_long(3) has it, the value of a short one has no sign before it.
+  return all.map((name) => `${bold(name)}[${name.startsWith("--") ? "=" : ""}${what}]`).join(", ");
 }
 
 function commandText(

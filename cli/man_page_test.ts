@@ -6,6 +6,7 @@ import { manPage } from "./man_page.ts";
 Deno.test("manPage() has every command, option and example", () => {
   const page = manPage(COMMANDS, "1.2.3");
   assert.match(page, /^\.TH STASIS 1 "" "stasis 1\.2\.3"/);
+  assert.ok(page.includes("\\fB\\-v\\fR[\\fIlevel\\fR], \\fB\\-\\-verbose\\fR[=\\fIlevel\\fR]"));
   for (const { name, options, examples } of COMMANDS) {
     assert.ok(page.includes(`.SS \\fBstasis ${name}\\fR`), name);
     for (const { flags } of Object.values(options)) {
