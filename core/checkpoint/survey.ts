@@ -36,18 +36,7 @@ import { describeVfork, isVfork, VFORK_HINT, VFORK_PATIENCE, vforkingThread } fr
  */
 export function findTree(root: number, isToEnd: boolean): Task[] {
   requireOwnProc();
-  const first = findTask(root);
-  try {
-    checkRoot(first, isToEnd);
-  } catch (error) {
-    if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
-    throw new StasisError(error.code, error.message, {
-      pid: root,
-      hint: "it has ended, or its id is one of another pid namespace: ps shows those of this one",
-      cause: error,
-    });
-  }
-  const tasks = [first];
+  const tasks = [findRoot(root, isToEnd)];
   const seen = new Set([root]);
   for (const task of tasks) {
     for (const pid of unlessGone(() => readChildren(task.pid), [])) {
@@ -90,6 +79,28 @@ function checkAccess(task: Task): void {
       `task ${pid} (${comm}) ${what}: it may not be looked into without CAP_SYS_PTRACE`,
       { pid, hint: "run the command as root (sudo), with all capabilities", cause: error },
     );
+  }
+}
+
+/** How often the first process is looked at while threads of it come and go. */
+const ROOT_LOOKS = 100;
+
+function findRoot(root: number, isToEnd: boolean): Task {
+  for (let looks = 1;; looks++) {
+    const task = findTask(root);
+    try {
+      checkRoot(task, isToEnd);
+      return task;
+    } catch (error) {
+      if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
+      // What it was looked at by may have been a thread that has the id of the first one by now: it executes programs.
+      if (exists(root) && looks < ROOT_LOOKS) continue;
+      throw new StasisError(error.code, error.message, {
+        pid: root,
+        hint: "it has ended, or its id is one of another pid namespace: ps shows those of this one",
+        cause: error,
+      });
+    }
   }
 }
 

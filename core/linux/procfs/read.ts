@@ -9,14 +9,11 @@
 
 import { decodeBytes } from "../../../base/byte_text.ts";
 import { StasisError } from "../../../base/errors.ts";
-import { Errno, errnoName } from "../errno.ts";
+import { errnoName } from "../errno.ts";
 import { readNumbers } from "../directory_numbers.ts";
 import { readLink } from "../files.ts";
-import { syscall } from "../libc_ffi.ts";
-import { pause } from "../pause.ts";
 import { readFile, readFilePieces, readFileText } from "../read_file.ts";
 import { takeAhead } from "../x86_64/read_ahead_ffi.ts";
-import { SYSCALLS } from "../x86_64/syscalls.ts";
 
 /** `/proc/PID`, or `/proc/PID/task/TID` where a thread is meant. */
 export function taskPath(pid: number, tid?: number): string {
@@ -36,27 +33,13 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/** How often `/proc` is asked for a task that is there by its id, and how long after each look, in milliseconds. */
-const LOOKS = 20, BETWEEN_LOOKS = 1;
-
-/**
- * Is there such a task? A zombie is one. While a thread takes the place of the first one of its process by execve(2)
- * (`exchange_tids()` of `kernel/pid.c`), which may take long on a virtual machine, `/proc` has neither; kill(2) and
- * tgkill(2) find one of them.
- */
+/** Is there such a task? A zombie is one. */
 export function taskExists(pid: number, tid?: number): boolean {
-  for (let looks = 1;; looks++) {
-    try {
-      Deno.statSync(taskPath(pid, tid));
-      return true;
-    } catch {
-      const found = tid === undefined
-        ? syscall(SYSCALLS.kill, pid, 0)
-        : syscall(SYSCALLS.tgkill, pid, tid, 0);
-      // Of a task that this `/proc` does not show (of another pid namespace, hidepid) it is there for kill(2) alone.
-      if (found === -BigInt(Errno.ESRCH) || looks === LOOKS) return false;
-      pause(BETWEEN_LOOKS);
-    }
+  try {
+    Deno.statSync(taskPath(pid, tid));
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -98,7 +81,8 @@ const TRIES = 3;
 
 /**
  * Makes an attempt to read something of a task, and another one where that task seems to be gone and is there all
- * the same ({@link taskExists}).
+ * the same: a thread has just taken the place of the first one of its process (`exchange_tids()` of
+ * `kernel/pid.c`, by execve(2)).
  */
 function persist<T>(read: () => T, pid: number, tid?: number): T {
   for (let tries = 1;; tries++) {
