@@ -1,6 +1,6 @@
 /**
  * The freeze: seizes and interrupts every thread, until the tree is closed under fork and clone: a pass
- * over all threads and children that finds nothing new.
+ * over all threads and children that finds nothing new. Processes that stand still already come last.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { peekSiginfo } from "../linux/ptrace.ts";
-import { readChildren, unlessGone } from "../linux/procfs/mod.ts";
+import { readChildren, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { awaitStoppedAgain } from "../remote/job_control.ts";
 import { Tracee } from "../remote/tracee.ts";
@@ -49,20 +49,29 @@ export function freezeTree(
   // Behind those that stand still those are let go of that have been asked to and have not been seen to.
   const asked = undo.use(new DisposableStack());
   undo.defer(() => letGo(taken));
-  const begin = (pid: number) => new ProcessStopper(pid, asked, taken, cancellation, onStop);
+  /** Those that job control has stopped, until all others stand still: nobody of the tree is to see that they are traced. */
+  const late = new Set<number>();
+  const begin = (pid: number) => {
+    if (unlessGone(() => readStat(pid).state, "X") === "T") late.add(pid);
+    return new ProcessStopper(pid, asked, taken, cancellation, onStop);
+  };
   const stoppers = new Map([[root, begin(root)]]);
   const zombies = new Set<number>();
-  for (let grew = true; grew;) {
+  for (let grew = true; grew || late.size > 0;) {
+    if (!grew) late.clear();
     grew = false;
     for (const [pid, stopper] of stoppers) {
       cancellation.check();
-      if (stopper.stop()) grew = true;
-      if (stopper.tracees.size === 0) {
-        stoppers.delete(pid);
-        if (isZombie(pid)) zombies.add(pid);
-        continue;
+      if (!late.has(pid)) {
+        if (stopper.stop()) grew = true;
+        if (stopper.tracees.size === 0) {
+          stoppers.delete(pid);
+          if (isZombie(pid)) zombies.add(pid);
+          continue;
+        }
       }
-      for (const child of unlessGone(() => readChildren(pid, stopper.tracees), [])) {
+      const threads = late.has(pid) ? undefined : stopper.tracees;
+      for (const child of unlessGone(() => readChildren(pid, threads), [])) {
         if (stoppers.has(child) || zombies.has(child)) continue;
         stoppers.set(child, begin(child));
         grew = true;

@@ -19,6 +19,7 @@ import {
   setOptions,
   waitForStop,
 } from "../../core/linux/ptrace.ts";
+import { readStat, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { isAlive, readProcess, waitUntil } from "./processes.ts";
 
@@ -76,7 +77,7 @@ export async function actAtMoment(
   const isNow = (pid: number) =>
     typeof moment === "number" ? moments === moment : moment(describeCall(pid));
   let call: string | undefined;
-  let children: readonly number[] = [];
+  let children: readonly Child[] = [];
   // It traces nobody before it has made a process, and is quicker without being looked at until then.
   for (let goOn = resume, begun = false;;) {
     const stop = waitForStop(pid);
@@ -97,8 +98,9 @@ export async function actAtMoment(
       if (begun) see?.(describeCall(pid));
       if (begun && isNow(pid)) {
         call = describeCall(pid);
-        children = childrenOf(pid);
-        act(pid, children.filter(isGuardian));
+        const pids = childrenOf(pid);
+        children = pids.map((pid) => ({ pid, start: startOf(pid) }));
+        act(pid, pids.filter(isGuardian));
         moments++;
         break;
       }
@@ -109,8 +111,11 @@ export async function actAtMoment(
   detach(pid);
   const status = await tool.status;
   await waitUntil(
-    () => !children.some(isAlive),
-    () => `what the tool has started to end: ${JSON.stringify(children.map(readProcess))}`,
+    () => !children.some(({ pid, start }) => isAlive(pid) && startOf(pid) === start),
+    () =>
+      `what the tool has started to end: ${
+        JSON.stringify(children.map(({ pid }) => readProcess(pid)))
+      }`,
     60_000,
   );
   return { moments, call, status, stderr: await said };
@@ -150,6 +155,16 @@ function describeCall(tid: number): string {
 function childrenOf(pid: number): number[] {
   const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
   return text === "" ? [] : text.split(" ").map(Number);
+}
+
+/** A process that the tool has started: its pid may be another one's soon. */
+interface Child {
+  readonly pid: number;
+  readonly start: bigint | undefined;
+}
+
+function startOf(pid: number): bigint | undefined {
+  return unlessGone(() => readStat(pid).startTime, undefined);
 }
 
 function isGuardian(pid: number): boolean {
