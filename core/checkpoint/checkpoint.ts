@@ -13,7 +13,6 @@ import { blame, type Hooked, makeSession, orderPlugins, runHook } from "../hooks
 import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { Interruptions } from "../linux/interruptions.ts";
-import { sleep } from "../linux/libc_ffi.ts";
 import { unlessGone } from "../linux/procfs/mod.ts";
 import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import { syncFileSystem } from "../linux/sync.ts";
@@ -33,7 +32,7 @@ import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
-import { filesAhead } from "./files_ahead.ts";
+import { filesAhead, finishing } from "./files_ahead.ts";
 import { type CoreOf, coresOf, describeSaved } from "./frozen_tree.ts";
 import { killTree } from "./kill.ts";
 import { stopAll } from "../remote/stop_all.ts";
@@ -48,9 +47,6 @@ import { warmUp } from "./warm_up.ts";
 
 /** For how long a tree may stand still before its memory is written, in milliseconds (as in CRIU). */
 const TIMEOUT = 10_000;
-
-/** For how long another thread may still read what nobody wants any more, in milliseconds. */
-const LETTING_FINISH = 500;
 
 /** What a checkpoint is asked to do. */
 export interface CheckpointRequest {
@@ -143,8 +139,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     hooked.push({ plugin, hooks });
   }
   const ahead = await lookAtRunning(request, isToEnd, hooked, cancellation);
-  // When the tree runs again. Who is told of a failure is not to find a file open.
-  await using _reading = { [Symbol.asyncDispose]: () => letFinish(ahead) };
+  // When the tree runs again.
+  await using _reading = finishing(ahead);
 
   writer.hold();
   // Somebody may kill the tree meanwhile.
@@ -323,11 +319,6 @@ function startStandIn(
   // Children that have ended since need nothing any more.
   const needsOne = tasks.some((task) => unlessGone(() => mayNeedTracer(task), false));
   return needsOne ? StandIn.start() : undefined;
-}
-
-/** Waits for the other thread, unless it waits itself for a process that nobody can look at. */
-async function letFinish(ahead: ReadAhead): Promise<void> {
-  for (let waited = 0; !ahead.isFinished && waited < LETTING_FINISH; waited++) await sleep(1);
 }
 
 function tooSlow(pid: number, timeout: number): StasisError {

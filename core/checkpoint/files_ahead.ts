@@ -5,8 +5,9 @@
  * @module
  */
 import type { Hooked } from "../hooks.ts";
+import { sleep } from "../linux/libc_ffi.ts";
 import { taskPath, unlessGone } from "../linux/procfs/mod.ts";
-import type { FileAhead } from "../linux/x86_64/read_ahead_ffi.ts";
+import type { FileAhead, ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import type { CheckpointHooks, FilesRead } from "../plugin.ts";
 import type { Task } from "./task.ts";
 
@@ -50,4 +51,19 @@ export function* filesAhead(
 
 function* filesIn(directory: string, read: FilesRead): Generator<FileAhead> {
   for (const [name, room] of Object.entries(read)) yield { path: `${directory}/${name}`, room };
+}
+
+/** For how long another thread may still read what nobody wants any more, in milliseconds. */
+const LETTING_FINISH = 500;
+
+/**
+ * Waits in the end for the other thread, unless it waits itself for a process that nobody can look at: whoever is told of
+ * a failure is not to find a file open.
+ */
+export function finishing(ahead: ReadAhead): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose]() {
+      for (let waited = 0; !ahead.isFinished && waited < LETTING_FINISH; waited++) await sleep(1);
+    },
+  };
 }

@@ -16,7 +16,7 @@ import type { Rescuer } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
-import { filesAhead } from "./files_ahead.ts";
+import { filesAhead, finishing } from "./files_ahead.ts";
 import { LinkRemaps } from "./link_remaps.ts";
 import { standStill } from "./stand_still.ts";
 import { Task } from "./task.ts";
@@ -114,6 +114,7 @@ async function freezeDouble(
     hooked.push({ plugin, hooks });
   }
   const ahead = new ReadAhead(filesAhead([new Task(pid)], hooked));
+  await using _reading = finishing(ahead);
   using undo = new DisposableStack();
   const tree = await standStill(pid, hooked, { rescuer, undo, cancellation }, () => {}, ahead);
   const session = sessionOf({ name: "core", description: "" });
