@@ -47,6 +47,15 @@ function who(pid: number, tid?: number): string {
   return tid === undefined ? `process ${pid}` : `thread ${tid} of process ${pid}`;
 }
 
+/** Whether the kernel has a file of this name for tasks. */
+function isInProc(file: string): boolean {
+  try {
+    return !file.includes("/") && Deno.lstatSync(`/proc/thread-self/${file}`) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** What a failed operation on `path` of a task means, as the error to throw. */
 export function taskError(error: unknown, path: string, pid: number, tid?: number): StasisError {
   const errno = errnoOf(error);
@@ -63,7 +72,10 @@ export function taskError(error: unknown, path: string, pid: number, tid?: numbe
     });
   }
   if (errno === "ENOENT") {
-    return new StasisError("kernel-too-old", `this kernel has no ${path}`, details);
+    // This process has all files that the kernel has: another one that lacks one was not there for a moment.
+    return isInProc(path.slice(taskPath(pid, tid).length + 1))
+      ? new StasisError("no-such-task", `there is no ${who(pid, tid)} any more`, details)
+      : new StasisError("kernel-too-old", `this kernel has no ${path}`, details);
   }
   const reason = errno ?? (error instanceof Error ? error.message : String(error));
   return new StasisError("syscall", `${path} cannot be read (${reason})`, details);
