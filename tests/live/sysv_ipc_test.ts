@@ -6,6 +6,7 @@ import { semaphoreValues, semaphoreWaiters } from "../../core/linux/sysv_ipc.ts"
 import { checkpoint, DEFAULT_PLUGINS, restore, type StasisEvent } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
 import { skip } from "../harness/skip.ts";
+import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
@@ -175,6 +176,8 @@ Deno.test("sysv_ipc: a program that holds semaphores of others with SEM_UNDO is 
   const error = await failureOf(checkpoint(holder.pid, images));
   match(error.message, new RegExp(`task ${holder.pid} holds the System V semaphores ${id} of`));
   await holder.expectPass();
+  // What it holds is given back when it ends, which is a moment after it has said its verdict.
+  await waitUntil(() => !holder.alive, "it to end");
   deepEqual(semaphoreValues(Number(id), 5), [0, 0, 0, 0, 1]);
 });
 
@@ -187,6 +190,7 @@ async function areUsedAfterCheckpoint(): Promise<boolean | null> {
   const { id } = others;
   await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
   await subject.expectPass();
+  await waitUntil(() => !subject.alive, "it to end");
   return readSemaphores().find((set) => set.id === Number(id))?.used !== 0;
 }
 
