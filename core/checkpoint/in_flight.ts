@@ -26,7 +26,7 @@ export function mayHaveInFlight(tasks: readonly Task[]): boolean {
 export function findInFlight(
   tasks: readonly Task[],
   plugins: readonly Hooked<CheckpointHooks>[],
-  rescuer: Pick<Rescuer, "noteOutside">,
+  rescuer: Pick<Rescuer, "noteOutside" | "pids">,
   undo: DisposableStack,
 ): void {
   let looked = tasks.map((task) => ({ task, descriptors: task.descriptors }));
@@ -42,7 +42,9 @@ export function findInFlight(
       }
     }
     if (found.length === 0) return;
-    const keeper = undo.use(InFlightKeeper.start(found.map(({ one }) => one.duplicate.fd)));
+    const keeper = undo.use(
+      InFlightKeeper.start(found.map(({ one }) => one.duplicate.fd), rescuer.pids),
+    );
     const kept = new Map<Task, Descriptor[]>();
     for (const [index, { task, one }] of found.entries()) {
       const number = keeper.numbers[index] as number;

@@ -251,7 +251,7 @@ export async function survey(
   plugins: readonly Hooked<CheckpointHooks>[],
   cancellation: Cancellation,
   { rescuer, undo, isToEnd = true }: {
-    readonly rescuer?: Pick<Rescuer, "noteOutside">;
+    readonly rescuer?: Pick<Rescuer, "noteOutside" | "pids">;
     readonly undo?: DisposableStack;
     readonly isToEnd?: boolean;
   },

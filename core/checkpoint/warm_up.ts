@@ -77,6 +77,7 @@ function notingNothing(rescuer: Rescuer): Rescuer {
   const notes = new RescueNotes(rescuer.mark, () => {});
   return {
     mark: rescuer.mark,
+    pids: [],
     noteThreads: (undos) => notes.noteThreads(undos),
     noteCall: (undo) => notes.noteCall(undo),
     noteMemory: (undo) => notes.noteMemory(undo),

@@ -76,7 +76,7 @@ export function guardianName(tool: number): readonly string[] {
 /** A pair of guardians. Disposing of it ends them: all is well, or has been undone. */
 export class Guardian implements Rescuer, Disposable {
   readonly mark: bigint;
-  readonly #pids: readonly number[];
+  readonly pids: readonly number[];
   /** The table, which both have: through whichever of them lives. */
   readonly #memories: readonly ProcessMemory[];
   readonly #notes: RescueNotes;
@@ -88,7 +88,7 @@ export class Guardian implements Rescuer, Disposable {
     memories: readonly ProcessMemory[],
     readonly substitute: Substitute | undefined,
   ) {
-    this.#pids = pids;
+    this.pids = pids;
     this.#memories = memories;
     this.mark = crypto.getRandomValues(new BigUint64Array(1))[0] as bigint;
     this.#notes = new RescueNotes(this.mark, (at, bytes) => this.#write(at, bytes));
@@ -181,7 +181,7 @@ export class Guardian implements Rescuer, Disposable {
     if (this.#ended) return;
     this.#ended = true;
     this.#alive?.[Symbol.dispose]();
-    end(this.#pids, this.#memories);
+    end(this.pids, this.#memories);
   }
 
   #write(at: number, bytes: Uint8Array): void {

@@ -188,6 +188,8 @@ export interface NotedThread extends Noted {
 export interface Rescuer {
   /** What the register r15 of every thread that waits for its tracer holds. */
   readonly mark: bigint;
+  /** The processes that undo what was noted, and end then; none where nobody reads the notes. */
+  readonly pids: readonly number[];
   /** Notes threads, which are put back if they have the mark then, and let go of in any case. */
   noteThreads(undos: readonly ThreadUndo[]): NotedThread[];
   /** Notes a call, made before any thread of the process is let go of. */

@@ -178,38 +178,28 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   );
 }
 
-function planAll(
-  {
-    images,
-    machine,
-    options,
-    files,
-    hooked,
-    tasks,
-    live,
-    cores,
-    readCore,
-    births,
-    owners,
-    note,
-    rehearsal,
-  }: {
-    images: ImageDirectory;
-    machine: Machine;
-    options: OperationOptions;
-    files: ReturnType<typeof restoredFiles>;
-    hooked: readonly Hooked<RestoreHooks>[];
-    tasks: readonly pstree_entry[];
-    live: readonly pstree_entry[];
-    cores: ReadonlyMap<number, core_entry>;
-    readCore: (tid: number) => core_entry;
-    births: RestorePlan["births"];
-    owners: ReadonlyMap<number, Owners>;
-    note: (text: string) => void;
-    rehearsal: boolean;
-  },
-  cancellation: Cancellation,
-): RestorePlan {
+/** Images that have been read, and what has been found out about them. */
+interface LoadedTree {
+  readonly images: ImageDirectory;
+  readonly machine: Machine;
+  readonly options: OperationOptions;
+  readonly files: ReturnType<typeof restoredFiles>;
+  readonly hooked: readonly Hooked<RestoreHooks>[];
+  /** All tasks, and those that live. */
+  readonly tasks: readonly pstree_entry[];
+  readonly live: readonly pstree_entry[];
+  /** The core images of first threads. */
+  readonly cores: ReadonlyMap<number, core_entry>;
+  /** Reads that of another thread. */
+  readonly readCore: (tid: number) => core_entry;
+  readonly births: RestorePlan["births"];
+  readonly owners: ReadonlyMap<number, Owners>;
+  readonly note: (text: string) => void;
+  readonly rehearsal: boolean;
+}
+
+function planAll(loaded: LoadedTree, cancellation: Cancellation): RestorePlan {
+  const { images, machine, options, files, hooked, live, cores, births } = loaded;
   const occupied: Range[] = [];
   for (const { plugin, hooks } of hooked) {
     for (const { pid } of live) {
@@ -232,10 +222,10 @@ function planAll(
   });
   for (const entry of live) {
     const core = cores.get(entry.pid) as core_entry;
-    const task = new PlannedTask(plan, entry, core, owners.get(entry.pid) as Owners);
+    const task = new PlannedTask(plan, entry, core, loaded.owners.get(entry.pid) as Owners);
     const status = firstAnswer(hooked, (hooks) => hooks.leaderStatus?.(entry.pid));
     for (const tid of threadsOf(entry)) {
-      const thread = new PlannedThread(tid, task, () => cores.get(tid) ?? readCore(tid));
+      const thread = new PlannedThread(tid, task, () => cores.get(tid) ?? loaded.readCore(tid));
       if (tid === entry.pid && status !== undefined) task.ended = { thread, status };
       else task.addThread(thread);
     }
@@ -247,8 +237,8 @@ function planAll(
     }
     plan.addTask(task);
   }
-  files.planGhosts(plan, note);
-  return complete(plan, tasks, cores, rehearsal, cancellation);
+  files.planGhosts(plan, loaded.note);
+  return complete(plan, loaded, cancellation);
 }
 
 /** What plugins need at the most beside the descriptors of the tasks: shared memory, pages files and the like. */
@@ -294,9 +284,7 @@ function findServices(
 
 function complete(
   plan: RestorePlan,
-  tasks: readonly pstree_entry[],
-  cores: ReadonlyMap<number, core_entry>,
-  rehearsal: boolean,
+  { tasks, cores, rehearsal }: LoadedTree,
   cancellation: Cancellation,
 ): RestorePlan {
   for (const { pid } of tasks) {

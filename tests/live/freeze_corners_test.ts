@@ -132,7 +132,7 @@ Deno.test("blockedIn() does not let a thread run on when its call ends", async (
 });
 
 /** For a survey in which nothing is changed. */
-const NO_RESCUER = { noteOutside: () => ({ erase() {} }) };
+const NO_RESCUER = { pids: [], noteOutside: () => ({ erase() {} }) };
 
 Deno.test("survey() refuses filtered calls, of any thread, where no plugin sees to them", async () => {
   await using subject = await start("filtered");

@@ -17,6 +17,7 @@ Deno.test("warmUp() gets to the end of a freeze, and tells no guardian of a proc
   const refuse = () => assert.fail("it was told of something");
   const rescuer: Rescuer = {
     mark: 1n,
+    pids: [],
     noteThreads: refuse,
     noteCall: refuse,
     noteMemory: refuse,
