@@ -89,7 +89,7 @@ export async function killAndRestore(program: Program, times = 3): Promise<void>
     assert.ok(subject.output().startsWith(output), "it lost some of its output");
     caught ||= program.isCaught!(directory);
   }
-  await expectEnd(program, tree!);
+  await expectEnd(program, subject, tree!);
   await program.verify(subject);
 }
 
@@ -123,7 +123,7 @@ export async function leaveRunningAndRestore(program: Program): Promise<void> {
   await program.verify(subject);
 
   files.putBack();
-  await expectEnd(program, await restore(directory, { plugins }));
+  await expectEnd(program, subject, await restore(directory, { plugins }));
   await program.verify(subject);
 }
 
@@ -190,8 +190,14 @@ export async function start(program: Program): Promise<Subject> {
   }
 }
 
-async function expectEnd(program: Program, tree: RestoredTree): Promise<void> {
-  assert.deepEqual(await ending(tree), { code: program.code ?? 0 });
+async function expectEnd(program: Program, subject: Subject, tree: RestoredTree): Promise<void> {
+  const ended = await ending(tree);
+  const told = `${subject.output().slice(-1000)}${subject.errors()}`;
+  assert.deepEqual(
+    ended,
+    { code: program.code ?? 0 },
+    `it ended with ${JSON.stringify(ended)}:\n${told}`,
+  );
 }
 
 /** How a restored tree ends. @throws Error where it does not in good time */
