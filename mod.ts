@@ -38,13 +38,11 @@ export { onEndingSignals } from "./core/cancellation.ts";
 export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./base/errors.ts";
 export type { EventListener, Phase, StasisEvent } from "./base/events.ts";
 export * from "./core/plugin.ts";
-export type { PlannedTask, PlannedThread, RestorePlan } from "./core/restore/plan.ts";
-export {
-  type Argument,
-  type Call,
-  type ProgramReply,
-  SyscallProgram,
-} from "./core/remote/program.ts";
+export type { RestorePlan } from "./core/restore/plan.ts";
+export type { PlannedTask } from "./core/restore/planned_task.ts";
+export type { PlannedThread } from "./core/restore/planned_thread.ts";
+export { type Argument, type Call, SyscallProgram } from "./core/remote/program.ts";
+export type { ProgramReply } from "./core/remote/program_reply.ts";
 export type { Descriptor, Task } from "./core/checkpoint/task.ts";
 export type { RemoteAddress } from "./core/linux/address.ts";
 export type { OwnedDescriptor } from "./core/linux/pidfd.ts";

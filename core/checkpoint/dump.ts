@@ -18,7 +18,8 @@ import type {
   FrozenTree,
   SavedTree,
 } from "../plugin.ts";
-import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
+import { SyscallProgram } from "../remote/program.ts";
+import type { ProgramReply } from "../remote/program_reply.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
 import { StartedRuns } from "../remote/started_runs.ts";
 import { dumpDescriptors } from "./descriptors.ts";

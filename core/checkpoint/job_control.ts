@@ -10,7 +10,8 @@
  */
 import { CONTINUED_STATUS, TASK_STOPPED } from "../../images/flags.ts";
 import type { FrozenTask } from "../plugin.ts";
-import type { ProgramReply, SyscallProgram } from "../remote/program.ts";
+import type { SyscallProgram } from "../remote/program.ts";
+import type { ProgramReply } from "../remote/program_reply.ts";
 
 const P_PID = 1;
 const WSTOPPED = 2, WCONTINUED = 8;

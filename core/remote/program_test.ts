@@ -1,6 +1,9 @@
 import assert from "@std/assert";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { formatCall, ProgramImage, ProgramReply, SyscallProgram } from "./program.ts";
+import { formatCall } from "./format_call.ts";
+import { SyscallProgram } from "./program.ts";
+import { ProgramImage } from "./program_image.ts";
+import { ProgramReply } from "./program_reply.ts";
 import { walkProgram } from "./walk_program.ts";
 
 const THREAD = { tgid: 10, tid: 11, signal: 23 };

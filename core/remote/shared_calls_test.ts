@@ -1,5 +1,6 @@
 import { deepEqual, equal, throws } from "node:assert/strict";
-import { formatCall, SyscallProgram } from "./program.ts";
+import { formatCall } from "./format_call.ts";
+import { SyscallProgram } from "./program.ts";
 import { SharedCalls } from "./shared_calls.ts";
 
 const lines = (program: SyscallProgram) => program.readonlyCalls.map((call) => formatCall(call));

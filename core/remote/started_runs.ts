@@ -6,7 +6,9 @@
 import { StasisError } from "../../base/errors.ts";
 import { offsetAddress, type RemoteAddress } from "../linux/address.ts";
 import type { ProcessMemory } from "../linux/memory.ts";
-import type { ProgramImage, ProgramReply, SyscallProgram } from "./program.ts";
+import type { SyscallProgram } from "./program.ts";
+import type { ProgramImage } from "./program_image.ts";
+import type { ProgramReply } from "./program_reply.ts";
 import { Tracee } from "./tracee.ts";
 
 /** A program and the thread that runs it. */

@@ -10,7 +10,8 @@ import { syscall } from "../linux/libc_ffi.ts";
 import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
 import { SIG } from "../linux/signals.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { type ProgramReply, SyscallProgram } from "./program.ts";
+import { SyscallProgram } from "./program.ts";
+import type { ProgramReply } from "./program_reply.ts";
 import { throwIfFailed } from "./started_runs.ts";
 import { endSeed, openSeed, PR_SET_PDEATHSIG, SEED_OPTIONS, startSeed } from "./seed.ts";
 

@@ -25,7 +25,7 @@ import { signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
 import { PROGRAM_WAIT } from "../linux/x86_64/program_code.ts";
 import { WAITING_FLAGS } from "../linux/x86_64/waiting_code.ts";
-import { PROGRAM_END_MARK } from "./program.ts";
+import { PROGRAM_END_MARK } from "./program_image.ts";
 import { awaitStop } from "./reap.ts";
 import { isEnd, isFault, TraceeStops } from "./tracee_stops.ts";
 

@@ -17,7 +17,7 @@ import { interruptMany, resumeMany, takeStops } from "../linux/ptrace_many.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import { SIG, signalName } from "../linux/signals.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
-import { PROGRAM_END_MARK } from "./program.ts";
+import { PROGRAM_END_MARK } from "./program_image.ts";
 import { awaitStop } from "./reap.ts";
 import { requeueSignals } from "./requeue_signals.ts";
 import { TraceeState } from "./tracee_state.ts";

@@ -5,7 +5,7 @@
  */
 import type { RemoteTask } from "../remote/remote_task.ts";
 import type { Tracee } from "../remote/tracee.ts";
-import type { PlannedTask } from "./plan.ts";
+import type { PlannedTask } from "./planned_task.ts";
 
 /** A task that is being built. */
 export interface BuiltTask {

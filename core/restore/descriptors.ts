@@ -15,7 +15,8 @@ import { Offers, runHook } from "../hooks.ts";
 import type { DescriptorPlanner, Plugin, RestoreHooks } from "../plugin.ts";
 import type { CallResult } from "../remote/program.ts";
 import { commonPart, planAsync, planOwner } from "./owner.ts";
-import type { PlannedTask, RestorePlan } from "./plan.ts";
+import type { RestorePlan } from "./plan.ts";
+import type { PlannedTask } from "./planned_task.ts";
 import { validateDescriptors } from "../../images/validate_files.ts";
 
 const O_CLOEXEC = 0o2000000;

@@ -10,7 +10,8 @@ import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
-import type { RestorePlan, ServiceFile } from "./plan.ts";
+import type { RestorePlan } from "./plan.ts";
+import type { ServiceFile } from "./plan_files.ts";
 
 const RLIMIT_NOFILE = 7;
 const ALL_DESCRIPTORS = 0xffffffff;

@@ -1,6 +1,7 @@
 import { deepEqual, equal, throws } from "@std/assert";
 import type { TreePlanner } from "../plugin.ts";
-import { formatCall, SyscallProgram } from "../remote/program.ts";
+import { formatCall } from "../remote/format_call.ts";
+import { SyscallProgram } from "../remote/program.ts";
 import { ImageBytes, planBytes, ServedImage } from "./image_bytes.ts";
 
 function served(): ServedImage {

@@ -17,7 +17,8 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { lastName } from "../../images/path.ts";
 import { renaming } from "./keeper.ts";
 import type { UndoingCall } from "./undoing_call.ts";
-import type { RestorePlan, ServiceFile } from "./plan.ts";
+import type { RestorePlan } from "./plan.ts";
+import type { ServiceFile } from "./plan_files.ts";
 
 /** `include/uapi/linux/fs.h`. */
 const RENAME_NOREPLACE = 1;

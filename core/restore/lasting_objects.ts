@@ -4,7 +4,8 @@
  * @module
  */
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
-import { CallResult, type ProgramReply, SyscallProgram } from "../remote/program.ts";
+import { CallResult, SyscallProgram } from "../remote/program.ts";
+import type { ProgramReply } from "../remote/program_reply.ts";
 import { addUndoing, type UndoingCall } from "./undoing_call.ts";
 
 const AT_FDCWD = -100, AT_REMOVEDIR = 0x200;

@@ -1,5 +1,6 @@
 import { deepEqual, equal } from "@std/assert";
-import { formatCall, SyscallProgram } from "../remote/program.ts";
+import { formatCall } from "../remote/format_call.ts";
+import { SyscallProgram } from "../remote/program.ts";
 import { makerProgram, undoOf } from "./lasting_objects.ts";
 
 const seed = new SyscallProgram("stage seed");

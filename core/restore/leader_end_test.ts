@@ -1,7 +1,7 @@
 import { equal } from "@std/assert";
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { SIG } from "../linux/signals.ts";
-import { formatCall } from "../remote/program.ts";
+import { formatCall } from "../remote/format_call.ts";
 import { leaderEnd } from "./leader_end.ts";
 
 const CORE = {

@@ -33,15 +33,9 @@ import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
 import { deadTaskIds } from "./ghosts.ts";
 import { findHole, type Range } from "./layout.ts";
-import {
-  DESCRIPTOR_HINT,
-  type Owners,
-  type PlanBasis,
-  PlannedTask,
-  PlannedThread,
-  RestorePlan,
-  SCRATCH_ROOM,
-} from "./plan.ts";
+import { DESCRIPTOR_HINT, type PlanBasis, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
+import { type Owners, PlannedTask } from "./planned_task.ts";
+import { PlannedThread } from "./planned_thread.ts";
 import { freePids, unusedIds } from "./free_pids.ts";
 import { INIT } from "./pid_namespace.ts";
 import { findServiceRange } from "./service_numbers.ts";

@@ -9,7 +9,8 @@
  * @module
  */
 import { PTRACE_O, waitForStop } from "../linux/ptrace.ts";
-import { type ProgramReply, SyscallProgram } from "../remote/program.ts";
+import { SyscallProgram } from "../remote/program.ts";
+import type { ProgramReply } from "../remote/program_reply.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
 import { throwIfFailed } from "../remote/started_runs.ts";
 import { endSeed, SEED_OPTIONS } from "../remote/seed.ts";

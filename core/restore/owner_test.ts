@@ -4,7 +4,8 @@ import { fd_types, type file_entry, file_entrySchema } from "../../images/gen/de
 import { NO_OWNER } from "../../images/fown.ts";
 import { O } from "../linux/fcntl.ts";
 import type { RestoredFiles } from "../plugin.ts";
-import { formatCall, SyscallProgram } from "../remote/program.ts";
+import { formatCall } from "../remote/format_call.ts";
+import { SyscallProgram } from "../remote/program.ts";
 import { commonPart, planAsync, planOwner, planStatusFlags, reopenFlags } from "./owner.ts";
 
 function planned(plan: (program: SyscallProgram) => void): string[] {

@@ -5,245 +5,35 @@
  * @module
  */
 import type { core_entry } from "../../images/gen/thread_pb.ts";
-import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Hooked } from "../hooks.ts";
 import { offsetAddress, pageAlign, type RemoteAddress } from "../linux/address.ts";
 import type { SyscallName } from "../linux/x86_64/syscalls.ts";
-import {
-  type Argument,
-  type CallResult,
-  formatCall,
-  ProgramImage,
-  SyscallProgram,
-} from "../remote/program.ts";
+import { type Argument, type CallResult, SyscallProgram } from "../remote/program.ts";
+import { ProgramImage } from "../remote/program_image.ts";
 import { SCRATCH_HEADER } from "../remote/scratch_memory.ts";
 import {
   type Machine,
   type OperationOptions,
   type RestoredFiles,
   type RestoreHooks,
-  type Stage,
   STAGES,
-  type TaskPlanner,
-  type ThreadPlanner,
   type TreePlanner,
 } from "../plugin.ts";
 import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
-import { addBirth, addThread } from "./clone.ts";
+import { addBirth } from "./clone.ts";
+import { describePlan } from "./describe_plan.ts";
+import type { EndedPidfd } from "./ended_pidfds.ts";
 import { directoryRemoval, makerProgram, type Removal } from "./lasting_objects.ts";
-import { INIT, planPidNamespace } from "./pid_namespace.ts";
+import { planPidNamespace } from "./pid_namespace.ts";
 import { planUserNamespace } from "./user_namespace.ts";
-import { openDead } from "./dead_tasks.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
 import type { LinkedFile } from "./link_remaps.ts";
-import { leaderEnd } from "./leader_end.ts";
+import type { LastName, ServiceFile } from "./plan_files.ts";
+import type { PlannedTask } from "./planned_task.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 import { type NumberRange, SPARE } from "./service_numbers.ts";
-
-/** A descriptor of this process, or a path to open here, that the seed gets under a number. */
-export interface ServiceFile {
-  /** The number in the seed and in all tasks, until the close stage. */
-  readonly number: number;
-  /** What to open here; absent where `descriptor` is given. */
-  readonly path?: string;
-  /** `O_*` for opening it. */
-  readonly flags: number;
-  /** A descriptor of this process. */
-  readonly descriptor?: number;
-}
-
-/** A pidfd of a task that ends before the tree is born. */
-export interface EndedPidfd {
-  /** Its number in the seed. */
-  readonly service: number;
-  /** For pidfd_open(2). */
-  readonly flags: number;
-}
-
-/** A file that gets its name when all else is done. */
-export interface LastName {
-  /** The directory in which its private directory is. */
-  readonly parent: string;
-  /** Where it is until then, relative to the private directory. */
-  readonly inside: string;
-  /** Its name, absolute. */
-  readonly path: string;
-}
-
-/** The plan of one thread. */
-export class PlannedThread implements ThreadPlanner {
-  #programs: Partial<Record<Stage, SyscallProgram>> = {};
-  /** The sizes of programs that are not kept, by stage. */
-  #sizes: Partial<Record<Stage, number>> = {};
-  readonly #readCore: () => core_entry;
-  #core: core_entry | undefined;
-
-  /** @param readCore reads its core image, which is kept then */
-  constructor(readonly tid: number, readonly task: PlannedTask, readCore: () => core_entry) {
-    this.#readCore = readCore;
-  }
-
-  /** Its core image, read when it is first asked for. @throws {StasisError} `bad-image` */
-  get core(): core_entry {
-    return this.load();
-  }
-
-  /** Reads its core image, unless that has been read. @throws {StasisError} `bad-image` */
-  load(): core_entry {
-    return this.#core ??= this.#readCore();
-  }
-
-  /** Its program for a stage; made empty when first asked for. */
-  program(stage: Stage): SyscallProgram {
-    const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
-    return this.#programs[stage] ??= new SyscallProgram(`stage ${stage}${whose}`);
-  }
-
-  /**
-   * Keeps nothing of its programs and image but how large the programs are: of a plan that is not carried out. Ten
-   * thousand threads would take a hundred megabytes.
-   */
-  keepSizesAlone(): void {
-    for (const stage of STAGES) {
-      const size = this.sizeAt(stage);
-      if (size > 0) this.#sizes[stage] = size;
-    }
-    this.#programs = {};
-    this.#core = undefined;
-  }
-
-  /** How much memory its program for a stage takes, in bytes. */
-  sizeAt(stage: Stage): number {
-    const program = this.planned(stage);
-    return program === undefined ? this.#sizes[stage] ?? 0 : new ProgramImage(program).size;
-  }
-
-  /** The program for a stage, if there is anything in it. */
-  planned(stage: Stage): SyscallProgram | undefined {
-    const program = this.#programs[stage];
-    return program === undefined || program.isEmpty ? undefined : program;
-  }
-}
-
-/** What ids of shared kernel objects say of a task: the first task that has the same. */
-export interface Owners {
-  readonly files: number;
-  readonly memory: number;
-  readonly handlers: number;
-  readonly fs: number;
-}
-
-/** A first thread that ends before the tree runs. It makes the task, and what does not need the others' rights. */
-export interface EndedLeader {
-  readonly thread: PlannedThread;
-  /** How it ends, as wait(2) tells it. */
-  readonly status: number;
-}
-
-/**
- * The stages in which a first thread that ends has no part: it has ended before. Filters that all threads get would
- * forbid it to, and tasks that it has made must not want a signal at its end yet (PR_SET_PDEATHSIG). The stage
- * "signals" it goes through alone and before them: nobody else may queue signals of the kernel's for the task.
- */
-const WITHOUT_ENDED: ReadonlySet<Stage> = new Set([
-  "seccomp_all",
-  "seccomp",
-  "credentials",
-  "late",
-]);
-
-/** The plan of one task. */
-export class PlannedTask implements TaskPlanner {
-  /** Those that live, the leader first. */
-  readonly threads: PlannedThread[] = [];
-  /** The first thread, where others live and it does not. */
-  ended: EndedLeader | undefined;
-  /** Ids of threads that it has while it is being built and that end then. */
-  readonly endedThreads: Set<number> = new Set();
-  readonly #byTid = new Map<number, PlannedThread>();
-  readonly #beforeBirths = new Map<number, SyscallProgram>();
-  readonly #inSession = new SyscallProgram("what controls the session");
-
-  constructor(
-    readonly plan: RestorePlan,
-    readonly entry: pstree_entry,
-    readonly core: core_entry,
-    private readonly owners: Owners,
-  ) {}
-
-  get pid(): number {
-    return this.entry.pid;
-  }
-  get tree(): RestorePlan {
-    return this.plan;
-  }
-  get files(): RestoredFiles {
-    return this.plan.files;
-  }
-  get scratch(): { readonly start: RemoteAddress; readonly end: RemoteAddress } {
-    return this.plan.scratch;
-  }
-  get parkedVdso(): RemoteAddress {
-    return this.plan.parkedVdso;
-  }
-  get filesOwner(): number {
-    return this.owners.files;
-  }
-  get memoryOwner(): number {
-    return this.owners.memory;
-  }
-  get handlersOwner(): number {
-    return this.owners.handlers;
-  }
-  get fsOwner(): number {
-    return this.owners.fs;
-  }
-  program(stage: Stage): SyscallProgram {
-    const ended = WITHOUT_ENDED.has(stage) ? undefined : this.ended?.thread;
-    return (ended ?? this.threads[0] as PlannedThread).program(stage);
-  }
-  /** All threads that it ever has: one that ends is the first. */
-  get allThreads(): readonly PlannedThread[] {
-    return this.ended === undefined ? this.threads : [this.ended.thread, ...this.threads];
-  }
-  /** The threads that its first one makes. */
-  get madeThreads(): readonly PlannedThread[] {
-    return this.allThreads.slice(1);
-  }
-  beforeBirth(child: number): SyscallProgram {
-    let program = this.#beforeBirths.get(child);
-    if (program === undefined) {
-      program = new SyscallProgram(`what task ${child} inherits`);
-      this.#beforeBirths.set(child, program);
-    }
-    return program;
-  }
-  /** What it runs before it makes one of its offspring, if there is anything to run. */
-  plannedBeforeBirth(child: number): SyscallProgram | undefined {
-    const program = this.#beforeBirths.get(child);
-    return program === undefined || program.isEmpty ? undefined : program;
-  }
-  inSession(): SyscallProgram {
-    return this.#inSession;
-  }
-  endedThread(tid: number): void {
-    // A first thread that ends is there in that stage in any case.
-    if (tid === this.pid || this.endedThreads.has(tid)) return;
-    this.endedThreads.add(tid);
-    addThread(this.program("threads"), tid);
-  }
-  /** Adds a thread; the leader is the first. */
-  addThread(thread: PlannedThread): void {
-    this.threads.push(thread);
-    this.#byTid.set(thread.tid, thread);
-  }
-  /** A thread by its tid. */
-  thread(tid: number): PlannedThread | undefined {
-    return this.#byTid.get(tid);
-  }
-}
 
 /** Room for what the builder itself has run: it hands over descriptors, ends helpers and zombies, and the like. */
 const OTHER_PROGRAMS = 1n << 16n;
@@ -503,108 +293,7 @@ export class RestorePlan implements TreePlanner {
   }
 
   /** The plan as strace would print it: one line a call, under headings of stage and task. */
-  *describe(): Generator<string> {
-    for (const file of this.serviceFiles) {
-      const what = file.path === undefined ? `descriptor ${file.descriptor}` : file.path;
-      yield `# descriptor ${file.number} is ${what} of the tool`;
-    }
-    for (const [parent, number] of this.privateDirectories) {
-      yield `# descriptor ${number} is a new directory in ${parent}`;
-    }
-    if (!this.names.program.isEmpty) {
-      yield "# names";
-      yield* this.#lines(this.names.program);
-    }
-    for (const pidfds of this.ended.values()) {
-      yield "clone3({}), which ends";
-      yield* this.#lines(keepPidfds(0, pidfds));
-    }
-    if (!this.seed.isEmpty) {
-      yield "# seed";
-      yield* this.#lines(this.seed);
-    }
-    if (!this.birthplace.isEmpty) {
-      yield "# namespaces";
-      yield* this.#lines(this.birthplace);
-    }
-    if (this.isApart && this.pid !== INIT) yield `clone3({set_tid=${INIT}}), the init`;
-    for (const [pid, files] of this.deadTasks) {
-      yield `clone3({set_tid=${pid}}), which ends`;
-      yield* this.#lines(openDead(pid, files));
-    }
-    const { births, groups, helpers } = this.births;
-    for (const [pid, actions] of births) {
-      for (const action of actions) {
-        const before = this.beforeAction(pid, action);
-        if (before !== undefined) yield* this.#lines(before, pid);
-        yield `[${pid}] ${describeBirth(action)}`;
-        const after = this.afterAction(pid, action);
-        if (after !== undefined) yield* this.#lines(after, pid);
-      }
-    }
-    for (const [pid, action] of groups) yield `[${pid}] ${describeBirth(action)}`;
-    for (const { pid, adopter } of helpers) {
-      yield `[${pid}] exit_group(0)${adopter === undefined ? "" : `, and ${adopter} adopts`}`;
-    }
-    for (const stage of STAGES.slice(1)) {
-      for (const task of this.tasks) {
-        if (stage === "seccomp_all" && task.ended !== undefined) yield* this.#endLeader(task.ended);
-        const threads = stage === "signals" ? task.threads : task.allThreads;
-        for (const thread of threads) {
-          const program = thread.planned(stage);
-          if (program === undefined) continue;
-          yield `# ${stage}`;
-          yield* this.#lines(program, thread.tid);
-        }
-      }
-    }
-    for (const { parent, inside, path } of this.lastNames) {
-      const from = this.privateDirectories.get(parent) as number;
-      yield `renameat2(${from}, "${inside}", AT_FDCWD, "${path}", 0)`;
-    }
-    for (const task of this.tasks) {
-      for (const { tid } of task.threads) yield `[${tid}] registers, signal mask, run`;
-    }
-    for (const path of this.linkRemaps.keys()) yield `unlink("${path}")`;
-  }
-
-  *#endLeader({ thread, status }: EndedLeader): Generator<string> {
-    const program = thread.planned("signals");
-    if (program !== undefined) {
-      yield "# signals";
-      yield* this.#lines(program, thread.tid);
-    }
-    yield* this.#lines(leaderEnd(thread.core, status), thread.tid);
-  }
-
-  *#lines(program: SyscallProgram, tid?: number): Generator<string> {
-    const prefix = tid === undefined ? "" : `[${tid}] `;
-    for (const call of program.readonlyCalls) yield prefix + formatCall(call);
-  }
-}
-
-/** Has the seed keep pidfds of a task. */
-export function keepPidfds(pid: number, pidfds: readonly EndedPidfd[]): SyscallProgram {
-  const program = new SyscallProgram("pidfds of a task that ends");
-  for (const { service, flags } of pidfds) {
-    const fd = program.call("pidfd_open", pid, flags);
-    program.call("dup3", fd, service, 0);
-    program.call("close", fd);
-  }
-  return program;
-}
-
-function describeBirth(action: BirthAction): string {
-  switch (action.kind) {
-    case "clone":
-      return `clone3({set_tid=${action.pid}${action.sibling ? ", CLONE_PARENT" : ""}${
-        action.exitSignal === undefined ? "" : `, exit_signal=${action.exitSignal}`
-      }})`;
-    case "setsid":
-      return "setsid()";
-    case "setpgid":
-      return `setpgid(0, ${action.pgid})`;
-    case "follow":
-      return `setpgid(0, getpgid(${action.pid}))`;
+  describe(): Generator<string> {
+    return describePlan(this);
   }
 }

@@ -1,10 +1,12 @@
 import { deepEqual, equal, ok, throws } from "@std/assert";
 import { remoteAddress } from "../linux/address.ts";
-import { ProgramImage } from "../remote/program.ts";
+import { ProgramImage } from "../remote/program_image.ts";
 import { planBirths } from "./births.ts";
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import type { pstree_entry } from "../../images/gen/tree_pb.ts";
-import { type PlanBasis, PlannedTask, PlannedThread, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
+import { type PlanBasis, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
+import { PlannedTask } from "./planned_task.ts";
+import { PlannedThread } from "./planned_thread.ts";
 
 /** A plan of nothing but births: one task with so many children. */
 function planOf(children: number): RestorePlan {

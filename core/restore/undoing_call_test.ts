@@ -1,5 +1,6 @@
 import { deepEqual, equal } from "@std/assert";
-import { formatCall, SyscallProgram } from "../remote/program.ts";
+import { formatCall } from "../remote/format_call.ts";
+import { SyscallProgram } from "../remote/program.ts";
 import { addUndoing } from "./undoing_call.ts";
 
 Deno.test("addUndoing() makes a call once, where the other one has succeeded", () => {

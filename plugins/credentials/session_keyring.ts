@@ -10,7 +10,8 @@
 import { Errno, isErrno } from "../../core/linux/errno.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 
 /** Operations of keyctl(2) (`include/uapi/linux/keyctl.h`). */
 const KEYCTL = { GET_KEYRING_ID: 0, SETPERM: 5, DESCRIBE: 6, UNLINK: 9, SET_TIMEOUT: 15 } as const;

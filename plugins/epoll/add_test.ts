@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual } from "@std/assert";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { eventpoll_tfd_entrySchema } from "../../images/gen/event_files_pb.ts";
 import { planTarget } from "./add.ts";
 

@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
 import { O } from "../../core/linux/fcntl.ts";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { file_lock_entrySchema } from "../../images/gen/file_locks_pb.ts";
 import { planLease, planLock } from "./plan.ts";

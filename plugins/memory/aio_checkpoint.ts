@@ -11,7 +11,8 @@ import { sleep } from "../../core/linux/libc_ffi.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
 import type { Vma } from "../../core/linux/procfs/mod.ts";
 import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
-import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 import { AioRing, isRing, isSane } from "./aio_ring.ts";
 
 /** For how long no event must have come, and how often that is looked at, in milliseconds. */

@@ -8,7 +8,8 @@ import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { MADV, MAP, PROT } from "../../core/linux/mman.ts";
-import { type ProgramReply, ScratchData, type SyscallProgram } from "../../core/remote/program.ts";
+import { ScratchData, type SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 
 /** What `mm-extra-PID.img` has of it. */
 export interface LockFuture {

@@ -2,7 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal, ok } from "@std/assert";
 import { remoteAddress } from "../../core/linux/address.ts";
 import type { RestoreSession, TaskPlanner } from "../../core/plugin.ts";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import {
   VMA_ANON_PRIVATE,
   VMA_AREA_GUARD,

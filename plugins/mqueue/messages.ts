@@ -11,7 +11,8 @@ import { StasisError } from "../../base/errors.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { F } from "../../core/linux/fcntl.ts";
 import { queueState } from "../../core/linux/mqueue.ts";
-import { type ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 import { runSurviving } from "../../core/remote/survivor.ts";
 
 /** A message. */

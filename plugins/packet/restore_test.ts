@@ -2,7 +2,8 @@ import { deepEqual, match, throws } from "@std/assert";
 import { StasisError } from "../../base/errors.ts";
 import { create } from "@bufbuild/protobuf";
 import { packet_sock_entrySchema } from "../../images/gen/packet_pb.ts";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { checkPacket, planPacket, takenGroups } from "./restore.ts";
 
 Deno.test("checkPacket() refuses what no checkpoint writes", () => {

@@ -1,7 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
 import { O } from "../../core/linux/fcntl.ts";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { pipe_entrySchema } from "../../images/gen/pipes_pb.ts";
 import { type Contents, planPipe } from "./pipe.ts";

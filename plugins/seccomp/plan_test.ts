@@ -1,6 +1,7 @@
 import assert from "@std/assert";
 import type { Stage } from "../../core/plugin.ts";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { type Chain, FILTER_FLAG, FilterPool, type ThreadSeccomp } from "./chain.ts";
 import { planThreads } from "./plan.ts";
 

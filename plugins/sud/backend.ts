@@ -6,7 +6,8 @@
  */
 import type { Task } from "../../core/checkpoint/task.ts";
 import type { StoppedThread, SurveyContext } from "../../core/plugin.ts";
-import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 import type { Tracee } from "../../core/remote/tracee.ts";
 import type { SudConfig } from "./config.ts";
 

@@ -11,7 +11,8 @@ import { syscall } from "../../core/linux/libc_ffi.ts";
 import { encodeOperations, semaphoreValue, semaphoreValues } from "../../core/linux/sysv_ipc.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { Collected, FrozenTask, FrozenThread } from "../../core/plugin.ts";
-import { type CallResult, type ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import { type CallResult, SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 import { askAbove, Bisection, settled } from "./undo.ts";
 
 const CLONE_SYSVSEM = 0x40000;

@@ -6,7 +6,8 @@
  * @module
  */
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
-import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 
 const EACCES = -13n;
 

@@ -10,12 +10,8 @@ import { syscall } from "../../core/linux/libc_ffi.ts";
 import { parseIdList } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { FrozenTask } from "../../core/plugin.ts";
-import type {
-  CallResult,
-  ProgramReply,
-  ScratchData,
-  SyscallProgram,
-} from "../../core/remote/program.ts";
+import type { CallResult, ScratchData, SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 import { cpusOf as nodesOf, maskOf } from "./affinity.ts";
 
 /** `include/uapi/linux/mempolicy.h` */

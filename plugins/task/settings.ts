@@ -9,7 +9,8 @@ import type { task_extra_entry, task_extra_entrySchema } from "../../images/gen/
 import { present } from "../../images/present.ts";
 import { prctl, syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import type { ProgramReply, SyscallProgram } from "../../core/remote/program.ts";
+import type { SyscallProgram } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 import { ARCH, CPUID_FAULTS, grantedXstate, xstateNumbers } from "./arch_prctl.ts";
 import { FUTEX_HASH, isAutomatic } from "./futex_hash.ts";
 import { MCE_KILL_DEFAULT, MCE_KILL_SET, PR, TSC } from "./prctl.ts";

@@ -22,7 +22,8 @@ import {
   type Termios,
   TTY,
 } from "../../core/linux/terminal.ts";
-import type { Argument, CallResult, ProgramReply } from "../../core/remote/program.ts";
+import type { Argument, CallResult } from "../../core/remote/program.ts";
+import type { ProgramReply } from "../../core/remote/program_reply.ts";
 import type { ScratchData, SyscallProgram } from "../../core/remote/program.ts";
 import { TtyFlow } from "../../images/gen/terminals_pb.ts";
 import {

@@ -1,5 +1,6 @@
 import { deepEqual } from "@std/assert";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { SOCK } from "../../core/linux/net/unix_diag.ts";
 import { connectOrder, planDatagrams } from "./datagrams.ts";

@@ -1,5 +1,6 @@
 import { deepEqual, equal } from "@std/assert";
-import { formatCall, SyscallProgram } from "../../core/remote/program.ts";
+import { formatCall } from "../../core/remote/format_call.ts";
+import { SyscallProgram } from "../../core/remote/program.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { SHUTDOWN, SOCK, STATE } from "../../core/linux/net/unix_diag.ts";
 import { type BindPlace, isDeleted } from "./bind.ts";

@@ -1,0 +1,133 @@
+/**
+ * The plan of one task: its threads, and what it runs while the tree is born.
+ *
+ * @module
+ */
+import type { core_entry } from "../../images/gen/thread_pb.ts";
+import type { pstree_entry } from "../../images/gen/tree_pb.ts";
+import type { RemoteAddress } from "../linux/address.ts";
+import type { RestoredFiles, Stage, TaskPlanner, TreePlanner } from "../plugin.ts";
+import { SyscallProgram } from "../remote/program.ts";
+import { addThread } from "./clone.ts";
+import type { PlannedThread } from "./planned_thread.ts";
+
+/** What ids of shared kernel objects say of a task: the first task that has the same. */
+export interface Owners {
+  readonly files: number;
+  readonly memory: number;
+  readonly handlers: number;
+  readonly fs: number;
+}
+
+/** A first thread that ends before the tree runs. It makes the task, and what does not need the others' rights. */
+export interface EndedLeader {
+  readonly thread: PlannedThread;
+  /** How it ends, as wait(2) tells it. */
+  readonly status: number;
+}
+
+/**
+ * The stages in which a first thread that ends has no part: it has ended before. Filters that all threads get would
+ * forbid it to, and tasks that it has made must not want a signal at its end yet (PR_SET_PDEATHSIG). The stage
+ * "signals" it goes through alone and before them: nobody else may queue signals of the kernel's for the task.
+ */
+const WITHOUT_ENDED: ReadonlySet<Stage> = new Set([
+  "seccomp_all",
+  "seccomp",
+  "credentials",
+  "late",
+]);
+
+/** What a task has of the plan that it belongs to. */
+interface PlanOfTask extends TreePlanner {
+  readonly scratch: TaskPlanner["scratch"];
+  readonly parkedVdso: RemoteAddress;
+}
+
+/** The plan of one task. */
+export class PlannedTask implements TaskPlanner {
+  /** Those that live, the leader first. */
+  readonly threads: PlannedThread[] = [];
+  /** The first thread, where others live and it does not. */
+  ended: EndedLeader | undefined;
+  /** Ids of threads that it has while it is being built and that end then. */
+  readonly endedThreads: Set<number> = new Set();
+  readonly #byTid = new Map<number, PlannedThread>();
+  readonly #beforeBirths = new Map<number, SyscallProgram>();
+  readonly #inSession = new SyscallProgram("what controls the session");
+
+  constructor(
+    readonly tree: PlanOfTask,
+    readonly entry: pstree_entry,
+    readonly core: core_entry,
+    private readonly owners: Owners,
+  ) {}
+
+  get pid(): number {
+    return this.entry.pid;
+  }
+  get files(): RestoredFiles {
+    return this.tree.files;
+  }
+  get scratch(): TaskPlanner["scratch"] {
+    return this.tree.scratch;
+  }
+  get parkedVdso(): RemoteAddress {
+    return this.tree.parkedVdso;
+  }
+  get filesOwner(): number {
+    return this.owners.files;
+  }
+  get memoryOwner(): number {
+    return this.owners.memory;
+  }
+  get handlersOwner(): number {
+    return this.owners.handlers;
+  }
+  get fsOwner(): number {
+    return this.owners.fs;
+  }
+  program(stage: Stage): SyscallProgram {
+    const ended = WITHOUT_ENDED.has(stage) ? undefined : this.ended?.thread;
+    return (ended ?? this.threads[0] as PlannedThread).program(stage);
+  }
+  /** All threads that it ever has: one that ends is the first. */
+  get allThreads(): readonly PlannedThread[] {
+    return this.ended === undefined ? this.threads : [this.ended.thread, ...this.threads];
+  }
+  /** The threads that its first one makes. */
+  get madeThreads(): readonly PlannedThread[] {
+    return this.allThreads.slice(1);
+  }
+  beforeBirth(child: number): SyscallProgram {
+    let program = this.#beforeBirths.get(child);
+    if (program === undefined) {
+      program = new SyscallProgram(`what task ${child} inherits`);
+      this.#beforeBirths.set(child, program);
+    }
+    return program;
+  }
+  /** What it runs before it makes one of its offspring, if there is anything to run. */
+  plannedBeforeBirth(child: number): SyscallProgram | undefined {
+    const program = this.#beforeBirths.get(child);
+    return program === undefined || program.isEmpty ? undefined : program;
+  }
+  inSession(): SyscallProgram {
+    return this.#inSession;
+  }
+  endedThread(tid: number): void {
+    // A first thread that ends is there in that stage in any case.
+    if (tid === this.pid || this.endedThreads.has(tid)) return;
+    this.endedThreads.add(tid);
+    addThread(this.program("threads"), tid);
+  }
+  /** Adds a thread; the leader is the first. */
+  addThread(thread: PlannedThread): void {
+    this.threads.push(thread);
+    this.#byTid.set(thread.tid, thread);
+  }
+  /** A thread by its tid. */
+  thread(tid: number): PlannedThread | undefined {
+    return this.#byTid.get(tid);
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * The plan of one thread: a program of system calls for each stage.
+ *
+ * @module
+ */
+import type { core_entry } from "../../images/gen/thread_pb.ts";
+import { type Stage, STAGES, type TaskPlanner, type ThreadPlanner } from "../plugin.ts";
+import { SyscallProgram } from "../remote/program.ts";
+import { ProgramImage } from "../remote/program_image.ts";
+
+/** The plan of one thread. */
+export class PlannedThread implements ThreadPlanner {
+  #programs: Partial<Record<Stage, SyscallProgram>> = {};
+  /** The sizes of programs that are not kept, by stage. */
+  #sizes: Partial<Record<Stage, number>> = {};
+  readonly #readCore: () => core_entry;
+  #core: core_entry | undefined;
+
+  /** @param readCore reads its core image, which is kept then */
+  constructor(readonly tid: number, readonly task: TaskPlanner, readCore: () => core_entry) {
+    this.#readCore = readCore;
+  }
+
+  /** Its core image, read when it is first asked for. @throws {StasisError} `bad-image` */
+  get core(): core_entry {
+    return this.load();
+  }
+
+  /** Reads its core image, unless that has been read. @throws {StasisError} `bad-image` */
+  load(): core_entry {
+    return this.#core ??= this.#readCore();
+  }
+
+  /** Its program for a stage; made empty when first asked for. */
+  program(stage: Stage): SyscallProgram {
+    const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
+    return this.#programs[stage] ??= new SyscallProgram(`stage ${stage}${whose}`);
+  }
+
+  /**
+   * Keeps nothing of its programs and image but how large the programs are: of a plan that is not carried out. Ten
+   * thousand threads would take a hundred megabytes.
+   */
+  keepSizesAlone(): void {
+    for (const stage of STAGES) {
+      const size = this.sizeAt(stage);
+      if (size > 0) this.#sizes[stage] = size;
+    }
+    this.#programs = {};
+    this.#core = undefined;
+  }
+
+  /** How much memory its program for a stage takes, in bytes. */
+  sizeAt(stage: Stage): number {
+    const program = this.planned(stage);
+    return program === undefined ? this.#sizes[stage] ?? 0 : new ProgramImage(program).size;
+  }
+
+  /** The program for a stage, if there is anything in it. */
+  planned(stage: Stage): SyscallProgram | undefined {
+    const program = this.#programs[stage];
+    return program === undefined || program.isEmpty ? undefined : program;
+  }
+}
