@@ -239,6 +239,11 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     if (!isToEnd) await verifyBeside(last);
     // Past the commit a tree that is to end is ended whole, whoever does it.
     if (isToEnd) guardian.endTreeIf(writer.committed);
+    // And one that is to be left stopped is so whole.
+    else if (!runsOn) {
+      const stopped = tree.tasks.map(({ pid, leader: { tid } }) => ({ pid, tid }));
+      guardian.stopTreeIf(writer.committed, stopped);
+    }
     bytes = await writer.commit(last);
     links.keep();
     if (!isToEnd && !runsOn) {

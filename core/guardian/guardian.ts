@@ -173,6 +173,19 @@ export class Guardian implements Rescuer, Disposable {
     this.#notes.endTreeIf(cString(path));
   }
 
+  /**
+   * From now on these processes are left stopped if the tool dies and this file is there by then: all of them.
+   *
+   * @param processes each with the thread of it that the tool lets go of last
+   */
+  stopTreeIf(
+    path: string,
+    processes: readonly { readonly pid: number; readonly tid: number }[],
+  ): void {
+    for (const { pid, tid } of processes) this.#notes.noteStop(pid, tid);
+    this.#notes.stopTreeIf(cString(path));
+  }
+
   get aliveWord(): number {
     return (this.#alive ??= new AliveWord()).fd;
   }

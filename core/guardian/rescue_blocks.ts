@@ -10,6 +10,7 @@ import { SIG, STOP_SIGNALS } from "../linux/signals.ts";
 import { ENTRY_ARGUMENTS, ENTRY_SIZE } from "../linux/x86_64/program_code.ts";
 import { REGISTER, REGISTER_NAMES } from "../linux/x86_64/registers.ts";
 import { signalCalls } from "../remote/requeue_signals.ts";
+import { stopCall } from "../remote/stop_all.ts";
 import {
   type CallUndo,
   type ListedCall,
@@ -325,7 +326,7 @@ function callsBlock(
 /** How many signals that wait are looked at for a SIGCONT: of the process's, and of the thread's. */
 const LOOKED_AT = [{ shared: true, count: 8 }, { shared: false, count: 4 }] as const;
 
-/** A signal that was taken from a thread. */
+/** A signal that is sent before the threads of a process go on. */
 export interface SignalBlock extends Omit<Block, "links"> {
   /** Where the word stands that says what is sent behind it. */
   readonly next: number;
@@ -360,6 +361,32 @@ export function signalBlock(
     off: { at: at + ENTRY_ARGUMENTS, value: end },
     next,
   };
+}
+
+/**
+ * The signal that leaves a process stopped, where it is to be left so: sent while a thread of it waits still. If none
+ * does, the tool has sent it before it let that one go.
+ *
+ * @param tid the thread of the process that the tool lets go of last
+ */
+export function stopBlock(
+  at: number,
+  process: ProcessPlace,
+  pid: number,
+  tid: number,
+  mark: bigint,
+): SignalBlock {
+  const entries = new Entries(at, BLOCK_SIZE, DATA);
+  const registers = entries.data(REGISTERS_SIZE);
+  const end = entries.ahead(5);
+  entries.jump(entries.ahead(1));
+  entries.unless(WORD.stopping, 1n, end);
+  entries.call(ptraceCall(PTRACE.GETREGS, tid, 0n, registers));
+  entries.unless(registers + BigInt(REGISTER.r15 * 8), mark, end);
+  entries.call(stopCall(pid));
+  const next = at + Number(entries.here - tableAddress(at)) + ENTRY_ARGUMENTS;
+  entries.jump(process.signals.end);
+  return { bytes: entries.bytes, off: { at: at + ENTRY_ARGUMENTS, value: end }, next };
 }
 
 /** Goes on at `address` where a SIGCONT is among the first signals that wait. @param shared for the process */

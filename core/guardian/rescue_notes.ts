@@ -28,12 +28,15 @@ import {
   processBlock,
   type ProcessPlace,
   processPlace,
+  type SignalBlock,
   signalBlock,
+  stopBlock,
   threadBlock,
 } from "./rescue_blocks.ts";
 import {
   BLOCK_SIZE,
   decideBy,
+  type Decision,
   FIRST_BLOCK,
   type ListPlace,
   TABLE_SIZE,
@@ -201,20 +204,42 @@ export class RescueNotes {
 
   /** Notes a signal, behind those that were noted of the process before. */
   noteSignal(pid: number, tid: number, info: Siginfo): Noted {
-    const at = this.#allocate();
-    const process = this.#process(pid);
-    const { bytes, off, next } = signalBlock(at, process.place, pid, tid, info);
-    this.#write(at, bytes);
-    this.#writeWord({ at: process.nextSignal, value: tableAddress(at) });
-    process.nextSignal = next;
-    return { erase: () => this.#tryWriteWord(off) };
+    return this.#linkSignal(pid, (at, place) => signalBlock(at, place, pid, tid, info));
+  }
+
+  /**
+   * Notes that a process is to be left stopped where it was decided so, behind the signals that were noted of it before.
+   *
+   * @param tid a thread of it that waits
+   */
+  noteStop(pid: number, tid: number): void {
+    this.#linkSignal(pid, (at, place) => stopBlock(at, place, pid, tid, this.#mark));
   }
 
   /** From now on the tree is ended whole if the tool dies and this file is there by then. @param path NUL-terminated */
   endTreeIf(path: Uint8Array): void {
-    const decision = decideBy(path);
-    this.#write(decision.at, decision.path);
-    this.#writeWord(decision.mode);
+    this.#decide(path, "end");
+  }
+
+  /** From now on processes are left stopped ({@link noteStop}) if the tool dies and this file is there by then. */
+  stopTreeIf(path: Uint8Array): void {
+    this.#decide(path, "stop");
+  }
+
+  #decide(file: Uint8Array, decision: Decision): void {
+    const { at, path, mode } = decideBy(file, decision);
+    this.#write(at, path);
+    this.#writeWord(mode);
+  }
+
+  #linkSignal(pid: number, make: (at: number, place: ProcessPlace) => SignalBlock): Noted {
+    const at = this.#allocate();
+    const process = this.#process(pid);
+    const { bytes, off, next } = make(at, process.place);
+    this.#write(at, bytes);
+    this.#writeWord({ at: process.nextSignal, value: tableAddress(at) });
+    process.nextSignal = next;
+    return { erase: () => this.#tryWriteWord(off) };
   }
 
   #threadBlock(

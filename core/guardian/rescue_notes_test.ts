@@ -299,6 +299,37 @@ Deno.test("erase() does not fail where nobody is left to be told", () => {
   assert.throws(() => notes.noteProcess(20), { message: "nobody" });
 });
 
+Deno.test("stopTreeIf() leaves each process stopped that waits still, if the images are there", () => {
+  const table = new Table();
+  table.notes.noteThreads([undoOf(10), undoOf(11), undoOf(20, 20)]);
+  const stops = (marked: readonly number[], isThere: boolean) => {
+    const made = table.run(marked, ([name]) => name === "access" && !isThere ? -2n : undefined);
+    return names(made).filter((name) => name.startsWith("kill") && !END.includes(name));
+  };
+  for (const pid of [10, 20]) table.notes.noteStop(pid, pid);
+  assert.deepEqual(stops([10, 11, 20], true), [], "it is not decided yet");
+  table.notes.stopTreeIf(new TextEncoder().encode("/images\0"));
+  assert.deepEqual(stops([10, 11, 20], false), []);
+  assert.deepEqual(stops([10, 11, 20], true).sort(), ["kill 10", "kill 20"]);
+  // The tool has sent it to a process before it lets go of any thread.
+  assert.deepEqual(stops([11, 20], true), ["kill 20"]);
+
+  const made = table.run([10, 11, 20]);
+  assert.ok(
+    made.some(([name, path]) =>
+      name === "access" && new TextDecoder().decode(table.at(path as bigint, 8)) === "/images\0"
+    ),
+  );
+  assert.ok(
+    made.every(([name, pid, signal]) =>
+      name !== "kill" || pid === BigInt(SECOND) || signal === BigInt(SIG.STOP)
+    ),
+  );
+  const order = names(made);
+  const first = Math.min(...[10, 11].map((tid) => order.indexOf(`DETACH ${tid}`)));
+  assert.ok(order.indexOf("kill 10") < first, "before it is let go of");
+});
+
 Deno.test("noteOutside() makes calls with the results of others, before threads go on and though none waits", () => {
   const table = new Table();
   table.notes.noteThreads([undoOf(10)]);

@@ -10,12 +10,13 @@
  * ```text
  * wait until the tool is dead, and whoever traces threads in its place has let go of them
  * where the tool was about to kill the tree: are the images there?  yes: kill list, end
+ * where it was about to leave it stopped: are they there?  yes: every process is stopped when it is put back
  * rounds over all processes; in each, one after the other:
  *   stop list      seize and interrupt every thread
  *   await list     wait until each has stopped
  *   task list      undo what was done to the process: memory, calls made in it
  *   (all others)   wait until they have come so far as well, but not for long
- *   signal list    send again what was taken on its way
+ *   signal list    send again what was taken on its way, and SIGSTOP where it is to be left stopped
  *   thread list    put every thread back that has the mark of the waiting ones; let go of all
  * ```
  *
@@ -63,9 +64,11 @@ const HEAD = {
   PAUSE: 25,
   SILENT: 28,
   REAP: 31,
+  DECIDE_STOP: 32,
 } as const;
-const WORDS = 34 * ENTRY_SIZE;
-const ZERO = WORDS, ONE = WORDS + 8, LEFT = WORDS + 16, LETTING_GO = WORDS + 24, TAIL = WORDS + 32;
+const WORDS = 36 * ENTRY_SIZE;
+const ZERO = WORDS, ONE = WORDS + 8, LEFT = WORDS + 16, LETTING_GO = WORDS + 24;
+const STOPPING = WORDS + 32, TAIL = WORDS + 40;
 const DATA = TAIL + 64;
 /** The path of the images, of up to a page, behind the head. */
 const PATH = 4096;
@@ -165,6 +168,11 @@ export function makeHead(fds: GuardianDescriptors, second: number): Uint8Array {
   head.unless(poll(timer, words(0n, 0n)), 1n, entryAddress(HEAD.REAP));
   set(LETTING_GO);
   head.jump(LISTS.reap.end);
+
+  const saved = head.entry(BigInt(SYSCALLS.access), tableAddress(PATH), 0n);
+  head.unless(saved, 0n, entryAddress(HEAD.RESCUE));
+  set(STOPPING);
+  head.jump(entryAddress(HEAD.RESCUE));
   new DataView(head.bytes.buffer).setBigUint64(ONE, 1n, true);
   return head.bytes;
 }
@@ -177,23 +185,32 @@ export const ENTRY_POINTS = {
   alive: tableAddress(ZERO),
 } as const;
 
-/** Words that blocks use: 1, whether a process waits for something, whether all have been waited for. */
+/**
+ * Words that blocks use: 1, whether a process waits for something, whether all have been waited for, whether the tree is
+ * to be left stopped.
+ */
 export const WORD = {
   one: tableAddress(ONE),
   left: tableAddress(LEFT),
   lettingGo: tableAddress(LETTING_GO),
+  stopping: tableAddress(STOPPING),
 } as const;
 
+/** What becomes of a tree whose images are there: it is killed, or put back and left stopped. */
+export type Decision = "end" | "stop";
+
 /**
- * Has the tree killed, and not rescued, if a file is there by then.
+ * Has the tree killed, and not rescued, or left stopped, if a file is there by then.
  *
  * @param path NUL-terminated, at most a page
  * @returns what to write, in this order
  */
 export function decideBy(
   path: Uint8Array,
+  decision: Decision,
 ): { readonly path: Uint8Array; readonly at: number; readonly mode: WordWrite } {
   if (path.byteLength > 4096) throw new RangeError("that path is too long");
   const mode = HEAD.MODE * ENTRY_SIZE + ENTRY_ARGUMENTS;
-  return { path, at: PATH, mode: { at: mode, value: entryAddress(HEAD.DECIDE) } };
+  const value = entryAddress(decision === "end" ? HEAD.DECIDE : HEAD.DECIDE_STOP);
+  return { path, at: PATH, mode: { at: mode, value } };
 }

@@ -3,14 +3,18 @@
  *
  * @module
  */
-import { syscall } from "../linux/libc_ffi.ts";
 import { SIG } from "../linux/signals.ts";
-import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { makeCall, type RawCall } from "./undo.ts";
+
+/** The call that has a process be stopped when it is let go of. */
+export function stopCall(pid: number): RawCall {
+  return { name: "kill", args: [BigInt(pid), BigInt(SIG.STOP)] };
+}
 
 /**
  * Has processes that stand still under ptrace(2) be stopped when they are let go: SIGSTOP, which nobody can block, is the
  * first thing that each of them hears of then. One that is gone needs none.
  */
 export function stopAll(pids: readonly number[]): void {
-  for (const pid of pids) syscall(SYSCALLS.kill, pid, SIG.STOP);
+  for (const pid of pids) makeCall(stopCall(pid));
 }
