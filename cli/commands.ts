@@ -9,7 +9,9 @@ import type { Command } from "./command.ts";
 import { completions } from "./completions.ts";
 import { diff } from "./diff.ts";
 import { inspect } from "./inspect.ts";
+import { list } from "./list.ts";
 import { plugin } from "./plugin.ts";
+import { prune } from "./prune.ts";
 import { ps } from "./ps.ts";
 import { restore } from "./restore.ts";
 import { script } from "./script.ts";
@@ -22,6 +24,8 @@ export const COMMANDS: readonly Command[] = [
   inspect,
   diff,
   ps,
+  list,
+  prune,
   script,
   plugin,
   completions(() => COMMANDS),

@@ -7,6 +7,7 @@ import { StasisError } from "../base/errors.ts";
 import type { WrittenCore } from "./core_file/write.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "../base/json.ts";
+import { imagesIn } from "../jobs/latest.ts";
 import { either, parsePid } from "./options.ts";
 import { hasColour } from "./ui/colour.ts";
 import { print } from "./ui/print.ts";
@@ -23,7 +24,7 @@ export const inspect: Command = defineCommand({
   description:
     "Shows what a checkpoint has saved: the process tree, its threads with their Syscall User Dispatch, its " +
     "descriptors and how much memory. Reads CRIU's images too.",
-  argument: ["[dir]", "the image directory"],
+  argument: ["[dir]", "the image directory, or a store of a job, whose latest is taken"],
   options: {
     imagesDir: {
       flags: "-D, --images-dir <dir>",
@@ -53,12 +54,13 @@ export const inspect: Command = defineCommand({
     ["stasis inspect /tmp/saved --json | jq '.tasks[].threads[].sud'", "for scripts"],
   ],
   async run(argument, options) {
-    const directory = either("image directory", argument, options.imagesDir);
-    if (directory === undefined) {
+    const given = either("image directory", argument, options.imagesDir);
+    if (given === undefined) {
       throw new StasisError("usage", "no image directory was given", {
         hint: "stasis inspect DIR",
       });
     }
+    const directory = imagesIn(given);
     if ((options.core === undefined) !== (options.output === undefined)) {
       throw new StasisError("usage", "--core and --output belong together", {
         hint: "stasis inspect DIR --core PID -o FILE",

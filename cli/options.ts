@@ -113,6 +113,14 @@ export function parseSize(text: string): bigint {
   return BigInt(match[1]!) * UNITS[match[2]!]!;
 }
 
+/** Reads how many checkpoints are kept. @throws {StasisError} `usage` */
+export function parseKeep(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) {
+    throw usage(`"${text}" is no number of checkpoints to keep`, "keep 1 at least");
+  }
+  return Number(text);
+}
+
 /** Reads a time in seconds, as `10` or `0.5`, in milliseconds. @throws {StasisError} `usage` */
 export function parseSeconds(text: string): number {
   if (!/^\d{1,6}(\.\d{1,3})?$/.test(text)) {

@@ -10,6 +10,7 @@ import type { Ending, RestoredTree } from "../core/restore/restore.ts";
 import type { TerminalUse } from "../core/restore/shell_terminal.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "../base/json.ts";
+import { imagesIn } from "../jobs/latest.ts";
 import {
   CGROUP_ROOT,
   CGROUP_YARD,
@@ -62,7 +63,7 @@ export const restore: Command = defineCommand({
     "foreground: hands on SIGHUP, SIGINT, SIGQUIT and SIGTERM to the tree's root and ends with its exit " +
     "status (128 + N if signal N killed it); with --detach it ends at once. Whatever fails, nothing is left. In a " +
     "terminal the tree is a job of the shell in this command's place: Ctrl-C and Ctrl-Z, fg and bg reach it.",
-  argument: ["[dir]", "the image directory"],
+  argument: ["[dir]", "the image directory, or a store of a job, whose latest is taken"],
   options: {
     imagesDir: {
       flags: "-D, --images-dir <dir>",
@@ -180,12 +181,13 @@ export const restore: Command = defineCommand({
     ],
   ],
   async run(argument, options, setStatus) {
-    const directory = either("image directory", argument, options.imagesDir);
-    if (directory === undefined) {
+    const given = either("image directory", argument, options.imagesDir);
+    if (given === undefined) {
       throw new StasisError("usage", "no image directory was given", {
         hint: "stasis restore DIR",
       });
     }
+    const directory = imagesIn(given);
     parseNetworkLock(options.networkLock);
     const inheritFds = parseInheritFds(options.inheritFd ?? []);
     if (options.inheritFd !== undefined) {
@@ -233,13 +235,13 @@ export const restore: Command = defineCommand({
     using announcement = announces
       ? new (await import("./announce.ts")).Announcement(options)
       : undefined;
-    const given: { use?: TerminalUse } = {};
+    const terminalUse: { use?: TerminalUse } = {};
     const onEvent: EventListener = (event) => {
       report.listener(event);
       // Nobody may read a terminal that belongs to others still when the tree runs.
-      if (event.kind !== "phase" || event.phase !== "run" || given.use === undefined) return;
+      if (event.kind !== "phase" || event.phase !== "run" || terminalUse.use === undefined) return;
       // In a namespace of its own the tree's ids are known when it runs.
-      if (!operation.newPidNamespace) terminal?.give(given.use, plan.pid);
+      if (!operation.newPidNamespace) terminal?.give(terminalUse.use, plan.pid);
     };
     const settings = { plugins, signal: controller.signal, onEvent };
     const plan = await report.of(() => planRestore(directory, { ...settings, options: operation }));
@@ -254,14 +256,16 @@ export const restore: Command = defineCommand({
       if (taken.some(({ passes }) => !passes)) setStatus(EXIT_STATUS.conflict);
       return;
     }
-    given.use = shellTerminalUse(plan);
-    if (options.shellJob && given.use === undefined) throw ownSession();
+    terminalUse.use = shellTerminalUse(plan);
+    if (options.shellJob && terminalUse.use === undefined) throw ownSession();
     const beforeRun = announcement?.prepare;
     const tree = running.tree = await report.of(() => restore(plan, { ...settings, beforeRun }));
     const untold = announcement?.tell();
     report.clear();
     const { pid, innerPid, pids } = tree;
-    if (operation.newPidNamespace && given.use !== undefined) terminal?.giveTo(pid, given.use);
+    if (operation.newPidNamespace && terminalUse.use !== undefined) {
+      terminal?.giveTo(pid, terminalUse.use);
+    }
     if (untold !== undefined) {
       report.listener({ kind: "note", plugin: "core", text: `the tree runs, but ${untold}` });
     }
@@ -276,7 +280,7 @@ export const restore: Command = defineCommand({
       if (untold !== undefined) setStatus(EXIT_STATUS.io);
       return;
     }
-    const ending = terminal === undefined || given.use === undefined
+    const ending = terminal === undefined || terminalUse.use === undefined
       ? await tree.wait()
       : await waitAsJob(tree, terminal);
     if (options.json) {

@@ -10,6 +10,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   images: ["base"],
   core: ["base", "images"],
   plugins: ["base", "images", "core"],
+  jobs: ["base", "images", "core", "mod.ts"],
 };
 
 /** Every source file (no tests) with the files of the repository that it imports. */

@@ -1,10 +1,11 @@
 /**
- * flock(2) of directories: a lock that the kernel gives back when its owner dies, however that happens.
+ * flock(2) of directories and files: a lock that the kernel gives back when its owner dies, however that happens.
  *
  * @module
  */
 import { Errno, errnoNumber, isErrno } from "./errno.ts";
 import { AT_FDCWD, O } from "./fcntl.ts";
+import { fileError } from "./files.ts";
 import { cString, syscall } from "./libc_ffi.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
 import { FileStatus } from "./stat.ts";
@@ -36,6 +37,25 @@ export function lockDirectory(path: string): Disposable | "busy" | "unsupported"
   directory[Symbol.dispose]();
   // EWOULDBLOCK; or it was deleted, and another one made, between the two calls.
   return !isErrno(locked) || -locked === BigInt(Errno.EAGAIN) ? "busy" : "unsupported";
+}
+
+/**
+ * Locks a file, which is made where there is none, without waiting. No child inherits the lock. A file that is open for
+ * writing can be locked on NFS too, and other machines see it.
+ *
+ * @returns the lock, which ends with its scope; `busy` where somebody else has it
+ * @throws {StasisError} `io` where it cannot be opened or locked
+ */
+export function lockFile(path: string): Disposable | "busy" {
+  const flags = O.RDWR | O.CREAT | O.NOFOLLOW | O.CLOEXEC;
+  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), flags, 0o600);
+  if (isErrno(opened)) throw fileError("open", path, opened);
+  const file = new OwnedDescriptor(Number(opened));
+  const locked = syscall(SYSCALLS.flock, file.fd, LOCK_EX | LOCK_NB);
+  if (!isErrno(locked)) return file;
+  file[Symbol.dispose]();
+  if (-locked === BigInt(Errno.EAGAIN)) return "busy";
+  throw fileError("lock", path, locked);
 }
 
 /** Whether a path leads to an open directory. */

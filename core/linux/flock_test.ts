@@ -1,5 +1,5 @@
 import assert from "@std/assert";
-import { lockDirectory } from "./flock.ts";
+import { lockDirectory, lockFile } from "./flock.ts";
 
 function inRoom(run: (room: string) => void): void {
   const room = Deno.makeTempDirSync({ prefix: "stasis-flock-" });
@@ -33,4 +33,17 @@ Deno.test("lockDirectory() locks neither what is not there, nor files, nor throu
     for (const name of ["none", "file", "link"]) {
       assert.equal(lockDirectory(`${room}/${name}`), "busy", name);
     }
+  }));
+
+Deno.test("lockFile() makes a file, and keeps everybody else out until its scope ends", () =>
+  inRoom((room) => {
+    const path = `${room}/lock`;
+    const lock = lockFile(path);
+    assert.notEqual(lock, "busy");
+    assert.equal(lockFile(path), "busy");
+    if (lock !== "busy") lock[Symbol.dispose]();
+    const again = lockFile(path);
+    assert.notEqual(again, "busy");
+    if (again !== "busy") again[Symbol.dispose]();
+    assert.throws(() => lockFile(`${room}/none/lock`), { code: "io", errno: "ENOENT" });
   }));
