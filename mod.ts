@@ -86,6 +86,13 @@ export interface Settings {
 export interface CheckpointSettings extends Settings {
   /** The image directory to make; it must not exist, or be empty. */
   readonly directory: string;
+  /**
+   * The image directory of a checkpoint of the same tree before this one, which Stasis has made: pages that are in it,
+   * or in its own parents, as they are now are not written again. It is needed for a restore then.
+   */
+  readonly parent?: string;
+  /** How many checkpoints may need each other, 128 if absent; if there are so many, this one is whole again. */
+  readonly longestChain?: number;
   /** Let the tree run on; otherwise it is killed once its images are safe. */
   readonly leaveRunning?: boolean;
   /** Leave the tree stopped, as by SIGSTOP. */
@@ -130,7 +137,7 @@ export async function checkpoint(
   pid: number,
   settings: CheckpointSettings,
 ): Promise<CheckpointResult> {
-  const { directory, options } = settings;
+  const { directory, parent, longestChain, options } = settings;
   const { leaveRunning = options?.leaveRunning, leaveStopped = options?.leaveStopped } = settings;
   using cancelling = cancelledBy(settings.signal);
   const result = await reportOne(runCheckpoint({
@@ -139,6 +146,8 @@ export async function checkpoint(
     warmedUp: WARMED_UP_PLUGINS,
     pid,
     directory,
+    parent,
+    longestChain,
     options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
   }));
   return withJson(result);

@@ -34,18 +34,33 @@ export function defaultDirectory(pid: number): string {
   return `stasis-${pid}`;
 }
 
+/** The checkpoint before, however it was named. @throws {StasisError} `usage` where it was by both options */
+export function parentOf(
+  directory: string,
+  { parent, prevImagesDir }: { readonly parent?: string; readonly prevImagesDir?: string },
+): string | undefined {
+  if (prevImagesDir === undefined) return parent;
+  if (parent !== undefined) {
+    throw new StasisError("usage", "the parent was given twice", {
+      hint: "give --parent, or --prev-images-dir as CRIU has it",
+    });
+  }
+  return prevImagesDir.startsWith("/") ? prevImagesDir : `${directory}/${prevImagesDir}`;
+}
+
 /** What is said of the tree, by what has become of it. */
 const ENDINGS = { ended: "", running: " and runs on", stopped: " and is stopped" } as const;
 
 /** What people read of a checkpoint that is done. */
 export function describeCheckpoint(result: CheckpointResult, left: keyof typeof ENDINGS): string {
-  const { pid, directory, tasks, threads, bytes, frozenMs, totalMs, taken } = result;
+  const { pid, directory, parent, tasks, threads, bytes, frozenMs, totalMs, taken } = result;
   const what = `${plural(tasks, "process", "processes")}, ${plural(threads, "thread")}`;
   const lines = [
     `${pid}: ${what}, ${formatBytes(bytes)} in ${formatMs(totalMs)}, ` +
     `stood still for ${formatMs(frozenMs)}${ENDINGS[left]}`,
     `images: ${directory}`,
   ];
+  if (parent !== undefined) lines.push(`needs, too: ${parent}`);
   if (taken.length > 0) {
     lines.push(`not reaped yet by their parents, so still taken: ${taken.join(", ")}`);
   }
@@ -66,6 +81,19 @@ export const checkpoint: Command = defineCommand({
     imagesDir: {
       flags: "-D, --images-dir <dir>",
       description: "where the images go: a new directory (default: stasis-PID)",
+    },
+    parent: {
+      flags: "--parent <dir>",
+      description:
+        "a checkpoint of the tree before this one: what has not changed is not written again, and that one is needed to restore",
+    },
+    prevImagesDir: {
+      flags: "--prev-images-dir <dir>",
+      description: "the same as CRIU has it: the path from the new directory on",
+    },
+    trackMem: {
+      flags: "--track-mem",
+      description: "accepted as by CRIU: with --parent memory is compared, which needs no tracking",
     },
     leaveRunning: { flags: "-R, --leave-running", description: "let the tree run on" },
     leaveStopped: {
@@ -160,6 +188,10 @@ export const checkpoint: Command = defineCommand({
       "save them to ./stasis-1234 and let them run on",
     ],
     [
+      "stasis checkpoint 1234 -R -D /tmp/second --parent /tmp/first",
+      "write only what has changed since then",
+    ],
+    [
       "stasis checkpoint 1234 --external 'pipe:[5678]'",
       "leave out a pipe whose other end is elsewhere",
     ],
@@ -186,8 +218,10 @@ export const checkpoint: Command = defineCommand({
     // Nothing that a person or a closed terminal sends may end the tool in its middle.
     using _listening = onEndingSignals(() => controller.abort());
     using report = new Report(options);
+    const directory = options.imagesDir ?? defaultDirectory(pid);
     const settings: CheckpointSettings = {
-      directory: options.imagesDir ?? defaultDirectory(pid),
+      directory,
+      parent: parentOf(directory, options),
       leaveRunning,
       leaveStopped,
       plugins,

@@ -80,7 +80,9 @@ export const inspect: Command = defineCommand({
       ? (await import("../core/linux/x86_64/crc32_ffi.ts")).crc32
       : undefined;
     const images = ImageDirectory.open(directory, { crc32 });
-    const verified = options.verify ? { verifiedBytes: await images.verifyContents() } : {};
+    const verified = options.verify
+      ? { verifiedBytes: await (await import("../images/layers.ts")).verifyChain(images) }
+      : {};
     if (options.core !== undefined) {
       const { writeCore } = await import("./core_file/write.ts");
       const written = writeCore(images, parsePid(options.core), options.output as string);

@@ -18,6 +18,7 @@ import { MQUEUE } from "./kinds/mqueue.ts";
 import { NETLINK_EXTRA } from "./kinds/netlink.ts";
 import { PACKET_EXTRA } from "./kinds/packet.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
+import { LINEAGE } from "./kinds/lineage.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { SUD } from "./kinds/sud.ts";
 import { IPCNS_MSG, IPCNS_SEM, IPCNS_SHM, SYSV_USE } from "./kinds/sysv_ipc.ts";
@@ -35,6 +36,7 @@ export const CRIU_KINDS: readonly ImageKind[] = [
   memory.PAGEMAP,
   memory.SHMEM_PAGEMAP,
   memory.PARENT_PAGEMAP,
+  memory.PARENT_SHMEM_PAGEMAP,
   memory.MEMFD_INODE,
   files.FDINFO,
   files.FILES,
@@ -67,6 +69,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   EPOLL_EXTRA,
   EXTERNAL,
   MANIFEST,
+  LINEAGE,
   CLOCKS,
   DEADLINES,
   WAITS,

@@ -152,6 +152,11 @@ export class ImageDirectory {
     return new ImageDirectory(absolute, names, options);
   }
 
+  /** Opens another one, whose checksums are made as those of this one are. @throws {StasisError} as {@link open} */
+  openOther(path: string): ImageDirectory {
+    return ImageDirectory.open(path, { crc32: this.#crc32 });
+  }
+
   /**
    * Compares the files with the manifest, if there is one: CRIU's directories have none.
    *
@@ -159,7 +164,7 @@ export class ImageDirectory {
    */
   verify(): void {
     if (!this.has(MANIFEST, null)) return;
-    for (const { name, size } of this.#manifestEntries().values()) {
+    for (const { name, size } of this.manifest.values()) {
       let now: number | undefined;
       try {
         now = Deno.statSync(`${this.path}/${name}`).size;
@@ -189,7 +194,7 @@ export class ImageDirectory {
     step: (done: bigint, total: bigint) => void | Promise<void> = () => {},
   ): Promise<bigint> {
     this.verify();
-    const entries = this.#manifestEntries();
+    const entries = this.manifest;
     const without = [...entries.values()].find(({ size, crc32 }) =>
       size > 0n && crc32.length === 0
     );
@@ -213,8 +218,12 @@ export class ImageDirectory {
     return total;
   }
 
-  /** The entries of the manifest by the names of the files; none where there is no manifest. */
-  #manifestEntries(): ReadonlyMap<string, manifest_entry> {
+  /**
+   * The entries of the manifest by the names of the files; none where there is no manifest.
+   *
+   * @throws {StasisError} `bad-image`
+   */
+  get manifest(): ReadonlyMap<string, manifest_entry> {
     if (!this.has(MANIFEST, null)) return new Map();
     if (this.#manifest === undefined) {
       const path = `${this.path}/${MANIFEST.file}`;
@@ -381,7 +390,7 @@ export class ImageDirectory {
     } catch (cause) {
       throw ioError(`read ${path}`, cause);
     }
-    const entry = this.#manifestEntries().get(name);
+    const entry = this.manifest.get(name);
     if (entry !== undefined && entry.crc32.length > 0 && BigInt(bytes.length) === entry.size) {
       checksumsOf(bytes, this.#crc32).forEach((sum, block) =>
         compareBlock(this.path, entry, block, sum)

@@ -1,6 +1,8 @@
 /**
- * The parent of an image directory: the directory `parent` in it (CRIU: or a link to another one). Pages that a
- * pagemap says to be in the parent are in the pages file of the pagemap of the same process there.
+ * The parent of an image directory: `parent` in it, in which pages are that a pagemap says to be in the parent. It is
+ * one of two things. A link leads to the checkpoint before, which is an image directory by itself (as CRIU makes it,
+ * and as `cp -RL` leaves it: a copy in its place). A directory without an inventory is a part of the images: an inner
+ * one, which has what several processes have in common, and may itself have a parent.
  *
  * @module
  */
@@ -9,37 +11,80 @@ import { ioError } from "../base/io_error.ts";
 /** Its name (CRIU's criu/include/image-desc.h). */
 export const PARENT = "parent";
 
+/** What makes a directory an image directory by itself. */
+export const INVENTORY_FILE = "inventory.img";
+
 /**
- * The names of all files of an image directory, those of its parent with that before them: `parent/pages-1.img`.
+ * The names of all files of an image directory, those of its inner parent with that before them:
+ * `parent/pages-1.img`. What belongs to a checkpoint before is not among them.
  *
  * @throws what the runtime throws where the directory itself cannot be read; a parent that cannot be read has no files
  */
 export function imageNames(directory: string): string[] {
   const names: string[] = [];
-  for (const { name, isFile } of Deno.readDirSync(directory)) {
-    if (name === PARENT && !isFile) names.push(...parentNames(directory));
-    else names.push(name);
+  for (const { name, isDirectory, isSymlink } of Deno.readDirSync(directory)) {
+    if (name !== PARENT || !isDirectory && !isSymlink) names.push(name);
+    else if (isDirectory) names.push(...innerNames(directory));
   }
   return names;
 }
 
-function parentNames(directory: string): string[] {
+function innerNames(directory: string): string[] {
   try {
-    return Array.from(
-      Deno.readDirSync(`${directory}/${PARENT}`),
-      ({ name }) => `${PARENT}/${name}`,
-    );
+    const names = Array.from(Deno.readDirSync(`${directory}/${PARENT}`), ({ name }) => name);
+    if (names.includes(INVENTORY_FILE)) return [];
+    return names.filter((name) => name !== PARENT).map((name) => `${PARENT}/${name}`);
   } catch {
     return []; // whoever needs a file of it says that it is missing
   }
 }
 
-/** Makes the parent of an image directory, mode 0700, unless it is there. @throws {StasisError} `io` */
+/** Makes the inner parent of an image directory, mode 0700, unless it is there. @throws {StasisError} `io` */
 export function makeParent(directory: string): void {
   const path = `${directory}/${PARENT}`;
   try {
     Deno.mkdirSync(path, { mode: 0o700 });
   } catch (cause) {
-    if (!(cause instanceof Deno.errors.AlreadyExists)) throw ioError(`create ${path}`, cause);
+    // Through a link it would be written into another checkpoint.
+    if (cause instanceof Deno.errors.AlreadyExists && isDirectory(path)) return;
+    throw ioError(`create ${path}`, cause);
   }
+}
+
+/**
+ * Links an image directory, or its inner parent where it has one, to the checkpoint before: relative, so that both can
+ * be moved together.
+ *
+ * @param directory will not be moved to another directory
+ * @throws {StasisError} `io`
+ */
+export function linkParent(directory: string, before: string): void {
+  try {
+    const inner = isDirectory(`${directory}/${PARENT}`);
+    const from = Deno.realPathSync(inner ? `${directory}/${PARENT}` : directory);
+    Deno.symlinkSync(relativePath(from, Deno.realPathSync(before)), `${from}/${PARENT}`);
+  } catch (cause) {
+    throw ioError(`link ${directory} to its parent ${before}`, cause);
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return false;
+    throw cause;
+  }
+}
+
+/** The way from one directory to another. Both are absolute, and lead through no links. */
+export function relativePath(from: string, to: string): string {
+  const [start, end] = [from, to].map((path) => path.split("/").filter((part) => part !== ""));
+  const steps = start as string[], wanted = end as string[];
+  let common = 0;
+  while (common < steps.length && common < wanted.length && steps[common] === wanted[common]) {
+    common++;
+  }
+  const way = [...steps.slice(common).map(() => ".."), ...wanted.slice(common)];
+  return way.join("/") || ".";
 }

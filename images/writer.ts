@@ -13,10 +13,11 @@ import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
 import { ioError } from "../base/io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
 import { INVENTORY } from "./kinds/core.ts";
+import { LINEAGE } from "./kinds/lineage.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
 import { createPartial, type LockDirectory, type Partial, removeAbandoned } from "./partial.ts";
-import { imageNames, makeParent, PARENT } from "./parent.ts";
+import { imageNames, linkParent, makeParent, PARENT } from "./parent.ts";
 import { absolutePath, parentPath } from "./path.ts";
 import { syncEachFile, syncPath } from "./sync.ts";
 import { checkTarget } from "./target.ts";
@@ -95,6 +96,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   #held: (() => void)[] | undefined;
   /** How many bytes that follow messages are held back with them. */
   #extraHeld = 0;
+  /** Whether a checkpoint before this one is needed to restore it. */
+  hasParent = false;
   /** The memory of what is held back. */
   readonly #owned = new DisposableStack();
   #done = false;
@@ -296,6 +299,21 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.#writeOrHold(() =>
       this.#writeFile(imageFileName(kind, id), [encodePagemap(kind, pagemap)])
     );
+  }
+
+  /**
+   * Says that some pages are in a checkpoint before this one: links to it. What the inner parent has is written before
+   * that. Once is enough.
+   *
+   * @param before its directory
+   * @param sum what tells it from others: `stateSum()` of `layers.ts`
+   * @throws {StasisError} As {@link write}.
+   */
+  linkParent(before: string, sum: number): void {
+    if (this.hasParent) return;
+    this.hasParent = true;
+    this.write(LINEAGE, null, { parentSum: sum });
+    this.#writeOrHold(() => linkParent(this.path, before));
   }
 
   /**

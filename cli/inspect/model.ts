@@ -15,6 +15,7 @@ import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
 import { FDINFO, FILE_LOCKS, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { SUD } from "../../images/kinds/sud.ts";
+import { checkpointsOf } from "../../images/layers.ts";
 import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { validFiles } from "../../images/validate_files.ts";
@@ -55,6 +56,8 @@ export interface InspectedImages {
   readonly images: readonly { readonly name: string; readonly size: bigint }[];
   /** The sum of their sizes in bytes. */
   readonly size: bigint;
+  /** The directories of the checkpoints before that are needed, too, the last one first; absent where there are none. */
+  readonly parents?: readonly string[];
   /** How many bytes are known to be what was written, by their checksums; absent where nobody asked. */
   readonly verifiedBytes?: bigint;
 }
@@ -229,6 +232,7 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     sysv: sysv.length > 0 ? sysv : undefined,
     images: sizes,
     size: sizes.reduce((sum, { size }) => sum + size, 0n),
+    parents: unlessEmpty(checkpointsOf(images).slice(1).map(({ path }) => path)),
   };
 }
 

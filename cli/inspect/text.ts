@@ -18,7 +18,7 @@ export interface TextOptions {
 
 /** The lines. */
 export function describeImages(images: InspectedImages, options: TextOptions): string[] {
-  const { tasks, directory, size, plugins } = images;
+  const { tasks, directory, size, plugins, parents } = images;
   const { verbose, colour } = options;
   const threads = tasks.reduce((sum, task) => sum + task.threads.length, 0);
   const title = (text: string) => paint("bold", text, colour);
@@ -26,6 +26,7 @@ export function describeImages(images: InspectedImages, options: TextOptions): s
     `${title(directory)}: ${plural(tasks.length, "process", "processes")}, ` +
     `${plural(threads, "thread")}, ${formatBytes(size)}`,
     `plugins needed to restore: ${plugins.length > 0 ? plugins.join(", ") : "none"}`,
+    ...parents === undefined ? [] : [`parents needed to restore: ${parents.join(", ")}`],
     ...images.verifiedBytes === undefined
       ? []
       : [`checksums: every byte is as it was written (${formatBytes(images.verifiedBytes)})`],

@@ -17,6 +17,7 @@ import { FILES } from "../../images/kinds/files.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { PARENT } from "../../images/parent.ts";
+import { parentPath } from "../../images/path.ts";
 import { validFiles } from "../../images/validate_files.ts";
 import { readRun, savedMappings } from "../../plugins/memory/saved_memory.ts";
 import type { SavedRun } from "../../plugins/memory/saved_pages.ts";
@@ -99,7 +100,7 @@ export async function buildPage(images: ImageDirectory): Promise<PageModel> {
         runs: runs.map((run) => [
           Number((run.start - vma.start) / PAGE_SIZE),
           Number(run.size / PAGE_SIZE),
-          run.pages.startsWith(`${images.path}/${PARENT}/`) ? 1 : 0,
+          parentPath(run.pages).endsWith(`/${PARENT}`) ? 1 : 0,
         ]),
         sharedWith: pids.filter((pid) => pid !== task.pid),
       };

@@ -42,6 +42,7 @@ import { standStill } from "./stand_still.ts";
 import { findTree, refuse, surveyRunning } from "./survey.ts";
 import { partedFromOutside } from "./survey_tree.ts";
 import type { Task } from "./task.ts";
+import { openParent } from "./parent.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -54,6 +55,10 @@ export interface CheckpointRequest {
   readonly pid: number;
   /** The image directory to make; it must not exist, or be empty. */
   readonly directory: string;
+  /** The image directory of the checkpoint before, to which what has not changed is left. */
+  readonly parent?: string;
+  /** How many checkpoints may need each other; if there are so many, this one is whole again. */
+  readonly longestChain?: number;
   /** All plugins. */
   readonly plugins: readonly Plugin[];
   /** Those of them that may be tried on a process of this tool's own before: they touch nothing else. */
@@ -78,6 +83,8 @@ export interface CheckpointResult {
   readonly threads: number;
   /** The size of all images in bytes. */
   readonly bytes: bigint;
+  /** The image directory, absolute, that is needed besides this one: what has not changed is in it. */
+  readonly parent?: string;
   /** For how long the tree stood still, in milliseconds; until it was killed, if it was. */
   readonly frozenMs: number;
   /** How long it all took, in milliseconds. */
@@ -111,6 +118,12 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   const isToEnd = options.leaveRunning !== true;
   // One that is left stopped has time until its images are safe.
   const runsOn = !isToEnd && options.leaveStopped !== true;
+  const parent = request.parent === undefined ? undefined : openParent(
+    request.parent,
+    pid,
+    request.longestChain,
+    (text) => listener({ kind: "note", plugin: "core", text }),
+  );
   const tasks = findTree(pid, isToEnd);
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
@@ -131,6 +144,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       writer,
       files,
       inventory: drafted,
+      parent,
       requirePlugin: () => void required.add(plugin.name),
       problem: (one) => void found.push({ ...one, plugin: plugin.name }),
       mappingDumper: claimMapping,
@@ -272,6 +286,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     tasks: saved.tasks.length + saved.zombies.length,
     threads: saved.tasks.reduce((sum, { threads }) => sum + threads.length, 0),
     bytes,
+    parent: writer.hasParent ? parent?.images.path : undefined,
     frozenMs,
     totalMs: performance.now() - begin,
     taken,

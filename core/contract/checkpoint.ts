@@ -14,7 +14,7 @@ import type {
   task_core_entrySchema,
   thread_core_entrySchema,
 } from "../../images/gen/thread_pb.ts";
-import type { ImageWriter } from "../../images/mod.ts";
+import type { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import type { Descriptor, Task } from "../checkpoint/task.ts";
 import type { Problem } from "../../base/errors.ts";
 import type { OwnedDescriptor } from "../linux/pidfd.ts";
@@ -40,6 +40,8 @@ export interface CheckpointSession extends Session {
   readonly files: FileTable;
   /** What plugins put into the inventory, which is written last. */
   readonly inventory: InventoryDraft;
+  /** The checkpoint of the same tree before this one, to which what has not changed may be left; absent where all is to be written. */
+  readonly parent?: CheckpointParent;
   /** Says that the images need this plugin: its name goes into the inventory. */
   requirePlugin(): void;
   /**
@@ -50,6 +52,13 @@ export interface CheckpointSession extends Session {
   problem(problem: Omit<Problem, "plugin">): void;
   /** The dumper that claims a mapping. @throws {StasisError} if none does, or two do */
   mappingDumper(vma: Vma, task: Task): MappingDumper;
+}
+
+/** The checkpoint before. */
+export interface CheckpointParent {
+  readonly images: ImageDirectory;
+  /** What tells it from others: for `ImageWriter.linkParent()`. */
+  readonly sum: number;
 }
 
 /** What the images have in common and plugins find. */

@@ -35,6 +35,7 @@ const libc = Deno.dlopen("libc.so.6", {
     nonblocking: true,
   },
   __errno_location: { type: "pointer" },
+  memcmp: { type: "pointer" },
   posix_spawn: { type: "pointer" },
 });
 
@@ -152,6 +153,19 @@ export function ptraceBoth(
   data: Uint8Array,
 ): bigint {
   return syscall(SYSCALLS.ptrace, request, tid, address, data);
+}
+
+const MEMCMP = { parameters: ["u64", "u64", "usize"], result: "i32" } as const;
+
+let memcmp: Deno.UnsafeFnPointer<typeof MEMCMP> | undefined;
+
+/**
+ * Whether memory of this process is the same at two places: in JavaScript that takes three times as long, and thirty
+ * times before V8 has compiled it.
+ */
+export function isSameMemory(one: bigint, other: bigint, size: number): boolean {
+  memcmp ??= functionAt(libc.symbols.memcmp, MEMCMP);
+  return memcmp.call(one, other, BigInt(size)) === 0;
 }
 
 /** prctl(2) of this process. @returns 0 or more, or the negative errno */

@@ -43,8 +43,8 @@ export const SHMEM_PAGEMAP = defineImageKind({
 export const PAGES = defineRawImageKind({ name: "PAGES", file: "pages-%u.img" });
 
 /**
- * Which pages of an address space are in the parent ({@link PARENT}), by pid. Here they are those that several tasks
- * have in common: their pagemaps there name one pages file.
+ * Pagemaps of the inner parent ({@link PARENT}), by pid. There are the pages that several tasks have in common: their
+ * pagemaps there name one pages file.
  */
 export const PARENT_PAGEMAP = defineImageKind({
   name: "PAGEMAP",
@@ -55,7 +55,17 @@ export const PARENT_PAGEMAP = defineImageKind({
   list: true,
 });
 
-/** Pages in the parent, by the `pages_id` of a pagemap's head there. */
+/** The same for a shared memory object: what leads through the inner parent to the checkpoint before. */
+export const PARENT_SHMEM_PAGEMAP = defineImageKind({
+  name: "PAGEMAP",
+  file: `${PARENT}/pagemap-shmem-%lu.img`,
+  magic: MAGICS.PAGEMAP,
+  schema: pagemap_entrySchema,
+  head: pagemap_headSchema,
+  list: true,
+});
+
+/** Pages in the inner parent, by the `pages_id` of a pagemap's head there. */
 export const PARENT_PAGES = defineRawImageKind({ name: "PAGES", file: `${PARENT}/pages-%u.img` });
 
 /** The inodes of memfds; the open files of them are in `files.img`. */

@@ -125,15 +125,21 @@ export function ownPieces(pages: readonly ReadableRun[], shared: readonly Run[])
   return pieces;
 }
 
-/** What a task's pagemap says: what is in its own pages file, and what in its family's. Both are ascending. */
-export function pagemapEntries(
-  own: readonly ReadableRun[],
-  shared: readonly Run[],
+/** What a pagemap says: what is in its own pages file, and what in the parent. Both are ascending. */
+export function pagemapEntries(own: readonly Run[], inParent: readonly Run[]): PagemapEntry[] {
+  return mergeEntries(
+    own.map((run) => entry(run, PE_PRESENT)),
+    inParent.map((run) => entry(run, PE_PARENT)),
+  );
+}
+
+/** Puts entries that do not overlap into one list, by address. */
+export function mergeEntries(
+  some: readonly PagemapEntry[],
+  others: readonly PagemapEntry[],
 ): PagemapEntry[] {
-  return [
-    ...own.map(({ run }) => entry(run, PE_PRESENT)),
-    ...shared.map((run) => entry(run, PE_PARENT)),
-  ].sort((a, b) => a.vaddr < b.vaddr ? -1 : 1);
+  if (others.length === 0) return [...some];
+  return [...some, ...others].sort((a, b) => a.vaddr < b.vaddr ? -1 : 1);
 }
 
 function entry(run: Run, flags: number): PagemapEntry {

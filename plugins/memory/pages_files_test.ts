@@ -58,7 +58,7 @@ Deno.test("ownPieces() leaves out what is shared, and no place in the file", () 
 });
 
 Deno.test("pagemapEntries() are in the order of addresses", () => {
-  deepEqual(pagemapEntries([own(0n, 1n), own(5n, 2n)], [run(1n, 4n), run(7n, 1n)]), [
+  deepEqual(pagemapEntries([run(0n, 1n), run(5n, 2n)], [run(1n, 4n), run(7n, 1n)]), [
     entry(0n, 1, PE_PRESENT),
     entry(1n, 4, PE_PARENT),
     entry(5n, 2, PE_PRESENT),

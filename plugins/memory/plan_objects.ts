@@ -10,12 +10,12 @@ import { F_ADD_SEALS, F_SEAL_SEAL, MADV, MAP, MFD, PROT } from "../../core/linux
 import type { RestoreSession, TreePlanner } from "../../core/plugin.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
-import { PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
 import { asksForReserved, explainNoPages, pageSizeOf } from "./huge_pages.ts";
 import { iovecs } from "./runs.ts";
 import { checkPagesFiles } from "./validate.ts";
-import { readTransfers, type SavedRun, savedRuns } from "./saved_pages.ts";
+import { readTransfers, type SavedRun } from "./saved_pages.ts";
+import { objectRuns } from "./task_runs.ts";
 import { SHARED_MEMORY_NAME } from "./shared_objects.ts";
 
 const O_RDONLY = 0, O_RDWR = 2;
@@ -179,23 +179,16 @@ export class ObjectPlans {
 
   /** The saved pages of an object. */
   #runs(shmid: bigint): readonly SavedRun[] {
-    const { images } = this.#session;
-    if (!images.has(SHMEM_PAGEMAP, shmid)) return [];
-    const pagemap = images.readPagemap(SHMEM_PAGEMAP, shmid);
-    const runs = savedRuns(pagemap, {
-      file: images.pathOf(SHMEM_PAGEMAP, shmid),
-      pages: images.pathOf(PAGES, pagemap.pagesId),
-    });
+    const runs = objectRuns(this.#session.images, shmid);
     checkPagesFiles(runs);
     return runs;
   }
 
   #fill(tree: TreePlanner, shmid: bigint, window: bigint): void {
-    const runs = this.#runs(shmid);
-    const [first] = runs;
-    if (first === undefined) return;
-    const shifted = runs.map((run) => ({ ...run, start: run.start + window }));
-    addReads(tree.seed, tree.serviceFile(first.pages, O_RDONLY), shifted);
+    const shifted = this.#runs(shmid).map((run) => ({ ...run, start: run.start + window }));
+    for (const [pages, runs] of Map.groupBy(shifted, ({ pages }) => pages)) {
+      addReads(tree.seed, tree.serviceFile(pages, O_RDONLY), runs);
+    }
   }
 
   /**

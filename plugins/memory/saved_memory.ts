@@ -15,11 +15,11 @@ import {
 import type { vma_entry } from "../../images/gen/memory_pb.ts";
 import { CORE, IDS, PSTREE } from "../../images/kinds/core.ts";
 import { FILES } from "../../images/kinds/files.ts";
-import { MEMFD_INODE, MM, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
+import { MEMFD_INODE, MM } from "../../images/kinds/memory.ts";
 import { SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import { cutRun, type SavedRun, savedRuns, uncovered } from "./saved_pages.ts";
-import { taskRuns } from "./task_runs.ts";
+import { cutRun, type SavedRun, uncovered } from "./saved_pages.ts";
+import { objectRuns, taskRuns } from "./task_runs.ts";
 
 /** A mapping, and where its contents are. */
 export interface SavedMapping {
@@ -46,7 +46,7 @@ export function memoryOwner(images: ImageDirectory, pid: number): number | undef
  * The mappings of a process with their contents, ascending.
  *
  * @param pid a process that has an `mm-PID.img`: {@link memoryOwner}
- * @throws {StasisError} `bad-image`, `unsupported`: as {@link savedRuns}
+ * @throws {StasisError} `bad-image`: as {@link taskRuns}
  */
 export function savedMappings(images: ImageDirectory, pid: number): SavedMapping[] {
   const own = taskRuns(images, pid);
@@ -131,7 +131,7 @@ class SharedObjects {
     const id = this.#idOf(vma);
     if (id === undefined) return [];
     let runs = this.#runs.get(id);
-    if (runs === undefined) this.#runs.set(id, runs = this.#read(id));
+    if (runs === undefined) this.#runs.set(id, runs = objectRuns(this.#images, id));
     const { start, end: last, pgoff } = vma;
     return runs
       .filter((run) => run.start < pgoff + last - start && end(run) > pgoff)
@@ -160,16 +160,6 @@ class SharedObjects {
       if (shmid !== undefined) files.set(BigInt(id), shmid);
     }
     return files;
-  }
-
-  #read(id: bigint): readonly SavedRun[] {
-    const images = this.#images;
-    if (!images.has(SHMEM_PAGEMAP, id)) return [];
-    const pagemap = images.readPagemap(SHMEM_PAGEMAP, id);
-    return savedRuns(pagemap, {
-      file: images.pathOf(SHMEM_PAGEMAP, id),
-      pages: images.pathOf(PAGES, pagemap.pagesId),
-    });
   }
 }
 

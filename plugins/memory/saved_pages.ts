@@ -22,15 +22,14 @@ export interface PagesPlaces {
   readonly file: string;
   /** The path of its pages file. */
   readonly pages: string;
-  /** The runs of the same task's pagemap in the parent; absent where there is none. */
+  /** What the pagemap of the same name in the parent says; absent where there is none. */
   readonly parent?: readonly SavedRun[];
 }
 
 /**
  * The runs of a pagemap.
  *
- * @throws {StasisError} `bad-image` where runs overlap, or are not in the parent that should have them; `unsupported`
- * where they are in a parent, and none is given
+ * @throws {StasisError} `bad-image` where runs overlap, or are not in the parent that should have them, or none is given
  */
 export function savedRuns(
   { entries }: Pick<Pagemap, "entries">,
@@ -51,8 +50,8 @@ export function savedRuns(
     end = vaddr + size;
     if ((flags & PE_PARENT) !== 0) {
       if (inParent === undefined) {
-        throw new StasisError("unsupported", `${file} has pages in a parent that is not there`, {
-          hint: "have all images of an incremental checkpoint in place, two at the most",
+        throw new StasisError("bad-image", `${file} has pages in a parent that is not there`, {
+          hint: "have all images of an incremental checkpoint in place",
         });
       }
       runs.push(...inParent.find(vaddr, size));
@@ -114,19 +113,19 @@ export function cutRun(run: SavedRun, start: bigint, end: bigint): SavedRun {
  * @param others ascending
  * @param covers whether a run is covered where one of the others lies at the same addresses
  */
-export function uncovered(
+export function uncovered<Other extends Run>(
   runs: readonly SavedRun[],
-  others: readonly SavedRun[],
-  covers: (run: SavedRun, other: SavedRun) => boolean,
+  others: readonly Other[],
+  covers: (run: SavedRun, other: Other) => boolean,
 ): SavedRun[] {
   const left: SavedRun[] = [];
   let next = 0;
   for (const run of runs) {
     const end = run.start + run.size;
     let at = run.start;
-    while (next < others.length && endOf(others[next] as SavedRun) <= at) next++;
+    while (next < others.length && endOf(others[next] as Other) <= at) next++;
     for (let index = next; index < others.length; index++) {
-      const other = others[index] as SavedRun;
+      const other = others[index] as Other;
       if (other.start >= end) break;
       if (!covers(run, other)) continue;
       if (other.start > at) left.push(cutRun(run, at, other.start));
@@ -137,7 +136,7 @@ export function uncovered(
   return left;
 }
 
-function endOf({ start, size }: SavedRun): bigint {
+function endOf({ start, size }: Run): bigint {
   return start + size;
 }
 

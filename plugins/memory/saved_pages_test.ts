@@ -47,7 +47,7 @@ Deno.test("savedRuns() refuses pages in no parent, overlaps and addresses betwee
       (error: Error & { code?: string }) =>
         error.code === code && error.message.includes("pagemap-7"),
     );
-  refused([entry(1n, 1, PE_PARENT)], "unsupported");
+  refused([entry(1n, 1, PE_PARENT)], "bad-image");
   refused([entry(1n, 3, PE_PARENT)], "bad-image", [saved(1n, 2n, 0n)]);
   refused([entry(1n, 3, PE_PARENT)], "bad-image", [saved(2n, 2n, 0n)]);
   refused([entry(1n, 3, PE_PARENT)], "bad-image", [saved(1n, 1n, 0n), saved(3n, 1n, 1n)]);

@@ -14,22 +14,27 @@ import {
   PAGES,
   PARENT_PAGEMAP,
   PARENT_PAGES,
+  PARENT_SHMEM_PAGEMAP,
   SHMEM_PAGEMAP,
 } from "../../images/kinds/memory.ts";
-import { PE_PRESENT } from "../../images/mod.ts";
+import type { Pagemap } from "../../images/mod.ts";
 import { findFamilies } from "./families.ts";
 import { chooseHeld, copyContents, divide } from "./held_pages.ts";
 import { behindEnd, copyHugePages, copyRuns, dataRuns } from "./object_pages.ts";
 import type { TaskPages } from "./pages.ts";
+import { divideFamily, mergeRuns } from "./parent_layout.ts";
+import { ParentPages } from "./parent_pages.ts";
 import {
   cutPieces,
   layOutShared,
+  mergeEntries,
   ownPieces,
   pagemapEntries,
   type Part,
   piecesSize,
 } from "./pages_files.ts";
-import { pageCount, type Run, totalSize } from "./runs.ts";
+import { type Run, totalSize } from "./runs.ts";
+import type { SavedRun } from "./saved_pages.ts";
 import { openPath, type SharedObjects } from "./shared_objects.ts";
 import { PIECE, TaskWriter, writeAll, writeError } from "./target_writer.ts";
 
@@ -51,7 +56,8 @@ export async function writePages(
   pagesOf: (task: FrozenTask) => TaskPages,
   shared: SharedObjects,
 ): Promise<void> {
-  const files = writePagemaps(session, tasks, pagesOf);
+  using before = session.parent && new ParentPages(session, session.parent);
+  const files = writePagemaps(session, tasks, pagesOf, before);
   let total = files.reduce((sum, { size }) => sum + size, 0n);
   const held = holdContents(files, session);
   let done = 0n;
@@ -68,6 +74,7 @@ export async function writePages(
     const rest = files.filter((file) => file.kind === kind && !held.get(kind)?.has(file.id));
     done += await writeFiles(session, rest, progress);
   }
+  const innerId = files.find(({ kind }) => kind === PARENT_PAGES)?.id;
   let pagesId = tasks.length;
   for (const { shmid, path } of shared.all) {
     const size = BigInt(Deno.statSync(path).size);
@@ -81,24 +88,24 @@ export async function writePages(
       session.progress("shared memory", done, total);
       return session.breathe();
     };
-    const describe = (runs: readonly Run[]): void =>
-      session.writer.writePagemap(SHMEM_PAGEMAP, shmid, {
-        pagesId: id,
-        entries: runs.map((run) => ({
-          vaddr: run.start,
-          nrPages: pageCount(run),
-          flags: PE_PRESENT,
-        })),
-      });
+    const describe = (runs: readonly Run[], left: readonly Run[] = []): void => {
+      const entries = pagemapEntries(runs, left);
+      session.writer.writePagemap(SHMEM_PAGEMAP, shmid, { pagesId: id, entries });
+      if (left.length === 0 || innerId === undefined) return;
+      const further = { pagesId: innerId, entries: pagemapEntries([], left) };
+      session.writer.writePagemap(PARENT_SHMEM_PAGEMAP, shmid, further);
+    };
     const pageSize = hugePageSize(path);
     if (pageSize !== undefined) {
       total += size;
       describe(await copyHugePages(source.fd, path, file.fd, target, { size, pageSize }, step));
       continue;
     }
-    const runs = dataRuns(source.fd, pageAlign(size), path);
+    const all = dataRuns(source.fd, pageAlign(size), path);
+    const left = before?.ofObject(shmid, source.fd, size, all) ?? [];
+    const runs = ownPieces(all.map((run) => ({ run, readable: true })), left).map(({ run }) => run);
     total += totalSize(runs);
-    describe(runs);
+    describe(runs, left);
     await copyRuns(source.fd, path, file.fd, target, runs, step);
     const last = runs.at(-1);
     if (last === undefined || last.start + last.size <= size) continue;
@@ -112,32 +119,47 @@ function writePagemaps(
   { writer, check }: CheckpointSession,
   tasks: readonly FrozenTask[],
   pagesOf: (task: FrozenTask) => TaskPages,
+  before: ParentPages | undefined,
 ): PrivateFile[] {
   const files: PrivateFile[] = [];
-  const inParent = new Map<FrozenTask, readonly Run[]>();
   const runsOf = (task: FrozenTask): Run[] => pagesOf(task).runs.map(({ run }) => run);
+  /** What is left to the checkpoint before. */
+  const left = new Map<FrozenTask, readonly SavedRun[]>();
+  if (before !== undefined) {
+    for (const task of tasks) left.set(task, before.ofTask(task, runsOf(task)));
+  }
+  /** What is in the inner parent, and how its pagemap says so. */
+  const inner = new Map<FrozenTask, { readonly runs: readonly Run[]; readonly pagemap: Pagemap }>();
   for (const family of findFamilies(tasks, runsOf, check)) {
-    const id = files.length + 1;
+    const divided = divideFamily(family.runs, family.tasks.map((task) => left.get(task) ?? []));
+    if (divided.written.length === 0) continue;
+    for (const [index, task] of family.tasks.entries()) left.set(task, divided.left[index] ?? []);
+    const pagesId = files.length + 1;
     const { entries, shared, parts, size } = layOutShared(
       family.tasks,
-      family.runs,
+      divided.written,
       (task) => pagesOf(task).runs,
     );
-    for (const [task, runs] of shared) {
-      writer.writePagemap(PARENT_PAGEMAP, task.pid, { pagesId: id, entries });
-      inParent.set(task, runs);
-    }
-    files.push({ kind: PARENT_PAGES, id, size, parts });
+    for (const [task, runs] of shared) inner.set(task, { runs, pagemap: { pagesId, entries } });
+    files.push({ kind: PARENT_PAGES, id: pagesId, size, parts });
   }
+  const [first] = files;
   for (const [index, task] of tasks.entries()) {
-    const shared = inParent.get(task) ?? [];
-    const pieces = ownPieces(pagesOf(task).runs, shared);
+    const further = left.get(task) ?? [];
+    const { runs = [], pagemap } = inner.get(task) ?? {};
+    const elsewhere = mergeRuns<Run>(runs, further);
+    if (first !== undefined && elsewhere.length > 0) {
+      // What is in the checkpoint before is in the parent of the inner one.
+      const { pagesId, entries } = pagemap ?? { pagesId: first.id, entries: [] };
+      const all = mergeEntries(entries, pagemapEntries([], further));
+      writer.writePagemap(PARENT_PAGEMAP, task.pid, { pagesId, entries: all });
+    }
+    const pieces = ownPieces(pagesOf(task).runs, elsewhere);
     const id = index + 1;
-    writer.writePagemap(PAGEMAP, task.pid, {
-      pagesId: id,
-      entries: pagemapEntries(pieces, shared),
-    });
+    const entries = pagemapEntries(pieces.map(({ run }) => run), elsewhere);
+    writer.writePagemap(PAGEMAP, task.pid, { pagesId: id, entries });
     files.push({ kind: PAGES, id, size: piecesSize(pieces), parts: [{ task, pieces }] });
+    if (further.length > 0) before?.link();
   }
   return files;
 }

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { imageNames } from "../../images/parent.ts";
+import { PARENT } from "../../images/parent.ts";
 import { checkpoint } from "../../mod.ts";
+import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import type { Images } from "./mutate.ts";
 
@@ -38,6 +39,8 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["files_shared_between"],
   ["locks"],
   ["inotify"],
+  // With two checkpoints before it.
+  ["pages_changing", "64"],
   ["ptys"],
   ["pty_sessions"],
 ];
@@ -68,10 +71,28 @@ export class Corpus implements AsyncDisposable {
     const subject = this.#stack.use(await Subject.start(name, { args }));
     if (subject.unsupported !== null) return;
     const path = `${directory}/recorded-${name}`;
-    await checkpoint(subject.pid, { directory: path });
+    let parent: string | undefined;
+    if (name === "pages_changing") parent = await this.#addBefore(directory, subject);
+    await checkpoint(subject.pid, { directory: path, parent });
     await subject.waitGone();
     this.#images.push(readImages(path));
     this.#names.push(name);
+  }
+
+  /** Makes checkpoints of a subject that changes, and with the second step has a child. @returns the last one */
+  async #addBefore(directory: string, subject: Subject): Promise<string> {
+    let parent: string | undefined;
+    for (let number = 1; number <= 2; number++) {
+      const path = `${directory}/before-${number}`;
+      await checkpoint(subject.pid, { directory: path, parent, leaveRunning: true });
+      parent = path;
+      Deno.kill(subject.pid, "SIGUSR1");
+      await waitUntil(
+        () => subject.facts.get("step") === String(number),
+        () => `step ${number}: ${subject.output()}`,
+      );
+    }
+    return parent as string;
   }
 
   /** The images, one checkpoint after the other. */
@@ -90,8 +111,16 @@ export class Corpus implements AsyncDisposable {
   }
 }
 
-/** Reads a whole image directory into memory. */
+/** Reads a whole image directory into memory, with those that it needs: `parent/core-1.img`, as `cp -RL` copies them. */
 export function readImages(directory: string): Images {
-  const names = imageNames(directory).sort();
-  return new Map(names.map((name) => [name, Deno.readFileSync(`${directory}/${name}`)]));
+  const images = new Map<string, Uint8Array>();
+  const walk = (prefix: string): void => {
+    for (const { name } of Deno.readDirSync(`${directory}/${prefix}`)) {
+      const path = `${directory}/${prefix}${name}`;
+      if (name === PARENT && Deno.statSync(path).isDirectory) walk(`${prefix}${name}/`);
+      else images.set(prefix + name, Deno.readFileSync(path));
+    }
+  };
+  walk("");
+  return new Map([...images].sort(([one], [other]) => one < other ? -1 : 1));
 }

@@ -9,6 +9,7 @@ import { toJson } from "../../base/json.ts";
 import { StasisError } from "../../base/errors.ts";
 import { ImageDirectory } from "../../images/mod.ts";
 import { makeParent } from "../../images/parent.ts";
+import { parentPath } from "../../images/path.ts";
 import { planRestore } from "../../mod.ts";
 import type { Change, Images } from "./mutate.ts";
 
@@ -23,25 +24,34 @@ export class HostileDirectory {
   constructor(readonly path: string, private readonly images: Images) {
     Deno.mkdirSync(path, { mode: 0o700 });
     makeParent(path);
-    for (const [name, bytes] of images) Deno.writeFileSync(`${path}/${name}`, bytes);
+    this.#write("");
   }
 
   /** Takes back the last changes and makes new ones. */
   change(changes: ReadonlyMap<string, Change>): void {
-    for (const name of this.#changed) {
-      const path = `${this.path}/${name}`;
-      remove(path);
-      const bytes = this.images.get(name);
-      if (bytes !== undefined) Deno.writeFileSync(path, bytes);
-    }
-    this.#changed = [...changes.keys()];
+    for (const name of this.#changed) remove(`${this.path}/${name}`);
+    for (const name of this.#changed) this.#write(name);
+    // What took the place of a directory goes before the files in it: it may lead elsewhere.
+    this.#changed = [...changes.keys()].sort((one, other) => one.length - other.length);
     for (const [name, change] of changes) {
       const path = `${this.path}/${name}`;
       remove(path);
-      if (change instanceof Uint8Array) Deno.writeFileSync(path, change);
-      else if (change === "directory") Deno.mkdirSync(path);
+      if (change instanceof Uint8Array) {
+        Deno.mkdirSync(parentPath(path), { recursive: true });
+        Deno.writeFileSync(path, change);
+      } else if (change === "directory") Deno.mkdirSync(path);
       else if (change === "link") Deno.symlinkSync("/dev/zero", path);
+      else if (change === "circle") Deno.symlinkSync(".", path);
       else if (change === "fifo") new Deno.Command("mkfifo", { args: [path] }).outputSync();
+    }
+  }
+
+  /** Writes a file as it was, or all in a directory. */
+  #write(place: string): void {
+    for (const [name, bytes] of this.images) {
+      if (place !== "" && name !== place && !name.startsWith(`${place}/`)) continue;
+      Deno.mkdirSync(parentPath(`${this.path}/${name}`), { recursive: true });
+      Deno.writeFileSync(`${this.path}/${name}`, bytes);
     }
   }
 }

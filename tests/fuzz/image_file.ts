@@ -7,6 +7,7 @@ import { MemorySource } from "../../images/byte_source.ts";
 import { concat, encodeHead, FrameReader } from "../../images/codec.ts";
 import { IMAGE_KINDS } from "../../images/all_kinds.ts";
 import { imageIdOf, type ImageKind } from "../../images/kind.ts";
+import { PARENT } from "../../images/parent.ts";
 import { DEFAULT_PLUGINS } from "../../plugins/default.ts";
 import { type Field, readFields, writeFields } from "./wire.ts";
 
@@ -31,7 +32,10 @@ const KINDS: readonly ImageKind[] = [
 
 /** What kind of image a file is by its name; undefined where it has no frames (pages) or is none. */
 export function kindOf(name: string): ImageKind | undefined {
-  return KINDS.find((kind) => imageIdOf(kind, name) !== undefined);
+  const kind = KINDS.find((kind) => imageIdOf(kind, name) !== undefined);
+  // A checkpoint before is an image directory like any other.
+  const inParent = name.startsWith(`${PARENT}/`) ? name.slice(PARENT.length + 1) : undefined;
+  return kind ?? (inParent === undefined ? undefined : kindOf(inParent));
 }
 
 /** Takes a file apart. @throws where it is damaged */

@@ -5,6 +5,7 @@
  * @module
  */
 import { type Frame, type ImageFile, kindOf, putTogether, takeApart } from "./image_file.ts";
+import { parentPath } from "../../images/path.ts";
 import type { Random } from "./random.ts";
 import { allFields, type Field } from "./wire.ts";
 
@@ -12,7 +13,7 @@ import { allFields, type Field } from "./wire.ts";
 export type Images = ReadonlyMap<string, Uint8Array>;
 
 /** What stands in the place of a file: other contents, nothing, or something that is no file. */
-export type Change = Uint8Array | "missing" | "directory" | "fifo" | "link";
+export type Change = Uint8Array | "missing" | "directory" | "fifo" | "link" | "circle";
 
 /** A hostile directory: what is changed of which images, and how, for people. */
 export interface Mutation {
@@ -60,8 +61,16 @@ class Mutator {
 
   step(): void {
     // The manifest would tell of nearly every change; an attacker writes it anew, or leaves it out.
-    if (!this.#changes.has("manifest.img") && !this.random.once(20)) {
-      this.#changes.set("manifest.img", "missing");
+    for (const name of this.images.keys()) {
+      // So does an attacker with what tells parents from others.
+      if (!/(^|\/)(manifest|lineage)\.img$/.test(name)) continue;
+      if (!this.#changes.has(name) && !this.random.once(20)) this.#changes.set(name, "missing");
+    }
+    const parents = [...this.images.keys()].filter((name) =>
+      /^(parent\/)+inventory.img$/.test(name)
+    );
+    if (parents.length > 0 && this.random.once(10)) {
+      return this.#replace(parentPath(this.random.pick(parents)));
     }
     const name = this.random.pick([...this.images.keys()]);
     const bytes = this.#bytesOf(name);
@@ -80,6 +89,13 @@ class Mutator {
     this.#set(name, putTogether(file), what);
   }
 
+  /** Puts something in the place of a parent. */
+  #replace(parent: string): void {
+    const { random } = this;
+    const how = random.pick(["missing", "directory", "fifo", "link", "circle"] as const);
+    this.#set(parent, how, how === "missing" ? how : `a ${how}`);
+  }
+
   finish(): Mutation {
     return { changes: this.#changes, what: this.#what };
   }
@@ -91,6 +107,8 @@ class Mutator {
   }
 
   #set(name: string, change: Change, what: string): void {
+    // In a parent that is another by now.
+    if ([...this.#changes.keys()].some((other) => name.startsWith(`${other}/`))) return;
     this.#changes.set(name, change);
     this.#what.push(`${name}: ${what}`);
   }

@@ -92,6 +92,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mqueue: [[]],
   netlink: [[]],
   packet: [[]],
+  pages_changing: [[]],
   paths: [[]],
   paths_long: [[]],
   mem_vdso: [["code"], ["data"], ["all"], ["moved"], ["protected"]],

@@ -1,0 +1,99 @@
+/** Checkpoints that leave to the one before what has not changed. */
+import assert, { deepEqual, equal, ok } from "@std/assert";
+import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts";
+import { PARENT_PAGES } from "../../images/kinds/memory.ts";
+import { directoriesOf } from "../../images/layers.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { stasis } from "../harness/stasis_command.ts";
+import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
+
+/** A directory for checkpoints that goes with its scope. */
+class Store implements Disposable {
+  readonly path = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "stasis-images-" }));
+
+  /** Where the checkpoint with a number is. */
+  at(number: number): string {
+    return `${this.path}/${number}`;
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** Has a subject change some of its pages. */
+async function step(subject: Subject, number: number): Promise<void> {
+  Deno.kill(subject.pid, "SIGUSR1");
+  await waitUntil(
+    () => subject.facts.get("step") === String(number),
+    () => `step ${number} of ${subject.pid}: ${subject.output()}`,
+  );
+}
+
+Deno.test("a chain of checkpoints has each page once, and the last one brings all of them back", async () => {
+  using store = new Store();
+  await using subject = await Subject.start("pages_changing");
+  const options = UNHURRIED;
+  const sizes: number[] = [];
+  for (let number = 0; number < 5; number++) {
+    const isLast = number === 4;
+    const { bytes, parent } = await checkpoint(subject.pid, {
+      directory: store.at(number),
+      parent: number === 0 ? undefined : store.at(number - 1),
+      leaveRunning: !isLast,
+      options,
+    });
+    sizes.push(Number(bytes));
+    equal(parent, number === 0 ? undefined : store.at(number - 1));
+    if (!isLast) await step(subject, number + 1);
+  }
+  const [first = 0, second = 0, , , last = 0] = sizes;
+  ok(second < first / 5 && last < first / 4, `${sizes}`);
+  deepEqual(directoriesOf(store.at(4)), [4, 3, 2, 1, 0].map((number) => store.at(number)));
+  // What parent and child have in common since they parted is written for both, and leads further.
+  ok(openImages(store.at(2)).ids(PARENT_PAGES).length > 0);
+  await subject.waitGone();
+  const verified = await stasis(["inspect", "--verify", "--json", store.at(4)]);
+  equal(verified.status, 0, verified.stderr);
+  deepEqual(JSON.parse(verified.stdout).parents, [3, 2, 1, 0].map((number) => store.at(number)));
+  const tree = await restore(store.at(4));
+  await subject.expectPass();
+  await tree.wait();
+});
+
+Deno.test("checkpoint() refuses the checkpoint of another tree as parent, and touches nothing", async () => {
+  using store = new Store();
+  await using one = await Subject.start("mem_brk");
+  await using other = await Subject.start("mem_brk");
+  await checkpoint(one.pid, { directory: store.at(0), leaveRunning: true, options: UNHURRIED });
+  await assert.rejects(
+    checkpoint(other.pid, { directory: store.at(1), parent: store.at(0) }),
+    (error: StasisError) => {
+      equal(error.code, "usage");
+      assert.match(error.message, new RegExp(`of process ${one.pid}, not of ${other.pid}$`));
+      return true;
+    },
+  );
+  deepEqual([...Deno.readDirSync(store.path)].map(({ name }) => name), ["0"]);
+  await other.expectPass();
+});
+
+Deno.test("a checkpoint is whole again where its chain would be too long", async () => {
+  using store = new Store();
+  await using subject = await Subject.start("mem_brk");
+  const notes: string[] = [];
+  for (let number = 0; number < 3; number++) {
+    const { parent } = await checkpoint(subject.pid, {
+      directory: store.at(number),
+      parent: number === 0 ? undefined : store.at(number - 1),
+      longestChain: 2,
+      leaveRunning: true,
+      onEvent: (event) => void (event.kind === "note" && notes.push(event.text)),
+      options: UNHURRIED,
+    });
+    equal(parent, number === 1 ? store.at(0) : undefined);
+  }
+  equal(notes.filter((text) => /needs 1 parents? already/.test(text)).length, 1, `${notes}`);
+  await subject.expectPass();
+});
