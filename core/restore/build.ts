@@ -24,6 +24,7 @@ import { RemoteTask } from "../remote/remote_task.ts";
 import { type StartedRuns, throwIfFailed } from "../remote/started_runs.ts";
 import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
 import { setMany, setOptionsOfMany } from "../linux/ptrace_many.ts";
+import { stopAll } from "../remote/stop_all.ts";
 import { finishStop } from "../remote/stop_thread.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import type { ListedCall } from "../remote/undo.ts";
@@ -35,7 +36,7 @@ import { openDead } from "./dead_tasks.ts";
 import { endTree } from "./end_tree.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
 import { handOver } from "./hand_over.ts";
-import { startKeeper } from "./keeper.ts";
+import { type Keeper, startKeeper } from "./keeper.ts";
 import { Maker } from "./maker.ts";
 import { INIT, mountProc, NamespaceInit, TreeIds } from "./pid_namespace.ts";
 import { type EndedPidfd, keepPidfds } from "./ended_pidfds.ts";
@@ -73,6 +74,7 @@ export class BuiltTree implements Disposable {
   readonly #ids: TreeIds;
   /** The init of their pid namespace, if they have one of their own that needs it. */
   #init: NamespaceInit | undefined;
+  #areToStop = false;
   #scratchSize = 0n;
   /** The end of the parked vDSO. */
   #parkedEnd = 0n;
@@ -183,35 +185,35 @@ export class BuiltTree implements Disposable {
   }
 
   /**
-   * Sees to it that what was made goes if this process dies before the tree runs, and that nothing goes once it does.
+   * Sees to it that all goes if this process dies before the tree is to outlive it, and that nothing goes then.
    *
    * @param names what is to be undone before that
-   * @param rest what is to be done all the same if it dies when the tree runs
-   * @returns what ends that, when the tree runs or is gone
+   * @param rest what is to be done all the same if it dies afterwards
+   * @returns what ends that, when the tree runs or is gone; undefined where it needs nobody: one process dies whole
    */
-  startKeeper(
-    names: readonly UndoingCall[],
-    rest: readonly ListedCall[],
-  ): Disposable | undefined {
+  startKeeper(names: readonly UndoingCall[], rest: readonly ListedCall[]): Keeper | undefined {
     const undo = [...names, ...this.#maker?.undo ?? []];
-    if (undo.length + rest.length === 0) return undefined;
-    return startKeeper(this.pids[0] as number, undo, rest);
+    if (undo.length + rest.length === 0 && this.tasks.length === 1) return undefined;
+    return startKeeper(this.pids, undo, rest);
   }
 
   /** Has the tree run on if this process dies from now on: it was dead with it until then. */
-  outlive(): void {
+  outlive(keeper: Keeper): void {
     this.#leaveOthers();
     const threads = this.tasks.flatMap((task) => [...task.threads.values()]);
     for (const thread of threads) thread.settle();
     const tids = threads.map(({ tid }) => tid);
     // One that has been killed has none of it.
     setMany(tids, (index) => threads[index] as Tracee);
+    this.#leaveStopped();
     setOptionsOfMany(tids, SEED_OPTIONS & ~PTRACE_O.EXITKILL);
+    keeper.letLive();
   }
 
   /** Lets all threads go; the keeper knows from when on. Nothing can fail any more. */
   run(): void {
     this.#leaveOthers();
+    this.#leaveStopped();
     // Those that are stopped are so before anybody can look.
     const stopped = this.tasks.filter(isToBeStopped);
     for (const task of stopped) letGo(task);
@@ -220,6 +222,12 @@ export class BuiltTree implements Disposable {
     }
     for (const task of this.tasks) if (!isToBeStopped(task)) letGo(task);
     this.#born.clear();
+  }
+
+  /** Has each of them be stopped when it is let go of, whoever does that, if that is wanted. */
+  #leaveStopped(): void {
+    if (this.#plan.options.leaveStopped === true && !this.#areToStop) stopAll(this.pids);
+    this.#areToStop = true;
   }
 
   /** Lets those go who are not of the tree; the keeper knows. */

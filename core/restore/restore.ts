@@ -14,7 +14,6 @@ import { decodeStatus } from "../linux/ptrace.ts";
 import { readStat } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { BuiltTree } from "./build.ts";
-import { stopAll } from "../remote/stop_all.ts";
 import { LastNames } from "./last_names.ts";
 import { deleteLinkRemaps } from "./link_remaps.ts";
 import type { RestorePlan } from "./plan.ts";
@@ -111,7 +110,7 @@ export async function runPlan(
   using names = new LastNames(plan, note);
   using undo = new DisposableStack();
   for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.begin?.(undo));
-  using keeper = new DisposableStack();
+  using ending = new DisposableStack();
   using tree = new BuiltTree(plan, names.files, cancellation, listener);
   try {
     await tree.build();
@@ -121,9 +120,9 @@ export async function runPlan(
     listener({ kind: "phase", phase: "run" });
     beforeRun?.(tree.pids[0] as number);
     const rest = plan.plugins.flatMap(({ hooks }) => hooks.finishing?.() ?? []);
-    keeper.use(tree.startKeeper(names.undo, rest));
+    const keeper = ending.use(tree.startKeeper(names.undo, rest));
     names.give();
-    if (rest.length > 0) tree.outlive();
+    if (keeper !== undefined) tree.outlive(keeper);
   } catch (error) {
     abandon(plan, tree);
     throw error;
@@ -131,7 +130,6 @@ export async function runPlan(
   // From here on nothing can fail any more: the tree is whole, and what was made for it stays.
   finish(plan, listener);
   const { pids } = tree;
-  if (plan.options.leaveStopped === true) stopAll(pids);
   tree.run();
   deleteLinkRemaps(plan.linkRemaps, note);
   return new RestoredTree(pids, plan.pid);

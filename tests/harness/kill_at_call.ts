@@ -59,12 +59,14 @@ export const killTool: Act = (tool) => Deno.kill(tool, "SIGKILL");
  * @param moment its number, counted from 0, or what tells by the calls whether it has come; Infinity lets the tool come
  * to its end
  * @param see is told of the call at every moment until then
+ * @param outliving children of the tool that nobody waits for
  */
 export async function actAtMoment(
   args: readonly string[],
   moment: number | ((call: string) => boolean),
   act: Act = killTool,
   see?: (call: string) => void,
+  outliving: readonly number[] = [],
 ): Promise<TracedRun> {
   const tool = startStopped(args);
   const said = new Response(tool.stderr).text();
@@ -98,7 +100,7 @@ export async function actAtMoment(
       if (begun) see?.(describeCall(pid));
       if (begun && isNow(pid)) {
         call = describeCall(pid);
-        const pids = childrenOf(pid);
+        const pids = childrenOf(pid).filter((child) => !outliving.includes(child));
         children = pids.map((pid) => ({ pid, start: startOf(pid) }));
         act(pid, pids.filter(isGuardian));
         moments++;

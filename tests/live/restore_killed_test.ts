@@ -1,5 +1,6 @@
 /**
- * A restore that is killed, at whatever moment: no process is left of it and no name; and the images can be restored afterwards as if nothing had been.
+ * A restore that is killed, at whatever moment: no process is left of it and no name, and the images can be restored
+ * afterwards as if nothing had been; or all of the tree lives on.
  */
 import { deepEqual, equal } from "@std/assert";
 import { isErrno } from "../../core/linux/errno.ts";
@@ -17,7 +18,8 @@ import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
 import { onHierarchies } from "../harness/control_groups.ts";
-import { processTree, waitUntil } from "../harness/processes.ts";
+import { actAtMoment, killTool } from "../harness/kill_at_call.ts";
+import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { ImageRoom, isTaken } from "../harness/unharmed.ts";
@@ -245,6 +247,35 @@ Deno.test(
     await tree.wait();
   }),
 );
+
+Deno.test("a restore that is killed while it lets go of a tree leaves all of it or nothing", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("tree_many", { args: ["6"] });
+  const directory = room.fresh();
+  const pids = processTree(subject.pid);
+  await checkpoint(subject.pid, { directory });
+  const restoring = ["restore", directory, "--detach"];
+  const gone = () => waitUntil(() => !pids.some(isTaken), "the tree to be gone");
+  await gone();
+  const count = new Map<string, number>();
+  const trial = await actAtMoment(restoring, Infinity, undefined, (call) => {
+    count.set(call, (count.get(call) ?? 0) + 1);
+  });
+  equal(trial.status.code, 0, trial.stderr);
+  // In the middle of what has each task outlive the tool; before it is said that all do; and while they are let go of.
+  for (const call of ["ptrace SETOPTIONS", "kill", "ptrace DETACH"]) {
+    for (const pid of pids) Deno.kill(pid, "SIGKILL");
+    await gone();
+    let wait = count.get(call) as number - (call === "kill" ? 3 : pids.length);
+    const isNow = (here: string) => here === call && --wait === 0;
+    const run = await actAtMoment(restoring, isNow, killTool, undefined, pids);
+    equal(run.call, call, run.stderr);
+    const survivors = call === "ptrace DETACH" ? pids : [];
+    const left = () => pids.filter(isAlive);
+    await waitUntil(() => left().length === survivors.length, () => `${call}: ${left()} live`);
+  }
+  await subject.expectPass();
+});
 
 /** A tool that ends as soon as the tree runs. */
 const DETACHED = `
