@@ -12,6 +12,7 @@ import { Cancellation } from "../cancellation.ts";
 import { blame, type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
+import { sleep } from "../linux/libc_ffi.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { unlessGone } from "../linux/procfs/mod.ts";
 import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
@@ -162,6 +163,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   using standIn = startStandIn(tasks, hooked);
   using guardian = Guardian.start(tasks.map((task) => task.pid), standIn);
   if (!isToEnd) await warmUp(request.warmedUp ?? [], options, guardian, request.signal);
+  using quiesced = new DisposableStack();
+  await quiesce(hooked, quiesced, cancellation);
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;
@@ -241,6 +244,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const release = (): void => {
       listener({ kind: "phase", phase: "release" });
       undo.dispose();
+      quiesced.dispose();
       frozenMs = performance.now() - frozenAt;
       still = [];
       // What is known of thousands of threads, which is needed no more, makes room for the plan of their restore.
@@ -307,6 +311,21 @@ async function lookAtRunning(
   const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
   for (const text of partedFromOutside(tasks)) listener({ kind: "note", plugin: "core", text });
   return new ReadAhead(filesAhead(tasks, hooked));
+}
+
+/** Has the plugins wait for what passes. @param undo gets what they keep away until the tree runs again, or has ended */
+async function quiesce(
+  hooked: readonly Hooked<CheckpointHooks>[],
+  undo: DisposableStack,
+  cancellation: Cancellation,
+): Promise<void> {
+  const pause = async (ms: number): Promise<void> => {
+    await sleep(ms);
+    cancellation.check();
+  };
+  for (const { plugin, hooks } of hooked) {
+    await runHook(plugin, () => hooks.quiesce?.({ undo, pause }));
+  }
 }
 
 /**

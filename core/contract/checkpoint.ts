@@ -94,6 +94,11 @@ export interface CheckpointHooks {
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
   /**
+   * Is called last before the tree is stopped: what passes by itself, and could not be saved, may be waited for, and new
+   * of its kind be kept away. What it does must end with this process.
+   */
+  quiesce?(context: QuiesceContext): Awaitable<void>;
+  /**
    * Is told of a thread the moment that it has stopped, while others of its process still run: for what must be
    * mended in it whatever happens next, as it may be let go, or the tool die, at any time from then on.
    */
@@ -171,6 +176,14 @@ export interface HoldContext {
   readonly rescuer: Pick<Rescuer, "noteOutside" | "noteEnd">;
   /** Gets the same, to be done in the end, also of a tree that was ended. */
   readonly undo: DisposableStack;
+}
+
+/** What a plugin works with before the tree is stopped. */
+export interface QuiesceContext {
+  /** Gets what is to be undone when the tree runs again, or has ended. Nothing of it may outlive this process. */
+  readonly undo: DisposableStack;
+  /** Leaves the program alone for some milliseconds. @throws {StasisError} `cancelled` */
+  pause(ms: number): Promise<void>;
 }
 
 /** Takes the results of the calls that a collect hook added. */

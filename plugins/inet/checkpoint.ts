@@ -11,7 +11,13 @@ import { namespaceCookie } from "../../core/checkpoint/socket_belonging.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { AF_INET, type InetSocket, IPPROTO, MOST_PORTS } from "../../core/linux/net/inet_diag.ts";
+import {
+  AF_INET,
+  type InetSocket,
+  IPPROTO,
+  MOST_PORTS,
+  TCP,
+} from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { nameOf, readSocketProtocol, readStatus } from "../../core/linux/procfs/mod.ts";
 import type {
@@ -50,7 +56,8 @@ import {
   unlisted,
 } from "./survey.ts";
 import { hasStream, isConnection } from "./tcp_info.ts";
-import { findWaiting, NONE_WAITS } from "./waiting_connections.ts";
+import { quiesce } from "./quiesce.ts";
+import { findWaiting, fromOutside, NONE_WAITS } from "./waiting_connections.ts";
 
 /** The sockets of the tree at one look. */
 interface Look {
@@ -73,6 +80,7 @@ const NOTHING: Look = {
     hidden: false,
     waiting: NONE_WAITS,
     mayRepair: false,
+    runs: false,
     holders: () => [],
     nameOf,
   },
@@ -137,6 +145,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
           hidden: rescuer === undefined && mayHaveInFlight(tasks),
           waiting: findWaiting(sockets, nobodys),
           mayRepair: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
+          runs: rescuer === undefined,
           holders: (ino) => outside.behind(`socket:[${ino}]`),
           nameOf,
         },
@@ -160,10 +169,24 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       },
       dump: (context) => dumpSocket(session, context, seen, held),
     }],
+    async quiesce(context) {
+      if (options.skipInFlight === true) return;
+      const { sockets, mayRepair: mayHold } = seen.surroundings;
+      await quiesce(sockets, { isToEnd: options.leaveRunning !== true, mayHold }, context);
+    },
     hold(context) {
       const toEnd = options.leaveRunning !== true;
       held = new HeldConnections(connectionsOf(seen, options), toEnd, context);
       lookAgain(seen, held.streams, options);
+      const { sockets, waiting } = seen.surroundings;
+      const left = [...sockets.values()].filter(({ state }) => state === TCP.LISTEN)
+        .reduce((sum, one) => sum + fromOutside(one, waiting), 0);
+      if (left > 0 && !toEnd) {
+        session.note(
+          `connections from outside that wait to be accepted (${left}) are left out: who is at their other ends is ` +
+            "served by the program that runs on, and by none that is restored",
+        );
+      }
       if (held.table === undefined) return;
       writer.write(INET_LOCK, null, { table: held.table });
       // Whoever restores without it does not let the packets pass again.

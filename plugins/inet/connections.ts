@@ -9,7 +9,13 @@ import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { HoldContext } from "../../core/plugin.ts";
 import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
-import { type Connection, NetworkLock, openingCalls, tableName } from "./network_lock.ts";
+import {
+  type Connection,
+  lockMessages,
+  NetworkLock,
+  openingCalls,
+  tableName,
+} from "./network_lock.ts";
 import {
   readReceived,
   readSent,
@@ -77,7 +83,7 @@ export class HeldConnections {
       const table = this.table = tableName();
       const noted = rescuer.noteOutside({ pid: root.pid, calls: openingCalls(table) });
       undo.defer(() => noted.erase());
-      const lock = this.#lock = new NetworkLock(table, outside, false);
+      const lock = this.#lock = new NetworkLock(table, lockMessages(table, outside, false));
       undo.defer(() => {
         if (this.#ended) lock.leave();
         else lock.open();

@@ -30,7 +30,7 @@ export interface SeenSockets {
 export function lookAgain(
   { descriptors, states, surroundings: { waiting: { atListener } } }: SeenSockets,
   streams: ReadonlyMap<number, Stream>,
-  { tcpClose, skipInFlight }: OperationOptions,
+  { tcpClose, skipInFlight, leaveRunning }: OperationOptions,
 ): void {
   const problems: Problem[] = [];
   const looked = [...descriptors.values()].filter((descriptor) => {
@@ -44,7 +44,7 @@ export function lookAgain(
     const stream = streams.get(ino);
     const before = stream?.sent.info ?? states.get(ino)?.info;
     const info = readTcpInfo(fd);
-    const waits = info.state === TCP.LISTEN && skipInFlight !== true &&
+    const waits = info.state === TCP.LISTEN && skipInFlight !== true && leaveRunning !== true &&
       info.waiting > (tcpClose === true ? 0 : atListener.get(ino) ?? 0);
     const what = tcpProblem(fd, pollNow(fd), info).problem ??
       (waits ? "has connections that wait to be accepted" : undefined) ??

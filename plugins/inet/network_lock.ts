@@ -1,6 +1,6 @@
 /**
- * Holding back the packets of connections, so that no other end sees one closed or reset while nobody has it here: a
- * table of nf_tables, of one checkpoint, with the connections in sets.
+ * Holding back the packets of connections, so that no other end sees one closed or reset while nobody has it here, and
+ * those that would make new ones: a table of nf_tables, of one checkpoint, with the connections in sets.
  *
  * @module
  */
@@ -21,11 +21,12 @@ import {
   NfTables,
   PAYLOAD,
   type TablesMessage,
+  whereBits,
   whereInSet,
   whereMeta,
 } from "../../core/linux/net/nf_tables.ts";
 import { type ListedCall, Result } from "../../core/remote/undo.ts";
-import { isMapped } from "./address.ts";
+import { isAny, isMapped } from "./address.ts";
 
 /** Before all others: what is held back nobody else is to count. */
 const PRIORITY = -500;
@@ -61,6 +62,8 @@ const FAMILIES = [
  * The messages that make a table which holds back the packets of some connections: of each family and direction a set
  * of both ends, and one rule, so that packets of others take the time of one look, however many connections there are.
  * Pure.
+ *
+ * @param ends whether it ends with the socket that makes it, whatever ends that; otherwise it stays until it is opened
  */
 export function lockMessages(
   table: string,
@@ -103,10 +106,70 @@ export function lockMessages(
   return messages;
 }
 
+/** What a socket listens at. */
+export interface ListenAddress {
+  /** Of IPv4 or IPv6; all zero: any of either, or of IPv4 alone. */
+  readonly bytes: Uint8Array;
+  readonly port: number;
+}
+
+/** Where the flags of TCP are in its header, and those that tell the packet that asks for a connection: SYN, not ACK. */
+const TCP_FLAGS = { base: PAYLOAD.TRANSPORT, offset: 13, size: 1 } as const;
+const SYN = 0x02, ACK = 0x10;
+
+/**
+ * The messages that make a table which throws away what asks for new connections: who connects asks again after a
+ * second. The table ends with the socket that makes it. Pure.
+ */
+export function closedMessages(
+  table: string,
+  listeners: readonly ListenAddress[],
+): TablesMessage[] {
+  const messages = [newTable(table, true), newChain(table, "input", PRIORITY)];
+  const port = { base: PAYLOAD.TRANSPORT, offset: KEY.PORT.size, size: KEY.PORT.size };
+  let id = 0;
+  for (const { name, family, size, at, address } of FAMILIES) {
+    const isFamily = ({ bytes }: ListenAddress): boolean => onWire(bytes).byteLength === size;
+    // One that takes any address of IPv6 takes those of IPv4 as well, as a rule.
+    const any = listeners.filter((one) =>
+      isAny(onWire(one.bytes)) && (isFamily(one) || family === NFPROTO.FOUR)
+    );
+    const some = listeners.filter((one) => !isAny(onWire(one.bytes)) && isFamily(one));
+    const target = { base: PAYLOAD.NETWORK, offset: at + size, size };
+    for (
+      const { title, own, types, parts } of [
+        { title: "any", own: any, types: [KEY.PORT], parts: [port] },
+        { title: "some", own: some, types: [address, KEY.PORT], parts: [target, port] },
+      ]
+    ) {
+      if (own.length === 0) continue;
+      const set = `${title}-${name}`;
+      const keys = own.map(({ bytes, port }) =>
+        types.length === 1 ? [portBytes(port)] : [onWire(bytes), portBytes(port)]
+      );
+      messages.push(
+        newSet(table, set, ++id, types),
+        ...newElements(table, set, keys),
+        newRule(table, "input", [
+          ...whereMeta(META.L4PROTO, TCP),
+          ...whereMeta(META.NFPROTO, Uint8Array.of(family)),
+          ...whereBits(TCP_FLAGS, Uint8Array.of(SYN | ACK), Uint8Array.of(SYN)),
+          ...whereInSet(set, parts),
+          drop(),
+        ]),
+      );
+    }
+  }
+  return messages;
+}
+
 /** Both ends as they stand in a packet: addresses, and ports. */
 function keyOf(from: Connection["own"], to: Connection["own"]): Uint8Array[] {
-  const port = (number: number) => Uint8Array.of(number >>> 8, number);
-  return [onWire(from.bytes), onWire(to.bytes), port(from.port), port(to.port)];
+  return [onWire(from.bytes), onWire(to.bytes), portBytes(from.port), portBytes(to.port)];
+}
+
+function portBytes(port: number): Uint8Array {
+  return Uint8Array.of(port >>> 8, port);
 }
 
 /** An address as it stands in packets. */
@@ -120,16 +183,14 @@ export class NetworkLock {
   #isOpen = false;
 
   /**
-   * Holds back the packets of some connections.
-   *
    * @param table its name
-   * @param ends whether the lock ends with this process, whatever ends it; otherwise it stays until it is opened
+   * @param messages what makes it: {@link lockMessages}, {@link closedMessages}
    * @throws {StasisError} `kernel-too-old`, `no-privilege`, `syscall`
    */
-  constructor(readonly table: string, connections: readonly Connection[], ends: boolean) {
+  constructor(readonly table: string, messages: readonly TablesMessage[]) {
     this.#tables = new NfTables();
     try {
-      this.#tables.run(lockMessages(table, connections, ends));
+      this.#tables.run(messages);
     } catch (error) {
       this.#tables[Symbol.dispose]();
       throw error;

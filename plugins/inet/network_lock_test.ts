@@ -1,5 +1,5 @@
 import { equal } from "@std/assert";
-import { lockMessages } from "./network_lock.ts";
+import { closedMessages, lockMessages } from "./network_lock.ts";
 
 const end = (bytes: Uint8Array, port: number) => ({ bytes, port });
 const FOUR = Uint8Array.of(127, 0, 0, 1);
@@ -28,4 +28,16 @@ Deno.test("lockMessages() takes IPv4 over IPv6 for IPv4, as packets are", () => 
   const messages = (bytes: Uint8Array) =>
     JSON.stringify(lockMessages("t", [{ own: end(bytes, 1), peer: end(bytes, 2) }], true));
   equal(messages(mapped), messages(FOUR));
+});
+
+Deno.test("closedMessages() has a rule for each family that somebody listens at", () => {
+  const rules = (...addresses: Uint8Array[]) =>
+    closedMessages("t", addresses.map((bytes) => ({ bytes, port: 80 })))
+      .filter(({ type }) => type === NEWRULE).length;
+  equal(rules(FOUR), 1);
+  equal(rules(FOUR, SIX), 2);
+  equal(rules(new Uint8Array(4)), 1);
+  // Any address of IPv6 is one of IPv4 as well.
+  equal(rules(new Uint8Array(16)), 2);
+  equal(rules(FOUR, FOUR, new Uint8Array(4)), 2);
 });

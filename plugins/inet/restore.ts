@@ -14,7 +14,14 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import { keyOfEnds } from "./connection_key.ts";
 import { interfaceIndex, interfaceName } from "../../core/linux/net/interfaces.ts";
 import { liveProblems } from "./live_connections.ts";
-import { isTableName, NetworkLock, openingCalls, openLock, tableName } from "./network_lock.ts";
+import {
+  isTableName,
+  lockMessages,
+  NetworkLock,
+  openingCalls,
+  openLock,
+  tableName,
+} from "./network_lock.ts";
 import { movedMemberships } from "./memberships.ts";
 import { planRest, planSocket } from "./plan.ts";
 import {
@@ -101,7 +108,8 @@ export function restoreInet(
         socket.stream !== undefined && otherEnd(socket) === undefined
       );
       if (orphans.length === 0) return;
-      const lock = meanwhile = new NetworkLock(tableName(), orphans, true);
+      const table = tableName();
+      const lock = meanwhile = new NetworkLock(table, lockMessages(table, orphans, true));
       undo.defer(() => lock.open());
     },
     descriptors: [{

@@ -12,7 +12,7 @@ import { connectionKey } from "./connection_key.ts";
 import { isListed } from "./protocol.ts";
 import type { SocketState } from "./state.ts";
 import { hasStream } from "./tcp_info.ts";
-import type { Waiting } from "./waiting_connections.ts";
+import { fromOutside, type Waiting } from "./waiting_connections.ts";
 
 /** What a survey finds. */
 export type Finding = Omit<Problem, "plugin" | "pid">;
@@ -27,8 +27,10 @@ export interface Surroundings {
   readonly waiting: Waiting;
   /** Whether other ends may lie in queues of the tree (SCM_RIGHTS), and are not known yet. */
   readonly hidden: boolean;
-  /** Whether this process may put connections into repair mode: CAP_NET_ADMIN. */
+  /** Whether this process may put connections into repair mode, and hold back packets: CAP_NET_ADMIN. */
   readonly mayRepair: boolean;
+  /** Whether the tree still runs. */
+  readonly runs: boolean;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
   /** A process by its id and name. */
@@ -64,7 +66,7 @@ export function unlisted(
 export function socketProblem(
   { fd, ino, kind }: { readonly fd: number; readonly ino: number; readonly kind: string },
   surroundings: Surroundings,
-  { tcpEstablished, tcpClose, skipInFlight }: OperationOptions,
+  { tcpEstablished, tcpClose, skipInFlight, leaveRunning }: OperationOptions,
 ): Finding | undefined {
   const what = `its descriptor ${fd} (socket:[${ino}]) is a ${kind}`;
   const external = externalHint(`socket:[${ino}]`);
@@ -77,8 +79,9 @@ export function socketProblem(
   }
   const socket = surroundings.sockets.get(ino);
   if (socket === undefined || !kind.startsWith("TCP")) return undefined;
-  const { state, source, target, receiveQueue, sendQueue } = socket;
-  const { waiting: { atListener, clients, halfMade } } = surroundings;
+  const { state, source, target, sendQueue } = socket;
+  const { waiting } = surroundings;
+  const { atListener, clients, halfMade } = waiting;
   if (state === TCP.LISTEN) {
     const made = atListener.get(ino) ?? 0;
     // As many may wait as the backlog says, and one more (sk_acceptq_is_full() of `include/net/sock.h`).
@@ -90,15 +93,26 @@ export function socketProblem(
         hint: "try again when the program has accepted them, or have them closed with --tcp-close",
       };
     }
-    const lost = receiveQueue - (tcpClose === true ? 0 : made);
-    if (lost <= 0 || skipInFlight === true) return undefined;
+    if (skipInFlight === true) return undefined;
+    const hint =
+      "try again when the program has accepted them, or leave them out with --skip-in-flight: they are reset when " +
+      "the tree ends";
+    const at = endText(source.address, source.port);
+    const lost = (waiting.unreadable.get(ino) ?? 0) + (tcpClose === true ? made : 0);
+    if (lost > 0) {
+      return {
+        what: `${what} with ${lost} connections that wait to be accepted at ${at}, and have ` +
+          "something in them or are closed at the other end",
+        hint,
+      };
+    }
+    const strangers = fromOutside(socket, waiting);
+    // A program that runs on accepts them; one that is to end is given the time to (quiesce()).
+    const areSeenTo = leaveRunning === true || surroundings.runs && surroundings.mayRepair;
+    if (strangers === 0 || areSeenTo) return undefined;
     return {
-      what: `${what} with ${lost} connections that wait to be accepted at ${
-        endText(source.address, source.port)
-      }, and come from outside of the tree or have something in them`,
-      hint:
-        "try again when the program has accepted them, or leave them out with --skip-in-flight: they are reset when " +
-        "the tree ends",
+      what: `${what} with ${strangers} connections that wait to be accepted at ${at}, from outside`,
+      hint,
     };
   }
   if (!hasStream(state) || clients.has(ino) || tcpClose === true) return undefined;

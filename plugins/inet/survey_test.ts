@@ -25,8 +25,9 @@ function socketOf(state: number, init: Partial<InetSocket> = {}): InetSocket {
 
 function problem(
   socket: InetSocket,
-  { inside = [], holders = [], mayRepair = true, waiting = NONE_WAITS }: {
+  { inside = [], holders = [], mayRepair = true, runs = false, waiting = NONE_WAITS }: {
     waiting?: Waiting;
+    runs?: boolean;
     inside?: readonly string[];
     holders?: readonly number[];
     mayRepair?: boolean;
@@ -39,6 +40,7 @@ function problem(
     hidden: false,
     waiting,
     mayRepair,
+    runs,
     holders: () => holders,
     nameOf: (pid) => `task ${pid}`,
   };
@@ -62,6 +64,15 @@ Deno.test("socketProblem() refuses connections that wait, unless they are to be 
   match(problem(listening) ?? "", /2 connections that wait/);
   equal(problem(listening, {}, { skipInFlight: true }), undefined);
   equal(problem(socketOf(TCP.LISTEN)), undefined);
+  // Those from outside matter to a tree that is to end, and stands still: it cannot accept them any more.
+  equal(problem(listening, {}, { leaveRunning: true }), undefined);
+  equal(problem(listening, { runs: true }), undefined);
+  match(problem(listening, { runs: true, mayRepair: false }) ?? "", /2 connections that wait/);
+  const unreadable = { ...NONE_WAITS, unreadable: new Map([[7, 1]]) };
+  match(
+    problem(listening, { waiting: unreadable, runs: true }, { leaveRunning: true }) ?? "",
+    /1 connections that wait .* have something in them/,
+  );
   // A program may listen for fewer than wait.
   const waiting = { ...NONE_WAITS, atListener: new Map([[7, 2]]) };
   match(problem(listening, { waiting }) ?? "", /more than it takes by now \(listen\(2\) with 0\)/);

@@ -19,6 +19,11 @@ export interface Waiting {
   readonly clients: ReadonlySet<number>;
   /** Other ends of half made ones by which something was sent: what becomes of that nobody knows. */
   readonly halfMade: ReadonlySet<number>;
+  /**
+   * How many wait at a listening socket, by its inode, that cannot be made anew though somebody of the tree may have
+   * connected them: by which something was sent, or whose other end nobody has any more.
+   */
+  readonly unreadable: ReadonlyMap<number, number>;
 }
 
 /** There are none. */
@@ -26,6 +31,7 @@ export const NONE_WAITS: Waiting = {
   atListener: new Map(),
   clients: new Set(),
   halfMade: new Set(),
+  unreadable: new Map(),
 };
 
 /**
@@ -44,27 +50,45 @@ export function findWaiting(
     .sort((a, b) =>
       Number(isAny(onWire(a.source.address))) - Number(isAny(onWire(b.source.address)))
     );
-  const atListener = new Map<number, number>();
+  const atListener = new Map<number, number>(), unreadable = new Map<number, number>();
   const clients = new Set<number>(), halfMade = new Set<number>();
   if (listeners.length === 0) return NONE_WAITS;
   const byKey = new Map(all.map((one) => [connectionKey(one), one]));
+  const closed = new Set(nobodys.filter(({ state }) => !mayWait(state)).map(connectionKey));
+  const count = (counts: Map<number, number>, { ino }: InetSocket): void =>
+    void counts.set(ino, (counts.get(ino) ?? 0) + 1);
   for (const one of nobodys) {
     const isHalf = one.state === TCP.SYN_RECV;
-    if (!isHalf && !isFresh(one)) continue;
-    const client = byKey.get(connectionKey({ source: one.target, target: one.source }));
-    // One that is still connecting is asked again anyway.
-    if (client === undefined || client.state === TCP.SYN_SENT) continue;
+    if (!isHalf && !mayWait(one.state)) continue;
     const listener = listeners.find((listener) => isAt(one, listener));
     if (listener === undefined) continue;
-    if (!isFresh(client)) {
-      if (isHalf) halfMade.add(client.ino);
+    const key = connectionKey({ source: one.target, target: one.source });
+    const client = byKey.get(key);
+    // One that is still connecting is asked again anyway.
+    if (client?.state === TCP.SYN_SENT) continue;
+    if (client === undefined || !isFresh(client) || !isHalf && !isFresh(one)) {
+      if (!isHalf && (client !== undefined || closed.has(key))) count(unreadable, listener);
+      else if (client !== undefined) halfMade.add(client.ino);
       continue;
     }
     clients.add(client.ino);
     // The half made ones are not among those that it can accept.
-    if (!isHalf) atListener.set(listener.ino, (atListener.get(listener.ino) ?? 0) + 1);
+    if (!isHalf) count(atListener, listener);
   }
-  return { atListener, clients, halfMade };
+  return { atListener, clients, halfMade, unreadable };
+}
+
+/** How many wait at a listening socket that were connected from outside of the tree. */
+export function fromOutside(
+  { ino, receiveQueue }: InetSocket,
+  { atListener, unreadable }: Waiting,
+): number {
+  return Math.max(receiveQueue - (atListener.get(ino) ?? 0) - (unreadable.get(ino) ?? 0), 0);
+}
+
+/** Whether a connection that nobody has may wait to be accepted. One that was closed here is in another state. */
+function mayWait(state: number): boolean {
+  return state === TCP.ESTABLISHED || state === TCP.CLOSE_WAIT;
 }
 
 /** Whether a connection is as it was when it was made, as far as one can see from outside. */

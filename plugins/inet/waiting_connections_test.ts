@@ -1,6 +1,6 @@
 import { deepEqual, equal } from "@std/assert";
 import { AF_INET, AF_INET6, type InetSocket, TCP } from "../../core/linux/net/inet_diag.ts";
-import { findWaiting } from "./waiting_connections.ts";
+import { findWaiting, fromOutside } from "./waiting_connections.ts";
 
 const four = (port: number, last = 1) => ({ address: Uint8Array.of(127, 0, 0, last), port });
 const any = (port: number) => ({ address: new Uint8Array(16), port });
@@ -56,6 +56,26 @@ Deno.test("findWaiting() takes none by which something was sent, that is closed,
   equal(found({ ...CLIENT, source: four(4712) }, WAITS), 0);
   equal(found(CLIENT, WAITS, { ...LISTENER, source: four(80, 2) }), 0);
   equal(found(CLIENT, WAITS, { ...LISTENER, source: any(81) }), 0);
+});
+
+Deno.test("findWaiting() counts what nobody can read apart from what comes from outside", () => {
+  const listener = { ...LISTENER, receiveQueue: 3 };
+  const count = (nobodys: InetSocket[]) => {
+    const sockets = new Map([CLIENT, listener].map((one) => [one.ino, one]));
+    const waiting = findWaiting(sockets, nobodys);
+    return [waiting.unreadable.get(listener.ino) ?? 0, fromOutside(listener, waiting)];
+  };
+  const stranger = { ...WAITS, target: mapped(4712), receiveQueue: 5 };
+  deepEqual(count([WAITS, stranger]), [0, 2]);
+  deepEqual(count([{ ...WAITS, receiveQueue: 1 }, stranger]), [1, 2]);
+  // Whoever had the other end has closed it.
+  const other = socketOf({ state: TCP.FIN_WAIT2, source: four(4712), target: four(80) });
+  deepEqual(count([WAITS, { ...stranger, state: TCP.CLOSE_WAIT }, other]), [1, 1]);
+  // The kernel is closing one that was accepted.
+  deepEqual(count([{ ...stranger, state: TCP.FIN_WAIT2 }, { ...other, state: TCP.CLOSE_WAIT }]), [
+    0,
+    3,
+  ]);
 });
 
 Deno.test("findWaiting() takes such as are half made for the one that listens alone", () => {

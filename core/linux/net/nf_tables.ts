@@ -224,6 +224,24 @@ export function whereInSet(set: string, parts: readonly HeaderPart[]): Attribute
   return [...loads, expression("lookup", [[1, set], [2, FIRST_WORD]])];
 }
 
+/** Goes on where some bits of a piece of a header are these. @param mask which bits, as many bytes as the piece has */
+export function whereBits(
+  { base, offset, size }: HeaderPart,
+  mask: Uint8Array,
+  bits: Uint8Array,
+): Attribute[] {
+  const none = new Uint8Array(size);
+  return [
+    expression("payload", [[1, REGISTER], [2, base], [3, offset], [4, size]]),
+    // NFTA_BITWISE_SREG, _DREG, _LEN, _MASK, _XOR.
+    expression("bitwise", [[1, REGISTER], [2, REGISTER], [3, size], [4, [[1, mask]]], [5, [[
+      1,
+      none,
+    ]]]]),
+    compare(bits, true),
+  ];
+}
+
 /** NFT_CMP_EQ, NFT_CMP_NEQ. */
 function compare(value: Uint8Array, is: boolean): Attribute {
   return expression("cmp", [[1, REGISTER], [2, is ? 0 : 1], [3, [[1, value]]]]);

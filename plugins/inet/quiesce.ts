@@ -1,0 +1,65 @@
+/**
+ * Before a tree is stopped: connections that wait to be accepted, of which nobody can read what is in them, are left to
+ * the program. Of one that is to end new ones are kept away meanwhile, and until it has ended: who connects asks again.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import { type InetSocket, IPPROTO, MOST_PORTS, TCP } from "../../core/linux/net/inet_diag.ts";
+import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
+import type { QuiesceContext } from "../../core/plugin.ts";
+import { closedMessages, NetworkLock, tableName } from "./network_lock.ts";
+import { findWaiting, fromOutside } from "./waiting_connections.ts";
+
+/** For how long a program has time to accept what waits, in milliseconds. */
+const PATIENCE = 2000;
+/** For how long one that is half made is waited for (SYN_RECV), in milliseconds: its other end may never answer. */
+const HALF_PATIENCE = 200;
+/** How long the program is left alone between two looks, in milliseconds. */
+const PAUSE = 2;
+
+/**
+ * Waits until a program has accepted the connections that cannot be saved, as long as it may take.
+ *
+ * @param sockets those of the tree, by inode
+ * @param isToEnd whether it is to end; those from outside that wait at one that runs on do not matter
+ * @param mayHold whether packets may be held back: CAP_NET_ADMIN
+ */
+export async function quiesce(
+  sockets: ReadonlyMap<number, InetSocket>,
+  { isToEnd, mayHold }: { readonly isToEnd: boolean; readonly mayHold: boolean },
+  { undo, pause }: QuiesceContext,
+): Promise<void> {
+  const listeners = [...sockets.values()].filter(({ state }) => state === TCP.LISTEN);
+  if (listeners.length === 0) return;
+  if (isToEnd && mayHold) closeDoors(listeners, undo);
+  const ports = new Set(listeners.map(({ source }) => source.port));
+  const asked = ports.size > MOST_PORTS ? undefined : [...ports];
+  const begin = performance.now();
+  for (;;) {
+    const { byInode, nobodys } = readInetSockets(IPPROTO.TCP, [], { ports: asked });
+    const now = new Map([...byInode].filter(([ino]) => sockets.has(ino)));
+    const waiting = findWaiting(now, nobodys);
+    const waits = waiting.unreadable.size > 0 ||
+      isToEnd &&
+        now.values().some((one) => one.state === TCP.LISTEN && fromOutside(one, waiting) > 0);
+    const isHalfMade = isToEnd &&
+      nobodys.some(({ state, source }) => state === TCP.SYN_RECV && ports.has(source.port));
+    const patience = waits ? PATIENCE : isHalfMade ? HALF_PATIENCE : 0;
+    if (performance.now() - begin >= patience) return;
+    await pause(PAUSE);
+  }
+}
+
+/** Throws away what asks for new connections, until `undo` is disposed of. */
+function closeDoors(listeners: readonly InetSocket[], undo: DisposableStack): void {
+  const table = tableName();
+  const addresses = listeners.map(({ source: { address: bytes, port } }) => ({ bytes, port }));
+  try {
+    const lock = new NetworkLock(table, closedMessages(table, addresses));
+    undo.defer(() => lock.open());
+  } catch (error) {
+    // Without nf_tables, who connects after the last look is reset.
+    if (!(error instanceof StasisError)) throw error;
+  }
+}
