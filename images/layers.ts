@@ -12,7 +12,7 @@ import { ioError } from "../base/io_error.ts";
 import { crc32ByTables } from "./checksum.ts";
 import { ImageDirectory } from "./directory.ts";
 import { LINEAGE } from "./kinds/lineage.ts";
-import { INVENTORY_FILE, PARENT } from "./parent.ts";
+import { findParent, PARENT } from "./parent.ts";
 
 /** So many checkpoints a chain has at the most, in which each needs the next. */
 export const MOST_CHECKPOINTS = 128;
@@ -68,13 +68,10 @@ function findLayers(images: ImageDirectory): Layer[] {
   const layers: Layer[] = [{ images, inner: false }];
   const seen = new Set([identityOf(images.path)]);
   for (let current = images;;) {
-    let place = `${current.path}/${PARENT}`;
-    if (isInner(place)) {
-      layers.push({ images: current, inner: true });
-      place += `/${PARENT}`;
-    }
+    const { inner, path: place } = findParent(current.path);
+    if (inner) layers.push({ images: current, inner });
+    if (place === undefined) return layers;
     const path = follow(place, current);
-    if (path === undefined) return layers;
     const identity = identityOf(path);
     if (seen.has(identity)) {
       throw broken(`the parents of ${images.path} lead in a circle, to ${path} again`);
@@ -89,28 +86,8 @@ function findLayers(images: ImageDirectory): Layer[] {
   }
 }
 
-/** Whether this is a part of the images, and no checkpoint by itself. */
-function isInner(place: string): boolean {
-  return isThere(place, ({ isDirectory }) => isDirectory) &&
-    !isThere(`${place}/${INVENTORY_FILE}`, () => true);
-}
-
-function isThere(path: string, is: (info: Deno.FileInfo) => boolean): boolean {
-  try {
-    return is(Deno.lstatSync(path));
-  } catch (cause) {
-    if (isMissing(cause)) return false;
-    throw ioError(`look at ${path}`, cause);
-  }
-}
-
-function isMissing(cause: unknown): boolean {
-  return cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory;
-}
-
-/** Where a parent really lies; undefined where there is none. */
-function follow(place: string, of: ImageDirectory): string | undefined {
-  if (!isThere(place, () => true)) return undefined;
+/** Where a parent really lies. */
+function follow(place: string, of: ImageDirectory): string {
   try {
     return Deno.realPathSync(place);
   } catch (cause) {

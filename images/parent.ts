@@ -7,6 +7,7 @@
  * @module
  */
 import { ioError } from "../base/io_error.ts";
+import { absolutePath, parentPath } from "./path.ts";
 
 /** Its name (CRIU's criu/include/image-desc.h). */
 export const PARENT = "parent";
@@ -39,6 +40,50 @@ function innerNames(directory: string): string[] {
   }
 }
 
+/** Where the checkpoint before is named, if it is. */
+export interface ParentPlace {
+  /** Whether the images have an inner parent. */
+  readonly inner: boolean;
+  /** What is there may be a link that leads nowhere. */
+  readonly path: string | undefined;
+}
+
+/** Looks for the parents of an image directory. @throws {StasisError} `io` */
+export function findParent(directory: string): ParentPlace {
+  const outer = `${directory}/${PARENT}`;
+  const inner = isThere(outer, ({ isDirectory }) => isDirectory) &&
+    !isThere(`${outer}/${INVENTORY_FILE}`, () => true);
+  const path = inner ? `${outer}/${PARENT}` : outer;
+  return { inner, path: isThere(path, () => true) ? path : undefined };
+}
+
+function isThere(path: string, is: (info: Deno.FileInfo) => boolean): boolean {
+  try {
+    return is(Deno.lstatSync(path));
+  } catch (cause) {
+    const missing = cause instanceof Deno.errors.NotFound ||
+      cause instanceof Deno.errors.NotADirectory;
+    if (missing) return false;
+    throw ioError(`look at ${path}`, cause);
+  }
+}
+
+/**
+ * The directory of the checkpoint before, where it is, or would be; undefined where none is needed. Nothing is read but
+ * the links: whether it is the right one, `layers.ts` tells.
+ *
+ * @throws {StasisError} `io`
+ */
+export function parentDirectory(directory: string): string | undefined {
+  const { path } = findParent(directory);
+  if (path === undefined) return undefined;
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    return absolutePath(`${parentPath(path)}/${Deno.readLinkSync(path)}`);
+  }
+}
+
 /** Makes the inner parent of an image directory, mode 0700, unless it is there. @throws {StasisError} `io` */
 export function makeParent(directory: string): void {
   const path = `${directory}/${PARENT}`;
@@ -46,7 +91,7 @@ export function makeParent(directory: string): void {
     Deno.mkdirSync(path, { mode: 0o700 });
   } catch (cause) {
     // Through a link it would be written into another checkpoint.
-    if (cause instanceof Deno.errors.AlreadyExists && isDirectory(path)) return;
+    if (cause instanceof Deno.errors.AlreadyExists && findParent(directory).inner) return;
     throw ioError(`create ${path}`, cause);
   }
 }
@@ -60,20 +105,11 @@ export function makeParent(directory: string): void {
  */
 export function linkParent(directory: string, before: string): void {
   try {
-    const inner = isDirectory(`${directory}/${PARENT}`);
+    const { inner } = findParent(directory);
     const from = Deno.realPathSync(inner ? `${directory}/${PARENT}` : directory);
     Deno.symlinkSync(relativePath(from, Deno.realPathSync(before)), `${from}/${PARENT}`);
   } catch (cause) {
     throw ioError(`link ${directory} to its parent ${before}`, cause);
-  }
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isDirectory;
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return false;
-    throw cause;
   }
 }
 

@@ -1,10 +1,11 @@
 /**
- * What of a store a checkpoint cannot be restored without: its parents, where it is an incremental one. An image
- * directory names its parent by the link `parent` (as CRIU has it); a directory of that name is its own.
+ * What of a store a checkpoint cannot be restored without: its parents, where it is an incremental one
+ * (`images/parent.ts`).
  *
  * @module
  */
-import { PARENT } from "../images/parent.ts";
+import { parentDirectory } from "../images/parent.ts";
+import { lastName, parentPath } from "../images/path.ts";
 import { checkpointNumber } from "./listing.ts";
 
 /**
@@ -14,14 +15,9 @@ import { checkpointNumber } from "./listing.ts";
  * @returns its number
  */
 export function parentOf(store: string, number: number): number | undefined {
-  let link: string;
-  try {
-    link = Deno.readLinkSync(`${store}/${number}/${PARENT}`);
-  } catch {
-    return undefined; // none, or a directory of the checkpoint itself
-  }
-  const [, name = ""] = /^\.\.\/([^/]+)\/?$/.exec(link) ?? [];
-  return checkpointNumber(name);
+  const parent = parentDirectory(`${store}/${number}`);
+  if (parent === undefined || parentPath(parent) !== Deno.realPathSync(store)) return undefined;
+  return checkpointNumber(lastName(parent));
 }
 
 /** The numbers of those that a checkpoint needs directly: for `superfluous()` of `retention.ts`. */

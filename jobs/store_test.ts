@@ -29,6 +29,19 @@ function save(path: string, number: number, parent?: number): void {
   if (parent !== undefined) Deno.symlinkSync(`../${parent}`, `${path}/${number}/parent`);
 }
 
+Deno.test("Store.prune() keeps the parent of a checkpoint that has pages in common, too", () =>
+  inRoom((path) => {
+    using store = Store.open(path, OWNER);
+    for (let number = 1; number <= 2; number++) {
+      save(path, number);
+      store.add(number, MADE);
+    }
+    // The link is in the inner parent then.
+    Deno.mkdirSync(`${path}/2/parent`);
+    Deno.symlinkSync("../../1", `${path}/2/parent/parent`);
+    deepEqual(store.prune(1), []);
+  }));
+
 const names = (path: string) => Array.from(Deno.readDirSync(path), ({ name }) => name).sort();
 
 Deno.test("Store has its latest, numbers that go up, and a retention that breaks no chain", () =>
