@@ -96,6 +96,11 @@ export const checkpoint: Command = defineCommand({
       description: "accepted as by CRIU: with --parent memory is compared, which needs no tracking",
     },
     leaveRunning: { flags: "-R, --leave-running", description: "let the tree run on" },
+    snapshot: {
+      flags: "--snapshot",
+      description:
+        "with --leave-running: write large memory when the tree runs again, from a copy-on-write image of it",
+    },
     leaveStopped: {
       flags: "-s, --leave-stopped",
       description: "let the tree be stopped, as by SIGSTOP: SIGCONT makes it run on",
@@ -210,6 +215,11 @@ export const checkpoint: Command = defineCommand({
         hint: "give --leave-running or --leave-stopped",
       });
     }
+    if (options.snapshot === true && !leaveRunning) {
+      throw new StasisError("usage", "a snapshot is of a tree that runs on", {
+        hint: "give --leave-running with --snapshot",
+      });
+    }
     parseNetworkLock(options.networkLock);
     const plugins = await loadPlugins(options.plugin ?? []);
     const { checkpoint, onEndingSignals } = await import("../mod.ts");
@@ -240,6 +250,7 @@ export const checkpoint: Command = defineCommand({
         externalUnixSockets: options.extUnixSk,
         manageCgroups: parseManageCgroups(options.manageCgroups),
         cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
+        snapshot: options.snapshot,
         timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),
       },
     };

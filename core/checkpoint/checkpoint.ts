@@ -39,6 +39,7 @@ import { killTree } from "./kill.ts";
 import { stopAll } from "../remote/stop_all.ts";
 import { explainKilled } from "./killed.ts";
 import { LinkRemaps } from "./link_remaps.ts";
+import { Shadows } from "./shadows.ts";
 import { standStill } from "./stand_still.ts";
 import { findTree, refuse, surveyRunning } from "./survey.ts";
 import { partedFromOutside } from "./survey_tree.ts";
@@ -138,6 +139,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   }
   using links = new LinkRemaps();
   const files = createFileTable(writer, links);
+  using shadows = new Shadows(
+    cancellation,
+    (text) => listener({ kind: "note", plugin: "core", text }),
+  );
   for (const plugin of plugins) {
     if (plugin.checkpoint === undefined) continue;
     const session: CheckpointSession = {
@@ -149,6 +154,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       requirePlugin: () => void required.add(plugin.name),
       problem: (one) => void found.push({ ...one, plugin: plugin.name }),
       mappingDumper: claimMapping,
+      shadows: runsOn && options.snapshot === true ? shadows : undefined,
     };
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
@@ -252,7 +258,11 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       // It has nothing to undo any more, and nobody to end.
       guardian[Symbol.dispose]();
     };
-    if (runsOn) release();
+    if (runsOn) {
+      release();
+      for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pagesLater?.());
+      shadows[Symbol.dispose]();
+    }
     await enter({ kind: "phase", phase: "commit" });
     if (!isToEnd) await verifyBeside(last);
     // Past the commit a tree that is to end is ended whole, whoever does it.
@@ -282,7 +292,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     cancellation.end();
     // Who has been killed is told by what is there now.
     ahead[Symbol.dispose]();
-    throw await explainKilled(error, still);
+    throw await explainKilled(shadows.explain(error), still);
   }
   return {
     pid,

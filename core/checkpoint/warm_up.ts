@@ -80,6 +80,7 @@ function notingNothing(rescuer: Rescuer): Rescuer {
     pids: [],
     noteThreads: (undos) => notes.noteThreads(undos),
     noteCall: (undo) => notes.noteCall(undo),
+    noteChild: (undo) => notes.noteChild(undo),
     noteMemory: (undo) => notes.noteMemory(undo),
     noteOutside: (undo) => notes.noteOutside(undo),
     noteEnd: (calls) => notes.noteEnd(calls),

@@ -23,6 +23,7 @@ import type { Siginfo } from "../linux/siginfo.ts";
 import type { SyscallProgram } from "../remote/program.ts";
 import type { ProgramReply } from "../remote/program_reply.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
+import type { Range } from "../remote/shadow.ts";
 import type { Tracee } from "../remote/tracee.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import type { Session } from "./session.ts";
@@ -50,6 +51,11 @@ export interface CheckpointSession extends Session {
    * it can be seen by then.
    */
   problem(problem: Omit<Problem, "plugin">): void;
+  /**
+   * Holds memory still of a tree that runs on: what is written of it later ({@link CheckpointHooks.pagesLater}) is as it
+   * was. Absent where the tree stands still until all is written.
+   */
+  readonly shadows?: Shadowing;
   /** The dumper that claims a mapping. @throws {StasisError} if none does, or two do */
   mappingDumper(vma: Vma, task: Task): MappingDumper;
 }
@@ -59,6 +65,27 @@ export interface CheckpointParent {
   readonly images: ImageDirectory;
   /** What tells it from others: for `ImageWriter.linkParent()`. */
   readonly sum: number;
+}
+
+/** A task that is to have a shadow. */
+export interface Shadowed {
+  /** It owns its memory. */
+  readonly task: FrozenTask;
+  /** What of its memory the shadow is not to have. */
+  readonly left: readonly Range[];
+}
+
+/** Holds memory of tasks still while they run on (`core/remote/shadow.ts`). */
+export interface Shadowing {
+  /**
+   * Makes shadows.
+   *
+   * @returns what runs calls in them; of a task that can have none there is none, and the user has been told why
+   */
+  make(
+    tree: FrozenTree,
+    shadowed: readonly Shadowed[],
+  ): ReadonlyMap<FrozenTask, RemoteTask>;
 }
 
 /** What the images have in common and plugins find. */
@@ -140,6 +167,8 @@ export interface CheckpointHooks {
   dumpTree?(tree: FrozenTree): Awaitable<void>;
   /** Writes memory contents. */
   pages?(tree: FrozenTree): Awaitable<void>;
+  /** Writes what {@link CheckpointSession.shadows} hold, when the tree runs again. */
+  pagesLater?(): Awaitable<void>;
   /**
    * Notes in the core images what has come from outside while all else was being saved, at the last moment. No
    * calls can be made in the tasks any more, and it has to be quick: whatever comes later is not in the images.

@@ -88,6 +88,16 @@ export interface OperationOptions {
   readonly externalUnixSockets?: boolean;
   /** Let the tree run on after the checkpoint; also where it is left stopped. */
   readonly leaveRunning?: boolean;
+  /**
+   * At a checkpoint of a tree that runs on: large memory is written when it runs again, from a copy-on-write image of
+   * that moment.
+   */
+  readonly snapshot?: boolean;
+  /**
+   * At a checkpoint: how much memory of small tasks is copied into this process while they stand still, and written
+   * later, in bytes; 48 MiB if absent.
+   */
+  readonly copyLimit?: number;
   /** Leave the tree stopped, as by SIGSTOP, after the checkpoint or the restore. */
   readonly leaveStopped?: boolean;
   /**

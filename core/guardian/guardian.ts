@@ -39,6 +39,7 @@ import { finishStop } from "../remote/stop_thread.ts";
 import type { StandIn } from "../remote/stand_in.ts";
 import type {
   CallUndo,
+  ChildUndo,
   ListedCall,
   MemoryUndo,
   Noted,
@@ -145,6 +146,10 @@ export class Guardian implements Rescuer, Disposable {
 
   noteCall(undo: CallUndo): Noted {
     return this.#notes.noteCall(undo);
+  }
+
+  noteChild(undo: ChildUndo): Noted {
+    return this.#notes.noteChild(undo);
   }
 
   noteMemory(undo: MemoryUndo): Noted {

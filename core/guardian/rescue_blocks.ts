@@ -13,11 +13,14 @@ import { signalCalls } from "../remote/requeue_signals.ts";
 import { stopCall } from "../remote/stop_all.ts";
 import {
   type CallUndo,
+  type ChildUndo,
   type ListedCall,
   type MemoryUndo,
+  NO_CHILD,
   ptraceCall,
   Result,
   type ThreadUndo,
+  Vector,
   writeCall,
 } from "../remote/undo.ts";
 import { Entries, tableAddress } from "./rescue_entries.ts";
@@ -244,23 +247,53 @@ export function callBlock(
   mark: bigint,
   before: Before,
 ): Block {
-  const { tid } = undo;
-  return guarded(at, process, tid, mark, before, (entries) => {
-    const status = entries.data(8);
-    const wait = (): void => {
-      const looking = entries.here;
-      entries.unless(look(entries, tid, status), 0n, entries.ahead(3));
-      yieldTurn(entries, process, looking);
-    };
-    const registers = new Uint8Array(undo.registers.words.slice().buffer);
-    entries.call(ptraceCall(PTRACE.SETREGS, tid, 0n, registers));
-    for (let stops = 0; stops < 2; stops++) {
-      entries.call(ptraceCall(PTRACE.SYSCALL, tid));
-      wait();
-    }
-    entries.call(ptraceCall(PTRACE.INTERRUPT, tid));
-    entries.call(ptraceCall(PTRACE.CONT, tid));
+  return guarded(at, process, undo.tid, mark, before, (entries) => {
+    const registers = entries.data(new Uint8Array(undo.registers.words.slice().buffer));
+    callIn(entries, process, undo.tid, registers);
+  });
+}
+
+/** @param registers the address of those with which the thread makes the call */
+function callIn(entries: Entries, process: ProcessPlace, tid: number, registers: bigint): void {
+  const status = entries.data(8);
+  const wait = (): void => {
+    const looking = entries.here;
+    entries.unless(look(entries, tid, status), 0n, entries.ahead(3));
+    yieldTurn(entries, process, looking);
+  };
+  entries.call(ptraceCall(PTRACE.SETREGS, tid, 0n, registers));
+  for (let stops = 0; stops < 2; stops++) {
+    entries.call(ptraceCall(PTRACE.SYSCALL, tid));
     wait();
+  }
+  entries.call(ptraceCall(PTRACE.INTERRUPT, tid));
+  entries.call(ptraceCall(PTRACE.CONT, tid));
+  wait();
+}
+
+/** The size of a process id, in bytes. */
+const ID_SIZE = 4n;
+
+/** A child of a thread that waits, of which only memory of that thread tells: the guardian kills it, the thread reaps it. */
+export function childBlock(
+  at: number,
+  process: ProcessPlace,
+  { pid, tid, word, registers: given }: ChildUndo,
+  mark: bigint,
+  before: Before,
+): Block {
+  return guarded(at, process, tid, mark, before, (entries) => {
+    // What cannot be read stays the id of nobody: that of 0 would be the guardians themselves.
+    const words = given.copy().set("di", BigInt(NO_CHILD)).words;
+    const registers = entries.data(new Uint8Array(words.slice().buffer));
+    const id = registers + BigInt(REGISTER.di * 8);
+    entries.call({
+      name: "process_vm_readv",
+      args: [BigInt(pid), new Vector(id, ID_SIZE), 1n, new Vector(word, ID_SIZE), 1n, 0n],
+    });
+    entries.copy(entries.ahead(1) + BigInt(ENTRY_ARGUMENTS), id);
+    entries.call({ name: "kill", args: [0n, BigInt(SIG.KILL)] });
+    callIn(entries, process, tid, registers);
   });
 }
 

@@ -9,6 +9,7 @@ import { StasisError } from "../../base/errors.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import type {
   CallUndo,
+  ChildUndo,
   ListedCall,
   MemoryUndo,
   Noted,
@@ -22,6 +23,7 @@ import {
   type Before,
   type Block,
   callBlock,
+  childBlock,
   endBlock,
   memoryBlock,
   outsideBlock,
@@ -175,6 +177,17 @@ export class RescueNotes {
       process,
       at,
       callBlock(at, process.place, undo, this.#mark, this.#before),
+    );
+  }
+
+  /** Notes a child. */
+  noteChild(undo: ChildUndo): Noted {
+    const process = this.#process(undo.pid);
+    const at = this.#allocate();
+    return this.#linkTask(
+      process,
+      at,
+      childBlock(at, process.place, undo, this.#mark, this.#before),
     );
   }
 

@@ -13,7 +13,7 @@ import {
 } from "../linux/x86_64/program_code.ts";
 import { REGISTER, Registers } from "../linux/x86_64/registers.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { ptraceCall, Result, type ThreadUndo, writeCall } from "../remote/undo.ts";
+import { NO_CHILD, ptraceCall, Result, type ThreadUndo, writeCall } from "../remote/undo.ts";
 import { TABLE_ADDRESS } from "./rescue_entries.ts";
 import { RescueNotes } from "./rescue_notes.ts";
 import { BLOCK_SIZE, ENTRY_POINTS, FIRST_BLOCK, makeHead } from "./rescue_table.ts";
@@ -248,6 +248,50 @@ Deno.test("noteCall() and noteMemory() undo what was done to a process, last fir
   assert.ok(!names(table.run([10])).includes("process_vm_writev 10"));
   // A thread that the tool has put back already makes no call for anybody.
   assert.ok(!names(table.run()).includes("SYSCALL 10"));
+});
+
+Deno.test("noteChild() kills a child that memory of its parent tells of, and has that reap it", () => {
+  const table = new Table();
+  table.notes.noteThreads([undoOf(10)]);
+  const noted = table.notes.noteChild({
+    pid: 10,
+    tid: 10,
+    word: 0x7000n,
+    registers: new Registers().set("ax", 61n),
+  });
+  /** @returns the calls made, and whom the thread reaps */
+  const run = (id?: number) => {
+    let reaped: bigint | undefined;
+    const made = table.run([10], ([name, request, local, , registers]) => {
+      if (name === "ptrace" && request === PTRACE.SETREGS) {
+        const [word] = new BigUint64Array(
+          table.at(registers as bigint + BigInt(REGISTER.di * 8), 8).slice().buffer,
+        );
+        reaped ??= word;
+      }
+      if (name !== "process_vm_readv") return undefined;
+      if (id === undefined) return -14n;
+      const [base = 0n] = new BigUint64Array(table.at(local as bigint, 8).slice().buffer);
+      table.at(base, 4).set(new Uint8Array(Int32Array.of(id).buffer));
+      return 4n;
+    });
+    return { made, reaped };
+  };
+  // What cannot be read is nobody's id, and above all not 0: that is the guardians' own group.
+  const unknown = run();
+  assert.ok(names(unknown.made).includes(`kill ${NO_CHILD}`));
+  assert.equal(unknown.reaped, BigInt(NO_CHILD));
+  const { made, reaped } = run(88);
+  assert.deepEqual(names(made).slice(3), [
+    ...["GETREGS 10", "process_vm_readv 10", "kill 88"],
+    ...["SETREGS 10", "SYSCALL 10", "wait4 10", "SYSCALL 10", "wait4 10"],
+    ...["INTERRUPT 10", "CONT 10", "wait4 10"],
+    ...["GETREGS 10", "SETREGS 10", "DETACH 10", "DETACH 10"],
+    ...END,
+  ]);
+  assert.equal(reaped, 88n);
+  noted.erase();
+  assert.ok(!names(run(88).made).includes("kill 88"));
 });
 
 Deno.test("blocks of what is erased are used again, and what was noted first is undone last", () => {

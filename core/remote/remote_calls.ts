@@ -13,6 +13,7 @@ import { offsetAddress, type RemoteAddress } from "../linux/address.ts";
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { ProcessMemory } from "../linux/memory.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
+import { WALL } from "../linux/ptrace.ts";
 import { formatArgument } from "../linux/strace.ts";
 import { type SyscallName, SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
@@ -250,6 +251,13 @@ export abstract class RemoteCalls {
   noteCall(name: SyscallName, ...args: (bigint | number)[]): Noted | undefined {
     const registers = this.leader.callRegisters(this.#instruction, SYSCALLS[name], ...args);
     return this.shelter?.rescuer.noteCall({ pid: this.pid, tid: this.leader.tid, registers });
+  }
+
+  /** Notes a child whose id will stand in a word of the task: it is killed and reaped should the tool die. */
+  noteChild(word: RemoteAddress): Noted | undefined {
+    const registers = this.leader.callRegisters(this.#instruction, SYSCALLS.wait4, 0, 0, WALL, 0);
+    const { pid, leader: { tid } } = this;
+    return this.shelter?.rescuer.noteChild({ pid, tid, word, registers });
   }
 
   /** One system call that must succeed. @throws {StasisError} `syscall` */

@@ -65,6 +65,11 @@ export abstract class RemoteScratch extends RemoteCalls {
     return offsetAddress(this.code, PAGE_SIZE);
   }
 
+  /** Where the page lies that is nobody's (`ScratchData.SPARE_PAGE`), in scratch memory that has been taken. */
+  get sparePage(): RemoteAddress {
+    return offsetAddress(this.code, 2n * PAGE_SIZE);
+  }
+
   /** From now on programs make no further call once their tracer is dead: {@link alivePage} is mapped. */
   watchTracer(): void {
     this.#alive = this.alivePage;

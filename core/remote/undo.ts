@@ -141,6 +141,22 @@ export interface CallUndo {
   readonly registers: Registers;
 }
 
+/**
+ * A child that a waiting thread makes and nobody else is to know of: it is killed, and its parent reaps it. Its id stands
+ * in memory of the parent, where the kernel puts it (CLONE_PARENT_SETTID): nobody may have been told of it yet.
+ */
+export interface ChildUndo {
+  readonly pid: number;
+  readonly tid: number;
+  /** Where its id stands, 4 bytes; {@link NO_CHILD} before there is one. */
+  readonly word: bigint;
+  /** The registers of wait4(2), whose first argument that id will be. */
+  readonly registers: Registers;
+}
+
+/** No process has this id. */
+export const NO_CHILD = 0x7fffffff;
+
 /** Memory of a process that is to be as it was. */
 export interface MemoryUndo {
   readonly pid: number;
@@ -194,6 +210,8 @@ export interface Rescuer {
   noteThreads(undos: readonly ThreadUndo[]): NotedThread[];
   /** Notes a call, made before any thread of the process is let go of. */
   noteCall(undo: CallUndo): Noted;
+  /** Notes a child, ended before any thread of the process is let go of. */
+  noteChild(undo: ChildUndo): Noted;
   /** Notes memory. */
   noteMemory(undo: MemoryUndo): Noted;
   /** Notes calls that the guardian makes itself. One that fails does not keep it from those behind it. */

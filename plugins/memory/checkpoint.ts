@@ -31,7 +31,7 @@ import { findPages, type TaskPages } from "./pages.ts";
 import { Segments } from "./segments.ts";
 import { SharedObjects } from "./shared_objects.ts";
 import { extraOf, unknownFlags, type VmaImage } from "./vma_image.ts";
-import { writePages } from "./write_pages.ts";
+import { type WriteLater, writePages } from "./write_pages.ts";
 
 const O_RDONLY = 0;
 
@@ -75,6 +75,7 @@ function checkpointWith(
     return pages;
   };
   const ownsMemory = (task: FrozenTask): boolean => task.memoryOwner === task.pid;
+  let writeLater: WriteLater | undefined;
 
   return {
     reads: { ofTasks: { exe: "link", auxv: 1024 } },
@@ -163,8 +164,10 @@ function checkpointWith(
 
     async pages(tree) {
       using _ = segments.save(shared, tree.tasks);
-      await writePages(session, tree.tasks.filter(ownsMemory), pagesOf, shared);
+      writeLater = await writePages(session, tree, tree.tasks.filter(ownsMemory), pagesOf, shared);
     },
+
+    pagesLater: () => writeLater?.(),
   };
 }
 

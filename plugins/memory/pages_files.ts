@@ -146,6 +146,48 @@ function entry(run: Run, flags: number): PagemapEntry {
   return { vaddr: run.start, nrPages: pageCount(run), flags };
 }
 
+/**
+ * Tells pieces within some ranges from those outside.
+ *
+ * @param ranges ascending, none of which overlaps another
+ */
+export function partPieces(
+  pieces: readonly Piece[],
+  ranges: readonly Run[],
+): { readonly within: Piece[]; readonly outside: Piece[] } {
+  const within: Piece[] = [];
+  const outside: Piece[] = [];
+  let next = 0;
+  for (const { run, readable, offset } of pieces) {
+    let at = run.start;
+    const end = run.start + run.size;
+    const push = (to: bigint, list: Piece[]): void => {
+      if (to <= at) return;
+      list.push({
+        run: { start: at, size: to - at },
+        readable,
+        offset: offset + at - run.start,
+      });
+      at = to;
+    };
+    // A family's file may have them in another order than that of their addresses.
+    while (next > 0 && endOf(ranges[next - 1] as Run) > at) next--;
+    for (; next < ranges.length && at < end; next++) {
+      const range = ranges[next] as Run;
+      if (range.start >= end) break;
+      push(range.start, outside);
+      push(endOf(range) < end ? endOf(range) : end, within);
+      if (endOf(range) > end) break;
+    }
+    push(end, outside);
+  }
+  return { within, outside };
+}
+
+function endOf({ start, size }: Run): bigint {
+  return start + size;
+}
+
 /** Groups pieces that lie one behind the other in the file and are all readable or none. */
 function adjacentPieces(pieces: readonly Piece[]): Piece[][] {
   const groups: Piece[][] = [];

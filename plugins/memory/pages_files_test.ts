@@ -1,6 +1,13 @@
 import { deepEqual } from "@std/assert";
 import { PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
-import { cutPieces, layOutShared, ownPieces, pagemapEntries, type Piece } from "./pages_files.ts";
+import {
+  cutPieces,
+  layOutShared,
+  ownPieces,
+  pagemapEntries,
+  partPieces,
+  type Piece,
+} from "./pages_files.ts";
 import type { Run } from "./runs.ts";
 
 const page = 4096n;
@@ -77,4 +84,26 @@ Deno.test("cutPieces() joins in a call what lies one behind the other and is rea
     { runs: [run(11n, 1n)], offset: 9n * page, size: page },
   ]);
   deepEqual(indirect, [{ runs: [run(5n, 1n)], offset: 2n * page, size: page }]);
+});
+
+Deno.test("partPieces() cuts pieces where ranges begin and end, and keeps their places in the file", () => {
+  const ranges = [run(0n, 1n), run(2n, 1n), run(4n, 10n), run(30n, 1n)];
+  deepEqual(
+    partPieces([piece(1n, 5n, 100n), piece(6n, 2n, 105n), piece(12n, 4n, 107n, false)], ranges),
+    {
+      within: [
+        piece(2n, 1n, 101n),
+        piece(4n, 2n, 103n),
+        piece(6n, 2n, 105n),
+        piece(12n, 2n, 107n, false),
+      ],
+      outside: [piece(1n, 1n, 100n), piece(3n, 1n, 102n), piece(14n, 2n, 109n, false)],
+    },
+  );
+  // In the order of the file, not of the addresses.
+  deepEqual(partPieces([piece(30n, 1n, 0n), piece(2n, 2n, 1n)], ranges), {
+    within: [piece(30n, 1n, 0n), piece(2n, 1n, 1n)],
+    outside: [piece(3n, 1n, 2n)],
+  });
+  deepEqual(partPieces([piece(1n, 5n, 0n)], []), { within: [], outside: [piece(1n, 5n, 0n)] });
 });

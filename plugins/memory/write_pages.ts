@@ -8,7 +8,9 @@ import { pageAlign } from "../../core/linux/address.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import type { CheckpointSession, FrozenTask } from "../../core/plugin.ts";
+import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import type { CheckpointSession, FrozenTask, FrozenTree } from "../../core/plugin.ts";
+import type { RemoteTask } from "../../core/remote/remote_task.ts";
 import {
   PAGEMAP,
   PAGES,
@@ -31,11 +33,14 @@ import {
   ownPieces,
   pagemapEntries,
   type Part,
+  partPieces,
+  type Piece,
   piecesSize,
 } from "./pages_files.ts";
 import { type Run, totalSize } from "./runs.ts";
 import type { SavedRun } from "./saved_pages.ts";
 import { openPath, type SharedObjects } from "./shared_objects.ts";
+import { givenUp, uncopied } from "./uncopied.ts";
 import { PIECE, TaskWriter, writeAll, writeError } from "./target_writer.ts";
 
 const O_RDONLY = 0, O_WRONLY = 1;
@@ -49,13 +54,36 @@ interface PrivateFile {
   readonly parts: readonly Part<FrozenTask>[];
 }
 
-/** Writes the pages of all tasks and objects. */
+/** A pages file that is being written. */
+interface OpenFile extends PrivateFile {
+  readonly path: string;
+  /** Open for writing. */
+  readonly file: OwnedDescriptor;
+}
+
+/** What is written to a pages file in one go, and by whom. */
+interface Writing extends Pick<OpenFile, "kind" | "id" | "path" | "file"> {
+  readonly parts: readonly { readonly remote: RemoteTask; readonly pieces: readonly Piece[] }[];
+  /** Whether more is written to it later: nothing is known then of how far it is whole. */
+  readonly isMore: boolean;
+}
+
+/** Writes what shadows hold, when the tree runs again. */
+export type WriteLater = () => Promise<void>;
+
+/**
+ * Writes the pages of all tasks and objects.
+ *
+ * @param tasks those that own their memory
+ * @returns what writes the rest of it; undefined if all is written
+ */
 export async function writePages(
   session: CheckpointSession,
+  tree: FrozenTree,
   tasks: readonly FrozenTask[],
   pagesOf: (task: FrozenTask) => TaskPages,
   shared: SharedObjects,
-): Promise<void> {
+): Promise<WriteLater | undefined> {
   using before = session.parent && new ParentPages(session, session.parent);
   const files = writePagemaps(session, tasks, pagesOf, before);
   let total = files.reduce((sum, { size }) => sum + size, 0n);
@@ -69,10 +97,18 @@ export async function writePages(
   }
   session.progress("memory", done, total);
   const progress = (bytes: bigint): void => session.progress("memory", done + bytes, total);
+  const rest = files.filter(({ kind, id }) => !held.get(kind)?.has(id));
+  const shadows = makeShadows(rest, session, tree);
+  using stack = new DisposableStack();
+  const later: Writing[] = [];
   // A task writes to one file at a time.
   for (const kind of [PARENT_PAGES, PAGES]) {
-    const rest = files.filter((file) => file.kind === kind && !held.get(kind)?.has(file.id));
-    done += await writeFiles(session, rest, progress);
+    const parted = rest.filter((file) => file.kind === kind).flatMap((file) => {
+      const open = openFile(file, session, stack);
+      return open === undefined ? [] : [partWriting(open, shadows)];
+    });
+    done += await writeFiles(session, parted.map(({ now }) => now), progress);
+    for (const { later: writing } of parted) if (writing.parts.length > 0) later.push(writing);
   }
   const innerId = files.find(({ kind }) => kind === PARENT_PAGES)?.id;
   let pagesId = tasks.length;
@@ -112,6 +148,19 @@ export async function writePages(
     const written = totalSize(runs) - (pageAlign(size) - size);
     writeAll(file.fd, behindEnd(source.fd, size, path), written, target);
   }
+  if (later.length === 0) return undefined;
+  const opened = stack.move();
+  return async () => {
+    using _ = opened;
+    for (const kind of [PARENT_PAGES, PAGES]) {
+      const files = later.filter((file) => file.kind === kind);
+      done += await writeFiles(
+        session,
+        files,
+        (bytes) => session.progress("memory", done + bytes, total),
+      );
+    }
+  };
 }
 
 /** Says which pages of each task are saved, and lays out the files that they are saved in. */
@@ -164,6 +213,65 @@ function writePagemaps(
   return files;
 }
 
+/** Has shadows hold still what the kernel copies of the memory of these files, where that is asked for. */
+function makeShadows(
+  files: readonly PrivateFile[],
+  { shadows }: CheckpointSession,
+  tree: FrozenTree,
+): ReadonlyMap<FrozenTask, RemoteTask> {
+  if (shadows === undefined) return new Map();
+  const tasks = new Set(
+    files.flatMap(({ parts }) =>
+      parts.flatMap(({ task, pieces }) =>
+        partPieces(pieces, uncopied(task.proc.vmas)).outside.length > 0 ? [task] : []
+      )
+    ),
+  );
+  return shadows.make(
+    tree,
+    [...tasks].map((task) => ({ task, left: givenUp(task.proc.vmas) })),
+  );
+}
+
+/** Makes a file, and opens it if something is written to it. */
+function openFile(
+  file: PrivateFile,
+  { writer }: CheckpointSession,
+  stack: DisposableStack,
+): OpenFile | undefined {
+  const path = writer.createRaw(file.kind, file.id);
+  if (file.size === 0n) return undefined;
+  const opened = stack.use(openPath(path, O_WRONLY));
+  // Its checksums are made up to where the last of its writers has got to: it must not end before.
+  const sized = syscall(SYSCALLS.ftruncate, opened.fd, file.size);
+  if (isErrno(sized)) throw writeError(path, Number(sized));
+  return { ...file, path, file: opened };
+}
+
+/** What tasks write of a file while they stand still, and what their shadows write later. */
+function partWriting(
+  { parts, kind, id, path, file }: OpenFile,
+  shadows: ReadonlyMap<FrozenTask, RemoteTask>,
+): { readonly now: Writing; readonly later: Writing } {
+  const now: Writing["parts"][number][] = [];
+  const later: Writing["parts"][number][] = [];
+  for (const { task, pieces } of parts) {
+    const shadow = shadows.get(task);
+    if (shadow === undefined) {
+      now.push({ remote: task.remote, pieces });
+      continue;
+    }
+    const { within, outside } = partPieces(pieces, uncopied(task.proc.vmas));
+    if (within.length > 0) now.push({ remote: task.remote, pieces: within });
+    if (outside.length > 0) later.push({ remote: shadow, pieces: outside });
+  }
+  const common = { kind, id, path, file };
+  return {
+    now: { ...common, parts: now, isMore: later.length > 0 },
+    later: { ...common, parts: later, isMore: false },
+  };
+}
+
 /**
  * Has tasks write files, of which each task has a part in one only.
  *
@@ -172,24 +280,17 @@ function writePagemaps(
  */
 async function writeFiles(
   { writer, check, breathe }: CheckpointSession,
-  files: readonly PrivateFile[],
+  files: readonly Writing[],
   progress: (bytes: bigint) => void,
 ): Promise<bigint> {
   using stack = new DisposableStack();
-  const writing = files.map(({ kind, id, size, parts }) => {
-    const path = writer.createRaw(kind, id);
-    const file = parts.some(({ pieces }) => pieces.length > 0)
-      ? stack.use(openPath(path, O_WRONLY))
-      : undefined;
-    // Its checksums are made up to where the last of them has got to: it must not end before.
-    const sized = file === undefined ? 0n : syscall(SYSCALLS.ftruncate, file.fd, size);
-    if (isErrno(sized)) throw writeError(path, Number(sized));
-    const writers = parts.flatMap(({ task, pieces }) => {
-      if (file === undefined || pieces.length === 0) return [];
+  const writing = files.map(({ kind, id, path, file, parts, isMore }) => {
+    const writers = parts.flatMap(({ remote, pieces }) => {
+      if (pieces.length === 0) return [];
       const { direct, indirect } = cutPieces(pieces, PIECE);
-      return [stack.use(new TaskWriter(task.remote, file, path, direct, indirect, check))];
+      return [stack.use(new TaskWriter(remote, file, path, direct, indirect, check))];
     });
-    return { kind, id, writers };
+    return { kind, id, isMore, writers };
   });
   const writers = writing.flatMap((file) => file.writers);
   for (const one of writers) one.start();
@@ -202,10 +303,10 @@ async function writeFiles(
     }
     progress(writers.reduce((sum, { written }) => sum + written, 0n));
     active = active.filter((one) => !one.done);
-    for (const { kind, id, writers } of writing) {
+    for (const { kind, id, isMore, writers } of writing) {
       const frontiers = writers.flatMap(({ frontier }) => frontier ?? []);
       const [first] = frontiers;
-      if (first === undefined) continue;
+      if (first === undefined || isMore) continue;
       const frontier = frontiers.reduce((least, one) => one < least ? one : least, first);
       await writer.rawWritten(kind, id, frontier);
     }
@@ -217,9 +318,9 @@ async function writeFiles(
 /** Takes the contents of those files out of their tasks that are small enough: by kind and id. */
 function holdContents(
   files: readonly PrivateFile[],
-  { writer, check }: CheckpointSession,
+  { writer, check, options }: CheckpointSession,
 ): ReadonlyMap<PrivateFile["kind"], ReadonlyMap<number, Uint8Array>> {
-  const chosen = chooseHeld(files.map(({ size }) => size));
+  const chosen = chooseHeld(files.map(({ size }) => size), options.copyLimit);
   const held = files.filter((_, index) => chosen[index]);
   const contents = new Map<PrivateFile["kind"], Map<number, Uint8Array>>();
   if (held.length === 0) return contents;

@@ -20,6 +20,7 @@ Deno.test("warmUp() gets to the end of a freeze, and tells no guardian of a proc
     pids: [],
     noteThreads: refuse,
     noteCall: refuse,
+    noteChild: refuse,
     noteMemory: refuse,
     noteOutside: refuse,
     noteEnd: refuse,

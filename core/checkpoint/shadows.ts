@@ -1,0 +1,102 @@
+/**
+ * Shadows of the tasks of a tree (`core/remote/shadow.ts`): they hold memory still while the tree runs on.
+ *
+ * A shadow is an orphan, and goes to the next child subreaper above it (`find_new_reaper()` of `kernel/exit.c`): tasks
+ * of the tree that are some are none for the moment in which shadows are made. Where a task has the pid 1 of its
+ * namespace orphans are its own, whatever it is; and in a namespace below this process's the ids that the tree sees are
+ * others: there are no shadows there.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import type { Cancellation } from "../cancellation.ts";
+import type { FrozenTask, FrozenTree, Shadowed, Shadowing } from "../plugin.ts";
+import { SyscallProgram } from "../remote/program.ts";
+import type { RemoteTask } from "../remote/remote_task.ts";
+import { Shadow } from "../remote/shadow.ts";
+
+const PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37;
+
+/** The shadows of one checkpoint. Disposing of it ends them. */
+export class Shadows implements Shadowing, Disposable {
+  readonly #stack = new DisposableStack();
+  readonly #cancellation: Cancellation;
+  readonly #note: (text: string) => void;
+  /** Whose shadow a process is. */
+  readonly #tasks = new Map<number, number>();
+
+  /** @param note is told why a task has none */
+  constructor(cancellation: Cancellation, note: (text: string) => void) {
+    this.#cancellation = cancellation;
+    this.#note = note;
+  }
+
+  make(tree: FrozenTree, shadowed: readonly Shadowed[]): ReadonlyMap<FrozenTask, RemoteTask> {
+    const made = new Map<FrozenTask, RemoteTask>();
+    const possible = shadowed.filter(({ task }) => this.#canHave(task));
+    if (possible.length === 0) return made;
+    using _ = suspendSubreapers(tree.tasks);
+    for (const { task, left } of possible) {
+      this.#cancellation.check();
+      try {
+        const { remote } = this.#stack.use(Shadow.of(task.remote, left, this.#cancellation));
+        made.set(task, remote);
+        this.#tasks.set(remote.pid, task.pid);
+      } catch (error) {
+        // What is known to fail is the making; whatever else is an error of the checkpoint.
+        if (!(error instanceof StasisError && error.code === "syscall")) throw error;
+        this.#refuse(task, error.message);
+      }
+    }
+    return made;
+  }
+
+  #canHave(task: FrozenTask): boolean {
+    if (task.pid !== 1 && task.proc.status.nsPid.length <= 1) return true;
+    this.#refuse(task, "it is in a pid namespace of its own, or the first process of this one");
+    return false;
+  }
+
+  #refuse({ pid }: FrozenTask, why: string): void {
+    this.#note(`task ${pid} stands still while its memory is written: ${why}`);
+  }
+
+  /** What an error means that has come while shadows were written. */
+  explain(error: unknown): unknown {
+    if (!(error instanceof StasisError) || error.code !== "no-such-task") return error;
+    const task = this.#tasks.get(error.pid ?? 0);
+    if (task === undefined) return error;
+    return new StasisError(
+      "syscall",
+      `the shadow of task ${task}, which held its memory, was killed`,
+      {
+        pid: task,
+        hint:
+          "the tree runs on as it was; if there was too little memory for both, leave --snapshot out",
+        cause: error,
+      },
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+}
+
+/** Has no task of a tree be a child subreaper until that is disposed of. */
+function suspendSubreapers(tasks: readonly FrozenTask[]): Disposable {
+  using stack = new DisposableStack();
+  for (const { remote } of tasks) {
+    const program = new SyscallProgram("whether a task is a child subreaper");
+    const is = program.output(4, "int");
+    program.call("prctl", PR_GET_CHILD_SUBREAPER, is, 0, 0, 0);
+    if (remote.run(program).output(is).every((byte) => byte === 0)) continue;
+    const noted = remote.noteCall("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    stack.defer(() => {
+      remote.undoCall("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+      noted?.erase();
+    });
+    remote.call("prctl", PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+  }
+  return stack.move();
+}

@@ -1,0 +1,106 @@
+/**
+ * Snapshots: memory that is written when the tree runs again is that of the moment in which it stood still, and the tree
+ * does not notice.
+ *
+ * @module
+ */
+import { deepEqual, equal, ok } from "@std/assert";
+import { readChildren } from "../../core/linux/procfs/mod.ts";
+import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
+import { actAtMoment } from "../harness/kill_at_call.ts";
+import { allPids, processTree, waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
+import { Subject } from "../harness/subject.ts";
+import { ImageRoom } from "../harness/unharmed.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
+import { variantName } from "../harness/variants.ts";
+import { collectNotes, ImageHome } from "./round_trip.ts";
+
+/** All memory is that of a shadow, however little it is. */
+const SNAPSHOT: OperationOptions = { ...UNHURRIED, snapshot: true, copyLimit: 0 };
+
+/** Takes a snapshot of a subject that runs on. @returns what was noted */
+async function takeSnapshotOf(subject: Subject, images: ImageHome): Promise<string[]> {
+  const notes: string[] = [];
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    leaveRunning: true,
+    options: SNAPSHOT,
+    onEvent: collectNotes(notes),
+  });
+  return notes;
+}
+
+const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
+  ["snapshot", "plain"],
+  ["snapshot", "ignored"],
+  ["snapshot", "subreaper"],
+  ["snapshot", "child"],
+  ["snapshot", "special"],
+];
+
+for (const [name, ...args] of SUBJECTS) {
+  const title = variantName(name, args);
+  Deno.test(`${title}: it does not notice a snapshot`, async (t) => {
+    using images = new ImageHome();
+    await using subject = await Subject.start(name, { args });
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    deepEqual(await takeSnapshotOf(subject, images), []);
+    await subject.expectPass();
+  });
+
+  Deno.test(`${title}: a snapshot is of one moment`, async (t) => {
+    using images = new ImageHome();
+    await using subject = await Subject.start(name, { args });
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    await takeSnapshotOf(subject, images);
+    for (const pid of processTree(subject.pid)) Deno.kill(pid, "SIGKILL");
+    await subject.waitGone();
+    const tree = await restore(images.directory);
+    await subject.expectPass();
+    await tree.wait();
+  });
+}
+
+/** How often the tool is killed. */
+const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? 12);
+/** More memory than is copied while a tree stands still, in MiB. */
+const MORE = "56";
+
+for (const how of ["plain", "subreaper"]) {
+  Deno.test(`snapshot ${how}: nothing is left where the tool is killed in the middle of a snapshot`, async () => {
+    await using subject = await Subject.start("snapshot", { args: [how, MORE, "1"] });
+    using room = new ImageRoom();
+    const saving = () => [
+      ...["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"],
+      ...["--snapshot", "--timeout", "120"],
+    ];
+    const { moments, status, stderr } = await actAtMoment(saving(), Infinity);
+    equal(status.code, 0, stderr);
+    for (let kill = 0; kill < KILLS; kill++) {
+      // Shadows are made in the last third.
+      const moment = Math.floor((0.6 + 0.4 * (kill + Math.random()) / KILLS) * moments);
+      const run = await actAtMoment(saving(), moment);
+      const where = `killed at ${run.call}, moment ${run.moments} of ${moments}`;
+      ok(subject.alive, where);
+      deepEqual(readChildren(subject.pid), [], where);
+      await waitUntil(() => shadowsOf(subject).length === 0, () => `${where}: shadows to end`);
+    }
+    await subject.expectPass();
+  });
+}
+
+/** The shadows of a subject that live: they have its command line. */
+function shadowsOf({ pid }: Subject): number[] {
+  const own = commandLine(pid);
+  return allPids().filter((other) => other !== pid && commandLine(other) === own);
+}
+
+/** The command line of a process; undefined of one that is gone. */
+function commandLine(pid: number): string | undefined {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+  } catch {
+    return undefined;
+  }
+}
