@@ -27,6 +27,7 @@ import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
 import { ImageDirectory } from "./images/mod.ts";
 import { DEFAULT_PLUGINS, WARMED_UP_PLUGINS } from "./plugins/default.ts";
 import { PSTREE } from "./images/kinds/core.ts";
+import { mergeParents as merge } from "./plugins/memory/merge_parents.ts";
 import { terminalInfos } from "./plugins/tty/image.ts";
 import { shellTerminalUse as terminalUse } from "./plugins/tty/shell_job.ts";
 import type { TerminalUse } from "./core/restore/shell_terminal.ts";
@@ -63,6 +64,7 @@ export { fd_types } from "./images/gen/descriptors_pb.ts";
 export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";
 export type { ImageWriter } from "./images/mod.ts";
 export { type Kinds, kinds } from "./images/kinds.ts";
+export { directoriesOf } from "./images/layers.ts";
 export { readMemory } from "./plugins/memory/saved_memory.ts";
 export { replaceEnvironment } from "./plugins/memory/replace_environment.ts";
 export { DEFAULT_PLUGINS } from "./plugins/default.ts";
@@ -151,6 +153,28 @@ export async function checkpoint(
     options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
   }));
   return withJson(result);
+}
+
+/** What {@link mergeParents} takes. */
+export interface MergeSettings {
+  /** Cancels it: the directory is as it was then. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Makes an image directory with parents whole by itself, so that they can be deleted. Checkpoints after it stay what
+ * they are. It is replaced at one moment; who reads it just then may fail.
+ *
+ * @returns whether it had parents
+ * @throws {StasisError} it is as it was then: `bad-image` where the chain is broken, `unsupported` where CRIU has made
+ *   it or the file system cannot exchange two directories, `io`
+ */
+export async function mergeParents(
+  directory: string,
+  { signal = new AbortController().signal }: MergeSettings = {},
+): Promise<boolean> {
+  const cancellation = new Cancellation(signal);
+  return await reportOne(merge(directory, () => cancellation.breathe()));
 }
 
 /**

@@ -10,6 +10,7 @@ import { StasisError } from "../base/errors.ts";
 import { BLOCK_SIZE, checksumsOf, type Crc32, crc32ByTables, FileChecksums } from "./checksum.ts";
 import { concat, encodeEntry, encodeFile, encodeHead, encodeMessage } from "./codec.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
+import type { manifest_entry } from "./gen/manifest_pb.ts";
 import { ioError } from "../base/io_error.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
 import { INVENTORY } from "./kinds/core.ts";
@@ -43,6 +44,11 @@ export interface ImageWriterOptions {
   readonly step?: () => void | Promise<void>;
   /** Makes the checksums; by tables where absent. */
   readonly crc32?: Crc32;
+  /**
+   * Where given, an image directory that is there is replaced: gives each of two directories the name of the other, at
+   * one moment.
+   */
+  readonly exchange?: (one: string, other: string) => void;
 }
 
 /** A kind with one message a file. */
@@ -53,6 +59,14 @@ export type SingleKind<Schema extends DescMessage, Id extends ImageId> = ImageKi
 >;
 /** A kind with any number of messages a file. */
 export type ListKind<Schema extends DescMessage, Id extends ImageId> = ImageKind<Schema, Id, true>;
+
+/** Where {@link ImageWriter.take} finds a file. */
+export interface Taken {
+  /** The directory. */
+  readonly path: string;
+  /** What it says of its files, by their names. */
+  readonly manifest: ReadonlyMap<string, manifest_entry>;
+}
 
 /** A list that is being written. */
 interface OpenList {
@@ -87,6 +101,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly #sync: (directory: string) => void | Promise<void>;
   readonly #step: () => void | Promise<void>;
   readonly #crc32: Crc32;
+  readonly #exchange: ((one: string, other: string) => void) | undefined;
   readonly #lists = new Map<string, OpenList>();
   /** Checksums of what was written at once. */
   readonly #sums = new Map<string, readonly number[]>();
@@ -106,7 +121,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     target: string,
     { path, lock }: Partial,
     removed: readonly string[],
-    { sync = syncEachFile, step = () => {}, crc32 = crc32ByTables }: ImageWriterOptions,
+    { sync = syncEachFile, step = () => {}, crc32 = crc32ByTables, exchange }: ImageWriterOptions,
   ) {
     this.target = target;
     this.path = path;
@@ -116,19 +131,20 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.#crc32 = crc32;
     this.committed = `${target}/${imageFileName(INVENTORY, null)}`;
     this.#sync = sync;
+    this.#exchange = exchange;
   }
 
   /**
    * Begins an image directory.
    *
-   * @param target The path that it shall have: nothing, or an empty directory.
+   * @param target The path that it shall have: nothing, or an empty directory; or what it is to be exchanged for.
    * @throws {StasisError} `exists` where something is there, `usage` where it is a mount point (a directory
    * cannot be renamed onto one), `io` where the parent cannot be written to.
    */
   static create(target: string, options: ImageWriterOptions = {}): ImageWriter {
     const absolute = absolutePath(target);
-    checkTarget(absolute);
-    const { lock = () => "unsupported" } = options;
+    const { lock = () => "unsupported", exchange } = options;
+    if (exchange === undefined) checkTarget(absolute);
     const removed = removeAbandoned(absolute, lock);
     return new ImageWriter(absolute, createPartial(absolute, lock), removed, options);
   }
@@ -317,6 +333,28 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Takes a file of another image directory as it is, with its checksums: it has two names then, where the file system
+   * knows that.
+   *
+   * @throws {StasisError} `bad-image` where the manifest there is damaged, `io`
+   */
+  take(images: Taken, name: string): void {
+    this.#checkOpen();
+    const from = `${images.path}/${name}`, to = `${this.path}/${name}`;
+    try {
+      try {
+        Deno.linkSync(from, to);
+      } catch {
+        Deno.copyFileSync(from, to);
+      }
+    } catch (cause) {
+      throw ioError(`take ${from} over`, cause);
+    }
+    const sums = images.manifest.get(name)?.crc32;
+    if (sums !== undefined) this.#sums.set(name, sums);
+  }
+
+  /**
    * Creates an empty file of mode 0600 for bytes that somebody else writes.
    *
    * @returns Its path.
@@ -413,23 +451,31 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.writeList(MANIFEST, null, manifest.sort((a, b) => a.name < b.name ? -1 : 1));
     this.#writeFile(INVENTORY.file, [last]);
     await this.#syncAll();
+    this.#rename();
+    try {
+      syncPath(parentPath(this.target));
+    } catch (error) {
+      // A name that the next crash may take away is none: it goes where the rest is deleted.
+      if (this.#exchange === undefined) Deno.renameSync(this.target, this.path);
+      else this.#exchange(this.target, this.path);
+      throw error;
+    }
+    this.#done = true;
+    if (this.#exchange !== undefined) removeReplaced(this.path);
+    this.#lock?.[Symbol.dispose]();
+    const described = manifest.reduce((sum, { size = 0n }) => sum + size, 0n);
+    return described + BigInt(sizeOf(`${this.target}/${MANIFEST.file}`));
+  }
+
+  /** Gives the directory its name. */
+  #rename(): void {
+    if (this.#exchange !== undefined) return this.#exchange(this.path, this.target);
     try {
       Deno.renameSync(this.path, this.target);
     } catch (cause) {
       checkTarget(this.target);
       throw ioError(`rename ${this.path} to ${this.target}`, cause);
     }
-    try {
-      syncPath(parentPath(this.target));
-    } catch (error) {
-      // A name that the next crash may take away is none: it goes where the rest is deleted.
-      Deno.renameSync(this.target, this.path);
-      throw error;
-    }
-    this.#done = true;
-    this.#lock?.[Symbol.dispose]();
-    const described = manifest.reduce((sum, { size = 0n }) => sum + size, 0n);
-    return described + BigInt(sizeOf(`${this.target}/${MANIFEST.file}`));
   }
 
   /** Every file so far with its size and checksums. */
@@ -500,6 +546,15 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       file.close();
     }
     this.#sums.set(name, checksumsOf(whole, this.#crc32));
+  }
+}
+
+/** What is left of it counts as abandoned ({@link removeAbandoned}). */
+function removeReplaced(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch {
+    // The images that took its place are there all the same.
   }
 }
 

@@ -1,8 +1,14 @@
 /** Checkpoints that leave to the one before what has not changed. */
 import assert, { deepEqual, equal, ok } from "@std/assert";
-import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts";
+import {
+  checkpoint,
+  directoriesOf,
+  mergeParents,
+  openImages,
+  restore,
+  type StasisError,
+} from "../../mod.ts";
 import { PARENT_PAGES } from "../../images/kinds/memory.ts";
-import { directoriesOf } from "../../images/layers.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
@@ -57,6 +63,15 @@ Deno.test("a chain of checkpoints has each page once, and the last one brings al
   const verified = await stasis(["inspect", "--verify", "--json", store.at(4)]);
   equal(verified.status, 0, verified.stderr);
   deepEqual(JSON.parse(verified.stdout).parents, [3, 2, 1, 0].map((number) => store.at(number)));
+  // Those in between become whole, and those before them can go.
+  equal(await mergeParents(store.at(3)), true);
+  equal(await mergeParents(store.at(3)), false);
+  ok(openImages(store.at(3)).ids(PARENT_PAGES).length > 0, "what was in common is");
+  for (let number = 0; number < 3; number++) {
+    Deno.removeSync(store.at(number), { recursive: true });
+  }
+  deepEqual(directoriesOf(store.at(4)), [store.at(4), store.at(3)]);
+  equal((await stasis(["inspect", "--verify", store.at(4)])).status, 0);
   const tree = await restore(store.at(4));
   await subject.expectPass();
   await tree.wait();
