@@ -26,6 +26,7 @@ import {
 } from "../../core/linux/procfs/mod.ts";
 import { onceNeeded } from "../../core/linux/sweep.ts";
 import type { OperationOptions, SurveyContext } from "../../core/plugin.ts";
+import { canBeEntered, enterCommand } from "./enter_namespaces.ts";
 
 /** Names of namespaces for people. */
 const WHAT: Readonly<Record<string, string>> = {
@@ -39,18 +40,6 @@ const WHAT: Readonly<Record<string, string>> = {
   time_for_children: "time (for its children)",
   user: "user",
   uts: "host name",
-};
-
-/** The options of nsenter(1) by the type of a namespace. */
-const ENTER: Readonly<Record<string, string>> = {
-  cgroup: "--cgroup",
-  ipc: "--ipc",
-  mnt: "--mount",
-  net: "--net",
-  pid: "--pid",
-  time: "--time",
-  user: "--user",
-  uts: "--uts",
 };
 
 /** An untag mask that takes nothing away. */
@@ -69,13 +58,69 @@ export function foreignNamespaces(own: Namespaces, theirs: Namespaces): Namespac
   );
 }
 
-/** How the tool is run in namespaces of a process. */
-function insideHint({ pid, status }: Task, names: readonly NamespaceName[]): string {
-  const flags = [...new Set(names.map((name) => ENTER[name.replace("_for_children", "")]))];
+/** A process of the tree in other namespaces than the tool's. */
+interface Foreign {
+  readonly task: Task;
+  readonly names: NamespaceName[];
+  /** Which namespaces those are: equal of all that one tool could be inside of with it. */
+  readonly place: string;
+}
+
+/** What can be done about processes in other namespaces: each place has the first process that is in it. */
+function insideHint({ task, names }: Foreign, isWhole: boolean): string {
+  if (!canBeEntered(names)) {
+    return "nothing helps while its children are born into another namespace than its own: " +
+      "checkpoint one of them by itself, and see what is said of that (docs/pids.md)";
+  }
+  const { pid, status, liveTid } = task;
   const inner = status.nsPid.at(-1) ?? pid;
-  return `run the tool inside of them, as far as it is there: nsenter --target ${pid} ${
-    flags.join(" ")
-  } stasis checkpoint ${inner}; from outside such trees are not saved yet (docs/support.md)`;
+  const strangeProc = names.includes("pid") && showsOwnId(liveTid);
+  const command = enterCommand({ pid, inner, names, strangeProc });
+  const what = isWhole ? "run the tool inside of them" : "save what is in those by itself";
+  return `${what}, as far as it is there: ${command}; from outside such trees are not saved yet ` +
+    "(docs/pids.md)";
+}
+
+/**
+ * Whether the `/proc` of another process shows this one's id: then it is not of a pid namespace that this one is not in
+ * (`proc_self_get_link()` of fs/proc/self.c).
+ */
+function showsOwnId(pid: number): boolean {
+  try {
+    return Deno.readLinkSync(`/proc/${pid}/root/proc/self`) !== "";
+  } catch {
+    return false;
+  }
+}
+
+/** Reports processes in other namespaces. Seen from outside, paths and whatever else they have are others, too. */
+function reportForeign(
+  root: Task,
+  foreign: readonly Foreign[],
+  tasks: readonly Task[],
+  problem: SurveyContext["problem"],
+): void {
+  if (foreign.length === 0) return;
+  const places = Map.groupBy(foreign, ({ place }) => place);
+  // Of one that has ended the kernel tells two alone.
+  const entered = foreign.filter(({ task }) => !task.isZombie);
+  const isWhole = new Set(entered.map(({ place }) => place)).size === 1 &&
+    tasks.filter((task) => !task.isZombie).length === entered.length;
+  for (const one of foreign) {
+    const others = one.names.length === 1 ? "another namespace" : "other namespaces";
+    const [first = one] = places.get(one.place) ?? [];
+    problem({
+      pid: one.task.pid,
+      what: `it is in ${others} than this tool: ${
+        one.names.map((name) => WHAT[name] ?? name).join(", ")
+      }`,
+      // What holds of a process holds of its tree: others of that are elsewhere.
+      hint: one.task === root && !isWhole && canBeEntered(one.names)
+        ? "nothing helps while its tree is in several: checkpoint a part of it that is in one by itself"
+        : insideHint(first, isWhole),
+      decisive: true,
+    });
+  }
 }
 
 /** The namespaces that all tasks of a tree are to be in: those of the tool, and one of time of its own if it has one. */
@@ -109,34 +154,24 @@ export function surveyTasks(
   const ofRoot = unlessGone(() => readNamespaces(root.liveTid), undefined);
   const live = tasks.flatMap((task) => unlessGone(() => [task.liveTid], []));
   const elsewhere = new Set(ofAll().findOthers(root.liveTid, live));
+  const foreign: Foreign[] = [];
   for (const task of tasks) {
     const { pid } = task;
-    const report = (tid: number | undefined, names: NamespaceName[]): void => {
-      if (names.length === 0) return;
-      const others = names.length === 1 ? "another namespace" : "other namespaces";
-      problem({
-        pid,
-        tid,
-        what: `it is in ${others} than ${tid === undefined ? "this tool" : "its process"}: ${
-          names.map((name) => WHAT[name] ?? name).join(", ")
-        }`,
-        hint: tid === undefined ? insideHint(root, names) : undefined,
-        // Seen from outside, paths and whatever else it has are others.
-        decisive: tid === undefined,
-      });
-    };
     try {
       const { liveTid } = task;
       const leader = ofRoot === undefined || elsewhere.has(liveTid)
         ? readNamespaces(liveTid)
         : ofRoot;
       // That of control groups may be the tree's own: the plugin "cgroups" sees to it.
-      report(undefined, foreignNamespaces(own, { ...leader, cgroup: undefined }));
+      const names = foreignNamespaces(own, { ...leader, cgroup: undefined });
+      if (names.length > 0) {
+        foreign.push({ task, names, place: names.map((name) => leader[name]).join() });
+      }
       // A thread may have left its process's namespaces by itself; rare enough to look once.
       if (frozen && task.threads.length > 1) {
         const others = task.threads.slice(1);
         for (const tid of ofNamespaces().findOthers(liveTid, others, pid)) {
-          report(tid, foreignNamespaces(leader, threadNamespaces(pid, tid)));
+          surveyThread(pid, tid, foreignNamespaces(leader, threadNamespaces(pid, tid)), problem);
         }
         surveySharing(task, others, problem);
       }
@@ -149,6 +184,20 @@ export function surveyTasks(
       if (!(error instanceof StasisError) || error.code !== "no-such-task") throw error;
     }
   }
+  reportForeign(root, foreign, tasks, problem);
+}
+
+/** A thread that has left namespaces of its process. */
+function surveyThread(
+  pid: number,
+  tid: number,
+  names: readonly NamespaceName[],
+  problem: SurveyContext["problem"],
+): void {
+  if (names.length === 0) return;
+  const others = names.length === 1 ? "another namespace" : "other namespaces";
+  const which = names.map((name) => WHAT[name] ?? name).join(", ");
+  problem({ pid, tid, what: `it is in ${others} than its process: ${which}` });
 }
 
 /**

@@ -99,7 +99,11 @@ stasis restore saved --detach --new-pid-namespace --pidfile pid 2>/dev/null
 echo "apart: $?"
 cat /proc/$(cat pid)/comm
 grep -c "^NSpid:.*$sleeper$" /proc/$(cat pid)/status
-kill $(cat pid)
+said=$(stasis checkpoint $(cat pid) 2>&1)
+said="\${said##*: nsenter}"
+eval "nsenter\${said%%; from outside*}" >/dev/null
+echo "again: $?"
+kill $(cat pid) 2>/dev/null
 `;
 
 /** Does that: with an id that nobody has, and not a single capability. */
@@ -135,7 +139,10 @@ async function asOrdinaryUser(prefix: string): Promise<void> {
     assert.match(text, /^restore: 5$/m);
     // A machine may forbid user namespaces, which check tells.
     if (/^yes +restore of your own programs +with --new-pid-namespace/m.test(text)) {
-      assert.match(text, /^\d+: runs again, as \d+ in its pid namespace .*\napart: 0\nsleep\n1$/m);
+      assert.match(
+        text,
+        /^\d+: runs again, as \d+ in its pid namespace .*\napart: 0\nsleep\n1\nagain: 0$/m,
+      );
     } else {
       assert.match(text, /^apart: 5$/m);
     }

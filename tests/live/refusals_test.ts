@@ -102,6 +102,13 @@ Deno.test("checkpoint refuses to end the init of the pid namespace that it runs 
   const saved = await stasis(["checkpoint", "1", "-R", "-D", directory], { through });
   assert.equal(saved.status, 0, saved.stderr);
   assert.ok(init() !== undefined, "the init is gone");
+  // From outside it is told how: without ending it, and to the parent, which is not inside, nothing that leads nowhere.
+  const { problems } = await failureOf(
+    checkpoint(subject.pid, { directory: room.fresh() }),
+  );
+  const hintOf = (pid: number | undefined) => problems.find((one) => one.pid === pid)?.hint ?? "";
+  assert.match(hintOf(init()), /nsenter --target \d+ --mount --pid stasis .* 1 --leave-running/);
+  assert.match(hintOf(subject.pid), /^nothing helps while its children are born into another/);
 });
 
 Deno.test("checkpoint refuses a kernel thread", async (t) => {

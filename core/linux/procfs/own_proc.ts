@@ -21,6 +21,6 @@ export function requireOwnProc(): void {
   throw new StasisError(
     "unsupported",
     "/proc is of another pid namespace than this process: its ids are not those of this one",
-    { hint: "mount one that is: unshare --mount --mount-proc stasis ..., or nsenter with --mount" },
+    { hint: "mount one that is, in the mount namespace of the program: mount -t proc proc /proc" },
   );
 }
