@@ -660,6 +660,13 @@ export type unix_extra_entry = Message<"unix_extra_entry"> & {
    * @generated from field: optional bool orphan = 8;
    */
   orphan: boolean;
+
+  /**
+   * Where its file is, if its name does not lead there: somebody has renamed it.
+   *
+   * @generated from field: optional string file_path = 9;
+   */
+  filePath: string;
 };
 
 /**
@@ -676,6 +683,7 @@ export const unix_extra_entrySchema: GenMessage<unix_extra_entry> = /*@__PURE__*
     [6, "connector", "optional", unix_peer_entrySchema],
     [7, "place", "optional", "uint32"],
     [8, "orphan", "optional", "bool"],
+    [9, "file_path", "optional", "string"],
   ]);
 
 /**

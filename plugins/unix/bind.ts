@@ -11,6 +11,7 @@
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
+import { present } from "../../images/present.ts";
 import type { SavedSocket } from "./group.ts";
 import { nameText, pathOf, sockaddr } from "./name.ts";
 
@@ -25,12 +26,31 @@ export function isDeleted({ name, deleted }: unix_sk_entry): boolean {
   return deleted === true && name.byteLength > 0 && name[0] !== 0;
 }
 
+/** Where the file of a socket with a path is to be; undefined where the images do not say it. */
+export function filePath({ entry, extra }: SavedSocket): string | undefined {
+  const path = pathOf(entry.name);
+  if (path === undefined) return undefined;
+  const moved = present(extra, "filePath");
+  if (moved !== undefined) return moved;
+  if (path.startsWith("/")) return path;
+  const directory = present(entry, "nameDir");
+  if (directory?.startsWith("/") !== true) return undefined;
+  return directory === "/" ? `/${path}` : `${directory}/${path}`;
+}
+
 /** Where a socket is bound that has a path. */
 export interface BindPlace {
   /** The number under which its file is kept open, for {@link planConnect}. */
   readonly service: number;
   /** The number of the directory in which it is bound; undefined for an empty file system. */
   readonly directory: number | undefined;
+  /** Whether its name does not lead to its file: then another socket may have both name and directory. */
+  readonly moved: boolean;
+}
+
+/** Where the file of a socket is until it gets to its place, below the directory in which it is bound. */
+export function fileInside(path: string, { service, moved }: BindPlace): string {
+  return moved ? `.moved-${service}` : pathInside(path);
 }
 
 /** What binding depends on beside the images. */
@@ -83,9 +103,10 @@ export function planBind(
 function planApart(
   program: SyscallProgram,
   path: string,
-  { service, directory }: BindPlace,
+  place: BindPlace,
   bind: () => void,
 ): void {
+  const { service, directory, moved } = place;
   const root = program.call("openat", AT_FDCWD, "/", O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
   const base = directory ?? planFileSystem(program);
   for (const parent of parentsOf(path)) program.try("mkdirat", base, parent, 0o755);
@@ -94,7 +115,8 @@ function planApart(
   bind();
   program.call("fchdir", root);
   if (path.startsWith("/")) program.call("chroot", ".");
-  const inside = pathInside(path);
+  const inside = fileInside(path, place);
+  if (moved) program.call("renameat", base, pathInside(path), base, inside);
   const file = program.call("openat", base, inside, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
   program.call("dup3", file, service, O.CLOEXEC);
   if (directory === undefined) {

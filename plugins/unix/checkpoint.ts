@@ -395,7 +395,8 @@ function dumpSocket(
   }));
   // Without these a program sees a difference, even one that does not look who its peer is.
   const orphan = socket.type === SOCK.DGRAM && socket.peer === 0;
-  const needed = reset || orphan || more.length > 0 || messages.length > 0;
+  const needed = reset || orphan || more.length > 0 || messages.length > 0 ||
+    place.moved !== undefined;
   if (needed) requirePlugin();
   const listener = surroundings.sockets.get(surroundings.waiting.get(ino) ?? 0);
   const connects = listener !== undefined || outside !== undefined;
@@ -409,6 +410,7 @@ function dumpSocket(
       messages,
       connector: connects ? commonIdentity(holders.get(ino) ?? []) : undefined,
       place: listener?.waiting.indexOf(ino),
+      filePath: place.moved,
     });
   }
   return {

@@ -291,6 +291,7 @@ function isPlain({ entry, queue }: SavedSocket): boolean {
 }
 
 /** What a listening socket and those that it accepted have in common. */
-function serviceKey({ entry: { type, name, nameDir, deleted } }: SavedSocket): string {
-  return `${type} ${nameDir ?? ""} ${deleted === true} ${nameKey(name)}`;
+function serviceKey({ entry: { type, name, nameDir, deleted }, extra }: SavedSocket): string {
+  const where = extra?.filePath || nameDir;
+  return `${type} ${where ?? ""} ${deleted === true} ${nameKey(name)}`;
 }

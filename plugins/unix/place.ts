@@ -27,6 +27,8 @@ export interface SocketPlace {
   readonly problem?: string;
   /** The directory where a relative path begins. */
   readonly directory?: string;
+  /** Where the file is, if its name does not lead there. */
+  readonly moved?: string;
   readonly deleted: boolean;
   readonly perms?: MessageInitShape<typeof file_perms_entrySchema>;
 }
@@ -70,13 +72,14 @@ export function findPlace(fd: number, name: Uint8Array): SocketPlace {
   };
   const deleted = real.endsWith(DELETED) && !isThere(real);
   const directory = path.startsWith("/") ? undefined : directoryOf(real, path, deleted);
-  if (!path.startsWith("/") && directory === undefined) {
-    return lost(`which does not tell where it begins: the file is ${real}`);
-  }
+  const begins = path.startsWith("/") || directory !== undefined;
   const found = directory === undefined ? path : `${directory}/${path}`;
-  if (!deleted && !isThere(found)) {
-    return lost(`which is another file now, or begins in another root directory: it is ${real}`);
+  if (!deleted && !(begins && isThere(found))) {
+    // Some servers bind beside their name, and then put the file in the place of an older one.
+    if (isThere(real)) return { moved: real, deleted, perms };
+    return lost(`which begins in another root directory: it is ${real}`);
   }
+  if (!begins) return lost(`which does not tell where it begins: the file is ${real}`);
   if (deleted && path.split("/").includes("..")) return lost("which is deleted");
   return { directory, deleted, perms };
 }

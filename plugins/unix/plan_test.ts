@@ -14,7 +14,7 @@ const MEANS = {
   place: ({ entry }: SavedSocket): BindPlace | undefined =>
     pathOf(entry.name) === undefined
       ? undefined
-      : { service: 90, directory: isDeleted(entry) ? undefined : 80 },
+      : { service: 90, directory: isDeleted(entry) ? undefined : 80, moved: false },
   bound: () => {},
   numberOf: (id: number) => 1000 + id,
   fetchListener: () => 60,

@@ -13,14 +13,14 @@ import type {
   TaskPlanner,
   TreePlanner,
 } from "../../core/plugin.ts";
-import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { pathOf } from "./name.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { ServedImage } from "../../core/restore/image_bytes.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
+import { present } from "../../images/present.ts";
 import { isProvided } from "../external/provided.ts";
-import { type BindPlace, isDeleted, pathInside } from "./bind.ts";
+import { type BindPlace, fileInside, filePath, isDeleted } from "./bind.ts";
 import {
   type Group,
   groupSockets,
@@ -76,11 +76,12 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
       return listening;
     },
     place: ({ entry }) => places.get(entry.id),
-    bound({ entry }) {
-      const path = pathOf(entry.name);
-      if (path === undefined || isDeleted(entry)) return;
-      const whole = fullPath(path, entry);
-      nameLast(parentOf(whole), pathInside(path), whole);
+    bound(socket) {
+      const path = pathOf(socket.entry.name);
+      const whole = filePath(socket);
+      if (path === undefined || whole === undefined || isDeleted(socket.entry)) return;
+      const place = places.get(socket.entry.id) as BindPlace;
+      nameLast(parentOf(whole), fileInside(path, place), whole);
     },
   };
   const isMine = (file: file_entry): boolean =>
@@ -172,13 +173,13 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
       for (const group of all.filter((one) => hasRights(one) || strangersOf(one).size > 0)) {
         parking.set(group, Array.from({ length: mostUsed(group) }, () => tree.service()));
       }
-      for (const { entry } of all.flatMap(boundSockets)) {
-        const path = pathOf(entry.name);
-        if (path === undefined) continue;
-        const directory = isDeleted(entry)
-          ? undefined
-          : tree.privateDirectory(parentOf(fullPath(path, entry)));
-        places.set(entry.id, { service: tree.service(), directory });
+      for (const socket of all.flatMap(boundSockets)) {
+        const { entry } = socket;
+        if (pathOf(entry.name) === undefined) continue;
+        const whole = isDeleted(entry) ? undefined : filePath(socket);
+        const directory = whole === undefined ? undefined : tree.privateDirectory(parentOf(whole));
+        const moved = directory !== undefined && present(socket.extra, "filePath") !== undefined;
+        places.set(entry.id, { service: tree.service(), directory, moved });
       }
     },
     descriptors: [{
@@ -287,11 +288,6 @@ function boundSockets(group: Group): readonly SavedSocket[] {
   const clients = connections.flatMap(({ client }) => client ?? []);
   const named = group.kind === "met" ? undefined : listener ?? connections[0]?.server;
   return named === undefined ? clients : [named, ...clients];
-}
-
-function fullPath(path: string, { nameDir }: unix_sk_entry): string {
-  if (path.startsWith("/")) return path;
-  return nameDir === "/" ? `/${path}` : `${nameDir}/${path}`;
 }
 
 function parentOf(path: string): string {

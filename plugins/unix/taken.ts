@@ -8,8 +8,7 @@ import { type FileInfo, isMissing, lstatPath, statPath } from "../../core/linux/
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
 import { SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { decodeUserDevice, encodeKernelDevice } from "../../images/device.ts";
-import { present } from "../../images/present.ts";
-import { isDeleted } from "./bind.ts";
+import { filePath, isDeleted } from "./bind.ts";
 import type { SavedSocket } from "./group.ts";
 import { nameKey, nameText, pathOf } from "./name.ts";
 
@@ -23,9 +22,9 @@ type Finding = Omit<Problem, "plugin">;
 export function nameProblems(saved: readonly SavedSocket[], alive: boolean): Finding[] {
   const named = new Map<string, SavedSocket>();
   for (const socket of saved) {
-    const { name, nameDir } = socket.entry;
+    const { name } = socket.entry;
     if (name.byteLength > 0 && !isDeleted(socket.entry)) {
-      named.set(`${nameDir} ${nameKey(name)}`, socket);
+      named.set(`${filePath(socket)} ${nameKey(name)}`, socket);
     }
   }
   if (named.size === 0) return [];
@@ -66,7 +65,8 @@ export function outsideProblem({ entry, outside }: SavedSocket): Finding | undef
   };
 }
 
-function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Finding | undefined {
+function nameProblem(socket: SavedSocket, live: readonly UnixSocket[]): Finding | undefined {
+  const { entry } = socket;
   const { name } = entry;
   const taken = (by: UnixSocket | undefined): Finding | undefined =>
     by === undefined ? undefined : {
@@ -79,15 +79,14 @@ function nameProblem({ entry }: SavedSocket, live: readonly UnixSocket[]): Findi
   if (path === undefined) {
     return taken(live.find((one) => nameKey(one.name) === nameKey(name)));
   }
-  const directory = present(entry, "nameDir");
-  if (!path.startsWith("/") && directory?.startsWith("/") !== true) {
+  const whole = filePath(socket);
+  if (whole?.startsWith("/") !== true) {
     return {
       what: `the images do not say in which directory the name ${
         nameText(name)
       } of socket:[${entry.ino}] is`,
     };
   }
-  const whole = path.startsWith("/") ? path : `${directory ?? ""}/${path}`;
   const parent = whole.slice(0, whole.lastIndexOf("/")) || "/";
   let found: FileInfo | undefined;
   try {

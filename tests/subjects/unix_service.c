@@ -95,6 +95,14 @@ int main(int argc, char **argv)
 	struct name quiet = make_name("@quiet");
 	bind_to(unheard, &quiet);
 
+	/* Bound beside its name and renamed, as a server has it that takes the place of an older one; and once more. */
+	struct name beside = make_name("beside"), renamed = make_name("renamed");
+	int at_renamed = listen_at(type, &beside, 5);
+	if (rename("beside", "renamed"))
+		die("rename");
+	int at_beside = listen_at(type, &beside, 5);
+	struct ends six = connection(type, at_renamed, &renamed), seven = connection(type, at_beside, &beside);
+
 	/* Who connects here is each somebody else. */
 	struct name meeting = make_name("@meeting"), place = make_name("meeting");
 	int at_meeting = listen_at(type, &meeting, 5), at_place = listen_at(type, &place, 5);
@@ -157,6 +165,15 @@ int main(int argc, char **argv)
 	check_equal("closed: end", recv(left.b, path + 99, 1, MSG_DONTWAIT), 0);
 	check_fails("shut down", send(two.a, "x", 1, MSG_DONTWAIT), EPIPE);
 	check_equal("shut down: end", recv(two.b, path + 99, 1, MSG_DONTWAIT), 0);
+	check_names("renamed, client", six.a, NULL, &beside);
+	check_names("renamed, server", six.b, &beside, NULL);
+	check_conversation("renamed", six);
+	check_conversation("where one was renamed", seven);
+	check_listens("where one was renamed: listens", type, at_beside, &beside);
+	int caller = new_socket(type);
+	connect_to(caller, &renamed);
+	struct ends called = { caller, accept_from(at_renamed) };
+	check_conversation("renamed: listens", called);
 	check_conversation("abstract", one);
 	check_conversation("relative", three);
 	check_conversation("deleted", four);
