@@ -8,23 +8,8 @@ import { StasisError } from "../base/errors.ts";
 import type { CheckpointSettings } from "../mod.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "../base/json.ts";
-import {
-  CGROUP_ROOT,
-  CGROUP_YARD,
-  either,
-  FILE_VALIDATION,
-  loadPlugins,
-  MANAGE_CGROUPS,
-  NETWORK_LOCK,
-  parseCgroupRoots,
-  parseFileValidation,
-  parseManageCgroups,
-  parseNetworkLock,
-  parsePid,
-  parseSeconds,
-  parseSize,
-  PLUGIN_OPTION,
-} from "./options.ts";
+import { CHECKPOINT_OPTIONS, readCheckpointOptions } from "./checkpoint_options.ts";
+import { either, loadPlugins, parsePid, PLUGIN_OPTION } from "./options.ts";
 import { Report, REPORT_OPTIONS } from "./report.ts";
 import { print } from "./ui/print.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
@@ -105,80 +90,7 @@ export const checkpoint: Command = defineCommand({
       flags: "-s, --leave-stopped",
       description: "let the tree be stopped, as by SIGSTOP: SIGCONT makes it run on",
     },
-    external: {
-      flags: "--external <resource>",
-      description: "something that restore will provide; repeatable",
-      repeatable: true,
-    },
-    deadEnd: {
-      flags: "--dead-end <resource>",
-      description:
-        "a pipe or socket that others outside have, too, and that is cut off from them: a reader sees the end, a writer gets EPIPE; repeatable",
-      repeatable: true,
-    },
-    deadEnds: { flags: "--dead-ends", description: "the same of all that are no standard streams" },
-    shellJob: {
-      flags: "-j, --shell-job",
-      description: "accepted as by CRIU: the terminal of a shell is always given anew at restore",
-    },
-    linkRemap: {
-      flags: "--link-remap",
-      description:
-        "give a deleted file whose other names are not found one for the images, until they are restored",
-    },
-    fileLocks: {
-      flags: "-l, --file-locks",
-      description: "accepted as by CRIU: locks of files are always saved",
-    },
-    ghostLimit: {
-      flags: "--ghost-limit <size>",
-      description: "save deleted files up to this size, as 8M (default: 1M)",
-    },
-    ghostFiemap: {
-      flags: "--ghost-fiemap",
-      description: "accepted as by CRIU: holes of deleted files are always found, however many",
-    },
-    noGhostFiemap: { flags: "--no-ghost-fiemap", description: "the same" },
-    fileValidation: {
-      ...FILE_VALIDATION,
-      description:
-        "what is saved for a restore to tell changed files by: buildid (the default), size, mtime, none",
-    },
-    timeout: {
-      flags: "--timeout <seconds>",
-      description:
-        "how long they may stand still before their memory is written (default: 10; 0: no limit)",
-    },
-    tcpEstablished: {
-      flags: "--tcp-established",
-      description:
-        "save TCP connections to outside of the tree; the other ends wait until it is restored",
-    },
-    tcpClose: {
-      flags: "--tcp-close",
-      description: "close TCP connections: they come back shut down",
-    },
-    skipInFlight: {
-      flags: "--skip-in-flight",
-      description: "leave out connections that wait to be accepted and cannot be saved",
-    },
-    extUnixSk: {
-      flags: "-x, --ext-unix-sk",
-      description:
-        "save unix sockets connected to one with a name outside of the tree: they are connected to that name again",
-    },
-    networkLock: NETWORK_LOCK,
-    manageCgroups: {
-      ...MANAGE_CGROUPS,
-      description:
-        "what the restore will be asked for: none, props, soft, full, strict; ignore: save no control groups",
-    },
-    cgroupRoot: {
-      ...CGROUP_ROOT,
-      description:
-        "[CONTROLLER:]PATH, the control group from which on they are saved with their settings; repeatable",
-    },
-    cgroupYard: CGROUP_YARD,
+    ...CHECKPOINT_OPTIONS,
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
     ...REPORT_OPTIONS,
@@ -220,7 +132,7 @@ export const checkpoint: Command = defineCommand({
         hint: "give --leave-running with --snapshot",
       });
     }
-    parseNetworkLock(options.networkLock);
+    const operation = readCheckpointOptions(options);
     const plugins = await loadPlugins(options.plugin ?? []);
     const { checkpoint, onEndingSignals } = await import("../mod.ts");
 
@@ -237,22 +149,7 @@ export const checkpoint: Command = defineCommand({
       plugins,
       signal: controller.signal,
       onEvent: report.listener,
-      options: {
-        external: options.external ?? [],
-        deadEnds: options.deadEnd ?? [],
-        allDeadEnds: options.deadEnds ?? false,
-        ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
-        linkRemap: options.linkRemap,
-        fileValidation: parseFileValidation(options.fileValidation),
-        tcpEstablished: options.tcpEstablished,
-        tcpClose: options.tcpClose,
-        skipInFlight: options.skipInFlight,
-        externalUnixSockets: options.extUnixSk,
-        manageCgroups: parseManageCgroups(options.manageCgroups),
-        cgroupRoots: parseCgroupRoots(options.cgroupRoot ?? []),
-        snapshot: options.snapshot,
-        timeout: options.timeout === undefined ? undefined : parseSeconds(options.timeout),
-      },
+      options: { ...operation, snapshot: options.snapshot },
     };
     const result = await report.of(() => checkpoint(pid, settings));
     report.clear();

@@ -143,6 +143,11 @@ export const restore: Command = defineCommand({
         "by what a changed file is told: buildid (the default: its size, and the build id or the time of its last " +
         "change, if the checkpoint has saved one), size, mtime (size and time), none",
     },
+    rollbackFiles: {
+      flags: "--rollback-files",
+      description:
+        "cut back files to which the tree appended after the checkpoint, if that was made with the same option",
+    },
     remap: {
       flags: "--remap <from=to>",
       description: "look for a path and all that lies below it elsewhere; repeatable",
@@ -200,6 +205,7 @@ export const restore: Command = defineCommand({
       tcpClose: options.tcpClose ?? false,
       ignoreFileChange: options.ignoreFileChange ?? false,
       fileValidation: parseFileValidation(options.fileValidation),
+      rollbackFiles: options.rollbackFiles,
       remap: parseRemaps(options.remap ?? []),
       timeNamespace: parseTimeNamespace(options.timeNamespace ?? "auto"),
       manageCgroups: parseManageCgroups(options.manageCgroups),

@@ -39,6 +39,7 @@
  * | build | `begin` | once, before anything is made | prepare this machine |
  * | build | `bornThread` | for each thread when it is born | set ptrace options |
  * | arm | `armThread` | for each thread, when all else is done | set state by ptrace |
+ * | run | `complete` | once, when the tree is whole | do what cannot be undone |
  * | any | `abandon` | once, where the restore fails from the build on | |
  * | run | `finishing` | once, when the tree is complete | name calls that do the same as `finish` |
  * | run | `finish` | once, just before the tree runs | what may fail: it is told, and the tree runs |

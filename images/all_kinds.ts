@@ -78,6 +78,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   files.TTY_EXTRA,
   files.LINK_REMAPS,
   files.FILE_TIMES,
+  files.FILE_LENGTHS,
 ];
 
 /** All of them. */

@@ -171,6 +171,11 @@ export interface RestoreHooks {
   /** Sets the very last state of a thread by ptrace. Nothing is injected any more after it. */
   armThread?(thread: ArmContext): void;
   /**
+   * Does what cannot be undone, when the tree is whole and does not run yet. By what it throws the restore fails, and
+   * nothing is left of the tree.
+   */
+  complete?(): void;
+  /**
    * The restore has failed, and what was built of the tree is killed next. May fail without harm.
    *
    * @param pidOf what a task of the images is called here; undefined where it was not made

@@ -51,6 +51,11 @@ export interface OperationOptions {
   readonly fileValidation?: FileValidation;
   /** At restore: files that have changed since the checkpoint are no problem; as `fileValidation: "none"`. */
   readonly ignoreFileChange?: boolean;
+  /**
+   * At a checkpoint: how files that are open for writing are is saved. At restore: what was appended to them since is
+   * cut off, for the tree writes it again; one that was written elsewhere is a problem.
+   */
+  readonly rollbackFiles?: boolean;
   /** At restore: paths of images to paths of this machine, each with all that lies below it. */
   readonly remap?: Readonly<Record<string, string>>;
   /** At a checkpoint: deleted files of at most so many bytes are saved with the images; 1 MiB if absent. */

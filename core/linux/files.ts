@@ -121,6 +121,23 @@ export function modifiedAt(path: string): bigint {
   return mtime * 1_000_000_000n + mtimeNs;
 }
 
+/**
+ * Cuts a file off.
+ *
+ * @param length in bytes
+ * @throws {StasisError} `io` with the errno's name
+ */
+export function cutFile(path: string, length: bigint): void {
+  const O_WRONLY = 1, O_CLOEXEC = 0o2000000;
+  const opened = atPath(
+    path,
+    (at, rest) => syscall(SYSCALLS.openat, at, cString(rest), O_WRONLY | O_CLOEXEC, 0),
+  );
+  const cut = isErrno(opened) ? opened : syscall(SYSCALLS.ftruncate, Number(opened), length);
+  if (!isErrno(opened)) syscall(SYSCALLS.close, Number(opened));
+  if (isErrno(cut)) throw fileError("cut back", path, cut);
+}
+
 const linkBuffer = new Uint8Array(PATH_MAX);
 
 /**

@@ -118,6 +118,7 @@ export async function runPlan(
     tree.arm();
     await cancellation.breathe();
     listener({ kind: "phase", phase: "run" });
+    for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.complete?.());
     beforeRun?.(tree.pids[0] as number);
     const rest = plan.plugins.flatMap(({ hooks }) => hooks.finishing?.() ?? []);
     const keeper = ending.use(tree.startKeeper(names.undo, rest));

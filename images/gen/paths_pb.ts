@@ -141,6 +141,62 @@ export const file_time_entrySchema: GenMessage<file_time_entry> = /*@__PURE__*/
   ]);
 
 /**
+ * How a file that is open for writing was at the checkpoint, in file-lengths.img, where the user wants that: by it a
+ * restore cuts back what was written since. CRIU has no such image. Plugin "files".
+ *
+ * @generated from message file_length_entry
+ */
+export type file_length_entry = Message<"file_length_entry"> & {
+  /**
+   * The entry of files.img.
+   *
+   * @generated from field: required uint32 id = 1;
+   */
+  id: number;
+
+  /**
+   * In bytes.
+   *
+   * @generated from field: required uint64 length = 2;
+   */
+  length: bigint;
+
+  /**
+   * When it was last modified, in nanoseconds since 1970.
+   *
+   * @generated from field: required int64 mtime = 3;
+   */
+  mtime: bigint;
+
+  /**
+   * Whether all that is written by this open file comes to the end (O_APPEND).
+   *
+   * @generated from field: required bool append = 4;
+   */
+  append: boolean;
+
+  /**
+   * Whether it was at the end when it was saved.
+   *
+   * @generated from field: required bool at_end = 5;
+   */
+  atEnd: boolean;
+};
+
+/**
+ * Describes the message file_length_entry.
+ * Use `create(file_length_entrySchema)` to create a new message.
+ */
+export const file_length_entrySchema: GenMessage<file_length_entry> = /*@__PURE__*/
+  message("file_length_entry", () => [
+    [1, "id", "required", "uint32"],
+    [2, "length", "required", "uint64"],
+    [3, "mtime", "required", "int64"],
+    [4, "append", "required", "bool"],
+    [5, "at_end", "required", "bool"],
+  ]);
+
+/**
  * fs-PID.img: what chdir(2), chroot(2) and umask(2) change. Plugin "task".
  *
  * @generated from message fs_entry

@@ -8,6 +8,7 @@ import { fdinfo_entrySchema, file_entrySchema } from "../gen/descriptors_pb.ts";
 import { file_lock_entrySchema } from "../gen/file_locks_pb.ts";
 import { ghost_file_entrySchema } from "../gen/ghost_pb.ts";
 import {
+  file_length_entrySchema,
   file_time_entrySchema,
   fs_entrySchema,
   link_remap_entrySchema,
@@ -74,6 +75,15 @@ export const FILE_TIMES = defineImageKind({
   file: "file-times.img",
   magic: 0x314d5446,
   schema: file_time_entrySchema,
+  list: true,
+});
+
+/** How long files were that are open for writing. The magic reads `FLN1`. */
+export const FILE_LENGTHS = defineImageKind({
+  name: "FILE_LENGTHS",
+  file: "file-lengths.img",
+  magic: 0x314e4c46,
+  schema: file_length_entrySchema,
   list: true,
 });
 

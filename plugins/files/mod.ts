@@ -16,20 +16,26 @@
  * Refused at the checkpoint: paths that lead elsewhere, watched directories (F_NOTIFY), triggers of
  * pressure (PSI) and files of /proc of one thread, mapping, or descriptor of another task. Refused at restore, all at once and before anything is built:
  * files that are gone, of another type or another size. A log that is only appended to may grow meanwhile, so
- * its size is not saved (as in CRIU).
+ * its size is not saved (as in CRIU), but where the tree is to be taken up again as if nothing had happened since
+ * (`rollbackFiles`): then how files that are written were is in `file-lengths.img`, and what was appended is cut off
+ * (`rollback.ts`) when the tree is whole.
  *
  * @module
  */
+import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
-import { modifiedAt } from "../../core/linux/files.ts";
+import { cutFile, modifiedAt, statPath } from "../../core/linux/files.ts";
 import {
+  type CheckpointSession,
   definePlugin,
   type DescriptorConnect,
   type DescriptorPlan,
   fileValidationOf,
+  type OperationOptions,
   type Plugin,
   remapPath,
+  type RestoreSession,
 } from "../../core/plugin.ts";
 import { linkedFiles, linkRemapProblem } from "../../core/restore/link_remaps.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
@@ -43,6 +49,7 @@ import {
 import { uniqueById } from "../../images/unique.ts";
 import { isLinkRemap } from "../../images/link_remap.ts";
 import {
+  FILE_LENGTHS,
   FILE_TIMES,
   FILES,
   GHOST_FILE,
@@ -54,6 +61,7 @@ import { terminalInfos } from "../tty/image.ts";
 import { checkFiles, lookAt } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
 import { pressureProblem } from "./pressure.ts";
+import { type Cut, isCut, judge, type Writing, writingOf, type WrittenFile } from "./rollback.ts";
 import { descriptorNumber, located, pathProblem } from "./survey.ts";
 
 const SEEK_SET = 0;
@@ -64,7 +72,7 @@ const NO_POSITION = 0xffff_ffff_ffff_ffffn;
 export const files: Plugin = definePlugin({
   name: "files",
   description: "open regular files, directories and simple devices",
-  images: [FILES, REMAP_FPATH, LINK_REMAPS, FILE_TIMES, GHOST_FILE],
+  images: [FILES, REMAP_FPATH, LINK_REMAPS, FILE_TIMES, FILE_LENGTHS, GHOST_FILE],
   checkpoint: (session) => ({
     survey: ({ tasks }) => outsideHolders(session.writer).look(tasks),
     descriptors: [{
@@ -95,12 +103,14 @@ export const files: Plugin = definePlugin({
           }
         }
         const flags = info.flags & ~O.CLOEXEC;
-        const sized = behind === undefined && (identity.mode & S_IFMT) === S_IFREG && !isLog(flags);
+        const sized = behind === undefined && (identity.mode & S_IFMT) === S_IFREG &&
+          !isLog(flags);
         if (sized && fileValidationOf(session.options) === "mtime") {
           const { liveTid, fd } = descriptor;
           const mtime = modifiedAt(`/proc/${liveTid}/fd/${fd}`);
           session.writer.append(FILE_TIMES, null, { id, mtime });
         }
+        if (behind === undefined) saveLength(session, id, descriptor);
         return {
           type: fd_types.REG,
           reg: {
@@ -116,80 +126,144 @@ export const files: Plugin = definePlugin({
       },
     }],
   }),
-  restore: (session) => ({
-    load(context) {
-      const { images, options } = session;
-      if (!images.has(FILES, null)) return;
-      const entries = images.readList(FILES, null);
-      const remaps = images.has(REMAP_FPATH, null) ? images.readList(REMAP_FPATH, null) : [];
-      // Deleted files are not looked for: they are made anew.
-      const ghosts = new Set(remaps.map(({ origId }) => origId));
-      // Nor are ptys, whose names come and go with them.
-      const infos = terminalInfos(images);
-      for (const { tty } of entries) {
-        if (infos.get(tty?.ttyInfoId ?? 0)?.pty !== undefined) ghosts.add(tty?.regfId ?? 0);
-      }
-      const named = entries.flatMap(({ id, reg }) =>
-        reg === undefined || ghosts.has(id) ? [] : [reg]
-      );
-      // A tree that has been let run on may have deleted some by now.
-      const changes = session.rehearsal && options.leaveRunning === true;
-      // A file system may take its time with each of them.
-      const look = (path: string, link: boolean) => {
-        session.check();
-        return lookAt(path, link);
-      };
-      const times = images.has(FILE_TIMES, null) ? images.readList(FILE_TIMES, null) : [];
-      if (!changes) {
-        checkFiles(named, context, options, {
-          look,
-          isMade: session.isMade,
-          savedTimes: uniqueTimes(times, images.pathOf(FILE_TIMES, null)),
-        });
-      }
-      // Names of deleted files, too, are where the user says.
-      const regular = entries.flatMap(({ reg }) => reg ?? []);
-      const names = new Map(regular.map(({ id, name }) => [id, remapPath(name, options)]));
-      const linked = linkedFiles(images);
-      for (const { origId, remapId, remapType } of remaps) {
-        if (remapType === remap_type.GHOST || remapType === remap_type.PROCFS) continue;
-        const name = names.get(remapId);
-        if (remapType === remap_type.LINKED && name !== undefined && isLinkRemap(name)) {
-          const problem = fileValidationOf(options) === "none"
-            ? undefined
-            : linkRemapProblem(name, linked.get(remapId));
-          if (problem !== undefined) context.problem(problem);
-          continue;
+  restore: (session) => {
+    /** What is cut off when the tree is whole. */
+    const cuts: Cut[] = [];
+    return {
+      load(context) {
+        const { images, options } = session;
+        if (!images.has(FILES, null)) return;
+        const entries = images.readList(FILES, null);
+        const remaps = images.has(REMAP_FPATH, null) ? images.readList(REMAP_FPATH, null) : [];
+        // Deleted files are not looked for: they are made anew.
+        const ghosts = new Set(remaps.map(({ origId }) => origId));
+        // Nor are ptys, whose names come and go with them.
+        const infos = terminalInfos(images);
+        for (const { tty } of entries) {
+          if (infos.get(tty?.ttyInfoId ?? 0)?.pty !== undefined) ghosts.add(tty?.regfId ?? 0);
         }
-        context.problem({
-          what: `the images have file ${origId} under another name, ${name ?? `file ${remapId}`}`,
-          hint:
-            "only names that --link-remap makes (link_remap.N, link_remap.N-R) can be used so: those are deleted at the end",
-        });
-      }
-    },
-    descriptors: [{
-      kind: "file",
-      restores: (file) => file.type === fd_types.REG && file.reg !== undefined,
-      plan: ({ file, program, tree }: DescriptorPlan) => {
-        const reg = file.reg as reg_file_entry;
-        const flags = reopenFlags(reg.flags);
-        const leave = planNumber(program, reg.name);
-        const fd = tree.files.open(program, file.id, flags);
-        leave();
-        if ((reg.flags & O.PATH) !== 0) return fd;
-        if (!tellsOfDescriptor(file)) planPosition(program.call.bind(program), fd, reg);
-        planStatusFlags(program, fd, reg.flags, flags);
-        return fd;
+        const named = entries.flatMap(({ id, reg }) =>
+          reg === undefined || ghosts.has(id) ? [] : [reg]
+        );
+        // A tree that has been let run on may have deleted some by now.
+        const changes = session.rehearsal && options.leaveRunning === true;
+        // A file system may take its time with each of them.
+        const look = (path: string, link: boolean) => {
+          session.check();
+          return lookAt(path, link);
+        };
+        const times = images.has(FILE_TIMES, null) ? images.readList(FILE_TIMES, null) : [];
+        if (!changes) {
+          const isWanted = options.rollbackFiles === true && !session.rehearsal;
+          const written = isWanted ? writtenFiles(session) : [];
+          const judged = new Set<string>();
+          for (const file of written) {
+            const verdict = judgeWritten(file, options);
+            if (isCut(verdict)) {
+              const { path, length, found } = verdict;
+              session.note(
+                `${path} is cut back from ${found} bytes to ${length}, as at the checkpoint`,
+              );
+              cuts.push(verdict);
+            } else if (verdict !== undefined) context.problem(verdict);
+            judged.add(file.path);
+          }
+          // Of those no other size than was saved is a problem, or it has been told.
+          const others = named.filter(({ name }) => !judged.has(remapPath(name, options)));
+          checkFiles(others, context, options, {
+            look,
+            isMade: session.isMade,
+            savedTimes: uniqueTimes(times, images.pathOf(FILE_TIMES, null)),
+          });
+        }
+        // Names of deleted files, too, are where the user says.
+        const regular = entries.flatMap(({ reg }) => reg ?? []);
+        const names = new Map(regular.map(({ id, name }) => [id, remapPath(name, options)]));
+        const linked = linkedFiles(images);
+        for (const { origId, remapId, remapType } of remaps) {
+          if (remapType === remap_type.GHOST || remapType === remap_type.PROCFS) continue;
+          const name = names.get(remapId);
+          if (remapType === remap_type.LINKED && name !== undefined && isLinkRemap(name)) {
+            const problem = fileValidationOf(options) === "none"
+              ? undefined
+              : linkRemapProblem(name, linked.get(remapId));
+            if (problem !== undefined) context.problem(problem);
+            continue;
+          }
+          context.problem({
+            what: `the images have file ${origId} under another name, ${name ?? `file ${remapId}`}`,
+            hint:
+              "only names that --link-remap makes (link_remap.N, link_remap.N-R) can be used so: those are deleted at the end",
+          });
+        }
       },
-      connect({ file, program, fd }: DescriptorConnect) {
-        // Where what it tells of is not there yet, a position cannot be set.
-        if (!tellsOfDescriptor(file)) return;
-        planPosition(program.call.bind(program), fd, file.reg as reg_file_entry);
+      descriptors: [{
+        kind: "file",
+        restores: (file) => file.type === fd_types.REG && file.reg !== undefined,
+        plan: ({ file, program, tree }: DescriptorPlan) => {
+          const reg = file.reg as reg_file_entry;
+          const flags = reopenFlags(reg.flags);
+          const leave = planNumber(program, reg.name);
+          const fd = tree.files.open(program, file.id, flags);
+          leave();
+          if ((reg.flags & O.PATH) !== 0) return fd;
+          if (!tellsOfDescriptor(file)) planPosition(program.call.bind(program), fd, reg);
+          planStatusFlags(program, fd, reg.flags, flags);
+          return fd;
+        },
+        connect({ file, program, fd }: DescriptorConnect) {
+          // Where what it tells of is not there yet, a position cannot be set.
+          if (!tellsOfDescriptor(file)) return;
+          planPosition(program.call.bind(program), fd, file.reg as reg_file_entry);
+        },
+      }],
+      complete() {
+        for (const { path, length } of cuts) cutFile(path, length);
       },
-    }],
-  }),
+    };
+  },
 });
+
+/** Saves how a regular file that is open for writing is, where the user wants that. */
+function saveLength(
+  { options, writer }: CheckpointSession,
+  id: number,
+  { liveTid, fd, info, identity }: Descriptor,
+): void {
+  if (options.rollbackFiles !== true || (identity.mode & S_IFMT) !== S_IFREG) return;
+  const length = BigInt(identity.size);
+  const writing = writingOf(info, length);
+  if (writing === undefined) return;
+  const mtime = modifiedAt(`/proc/${liveTid}/fd/${fd}`);
+  writer.append(FILE_LENGTHS, null, { id, length, mtime, ...writing });
+}
+
+/** The regular files that were being written, and are there, by their paths on this machine. */
+function writtenFiles({ images, options }: RestoreSession): WrittenFile[] {
+  if (!images.has(FILE_LENGTHS, null)) return [];
+  const lengths = images.readList(FILE_LENGTHS, null);
+  const byId = uniqueById(lengths, ({ id }) => id, images.pathOf(FILE_LENGTHS, null), "file");
+  const byPath = new Map<string, Writing[]>();
+  for (const { reg } of images.readList(FILES, null)) {
+    const writing = reg && byId.get(reg.id);
+    if (writing === undefined) continue;
+    const path = remapPath(reg!.name, options);
+    const found = lookAt(path, false);
+    // What is not there, or is something else now, is told with all others of which that is so.
+    if (typeof found === "string" || (found.mode & S_IFMT) !== S_IFREG) continue;
+    const others = byPath.get(path);
+    if (others === undefined) byPath.set(path, [writing]);
+    else others.push(writing);
+  }
+  return Array.from(byPath, ([path, writings]) => ({ path, writings }));
+}
+
+/** Looks at a file that was being written, and judges it. */
+function judgeWritten(file: WrittenFile, options: OperationOptions): ReturnType<typeof judge> {
+  const { path } = file;
+  const found = { length: BigInt(statPath(path).size), mtime: modifiedAt(path) };
+  return judge(file, found, fileValidationOf(options));
+}
 
 /**
  * Sees to it that a file of `/proc` of one descriptor is there when it is opened: some descriptor has that number, if
