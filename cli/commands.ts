@@ -14,6 +14,7 @@ import { plugin } from "./plugin.ts";
 import { prune } from "./prune.ts";
 import { ps } from "./ps.ts";
 import { restore } from "./restore.ts";
+import { runJobCommand } from "./run_job.ts";
 import { script } from "./script.ts";
 
 /** All of them. */
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   inspect,
   diff,
   ps,
+  runJobCommand,
   list,
   prune,
   script,

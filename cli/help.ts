@@ -26,12 +26,23 @@ export const STATUS_MEANINGS: Readonly<Record<ErrorCode, string>> = {
   cancelled: "cancelled (SIGINT, SIGTERM, SIGHUP, SIGQUIT)",
 };
 
+/** The exit status of `stasis run` that says: start me again (EX_TEMPFAIL of sysexits.h). */
+export const SAVED_STATUS = 75;
+
+/** The statuses other than 0 with what they mean, in ascending order. */
+export function exitStatuses(): readonly (readonly [status: number, meaning: string])[] {
+  const ofErrors = Object.entries(EXIT_STATUS).map(([code, status]) =>
+    [status, STATUS_MEANINGS[code as ErrorCode]] as const
+  );
+  const saved = "of run: the job is saved, and the same command line takes it up";
+  return [...ofErrors, [SAVED_STATUS, saved] as const].sort(([a], [b]) => a - b);
+}
+
 /** The exit statuses, for the end of a help text. */
 export function exitStatusHelp(): string {
-  const lines = Object.entries(EXIT_STATUS).sort(([, a], [, b]) => a - b)
-    .map(([code, status]) =>
-      `  ${String(status).padStart(3)}  ${STATUS_MEANINGS[code as ErrorCode]}`
-    );
+  const lines = exitStatuses().map(([status, meaning]) =>
+    `  ${String(status).padStart(3)}  ${meaning}`
+  );
   return ["", "Exit status:", "    0  done", ...lines].join("\n");
 }
 

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { type ErrorCode, EXIT_STATUS } from "../base/errors.ts";
 import type { Command } from "./command.ts";
-import { PROGRAM_DESCRIPTION, STATUS_MEANINGS } from "./help.ts";
+import { exitStatuses, PROGRAM_DESCRIPTION } from "./help.ts";
 
 /** A text for roff: nothing in it is a request or an escape, and a hyphen is one that can be copied. */
 function plain(text: string): string {
@@ -55,7 +54,6 @@ function commandText(
  * @param version of Stasis
  */
 export function manPage(commands: readonly Command[], version: string): string {
-  const statuses = Object.entries(EXIT_STATUS).sort(([, a], [, b]) => a - b);
   return [
     `.TH STASIS 1 "" "stasis ${version}" "User Commands"`,
     ".SH NAME",
@@ -77,11 +75,7 @@ export function manPage(commands: readonly Command[], version: string): string {
     ".TP",
     "0",
     "done",
-    ...statuses.flatMap(([code, status]) => [
-      ".TP",
-      String(status),
-      plain(STATUS_MEANINGS[code as ErrorCode]),
-    ]),
+    ...exitStatuses().flatMap(([status, meaning]) => [".TP", String(status), plain(meaning)]),
     ".SH SEE ALSO",
     `${bold("criu")}(8), ${bold("ptrace")}(2), ${bold("prctl")}(2)`,
     "",

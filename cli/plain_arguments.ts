@@ -1,6 +1,6 @@
 /**
  * Reads the command lines that nearly all are: a command, its options written out, its argument. Everything else
- * (help, errors, suggestions, joined short options, `--`) is left to commander, which reads these lines in the same
+ * (help, errors, suggestions, joined short options, most `--`) is left to commander, which reads these lines in the same
  * way but takes longer to load than a small checkpoint.
  *
  * @module
@@ -44,6 +44,12 @@ export function readPlainArguments(
       else if (takesAnother(command, more.length)) more.push(word);
       else return undefined;
       if (command.more?.passed) more.push(...words.splice(0));
+      continue;
+    }
+    if (word === "--" && command.more?.passed && argument === undefined) {
+      argument = words.shift();
+      if (argument === undefined || argument === "") return undefined;
+      more.push(...words.splice(0));
       continue;
     }
     const equals = word.startsWith("--") ? word.indexOf("=") : -1;

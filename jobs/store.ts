@@ -194,6 +194,12 @@ export class Store extends StoreReader implements Disposable {
     this.#write(END, end);
   }
 
+  /** Has a job that has ended be one that has not. @throws {StasisError} `io` */
+  forgetEnd(): void {
+    this.#remove(END);
+    syncPath(this.path);
+  }
+
   /**
    * Deletes all checkpoints but the newest, and those that they need.
    *

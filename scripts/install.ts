@@ -84,6 +84,7 @@ script | plugin)
 esac
 for word; do
 	case $word in
+	--) break ;;
 	--plugin | --plugin=*)
 		need "$source"
 		exec "$deno" run --quiet --allow-all "$source" "$@"
@@ -91,7 +92,8 @@ for word; do
 	esac
 done
 need "$library/main.js"
-export DENO_DIR="$library/cache"
+# A job is to have what the user has: jobs/program.ts.
+export STASIS_DENO_DIR="\${DENO_DIR-}" DENO_DIR="$library/cache"
 exec "$deno" run --quiet --allow-all --no-config ${V8_ARGUMENT} "$library/main.js" "$@"
 `;
 }

@@ -15,9 +15,14 @@ export const SIGNAL_COUNT = 64;
 
 /** Signals that the code names. */
 export const SIG = {
+  HUP: 1,
   KILL: 9,
+  USR1: 10,
+  USR2: 12,
+  PIPE: 13,
   TRAP: 5,
   ALRM: 14,
+  TERM: 15,
   CHLD: 17,
   CONT: 18,
   STOP: 19,

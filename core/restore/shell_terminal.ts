@@ -30,6 +30,9 @@ const P_PID = 1;
 /** WSTOPPED | WNOHANG: a stop that the tree's root was told of, and not its end, which {@link RestoredTree.wait} takes. */
 const STOPS = 2 | 1;
 
+/** How long a tree that is being checkpointed is let alone before it is looked at again, in milliseconds. */
+const HELD = 50;
+
 /** How a tree has a terminal. */
 export interface TerminalUse {
   /** The process group in its foreground; undefined where that is the tool's own. */
@@ -195,8 +198,13 @@ export class ShellTerminal implements Disposable {
  * Waits for the end of a tree that has the shell's terminal, as a job of that shell: stops with it, and lets it go on.
  *
  * @param terminal what was given to it
+ * @param isHeld whether the tree is being checkpointed by this process: its stops are those of a tracer then
  */
-export async function waitAsJob(tree: RestoredTree, terminal: ShellTerminal): Promise<Ending> {
+export async function waitAsJob(
+  tree: RestoredTree,
+  terminal: ShellTerminal,
+  isHeld: () => boolean = () => false,
+): Promise<Ending> {
   const goOn = (): void => {
     const group = terminal.giveAgain(tree.pid);
     if (group !== undefined) syscall(SYSCALLS.kill, -group, SIG.CONT);
@@ -207,6 +215,7 @@ export async function waitAsJob(tree: RestoredTree, terminal: ShellTerminal): Pr
   };
   const ownGroup = readStat(Deno.pid).pgrp;
   const look = (): void => {
+    if (isHeld()) return void setTimeout(look, HELD);
     if (!hasStopped(tree.pid)) return;
     terminal.takeBack();
     if (isOrphaned()) goOn();

@@ -1,0 +1,125 @@
+/**
+ * Saving a job again and again, until it ends or is to be stopped.
+ *
+ * @module
+ */
+import { StasisError } from "../base/errors.ts";
+import { asStasisError } from "../base/thrown.ts";
+import { sleep } from "../core/linux/libc_ffi.ts";
+import type { JobListener } from "./events.ts";
+import type { Requests } from "./requests.ts";
+import { type JobTree, type SaveSettings, saveTree } from "./save.ts";
+import { type Attempt, nextSave } from "./schedule.ts";
+import type { Store } from "./store.ts";
+
+/** How a job is kept. */
+export interface KeepSettings extends SaveSettings {
+  /** How often it is saved, in milliseconds. */
+  readonly every: number;
+  /** How many checkpoints are kept, at least. */
+  readonly keep: number;
+  /** How long the last save may take, in milliseconds. */
+  readonly grace: number;
+  readonly tell: JobListener;
+}
+
+/** A job that is being saved. */
+export class Keeper {
+  readonly #store: Store;
+  readonly #tree: JobTree;
+  readonly #settings: KeepSettings;
+  #isSaving = false;
+
+  constructor(store: Store, tree: JobTree, settings: KeepSettings) {
+    this.#store = store;
+    this.#tree = tree;
+    this.#settings = settings;
+  }
+
+  /** Whether the job is being saved: whoever asks for its stops must not take those of the checkpoint. */
+  get isSaving(): boolean {
+    return this.#isSaving;
+  }
+
+  /**
+   * Saves the job, and deletes what is not needed any more then.
+   *
+   * @throws {StasisError} where it is not saved: it runs on as it was
+   */
+  async save(leaveRunning: boolean, signal: AbortSignal): Promise<void> {
+    const { keep, tell } = this.#settings;
+    const { next } = this.#store.list();
+    const directory = this.#store.directoryOf(next);
+    this.#isSaving = true;
+    const result = await saveTree(this.#tree, directory, leaveRunning, signal, this.#settings)
+      .finally(() => this.#isSaving = false);
+    const { bytes, frozenMs, totalMs, tasks, threads } = result;
+    const made = { at: new Date().toISOString(), bytes, frozenMs, totalMs, tasks, threads };
+    // The checkpoint is whole: if this fails, whoever opens the store next has the link follow.
+    this.#orTell(() => this.#store.add(next, made));
+    tell({ event: "saved", checkpoint: next, bytes, frozenMs, totalMs, ended: !leaveRunning });
+    this.#orTell(() => {
+      const checkpoints = this.#store.prune(keep);
+      if (checkpoints.length > 0) tell({ event: "pruned", checkpoints });
+    });
+  }
+
+  /** Does something without which the job is none the worse. */
+  #orTell(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#settings.tell({ event: "failed", error: asStasisError(error) });
+    }
+  }
+
+  /** Saves the job whenever it is time to, or wanted. @returns why no longer */
+  async whileItRuns(requests: Requests): Promise<"stop" | "ended"> {
+    const { every, tell } = this.#settings;
+    const now = performance.now();
+    let last: Attempt = { begun: now, ended: now };
+    for (;;) {
+      const wanted = await requests.next(nextSave(every, last) - performance.now());
+      if (wanted !== "save") return wanted;
+      const begun = performance.now();
+      try {
+        await this.save(true, requests.abortedByStop());
+      } catch (error) {
+        const isGone = await this.#hasEnded(error);
+        if (!isGone && !requests.isToStop) {
+          tell({ event: "not-saved", error: asStasisError(error) });
+        }
+      }
+      last = { begun, ended: performance.now() };
+    }
+  }
+
+  /** Whether a save has failed for the job is gone; whoever waits for its end is told of it next. */
+  async #hasEnded(error: unknown): Promise<boolean> {
+    if (!(error instanceof StasisError) || error.code !== "no-such-task") return false;
+    await sleep(1);
+    return true;
+  }
+
+  /** Saves the job for the last time, in time. @param leaveRunning whether it runs on @returns whether it is saved */
+  async saveLast(leaveRunning: boolean): Promise<boolean> {
+    const { grace, tell } = this.#settings;
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), grace);
+    try {
+      await this.save(leaveRunning, controller.signal);
+      return true;
+    } catch (error) {
+      const late = controller.signal.aborted
+        ? new StasisError("timeout", `the job could not be saved in ${grace / 1000} s`, {
+          hint: "allow more time (--grace), and whoever sends SIGTERM to wait for longer",
+          cause: error,
+        })
+        : asStasisError(error);
+      tell({ event: "not-saved", error: late });
+      return false;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * What is wanted of whoever saves a job: by signals, and by time.
+ *
+ * @module
+ */
+import { watchForCancellation } from "../core/cancellation.ts";
+import { SignalWatch } from "../core/linux/signal_watch.ts";
+import { SIG } from "../core/linux/signals.ts";
+
+/** Signals that a job gets in place of this process. */
+const HANDED_ON = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGUSR2: 12 } as const;
+const OWN = { SIGTERM: SIG.TERM, SIGUSR1: SIG.USR1 } as const;
+
+/** What is to be done next. */
+export type Wanted =
+  /** The job is to be saved. */
+  | "save"
+  /** It is to be saved for the last time. */
+  | "stop"
+  /** It has ended. */
+  | "ended";
+
+/** Listens to signals, until it is disposed of. */
+export class Requests implements Disposable {
+  readonly #listening: DisposableStack;
+  readonly #handOn: (signal: number) => void;
+  #save = false;
+  #stop = false;
+  #ended = false;
+  #wake: () => void = () => {};
+  #aborting: AbortController | undefined;
+
+  /** @param handOn is told of each signal that is the job's */
+  constructor(handOn: (signal: number) => void) {
+    this.#handOn = handOn;
+    using stack = new DisposableStack();
+    const ignored = ignoredSignals();
+    // What whoever started this process has it ignore (nohup(1)) is the job's to ignore, too.
+    const listened = Object.entries({ ...HANDED_ON, ...OWN }).filter(([, signal]) =>
+      (ignored & (1n << BigInt(signal - 1))) === 0n
+    );
+    const watch = stack.use(
+      new SignalWatch(Object.fromEntries(listened), (signal) => this.#take(signal)),
+    );
+    stack.use(watchForCancellation(() => watch.look()));
+    this.#listening = stack.move();
+  }
+
+  #take(signal: number): void {
+    if (signal === SIG.TERM) {
+      this.#stop = true;
+      this.#aborting?.abort();
+    } else if (signal === SIG.USR1) this.#save = true;
+    else this.#handOn(signal);
+    this.#wake();
+  }
+
+  /** Whether the job is to be stopped. */
+  get isToStop(): boolean {
+    return this.#stop;
+  }
+
+  /** Says that the job has ended. */
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  /** What ends an operation where the job is to be stopped: it holds up the last save. */
+  abortedByStop(): AbortSignal {
+    const aborting = this.#aborting = new AbortController();
+    if (this.#stop) aborting.abort();
+    return aborting.signal;
+  }
+
+  /** Waits until something is to be done. @param time until the job is to be saved in any case, in milliseconds */
+  async next(time: number): Promise<Wanted> {
+    this.#aborting = undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const due = Promise.withResolvers<void>();
+    if (!this.#isWanted) {
+      this.#wake = due.resolve;
+      timer = setTimeout(() => {
+        this.#save = true;
+        due.resolve();
+      }, Math.max(0, time));
+      await due.promise;
+    }
+    clearTimeout(timer);
+    this.#wake = () => {};
+    if (this.#ended) return "ended";
+    if (this.#stop) return "stop";
+    this.#save = false;
+    return "save";
+  }
+
+  get #isWanted(): boolean {
+    return this.#ended || this.#stop || this.#save;
+  }
+
+  [Symbol.dispose](): void {
+    this.#listening.dispose();
+  }
+}
+
+/** The signals that this process ignores, as a mask. */
+function ignoredSignals(): bigint {
+  const text = /^SigIgn:\t([0-9a-f]+)$/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1];
+  return BigInt(`0x${text ?? "0"}`);
+}

@@ -1,0 +1,130 @@
+/**
+ * Saving a tree once: by this process, or, where the tree has a pid namespace of its own, by another one inside.
+ *
+ * @module
+ */
+import { type ErrorCode, EXIT_STATUS, StasisError } from "../base/errors.ts";
+import { checkpoint, type EventListener, type OperationOptions, type Plugin } from "../mod.ts";
+import { commonStreams } from "./streams.ts";
+
+/** The tree of a job. */
+export interface JobTree {
+  /** Its root, as it is called here. */
+  readonly pid: number;
+  /** What the root is called in the tree: the same, unless that has a pid namespace of its own. */
+  readonly innerPid: number;
+}
+
+/** How a job is saved. */
+export interface SaveSettings {
+  readonly plugins: readonly Plugin[];
+  readonly options: OperationOptions;
+  /** Options of the command line that say the same: for the command that is run inside of a namespace. */
+  readonly words: readonly string[];
+  readonly listener: EventListener;
+}
+
+/** What a save has made. */
+export interface SaveResult {
+  readonly bytes: number;
+  readonly frozenMs: number;
+  readonly totalMs: number;
+  readonly tasks: number;
+  readonly threads: number;
+}
+
+/**
+ * Saves a tree.
+ *
+ * @param directory the image directory to make
+ * @param leaveRunning whether it runs on; otherwise it is ended
+ * @param signal cancels
+ * @throws {StasisError} the tree then runs on as it was
+ */
+export async function saveTree(
+  tree: JobTree,
+  directory: string,
+  leaveRunning: boolean,
+  signal: AbortSignal,
+  { plugins, options, words, listener }: SaveSettings,
+): Promise<SaveResult> {
+  const external = [...options.external ?? [], ...commonStreams(tree.pid)];
+  if (tree.pid !== tree.innerPid) {
+    const given = external.flatMap((name) => ["--external", name]);
+    return await saveInside(tree, [
+      ...["-D", directory, ...leaveRunning ? ["--leave-running"] : []],
+      ...words,
+      ...given,
+    ], signal);
+  }
+  const { bytes, frozenMs, totalMs, tasks, threads } = await checkpoint(tree.pid, {
+    directory,
+    leaveRunning,
+    plugins,
+    signal,
+    onEvent: listener,
+    options: { ...options, external, rollbackFiles: true, manageCgroups: "ignore" },
+  });
+  return { bytes: Number(bytes), frozenMs, totalMs, tasks, threads };
+}
+
+/** Runs `stasis checkpoint` in the pid namespace of a tree, and in its mount namespace, where `/proc` shows its ids. */
+async function saveInside(
+  { pid, innerPid }: JobTree,
+  words: readonly string[],
+  signal: AbortSignal,
+): Promise<SaveResult> {
+  signal.throwIfAborted();
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command("nsenter", {
+      args: [
+        ...["--target", String(pid), "--pid", "--mount", "--"],
+        ...[Deno.execPath(), "run", "--quiet", "--allow-all", "--no-check", ...configWords()],
+        ...[Deno.mainModule, "checkpoint", String(innerPid), "--json", "--rollback-files"],
+        ...["--manage-cgroups=ignore", ...words],
+      ],
+      stdout: "piped",
+      stderr: "null",
+      stdin: "null",
+    }).spawn();
+  } catch (cause) {
+    throw new StasisError("io", "nsenter, which enters the job's pid namespace, cannot be run", {
+      hint: "install util-linux",
+      cause,
+    });
+  }
+  const cancel = () => child.kill("SIGTERM");
+  signal.addEventListener("abort", cancel);
+  try {
+    const { code, stdout } = await child.output();
+    return readOutcome(code, new TextDecoder().decode(stdout));
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** What says what a checkout imports; an installed command has all in it. */
+function configWords(): string[] {
+  return Deno.mainModule.endsWith(".ts")
+    ? ["--config", decodeURIComponent(new URL("../deno.json", import.meta.url).pathname)]
+    : ["--no-config"];
+}
+
+/** Reads what `stasis checkpoint --json` has printed. @throws {StasisError} what it says there */
+export function readOutcome(status: number, text: string): SaveResult {
+  let printed: Partial<SaveResult> & {
+    readonly error?: { readonly code: ErrorCode; readonly message: string; readonly hint?: string };
+  };
+  try {
+    printed = JSON.parse(text);
+  } catch (cause) {
+    throw new StasisError("internal", `the checkpoint inside ended with status ${status}`, {
+      cause,
+    });
+  }
+  const { error, bytes = 0, frozenMs = 0, totalMs = 0, tasks = 0, threads = 0 } = printed;
+  if (error === undefined) return { bytes, frozenMs, totalMs, tasks, threads };
+  const code = Object.hasOwn(EXIT_STATUS, error.code) ? error.code : "internal";
+  throw new StasisError(code, error.message, { ...error });
+}

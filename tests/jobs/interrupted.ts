@@ -1,0 +1,133 @@
+/**
+ * A job that is killed or stopped again and again, each time at another moment, and started again by the same command
+ * line each time, until it has come to its end.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { isAlive, processesWithEnv, waitUntil } from "../harness/processes.ts";
+
+const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
+const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
+/** Carries a value of its own into every process of a job, and of the command that saves it. */
+const MARK = "STASIS_TEST_JOB";
+
+/** A directory for a job, which goes with its scope, and with it whatever is left of the job. */
+export class JobRoom implements Disposable {
+  /** Where the job may write. */
+  readonly path: string = Deno.makeTempDirSync({ prefix: "stasis-job-" });
+  readonly #mark = crypto.randomUUID();
+
+  /** The store. */
+  get store(): string {
+    return `${this.path}/store`;
+  }
+
+  /** Starts `stasis WORDS`. What it says, and the job, goes to `log`. */
+  start(words: readonly string[]): Deno.ChildProcess {
+    const script = 'log=$1; shift; exec "$@" >>"$log" 2>&1';
+    const command = [Deno.execPath(), "run", "-A", "--no-check", "--config", CONFIG, MAIN];
+    return new Deno.Command("/bin/sh", {
+      args: ["-c", script, "sh", `${this.path}/log`, ...command, ...words],
+      cwd: this.path,
+      env: { [MARK]: this.#mark, NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+  }
+
+  /** What was said so far. */
+  get log(): string {
+    try {
+      return Deno.readTextFileSync(`${this.path}/log`);
+    } catch {
+      return "";
+    }
+  }
+
+  /** All processes of the job, and the command. */
+  get pids(): number[] {
+    return processesWithEnv(MARK, this.#mark);
+  }
+
+  /** Kills all of it at once, the command first, and waits until nobody is left. */
+  async killAll(first?: Deno.ChildProcess): Promise<void> {
+    first?.kill("SIGKILL");
+    await first?.status;
+    let left: number[];
+    do {
+      left = this.pids;
+      for (const pid of left) {
+        try {
+          Deno.kill(pid, "SIGKILL");
+        } catch {
+          // It has gone by itself.
+        }
+      }
+      await waitUntil(() => !left.some(isAlive), "killed processes to end", 30_000);
+    } while (left.length > 0);
+  }
+
+  [Symbol.dispose](): void {
+    for (const pid of this.pids) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch {
+        // It has gone by itself.
+      }
+    }
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** How a job is interrupted. */
+export interface Interruptions {
+  /** The program and its words. */
+  readonly command: readonly string[];
+  /** How often, at the most. */
+  readonly rounds: number;
+  /** SIGKILL is for everything at once, SIGTERM for the command alone. */
+  readonly signal: "SIGKILL" | "SIGTERM";
+  /** The moments, in milliseconds after the start: the next one each time. */
+  readonly moment: () => number;
+}
+
+/**
+ * Runs a job to its end, with interruptions.
+ *
+ * @returns how many there were
+ * @throws Error where a start ends otherwise than it should
+ */
+export async function runInterrupted(
+  room: JobRoom,
+  { command, rounds, signal, moment }: Interruptions,
+): Promise<number> {
+  const words = ["run", "-v", "--every", "200ms", "--grace", "60s", "-D", room.store, "--"];
+  for (let round = 0; round < rounds; round++) {
+    const child = room.start([...words, ...command]);
+    const ended = await Promise.race([
+      child.status,
+      new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), moment())),
+    ]);
+    if (ended === undefined && signal === "SIGKILL") {
+      await room.killAll(child);
+      continue;
+    }
+    if (ended === undefined) child.kill("SIGTERM");
+    const { code } = ended ?? await child.status;
+    if (code === 0) return round;
+    // One that came before it listened to signals has ended it as it ends any program.
+    if (ended !== undefined || code !== 75 && code !== 143) {
+      throw new Error(`round ${round} ended with ${code}:\n${room.log}`);
+    }
+  }
+  const { code } = await room.start([...words, ...command]).status;
+  if (code !== 0) throw new Error(`the last start ended with ${code}:\n${room.log}`);
+  return rounds;
+}
+
+/** The lines of so many steps. */
+export function steps(count: number): string {
+  return Array.from({ length: count }, (_, step) => `${step}\n`).join("");
+}

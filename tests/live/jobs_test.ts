@@ -1,0 +1,168 @@
+/** Jobs that are killed and stopped at any moment: `deno task test:jobs` does it a hundred times. */
+
+import { deepEqual, equal, match } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { buildProgram } from "../harness/build.ts";
+import { readProcess, waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
+import { JobRoom, runInterrupted, steps } from "../jobs/interrupted.ts";
+import { backend } from "./dispatch.ts";
+
+const program = (name: string) =>
+  fileURLToPath(new URL(`../jobs/programs/${name}`, import.meta.url));
+
+/** How often each job is interrupted. */
+const MANY = Number(Deno.env.get("STASIS_JOB_ROUNDS") ?? 0);
+const STEPS = MANY > 0 ? 40 * MANY : 60;
+const PAUSE = "0.01";
+const moment = () => 100 + Math.random() * 1200;
+
+Deno.test("run: a job that is killed again and again, and stasis with it, writes each line once", async () => {
+  using room = new JobRoom();
+  const out = `${room.path}/out`;
+  const command = ["python3", program("counter.py"), String(STEPS), out, PAUSE];
+  await runInterrupted(room, { command, rounds: MANY || 2, signal: "SIGKILL", moment });
+  equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
+});
+
+Deno.test("run: a tree with pipes that is stopped by SIGTERM goes on by the same command line", async () => {
+  using room = new JobRoom();
+  const out = `${room.path}/out`;
+  const command = ["sh", program("pipes.sh"), String(STEPS), out, PAUSE];
+  await runInterrupted(room, { command, rounds: MANY || 1, signal: "SIGTERM", moment });
+  equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
+});
+
+Deno.test("run: an emulator under Syscall User Dispatch, killed", async (t) => {
+  if (!backend.usable) return skip(t, "dispatch cannot be suspended");
+  using room = new JobRoom();
+  const out = `${room.path}/out`;
+  const emulator = await buildProgram(program("emulator.c"));
+  const command = [emulator, String(STEPS), out, PAUSE];
+  await runInterrupted(room, { command, rounds: MANY || 1, signal: "SIGKILL", moment });
+  equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
+});
+
+/** The steps that are in a database. */
+async function rows(path: string): Promise<string> {
+  const select = "import sqlite3, sys\n" +
+    "for row in sqlite3.connect(sys.argv[1]).execute('select step from steps order by rowid'): print(*row)";
+  const { stdout } = await new Deno.Command("python3", { args: ["-c", select, path] }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+async function databaseIsStopped(): Promise<void> {
+  using room = new JobRoom();
+  const out = `${room.path}/out.db`;
+  const command = ["python3", program("table.py"), String(STEPS), out, PAUSE];
+  await runInterrupted(room, { command, rounds: MANY || 1, signal: "SIGTERM", moment }
+  equal(await rows(out), steps(STEPS), room.log);
+});
+
+/** Waits for a checkpoint. */
+async function saved(room: JobRoom, number: number): Promise<void> {
+  const whole = `${room.store}/${number}/inventory.img`;
+  const isThere = () => Array.from(glob(room.store)).includes(String(number)) && exists(whole);
+  await waitUntil(isThere, () => `checkpoint ${number}:\n${room.log}`, 60_000);
+}
+
+const glob = function* (path: string) {
+  try {
+    for (const { name } of Deno.readDirSync(path)) yield name;
+  } catch {
+    // It is not there yet.
+  }
+};
+
+function exists(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test("run: a database that was written to after the last checkpoint is refused, and by name", async () => {
+  using room = new JobRoom();
+  const out = `${room.path}/out.db`;
+  const words = ["run", "--every", "1h", "-D", room.store, "--"];
+  const command = ["python3", program("table.py"), "100000", out, PAUSE];
+  const child = room.start([...words, ...command]);
+  await waitUntil(() => exists(out), () => `the database:\n${room.log}`, 60_000);
+  child.kill("SIGUSR1");
+  await saved(room, 2);
+  const { mtime } = Deno.statSync(out);
+  await waitUntil(() => Deno.statSync(out).mtime?.getTime() !== mtime?.getTime(), "another row");
+  await room.killAll(child);
+  const { code } = await room.start([...words, ...command]).status;
+  equal(code, 9, room.log);
+  match(room.log, /out\.db has been written to since the checkpoint, and not at its end alone/);
+});
+
+Deno.test("run: a job that has ended is not taken up, unless that is wanted; another one has no place", async () => {
+  using room = new JobRoom();
+  const status = async (...words: string[]): Promise<number> =>
+    (await room.start(["run", "-D", room.store, ...words]).status).code;
+  equal(await status("--", "sh", "-c", "echo once >> lines; exit 3"), 3, room.log);
+  equal(await status("--", "sh", "-c", "echo once >> lines; exit 3"), 3);
+  match(room.log, /has ended with status 3 at .*, and is not taken up/);
+  equal(await status("--", "sh", "-c", "exit 4"), 8);
+  match(room.log, /belongs to sh -c 'echo once >> lines; exit 3'/);
+  equal(Deno.readTextFileSync(`${room.path}/lines`), "once\n");
+  equal(await status("--again", "sh", "-c", "echo once >> lines; exit 3"), 3, room.log);
+  equal(Deno.readTextFileSync(`${room.path}/lines`), "once\nonce\n");
+  equal(await status("--", "/no/such/program"), 8);
+  equal(
+    (await room.start(["run", "-D", `${room.path}/other`, "--", "/no/program"]).status).code,
+    2,
+  );
+});
+
+/** Has some process take an id. @returns it, if it is a child of this process */
+async function take(pid: number): Promise<Deno.ChildProcess | undefined> {
+  for (;;) {
+    if (readProcess(pid) !== null) return undefined;
+    Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
+    const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
+    if (child.pid === pid) return child;
+    child.kill("SIGKILL");
+    await child.status;
+  }
+}
+
+Deno.test("run: two cannot have one store; a job whose id is taken goes on in a pid namespace, and is saved there", async () => {
+  using room = new JobRoom();
+  const out = `${room.path}/out`;
+  const words = ["run", "-v", "--every", "1h", "-D", room.store, "--"];
+  // What is appended to a job's own files is cut back, and here that would be what stasis says.
+  const quiet = ["sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh"];
+  const command = [...quiet, "python3", program("counter.py"), "120", out, "0.015"];
+  const first = room.start([...words, ...command]);
+  await waitUntil(() => exists(out), () => `the job to begin:\n${room.log}`, 60_000);
+  equal((await room.start([...words, ...command]).status).code, 8);
+  match(room.log, /somebody else saves to/);
+  first.kill("SIGUSR1");
+  await saved(room, 2);
+  const pid = JSON.parse(Deno.readTextFileSync(`${room.store}/running.json`)).pid;
+  // The command alone dies, and the job lives.
+  first.kill("SIGKILL");
+  await first.status;
+  equal((await room.start([...words, ...command]).status).code, 9);
+  match(room.log, /the job still runs, as process/);
+  await room.killAll();
+  await waitUntil(() => readProcess(pid) === null, "the id to be free", 60_000);
+  const taker = await take(pid);
+  const second = room.start([...words, ...command]);
+  await waitUntil(
+    () => room.log.includes(`as ${pid} in a pid namespace`),
+    () => `the job to be taken up:\n${room.log}`,
+    60_000,
+  );
+  second.kill("SIGTERM");
+  equal((await second.status).code, 75, room.log);
+  taker?.kill("SIGKILL");
+  await taker?.status;
+  equal((await room.start([...words, ...command]).status).code, 0, room.log);
+  equal(Deno.readTextFileSync(out), steps(120), room.log);
+  deepEqual([...glob(room.store)].filter((name) => /^\d+$/.test(name)).sort(), ["2", "3"]);
+});
