@@ -5,6 +5,7 @@
  * @module
  */
 import { ioError } from "../base/io_error.ts";
+import { type OutsideName, readOutsideNames } from "./outside_names.ts";
 import { lastName, parentPath } from "./path.ts";
 
 /**
@@ -57,12 +58,14 @@ export function createPartial(target: string, lock: LockDirectory, machine = mac
  * Deletes the partial directories beside a target whose owners have died. Not touched is what somebody holds, what is
  * another user's, what another machine made (its locks may not be seen here) and what is only called alike.
  *
+ * @param removeName takes away what such an owner has made outside, if it is that still
  * @returns the paths of those that are gone now
  */
 export function removeAbandoned(
   target: string,
   lock: LockDirectory,
   machine = machineId(),
+  removeName: (name: OutsideName) => void = () => {},
 ): string[] {
   const parent = parentPath(target);
   const removed: string[] = [];
@@ -76,6 +79,7 @@ export function removeAbandoned(
       const locked = lock(path);
       if (typeof locked === "string") continue;
       using _ = locked;
+      readOutsideNames(path).forEach(removeName);
       Deno.removeSync(path, { recursive: true });
       removed.push(path);
     } catch {

@@ -19,6 +19,12 @@ import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
 import { createPartial, type LockDirectory, type Partial, removeAbandoned } from "./partial.ts";
 import { imageNames, linkParent, makeParent, PARENT } from "./parent.ts";
+import {
+  forgetOutsideNames,
+  noteOutsideName,
+  OUTSIDE_NAMES,
+  type OutsideName,
+} from "./outside_names.ts";
 import { absolutePath, parentPath } from "./path.ts";
 import { syncEachFile, syncPath } from "./sync.ts";
 import { checkTarget } from "./target.ts";
@@ -40,6 +46,8 @@ export interface ImageWriterOptions {
    * it stays.
    */
   readonly lock?: LockDirectory;
+  /** Takes away a name that one which is dead has made outside, if it is still that file's. */
+  readonly removeName?: (name: OutsideName) => void;
   /** Is called while checksums are made, and may throw to end that. */
   readonly step?: () => void | Promise<void>;
   /** Makes the checksums; by tables where absent. */
@@ -143,9 +151,9 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   static create(target: string, options: ImageWriterOptions = {}): ImageWriter {
     const absolute = absolutePath(target);
-    const { lock = () => "unsupported", exchange } = options;
+    const { lock = () => "unsupported", exchange, removeName } = options;
     if (exchange === undefined) checkTarget(absolute);
-    const removed = removeAbandoned(absolute, lock);
+    const removed = removeAbandoned(absolute, lock, undefined, removeName);
     return new ImageWriter(absolute, createPartial(absolute, lock), removed, options);
   }
 
@@ -180,6 +188,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   /** Has memory that is to be written from given back when this writer is disposed of. */
   own(memory: Disposable): void {
     this.#owned.use(memory);
+  }
+
+  /** Notes a name that is made outside next, until the commit. @throws {StasisError} `io` */
+  noteOutside(name: OutsideName): void {
+    noteOutsideName(this.path, name);
   }
 
   #writeOrHold(write: () => void): void {
@@ -461,6 +474,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       throw error;
     }
     this.#done = true;
+    // They belong to the images from now on.
+    forgetOutsideNames(this.target);
     if (this.#exchange !== undefined) removeReplaced(this.path);
     this.#lock?.[Symbol.dispose]();
     const described = manifest.reduce((sum, { size = 0n }) => sum + size, 0n);
@@ -482,6 +497,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   async #manifest(): Promise<ManifestEntry[]> {
     const entries: ManifestEntry[] = [];
     for (const name of namesIn(this.path)) {
+      if (name === OUTSIDE_NAMES) continue;
       const path = `${this.path}/${name}`;
       const size = sizeOf(path);
       let sums = this.#sums.get(name) ?? this.#raw.get(name)?.sums;

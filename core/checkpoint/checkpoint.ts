@@ -38,7 +38,7 @@ import { type CoreOf, coresOf, describeSaved } from "./frozen_tree.ts";
 import { killTree } from "./kill.ts";
 import { stopAll } from "../remote/stop_all.ts";
 import { explainKilled } from "./killed.ts";
-import { LinkRemaps } from "./link_remaps.ts";
+import { LinkRemaps, removeLinkRemap } from "./link_remaps.ts";
 import { Shadows } from "./shadows.ts";
 import { standStill } from "./stand_still.ts";
 import { findTree, refuse, surveyRunning } from "./survey.ts";
@@ -130,6 +130,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
     lock: lockDirectory,
+    removeName: removeLinkRemap,
     step: () => cancellation.breathe(),
     crc32,
   });
@@ -137,7 +138,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const text = `removed ${path}, which a checkpoint that was killed had left`;
     listener({ kind: "note", plugin: "core", text });
   }
-  using links = new LinkRemaps();
+  using links = new LinkRemaps((name) => writer.noteOutside(name));
   const files = createFileTable(writer, links);
   using shadows = new Shadows(
     cancellation,

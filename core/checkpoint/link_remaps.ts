@@ -4,18 +4,38 @@
  *
  * @module
  */
-import { linkRemapName } from "../../images/link_remap.ts";
+import { isLinkRemap, linkRemapName } from "../../images/link_remap.ts";
+import type { OutsideName } from "../../images/outside_names.ts";
 import { StasisError } from "../../base/errors.ts";
 import { Errno, errnoName, isErrno } from "../linux/errno.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
+import { lstatPath, statPath } from "../linux/files.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 
 const AT_SYMLINK_FOLLOW = 0x400;
 
+/** Takes away a name that a dead checkpoint has made, if it is still that file's. */
+export function removeLinkRemap({ path, dev, ino }: OutsideName): void {
+  if (!isLinkRemap(path)) return;
+  try {
+    const found = lstatPath(path);
+    if (found.dev === dev && found.ino === ino) syscall(SYSCALLS.unlink, cString(path));
+  } catch (error) {
+    // It is gone, or nobody may look there.
+    if (!(error instanceof StasisError)) throw error;
+  }
+}
+
 /** The names of one checkpoint. Disposing of it takes them away, unless they are to be kept. */
 export class LinkRemaps implements Disposable {
   #made: string[] = [];
+  readonly #note: (name: OutsideName) => void;
+
+  /** @param note is told of each before it is made, for whoever outlives this process */
+  constructor(note: (name: OutsideName) => void) {
+    this.#note = note;
+  }
 
   /**
    * Gives a file a name.
@@ -27,9 +47,11 @@ export class LinkRemaps implements Disposable {
    * @throws {StasisError} `io`
    */
   make(behind: string, directory: string, id: number): string {
+    const { dev, ino } = statPath(behind);
     for (;;) {
       const [random] = crypto.getRandomValues(new BigUint64Array(1)) as unknown as [bigint];
       const path = `${directory === "/" ? "" : directory}/${linkRemapName(id, random)}`;
+      this.#note({ path, dev, ino });
       const result = syscall(
         SYSCALLS.linkat,
         AT_FDCWD,

@@ -113,7 +113,7 @@ class Hooks implements Disposable {
 
   constructor({ plugins, options, cancellation }: SurveyRequest) {
     const writer = this.#resources.use(ImageWriter.createNothing());
-    const files = createFileTable(writer, this.#resources.use(new LinkRemaps()));
+    const files = createFileTable(writer, this.#resources.use(new LinkRemaps(() => {})));
     const mappingDumper: CheckpointSession["mappingDumper"] = (vma, task) =>
       onlyClaim(mappingClaims(vma, task, this.list), `a mapping of task ${task.pid}`).offered;
     for (const plugin of orderPlugins(plugins)) {

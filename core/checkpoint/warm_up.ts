@@ -99,7 +99,7 @@ async function freezeDouble(
   cancellation: Cancellation,
 ): Promise<void> {
   using writer = ImageWriter.createNothing();
-  using links = new LinkRemaps();
+  using links = new LinkRemaps(() => {});
   const files = createFileTable(writer, links);
   const hooked: Hooked<CheckpointHooks>[] = [];
   const sessionOf = (plugin: Pick<Plugin, "name" | "description">): CheckpointSession => ({

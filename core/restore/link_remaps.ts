@@ -13,6 +13,7 @@ import { errnoName, isErrno } from "../linux/errno.ts";
 import { type FileInfo, lstatPath } from "../linux/files.ts";
 import { cString, syscall } from "../linux/libc_ffi.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import type { ListedCall } from "../remote/undo.ts";
 
 /** Which file is meant. */
 export type LinkedFile = Pick<link_remap_entry, "dev" | "ino">;
@@ -59,6 +60,17 @@ function lookAt(path: string): FileInfo | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The calls that take away those names that lead to their files now, for whoever outlives this process. */
+export function linkRemapRemovals(
+  names: Iterable<readonly [path: string, meant: LinkedFile | undefined]>,
+): ListedCall[] {
+  return [...names].flatMap(([path, meant]) => {
+    const found = lookAt(path);
+    if (found === undefined || meant === undefined || !isLinkedFile(found, meant)) return [];
+    return [{ name: "unlink", args: [cString(path)] }];
+  });
 }
 
 /**

@@ -15,7 +15,7 @@ import { readStat } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { BuiltTree } from "./build.ts";
 import { LastNames } from "./last_names.ts";
-import { deleteLinkRemaps } from "./link_remaps.ts";
+import { deleteLinkRemaps, linkRemapRemovals } from "./link_remaps.ts";
 import type { RestorePlan } from "./plan.ts";
 import { awaitIds } from "./taken_ids.ts";
 
@@ -120,7 +120,8 @@ export async function runPlan(
     listener({ kind: "phase", phase: "run" });
     for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.complete?.());
     beforeRun?.(tree.pids[0] as number);
-    const rest = plan.plugins.flatMap(({ hooks }) => hooks.finishing?.() ?? []);
+    const finishing = plan.plugins.flatMap(({ hooks }) => hooks.finishing?.() ?? []);
+    const rest = [...finishing, ...linkRemapRemovals(plan.linkRemaps)];
     const keeper = ending.use(tree.startKeeper(names.undo, rest));
     names.give();
     if (keeper !== undefined) tree.outlive(keeper);

@@ -3,6 +3,7 @@ import { SEARCH_LIMITS } from "../../core/checkpoint/other_names.ts";
 import { checkpoint, definePlugin, planRestore, restore, type StasisError } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
+import { ImageRoom } from "../harness/unharmed.ts";
 import {
   becomesSleep,
   bringsBack,
@@ -257,6 +258,64 @@ Deno.test("a checkpoint with --link-remap that fails takes its names away again"
   const plugins = [fails];
   await rejects(() => checkpoint(subject.pid, { directory: images.directory, plugins, options }));
   deepEqual(names(subject.cwd), ["d"]);
+});
+
+/** A tool that is killed when the images are there but for their name. */
+const KILLED = `
+import { checkpoint, definePlugin } from "${new URL("../../mod.ts", import.meta.url)}";
+const [pid, directory] = Deno.args;
+const plugin = definePlugin({
+  name: "suicide",
+  description: "kills the tool",
+  checkpoint: () => ({ dumpLast: () => Deno.kill(Deno.pid, "SIGKILL") }),
+});
+await checkpoint(Number(pid), { directory, plugins: [plugin], options: { linkRemap: true } });
+`;
+
+/** A tool that is killed when the tree is to live on, and its last names are there. */
+const KILLED_RESTORE = `
+import { definePlugin, restore } from "${new URL("../../mod.ts", import.meta.url)}";
+const plugin = definePlugin({
+  name: "suicide",
+  description: "kills the tool",
+  restore: () => ({ finish: () => Deno.kill(Deno.pid, "SIGKILL") }),
+});
+await restore(Deno.args[0], { plugins: [plugin] });
+`;
+
+Deno.test("names that a killed checkpoint or restore leaves are taken away by who outlives it, and no others", async () => {
+  using room = new ImageRoom();
+  await using subject = await startHidden();
+  const script = `${room.path}/tool.ts`;
+  Deno.writeTextFileSync(script, KILLED);
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const run = ["run", "-A", "--no-check", "--config", config, script];
+  const { signal } = await new Deno.Command(Deno.execPath(), {
+    args: [...run, String(subject.pid), room.fresh()],
+    stdin: "null",
+  }).output();
+  equal(signal, "SIGKILL");
+  const [first, ...others] = linkRemaps(subject) as [string, ...string[]];
+  equal(others.length, 2);
+  // Another file has got one of the names.
+  Deno.removeSync(`${subject.cwd}/${first}`);
+  Deno.writeTextFileSync(`${subject.cwd}/${first}`, "mine");
+  const directory = room.fresh();
+  await checkpoint(subject.pid, { directory, leaveRunning: true, options: { linkRemap: true } });
+  const left = linkRemaps(subject);
+  equal(left.length, 4, "those of the new images, and that of the other file");
+  equal(left.includes(first), true);
+  deepEqual(others.filter((name) => left.includes(name)), []);
+  deepEqual([...Deno.readDirSync(directory)].filter(({ name }) => name.startsWith(".")), []);
+
+  await subject.kill();
+  await subject.waitGone();
+  Deno.writeTextFileSync(script, KILLED_RESTORE);
+  const restoring = { args: [...run, directory] };
+  equal((await new Deno.Command(Deno.execPath(), restoring).output()).signal, "SIGKILL");
+  await waitUntil(() => linkRemaps(subject).length === 1, () => `${linkRemaps(subject)} to be one`);
+  deepEqual(linkRemaps(subject), [first]);
+  equal(subject.alive, true);
 });
 
 Deno.test("a restore makes no link to a name that no checkpoint would make", async () => {
