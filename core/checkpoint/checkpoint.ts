@@ -127,6 +127,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     (text) => listener({ kind: "note", plugin: "core", text }),
   );
   const tasks = findTree(pid, isToEnd);
+  const [root] = tasks as [Task];
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
     lock: lockDirectory,
@@ -191,9 +192,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       pid,
       hooked,
       { rescuer: guardian, undo, cancellation },
-      (tasks) => {
-        still = tasks;
-        for (const { pid } of tasks) noted.set(pid, guardian.noteProcess(pid));
+      (frozen) => {
+        requireSame(root, frozen[0] as Task);
+        still = frozen;
+        for (const { pid } of frozen) noted.set(pid, guardian.noteProcess(pid));
       },
       ahead,
     );
@@ -322,6 +324,17 @@ async function lookAtRunning(
   const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
   for (const text of partedFromOutside(tasks)) listener({ kind: "note", plugin: "core", text });
   return new ReadAhead(filesAhead(tasks, hooked));
+}
+
+/** @throws {StasisError} `no-such-task` where the root has ended since it was looked at, and another one has its id */
+function requireSame(root: Task, frozen: Task): void {
+  // Whichever thread executes a program, the process keeps the time of its start (de_thread() of fs/exec.c).
+  if (root.stat.startTime === frozen.stat.startTime) return;
+  const { pid } = root;
+  throw new StasisError("no-such-task", `task ${pid} (${root.stat.comm}) has ended meanwhile`, {
+    pid,
+    hint: "another process has its id now, and runs on: look whether it is the one that you mean",
+  });
 }
 
 /** Has the plugins wait for what passes. @param undo gets what they keep away until the tree runs again, or has ended */

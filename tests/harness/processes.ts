@@ -150,3 +150,15 @@ export async function waitUntil(
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/** Has some process take an id. @returns it, if it is a child of this process */
+export async function takePid(pid: number): Promise<Deno.ChildProcess | undefined> {
+  for (;;) {
+    if (readProcess(pid) !== null) return undefined;
+    Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
+    const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
+    if (child.pid === pid) return child;
+    child.kill("SIGKILL");
+    await child.status;
+  }
+}

@@ -3,7 +3,7 @@
 import { deepEqual, equal, match } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../harness/build.ts";
-import { readProcess, waitUntil } from "../harness/processes.ts";
+import { readProcess, takePid, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { JobRoom, runInterrupted, steps } from "../jobs/interrupted.ts";
 import { backend } from "./dispatch.ts";
@@ -123,18 +123,6 @@ Deno.test("run: a job that has ended is not taken up, unless that is wanted; ano
   );
 });
 
-/** Has some process take an id. @returns it, if it is a child of this process */
-async function take(pid: number): Promise<Deno.ChildProcess | undefined> {
-  for (;;) {
-    if (readProcess(pid) !== null) return undefined;
-    Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
-    const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
-    if (child.pid === pid) return child;
-    child.kill("SIGKILL");
-    await child.status;
-  }
-}
-
 Deno.test("run: two cannot have one store; a job whose id is taken goes on in a pid namespace, and is saved there", async () => {
   using room = new JobRoom();
   const out = `${room.path}/out`;
@@ -156,7 +144,7 @@ Deno.test("run: two cannot have one store; a job whose id is taken goes on in a 
   match(room.log, /the job still runs, as process/);
   await room.killAll();
   await waitUntil(() => readProcess(pid) === null, "the id to be free", 60_000);
-  const taker = await take(pid);
+  const taker = await takePid(pid);
   const second = room.start([...words, ...command]);
   await waitUntil(
     () => room.log.includes(`as ${pid} in a pid namespace`),

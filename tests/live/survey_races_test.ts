@@ -9,7 +9,7 @@ import {
   StasisError,
   type SurveyContext,
 } from "../../mod.ts";
-import { isAlive, processTree, readProcess, waitUntil } from "../harness/processes.ts";
+import { isAlive, processTree, readProcess, takePid, waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf, ImageRoom } from "../harness/unharmed.ts";
 
@@ -174,4 +174,31 @@ Deno.test("checkpoint() of a tree of which a child ends while it is surveyed sav
     plugins: [ends],
   });
   assert.equal(saved.tasks, 1);
+});
+
+Deno.test("checkpoint() of a process that ends before the freeze leaves who has its id then alone", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.spawn("sleep", { args: ["1000"] });
+  let stranger: Deno.ChildProcess | undefined;
+  const replaces = definePlugin({
+    name: "replaces",
+    description: "has another process get the id",
+    checkpoint: () => ({
+      async survey() {
+        if (stranger !== undefined) return;
+        await subject.kill();
+        await subject.waitGone();
+        stranger = await takePid(subject.pid);
+      },
+    }),
+  });
+  const error = await failureOf(
+    checkpoint(subject.pid, { directory: room.fresh(), leaveRunning: true, plugins: [replaces] }),
+  );
+  // Somebody else may have been quicker to take the id: then there is nothing to be seen.
+  if (stranger === undefined) return;
+  stranger.kill("SIGTERM");
+  assert.equal((await stranger.status).signal, "SIGTERM", "it has not been ended by the tool");
+  assert.equal(error.code, "no-such-task");
+  assert.match(error.message, /has ended meanwhile/);
 });
