@@ -16,6 +16,7 @@ import { ps } from "./ps.ts";
 import { restore } from "./restore.ts";
 import { runJobCommand } from "./run_job.ts";
 import { script } from "./script.ts";
+import { watch } from "./watch.ts";
 
 /** All of them. */
 export const COMMANDS: readonly Command[] = [
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   diff,
   ps,
   runJobCommand,
+  watch,
   list,
   prune,
   script,

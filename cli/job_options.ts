@@ -5,6 +5,7 @@
  */
 import { StasisError } from "../base/errors.ts";
 import type { AnyOptionValues, OptionDescriptions, OptionValues } from "./command.ts";
+import { CHECKPOINT_OPTIONS } from "./checkpoint_options.ts";
 import { loadPlugins, parseKeep, PLUGIN_OPTION } from "./options.ts";
 
 /** The options. */
@@ -25,6 +26,12 @@ export const JOB_OPTIONS = {
   plugin: PLUGIN_OPTION,
   json: { flags: "--json", description: "tell what happens as lines of JSON" },
 } as const satisfies OptionDescriptions;
+
+const { rollbackFiles: _, manageCgroups: __, cgroupRoot: ___, cgroupYard: ____, ...others } =
+  CHECKPOINT_OPTIONS;
+
+/** The options of a checkpoint that a job may want otherwise. */
+export const SAVING_OPTIONS = others;
 
 /** Reads them. @param usage a command line that would be right @throws {StasisError} `usage` */
 export async function readJobOptions(

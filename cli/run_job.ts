@@ -5,17 +5,14 @@
  */
 import { StasisError } from "../base/errors.ts";
 import type { OperationOptions } from "../core/plugin.ts";
-import { CHECKPOINT_OPTIONS, readCheckpointOptions } from "./checkpoint_options.ts";
+import { readCheckpointOptions } from "./checkpoint_options.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { SAVED_STATUS } from "./help.ts";
-import { JOB_OPTIONS, readJobOptions, wordsOf } from "./job_options.ts";
+import { JOB_OPTIONS, readJobOptions, SAVING_OPTIONS, wordsOf } from "./job_options.ts";
 import { parseTimeNamespace, TIME_NAMESPACE_MODES } from "./options.ts";
 import { statusOf } from "./restore.ts";
 import { JobReport } from "./job_report.ts";
 import { REPORT_OPTIONS } from "./report.ts";
-
-const { rollbackFiles: _, manageCgroups: __, cgroupRoot: ___, cgroupYard: ____, ...SAVING } =
-  CHECKPOINT_OPTIONS;
 
 /** The command. */
 export const runJobCommand: Command = defineCommand({
@@ -45,7 +42,7 @@ export const runJobCommand: Command = defineCommand({
       values: TIME_NAMESPACE_MODES,
       description: "as for stasis restore: auto (the default), always, never",
     },
-    ...SAVING,
+    ...SAVING_OPTIONS,
     ...REPORT_OPTIONS,
   },
   examples: [
@@ -79,7 +76,7 @@ export const runJobCommand: Command = defineCommand({
         again: options.again ?? false,
         options: saving,
         restoreOptions,
-        words: wordsOf(SAVING, options),
+        words: wordsOf(SAVING_OPTIONS, options),
         tell: report.tell,
         listener: report.listener,
       })

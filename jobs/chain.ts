@@ -9,6 +9,12 @@ import { lastName, parentPath } from "../images/path.ts";
 import { checkpointNumber } from "./listing.ts";
 
 /**
+ * How many checkpoints need each other before the oldest that is kept is made whole by itself, so that those before it
+ * can go. Were that impossible, the next one is whole when there are twice as many.
+ */
+export const LONGEST_CHAIN = 16;
+
+/**
  * The parent of a checkpoint, if it has one in this store.
  *
  * @param store the directory of the store
@@ -24,4 +30,11 @@ export function parentOf(store: string, number: number): number | undefined {
 export function needsOf(store: string, number: number): readonly number[] {
   const parent = parentOf(store, number);
   return parent === undefined ? [] : [parent];
+}
+
+/** How many checkpoints one needs, itself among them. */
+export function chainLength(store: string, number: number): number {
+  let length = 1;
+  for (let one = parentOf(store, number); one !== undefined; one = parentOf(store, one)) length++;
+  return length;
 }

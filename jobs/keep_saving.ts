@@ -5,7 +5,9 @@
  */
 import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
-import { sleep } from "../core/linux/libc_ffi.ts";
+import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
+import { mergeParents } from "../mod.ts";
+import { chainLength, LONGEST_CHAIN } from "./chain.ts";
 import type { JobListener } from "./events.ts";
 import type { Requests } from "./requests.ts";
 import { type JobTree, type SaveSettings, saveTree } from "./save.ts";
@@ -47,29 +49,42 @@ export class Keeper {
    * @throws {StasisError} where it is not saved: it runs on as it was
    */
   async save(leaveRunning: boolean, signal: AbortSignal): Promise<void> {
-    const { keep, tell } = this.#settings;
-    const { next } = this.#store.list();
-    const directory = this.#store.directoryOf(next);
+    const { tell } = this.#settings;
+    const { next, latest } = this.#store.list();
     this.#isSaving = true;
-    const result = await saveTree(this.#tree, directory, leaveRunning, signal, this.#settings)
-      .finally(() => this.#isSaving = false);
+    const result = await saveTree({
+      tree: this.#tree,
+      directory: this.#store.directoryOf(next),
+      parent: latest === undefined ? undefined : this.#store.directoryOf(latest),
+      leaveRunning,
+      signal,
+    }, this.#settings).finally(() => this.#isSaving = false);
     const { bytes, frozenMs, totalMs, tasks, threads } = result;
     const made = { at: new Date().toISOString(), bytes, frozenMs, totalMs, tasks, threads };
     // The checkpoint is whole: if this fails, whoever opens the store next has the link follow.
-    this.#orTell(() => this.#store.add(next, made));
+    await this.#orTell(() => this.#store.add(next, made));
     tell({ event: "saved", checkpoint: next, bytes, frozenMs, totalMs, ended: !leaveRunning });
-    this.#orTell(() => {
-      const checkpoints = this.#store.prune(keep);
-      if (checkpoints.length > 0) tell({ event: "pruned", checkpoints });
-    });
+    await this.#orTell(() => this.#retain(next, signal));
+  }
+
+  /** Deletes what is not needed any more, and bounds the chain. */
+  async #retain(latest: number, signal: AbortSignal): Promise<void> {
+    const { keep, tell } = this.#settings;
+    const [oldest = latest] = this.#store.list().checkpoints.slice(-keep);
+    if (chainLength(this.#store.path, latest) > LONGEST_CHAIN) {
+      await mergeParents(this.#store.directoryOf(oldest), { signal });
+    }
+    const checkpoints = this.#store.prune(keep);
+    if (checkpoints.length > 0) tell({ event: "pruned", checkpoints });
   }
 
   /** Does something without which the job is none the worse. */
-  #orTell(action: () => void): void {
+  async #orTell(action: () => void | Promise<void>): Promise<void> {
     try {
-      action();
+      await action();
     } catch (error) {
-      this.#settings.tell({ event: "failed", error: asStasisError(error) });
+      const failure = asStasisError(error);
+      if (failure.code !== "cancelled") this.#settings.tell({ event: "failed", error: failure });
     }
   }
 
@@ -85,20 +100,20 @@ export class Keeper {
       try {
         await this.save(true, requests.abortedByStop());
       } catch (error) {
-        const isGone = await this.#hasEnded(error);
-        if (!isGone && !requests.isToStop) {
-          tell({ event: "not-saved", error: asStasisError(error) });
-        }
+        const isWanted = !this.#hasEnded && !requests.isToStop;
+        if (isWanted) tell({ event: "not-saved", error: asStasisError(error) });
       }
       last = { begun, ended: performance.now() };
     }
   }
 
-  /** Whether a save has failed for the job is gone; whoever waits for its end is told of it next. */
-  async #hasEnded(error: unknown): Promise<boolean> {
-    if (!(error instanceof StasisError) || error.code !== "no-such-task") return false;
-    await sleep(1);
-    return true;
+  /** Whether the root has ended: whoever waits for that is told of it next. */
+  get #hasEnded(): boolean {
+    return unlessGone(() => {
+      const { state, threads } = readStat(this.#tree.pid);
+      // The first thread may have ended while others live.
+      return state === "X" || state === "Z" && threads <= 1;
+    }, true);
   }
 
   /** Saves the job for the last time, in time. @param leaveRunning whether it runs on @returns whether it is saved */

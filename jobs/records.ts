@@ -132,8 +132,9 @@ export function strangerProblem(found: Owner, wanted: Owner): string | undefined
       ? undefined
       : `it belongs to the same command in ${found.directory}`;
   }
-  const isSame = found.kind === "watch" && wanted.kind === "watch" &&
-    isSameProcess(found.process, wanted.process);
+  // A watched process that was brought back is another one, under the same id.
+  const isSame = found.kind === "watch" && wanted.kind === "watch" && sameCommand &&
+    found.process.pid === wanted.process.pid;
   return isSame ? undefined : `it belongs to ${describeOwner(found)}`;
 }
 

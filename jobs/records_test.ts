@@ -53,11 +53,10 @@ Deno.test("strangerProblem() tells one command from another", () => {
   );
   equal(strangerProblem(watch, run), "it belongs to process 7 (java)");
   equal(strangerProblem(run, watch), "it belongs to python3 'a b.py'");
-  equal(strangerProblem(watch, { ...watch, process: { ...process } }), undefined);
-  equal(
-    strangerProblem(watch, { ...watch, process: { ...process, boot: "c" } }),
-    "it belongs to process 7 (java)",
-  );
+  equal(strangerProblem(watch, { ...watch, process: { ...process, startTime: "124" } }), undefined);
+  for (const other of [{ ...watch, process: { ...process, pid: 8 } }, { ...watch, command: [] }]) {
+    equal(strangerProblem(watch, other), "it belongs to process 7 (java)");
+  }
 });
 
 Deno.test("describeOwner() writes a command line as a shell reads it", () => {

@@ -5,6 +5,7 @@
  */
 import { type ErrorCode, EXIT_STATUS, StasisError } from "../base/errors.ts";
 import { checkpoint, type EventListener, type OperationOptions, type Plugin } from "../mod.ts";
+import { LONGEST_CHAIN } from "./chain.ts";
 import { commonStreams } from "./streams.ts";
 
 /** The tree of a job. */
@@ -24,6 +25,19 @@ export interface SaveSettings {
   readonly listener: EventListener;
 }
 
+/** What is saved, and where. */
+export interface Save {
+  readonly tree: JobTree;
+  /** The image directory to make. */
+  readonly directory: string;
+  /** That of the checkpoint before, to which what has not changed is left. */
+  readonly parent: string | undefined;
+  /** Whether the tree runs on; otherwise it is ended. */
+  readonly leaveRunning: boolean;
+  /** Cancels. */
+  readonly signal: AbortSignal;
+}
+
 /** What a save has made. */
 export interface SaveResult {
   readonly bytes: number;
@@ -34,36 +48,51 @@ export interface SaveResult {
 }
 
 /**
- * Saves a tree.
+ * Saves a tree. A parent that cannot be used is not: then all is saved.
  *
- * @param directory the image directory to make
- * @param leaveRunning whether it runs on; otherwise it is ended
- * @param signal cancels
  * @throws {StasisError} the tree then runs on as it was
  */
-export async function saveTree(
-  tree: JobTree,
-  directory: string,
-  leaveRunning: boolean,
-  signal: AbortSignal,
-  { plugins, options, words, listener }: SaveSettings,
-): Promise<SaveResult> {
+export async function saveTree(save: Save, settings: SaveSettings): Promise<SaveResult> {
+  try {
+    return await saveOnce(save, settings);
+  } catch (error) {
+    const isOfParent = save.parent !== undefined && error instanceof StasisError &&
+      (error.code === "bad-image" || error.code === "usage");
+    if (!isOfParent) throw error;
+    const text = `all is saved, for the checkpoint before cannot be used: ${error.message}`;
+    settings.listener({ kind: "note", plugin: "core", text });
+    return await saveOnce({ ...save, parent: undefined }, settings);
+  }
+}
+
+async function saveOnce(save: Save, settings: SaveSettings): Promise<SaveResult> {
+  const { tree, directory, parent, leaveRunning, signal } = save;
+  const { plugins, options, words, listener } = settings;
   const external = [...options.external ?? [], ...commonStreams(tree.pid)];
   if (tree.pid !== tree.innerPid) {
     const given = external.flatMap((name) => ["--external", name]);
     return await saveInside(tree, [
-      ...["-D", directory, ...leaveRunning ? ["--leave-running"] : []],
+      ...["-D", directory, ...parent === undefined ? [] : ["--parent", parent]],
+      ...leaveRunning ? ["--leave-running"] : [],
       ...words,
       ...given,
     ], signal);
   }
   const { bytes, frozenMs, totalMs, tasks, threads } = await checkpoint(tree.pid, {
     directory,
+    parent,
+    longestChain: 2 * LONGEST_CHAIN,
     leaveRunning,
     plugins,
     signal,
     onEvent: listener,
-    options: { ...options, external, rollbackFiles: true, manageCgroups: "ignore" },
+    options: {
+      ...options,
+      external,
+      snapshot: leaveRunning,
+      rollbackFiles: true,
+      manageCgroups: "ignore",
+    },
   });
   return { bytes: Number(bytes), frozenMs, totalMs, tasks, threads };
 }

@@ -5,8 +5,10 @@ import { fileURLToPath } from "node:url";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, takePid, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
+import { withSmallDisk } from "../harness/small_disk.ts";
 import { JobRoom, runInterrupted, steps } from "../jobs/interrupted.ts";
 import { backend } from "./dispatch.ts";
+import { becomesSleep, startSleeper } from "./round_trip.ts";
 
 const program = (name: string) =>
   fileURLToPath(new URL(`../jobs/programs/${name}`, import.meta.url));
@@ -158,4 +160,43 @@ Deno.test("run: two cannot have one store; a job whose id is taken goes on in a 
   equal((await room.start([...words, ...command]).status).code, 0, room.log);
   equal(Deno.readTextFileSync(out), steps(120), room.log);
   deepEqual([...glob(room.store)].filter((name) => /^\d+$/.test(name)).sort(), ["2", "3"]);
+});
+
+/** The events that a command with `--json` has told. */
+function told(room: JobRoom): { readonly event: string; readonly checkpoint?: number }[] {
+  return room.log.split("\n").filter((line) => line.startsWith("{")).map((line) =>
+    JSON.parse(line)
+  );
+}
+
+Deno.test("watch: saves a tree that runs, whatever the disk does, until that ends; restore takes the latest", async (t) => {
+  using room = new JobRoom();
+  await using subject = await startSleeper("");
+  await withSmallDisk(room.path, t, async (disk) => {
+    const store = `${disk.path}/store`;
+    const watch = () =>
+      room.start(["watch", String(subject.pid), "--json", "--every", "1h", "-D", store]);
+    const until = (event: string, count: number) =>
+      waitUntil(
+        () => told(room).filter((one) => one.event === event).length === count,
+        () => `${event}:\n${room.log}`,
+        60_000,
+      );
+    disk.limit("size=64k");
+    const first = watch();
+    await until("not-saved", 1);
+    disk.limit("size=64m");
+    first.kill("SIGUSR1");
+    await until("saved", 1);
+    first.kill("SIGTERM");
+    equal((await first.status).code, 75, room.log);
+    const second = watch();
+    await until("saved", 3);
+    Deno.kill(subject.pid, "SIGKILL");
+    equal((await second.status).code, 0, room.log);
+    equal(told(room).at(-1)?.event, "ended");
+    await subject.waitGone();
+    equal((await room.start(["restore", store, "--detach"]).status).code, 0, room.log);
+    await becomesSleep(subject.pid);
+  });
 });

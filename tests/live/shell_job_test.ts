@@ -135,6 +135,41 @@ Deno.test("shell job: a shell in the shell goes on with its own jobs", async () 
   equal(await shell.run("echo $?"), "3\n");
 });
 
+Deno.test("shell job: what stasis run runs is a job of the shell, saved in the terminal and taken up in it", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  const before = await shell.run("stty -a");
+  const command = `stasis run --every 1h -D ${images.directory} -- cat\n`;
+  await shell.type(command);
+  await waitUntil(() => shell.find("cat") !== undefined, () => `the job:\n${shell.shown}`, 60_000);
+  await shell.type("one\n");
+  await shell.shows(/one\r\none\r\n/);
+  await shell.type("\x1a");
+  await shell.shows(/Stopped/);
+  await shell.prompt();
+  equal(await shell.run("stty -a"), before);
+  await shell.type("fg\n");
+  const cat = shell.find("cat") as number;
+  const stat = () => /\) (\S) (\d+) (\d+) \d+ \d+ (-?\d+)/.exec(readIf(`/proc/${cat}/stat`)) ?? [];
+  await waitUntil(() => stat()[3] === stat()[4] && stat()[1] === "S", "the job in the foreground");
+  await shell.type("two\n");
+  await shell.shows(/two\r\ntwo\r\n/);
+  const saver = Number(stat()[2]);
+  Deno.kill(saver, "SIGTERM");
+  await shell.shows(/takes the job up/);
+  await shell.prompt();
+  equal(await shell.run("echo $?"), "75\n");
+  equal(await shell.run("stty -a"), before);
+  await shell.type(command);
+  await shell.shows(/taken up from checkpoint/);
+  await shell.type("three\n");
+  await shell.shows(/three\r\nthree\r\n/);
+  await shell.type("\x03");
+  await shell.prompt();
+  equal(await shell.run("echo $?"), "130\n");
+  equal(await shell.run("stty -a"), before);
+});
+
 Deno.test("shell job: a restore that fails leaves the terminal as it was", async () => {
   using images = new ImageHome();
   await using shell = await ShellSession.start();
