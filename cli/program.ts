@@ -86,17 +86,37 @@ export async function runProgram(args: readonly string[], setStatus: SetStatus):
 export function withBareValues(args: readonly string[]): string[] {
   const [first] = args;
   if (first === undefined) return [];
-  const options = Object.values(
-    COMMANDS.find(({ name, alias }) => first === name || first === alias)?.options ?? {},
-  );
-  const end = args.indexOf("--");
+  const command = COMMANDS.find(({ name, alias }) => first === name || first === alias);
+  const options = Object.values(command?.options ?? {});
+  const end = ownWords(args, command);
   return args.map((word, index) => {
     const found = options.find(({ flags, bare }) =>
-      bare !== undefined && flags.split(/,? /).includes(word) && (end < 0 || index < end)
+      bare !== undefined && namesOf(flags).includes(word) && index < end
     );
     if (found === undefined) return word;
     return word.startsWith("--") ? `${word}=${found.bare}` : word + found.bare;
   });
+}
+
+/** How many words are the command's own: those behind `--` are not, nor another program's with its options. */
+function ownWords(args: readonly string[], command: Command | undefined): number {
+  for (let index = 1; index < args.length; index++) {
+    const word = args[index] as string;
+    if (word === "--") return index;
+    if (!word.startsWith("-") || word === "-") {
+      if (command?.more?.passed) return index;
+      continue;
+    }
+    const option = Object.values(command?.options ?? {}).find(({ flags }) =>
+      namesOf(flags).includes(word)
+    );
+    if (option?.flags.endsWith(">")) index++;
+  }
+  return args.length;
+}
+
+function namesOf(flags: string): string[] {
+  return flags.split(/,? /);
 }
 
 function usageError(error: CommanderError, args: readonly string[]): StasisError {

@@ -73,6 +73,7 @@ export class Keeper {
     const [oldest = latest] = this.#store.list().checkpoints.slice(-keep);
     if (chainLength(this.#store.path, latest) > LONGEST_CHAIN) {
       await mergeParents(this.#store.directoryOf(oldest), { signal });
+      this.#store.measure(oldest);
     }
     const checkpoints = this.#store.prune(keep);
     if (checkpoints.length > 0) tell({ event: "pruned", checkpoints });

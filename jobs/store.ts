@@ -7,6 +7,7 @@
 import { StasisError } from "../base/errors.ts";
 import { errnoOf, ioError } from "../base/io_error.ts";
 import { lockFile } from "../core/linux/flock.ts";
+import { imageNames } from "../images/parent.ts";
 import { absolutePath } from "../images/path.ts";
 import { syncPath } from "../images/sync.ts";
 import { needsOf } from "./chain.ts";
@@ -169,6 +170,22 @@ export class Store extends StoreReader implements Disposable {
   add(number: number, made: Made): void {
     this.#point(number);
     this.#write(`${number}.json`, made);
+  }
+
+  /** Notes the size of a checkpoint anew, which is another than when it was made. @throws {StasisError} `io` */
+  measure(number: number): void {
+    const made = this.made(number);
+    if (made === undefined) return;
+    const directory = this.directoryOf(number);
+    let bytes = 0;
+    try {
+      for (const name of imageNames(directory)) {
+        bytes += Deno.lstatSync(`${directory}/${name}`).size;
+      }
+    } catch (cause) {
+      throw ioError(`look at ${directory}`, cause);
+    }
+    this.#write(`${number}.json`, { ...made, bytes });
   }
 
   /** Has `latest` lead to a checkpoint that is on the disk. */

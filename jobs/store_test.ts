@@ -57,6 +57,9 @@ Deno.test("Store has its latest, numbers that go up, and a retention that breaks
     deepEqual(store.list(), { checkpoints: [4, 5], latest: 5, next: 6, leftovers: [] });
     equal(store.made(3), undefined);
     equal(store.made(5)?.bytes, 5);
+    Deno.writeTextFileSync(`${path}/5/pages-1.img`, "1234567");
+    store.measure(5);
+    deepEqual(store.made(5), { ...MADE, bytes: 7 });
     deepEqual(names(path), ["4", "4.json", "5", "5.json", "job.json", "latest", "lock"]);
   }));
 
