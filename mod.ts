@@ -15,6 +15,7 @@
 import { Cancellation, onEndingSignals } from "./core/cancellation.ts";
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
+import type { MemoryTracking } from "./core/checkpoint/memory_tracking.ts";
 import { surveyOnly, type Verdict } from "./core/checkpoint/survey_only.ts";
 import type { EventListener } from "./base/events.ts";
 import { withJson } from "./base/json.ts";
@@ -34,6 +35,7 @@ import type { TerminalUse } from "./core/restore/shell_terminal.ts";
 import { chooseBackend } from "./plugins/sud/choose_backend.ts";
 
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
+export { MemoryTracking } from "./core/checkpoint/memory_tracking.ts";
 export type { Verdict } from "./core/checkpoint/survey_only.ts";
 export { onEndingSignals } from "./core/cancellation.ts";
 export { type ErrorCode, EXIT_STATUS, type Problem, StasisError } from "./base/errors.ts";
@@ -93,6 +95,11 @@ export interface CheckpointSettings extends Settings {
    * or in its own parents, as they are now are not written again. It is needed for a restore then.
    */
   readonly parent?: string;
+  /**
+   * Tells what has changed since the checkpoint `parent`, if it was there for that too: then only that is looked at.
+   * Without it all memory is compared with the parent's.
+   */
+  readonly tracking?: MemoryTracking;
   /** How many checkpoints may need each other, 128 if absent; if there are so many, this one is whole again. */
   readonly longestChain?: number;
   /** Let the tree run on; otherwise it is killed once its images are safe. */
@@ -139,7 +146,7 @@ export async function checkpoint(
   pid: number,
   settings: CheckpointSettings,
 ): Promise<CheckpointResult> {
-  const { directory, parent, longestChain, options } = settings;
+  const { directory, parent, longestChain, tracking, options } = settings;
   const { leaveRunning = options?.leaveRunning, leaveStopped = options?.leaveStopped } = settings;
   using cancelling = cancelledBy(settings.signal);
   const result = await reportOne(runCheckpoint({
@@ -150,6 +157,7 @@ export async function checkpoint(
     directory,
     parent,
     longestChain,
+    tracking,
     options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
   }));
   return withJson(result);

@@ -44,7 +44,8 @@ import { standStill } from "./stand_still.ts";
 import { findTree, refuse, surveyRunning } from "./survey.ts";
 import { partedFromOutside } from "./survey_tree.ts";
 import type { Task } from "./task.ts";
-import { openParent } from "./parent.ts";
+import type { MemoryTracking } from "./memory_tracking.ts";
+import { openParent, sumOf } from "./parent.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -59,6 +60,8 @@ export interface CheckpointRequest {
   readonly directory: string;
   /** The image directory of the checkpoint before, to which what has not changed is left. */
   readonly parent?: string;
+  /** Tells what has changed since the checkpoint before. */
+  readonly tracking?: MemoryTracking;
   /** How many checkpoints may need each other; if there are so many, this one is whole again. */
   readonly longestChain?: number;
   /** All plugins. */
@@ -153,6 +156,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       files,
       inventory: drafted,
       parent,
+      tracking: request.tracking,
       requirePlugin: () => void required.add(plugin.name),
       problem: (one) => void found.push({ ...one, plugin: plugin.name }),
       mappingDumper: claimMapping,
@@ -276,6 +280,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       guardian.stopTreeIf(writer.committed, stopped);
     }
     bytes = await writer.commit(last);
+    request.tracking?.succeeded(sumOf(writer.target));
     links.keep();
     if (!isToEnd && !runsOn) {
       stopAll(tree.tasks.map(({ pid }) => pid));
@@ -292,6 +297,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       frozenMs = performance.now() - frozenAt;
     }
   } catch (error) {
+    request.tracking?.failed();
     cancellation.end();
     // Who has been killed is told by what is there now.
     ahead[Symbol.dispose]();

@@ -24,7 +24,8 @@ export function openParent(
   most: number = MOST_CHECKPOINTS,
   note: (text: string) => void = () => {},
 ): CheckpointParent | undefined {
-  const images = ImageDirectory.open(directory, { crc32 });
+  // A link such as `latest` may lead elsewhere tomorrow.
+  const images = ImageDirectory.open(realPath(directory), { crc32 });
   images.verify();
   const [root] = images.readList(PSTREE, null);
   if (root?.pid !== pid) {
@@ -46,4 +47,21 @@ export function openParent(
   if (count < most) return { images, sum };
   note(`${images.path} needs ${count - 1} parents already, so this checkpoint is whole again`);
   return undefined;
+}
+
+function realPath(directory: string): string {
+  try {
+    return Deno.realPathSync(directory);
+  } catch {
+    return directory; // what is wrong with it is told by who opens it
+  }
+}
+
+/** What tells a checkpoint that has just been made from others; undefined where that cannot be told any more. */
+export function sumOf(directory: string): number | undefined {
+  try {
+    return stateSum(ImageDirectory.open(directory, { crc32 }));
+  } catch {
+    return undefined; // it is there all the same, and nothing is known of changes since
+  }
 }

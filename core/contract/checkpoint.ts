@@ -18,7 +18,7 @@ import type { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import type { Descriptor, Task } from "../checkpoint/task.ts";
 import type { Problem } from "../../base/errors.ts";
 import type { OwnedDescriptor } from "../linux/pidfd.ts";
-import type { Vma } from "../linux/procfs/mod.ts";
+import type { AddressRange, Vma } from "../linux/procfs/mod.ts";
 import type { Siginfo } from "../linux/siginfo.ts";
 import type { SyscallProgram } from "../remote/program.ts";
 import type { ProgramReply } from "../remote/program_reply.ts";
@@ -43,6 +43,8 @@ export interface CheckpointSession extends Session {
   readonly inventory: InventoryDraft;
   /** The checkpoint of the same tree before this one, to which what has not changed may be left; absent where all is to be written. */
   readonly parent?: CheckpointParent;
+  /** Tells what has changed since {@link parent}, where somebody holds that between the checkpoints. */
+  readonly tracking?: TrackedMemory;
   /** Says that the images need this plugin: its name goes into the inventory. */
   requirePlugin(): void;
   /**
@@ -65,6 +67,21 @@ export interface CheckpointParent {
   readonly images: ImageDirectory;
   /** What tells it from others: for `ImageWriter.linkParent()`. */
   readonly sum: number;
+}
+
+/** What tells the changes of a tree's memory (`core/checkpoint/memory_tracking.ts`). */
+export interface TrackedMemory {
+  /** Whether a mapping is registered with the userfaultfd of this, and with no other. */
+  owns(pid: number, vma: Vma): boolean;
+  /**
+   * Finds out what of a task has been written to, and begins to look anew; once for each task in each checkpoint.
+   *
+   * @param goesOn whether it is let run on; otherwise nothing is begun
+   * @returns why it is not tracked, if it could be and is not
+   */
+  look(task: FrozenTask, goesOn: boolean): string | undefined;
+  /** What of a task is as it was in the checkpoint that a sum tells ({@link CheckpointParent}); ascending. */
+  unwritten(pid: number, since: number): readonly AddressRange[];
 }
 
 /** A task that is to have a shadow. */

@@ -49,12 +49,17 @@ function rangeOf(vma: Vma): string {
   return `${vma.start.toString(16)}-${vma.end.toString(16)}`;
 }
 
-/** What no kind of mapping may have, with the reason. */
-export function surveyFlags(vma: Vma): SurveyProblem {
-  if (["um", "uw", "ui"].some((code) => vma.flags.has(code))) {
+/**
+ * What no kind of mapping may have, with the reason.
+ *
+ * @param isTracked whether it is registered with a userfaultfd for the sake of checkpoints alone
+ */
+export function surveyFlags(vma: Vma, isTracked: () => boolean = () => false): SurveyProblem {
+  if (["um", "uw", "ui"].some((code) => vma.flags.has(code)) && !isTracked()) {
     return {
       what: `its mapping ${rangeOf(vma)} is registered with a userfaultfd, which cannot be saved`,
-      hint: "have the program unregister it first",
+      hint:
+        "have the program unregister it first, or end who makes checkpoints of it again and again",
     };
   }
   if (vma.flags.has("ss")) {
@@ -112,6 +117,8 @@ export function mappingDumpers(
   files: MappedFiles,
   shared: SharedObjects,
 ): MappingDumper[] {
+  const surveyPrivate = (vma: Vma, task: Task): SurveyProblem =>
+    surveyFlags(vma, () => session.tracking?.owns(task.pid, vma) ?? false);
   const isFile = (vma: Vma): boolean =>
     mappingKind(vma) === "file" && vma.name.startsWith("/") && !isUnusual(vma) &&
     // Memory of a device, whatever its file looks like.
@@ -120,7 +127,7 @@ export function mappingDumpers(
     {
       kind: "anonymous memory",
       claims: (vma) => !vma.shared && ANONYMOUS.has(mappingKind(vma)),
-      survey: surveyFlags,
+      survey: surveyPrivate,
       dump(vma, task) {
         const heap = mappingKind(vma) === "heap" ? VMA_AREA_HEAP : 0;
         return describeVma(vma, {
@@ -144,7 +151,7 @@ export function mappingDumpers(
       kind: "a file",
       claims: (vma, task) => isFile(vma) && !files.of(vma, task).isDevice,
       survey(vma, task) {
-        const problem = surveyFlags(vma) ?? files.problemOf(vma, task);
+        const problem = surveyPrivate(vma, task) ?? files.problemOf(vma, task);
         if (problem === undefined) files.identify(vma, task);
         return problem;
       },
@@ -170,7 +177,7 @@ export function mappingDumpers(
     {
       kind: "shared anonymous memory",
       claims: (vma, task) => vma.shared && SHARED_ANONYMOUS.has(kindOf(vma, task).kind),
-      survey: surveyFlags,
+      survey: (vma) => surveyFlags(vma),
       dump(vma, task) {
         shared.note(vma.inode, mapFilesPath(task.proc.liveTid, vma));
         // CRIU 4.2 has memfds in their place, and waits for ever where it gets these.
@@ -198,7 +205,7 @@ export function mappingDumpers(
         // A private mapping of shared anonymous memory, by a descriptor that leads to it.
         return kind === "memfd" || kind === "shared-anonymous" && !vma.shared;
       },
-      survey: surveyFlags,
+      survey: (vma) => surveyFlags(vma),
       dump(vma, task) {
         const name = kindOf(vma, task.proc).name.replace(/^\/memfd:/, "");
         const id = shared.memfdFile(vma.inode, name, mapFilesPath(task.proc.liveTid, vma));

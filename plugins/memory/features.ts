@@ -14,6 +14,7 @@ import {
   pageRegion,
   pmScanArg,
 } from "../../core/linux/procfs/mod.ts";
+import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { Feature } from "../../core/plugin.ts";
 import { openPath } from "./shared_objects.ts";
@@ -118,6 +119,12 @@ export function memoryFeatures(): Feature[] {
       available: hasPagemapScan(),
       required: false,
       note: "finds pages quickly; without it /proc/PID/pagemap is read page by page",
+    },
+    {
+      name: "asynchronous write protection",
+      available: hasWriteTracking(),
+      required: false,
+      note: "tells what has changed since the last checkpoint; without it memory is compared",
     },
     {
       name: "page frames",

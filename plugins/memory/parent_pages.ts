@@ -8,7 +8,8 @@ import { PAGE_SIZE, remoteAddress } from "../../core/linux/address.ts";
 import { pread } from "../../core/linux/libc_ffi.ts";
 import type { CheckpointParent, CheckpointSession, FrozenTask } from "../../core/plugin.ts";
 import type { Run } from "./runs.ts";
-import type { SavedRun } from "./saved_pages.ts";
+import { mergeRuns } from "./parent_layout.ts";
+import { type SavedRun, uncovered } from "./saved_pages.ts";
 import { objectRuns, taskRuns } from "./task_runs.ts";
 import { PageComparer, savedBefore } from "./unchanged_pages.ts";
 
@@ -25,17 +26,23 @@ export class ParentPages implements Disposable {
   }
 
   /**
-   * The pages of a task that have not changed. They are read through its memory file, which reads what nobody else may
+   * The pages of a task that have not changed: of what was not written to nothing else is looked at. They are read through its memory file, which reads what nobody else may
    * and leaves pages in common that are (process_vm_readv(2) would give the task a copy of each).
    *
    * @param runs those that hold something
    */
   ofTask({ pid, remote }: FrozenTask, runs: readonly Run[]): SavedRun[] {
     const both = savedBefore(runs, taskRuns(this.#parent.images, pid));
-    return this.#comparer.unchanged(
-      both,
+    const { tracking } = this.#session;
+    const unwritten = (tracking?.unwritten(pid, this.#parent.sum) ?? [])
+      .map(({ start, end }) => ({ start, size: end - start }));
+    const same = savedBefore(unwritten, both);
+    const unknown = uncovered(both, unwritten, () => true);
+    const equal = this.#comparer.unchanged(
+      unknown,
       (address, buffer) => remote.memory.readInto(remoteAddress(address), buffer),
     );
+    return mergeRuns(same, equal);
   }
 
   /**

@@ -84,6 +84,7 @@ export async function writePages(
   pagesOf: (task: FrozenTask) => TaskPages,
   shared: SharedObjects,
 ): Promise<WriteLater | undefined> {
+  track(session, tasks);
   using before = session.parent && new ParentPages(session, session.parent);
   const files = writePagemaps(session, tasks, pagesOf, before);
   let total = files.reduce((sum, { size }) => sum + size, 0n);
@@ -161,6 +162,18 @@ export async function writePages(
       );
     }
   };
+}
+
+/** Has what is known of changes brought up to now, and begun anew. */
+function track(
+  { tracking, options, detail }: CheckpointSession,
+  tasks: readonly FrozenTask[],
+): void {
+  if (tracking === undefined) return;
+  for (const task of tasks) {
+    const why = tracking.look(task, options.leaveRunning === true);
+    if (why !== undefined) detail(`changes are found by comparing: ${why}`);
+  }
 }
 
 /** Says which pages of each task are saved, and lays out the files that they are saved in. */

@@ -2,14 +2,19 @@
 import assert, { deepEqual, equal, ok } from "@std/assert";
 import {
   checkpoint,
+  type CheckpointSettings,
   directoriesOf,
+  MemoryTracking,
   mergeParents,
   openImages,
   restore,
   type StasisError,
 } from "../../mod.ts";
+import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { PARENT_PAGES } from "../../images/kinds/memory.ts";
-import { waitUntil } from "../harness/processes.ts";
+import { stateSum } from "../../images/layers.ts";
+import { processTree, waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
@@ -111,4 +116,55 @@ Deno.test("a checkpoint is whole again where its chain would be too long", async
   }
   equal(notes.filter((text) => /needs 1 parents? already/.test(text)).length, 1, `${notes}`);
   await subject.expectPass();
+});
+
+Deno.test("with MemoryTracking only what was written to is looked at, and nothing of it stays", async (t) => {
+  if (!hasWriteTracking()) return skip(t, "this kernel has no asynchronous write protection");
+  using store = new Store();
+  await using subject = await Subject.start("pages_changing", { args: ["4096"] });
+  const registered = () =>
+    processTree(subject.pid).some((pid) =>
+      / uw\b/.test(Deno.readTextFileSync(`/proc/${pid}/smaps`))
+    );
+  const controller = new AbortController();
+  {
+    using tracking = new MemoryTracking();
+    let steps = 0;
+    for (let number = 0; number < 5; number++) {
+      const settings: CheckpointSettings = {
+        directory: store.at(number),
+        parent: number === 0 ? undefined : store.at(number - 1),
+        tracking,
+        leaveRunning: true,
+        // With shadows, and without.
+        options: { ...UNHURRIED, snapshot: number % 2 === 1, copyLimit: 0 },
+      };
+      if (number === 3) {
+        // What was written to before one that fails is not forgotten.
+        await assert.rejects(
+          checkpoint(subject.pid, {
+            ...settings,
+            signal: controller.signal,
+            onEvent: (event) => {
+              if (event.kind === "phase" && event.phase === "commit") controller.abort();
+            },
+          }),
+          { code: "cancelled" },
+        );
+        await step(subject, ++steps);
+      }
+      await checkpoint(subject.pid, settings);
+      ok(registered());
+      const known = tracking.unwritten(subject.pid, stateSum(openImages(store.at(number))) ?? 0);
+      const size = known.reduce((sum, { start, end }) => sum + end - start, 0n);
+      ok(size >= 16n << 20n, `${size} bytes are tracked`);
+      if (number < 4) await step(subject, ++steps);
+    }
+  }
+  equal(registered(), false);
+  for (const pid of processTree(subject.pid)) Deno.kill(pid, "SIGKILL");
+  await subject.waitGone();
+  const tree = await restore(store.at(4));
+  await subject.expectPass();
+  await tree.wait();
 });

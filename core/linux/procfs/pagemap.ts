@@ -256,6 +256,45 @@ function scanByIoctl(
   return returned === REPORTED ? refineSwapped(access, regions) : regions;
 }
 
+/**
+ * The populated private pages of registered memory that have been written to since they were protected last
+ * (`userfaultfd.ts`); pages of files that were mapped and not written to are left out.
+ *
+ * @param protect whether they are protected again, in the same moment
+ * @returns ascending; undefined where the memory is not registered, or not any more
+ */
+export function scanWritten(
+  access: Pick<PagemapAccess, "fd" | "ioctl" | "addressOf">,
+  { start, end }: AddressRange,
+  protect: boolean,
+): AddressRange[] | undefined {
+  const vector = new Uint8Array(REGIONS * pageRegion.size);
+  const vec = access.addressOf(vector);
+  const written: PageRegion[] = [];
+  for (let at: bigint = start; at < end;) {
+    const argument = pmScanArg.make({
+      size: BigInt(pmScanArg.size),
+      flags: BigInt(PmScan.CHECK_WPASYNC | (protect ? PmScan.WP_MATCHING : 0)),
+      start: at,
+      end,
+      vec,
+      vecLen: BigInt(REGIONS),
+      categoryInverted: BigInt(PageIs.FILE),
+      categoryMask: BigInt(PageIs.WRITTEN | PageIs.FILE),
+      categoryAnyofMask: BigInt(POPULATED),
+      returnMask: BigInt(PageIs.WRITTEN),
+    });
+    const count = access.ioctl(access.fd, PAGEMAP_SCAN, argument);
+    if (count === -Errno.EINTR) continue;
+    if (count < 0) return undefined;
+    for (const region of decodePageRegions(vector, count)) append(written, region);
+    const { walkEnd } = pmScanArg.read(argument);
+    const reported = written.at(-1)?.end ?? 0n;
+    at = walkEnd > reported ? walkEnd : reported;
+  }
+  return written;
+}
+
 /** Reads the entries of swapped pages: a kernel whose ioctl has no GUARD may show it there (6.15). */
 function refineSwapped(access: PagemapAccess, regions: readonly PageRegion[]): PageRegion[] {
   const refined: PageRegion[] = [];

@@ -1,0 +1,182 @@
+/**
+ * Which memory of a tree has changed since a checkpoint of it: what somebody holds who makes one checkpoint after the
+ * other. Each task with much memory gets a userfaultfd (`core/linux/userfaultfd.ts`) that is held here alone, so that
+ * the kernel takes everything back when this process ends, however it does.
+ *
+ * Nothing is believed that is not certain. A mapping counts only if it has been registered, and is the same, since the
+ * checkpoint that the next one names as its parent: what was mapped since, moved (mremap(2) takes it out), inherited by
+ * fork(2) or made by execve(2) is not registered, and counts as changed. So does what other mappings change, and
+ * whatever has changed while a checkpoint failed.
+ *
+ * @module
+ */
+import { errnoName, isErrno } from "../linux/errno.ts";
+import { addressOf, cString, ioctl, syscall } from "../linux/libc_ffi.ts";
+import { openThreadPidfd, OwnedDescriptor, takeDescriptor } from "../linux/pidfd.ts";
+import { type AddressRange, readFds, scanWritten, type Vma } from "../linux/procfs/mod.ts";
+import { AT_FDCWD, O } from "../linux/fcntl.ts";
+import { fileError } from "../linux/files.ts";
+import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
+import { UFFD_FLAGS, WriteTracker } from "../linux/userfaultfd.ts";
+import type { FrozenTask, TrackedMemory } from "../contract/checkpoint.ts";
+import { LentDescriptor, lowestFree } from "../remote/send_descriptor.ts";
+import { cutRanges, joinRanges, withoutRanges } from "./ranges.ts";
+
+/** A task whose memory is tracked. */
+interface Tracked {
+  readonly tracker: WriteTracker;
+  /** What was registered and protected in the checkpoint that counts, and still is; ascending. */
+  trusted: readonly AddressRange[];
+  /** What of it has been written to since; ascending. */
+  written: readonly AddressRange[];
+  /** What will be trusted if the checkpoint under way succeeds. */
+  next: readonly AddressRange[] | undefined;
+}
+
+/** Mappings with less than so many bytes of their own are not worth it: they are compared. */
+const LEAST = 1 << 18;
+
+/** Holds what tells the changes of one tree between its checkpoints; `using` gives all of it back. */
+export class MemoryTracking implements TrackedMemory, Disposable {
+  readonly #tasks = new Map<number, Tracked>();
+  /** Tells the checkpoint that changes are known since: `stateSum()` of `images/layers.ts`. */
+  #since: number | undefined;
+
+  /** Whether a mapping of a task is registered with the userfaultfd that is held here, and with no other. */
+  owns(pid: number, vma: Vma): boolean {
+    const task = this.#tasks.get(pid);
+    return task !== undefined && isWriteProtected(vma) && task.tracker.register(vma);
+  }
+
+  /**
+   * Finds out what of a task has been written to, and begins to look anew.
+   *
+   * @param goesOn whether it is let run on; otherwise nothing is begun
+   * @returns why it is not tracked, if it could be and is not
+   */
+  look(task: FrozenTask, goesOn: boolean): string | undefined {
+    const eligible = task.proc.vmas.filter(isWorthIt);
+    const known = this.#known(task, eligible);
+    if (known === undefined && (!goesOn || eligible.length === 0)) return undefined;
+    const tracked = known ?? this.#begin(task);
+    if (typeof tracked === "string") return tracked;
+    using pagemap = openPagemap(task.proc.liveTid);
+    const access = { fd: pagemap.fd, ioctl, addressOf };
+    const same = task.proc.vmas.filter((vma) => this.owns(task.pid, vma));
+    const trusted: AddressRange[] = [];
+    const written: AddressRange[] = [];
+    for (const range of cutRanges(tracked.trusted, same)) {
+      const found = scanWritten(access, range, goesOn);
+      if (found === undefined) continue;
+      trusted.push(range);
+      for (const one of found) written.push(one);
+    }
+    tracked.trusted = trusted;
+    tracked.written = joinRanges(tracked.written, written);
+    const next = [...trusted];
+    for (const vma of goesOn ? eligible : []) {
+      for (const range of withoutRanges(vma, trusted)) {
+        if (!tracked.tracker.register(range) || !tracked.tracker.unprotect(range)) continue;
+        if (scanWritten(access, range, true) !== undefined) next.push(range);
+      }
+    }
+    tracked.next = joinRanges(next, []);
+    return undefined;
+  }
+
+  /** The tracked task, if it has the memory still that it had. */
+  #known({ pid }: FrozenTask, eligible: readonly Vma[]): Tracked | undefined {
+    const tracked = this.#tasks.get(pid);
+    if (tracked === undefined) return undefined;
+    // Another process with its id, or another program of it: nothing can be registered there any more.
+    const [some] = eligible;
+    if (some === undefined || tracked.tracker.register(some)) return tracked;
+    tracked.tracker[Symbol.dispose]();
+    this.#tasks.delete(pid);
+    return undefined;
+  }
+
+  #begin(task: FrozenTask): Tracked | string {
+    const uffd = takeUserfaultfd(task);
+    if (typeof uffd === "string") return uffd;
+    const tracker = WriteTracker.open(uffd);
+    if (typeof tracker === "string") {
+      return `userfaultfd gives no asynchronous protection: ${tracker}`;
+    }
+    const tracked: Tracked = { tracker, trusted: [], written: [], next: undefined };
+    this.#tasks.set(task.pid, tracked);
+    return tracked;
+  }
+
+  /**
+   * What of a task is as it was in a checkpoint, as far as is known; ascending.
+   *
+   * @param since tells the checkpoint
+   */
+  unwritten(pid: number, since: number): readonly AddressRange[] {
+    const tracked = this.#tasks.get(pid);
+    if (tracked === undefined || since !== this.#since) return [];
+    return tracked.trusted.flatMap((range) => withoutRanges(range, tracked.written));
+  }
+
+  /** Says that the checkpoint in which all were looked at has succeeded. @param sum tells it */
+  succeeded(sum: number | undefined): void {
+    this.#since = sum;
+    for (const [pid, tracked] of this.#tasks) {
+      if (tracked.next === undefined) {
+        // It has ended.
+        tracked.tracker[Symbol.dispose]();
+        this.#tasks.delete(pid);
+        continue;
+      }
+      tracked.trusted = tracked.next;
+      tracked.written = [];
+      tracked.next = undefined;
+    }
+  }
+
+  /** Says that it has failed: what has been written to is kept in mind. */
+  failed(): void {
+    for (const tracked of this.#tasks.values()) tracked.next = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    for (const { tracker } of this.#tasks.values()) tracker[Symbol.dispose]();
+    this.#tasks.clear();
+    this.#since = undefined;
+  }
+}
+
+/** Whether a mapping is registered for write protection alone. */
+function isWriteProtected({ flags }: Vma): boolean {
+  return flags.has("uw") && !flags.has("um") && !flags.has("ui");
+}
+
+/** Whether a private mapping has so much of its own that comparing it costs more than tracking. */
+function isWorthIt(vma: Vma): boolean {
+  return !vma.shared && vma.flags.has("mw") && !vma.flags.has("dp") && !vma.flags.has("um") &&
+    !vma.flags.has("ui") && vma.anonymous + vma.swap >= LEAST;
+}
+
+function openPagemap(tid: number): OwnedDescriptor {
+  const path = `/proc/${tid}/pagemap`;
+  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O.RDONLY | O.CLOEXEC, 0);
+  if (isErrno(opened)) throw fileError("open", path, opened);
+  return new OwnedDescriptor(Number(opened));
+}
+
+/** Has a task make a userfaultfd, and takes it from it. @returns why it could not */
+function takeUserfaultfd({ pid, remote }: FrozenTask): OwnedDescriptor | string {
+  const { leader: { tid } } = remote;
+  // The kernel gives the lowest free number.
+  const [number] = lowestFree(readFds(tid), 1) as [number];
+  const noted = remote.noteDescriptor(number);
+  const made = remote.tryCall("userfaultfd", UFFD_FLAGS);
+  if (isErrno(made)) {
+    noted?.erase();
+    return `task ${pid} can make no userfaultfd: ${errnoName(-made)}`;
+  }
+  using lent = new LentDescriptor(remote, Number(made), noted);
+  using pidfd = openThreadPidfd(tid, pid);
+  return takeDescriptor(pidfd, pid, lent.fd);
+}

@@ -1,0 +1,52 @@
+import { deepEqual, equal } from "@std/assert";
+import { PAGE_SIZE, remoteAddress } from "./address.ts";
+import { isErrno } from "./errno.ts";
+import { addressOf, cString, ioctl, syscall } from "./libc_ffi.ts";
+import { MADV, MAP, PROT } from "./mman.ts";
+import { OwnedDescriptor } from "./pidfd.ts";
+import { scanWritten } from "./procfs/mod.ts";
+import { hasWriteTracking, UFFD_FLAGS, WriteTracker } from "./userfaultfd.ts";
+import { ProcessMemory } from "./memory.ts";
+import { SYSCALLS } from "./x86_64/syscalls.ts";
+
+const PAGES = 8n;
+
+Deno.test({
+  name: "WriteTracker has scanWritten() tell what was written to since it was protected",
+  ignore: !hasWriteTracking(),
+  fn() {
+    const made = syscall(SYSCALLS.userfaultfd, UFFD_FLAGS);
+    equal(isErrno(made), false);
+    const tracker = WriteTracker.open(new OwnedDescriptor(Number(made)));
+    if (typeof tracker === "string") throw new Error(tracker);
+    using _ = tracker;
+    const flags = MAP.PRIVATE | MAP.ANONYMOUS;
+    const size = PAGES * PAGE_SIZE;
+    const address = syscall(SYSCALLS.mmap, 0, size, PROT.READ | PROT.WRITE, flags, -1, 0);
+    using unmapping = new DisposableStack();
+    unmapping.defer(() => void syscall(SYSCALLS.munmap, address, size));
+    syscall(SYSCALLS.madvise, address, size, MADV.NOHUGEPAGE);
+    const at = (page: bigint) => remoteAddress(address + page * PAGE_SIZE);
+    const range = { start: at(0n), end: at(PAGES) };
+    using memory = new ProcessMemory(Deno.pid);
+    using pagemap = new OwnedDescriptor(
+      Number(syscall(SYSCALLS.openat, -100, cString("/proc/self/pagemap"), 0, 0)),
+    );
+    const scan = (protect: boolean) =>
+      scanWritten({ fd: pagemap.fd, ioctl, addressOf }, range, protect);
+    equal(scan(true), undefined, "it is not registered");
+    equal(tracker.register(range), true);
+    for (const page of [1n, 2n, 5n]) memory.write(at(page), Uint8Array.of(1));
+    deepEqual(scan(true), [{ start: at(1n), end: at(3n), categories: 2 }, {
+      start: at(5n),
+      end: at(6n),
+      categories: 2,
+    }]);
+    deepEqual(scan(true), []);
+    memory.write(at(2n), Uint8Array.of(1));
+    memory.write(at(7n), Uint8Array.of(1));
+    deepEqual(scan(false)?.map(({ start }) => start), [at(2n), at(7n)]);
+    equal(tracker.unprotect(range), true);
+    deepEqual(scan(false)?.map(({ start }) => start), [at(1n), at(5n), at(7n)]);
+  },
+});
