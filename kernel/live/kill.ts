@@ -25,7 +25,7 @@ for (const variant of ["plain", "series"] as const) {
     const { status, stdout, stderr } = await inVm(
       variant,
       ["deno", "test", "--no-check", "-A", filter, "tests/live/kill_test.ts"],
-      { timeout: 900, env: { STASIS_KILLS: "45" } },
+      { timeout: 900, env: { STASIS_KILLS: "50" } },
     );
     console.log(stdout + stderr);
     strictEqual(status, 0);

@@ -121,7 +121,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   ptys: [[]],
   regs_trap_flag: [["call"], ["run"]],
   regs_xstate: [[]],
-  restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"]],
+  restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"], ["pi"]],
   restart_nanosleep: [["plain"], ["rem"], ["abs"]],
   restart_pause: [["pause"], ["sigsuspend"], ["select"], ["semop"], ["msgrcv"]],
   restart_poll: [["event"], ["timeout"], ["forever"]],

@@ -31,6 +31,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["rseq_section"],
   ["restart_poll", "forever"],
   ["restart_futex", "forever"],
+  ["restart_futex", "pi"],
   ["restart_pause", "pause"],
   ["restart_read", "read"],
   ["restart_wait4"],

@@ -1,8 +1,9 @@
 /*
  * A futex wait that a freeze interrupts.
- * Usage: restart_futex [forever|timeout|wake|absolute]
+ * Usage: restart_futex [forever|timeout|wake|absolute|pi]
  *   forever: no timeout (ERESTARTSYS); timeout: ends by its timeout of 1.5 s (ERESTART_RESTARTBLOCK);
- *   wake: with a long timeout, woken after SIGTERM; absolute: FUTEX_WAIT_BITSET to a point in time
+ *   wake: with a long timeout, woken after SIGTERM; absolute: FUTEX_WAIT_BITSET to a point in time;
+ *   pi: FUTEX_LOCK_PI of a lock that the first thread has (ERESTARTNOINTR)
  */
 #include "restart.h"
 
@@ -19,6 +20,8 @@ static long call(void)
 
 	if (!strcmp(kind, "forever"))
 		return syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+	if (!strcmp(kind, "pi"))
+		return syscall(SYS_futex, &word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0);
 	if (!strcmp(kind, "absolute")) {
 		clock_gettime(CLOCK_MONOTONIC, &limit);
 		limit.tv_sec += 1000;
@@ -33,6 +36,8 @@ int main(int argc, char **argv)
 {
 	kind = arg(argc, argv, 1, "forever");
 	subject_init();
+	if (!strcmp(kind, "pi") && syscall(SYS_futex, &word, FUTEX_LOCK_PI_PRIVATE, 0, NULL, NULL, 0))
+		die("FUTEX_LOCK_PI");
 	pthread_t thread = start_call(call, SYS_futex);
 	ready();
 	wait_for_term();
@@ -47,6 +52,13 @@ int main(int argc, char **argv)
 		finish();
 	}
 	check_blocked();
+	if (!strcmp(kind, "pi")) {
+		check_equal("owner", word & FUTEX_TID_MASK, own_tid());
+		check_equal("unlocked", syscall(SYS_futex, &word, FUTEX_UNLOCK_PI_PRIVATE, 0, NULL, NULL, 0), 0);
+		check_result(thread, 0);
+		check_equal("next owner", word & FUTEX_TID_MASK, outcome.tid);
+		finish();
+	}
 	long woken = syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 	check_equal("woken", woken, 1);
 	check_result(thread, 0);
