@@ -13,6 +13,7 @@
  * @module
  */
 import { Cancellation, onEndingSignals } from "./core/cancellation.ts";
+import { tryAgain } from "./core/checkpoint/try_again.ts";
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import type { MemoryTracking } from "./core/checkpoint/memory_tracking.ts";
@@ -149,7 +150,7 @@ export async function checkpoint(
   const { directory, parent, longestChain, tracking, options } = settings;
   const { leaveRunning = options?.leaveRunning, leaveStopped = options?.leaveStopped } = settings;
   using cancelling = cancelledBy(settings.signal);
-  const result = await reportOne(runCheckpoint({
+  const request = {
     ...common(settings),
     signal: cancelling.signal,
     warmedUp: WARMED_UP_PLUGINS,
@@ -159,8 +160,8 @@ export async function checkpoint(
     longestChain,
     tracking,
     options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
-  }));
-  return withJson(result);
+  };
+  return withJson(await reportOne(tryAgain(() => runCheckpoint(request), cancelling.signal)));
 }
 
 /** What {@link mergeParents} takes. */

@@ -65,6 +65,8 @@ export interface Problem {
   readonly hint?: string;
   /** Whether whatever else is said of the task may only follow from it, and is left out. */
   readonly decisive?: boolean;
+  /** Whether it passes by itself when the program goes on for a moment: then a checkpoint is tried again. */
+  readonly passing?: boolean;
 }
 
 /** Further facts of a {@link StasisError}. */

@@ -52,6 +52,9 @@ import { warmUp } from "./warm_up.ts";
 /** For how long a tree may stand still before its memory is written, in milliseconds (as in CRIU). */
 const TIMEOUT = 10_000;
 
+/** For how long it is waited for what passes, and how long the tree is left alone between two looks, in milliseconds. */
+const SETTLE_PATIENCE = 2000, SETTLE_PAUSE = 2;
+
 /** What a checkpoint is asked to do. */
 export interface CheckpointRequest {
   /** The root of the tree. */
@@ -349,12 +352,17 @@ async function quiesce(
   undo: DisposableStack,
   cancellation: Cancellation,
 ): Promise<void> {
-  const pause = async (ms: number): Promise<void> => {
-    await sleep(ms);
-    cancellation.check();
+  const settle = async (look: (elapsed: number) => boolean): Promise<void> => {
+    const begin = performance.now();
+    for (;;) {
+      const elapsed = performance.now() - begin;
+      if (look(elapsed) || elapsed >= SETTLE_PATIENCE) return;
+      await sleep(SETTLE_PAUSE);
+      cancellation.check();
+    }
   };
   for (const { plugin, hooks } of hooked) {
-    await runHook(plugin, () => hooks.quiesce?.({ undo, pause }));
+    await runHook(plugin, () => hooks.quiesce?.({ undo, settle }));
   }
 }
 

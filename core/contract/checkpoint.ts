@@ -228,8 +228,13 @@ export interface HoldContext {
 export interface QuiesceContext {
   /** Gets what is to be undone when the tree runs again, or has ended. Nothing of it may outlive this process. */
   readonly undo: DisposableStack;
-  /** Leaves the program alone for some milliseconds. @throws {StasisError} `cancelled` */
-  pause(ms: number): Promise<void>;
+  /**
+   * Waits until something has passed, for two seconds at the most.
+   *
+   * @param look says whether it has, by how many milliseconds one has waited
+   * @throws {StasisError} `cancelled`
+   */
+  settle(look: (elapsed: number) => boolean): Promise<void>;
 }
 
 /** Takes the results of the calls that a collect hook added. */

@@ -11,12 +11,8 @@ import type { QuiesceContext } from "../../core/plugin.ts";
 import { closedMessages, NetworkLock, tableName } from "./network_lock.ts";
 import { findWaiting, fromOutside } from "./waiting_connections.ts";
 
-/** For how long a program has time to accept what waits, in milliseconds. */
-const PATIENCE = 2000;
 /** For how long one that is half made is waited for (SYN_RECV), in milliseconds: its other end may never answer. */
 const HALF_PATIENCE = 200;
-/** How long the program is left alone between two looks, in milliseconds. */
-const PAUSE = 2;
 
 /**
  * Waits until a program has accepted the connections that cannot be saved, as long as it may take.
@@ -28,27 +24,26 @@ const PAUSE = 2;
 export async function quiesce(
   sockets: ReadonlyMap<number, InetSocket>,
   { isToEnd, mayHold }: { readonly isToEnd: boolean; readonly mayHold: boolean },
-  { undo, pause }: QuiesceContext,
+  { undo, settle }: QuiesceContext,
 ): Promise<void> {
   const listeners = [...sockets.values()].filter(({ state }) => state === TCP.LISTEN);
   if (listeners.length === 0) return;
   if (isToEnd && mayHold) closeDoors(listeners, undo);
   const ports = new Set(listeners.map(({ source }) => source.port));
   const asked = ports.size > MOST_PORTS ? undefined : [...ports];
-  const begin = performance.now();
-  for (;;) {
+  await settle((elapsed) => {
     const { byInode, nobodys } = readInetSockets(IPPROTO.TCP, [], { ports: asked });
     const now = new Map([...byInode].filter(([ino]) => sockets.has(ino)));
     const waiting = findWaiting(now, nobodys);
-    const waits = waiting.unreadable.size > 0 ||
-      isToEnd &&
-        now.values().some((one) => one.state === TCP.LISTEN && fromOutside(one, waiting) > 0);
-    const isHalfMade = isToEnd &&
-      nobodys.some(({ state, source }) => state === TCP.SYN_RECV && ports.has(source.port));
-    const patience = waits ? PATIENCE : isHalfMade ? HALF_PATIENCE : 0;
-    if (performance.now() - begin >= patience) return;
-    await pause(PAUSE);
-  }
+    if (waiting.unreadable.size > 0) return false;
+    if (!isToEnd) return true;
+    const isWaiting = now.values().some((one) =>
+      one.state === TCP.LISTEN && fromOutside(one, waiting) > 0
+    );
+    if (isWaiting) return false;
+    return elapsed >= HALF_PATIENCE ||
+      !nobodys.some(({ state, source }) => state === TCP.SYN_RECV && ports.has(source.port));
+  });
 }
 
 /** Throws away what asks for new connections, until `undo` is disposed of. */

@@ -113,6 +113,7 @@ export function socketProblem(
     return {
       what: `${what} with ${strangers} connections that wait to be accepted at ${at}, from outside`,
       hint,
+      passing: true,
     };
   }
   if (!hasStream(state) || clients.has(ino) || tcpClose === true) return undefined;

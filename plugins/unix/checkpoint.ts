@@ -43,6 +43,7 @@ import {
   socketProblem,
   type Surroundings,
 } from "./survey.ts";
+import { nameKey } from "./name.ts";
 import { leadsTo } from "./taken.ts";
 
 /** The sockets of the tree at one look. */
@@ -65,6 +66,8 @@ const NOTHING: Look = {
     inside: new Set(),
     waiting: new Map(),
     skipsWaiting: false,
+    acceptsLater: false,
+    isNew: () => false,
     reconnects: false,
     hidden: false,
     holders: () => [],
@@ -138,6 +141,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       });
     },
     survey({ tasks, rescuer, problem }) {
+      const known = seen.surroundings.inside;
       seen = NOTHING;
       // What arrives from outside only now is refused, and closed at once.
       using late = new DisposableStack();
@@ -178,6 +182,8 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         inside,
         waiting: findWaiting(sockets),
         skipsWaiting: options.skipInFlight === true,
+        acceptsLater: options.leaveRunning === true || rescuer === undefined,
+        isNew: (ino) => rescuer !== undefined && !known.has(ino),
         reconnects: options.externalUnixSockets === true,
         hidden,
         senders: findSenders(sockets, inside),
@@ -185,6 +191,13 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         nameOf,
         holders: (ino) => cutOff.has(ino) ? [] : outside.behind(linkText(ino)),
       };
+      const left = strangersWaiting(surroundings);
+      if (rescuer !== undefined && options.leaveRunning === true && left > 0) {
+        session.note(
+          `connections from outside to unix sockets that wait to be accepted (${left}) are left out: who is at their ` +
+            "other ends is served by the program that runs on, and by none that is restored",
+        );
+      }
       const states = rescuer === undefined
         ? new Map()
         : new Map([...read, ...readStates(unread(descriptors), sockets, rescuer, late)]);
@@ -197,6 +210,19 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
           hint: LATER,
         });
       }
+    },
+    async quiesce({ settle }) {
+      if (options.skipInFlight === true || options.leaveRunning === true) return;
+      const { surroundings } = seen;
+      const listens = surroundings.sockets.values().some(({ ino, state }) =>
+        state === STATE.LISTEN && surroundings.inside.has(ino)
+      );
+      if (!listens) return;
+      await settle(() => {
+        const sockets = readUnixSockets(surroundings.inside);
+        return strangersWaiting({ ...surroundings, sockets }) === 0 &&
+          !hasNewGuests(sockets, surroundings);
+      });
     },
     descriptors: [{
       kind: "unix socket",
@@ -228,6 +254,33 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
       }
     },
   };
+}
+
+/** How many connections from outside wait to be accepted. */
+function strangersWaiting(
+  { sockets, inside }: Pick<Surroundings, "sockets" | "inside">,
+): number {
+  let count = 0;
+  for (const ino of inside) {
+    const waiting = sockets.get(ino)?.waiting ?? [];
+    count += waiting.filter((client) => client !== 0 && !inside.has(client)).length;
+  }
+  return count;
+}
+
+/** Whether somebody from outside is connected to a listening socket of the tree who was not when it was surveyed. */
+function hasNewGuests(
+  sockets: ReadonlyMap<number, UnixSocket>,
+  { sockets: known, inside }: Pick<Surroundings, "sockets" | "inside">,
+): boolean {
+  const own = new Set(
+    [...inside].flatMap((ino) => known.get(ino) ?? [])
+      .filter(({ state }) => state === STATE.LISTEN).map(({ name }) => nameKey(name)),
+  );
+  return sockets.values().some(({ ino, state, name, peer = 0 }) =>
+    state !== STATE.LISTEN && peer !== 0 && !inside.has(peer) && !known.has(ino) &&
+    own.has(nameKey(name))
+  );
 }
 
 /** Writes what waits in a socket. @param rights the ids of the open files that come with it */

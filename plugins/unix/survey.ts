@@ -20,8 +20,12 @@ export interface Surroundings {
   readonly waiting: ReadonlyMap<number, number>;
   /** Whether what waits to be accepted and cannot be saved is left out. */
   readonly skipsWaiting: boolean;
+  /** Whether connections from outside that wait to be accepted are left to the program, which runs on or still runs. */
+  readonly acceptsLater: boolean;
   /** Whether sockets may be connected to names outside of the tree again. */
   readonly reconnects: boolean;
+  /** Whether a socket is one that the tree did not have when it was surveyed before it was stopped. */
+  isNew(ino: number): boolean;
   /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
   readonly hidden: boolean;
   /** By what names messages can come again. */
@@ -105,7 +109,7 @@ export function socketProblem(
     : surroundings.waiting.has(ino) || isUnaccepted(socket)
     ? waitProblem(socket, surroundings)
     : peerProblem(socket, external, surroundings);
-  return found === undefined ? undefined : { what: `${what} ${found.what}`, hint: found.hint };
+  return found === undefined ? undefined : { ...found, what: `${what} ${found.what}` };
 }
 
 const ACCEPT = "try again when the program has accepted it";
@@ -113,11 +117,11 @@ const ACCEPT = "try again when the program has accepted it";
 /** What waits to be accepted must be connected again by somebody of the tree. */
 function listenProblem(
   { waiting }: UnixSocket,
-  { inside, hidden, skipsWaiting }: Surroundings,
+  { inside, hidden, skipsWaiting, acceptsLater }: Surroundings,
 ): Finding | undefined {
   const stranger = hidden || skipsWaiting
     ? undefined
-    : waiting.find((client) => !inside.has(client));
+    : waiting.find((client) => !inside.has(client) && !(acceptsLater && client !== 0));
   if (stranger === undefined) return undefined;
   return {
     // The kernel tells nobody what lies in the end that waits (sk_diag_dump() of `net/unix/diag.c`).
@@ -125,6 +129,7 @@ function listenProblem(
       ? "with a connection waiting to be accepted whose other end is closed: whether anything was sent is not known"
       : `with a connection waiting to be accepted from outside of the tree (socket:[${stranger}])`,
     hint: `${ACCEPT}, or leave it out with --skip-in-flight: it is reset when the tree ends`,
+    passing: stranger !== 0 || undefined,
   };
 }
 
@@ -180,6 +185,7 @@ function peerProblem(
       }
       : {
         what: `whose other end${name} is outside of the tree: ${nameOf(holder)} has it`,
+        passing: surroundings.isNew(ino) || undefined,
         hint: `checkpoint both together, or ${
           other !== undefined && other.name.byteLength > 0
             ? "have it connected to that name again: --ext-unix-sk; or "
@@ -191,6 +197,7 @@ function peerProblem(
     return {
       what: `that is connected to socket:[${peer}], which is connected to another one`,
       hint: "try again",
+      passing: true,
     };
   }
   return undefined;

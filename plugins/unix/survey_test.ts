@@ -39,6 +39,8 @@ function surroundings(
     leadsTo: (name) => (socket) => nameKey(name) === nameKey(socket.name),
     waiting: findWaiting(sockets),
     skipsWaiting: false,
+    acceptsLater: false,
+    isNew: () => false,
     reconnects: false,
     hidden: false,
     holders,
@@ -137,6 +139,8 @@ Deno.test("socketProblem() says which connections that wait cannot be made again
   const hasty = surroundings({ 1: { state: STATE.LISTEN, waiting: [0] } });
   match(of(1, hasty), /other end is closed/);
   equal(of(1, { ...hasty, skipsWaiting: true }), "");
+  equal(of(1, { ...service({}, [1]), acceptsLater: true }), "");
+  match(of(1, { ...hasty, acceptsLater: true }), /other end is closed/);
 });
 
 Deno.test("senderProblem() lets come back what the peer or a socket with that name can send", () => {

@@ -157,6 +157,7 @@ Deno.test("connections from outside that wait to be accepted are left to the pro
   await using subject = await startEcho();
   const port = Number(subject.fact("port"));
   Deno.kill(subject.pid, "SIGSTOP");
+  await waitUntil(() => readStat(subject.pid).state === "T", "it stands still");
   const first = await EchoClient.connect(port, "127.0.0.1");
   const notes: string[] = [];
   await checkpoint(subject.pid, {

@@ -9,11 +9,19 @@ import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts"
 import { ownInability } from "../../plugins/seccomp/ability.ts";
 import { chooseBackend } from "../../plugins/sud/choose_backend.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
+import { readStat } from "../../core/linux/procfs/mod.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
-import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
+import {
+  bringsBack,
+  collectNotes,
+  ImageHome,
+  leavesAlone,
+  problemsOf,
+  startSleeper,
+} from "./round_trip.ts";
 
 for (const [name, variants] of Object.entries(VARIANTS)) {
   if (!name.startsWith("unix_")) continue;
@@ -116,6 +124,52 @@ Deno.test("--skip-in-flight leaves out a connection that waits and that nobody c
   );
   assert.deepEqual(sockets.map(({ state }) => state).sort(), [1, 1, 10]);
   await subject.expectPass();
+});
+
+Deno.test("connections from outside that wait are left to the program, whether it runs on or is to end", async () => {
+  using images = new ImageHome();
+  const server = `use Socket; socket(S, AF_UNIX, SOCK_STREAM, 0);
+    bind(S, pack_sockaddr_un("socket")) && listen(S, 5) or die;
+    for (;;) { accept(C, S) or next; syswrite(C, "x"); close(C) }`;
+  await using subject = await Subject.spawn("perl", { args: ["-e", server] });
+  const path = `${subject.cwd}/socket`;
+  const connect = async (): Promise<Deno.UnixConn> => {
+    for (;;) {
+      try {
+        return await Deno.connect({ transport: "unix", path });
+      } catch {
+        assert.ok(subject.alive, subject.errors());
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+  };
+  const isServed = async (connection: Deno.UnixConn): Promise<void> => {
+    assert.equal(await new Response(connection.readable).text(), "x");
+  };
+  await isServed(await connect());
+  Deno.kill(subject.pid, "SIGSTOP");
+  await waitUntil(() => readStat(subject.pid).state === "T", "it stands still");
+  const waits = await connect();
+  const notes: string[] = [];
+  await checkpoint(subject.pid, {
+    directory: `${images.directory}-1`,
+    leaveRunning: true,
+    onEvent: collectNotes(notes),
+  });
+  assert.match(notes.join("\n"), /that wait to be accepted \(1\) are left out/);
+  const goes = {
+    name: "goes",
+    description: "goes on before the tree is stopped",
+    before: ["unix"],
+    checkpoint: () => ({ quiesce: () => Deno.kill(subject.pid, "SIGCONT") }),
+  };
+  await checkpoint(subject.pid, { directory: images.directory, plugins: [goes] });
+  await isServed(waits);
+  await subject.waitGone();
+  const tree = await restore(images.directory);
+  await isServed(await Deno.connect({ transport: "unix", path }));
+  tree.kill(15);
+  await tree.wait();
 });
 
 Deno.test("a socket of another family is refused, and its protocol named", async () => {
