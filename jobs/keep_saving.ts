@@ -6,7 +6,7 @@
 import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
 import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
-import { mergeParents } from "../mod.ts";
+import { MemoryTracking, mergeParents } from "../mod.ts";
 import { chainLength, LONGEST_CHAIN } from "./chain.ts";
 import type { JobListener } from "./events.ts";
 import type { Requests } from "./requests.ts";
@@ -26,10 +26,12 @@ export interface KeepSettings extends SaveSettings {
 }
 
 /** A job that is being saved. */
-export class Keeper {
+export class Keeper implements Disposable {
   readonly #store: Store;
   readonly #tree: JobTree;
   readonly #settings: KeepSettings;
+  /** What was written to since the last checkpoint; not of a job inside of a namespace, which others save. */
+  readonly #tracking = new MemoryTracking();
   #isSaving = false;
 
   constructor(store: Store, tree: JobTree, settings: KeepSettings) {
@@ -56,6 +58,7 @@ export class Keeper {
       tree: this.#tree,
       directory: this.#store.directoryOf(next),
       parent: latest === undefined ? undefined : this.#store.directoryOf(latest),
+      tracking: this.#tracking,
       leaveRunning,
       signal,
     }, this.#settings).finally(() => this.#isSaving = false);
@@ -65,6 +68,11 @@ export class Keeper {
     await this.#orTell(() => this.#store.add(next, made));
     tell({ event: "saved", checkpoint: next, bytes, frozenMs, totalMs, ended: !leaveRunning });
     await this.#orTell(() => this.#retain(next, signal));
+  }
+
+  /** Ends the tracking. */
+  [Symbol.dispose](): void {
+    this.#tracking[Symbol.dispose]();
   }
 
   /** Deletes what is not needed any more, and bounds the chain. */

@@ -105,7 +105,7 @@ class Run {
       throw error;
     }
     const { tree, hasTerminal } = this.#job;
-    const keeper = new Keeper(this.#store, tree, this.#request);
+    using keeper = new Keeper(this.#store, tree, this.#request);
     const ending = terminal !== undefined && hasTerminal
       ? waitAsJob(tree, terminal, () => keeper.isSaving)
       : tree.wait();
@@ -143,7 +143,7 @@ class Run {
     try {
       this.#noteRunning(pid);
       terminal?.give({ group: pid, termios: undefined, size: undefined }, pid);
-      const keeper = new Keeper(this.#store, tree, this.#request);
+      using keeper = new Keeper(this.#store, tree, this.#request);
       await keeper.save(true, this.#cancelling(requests));
     } catch (error) {
       const failure = asStasisError(error);

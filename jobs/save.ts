@@ -4,7 +4,13 @@
  * @module
  */
 import { type ErrorCode, EXIT_STATUS, StasisError } from "../base/errors.ts";
-import { checkpoint, type EventListener, type OperationOptions, type Plugin } from "../mod.ts";
+import {
+  checkpoint,
+  type EventListener,
+  type MemoryTracking,
+  type OperationOptions,
+  type Plugin,
+} from "../mod.ts";
 import { LONGEST_CHAIN } from "./chain.ts";
 import { commonStreams } from "./streams.ts";
 
@@ -32,6 +38,8 @@ export interface Save {
   readonly directory: string;
   /** That of the checkpoint before, to which what has not changed is left. */
   readonly parent: string | undefined;
+  /** Tells what has changed since then. */
+  readonly tracking: MemoryTracking;
   /** Whether the tree runs on; otherwise it is ended. */
   readonly leaveRunning: boolean;
   /** Cancels. */
@@ -66,7 +74,7 @@ export async function saveTree(save: Save, settings: SaveSettings): Promise<Save
 }
 
 async function saveOnce(save: Save, settings: SaveSettings): Promise<SaveResult> {
-  const { tree, directory, parent, leaveRunning, signal } = save;
+  const { tree, directory, parent, tracking, leaveRunning, signal } = save;
   const { plugins, options, words, listener } = settings;
   const external = [...options.external ?? [], ...commonStreams(tree.pid)];
   if (tree.pid !== tree.innerPid) {
@@ -81,6 +89,7 @@ async function saveOnce(save: Save, settings: SaveSettings): Promise<SaveResult>
   const { bytes, frozenMs, totalMs, tasks, threads } = await checkpoint(tree.pid, {
     directory,
     parent,
+    tracking,
     longestChain: 2 * LONGEST_CHAIN,
     leaveRunning,
     plugins,

@@ -49,7 +49,7 @@ export async function watchTree(request: WatchRequest): Promise<WatchOutcome> {
   });
   void untilEnd(pidfd.fd).then(() => requests.end());
   store.noteRunning(process);
-  const keeper = new Keeper(store, { pid, innerPid: pid }, request);
+  using keeper = new Keeper(store, { pid, innerPid: pid }, request);
   const signal = AbortSignal.any([requests.abortedByStop(), left.signal]);
   await keeper.save(true, signal).catch((error) => {
     // A full disk ends no watching; what stands against each save does.

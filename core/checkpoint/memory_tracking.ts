@@ -42,12 +42,6 @@ export class MemoryTracking implements TrackedMemory, Disposable {
   /** Tells the checkpoint that changes are known since: `stateSum()` of `images/layers.ts`. */
   #since: number | undefined;
 
-  /** Whether a mapping of a task is registered with the userfaultfd that is held here, and with no other. */
-  owns(pid: number, vma: Vma): boolean {
-    const task = this.#tasks.get(pid);
-    return task !== undefined && isWriteProtected(vma) && task.tracker.register(vma);
-  }
-
   /**
    * Finds out what of a task has been written to, and begins to look anew.
    *
@@ -62,7 +56,9 @@ export class MemoryTracking implements TrackedMemory, Disposable {
     if (typeof tracked === "string") return tracked;
     using pagemap = openPagemap(task.proc.liveTid);
     const access = { fd: pagemap.fd, ioctl, addressOf };
-    const same = task.proc.vmas.filter((vma) => this.owns(task.pid, vma));
+    const same = task.proc.vmas.filter((vma) =>
+      isWriteProtected(vma) && tracked.tracker.register(vma)
+    );
     const trusted: AddressRange[] = [];
     const written: AddressRange[] = [];
     for (const range of cutRanges(tracked.trusted, same)) {

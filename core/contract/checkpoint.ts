@@ -71,8 +71,6 @@ export interface CheckpointParent {
 
 /** What tells the changes of a tree's memory (`core/checkpoint/memory_tracking.ts`). */
 export interface TrackedMemory {
-  /** Whether a mapping is registered with the userfaultfd of this, and with no other. */
-  owns(pid: number, vma: Vma): boolean;
   /**
    * Finds out what of a task has been written to, and begins to look anew; once for each task in each checkpoint.
    *

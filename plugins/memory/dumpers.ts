@@ -27,6 +27,7 @@ import { ringProblem } from "./aio_checkpoint.ts";
 import { isRing } from "./aio_ring.ts";
 import { mapFilesPath, type MappedFiles } from "./file_check.ts";
 import { isReserved } from "./huge_pages.ts";
+import { isTracked } from "./tracked.ts";
 import { isSegment } from "./segments.ts";
 import type { SharedObjects } from "./shared_objects.ts";
 import { hasOwnVdso } from "./vdso.ts";
@@ -52,14 +53,13 @@ function rangeOf(vma: Vma): string {
 /**
  * What no kind of mapping may have, with the reason.
  *
- * @param isTracked whether it is registered with a userfaultfd for the sake of checkpoints alone
+ * @param isOnlyTracked whether its registration with a userfaultfd changes nothing for the program
  */
-export function surveyFlags(vma: Vma, isTracked: () => boolean = () => false): SurveyProblem {
-  if (["um", "uw", "ui"].some((code) => vma.flags.has(code)) && !isTracked()) {
+export function surveyFlags(vma: Vma, isOnlyTracked: () => boolean = () => false): SurveyProblem {
+  if (["um", "uw", "ui"].some((code) => vma.flags.has(code)) && !isOnlyTracked()) {
     return {
       what: `its mapping ${rangeOf(vma)} is registered with a userfaultfd, which cannot be saved`,
-      hint:
-        "have the program unregister it first, or end who makes checkpoints of it again and again",
+      hint: "have the program unregister it first",
     };
   }
   if (vma.flags.has("ss")) {
@@ -118,7 +118,7 @@ export function mappingDumpers(
   shared: SharedObjects,
 ): MappingDumper[] {
   const surveyPrivate = (vma: Vma, task: Task): SurveyProblem =>
-    surveyFlags(vma, () => session.tracking?.owns(task.pid, vma) ?? false);
+    surveyFlags(vma, () => isTracked(task.liveTid, vma));
   const isFile = (vma: Vma): boolean =>
     mappingKind(vma) === "file" && vma.name.startsWith("/") && !isUnusual(vma) &&
     // Memory of a device, whatever its file looks like.

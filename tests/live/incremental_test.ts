@@ -9,6 +9,7 @@ import {
   openImages,
   restore,
   type StasisError,
+  survey,
 } from "../../mod.ts";
 import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { PARENT_PAGES } from "../../images/kinds/memory.ts";
@@ -155,6 +156,9 @@ Deno.test("with MemoryTracking only what was written to is looked at, and nothin
       }
       await checkpoint(subject.pid, settings);
       ok(registered());
+      // To others it is a tree like any other.
+      const [verdict] = await survey([subject.pid]);
+      deepEqual(verdict?.problems, []);
       const known = tracking.unwritten(subject.pid, stateSum(openImages(store.at(number))) ?? 0);
       const size = known.reduce((sum, { start, end }) => sum + end - start, 0n);
       ok(size >= 16n << 20n, `${size} bytes are tracked`);
