@@ -20,7 +20,8 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NETLINK_EXTRA } from "../../images/kinds/netlink.ts";
 import { trimGroups } from "./address.ts";
 import { readNetNetlink } from "./net_netlink.ts";
-import { TYPES } from "./protocol.ts";
+import { auditDaemon } from "./audit.ts";
+import { keepingName, NETLINK_AUDIT, TYPES } from "./protocol.ts";
 import { type NetlinkState, readNetlink } from "./state.ts";
 
 /** The hooks of one checkpoint. */
@@ -40,9 +41,15 @@ function readStates(descriptors: ReadonlyMap<number, Descriptor>): Map<number, N
   );
   using own = makeSocket({ family: AF_NETLINK, type: TYPES[0] as number, protocol: 0 });
   const cookie = namespaceCookie(own.fd);
+  /** Asked for where it matters. */
+  let daemon: { readonly pid: number | undefined } | undefined;
   eachTaken(descriptors.values(), (descriptor, fd) => {
     const ino = inodeOf(descriptor);
-    states.set(ino, readNetlink(fd, listing.has(ino), cookie));
+    const keeping = (protocol: number, portid: number): string | undefined => {
+      if (protocol === NETLINK_AUDIT) daemon ??= { pid: auditDaemon() };
+      return keepingName(protocol, daemon?.pid, [descriptor.pid, portid]);
+    };
+    states.set(ino, readNetlink(fd, listing.has(ino), cookie, keeping));
   });
   return states;
 }

@@ -36,15 +36,30 @@ export const FLAGS: readonly number[] = [
   NETLINK.GET_STRICT_CHK,
 ];
 
+/** One socket of it gets the audit log, which is known by its process ({@link keepingName}). */
+export const NETLINK_AUDIT = 9;
+
 /** Protocols for whose sockets the kernel keeps something that nobody can ask it for: queues, tables, who has audit, which
  * events of processes one has asked for (PROC_CN_MCAST_LISTEN, with a filter). */
 const KEEPING: ReadonlyMap<number, string> = new Map([
-  [9, "NETLINK_AUDIT"],
+  [NETLINK_AUDIT, "NETLINK_AUDIT"],
   [11, "NETLINK_CONNECTOR"],
   [12, "NETLINK_NETFILTER"],
 ]);
 
-/** What the kernel calls a protocol for whose sockets it keeps something; undefined of others. */
-export function keepingName(protocol: number): string | undefined {
-  return KEEPING.get(protocol);
+/**
+ * What the kernel calls a protocol for whose sockets it keeps something; undefined of others.
+ *
+ * @param auditDaemon the process that gets the audit log: programs that only write to that have nothing kept; undefined
+ * where it is not known
+ * @param ids what may be that: the process that has the socket, and the socket's address
+ */
+export function keepingName(
+  protocol: number,
+  auditDaemon: number | undefined,
+  ids: readonly number[],
+): string | undefined {
+  const writesOnly = protocol === NETLINK_AUDIT && auditDaemon !== undefined &&
+    (auditDaemon === 0 || !ids.includes(auditDaemon));
+  return writesOnly ? undefined : KEEPING.get(protocol);
 }

@@ -17,7 +17,7 @@ import { syscall } from "../../core/linux/libc_ffi.ts";
 import { OptionReader, POLL, pollNow, SO } from "../../core/linux/net/socket_options.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { groupOf, sockaddrNl } from "./address.ts";
-import { FLAGS, keepingName, NETLINK, SOL_NETLINK } from "./protocol.ts";
+import { FLAGS, NETLINK, SOL_NETLINK } from "./protocol.ts";
 
 /** What is read of a socket. */
 export interface NetlinkState {
@@ -64,12 +64,14 @@ let readers: { readonly socket: OptionReader; readonly netlink: OptionReader } |
  * @param fd a duplicate of its descriptor
  * @param isListing whether the kernel is giving it a list
  * @param cookie SO_NETNS_COOKIE of a socket of this process; undefined where the kernel has none
+ * @param keeping tells the name of a protocol for whose socket of an address the kernel keeps something
  * @throws {StasisError} `syscall`
  */
 export function readNetlink(
   fd: number,
   isListing: boolean,
   cookie: bigint | undefined,
+  keeping: (protocol: number, portid: number) => string | undefined,
 ): NetlinkState {
   const { socket, netlink } = readers ??= {
     socket: new OptionReader(SOCKET_SIZES),
@@ -80,11 +82,12 @@ export function readNetlink(
   const protocol = socket.number(SO.PROTOCOL) ?? 0;
   const groups = netlink.bytes(NETLINK.LIST_MEMBERSHIPS) ?? new Uint8Array();
   const peer = addressOf(fd, "getpeername");
+  const { portid } = addressOf(fd, "getsockname");
   return {
-    ...problemOf(fd, protocol, isListing, socket, cookie),
+    ...problemOf(fd, keeping(protocol, portid), isListing, socket, cookie),
     type: socket.number(SO.TYPE) ?? 0,
     protocol,
-    portid: addressOf(fd, "getsockname").portid,
+    portid,
     groups: [...new Uint32Array(groups.buffer, 0, groups.byteLength >>> 2)],
     peer: { portid: peer.portid, group: groupOf(peer) },
     options: decodeOptions(socket),
@@ -99,7 +102,7 @@ export function readNetlink(
 
 function problemOf(
   fd: number,
-  protocol: number,
+  keeping: string | undefined,
   isListing: boolean,
   options: OptionReader,
   cookie: bigint | undefined,
@@ -108,7 +111,6 @@ function problemOf(
   if (own !== undefined && cookie !== undefined && own !== cookie) {
     return { problem: "is of another network namespace", hint: "close it before the checkpoint" };
   }
-  const keeping = keepingName(protocol);
   if (keeping !== undefined) {
     return {
       problem: `is of ${keeping}, whose kernel side keeps more for it than it tells`,

@@ -3,7 +3,12 @@
  * refused with the reason.
  */
 import assert from "@std/assert";
-import { bringsBack, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
+import { checkpoint, restore } from "../../mod.ts";
+import { auditDaemon } from "../../plugins/netlink/audit.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
+import { Subject } from "../harness/subject.ts";
+import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 Deno.test("netlink: it is what it was after a restore", (t) => bringsBack(t, "netlink"));
 Deno.test("netlink: a checkpoint that lets it run changes nothing", (t) =>
@@ -33,3 +38,21 @@ for (const [what, perl, why] of REFUSED) {
     assert.match(problems[0]?.what ?? "", why);
   });
 }
+
+Deno.test("a socket that does not get the audit log, as dbus-daemon's, comes back", async (t) => {
+  if (auditDaemon() !== 0) {
+    return skip(t, "somebody has the audit log, or the kernel does not tell this process who has");
+  }
+  // It asks who has the log (AUDIT_GET) in the end.
+  const program = `socket(my $s, 16, 3, 9) or die; my $ends = 0; $SIG{TERM} = sub { $ends = 1 };
+    $| = 1; print "ready"; sleep 1 while !$ends; send($s, pack("LSSLL", 16, 1000, 1, 5, 0), 0) or die;
+    recv($s, my $answer, 999, 0); exit(length($answer) > 16 ? 0 : 3)`;
+  await using subject = await Subject.spawn("perl", { args: ["-e", program] });
+  await waitUntil(() => subject.output() === "ready", "it is ready");
+  using images = new ImageHome();
+  await checkpoint(subject.pid, { directory: images.directory });
+  await subject.waitGone();
+  const tree = await restore(images.directory);
+  tree.kill(15);
+  assert.deepEqual(await tree.wait(), { code: 0 });
+});
