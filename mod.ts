@@ -12,12 +12,15 @@
  *
  * @module
  */
+import { around } from "./core/around.ts";
 import { Cancellation, onEndingSignals } from "./core/cancellation.ts";
 import { tryAgain } from "./core/checkpoint/try_again.ts";
 import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import type { MemoryTracking } from "./core/checkpoint/memory_tracking.ts";
 import { surveyOnly, type Verdict } from "./core/checkpoint/survey_only.ts";
+import { runHook } from "./core/hooks.ts";
+import { absolutePath } from "./images/path.ts";
 import type { EventListener } from "./base/events.ts";
 import { withJson } from "./base/json.ts";
 import { asStasisError } from "./base/thrown.ts";
@@ -70,6 +73,12 @@ export { type Kinds, kinds } from "./images/kinds.ts";
 export { directoriesOf } from "./images/layers.ts";
 export { readMemory } from "./plugins/memory/saved_memory.ts";
 export { replaceEnvironment } from "./plugins/memory/replace_environment.ts";
+export {
+  type Action,
+  actionScript,
+  type AroundCommands,
+  aroundCommands,
+} from "./plugins/action_script/mod.ts";
 export { DEFAULT_PLUGINS } from "./plugins/default.ts";
 
 /** What every operation takes. */
@@ -150,9 +159,10 @@ export async function checkpoint(
   const { directory, parent, longestChain, tracking, options } = settings;
   const { leaveRunning = options?.leaveRunning, leaveStopped = options?.leaveStopped } = settings;
   using cancelling = cancelledBy(settings.signal);
+  const { signal } = cancelling;
   const request = {
     ...common(settings),
-    signal: cancelling.signal,
+    signal,
     warmedUp: WARMED_UP_PLUGINS,
     pid,
     directory,
@@ -161,7 +171,14 @@ export async function checkpoint(
     tracking,
     options: { ...options, leaveRunning: leaveRunning || leaveStopped, leaveStopped },
   };
-  return withJson(await reportOne(tryAgain(() => runCheckpoint(request), cancelling.signal)));
+  const operation = { pid, directory: absolutePath(directory), signal };
+  const result = await around(request.plugins, {
+    before: (hooks) => hooks.beforeCheckpoint?.(operation),
+    after: (hooks, _, failure) => hooks.afterCheckpoint?.(operation, failure),
+    note: noteTo(request.listener),
+    keepsResult: false,
+  }, () => tryAgain(() => runCheckpoint(request), signal));
+  return withJson(result);
 }
 
 /** What {@link mergeParents} takes. */
@@ -242,8 +259,25 @@ export async function restore(
   const plan = source instanceof RestorePlan
     ? source
     : await planRestore(source, { ...settings, signal });
-  const { beforeRun } = settings;
-  return await reportOne(runPlan(plan, { ...common(settings), signal, beforeRun }));
+  const given = { ...common(settings), signal };
+  const operation = { directory: plan.images.path, signal };
+  const beforeRun = async (pid: number): Promise<void> => {
+    for (const plugin of given.plugins) {
+      await runHook(plugin, () => plugin.around?.beforeRun?.(operation, pid));
+    }
+    settings.beforeRun?.(pid);
+  };
+  return await around<RestoredTree>(given.plugins, {
+    before: (hooks) => hooks.beforeRestore?.(operation),
+    after: (hooks, tree, failure) => hooks.afterRestore?.(operation, tree?.pid, failure),
+    note: noteTo(given.listener),
+    // Whoever restores a tree is to wait for it.
+    keepsResult: true,
+  }, () => runPlan(plan, { ...given, beforeRun }));
+}
+
+function noteTo(listener: EventListener): (text: string) => void {
+  return (text) => listener({ kind: "note", plugin: "core", text });
 }
 
 /**

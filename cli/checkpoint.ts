@@ -9,7 +9,7 @@ import type { CheckpointSettings } from "../mod.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "../base/json.ts";
 import { CHECKPOINT_OPTIONS, readCheckpointOptions } from "./checkpoint_options.ts";
-import { either, loadPlugins, parsePid, PLUGIN_OPTION } from "./options.ts";
+import { aroundPlugins, either, loadPlugins, parsePid, PLUGIN_OPTION } from "./options.ts";
 import { Report, REPORT_OPTIONS } from "./report.ts";
 import { print } from "./ui/print.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
@@ -133,7 +133,10 @@ export const checkpoint: Command = defineCommand({
       });
     }
     const operation = readCheckpointOptions(options);
-    const plugins = await loadPlugins(options.plugin ?? []);
+    const plugins = [
+      ...await loadPlugins(options.plugin ?? []),
+      ...await aroundPlugins(options),
+    ];
     const { checkpoint, onEndingSignals } = await import("../mod.ts");
 
     const controller = new AbortController();

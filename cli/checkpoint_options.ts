@@ -6,6 +6,7 @@
 import type { OperationOptions } from "../core/plugin.ts";
 import type { OptionDescriptions, OptionValues } from "./command.ts";
 import {
+  AROUND_OPTIONS,
   CGROUP_ROOT,
   CGROUP_YARD,
   FILE_VALIDATION,
@@ -100,6 +101,7 @@ export const CHECKPOINT_OPTIONS = {
       "[CONTROLLER:]PATH, the control group from which on they are saved with their settings; repeatable",
   },
   cgroupYard: CGROUP_YARD,
+  ...AROUND_OPTIONS,
 } as const satisfies OptionDescriptions;
 
 /** Reads them. @throws {StasisError} `usage` */

@@ -12,7 +12,6 @@ const NAMESPACES =
 
 /** By the option's long name: what its users are told. */
 export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
-  "action-script": NOT_YET,
   "address": NO_SERVICE,
   "all": "it is for criu check: stasis check looks at everything",
   "auto-dedup":

@@ -6,7 +6,7 @@
 import { StasisError } from "../base/errors.ts";
 import type { AnyOptionValues, OptionDescriptions, OptionValues } from "./command.ts";
 import { CHECKPOINT_OPTIONS } from "./checkpoint_options.ts";
-import { loadPlugins, parseKeep, PLUGIN_OPTION } from "./options.ts";
+import { aroundPlugins, loadPlugins, parseKeep, PLUGIN_OPTION } from "./options.ts";
 
 /** The options. */
 export const JOB_OPTIONS = {
@@ -33,11 +33,11 @@ const { rollbackFiles: _, manageCgroups: __, cgroupRoot: ___, cgroupYard: ____, 
 /** The options of a checkpoint that a job may want otherwise. */
 export const SAVING_OPTIONS = others;
 
-/** Reads them. @param usage a command line that would be right @throws {StasisError} `usage` */
+/** Reads {@link JOB_OPTIONS}. @param usage a command line that would be right @throws {StasisError} `usage` */
 export async function readJobOptions(
-  { imagesDir, every = "10m", keep = "2", grace = "25s", plugin = [] }: OptionValues<
-    typeof JOB_OPTIONS
-  >,
+  { imagesDir, every = "10m", keep = "2", grace = "25s", plugin = [], ...around }:
+    & OptionValues<typeof JOB_OPTIONS>
+    & Parameters<typeof aroundPlugins>[0],
   usage: string,
 ) {
   if (imagesDir === undefined) {
@@ -53,7 +53,7 @@ export async function readJobOptions(
     every: period,
     keep: parseKeep(keep),
     grace: parseDuration(grace),
-    plugins: await loadPlugins(plugin),
+    plugins: [...await loadPlugins(plugin), ...await aroundPlugins(around)],
   };
 }
 

@@ -25,6 +25,41 @@ export const PLUGIN_OPTION = {
   repeatable: true,
 } as const satisfies OptionDescription;
 
+/** Scripts and commands of the user around operations. */
+export const AROUND_OPTIONS = {
+  actionScript: {
+    flags: "--action-script <file>",
+    description:
+      "run a script at every stage, told in CRTOOLS_SCRIPT_ACTION, as by CRIU: pre-dump, post-dump, pre-restore, post-restore, pre-resume, post-resume; repeatable",
+    repeatable: true,
+  },
+  before: {
+    flags: "--before <command>",
+    description: "run a command of a shell before it; if that fails, nothing is done",
+  },
+  after: {
+    flags: "--after <command>",
+    description: "run a command of a shell after it, also where it has failed",
+  },
+} as const satisfies Record<string, OptionDescription>;
+
+/** The plugins that run them. */
+export async function aroundPlugins(
+  { actionScript: files = [], before, after }: {
+    readonly actionScript?: readonly string[];
+    readonly before?: string;
+    readonly after?: string;
+  },
+): Promise<Plugin[]> {
+  if (files.length === 0 && before === undefined && after === undefined) return [];
+  const { actionScript, aroundCommands } = await import("../plugins/action_script/mod.ts");
+  const commands = before ?? after;
+  return [
+    ...files.map(actionScript),
+    ...commands === undefined ? [] : [aroundCommands({ before, after })],
+  ];
+}
+
 const MODES: readonly ManageCgroups[] = ["none", "props", "soft", "full", "strict", "ignore"];
 
 /** What becomes of control groups, as of CRIU. */

@@ -12,6 +12,8 @@ import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "../base/json.ts";
 import { imagesIn } from "../jobs/latest.ts";
 import {
+  AROUND_OPTIONS,
+  aroundPlugins,
   CGROUP_ROOT,
   CGROUP_YARD,
   either,
@@ -172,6 +174,7 @@ export const restore: Command = defineCommand({
         "[CONTROLLER:]PATH, the control group in place of the topmost one of the images; repeatable",
     },
     cgroupYard: CGROUP_YARD,
+    ...AROUND_OPTIONS,
     plugin: PLUGIN_OPTION,
     json: { flags: "--json", description: "print the result as JSON" },
     ...REPORT_OPTIONS,
@@ -214,7 +217,10 @@ export const restore: Command = defineCommand({
       leaveStopped: options.leaveStopped,
       newPidNamespace: options.newPidNamespace ?? false,
     };
-    const plugins = await loadPlugins(options.plugin ?? []);
+    const plugins = [
+      ...await loadPlugins(options.plugin ?? []),
+      ...await aroundPlugins(options),
+    ];
     const {
       findTaken,
       onEndingSignals,

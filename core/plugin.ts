@@ -44,6 +44,8 @@
  * | run | `finishing` | once, when the tree is complete | name calls that do the same as `finish` |
  * | run | `finish` | once, just before the tree runs | what may fail: it is told, and the tree runs |
  *
+ * `around` has hooks that are called before all of that and after it ({@link OperationHooks}).
+ *
  * Hooks of different plugins run in plugin order (`after`, `before`; otherwise as listed), never at once.
  * A hook that throws ends the operation, everything is undone, and the error names the plugin.
  *
@@ -51,10 +53,12 @@
  */
 import type { ImageKind, RawImageKind } from "../images/mod.ts";
 import type { CheckpointHooks, CheckpointSession } from "./contract/checkpoint.ts";
+import type { OperationHooks } from "./contract/operation.ts";
 import type { RestoreHooks, RestoreSession } from "./contract/restore.ts";
 
 export type * from "./contract/checkpoint.ts";
 export { fileValidationOf } from "./contract/file_validation.ts";
+export type * from "./contract/operation.ts";
 export { remapPath } from "./contract/remap.ts";
 export * from "./contract/restore.ts";
 export type * from "./contract/session.ts";
@@ -73,6 +77,8 @@ export interface Plugin {
   readonly before?: readonly string[];
   /** What `stasis check` tells of this plugin's needs on this machine. Must not need privilege to fail softly. */
   check?(): readonly Feature[];
+  /** Hooks around whole operations. */
+  readonly around?: OperationHooks;
   /** Hooks for one checkpoint. */
   checkpoint?(session: CheckpointSession): CheckpointHooks;
   /** Hooks for one restore. */

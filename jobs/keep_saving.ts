@@ -10,7 +10,7 @@ import { MemoryTracking, mergeParents } from "../mod.ts";
 import { chainLength, LONGEST_CHAIN } from "./chain.ts";
 import type { JobListener } from "./events.ts";
 import type { Requests } from "./requests.ts";
-import { type JobTree, type SaveSettings, saveTree } from "./save.ts";
+import { type JobTree, type SaveResult, type SaveSettings, saveTree } from "./save.ts";
 import { type Attempt, nextSave } from "./schedule.ts";
 import type { Store } from "./store.ts";
 
@@ -54,14 +54,25 @@ export class Keeper implements Disposable {
     const { tell } = this.#settings;
     const { next, latest } = this.#store.list();
     this.#isSaving = true;
-    const result = await saveTree({
+    const saving = saveTree({
       tree: this.#tree,
       directory: this.#store.directoryOf(next),
       parent: latest === undefined ? undefined : this.#store.directoryOf(latest),
       tracking: this.#tracking,
       leaveRunning,
       signal,
-    }, this.#settings).finally(() => this.#isSaving = false);
+    }, this.#settings);
+    let result: SaveResult;
+    try {
+      result = await saving;
+    } catch (error) {
+      // A script of the user that came after it may have failed.
+      if (!this.#store.isWhole(next)) throw error;
+      tell({ event: "failed", error: asStasisError(error) });
+      return await this.#orTell(() => this.#store.adopt(next));
+    } finally {
+      this.#isSaving = false;
+    }
     const { bytes, frozenMs, totalMs, tasks, threads } = result;
     const made = { at: new Date().toISOString(), bytes, frozenMs, totalMs, tasks, threads };
     // The checkpoint is whole: if this fails, whoever opens the store next has the link follow.

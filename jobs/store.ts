@@ -172,6 +172,11 @@ export class Store extends StoreReader implements Disposable {
     this.#write(`${number}.json`, made);
   }
 
+  /** Takes note of a checkpoint of which nothing else is known. @throws {StasisError} `io` */
+  adopt(number: number): void {
+    this.#point(number);
+  }
+
   /** Notes the size of a checkpoint anew, which is another than when it was made. @throws {StasisError} `io` */
   measure(number: number): void {
     const made = this.made(number);

@@ -93,7 +93,7 @@ export interface PlanRun {
   readonly signal: AbortSignal;
   readonly listener: EventListener;
   /** Is told the pid of the root when the tree is whole and does not run yet; by what it throws the restore fails. */
-  readonly beforeRun?: (pid: number) => void;
+  readonly beforeRun?: (pid: number) => void | Promise<void>;
 }
 
 /** Runs a plan. @throws {StasisError} nothing is left of the tree then */
@@ -119,7 +119,7 @@ export async function runPlan(
     await cancellation.breathe();
     listener({ kind: "phase", phase: "run" });
     for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.complete?.());
-    beforeRun?.(tree.pids[0] as number);
+    await beforeRun?.(tree.pids[0] as number);
     const finishing = plan.plugins.flatMap(({ hooks }) => hooks.finishing?.() ?? []);
     const rest = [...finishing, ...linkRemapRemovals(plan.linkRemaps)];
     const keeper = ending.use(tree.startKeeper(names.undo, rest));
