@@ -214,6 +214,8 @@ test("shared memory of others is left to them where the user says so", async (su
   await subject.waitGone();
   const tree = await restore(images.directory);
   await user.expectPass();
+  // The memory is attached to it until it has ended, and the subject counts.
+  await waitUntil(() => !user.alive, "it to end");
   await subject.expectPass();
   await tree.wait();
 });
