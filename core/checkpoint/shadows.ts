@@ -13,6 +13,7 @@ import type { Cancellation } from "../cancellation.ts";
 import type { FrozenTask, FrozenTree, Shadowed, Shadowing } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
+import { SnapshotCost } from "./snapshot_cost.ts";
 import { Shadow } from "../remote/shadow.ts";
 
 const PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37;
@@ -24,6 +25,9 @@ export class Shadows implements Shadowing, Disposable {
   readonly #note: (text: string) => void;
   /** Whose shadow a process is. */
   readonly #tasks = new Map<number, number>();
+  #watch:
+    | { readonly cost: SnapshotCost; readonly limit: number; readonly hold: () => void }
+    | undefined;
 
   /** @param note is told why a task has none */
   constructor(cancellation: Cancellation, note: (text: string) => void) {
@@ -59,6 +63,28 @@ export class Shadows implements Shadowing, Disposable {
 
   #refuse({ pid }: FrozenTask, why: string): void {
     this.#note(`task ${pid} stands still while its memory is written: ${why}`);
+  }
+
+  /**
+   * Begins to look at what the shadows cost, when the tree runs again.
+   *
+   * @param limit in bytes
+   * @param hold has the tree stand still until the shadows have been written
+   */
+  begin(limit: number, hold: () => void): void {
+    const pairs = [...this.#tasks].map(([shadow, task]) => ({ shadow, task }));
+    if (pairs.length > 0) this.#watch = { cost: new SnapshotCost(pairs, limit), limit, hold };
+  }
+
+  look(): void {
+    if (!this.#watch?.cost.isTooMuch) return;
+    const { limit, hold } = this.#watch;
+    this.#watch = undefined;
+    this.#note(
+      `the tree stands still again while the rest of its memory is written: it has written to so much of it that the ` +
+        `copies take more than ${limit} bytes (--snapshot-limit)`,
+    );
+    hold();
   }
 
   /** What an error means that has come while shadows were written. */

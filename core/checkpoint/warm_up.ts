@@ -18,6 +18,7 @@ import { dump, dumpLast } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { filesAhead, finishing } from "./files_ahead.ts";
 import { LinkRemaps } from "./link_remaps.ts";
+import { Shadows } from "./shadows.ts";
 import { standStill } from "./stand_still.ts";
 import { Task } from "./task.ts";
 
@@ -99,16 +100,21 @@ async function freezeDouble(
   cancellation: Cancellation,
 ): Promise<void> {
   using writer = ImageWriter.createNothing();
+  using shadows = new Shadows(cancellation, () => {});
   using links = new LinkRemaps(() => {});
   const files = createFileTable(writer, links);
   const hooked: Hooked<CheckpointHooks>[] = [];
+  const settings: { -readonly [Key in keyof OperationOptions]: OperationOptions[Key] } = {
+    ...options,
+  };
   const sessionOf = (plugin: Pick<Plugin, "name" | "description">): CheckpointSession => ({
-    ...makeSession(plugin, () => {}, cancellation, options),
+    ...makeSession(plugin, () => {}, cancellation, settings),
     writer,
     files,
     inventory: {},
     requirePlugin: () => {},
     problem: () => {},
+    shadows: options.snapshot === true ? shadows : undefined,
     mappingDumper: (vma, task) => onlyClaim(mappingClaims(vma, task, hooked), "a mapping").offered,
   });
   for (const plugin of orderPlugins(plugins)) {
@@ -122,6 +128,15 @@ async function freezeDouble(
   const session = sessionOf({ name: "core", description: "" });
   await dump(tree, session, hooked);
   dumpLast(tree, session, hooked);
-  // The double's executable is a memory file, whose contents there is no place for; so this comes last.
-  for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
+  const pages = async () => {
+    for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
+  };
+  if (options.snapshot === true) {
+    // Little as it has, its memory is a shadow's then, for which there is no place here.
+    settings.copyLimit = 0n;
+    await pages().catch(() => {});
+    settings.copyLimit = undefined;
+  }
+  // The double's executable is a memory file, for whose contents there is none either; so this comes last.
+  await pages();
 }

@@ -101,6 +101,11 @@ export interface Shadowing {
     tree: FrozenTree,
     shadowed: readonly Shadowed[],
   ): ReadonlyMap<FrozenTask, RemoteTask>;
+  /**
+   * Looks, while shadows are written, how much memory there is for them alone by now: copies of what the tree has
+   * written to. Where it is more than it may be, the tree stands still from then on. To be called now and then.
+   */
+  look(): void;
 }
 
 /** What the images have in common and plugins find. */

@@ -99,10 +99,15 @@ export interface OperationOptions {
    */
   readonly snapshot?: boolean;
   /**
+   * At a checkpoint with {@link snapshot}: how much memory may be there for that alone, in bytes: copies of what the
+   * tree writes to meanwhile. Behind that it stands still until all is written. Half of what is free if absent.
+   */
+  readonly snapshotLimit?: bigint;
+  /**
    * At a checkpoint: how much memory of small tasks is copied into this process while they stand still, and written
    * later, in bytes; 48 MiB if absent.
    */
-  readonly copyLimit?: number;
+  readonly copyLimit?: bigint;
   /** Leave the tree stopped, as by SIGSTOP, after the checkpoint or the restore. */
   readonly leaveStopped?: boolean;
   /**

@@ -14,13 +14,13 @@ import type { RemoteTask } from "../../core/remote/remote_task.ts";
 import { cutTransfers, iovecs, type Run } from "./runs.ts";
 
 /** How much of this process's memory is taken for it, in bytes. */
-const LIMIT = 48 << 20;
+const LIMIT = 48n << 20n;
 /** How much is copied by one call, between two looks whether the operation was cancelled. */
 const PIECE = 4n << 20n;
 
 /** Which of these sizes are held: as many of the tasks as fit, in their order. */
 export function chooseHeld(sizes: readonly bigint[], limit = LIMIT): boolean[] {
-  let left = BigInt(limit);
+  let left = limit;
   return sizes.map((size) => {
     if (size === 0n || size > left) return false;
     left -= size;

@@ -8,6 +8,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { remoteAddress } from "../../core/linux/address.ts";
 import { errnoName } from "../../core/linux/errno.ts";
+import { MADV } from "../../core/linux/mman.ts";
 import { pwrite } from "../../core/linux/libc_ffi.ts";
 import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { readLimits, RLIM_INFINITY } from "../../core/linux/procfs/mod.ts";
@@ -34,6 +35,7 @@ export class TaskWriter implements Disposable {
   readonly #file: OwnedDescriptor;
   readonly #path: string;
   readonly #check: () => void;
+  readonly #gives: boolean;
   #direct: readonly Transfer[];
   #indirect: readonly Transfer[];
   #lent: LentDescriptor | undefined;
@@ -48,6 +50,8 @@ export class TaskWriter implements Disposable {
    * @param direct what the task can read and so write itself
    * @param indirect what it cannot
    * @param check throws where the operation is cancelled
+   * @param gives whether what is written is given up: it is a shadow's, of whose pages the task gets copies for as long
+   *   as both have them
    */
   constructor(
     remote: RemoteTask,
@@ -56,8 +60,10 @@ export class TaskWriter implements Disposable {
     direct: readonly Transfer[],
     indirect: readonly Transfer[],
     check: () => void,
+    gives: boolean,
   ) {
     this.#check = check;
+    this.#gives = gives;
     this.#remote = remote;
     this.#file = file;
     this.#path = path;
@@ -101,17 +107,16 @@ export class TaskWriter implements Disposable {
       const transfer = this.#direct[count] as Transfer;
       if (count > 0 && size + transfer.size > CHUNK) break;
       const vector = program.data(iovecs(transfer.runs), `${transfer.runs.length} iovecs`);
-      calls.push([
-        transfer,
-        program.try(
-          "pwritev",
-          this.#lent.fd,
-          vector,
-          transfer.runs.length,
-          transfer.offset,
-          0,
-        ),
-      ]);
+      const written = program.try(
+        "pwritev",
+        this.#lent.fd,
+        vector,
+        transfer.runs.length,
+        transfer.offset,
+        0,
+      );
+      calls.push([transfer, written]);
+      if (this.#gives) giveUp(program, transfer, written);
       size += transfer.size;
       count++;
     }
@@ -173,6 +178,17 @@ export class TaskWriter implements Disposable {
     // What became of it does not matter any more.
     this.#started?.runs.settle();
     this.#lent?.[Symbol.dispose]();
+  }
+}
+
+/** Smaller runs are kept: a call for each would cost more than they do. */
+const GIVEN = 64n << 10n;
+
+/** Gives up what a call has written, where it has written all of it. */
+function giveUp(program: SyscallProgram, { runs, size }: Transfer, written: CallResult): void {
+  for (const run of runs) {
+    if (run.size < GIVEN) continue;
+    program.tryWhere(written, size, "madvise", run.start, run.size, MADV.DONTNEED);
   }
 }
 

@@ -64,6 +64,8 @@ interface OpenFile extends PrivateFile {
 /** What is written to a pages file in one go, and by whom. */
 interface Writing extends Pick<OpenFile, "kind" | "id" | "path" | "file"> {
   readonly parts: readonly { readonly remote: RemoteTask; readonly pieces: readonly Piece[] }[];
+  /** Whether it is shadows that write. */
+  readonly byShadows: boolean;
   /** Whether more is written to it later: nothing is known then of how far it is whole. */
   readonly isMore: boolean;
 }
@@ -280,8 +282,8 @@ function partWriting(
   }
   const common = { kind, id, path, file };
   return {
-    now: { ...common, parts: now, isMore: later.length > 0 },
-    later: { ...common, parts: later, isMore: false },
+    now: { ...common, parts: now, byShadows: false, isMore: later.length > 0 },
+    later: { ...common, parts: later, byShadows: true, isMore: false },
   };
 }
 
@@ -292,16 +294,17 @@ function partWriting(
  * @returns how many bytes that were
  */
 async function writeFiles(
-  { writer, check, breathe }: CheckpointSession,
+  { writer, check, breathe, shadows }: CheckpointSession,
   files: readonly Writing[],
   progress: (bytes: bigint) => void,
 ): Promise<bigint> {
   using stack = new DisposableStack();
-  const writing = files.map(({ kind, id, path, file, parts, isMore }) => {
+  const writing = files.map(({ kind, id, path, file, parts, byShadows, isMore }) => {
     const writers = parts.flatMap(({ remote, pieces }) => {
       if (pieces.length === 0) return [];
       const { direct, indirect } = cutPieces(pieces, PIECE);
-      return [stack.use(new TaskWriter(remote, file, path, direct, indirect, check))];
+      const writer = new TaskWriter(remote, file, path, direct, indirect, check, byShadows);
+      return [stack.use(writer)];
     });
     return { kind, id, isMore, writers };
   });
@@ -315,6 +318,7 @@ async function writeFiles(
       one.start();
     }
     progress(writers.reduce((sum, { written }) => sum + written, 0n));
+    shadows?.look();
     active = active.filter((one) => !one.done);
     for (const { kind, id, isMore, writers } of writing) {
       const frontiers = writers.flatMap(({ frontier }) => frontier ?? []);

@@ -138,7 +138,7 @@ Deno.test("with MemoryTracking only what was written to is looked at, and nothin
         tracking,
         leaveRunning: true,
         // With shadows, and without.
-        options: { ...UNHURRIED, snapshot: number % 2 === 1, copyLimit: 0 },
+        options: { ...UNHURRIED, snapshot: number % 2 === 1, copyLimit: 0n },
       };
       if (number === 3) {
         // What was written to before one that fails is not forgotten.
