@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isErrno } from "../../core/linux/errno.ts";
+import { Errno, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { netlinkSocket, NLM_F, nlmsghdr, parseNetlink } from "../../core/linux/net/netlink.ts";
 import { SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
@@ -15,6 +15,8 @@ import { NETLINK_AUDIT } from "./protocol.ts";
 /** `include/uapi/linux/audit.h`; its struct audit_status has the process id as the fourth word. */
 const AUDIT_GET = 1000, PID_AT = 12;
 const ROOM = 1024;
+/** For how long it has time to answer, in milliseconds. */
+const PATIENCE = 1000;
 
 /** The process that gets the audit log; 0: none. Undefined where the kernel does not tell this process. */
 export function auditDaemon(): number | undefined {
@@ -27,10 +29,14 @@ export function auditDaemon(): number | undefined {
   }
   const answer = new Uint8Array(ROOM);
   // A thread of the kernel answers (audit_send_reply() of `kernel/audit.c`).
-  const patience = timeval.make({ sec: 1n, usec: 0n });
+  const patience = timeval.make({ sec: BigInt(PATIENCE / 1000), usec: 0n });
   const how = [SOL_SOCKET, SO.RCVTIMEO] as const;
   syscall(SYSCALLS.setsockopt, socket.fd, ...how, patience, patience.byteLength);
-  const got = syscall(SYSCALLS.recvfrom, socket.fd, answer, answer.byteLength, 0, 0, 0);
+  const receive = () => syscall(SYSCALLS.recvfrom, socket.fd, answer, answer.byteLength, 0, 0, 0);
+  const end = performance.now() + PATIENCE;
+  let got = receive();
+  // A signal to this process is no answer, and the kernel makes no call anew that has a time.
+  while (got === -BigInt(Errno.EINTR) && performance.now() < end) got = receive();
   return isErrno(got) ? undefined : daemonOf(answer.subarray(0, Number(got)));
 }
 
