@@ -7,9 +7,10 @@
  */
 import assert from "@std/assert";
 import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
-import { isAlive, outlives, processTree, waitUntil } from "../harness/processes.ts";
+import { isAlive, outlives, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { skip } from "../harness/skip.ts";
+import { stasis } from "../harness/stasis_command.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
 import { dispatchOf, ImageRoom } from "../harness/unharmed.ts";
@@ -330,6 +331,21 @@ for (const name of ["mem_anon", "sud_guard"]) {
     },
   });
 }
+
+/** SIGXFSZ ends a tool that may not write files of such a size: 8000 KiB, in an image of 20 MiB. */
+const TOO_LARGE = 128 + 25;
+
+Deno.test("a target runs on as it was where a limit on the size of files ends the tool", async () => {
+  await using subject = await Subject.start("mem_anon", { args: ["20"] });
+  using room = new ImageRoom();
+  const before = look(subject.pid);
+  const through = ["/bin/bash", "-c", 'ulimit -f 8000; exec "$@"', "sh"];
+  const { status, stderr } = await stasis(saving(subject, room), { through });
+  assert.equal(status, TOO_LARGE, stderr);
+  await waitUntil(() => readProcess(subject.pid)?.state === "S", "it to run on");
+  assertAsBefore("mem_anon", before, look(subject.pid), "SIGXFSZ");
+  await subject.expectPass();
+});
 
 for (const [name, ...args] of [["threads_many", "4"], ["sud_threads", "4"]] as const) {
   killTest([name, ...args, "while it is let go"], async () => {
