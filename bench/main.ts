@@ -95,7 +95,7 @@ async function main(): Promise<number> {
   adoptOrphans();
   const home = await Deno.makeTempDir({ dir: options.dir, prefix: "stasis-bench-" });
   try {
-    await install({ prefix: home, uninstall: false, force: false });
+    await install({ prefix: home, uninstall: false, force: false, types: false });
     const run = { table: runTable, growth: runGrowth, floors: runBareFloors }[options.what];
     const before = readMachineState();
     const report = await run(options, stasisTool(`${home}/bin/stasis`), home);

@@ -13,8 +13,8 @@ export const plugin: Command = defineCommand({
   name: "plugin",
   summary: "write a plugin: make one to begin with, test it",
   description:
-    "new NAME writes NAME.ts, a plugin that works, with a comment for each part, and NAME_test.ts. test FILE runs the " +
-    "tests of a plugin, FILE_test.ts beside it. See docs/plugins.md.",
+    "new NAME writes NAME.ts, a plugin that works, with a comment for each part, and NAME_test.ts, and a deno.json for " +
+    "editors where there is none. test FILE runs the tests of a plugin, FILE_test.ts beside it. See docs/plugins.md.",
   argument: ["[action]", "new or test"],
   argumentValues: ["new", "test"],
   more: { name: "[name]", description: "the new plugin's name, or the plugin's file" },
@@ -38,7 +38,7 @@ export const plugin: Command = defineCommand({
       print(`${plugin?.name}: ${plugin?.description}`);
       becomeDeno(["test", "--no-check"], [tests]);
     } else {
-      throw new StasisError("usage", "Say what to do: new NAME, or test FILE", {
+      throw new StasisError("usage", "say what to do: new NAME, or test FILE", {
         hint: "stasis plugin new mydevice",
       });
     }

@@ -24,12 +24,12 @@ export const script: Command = defineCommand({
   ],
   async run(file, { check }, _setStatus, args) {
     if (file === undefined) {
-      throw new StasisError("usage", "No script was given", { hint: "stasis script FILE" });
+      throw new StasisError("usage", "no script was given", { hint: "stasis script FILE" });
     }
     const { becomeDeno, checkTypes, scriptPath } = await import("./script/become_deno.ts");
+    const { PRELOAD } = await import("./script/module_files.ts");
     const path = scriptPath(file);
     if (check) await checkTypes(path);
-    const preload = decodeURIComponent(new URL("./script/preload.ts", import.meta.url).pathname);
-    becomeDeno(["run", "--no-check", "--preload", preload], [path, ...args]);
+    becomeDeno(["run", "--no-check", "--preload", PRELOAD], [path, ...args]);
   },
 });

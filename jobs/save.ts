@@ -142,11 +142,12 @@ async function saveInside(
   }
 }
 
-/** What says what a checkout imports; an installed command has all in it. */
+/** What says what names mean in a checkout, and what "stasis" is for plugins of an installed command. */
 function configWords(): string[] {
-  return Deno.mainModule.endsWith(".ts")
-    ? ["--config", decodeURIComponent(new URL("../deno.json", import.meta.url).pathname)]
-    : ["--no-config"];
+  const config = Deno.mainModule.endsWith(".ts")
+    ? new URL("../deno.json", import.meta.url)
+    : new URL("deno.json", Deno.mainModule);
+  return ["--no-lock", "--config", decodeURIComponent(config.pathname)];
 }
 
 /** Reads what `stasis checkpoint --json` has printed. @throws {StasisError} what it says there */

@@ -6,10 +6,10 @@
  *
  * `lib/stasis/` gets Deno, unless this one is there for all who are to use it, and this checkout as a few files of
  * JavaScript, one for each part that some command does without, and the code that V8 makes of them, compiled to the
- * last function: a command loads and compiles nothing that it does not need. `bin/stasis` is a small script that starts them. `share/` gets the manual page, and what makes shells
- * complete. `lib/stasis/directories` has the directories that were made. Plugins of the user import modules
- * of the checkout, and must get those that the command itself uses: with `--plugin` the script runs the checkout,
- * and so it does for `stasis script` and `stasis plugin`.
+ * last function: a command loads and compiles nothing that it does not need. Scripts and plugins of the user import
+ * the same files as "stasis", by `lib/stasis/deno.json`, whose types are in `lib/stasis/types`. `bin/stasis` is a small
+ * script that starts them. `share/` gets the manual page, and what makes shells complete. `lib/stasis/directories` has
+ * the directories that were made.
  *
  * @module
  */
@@ -23,6 +23,7 @@ import { COMMANDS } from "../cli/commands.ts";
 import { completionScript } from "../cli/completions.ts";
 import { manPage } from "../cli/man_page.ts";
 import { VERSION } from "../cli/version.ts";
+import { writeDeclarations } from "./declarations.ts";
 
 /** In the first two lines of every file of ours that is looked at before it is replaced or deleted. */
 const MARK = "written by: deno task install";
@@ -53,14 +54,12 @@ export function quote(word: string): string {
  *
  * @param deno the Deno that runs it; another from the PATH stands in once it is gone
  * @param library the directory with the bundle and its compiled code
- * @param source path of `cli/main.ts`, for command lines with plugins
  */
-export function launcher(deno: string, library: string, source: string): string {
+export function launcher(deno: string, library: string): string {
   return `#!/bin/sh
 # Starts Stasis; ${MARK}
 deno=${quote(deno)}
 library=${quote(library)}
-source=${quote(source)}
 [ -x "$deno" ] || deno=$(command -v deno) || {
 	echo "stasis: there is no Deno: install it (npm install -g deno)" >&2
 	exit ${EXIT_STATUS.io}
@@ -70,28 +69,23 @@ source=${quote(source)}
 	echo "stasis: the working directory is gone: change to one that is there" >&2
 	exit ${EXIT_STATUS.io}
 }
-need() {
-	[ -r "$1" ] || {
-		echo "stasis: $1 is gone: run 'deno task install' again" >&2
-		exit ${EXIT_STATUS.io}
-	}
+[ -r "$library/main.js" ] || {
+	echo "stasis: $library/main.js is gone: run 'deno task install' again" >&2
+	exit ${EXIT_STATUS.io}
+}
+# What scripts and plugins of the user import beside is cached where it is theirs.
+own() {
+	exec "$deno" run --quiet --allow-all --no-lock --config "$library/deno.json" "$library/main.js" "$@"
 }
 case \${1-} in
-script | plugin)
-	need "$source"
-	exec "$deno" run --quiet --allow-all "$source" "$@"
-	;;
+script | plugin) own "$@" ;;
 esac
 for word; do
 	case $word in
 	--) break ;;
-	--plugin | --plugin=*)
-		need "$source"
-		exec "$deno" run --quiet --allow-all "$source" "$@"
-		;;
+	--plugin | --plugin=*) own "$@" ;;
 	esac
 done
-need "$library/main.js"
 # A job is to have what the user has: jobs/program.ts.
 export STASIS_DENO_DIR="\${DENO_DIR-}" DENO_DIR="$library/cache"
 exec "$deno" run --quiet --allow-all --no-config ${V8_ARGUMENT} "$library/main.js" "$@"
@@ -125,11 +119,22 @@ async function deno(args: readonly string[], env: Record<string, string> = {}): 
   }
 }
 
-/** Makes the bundle: `main.js` and what it imports, now or when it is needed. */
+/** What scripts and plugins of the user import "stasis" by, types included. */
+const CONFIG = { imports: { "stasis": "./library.js" } };
+
+/** Makes the bundle: `main.js`, `library.js`, `script/preload.js`, and what they import, now or when it is needed. */
 async function bundle(directory: string): Promise<void> {
-  await deno(["bundle", "--quiet", "--code-splitting", "--outdir", directory, "cli/main.ts"]);
-  const main = `${directory}/main.js`;
-  await Deno.writeTextFile(main, `// Stasis; ${MARK}\n${await Deno.readTextFile(main)}`);
+  const entries = ["cli/main.ts", "cli/library.ts", "cli/script/preload.ts"];
+  await deno(["bundle", "--quiet", "--code-splitting", "--outdir", directory, ...entries]);
+  const prefixes = {
+    "main.js": `// Stasis; ${MARK}\n`,
+    "library.js": '/* @ts-self-types="./types/mod.d.ts" */\n',
+  };
+  for (const [name, prefix] of Object.entries(prefixes)) {
+    const path = `${directory}/${name}`;
+    await Deno.writeTextFile(path, prefix + await Deno.readTextFile(path));
+  }
+  await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify(CONFIG, null, 2) + "\n");
 }
 
 /** Has the code of the bundle compiled and cached, by importing every file once. */
@@ -224,7 +229,13 @@ async function readMade(library: string): Promise<string[]> {
  * @throws {StasisError} `io` where the bundle cannot be made; what was installed before is there still
  */
 export async function install(
-  options: { readonly prefix: string; readonly uninstall: boolean; readonly force: boolean },
+  options: {
+    readonly prefix: string;
+    readonly uninstall: boolean;
+    readonly force: boolean;
+    /** Whether types are installed, too, which takes several times as long as the rest. */
+    readonly types: boolean;
+  },
 ): Promise<string> {
   if (options.prefix === "") {
     throw new StasisError("usage", "the value of --prefix is empty", { hint: "name a directory" });
@@ -259,13 +270,16 @@ export async function install(
       made.push(...await makeDirectory(dirname(file)));
     }
     await bundle(library + unfinished);
+    if (options.types) {
+      await writeDeclarations(resolve(TOP), "mod.ts", `${library}${unfinished}/types`);
+    }
     let deno = Deno.execPath();
     if (!await staysUsable(deno, prefix)) {
       await includeDeno(deno, `${library}${unfinished}/deno`);
       deno = `${library}/deno`;
     }
     await Deno.writeTextFile(`${library}${unfinished}/directories`, made.join("\0"));
-    await Deno.writeTextFile(path + unfinished, launcher(deno, library, `${TOP}cli/main.ts`));
+    await Deno.writeTextFile(path + unfinished, launcher(deno, library));
     await Deno.chmod(path + unfinished, 0o755);
     if (libraryIsThere) await Deno.remove(library, { recursive: true });
     await Deno.rename(library + unfinished, library);
@@ -304,7 +318,7 @@ if (import.meta.main) {
         force: { type: "boolean", default: false },
       },
     });
-    console.log(`install: ${await install(values)}`);
+    console.log(`install: ${await install({ ...values, types: true })}`);
   } catch (error) {
     const isWrong = error instanceof RangeError || error instanceof TypeError;
     const isDenied = error instanceof Deno.errors.PermissionDenied;

@@ -5,6 +5,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { withNewFile } from "../ui/new_file.ts";
+import { CONFIG } from "../script/module_files.ts";
 import template from "./template/mydevice.ts" with { type: "text" };
 import templateTest from "./template/mydevice_test.ts" with { type: "text" };
 
@@ -22,13 +23,18 @@ export function newPlugin(name: string): ReadonlyMap<string, string> {
 }
 
 /**
- * Writes them into the working directory.
+ * Writes them into the working directory, and what an editor finds the types of "stasis" by, unless something says
+ * there already what names mean.
  *
  * @returns their names
  * @throws {StasisError} `usage`; `exists`, `io`: the first may be there then
  */
 export function writePlugin(name: string): string[] {
-  const files = newPlugin(name);
+  const files = new Map(newPlugin(name));
+  const entries = [...Deno.readDirSync(".")].map(({ name }) => name);
+  if (!["deno.json", "deno.jsonc", "package.json"].some((one) => entries.includes(one))) {
+    files.set("deno.json", `${JSON.stringify({ importMap: CONFIG })}\n`);
+  }
   for (const [path, text] of files) {
     withNewFile(path, (file) => file.write(new TextEncoder().encode(text), 0n), 0o644);
   }

@@ -7,9 +7,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { errnoName } from "../../core/linux/errno.ts";
 import { execute } from "../../core/linux/libc_ffi.ts";
-
-/** What says what "stasis" is (`imports`). */
-const CONFIG = decodeURIComponent(new URL("../../deno.json", import.meta.url).pathname);
+import { CONFIG } from "./module_files.ts";
 
 /**
  * Runs Deno with all permissions. Descriptors, the process id and the terminal stay, so signals and the exit status are
@@ -30,7 +28,7 @@ export function becomeDeno(words: readonly string[], file: readonly string[]): n
   const errno = errnoName(
     BigInt(-execute(deno, [deno, subcommand, ...fixed, ...options, ...file], environment)),
   );
-  throw new StasisError("io", `Cannot run ${deno}: ${errno}`, { errno });
+  throw new StasisError("io", `cannot run ${deno}: ${errno}`, { errno });
 }
 
 /**
@@ -46,7 +44,7 @@ export async function checkTypes(path: string): Promise<void> {
     stdout: "null",
     stderr: "inherit",
   }).spawn().status;
-  if (!success) throw new StasisError("usage", `The types of ${path} are wrong: see above`);
+  if (!success) throw new StasisError("usage", `the types of ${path} are wrong: see above`);
 }
 
 /** The absolute path of a file of the user. @throws {StasisError} `usage` where there is none */
@@ -54,6 +52,6 @@ export function scriptPath(file: string): string {
   try {
     return Deno.realPathSync(file);
   } catch (cause) {
-    throw new StasisError("usage", `There is no file ${file}`, { cause });
+    throw new StasisError("usage", `there is no file ${file}`, { cause });
   }
 }

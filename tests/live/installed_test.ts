@@ -28,7 +28,7 @@ async function output(command: string, args: readonly string[]): Promise<string>
 Deno.test("the installed command does what the checkout does, for every user", async () => {
   const prefix = await Deno.makeTempDir({ prefix: "stasis-install-" });
   try {
-    await install({ prefix, uninstall: false, force: false });
+    await install({ prefix, uninstall: false, force: false, types: true });
     await output("/bin/chmod", ["-R", "a+rX", prefix]);
     const stasis = (...args: string[]) => output(`${prefix}/bin/stasis`, args);
     const checkout = (...args: string[]) =>
@@ -61,11 +61,26 @@ Deno.test("the installed command does what the checkout does, for every user", a
     const gone = [ROOT, ...names.includes("deno") ? [dirname(Deno.execPath())] : []];
     const hide = gone.map((path) => `mount -t tmpfs none "${path}"`);
     const nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --";
-    const opened = await output("/usr/bin/unshare", [
-      ...["--mount", "/bin/sh", "-ec"],
-      `${hide.join("; ")}; exec ${nobody} "${prefix}/bin/stasis" --help`,
-    ]);
-    assert.equal(opened, await stasis("--help"));
+    const opened = (words: string) =>
+      output("/usr/bin/unshare", [
+        ...["--mount", "/bin/sh", "-ec"],
+        `${hide.join("; ")}; exec ${nobody} env -i NO_COLOR=1 "${prefix}/bin/stasis" ${words}`,
+      ]);
+    assert.equal(await opened("--help"), await stasis("--help"));
+    const script = `${prefix}/script.ts`;
+    await Deno.writeTextFile(
+      script,
+      `import { EXIT_STATUS, kinds } from "stasis";
+       const status: number = EXIT_STATUS.usage;
+       console.log(status, kinds.pstree.file, ...Deno.args);`,
+    );
+    assert.equal(await opened(`script --check ${script} a`), "2 pstree.img a\n");
+    const plugin = `${prefix}/plugin.ts`;
+    await Deno.copyFile(PLUGIN, plugin);
+    assert.match(
+      await opened(`check --plugin ${plugin}`),
+      /^yes +checkpoint of your own programs/m,
+    );
 
     await asOrdinaryUser(prefix);
 

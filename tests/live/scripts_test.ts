@@ -47,7 +47,7 @@ Deno.test("stasis script --check refuses a file with wrong types, and does not r
   const { status, stdout, stderr } = await stasis(["script", "--check", file]);
   equal(status, 2, stderr);
   equal(stdout, "");
-  match(stderr, /TS2322[^]*stasis: The types of \S+ are wrong/);
+  match(stderr, /TS2322[^]*stasis: the types of \S+ are wrong/);
 });
 
 Deno.test("SIGINT cancels the checkpoint of a script as that of the command, and its target runs on", async () => {
@@ -84,6 +84,9 @@ Deno.test("stasis plugin writes a plugin whose test passes, and that saves what 
   };
   await run("plugin", "new", "tunnel");
   await run("plugin", "test", "tunnel.ts");
+  // What an editor goes by.
+  const { importMap } = JSON.parse(await Deno.readTextFile(`${home}/deno.json`));
+  equal(JSON.parse(await Deno.readTextFile(importMap)).imports.stasis, "./mod.ts");
 
   const file = `${home}/tunnel.ts`;
   const text = await Deno.readTextFile(file);

@@ -1,0 +1,7 @@
+/**
+ * What "stasis" is for scripts and plugins where Stasis is installed: the same module, under a name that the bundle
+ * keeps.
+ *
+ * @module
+ */
+export * from "../mod.ts";
