@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { describeArguments } from "../inspect/arguments.ts";
 import type { FilterInfo } from "../inspect/filters.ts";
 import type { MappingInfo } from "../inspect/mapping.ts";
 import type { DescriptorInfo, InspectedImages, TaskInfo, ThreadInfo } from "../inspect/model.ts";
@@ -183,9 +184,10 @@ function diffTasks(
 
 /** What of a process is one text each, by its name. */
 function taskFields(task: TaskInfo): Record<string, string | undefined> {
-  const { ppid, pgid, sid, comm, exe, state, exitStatus, memoryOf, filesOf } = task;
+  const { ppid, pgid, sid, comm, args, exe, state, exitStatus, memoryOf, filesOf } = task;
   return {
     name: comm,
+    command: args === undefined ? undefined : describeArguments(args, true),
     program: exe,
     state,
     "exit status": exitStatus?.toString(),

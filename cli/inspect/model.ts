@@ -21,6 +21,7 @@ import { uniqueById } from "../../images/unique.ts";
 import { validFiles } from "../../images/validate_files.ts";
 import { validateTree } from "../../images/validate_tree.ts";
 import { describeLock } from "../../plugins/locks/lock.ts";
+import { readCommandLine } from "./command_line.ts";
 import { inspectGroups } from "./control_groups.ts";
 import { describeFile } from "./file.ts";
 import { describeQueues } from "./queues.ts";
@@ -75,6 +76,8 @@ export interface TaskInfo {
   readonly exitStatus?: number;
   /** Path of the program. */
   readonly exe?: string;
+  /** The words of its command line, 4096 bytes of it at most; absent where the images do not have them. */
+  readonly args?: readonly string[];
   readonly threads: readonly ThreadInfo[];
   /** The process whose memory this one shares (its own pid, if with none). */
   readonly memoryOf?: number;
@@ -281,7 +284,7 @@ function memory(
   images: ImageDirectory,
   pid: number,
   files: ReadonlyMap<number, file_entry>,
-): Pick<TaskInfo, "exe" | "mappings" | "mappedBytes" | "savedBytes" | "parentBytes"> {
+): Pick<TaskInfo, "exe" | "args" | "mappings" | "mappedBytes" | "savedBytes" | "parentBytes"> {
   if (!images.has(MM, pid)) {
     return { mappings: [], mappedBytes: 0n, savedBytes: 0n, parentBytes: 0n };
   }
@@ -297,6 +300,7 @@ function memory(
   }
   return {
     exe: files.get(mm.exeFileId)?.reg?.name,
+    args: readCommandLine(images, pid, mm),
     mappings: mm.vmas.map((vma) => describeMapping(vma, pathOf(vma), mm)),
     mappedBytes: mm.vmas.reduce((sum, vma) => sum + vma.end - vma.start, 0n),
     savedBytes,

@@ -7,6 +7,7 @@ import { printableName } from "../../base/byte_text.ts";
 import { paint } from "../ui/colour.ts";
 import { table } from "../ui/table.ts";
 import { formatBytes, plural } from "../ui/units.ts";
+import { describeArguments } from "./arguments.ts";
 import type { InspectedImages, SudInfo, TaskInfo, ThreadInfo } from "./model.ts";
 
 /** How much is printed, and how. */
@@ -101,6 +102,7 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
   const lines = [
     `parent ${ppid}, group ${pgid}, session ${sid}${exe ? `, program ${printableName(exe)}` : ""}`,
   ];
+  if (task.args !== undefined) lines.push(`command: ${describeArguments(task.args, verbose)}`);
   if (groups.length > 0) lines.push(`control groups: ${groups.map(printableName).join(", ")}`);
   lines.push(...indented("threads", threadRows(task.threads, verbose)));
   if (!task.threads.some(({ tid }) => tid === pid) && task.state !== "zombie") {
@@ -131,7 +133,9 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
     lines.push(`memory: that of ${memoryOf}`);
     return lines;
   }
-  const parent = task.parentBytes > 0n ? `, ${formatBytes(task.parentBytes)} in parent/` : "";
+  const parent = task.parentBytes > 0n
+    ? `, ${formatBytes(task.parentBytes)} in common with other processes or checkpoints`
+    : "";
   lines.push(
     `memory: ${plural(task.mappings.length, "mapping")}, ${
       formatBytes(task.mappedBytes)

@@ -131,6 +131,7 @@ function facts(task) {
     ["State", task.state + (task.exitStatus === undefined ? "" : `, status ${task.exitStatus}`)],
     ["Parent", processLink(task.ppid)],
     ["Group, session", `${task.pgid}, ${task.sid}`],
+    ["Command", task.args?.join(" ")],
     ["Program", task.exe],
     ["Control groups", task.groups?.join(", ")],
     ["Waiting signals", task.waiting?.join(" ")],
@@ -168,7 +169,7 @@ function threads(task) {
     ],
   }));
   const heads = ["Thread", "Name", "User:group", "Syscall User Dispatch", "Seccomp", "Instruction"];
-  return table([...heads, "Stack", "Blocks", "Waits for it", "Signal stack"], rows);
+  return table([...heads, "Stack", "Blocks", "Waiting signals", "Signal stack"], rows);
 }
 
 function seccomp(thread) {
@@ -552,7 +553,11 @@ const index = [
     const { pid, comm } = task;
     const where = `process-${pid}`;
     return [
-      [`${pid} ${comm} ${task.exe ?? ""} ${task.state}`, where, `process ${pid} ${comm}`],
+      [
+        `${pid} ${comm} ${task.args?.join(" ") ?? ""} ${task.exe ?? ""} ${task.state}`,
+        where,
+        `process ${pid} ${comm}`,
+      ],
       ...task.threads.map(({ tid, comm = "", ip = "" }) => [
         `${tid} ${comm} ${ip}`,
         `${where}-thread-${tid}`,

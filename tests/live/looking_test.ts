@@ -56,6 +56,8 @@ Deno.test("diff tells of positions and pages that changed between two checkpoint
   ok(pages.some(({ mapping, changed }) => mapping.name === "[heap]" && changed > 0));
 
   match(await output("diff", first.directory, first.directory), /: no difference in processes, /);
+  const { tasks } = JSON.parse(await output("inspect", first.directory, "--json"));
+  deepEqual(tasks[0].args, ["perl", "-e", WRITER, file]);
 });
 
 Deno.test("ps tells who can be checkpointed, who cannot and why, and touches neither", async () => {

@@ -47,6 +47,8 @@ Deno.test("the page of a checkpoint shows processes, memory and connections, and
   deepEqual([await count(".tree a"), await count("img"), await count("script")], [2, 0, 2]);
   equal(await browser.evaluate("typeof window.bad"), "undefined");
   match(await text(`#process-${pid}`), /<\/script><script>window\.bad=1<!--/);
+  // It has put its name in the place of its command line.
+  match(await text(`#process-${pid} dl`), /Command<img src=x>/);
   match(await text("#connections"), /pipe \d+ +17 B waits/);
 
   // Another process by a click.
