@@ -2,8 +2,7 @@
 
 import assert from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { STATUS_MEANINGS } from "../cli/help.ts";
-import { type ErrorCode, EXIT_STATUS } from "../base/errors.ts";
+import { exitStatuses } from "../cli/help.ts";
 
 const ROOT = new URL("../", import.meta.url);
 const DOCUMENTS = [
@@ -43,7 +42,7 @@ Deno.test("README: every row of what can be checkpointed names a live test", asy
       assert.match(test, /problem|refuse/i, `${path} shows that ${what} is refused`);
     } else {assert.match(
         test,
-        /bringsBack|restore\(|killAndRestore|survives/,
+        /bringsBack|restore\(|killAndRestore|survives|runInterrupted/,
         `${path} restores ${what}`,
       );}
   }
@@ -51,8 +50,7 @@ Deno.test("README: every row of what can be checkpointed names a live test", asy
 
 Deno.test("README: the exit statuses are those of the errors", async () => {
   const table = rows(await read("README.md"), "Exit status");
-  const expected = Object.entries(EXIT_STATUS).sort(([, a], [, b]) => a - b)
-    .map(([code, status]) => [String(status), STATUS_MEANINGS[code as ErrorCode]]);
+  const expected = exitStatuses().map(([status, meaning]) => [String(status), meaning]);
   assert.deepEqual(table, [["0", "done"], ...expected]);
 });
 
