@@ -86,9 +86,9 @@ function compareBlock(directory: string, entry: manifest_entry, block: number, s
 export interface ImageDirectoryOptions {
   /**
    * Files that are to be there and are not yet, or not as they will be: a checkpoint looks at its own images before
-   * they are complete.
+   * they are complete. What makes one is called whenever it is read.
    */
-  readonly unwritten?: ReadonlyMap<string, Uint8Array>;
+  readonly unwritten?: ReadonlyMap<string, () => Uint8Array>;
   /** Makes checksums; by tables where absent. */
   readonly crc32?: Crc32;
 }
@@ -98,7 +98,7 @@ export class ImageDirectory {
   /** Where it is, absolute. */
   readonly path: string;
   readonly #names: ReadonlySet<string>;
-  readonly #unwritten: ReadonlyMap<string, Uint8Array>;
+  readonly #unwritten: ReadonlyMap<string, () => Uint8Array>;
   readonly #crc32: Crc32;
   #manifest: ReadonlyMap<string, manifest_entry> | undefined;
   readonly #decoded = new Map<string, DecodedImage>();
@@ -378,7 +378,7 @@ export class ImageDirectory {
   /** Reads a file that is small enough, and compares it with its checksums where it has some. */
   #readFile(name: string): Uint8Array {
     const unwritten = this.#unwritten.get(name);
-    if (unwritten !== undefined) return unwritten;
+    if (unwritten !== undefined) return unwritten();
     const path = `${this.path}/${name}`;
     const size = this.#sizeOf(name);
     if (size > MOST_AT_ONCE) {

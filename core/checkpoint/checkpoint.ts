@@ -221,6 +221,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       mappingDumper: claimMapping,
     };
     await dump(tree, session, hooked);
+    // Megabytes of it are wanted no more.
+    ahead[Symbol.dispose]();
     if (found.length > 0) throw refuse((tree.tasks[0] as FrozenTask).proc, found);
     // Memory takes as long as it takes, as long as it goes on; the user may cancel.
     limit[Symbol.dispose]();

@@ -43,10 +43,14 @@ export interface Rehearsal {
 export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
   const { pid, writer, inventory, plugins, options, cancellation } = rehearsal;
   writer.flushLists();
+  // Of thousands of threads there is one encoded image at a time.
   const unwritten = new Map(
-    rehearsal.unwritten.map(({ tid, core }) => [imageFileName(CORE, tid), encodeFile(CORE, core)]),
+    rehearsal.unwritten.map(({ tid, core }) => [
+      imageFileName(CORE, tid),
+      () => encodeFile(CORE, core),
+    ]),
   );
-  unwritten.set(imageFileName(INVENTORY, null), encodeFile(INVENTORY, inventory));
+  unwritten.set(imageFileName(INVENTORY, null), () => encodeFile(INVENTORY, inventory));
   try {
     await makePlan({
       directory: writer.path,

@@ -71,6 +71,46 @@ interface NotedTask {
   isErased: boolean;
 }
 
+/** In how many lists a thread's block is at the most. */
+const MOST_LISTS = 4;
+
+/** Writes the block of a thread again. @param first where that stands which lay before it in its lists */
+type RewriteThread = (at: number, place: ProcessPlace, undo: ThreadUndo, first: number) => void;
+
+/** A thread that was noted, as one object: there are tens of thousands. */
+class ThreadNote implements NotedThread {
+  readonly #at: number;
+  readonly #place: ProcessPlace;
+  readonly #first: number;
+  readonly #off: WordWrite;
+  readonly #rewrite: RewriteThread;
+  readonly #switchOff: (word: WordWrite) => void;
+
+  constructor(
+    at: number,
+    place: ProcessPlace,
+    first: number,
+    off: WordWrite,
+    rewrite: RewriteThread,
+    switchOff: (word: WordWrite) => void,
+  ) {
+    this.#at = at;
+    this.#place = place;
+    this.#first = first;
+    this.#off = off;
+    this.#rewrite = rewrite;
+    this.#switchOff = switchOff;
+  }
+
+  erase(): void {
+    this.#switchOff(this.#off);
+  }
+
+  change(undo: ThreadUndo): void {
+    this.#rewrite(this.#at, this.#place, undo, this.#first);
+  }
+}
+
 /** Writes blocks that lie one behind the other with as few writes as can be. */
 class BlockWriter {
   readonly #write: WriteTable;
@@ -130,6 +170,15 @@ export class RescueNotes {
 
   /** Notes threads, those of a process one behind the other, with as few writes as can be. */
   noteThreads(undos: readonly ThreadUndo[]): NotedThread[] {
+    /** What lay before each in its lists, in the order in which that is asked for. */
+    const before = new BigUint64Array(undos.length * MOST_LISTS);
+    const rewrite: RewriteThread = (at, place, undo, first) => {
+      // What lies before a block stays where it is.
+      let next = first;
+      const asked = () => before[next++] as bigint;
+      this.#write(at, threadBlock(at, place, undo, this.#mark, asked).bytes);
+    };
+    const switchOff = (word: WordWrite) => this.#tryWriteWord(word);
     /** The newest block of each list that these come into, and the list's place. */
     const newest = new Map<number, { readonly list: ListPlace; start: bigint }>();
     const places = undos.map(({ pid }) => ({
@@ -139,11 +188,11 @@ export class RescueNotes {
     const writer = new BlockWriter(this.#write, undos.length);
     const noted = undos.map((undo, index): NotedThread => {
       const { at, place } = places[index] as typeof places[number];
-      /** What lies before it in its lists, in the order in which that is asked for. */
-      const before: bigint[] = [];
+      const first = index * MOST_LISTS;
+      let asked = first;
       const block = this.#threadBlock(at, place, undo, (list) => {
         const start = newest.get(list.head)?.start ?? this.#before(list);
-        before.push(start);
+        before[asked++] = start;
         return start;
       }, writer.room(at));
       for (const { list, start } of block.links) {
@@ -151,15 +200,7 @@ export class RescueNotes {
         if (known === undefined) newest.set(list.head, { list, start });
         else known.start = start;
       }
-      return {
-        erase: () => this.#tryWriteWord(block.off),
-        change: (undo) => {
-          // What lies before a block stays where it is.
-          let next = 0;
-          const asked = () => before[next++] as bigint;
-          this.#write(at, threadBlock(at, place, undo, this.#mark, asked).bytes);
-        },
-      };
+      return new ThreadNote(at, place, first, block.off, rewrite, switchOff);
     });
     writer.flush();
     for (const { list, start } of newest.values()) {

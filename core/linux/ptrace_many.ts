@@ -163,14 +163,17 @@ export function readStates(
   tids: readonly number[],
   look: (tid: number, state: ThreadState | undefined) => void,
 ): void {
+  const all = new BigUint64Array(tids.length * REGISTERS);
   reading().run(tids, {
-    look(tid, { result, words }) {
+    look(tid, { result, words }, index) {
       const isPlain = result(0) === 0 && result(1) === 0 && result(2) === 0;
+      const own = all.subarray(index * REGISTERS, (index + 1) * REGISTERS);
+      own.set(words.subarray(0, REGISTERS));
       look(
         tid,
         isPlain
           ? {
-            registers: new Registers(words.slice(0, REGISTERS)),
+            registers: new Registers(own),
             signalMask: words[REGISTERS] as bigint,
             pending: NONE,
           }

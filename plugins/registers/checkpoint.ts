@@ -7,6 +7,7 @@ import { WAITS } from "../../images/kinds/time.ts";
 import type { rseq_entrySchema } from "../../images/gen/thread_pb.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
+import { Pieces } from "../../base/pieces.ts";
 import { type RemoteAddress, remoteAddress } from "../../core/linux/address.ts";
 import { Errno, isErrno } from "../../core/linux/errno.ts";
 import { ptrace, ptraceData, syscall } from "../../core/linux/libc_ffi.ts";
@@ -158,6 +159,7 @@ export function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   }
 
   function dumpTree({ tasks }: FrozenTree): void {
+    const pieces = new Pieces();
     const threads = tasks.flatMap(({ threads }) => threads);
     readExtended(threads.map(({ tid }) => tid), (told, index) => {
       const thread = threads[index] as FrozenThread;
@@ -167,7 +169,7 @@ export function dumpRegisters(session: CheckpointSession): CheckpointHooks {
       threadCore.futexRla = robustList.head;
       threadCore.futexRlaLen = robustList.size;
       const info = threadInfo as ThreadInfo;
-      info.xstate = keepXstate(thread, told.xstate);
+      info.xstate = keepXstate(thread, pieces, told.xstate);
       info.tls = TLS_ENTRIES.map((entry, which) => readTls(tid, entry, told.tls[which]));
     });
   }
@@ -175,11 +177,12 @@ export function dumpRegisters(session: CheckpointSession): CheckpointHooks {
   /** @param area as the kernel gave it, if it has */
   function keepXstate(
     { tid, task: { pid } }: FrozenThread,
+    pieces: Pieces,
     area: Uint8Array = getRegisterSet(tid, NT.X86_XSTATE, XSTATE_LIMIT),
   ): Uint8Array {
     try {
       checkXstate(area);
-      return packXstate(area);
+      return packXstate(area, pieces);
     } catch (error) {
       if (!(error instanceof StasisError) || error.code !== "unsupported") throw error;
       const what = `thread ${tid} of task ${pid}: ${error.message}`;

@@ -7,6 +7,7 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../../base/errors.ts";
+import type { Pieces } from "../../base/pieces.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
 import type {
   user_x86_fpregs_entry,
@@ -88,12 +89,18 @@ export function checkXstate(area: Uint8Array): void {
  * whether it is there. Most are 0 where a thread waits; components in their initial state are all 0.
  *
  * @param area as PTRACE_GETREGSET gives it
+ * @param pieces gives the memory
  */
-export function packXstate(area: Uint8Array): Uint8Array {
+export function packXstate(area: Uint8Array, pieces: Pieces): Uint8Array {
   const { words, begin } = packedLayout(area.byteLength);
-  const packed = new Uint8Array(begin + area.byteLength);
   const from = new DataView(area.buffer, area.byteOffset, area.byteLength);
-  const to = new DataView(packed.buffer);
+  let used = 0;
+  for (let at = 0; at < words * WORD; at += WORD) {
+    if ((from.getUint32(at, true) | from.getUint32(at + 4, true)) !== 0) used++;
+  }
+  const rest = area.subarray(words * WORD);
+  const packed = pieces.bytes(begin + used * WORD + rest.length);
+  const to = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
   to.setUint32(0, area.byteLength, true);
   let at = begin;
   for (let word = 0; word < words; word++) {
@@ -104,9 +111,8 @@ export function packXstate(area: Uint8Array): Uint8Array {
     to.setUint32(at + 4, high, true);
     at += WORD;
   }
-  const rest = area.subarray(words * WORD);
   packed.set(rest, at);
-  return packed.slice(0, at + rest.length);
+  return packed;
 }
 
 /** The inverse of {@link packXstate}. */

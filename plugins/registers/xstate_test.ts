@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal, match, throws } from "@std/assert";
 import { user_x86_fpregs_entrySchema } from "../../images/gen/registers_x86_pb.ts";
 import type { XstateLayout } from "./layout.ts";
+import { Pieces } from "../../base/pieces.ts";
 import { decodeXstate, encodeXstate, packXstate, unpackXstate, xstateProblem } from "./xstate.ts";
 
 const layoutOf = (...parts: [number: number, offset: number, size: number][]): XstateLayout =>
@@ -59,12 +60,12 @@ Deno.test("decodeXstate() moves components to where this processor has them", ()
 Deno.test("unpackXstate() gives back every byte that packXstate() got, of any size", () => {
   const whole = area(SKYLAKE, 0b1011100111n);
   for (const bytes of [whole, area(ZEN, 3n), whole.subarray(4, 13), new Uint8Array(512)]) {
-    deepEqual(unpackXstate(packXstate(bytes)), bytes.slice());
+    deepEqual(unpackXstate(packXstate(bytes, new Pieces())), bytes.slice());
   }
 });
 
 Deno.test("packXstate() takes little for what is 0", () => {
-  equal(packXstate(new Uint8Array(2696)).byteLength, 4 + Math.ceil(2696 / 64));
+  equal(packXstate(new Uint8Array(2696), new Pieces()).byteLength, 4 + Math.ceil(2696 / 64));
 });
 
 Deno.test("xstateProblem() finds registers in use that this processor lacks, and no others", () => {

@@ -59,11 +59,11 @@ function layOf(room: FileAhead["room"]) {
   return { pieces, size: (pieces === 1 ? (room + 15) & ~15 : pieces * PIECE) + END };
 }
 
-/** Files that are read ahead, from {@link begin} on until this is disposed of. */
+/** Files that are read ahead, from {@link begin} on until this is disposed of, which frees what was read of them. */
 export class ReadAhead implements Disposable {
   readonly #paths: string[] = [];
-  readonly #words: BigInt64Array<ArrayBuffer>;
-  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #words: BigInt64Array<ArrayBuffer>;
+  #bytes: Uint8Array<ArrayBuffer>;
   readonly #places: Place[] = [];
   #isFinished = true;
 
@@ -163,6 +163,10 @@ export class ReadAhead implements Disposable {
     for (const path of this.#paths) {
       if (places.get(path)?.ahead === this) places.delete(path);
     }
+    // Until then it is the other thread's.
+    if (!this.#isFinished) return;
+    this.#words = new BigInt64Array();
+    this.#bytes = new Uint8Array();
   }
 }
 
