@@ -23,9 +23,7 @@ export class ScratchData {
    */
   static readonly SPARE_PAGE: ScratchData = new ScratchData(new Uint8Array(), false, "spare page");
 
-  /** Where pointers into this program's scratch memory stand in the bytes. */
-  readonly pointers: { readonly at: number; readonly to: ScratchData; readonly plus: number }[] =
-    [];
+  #pointers: Pointer[] | undefined;
 
   constructor(
     /** Its initial contents. */
@@ -36,9 +34,16 @@ export class ScratchData {
     readonly note: string,
   ) {}
 
+  /** Where pointers into this program's scratch memory stand in the bytes. */
+  get pointers(): readonly Pointer[] {
+    return this.#pointers ?? [];
+  }
+
   /** Puts the address of `to` (plus `plus` bytes) at byte `at` of this piece. */
   point(at: number, to: ScratchData, plus = 0): this {
-    this.pointers.push({ at, to, plus });
+    // Nearly all have none or one, and there are tens of thousands: a list that grows is made with room for more.
+    if (this.#pointers === undefined) this.#pointers = [{ at, to, plus }];
+    else this.#pointers.push({ at, to, plus });
     return this;
   }
 
@@ -56,6 +61,15 @@ export class ScratchData {
   long(offset: number): ScratchInteger {
     return new ScratchInteger(this, offset, 8);
   }
+}
+
+/** An address of scratch memory in scratch memory. */
+export interface Pointer {
+  /** Where it stands, in bytes. */
+  readonly at: number;
+  readonly to: ScratchData;
+  /** How many bytes behind the beginning of `to` it points to. */
+  readonly plus: number;
 }
 
 /** The address of a part of scratch memory. */
@@ -112,6 +126,8 @@ export class SyscallProgram {
   #calls: Call[] = [];
   /** Whether other programs have some of the calls as well. */
   #isShared = false;
+  /** Whether the list of the calls is another program's, and frozen. */
+  #isBorrowed = false;
   #sequelAt: number | undefined;
 
   constructor(purpose: string) {
@@ -121,7 +137,7 @@ export class SyscallProgram {
   /** The calls, in order: they may be edited. Those of other programs are copied before. */
   get calls(): Call[] {
     if (this.#isShared) this.#calls = this.#calls.map((call) => ({ ...call }));
-    this.#isShared = false;
+    this.#isShared = this.#isBorrowed = false;
     return this.#calls;
   }
 
@@ -131,7 +147,8 @@ export class SyscallProgram {
   }
 
   /**
-   * Adds calls that other programs have as well: of ten thousand threads nearly all make the same ones.
+   * Adds calls that other programs have as well: of ten thousand threads nearly all make the same ones. A program that
+   * has none yet has the very same list, which nobody can add to from then on.
    *
    * @throws {StasisError} `internal` where they take results, which are counted from the begin of a program, and stand
    * elsewhere in this one
@@ -140,8 +157,10 @@ export class SyscallProgram {
     if (this.#calls.length > 0 && calls.some(takesResults)) {
       throw new StasisError("internal", `${this.purpose} cannot share calls that take results`);
     }
-    this.#calls.push(...calls as Call[]);
     this.#isShared = true;
+    this.#isBorrowed = this.#calls.length === 0;
+    if (this.#isBorrowed) this.#calls = Object.freeze(calls) as Call[];
+    else this.#calls.push(...calls as Call[]);
   }
 
   /** Adds a call that may fail: its result tells. */
@@ -208,6 +227,8 @@ export class SyscallProgram {
   }
 
   #add(call: Call): CallResult {
+    if (this.#isBorrowed) this.#calls = [...this.#calls];
+    this.#isBorrowed = false;
     this.#calls.push(call);
     return new CallResult(this.#calls.length - 1);
   }

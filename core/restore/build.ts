@@ -21,7 +21,7 @@ import { type Stage, STAGES } from "../plugin.ts";
 import { formatCall } from "../remote/format_call.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
-import { type StartedRuns, throwIfFailed } from "../remote/started_runs.ts";
+import { type Run, type StartedRuns, throwIfFailed } from "../remote/started_runs.ts";
 import { PTRACE_O, setOptions } from "../linux/ptrace.ts";
 import { setMany, setOptionsOfMany } from "../linux/ptrace_many.ts";
 import { stopAll } from "../remote/stop_all.ts";
@@ -108,7 +108,8 @@ export class BuiltTree implements Disposable {
   }
 
   #tell(text: string, programs: readonly SyscallProgram[]): void {
-    const calls = () => programs.flatMap(({ calls }) => calls.map((call) => formatCall(call)));
+    const calls = () =>
+      programs.flatMap(({ readonlyCalls }) => readonlyCalls.map((call) => formatCall(call)));
     this.#listener({ kind: "step", text, calls });
   }
 
@@ -123,23 +124,22 @@ export class BuiltTree implements Disposable {
     );
     for (const stage of STAGES.slice(1)) {
       if (stage === "seccomp_all") this.#endLeaders();
-      const working: { readonly runs: StartedRuns; readonly rest: BuiltTask[] }[] = [];
-      const startNext = (rest: BuiltTask[]): void => {
-        for (let task = rest.shift(); task !== undefined; task = rest.shift()) {
-          this.#cancellation.check();
-          const programs = stagePrograms(task, stage);
-          if (programs.length === 0) continue;
-          const count = programs.reduce((sum, { program }) => sum + program.calls.length, 0);
-          this.#tell(
-            `task ${task.pid}, ${stage}: ${count} calls`,
-            programs.map(({ program }) => program),
-          );
-          const runs = task.remote.start(programs);
-          working.push({ runs, rest });
-          return;
-        }
+      const working: { readonly runs: StartedRuns; readonly rest: Turns }[] = [];
+      const startNext = (rest: Turns): void => {
+        const next = rest.next();
+        if (next.done) return;
+        const { task, programs } = next.value;
+        this.#cancellation.check();
+        const count = programs.reduce((sum, { program }) => sum + program.readonlyCalls.length, 0);
+        this.#tell(
+          `task ${task.pid}, ${stage}: ${count} calls`,
+          programs.map(({ program }) => program),
+        );
+        working.push({ runs: task.remote.start(programs), rest });
       };
-      for (const group of stage === "meet" ? [groups.flat()] : groups) startNext([...group]);
+      for (const group of stage === "meet" ? [groups.flat()] : groups) {
+        startNext(stageTurns(group, stage));
+      }
       // A list that grows while it is walked is walked to its end.
       for (const { runs, rest } of working) {
         sayWhoHasIds(() => runs.finish());
@@ -564,13 +564,19 @@ function limitsOf(value: bigint): Uint8Array {
   return new Uint8Array(BigUint64Array.of(value, value).buffer);
 }
 
-/** What the threads of a task are to do in a stage, all at the same time. */
-function stagePrograms({ plan, threads }: BuiltTask, stage: Stage) {
-  const planned = stage === "signals" ? plan?.threads : plan?.allThreads;
-  return (planned ?? []).flatMap((thread) => {
-    const program = thread.planned(stage);
-    return program === undefined ? [] : [{ program, thread: threads.get(thread.tid) as Tracee }];
-  });
+/** What tasks that take turns do in a stage: each what threads of one of them do at the same time. */
+type Turns = Iterator<{ readonly task: BuiltTask; readonly programs: readonly Run[] }>;
+
+function* stageTurns(group: readonly BuiltTask[], stage: Stage): Turns {
+  for (const task of group) {
+    for (const lot of task.plan?.lotsIn(stage) ?? []) {
+      const programs = lot.map((thread) => ({
+        program: thread.planned(stage) as SyscallProgram,
+        thread: task.threads.get(thread.tid) as Tracee,
+      }));
+      yield { task, programs };
+    }
+  }
 }
 
 /** Nothing that is built dies by itself: somebody, or the kernel for want of memory, has killed it. */

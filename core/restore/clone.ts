@@ -34,6 +34,15 @@ const cloneArguments = defineStruct("clone_args", 80, {
   setTid: [64, "u64"],
   setTidSize: [72, "u64"],
 });
+/** The same with the id that {@link SET_TID} points to. */
+const withId = defineStruct("clone_args", 88, {
+  flags: [0, "u64"],
+  exitSignal: [32, "u64"],
+  setTidSize: [72, "u64"],
+  id: [80, "i32"],
+});
+/** Where the address of the id stands, and where the id does. */
+const SET_TID = 64, ID = cloneArguments.size;
 
 /**
  * Adds a clone3 call that makes a task, traced and stopped.
@@ -41,12 +50,14 @@ const cloneArguments = defineStruct("clone_args", 80, {
  * @param id the pid or tid that it must have; undefined for any
  * @param flags bits of {@link CLONE}; PTRACE is added
  * @param signal tells the parent of its end; 0 for none
+ * @param room takes the arguments, where memory is there for them already
  */
 export function addClone(
   program: SyscallProgram,
   id: number | undefined,
   flags: bigint,
   signal: number = SIG.CHLD,
+  room: Uint8Array = new Uint8Array(withId.size),
 ): CallResult {
   // The exit signal of a thread, and of a sibling, is not its maker's to choose.
   const exitSignal = (flags & (CLONE.THREAD | CLONE.PARENT)) === 0n ? BigInt(signal) : 0n;
@@ -57,18 +68,19 @@ export function addClone(
     const args = program.data(cloneArguments.make({ flags: all, exitSignal }), note);
     return program.call("clone3", args, cloneArguments.size);
   }
-  const ids = program.data(new Uint8Array(Int32Array.of(id).buffer), `set_tid=${id}`);
-  const args = program.data(
-    cloneArguments.make({ flags: all, exitSignal, setTidSize: 1n }),
-    `set_tid=${id}, ${note}`,
-  ).point(64, ids);
-  return program.call("clone3", args, cloneArguments.size);
+  withId.write(room, { flags: all, exitSignal, setTidSize: 1n, id });
+  const args = program.data(room, `set_tid=${id}, ${note}`);
+  return program.call("clone3", args.point(SET_TID, args, ID), cloneArguments.size);
 }
 
-/** Adds a clone3 call that makes a thread with a certain id, traced and stopped. */
-export function addThread(program: SyscallProgram, tid: number): void {
+/** Adds clone3 calls that make threads with certain ids, traced and stopped. */
+export function addThreads(program: SyscallProgram, tids: readonly number[]): void {
   const flags = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
-  addClone(program, tid, flags);
+  const room = new Uint8Array(tids.length * withId.size);
+  tids.forEach((tid, index) => {
+    const at = index * withId.size;
+    addClone(program, tid, flags, SIG.CHLD, room.subarray(at, at + withId.size));
+  });
 }
 
 /**

@@ -27,7 +27,7 @@ import { readStat, requireOwnProc } from "../linux/procfs/mod.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { type BirthPlan, planBirths, type TreeTask } from "./births.ts";
-import { addThread } from "./clone.ts";
+import { addThreads } from "./clone.ts";
 import { deadTaskProblems } from "./dead_tasks.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
@@ -214,12 +214,13 @@ function planAll(loaded: LoadedTree, cancellation: Cancellation): RestorePlan {
     plugins: hooked,
     ...findServices(images, live, machine, hooked),
   });
+  const readCore = (tid: number) => cores.get(tid) ?? loaded.readCore(tid);
   for (const entry of live) {
     const core = cores.get(entry.pid) as core_entry;
     const task = new PlannedTask(plan, entry, core, loaded.owners.get(entry.pid) as Owners);
     const status = firstAnswer(hooked, (hooks) => hooks.leaderStatus?.(entry.pid));
     for (const tid of threadsOf(entry)) {
-      const thread = new PlannedThread(tid, task, () => cores.get(tid) ?? loaded.readCore(tid));
+      const thread = new PlannedThread(tid, task, readCore);
       if (tid === entry.pid && status !== undefined) task.ended = { thread, status };
       else task.addThread(thread);
     }
@@ -310,7 +311,8 @@ function complete(
 
 /** All threads but the leader are made by it, in one program. */
 function planThreads(task: PlannedTask): void {
-  for (const { tid } of task.madeThreads) addThread(task.program("threads"), tid);
+  const tids = task.madeThreads.map(({ tid }) => tid);
+  if (tids.length > 0) addThreads(task.program("threads"), tids);
 }
 
 /** Whether these images are of a version that is known, and all plugins are here that they need. */

@@ -276,10 +276,11 @@ export class RestorePlan implements TreePlanner {
       }
     }
     for (const task of this.tasks) {
+      most = Math.max(most, task.ended?.thread.sizeAt("signals") ?? 0);
       for (const stage of STAGES) {
-        let size = 0;
-        for (const thread of task.allThreads) size += thread.sizeAt(stage);
-        most = Math.max(most, size);
+        for (const lot of task.lotsIn(stage)) {
+          most = Math.max(most, lot.reduce((sum, thread) => sum + thread.sizeAt(stage), 0));
+        }
       }
     }
     const size = SCRATCH_HEADER + pageAlign(BigInt(most)) + OTHER_PROGRAMS;

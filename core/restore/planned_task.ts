@@ -8,7 +8,7 @@ import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { RemoteAddress } from "../linux/address.ts";
 import type { RestoredFiles, Stage, TaskPlanner, TreePlanner } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
-import { addThread } from "./clone.ts";
+import { addThreads } from "./clone.ts";
 import type { PlannedThread } from "./planned_thread.ts";
 
 /** What ids of shared kernel objects say of a task: the first task that has the same. */
@@ -43,6 +43,9 @@ interface PlanOfTask extends TreePlanner {
   readonly scratch: TaskPlanner["scratch"];
   readonly parkedVdso: RemoteAddress;
 }
+
+/** How many threads of a task run their programs at the same time. */
+const TOGETHER = 256;
 
 /** The plan of one task. */
 export class PlannedTask implements TaskPlanner {
@@ -95,6 +98,18 @@ export class PlannedTask implements TaskPlanner {
   get allThreads(): readonly PlannedThread[] {
     return this.ended === undefined ? this.threads : [this.ended.thread, ...this.threads];
   }
+  /**
+   * The threads that have something to do in a stage, by those that do it at the same time: each program needs memory in
+   * the task, and here until it has been run. What a first thread that ends does with its signals it does by itself.
+   */
+  lotsIn(stage: Stage): PlannedThread[][] {
+    const working = (stage === "signals" ? this.threads : this.allThreads)
+      .filter((thread) => thread.worksIn(stage));
+    return Array.from(
+      { length: Math.ceil(working.length / TOGETHER) },
+      (_, lot) => working.slice(lot * TOGETHER, (lot + 1) * TOGETHER),
+    );
+  }
   /** The threads that its first one makes. */
   get madeThreads(): readonly PlannedThread[] {
     return this.allThreads.slice(1);
@@ -119,7 +134,7 @@ export class PlannedTask implements TaskPlanner {
     // A first thread that ends is there in that stage in any case.
     if (tid === this.pid || this.endedThreads.has(tid)) return;
     this.endedThreads.add(tid);
-    addThread(this.program("threads"), tid);
+    addThreads(this.program("threads"), [tid]);
   }
   /** Adds a thread; the leader is the first. */
   addThread(thread: PlannedThread): void {

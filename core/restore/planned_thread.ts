@@ -10,14 +10,18 @@ import { ProgramImage } from "../remote/program_image.ts";
 
 /** The plan of one thread. */
 export class PlannedThread implements ThreadPlanner {
-  #programs: Partial<Record<Stage, SyscallProgram>> = {};
+  #programs: Partial<Record<Stage, SyscallProgram>> | undefined;
   /** The sizes of programs that are not kept, by stage. */
-  #sizes: Partial<Record<Stage, number>> = {};
-  readonly #readCore: () => core_entry;
+  #sizes: Partial<Record<Stage, number>> | undefined;
+  readonly #readCore: (tid: number) => core_entry;
   #core: core_entry | undefined;
 
-  /** @param readCore reads its core image, which is kept then */
-  constructor(readonly tid: number, readonly task: TaskPlanner, readCore: () => core_entry) {
+  /** @param readCore reads the core image of a thread, which is kept then */
+  constructor(
+    readonly tid: number,
+    readonly task: TaskPlanner,
+    readCore: (tid: number) => core_entry,
+  ) {
     this.#readCore = readCore;
   }
 
@@ -28,12 +32,13 @@ export class PlannedThread implements ThreadPlanner {
 
   /** Reads its core image, unless that has been read. @throws {StasisError} `bad-image` */
   load(): core_entry {
-    return this.#core ??= this.#readCore();
+    return this.#core ??= this.#readCore(this.tid);
   }
 
   /** Its program for a stage; made empty when first asked for. */
   program(stage: Stage): SyscallProgram {
     const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
+    this.#programs ??= {};
     return this.#programs[stage] ??= new SyscallProgram(`stage ${stage}${whose}`);
   }
 
@@ -42,23 +47,30 @@ export class PlannedThread implements ThreadPlanner {
    * thousand threads would take a hundred megabytes.
    */
   keepSizesAlone(): void {
+    const sizes: Partial<Record<Stage, number>> = {};
     for (const stage of STAGES) {
       const size = this.sizeAt(stage);
-      if (size > 0) this.#sizes[stage] = size;
+      if (size > 0) sizes[stage] = size;
     }
-    this.#programs = {};
+    this.#sizes = sizes;
+    this.#programs = undefined;
     this.#core = undefined;
   }
 
   /** How much memory its program for a stage takes, in bytes. */
   sizeAt(stage: Stage): number {
     const program = this.planned(stage);
-    return program === undefined ? this.#sizes[stage] ?? 0 : new ProgramImage(program).size;
+    return program === undefined ? this.#sizes?.[stage] ?? 0 : new ProgramImage(program).size;
+  }
+
+  /** Whether it has anything to do in a stage. */
+  worksIn(stage: Stage): boolean {
+    return this.planned(stage) !== undefined || this.#sizes?.[stage] !== undefined;
   }
 
   /** The program for a stage, if there is anything in it. */
   planned(stage: Stage): SyscallProgram | undefined {
-    const program = this.#programs[stage];
+    const program = this.#programs?.[stage];
     return program === undefined || program.isEmpty ? undefined : program;
   }
 }
