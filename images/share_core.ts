@@ -4,23 +4,26 @@
  *
  * @module
  */
+import { Pieces } from "../base/pieces.ts";
 import type { user_x86_regs_entry, user_x86_regs_mode } from "./gen/registers_x86_pb.ts";
-import type { core_entry } from "./gen/thread_pb.ts";
+import type { sa_entry } from "./gen/signals_pb.ts";
+import type { core_entry, task_rlimits_entry } from "./gen/thread_pb.ts";
 
 type Words = readonly (number | bigint)[];
-
-/** Typed arrays of many threads are in the same pieces of memory, of this many bytes: each by itself takes 200 more. */
-const PIECE = 1 << 16;
 
 /** Parts that several images have. */
 export class SharedParts {
   readonly #parts = new Map<string, unknown>();
   readonly #zeros = new Map<string, Words>();
-  #piece = new ArrayBuffer(0);
-  #used = 0;
+  readonly #pieces = new Pieces();
 
   /** Replaces parts of an image by smaller ones, and by those of an earlier one, which nobody must change. */
-  share({ threadCore, threadInfo }: core_entry): void {
+  share({ tc, threadCore, threadInfo }: core_entry): void {
+    if (tc !== undefined) {
+      // Most are as in a fresh process, and every process has some sixty.
+      tc.sigactions = tc.sigactions.map((action) => this.#same(action, keyOfAction(action)));
+      if (tc.rlimits !== undefined) tc.rlimits = this.#same(tc.rlimits, keyOfLimits(tc.rlimits));
+    }
     if (threadCore?.creds !== undefined) threadCore.creds = this.#same(threadCore.creds);
     if (threadInfo === undefined) return;
     threadInfo.tls = this.#same(threadInfo.tls);
@@ -33,8 +36,8 @@ export class SharedParts {
     this.#pack(fpregs.xsave, ["zmmUpper", "hi16Zmm", "pkru"]);
   }
 
-  #same<T>(part: T): T {
-    const key = JSON.stringify(part);
+  /** @param key tells it from all others; JSON takes no bigints */
+  #same<T>(part: T, key = JSON.stringify(part)): T {
     const known = this.#parts.get(key);
     if (known !== undefined) return known as T;
     this.#parts.set(key, part);
@@ -74,17 +77,20 @@ export class SharedParts {
     },
     words: readonly Word[],
   ): Packed {
-    const size = words.length * Type.BYTES_PER_ELEMENT;
-    if (this.#used + size > this.#piece.byteLength) {
-      this.#piece = new ArrayBuffer(Math.max(PIECE, size));
-      this.#used = 0;
-    }
-    const packed = new Type(this.#piece, this.#used, words.length);
+    const { buffer, at } = this.#pieces.take(words.length * Type.BYTES_PER_ELEMENT);
+    const packed = new Type(buffer, at, words.length);
     packed.set(words);
-    // The next one may be of larger words.
-    this.#used += Math.ceil(size / 8) * 8;
     return packed;
   }
+}
+
+function keyOfAction(action: sa_entry): string {
+  const { sigaction, flags, restorer, mask, compatSigaction } = action;
+  return `action ${sigaction} ${flags} ${restorer} ${mask} ${compatSigaction}`;
+}
+
+function keyOfLimits({ rlimits }: task_rlimits_entry): string {
+  return `limits ${rlimits.map(({ cur, max }) => `${cur} ${max}`).join()}`;
 }
 
 /** The general registers of an image. */

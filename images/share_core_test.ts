@@ -4,6 +4,14 @@ import { user_x86_regs_mode } from "./gen/registers_x86_pb.ts";
 import { core_entrySchema } from "./gen/thread_pb.ts";
 import { SharedParts } from "./share_core.ts";
 
+const actionOf = (flags: number) => ({
+  sigaction: 1n,
+  flags: BigInt(flags),
+  restorer: 0n,
+  mask: 2n,
+  compatSigaction: false,
+});
+
 const coreOf = (uid: number, word: number) =>
   create(core_entrySchema, {
     threadInfo: {
@@ -16,6 +24,16 @@ const coreOf = (uid: number, word: number) =>
       },
       tls: [{ entryNumber: 12 }],
     },
+    tc: {
+      taskState: 1,
+      exitCode: 0,
+      personality: 0,
+      flags: 0,
+      blkSigset: 0n,
+      comm: `task ${word}`,
+      sigactions: [actionOf(0), actionOf(0), actionOf(uid)],
+      rlimits: { rlimits: [{ cur: 1n, max: (1n << 64n) - 1n }, { cur: BigInt(uid), max: 7n }] },
+    },
     threadCore: { futexRla: 0n, futexRlaLen: 0, creds: { uid, groups: [1, 2] } },
   });
 
@@ -26,6 +44,11 @@ Deno.test("SharedParts.share() keeps what images say, and has them share what is
   assert.equal(one.threadCore?.creds, other.threadCore?.creds);
   assert.equal(third.threadCore?.creds?.uid, 2);
   assert.equal(one.threadInfo?.tls, third.threadInfo?.tls);
+  assert.equal(one.tc?.sigactions[0], other.tc?.sigactions[1]);
+  assert.deepEqual(third.tc?.sigactions.map(({ flags }) => flags), [0n, 0n, 2n]);
+  assert.equal(one.tc?.rlimits, other.tc?.rlimits);
+  assert.equal(third.tc?.rlimits?.rlimits[1]?.cur, 2n);
+  assert.equal(other.tc?.comm, "task 6");
   const xsave = [one, other].map((core) => core.threadInfo?.fpregs?.xsave);
   assert.equal(xsave[0]?.zmmUpper, xsave[1]?.zmmUpper);
   assert.equal(xsave[0]?.zmmUpper.length, 64);

@@ -16,6 +16,15 @@ export const HANDLED_SIGNALS: readonly number[] = Array.from(
 
 type SigactionImage = MessageInitShape<typeof sa_entrySchema>;
 
+/** Thousands of processes have some sixty of these each. */
+const DEFAULT_ACTION: SigactionImage = Object.freeze({
+  sigaction: 0n,
+  flags: 0n,
+  restorer: 0n,
+  mask: 0n,
+  compatSigaction: false,
+});
+
 /** The image's form of what rt_sigaction(2) told of {@link HANDLED_SIGNALS}, one behind the other. */
 export function encodeSigactions(bytes: Uint8Array): SigactionImage[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -24,9 +33,7 @@ export function encodeSigactions(bytes: Uint8Array): SigactionImage[] {
     // Most are as in a fresh process, and every process has all of them.
     let some = 0;
     for (let word = 0; word < kernelSigaction.size; word += 4) some |= view.getInt32(at + word);
-    if (some === 0) {
-      return { sigaction: 0n, flags: 0n, restorer: 0n, mask: 0n, compatSigaction: false };
-    }
+    if (some === 0) return DEFAULT_ACTION;
     const { handler, flags, restorer, mask } = kernelSigaction.read(bytes, at);
     return { sigaction: handler, flags, restorer, mask, compatSigaction: false };
   });
