@@ -164,13 +164,49 @@ Deno.test("two redis-servers in one tree go on with their replication", async ()
   assert.match(await ask(port, "INFO stats"), /sync_full:1\b/);
 });
 
+/**
+ * Asks a server of HTTP again and again, by a new connection each time, until it is stopped: each is answered or refused,
+ * and none is reset.
+ */
+class Newcomers {
+  /** How many were answered. */
+  answered = 0;
+  #isOver = false;
+  readonly #asking: Promise<void>;
+
+  constructor(port: number) {
+    this.#asking = this.#ask(port);
+    // Who waits for it is told later.
+    this.#asking.catch(() => {});
+  }
+
+  async #ask(port: number): Promise<void> {
+    while (!this.#isOver) {
+      try {
+        const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+        await connection.write(new TextEncoder().encode("HEAD / HTTP/1.0\r\n\r\n"));
+        assert.match(await new Response(connection.readable).text(), /^HTTP/);
+        this.answered++;
+      } catch (error) {
+        if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#asking;
+  }
+}
+
 /** Bytes that are told apart by their places. */
 function numberedBytes(count: number): Uint8Array<ArrayBuffer> {
   const words = Uint32Array.from({ length: count / 4 }, (_, index) => Math.imul(index, 2654435761));
   return new Uint8Array(words.buffer);
 }
 
-Deno.test("nginx with workers goes on with a slow download", async () => {
+Deno.test("nginx with workers goes on with a slow download, while others come and go", async () => {
   const port = freePort();
   using home = new ImageHome();
   const room = home.directory;
@@ -205,10 +241,16 @@ Deno.test("nginx with workers goes on with a slow download", async () => {
       received += bytes.length;
     }
   })();
+  const newcomers = new Newcomers(port);
   await using _tree = await disturb(subject, async () => {
-    const before = received;
-    await waitUntil(() => received > before, "bytes", 30_000);
+    const [before, answered] = [received, newcomers.answered];
+    await waitUntil(
+      () => received > before && newcomers.answered > answered + 20,
+      "bytes and answers",
+      30_000,
+    );
   });
+  await newcomers.end();
   await download;
   assert.equal(received, contents.length);
 });
