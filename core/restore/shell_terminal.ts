@@ -85,6 +85,8 @@ export class ShellTerminal implements Disposable {
   #wanted: TerminalUse | undefined;
   /** Whether the tree has it. */
   #isGiven = false;
+  /** Whether the tree has not drawn on it yet. */
+  #isStrange = false;
 
   private constructor(terminal: OwnedDescriptor, own: number) {
     this.#terminal = terminal;
@@ -118,10 +120,11 @@ export class ShellTerminal implements Disposable {
   /**
    * Gives it to a tree that is about to run, or as soon as the shell lets this process have it again.
    *
-   * @param root whom to tell of another size where the tree has no group of its own
+   * @param root whom to tell of another window where the tree has no group of its own
    */
   give(use: TerminalUse, root: number): void {
     this.#wanted = use;
+    this.#isStrange = true;
     if (use.isBehind !== true) this.giveAgain(root);
   }
 
@@ -147,11 +150,12 @@ export class ShellTerminal implements Disposable {
     const modes = use.termios && modesOn(use.termios, this.#before);
     this.#set(use.group ?? this.#own, modes);
     const { size } = use;
-    if (size !== undefined) {
-      const now = readWindowSize(this.#terminal.fd);
-      const isOther = now.rows !== size.rows || now.columns !== size.columns;
-      if (isOther) syscall(SYSCALLS.kill, use.group === undefined ? root : -use.group, SIG.WINCH);
-    }
+    const now = readWindowSize(this.#terminal.fd);
+    // What it had drawn is not on this screen, whatever its size.
+    const isOther = this.#isStrange ||
+      size !== undefined && (now.rows !== size.rows || now.columns !== size.columns);
+    this.#isStrange = false;
+    if (isOther) syscall(SYSCALLS.kill, use.group === undefined ? root : -use.group, SIG.WINCH);
     return use.group;
   }
 

@@ -77,6 +77,18 @@ Deno.test("shell job: Ctrl-C, Ctrl-Z, fg, bg, and the terminal is given back", a
   equal(await shell.run("stty -a"), before);
 });
 
+Deno.test("shell job: a program that fills the screen is told to draw it again", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  const program =
+    `$| = 1; $SIG{WINCH} = sub { print "dra", "wn\\n" }; print "u", "p\\n"; sleep 1 while 1`;
+  const pid = await saved(shell, images, [`perl -e '${program}'`, "perl"], /up\r\n/);
+  await restore(shell, images, pid);
+  await shell.shows(/drawn\r\n/);
+  await shell.type("\x03");
+  await shell.prompt();
+});
+
 Deno.test("shell job: a program that asks for a secret has the modes that it set, and /dev/tty", async () => {
   using images = new ImageHome();
   await using shell = await ShellSession.start();
