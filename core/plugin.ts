@@ -59,7 +59,7 @@ import type { RestoreHooks, RestoreSession } from "./contract/restore.ts";
 export type * from "./contract/checkpoint.ts";
 export { fileValidationOf } from "./contract/file_validation.ts";
 export type * from "./contract/operation.ts";
-export { remapPath } from "./contract/remap.ts";
+export { remapHint, remapPath } from "./contract/remap.ts";
 export * from "./contract/restore.ts";
 export type * from "./contract/session.ts";
 

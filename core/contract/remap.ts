@@ -47,3 +47,8 @@ function isAtOrBelow(path: string, from: string): boolean {
 function withoutSlash(path: string): string {
   return path.replace(/\/+$/, "");
 }
+
+/** What is done about a file that is not where the images say. */
+export function remapHint(path: string, instead = "bring it back"): string {
+  return `${instead}, or name another one: --remap '${path.replaceAll("'", `'\\''`)}=/PATH'`;
+}

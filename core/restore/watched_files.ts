@@ -4,7 +4,7 @@
  * @module
  */
 import type { Problem } from "../../base/errors.ts";
-import { remapPath } from "../contract/remap.ts";
+import { remapHint, remapPath } from "../contract/remap.ts";
 import type { RestoreSession } from "../contract/restore.ts";
 import type { FileFinder } from "../linux/file_handles.ts";
 import type { FileIdentity } from "../linux/file_identity.ts";
@@ -53,7 +53,7 @@ export function findWatched(
 export function lostFile({ path, file }: SavedFile, who: string): Omit<Problem, "plugin"> {
   return {
     what: `the file ${path || `of inode ${file.inode}`} that ${who} does not exist`,
-    hint: "bring it back, or name another one with --remap",
+    hint: path === "" ? "bring it back" : remapHint(path),
   };
 }
 

@@ -43,7 +43,7 @@ export function externalProblem(
   const [pid] = holders.of(descriptor);
   const holder = pid === undefined ? "" : `: ${nameOf(pid)} has it, too`;
   return {
-    what: `${what} is held outside of the tree${holder}, and is no standard stream`,
+    what: `${what} is no standard stream, and is held outside of the tree${holder}`,
     hint: descriptor.link.kind === "pipe" ? sharedHint(name) : externalHint(name),
   };
 }

@@ -12,6 +12,7 @@ import {
   fileValidationOf,
   type LoadContext,
   type OperationOptions,
+  remapHint,
   remapPath,
 } from "../../core/plugin.ts";
 import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
@@ -93,12 +94,12 @@ export function checkFiles(
         found === "ENOENT" || found === "ENOTDIR"
           ? `the file ${whose} does not exist`
           : `the file ${whose} cannot be looked at: ${found}`,
-        "bring it back, or name another one with --remap",
+        remapHint(file.name),
       );
     } else if (type !== 0 && type !== (found.mode & S_IFMT)) {
       report(
         `${whose} was a ${typeName(file.mode)} and is a ${typeName(found.mode)} now`,
-        "bring the old one back, or name another one with --remap",
+        remapHint(file.name, "bring the old one back"),
       );
     } else if (
       isFieldSet(file, SIZE) && (found.mode & S_IFMT) === S_IFREG && validation !== "none"

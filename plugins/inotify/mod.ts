@@ -32,6 +32,7 @@ import {
   definePlugin,
   type LoadContext,
   type Plugin,
+  remapHint,
   type RestoreHooks,
   type RestoreSession,
 } from "../../core/plugin.ts";
@@ -192,7 +193,7 @@ function sameFile(path: string, one: number, other: number) {
   return {
     what:
       `${path} is the file of two inotify watches by now, ${one} and ${other}: an instance can have but one on it`,
-    hint: "bring the other file back, or name it with --remap",
+    hint: remapHint(path, "bring the other file back"),
   };
 }
 

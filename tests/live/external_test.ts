@@ -95,7 +95,9 @@ Deno.test("a pipe or master that others have whose first thread has ended is kno
   const what = problems.map((problem) => problem.what).join("\n");
   match(
     what,
-    new RegExp(`pipe:\\[\\d+\\]\\) is held outside of the tree: task ${holder.pid} .*has it, too`),
+    new RegExp(
+      `pipe:\\[\\d+\\]\\) is no standard stream, and is held outside of the tree: task ${holder.pid} .*has it, too`,
+    ),
   );
   match(what, new RegExp(`master of a pseudoterminal, .* and task ${holder.pid} .*has it too`));
   await holder.expectPass();
@@ -109,7 +111,10 @@ Deno.test("a pipe to others that is no standard stream is refused until it is na
   await becomesSleep(pid);
   const problems = await problemsOf(pid);
   deepEqual(problems.map(({ plugin }) => plugin), ["external"]);
-  match(problems[0]?.what ?? "", /descriptor 5 \(pipe:\[\d+\]\) is held outside of the tree/);
+  match(
+    problems[0]?.what ?? "",
+    /descriptor 5 \(pipe:\[\d+\]\) is no standard stream, and is held outside of the tree/,
+  );
   const slips = { external: [link(pid, 5), "pipe:[1]", "shm[-1]"], deadEnds: ["fd[77]"] };
   await rejects(
     () => checkpoint(pid, { directory: images.directory, options: slips }),
