@@ -12,6 +12,8 @@ export interface Candidate {
   readonly comm: string;
   /** Its command line, with spaces between the words. */
   readonly command: string;
+  /** Whether it has started this command, itself or through others: what is asked for is in its command line, too. */
+  readonly isCaller?: boolean;
 }
 
 /**
@@ -35,8 +37,8 @@ export function chooseProcesses(all: readonly Candidate[], words: readonly strin
     }
     pids.add(pid);
   }
-  return all.filter(({ pid, comm, command }) =>
-    pids.has(pid) || expressions.some((one) => one.test(comm) || one.test(command))
+  return all.filter(({ pid, comm, command, isCaller = false }) =>
+    pids.has(pid) || expressions.some((one) => one.test(comm) || !isCaller && one.test(command))
   );
 }
 

@@ -6,15 +6,21 @@ const ALL = [
   { pid: 20, comm: "perl", command: "perl count.pl" },
   { pid: 21, comm: "sh", command: "sh -c perl" },
   { pid: 30, comm: "a+b", command: "" },
+  { pid: 40, comm: "sudo", command: "sudo stasis ps perl", isCaller: true },
 ];
 const chosen = (...words: string[]) => chooseProcesses(ALL, words).map(({ pid }) => pid);
 
 Deno.test("chooseProcesses() takes ids, and expressions for names and command lines", () => {
-  deepEqual(chosen(), [1, 20, 21, 30]);
+  deepEqual(chosen(), [1, 20, 21, 30, 40]);
   deepEqual(chosen("perl"), [20, 21]);
   deepEqual(chosen("^perl", "1"), [1, 20]);
   deepEqual(chosen("a\\+b"), [30]);
   deepEqual(chosen("nothing"), []);
+  deepEqual(
+    chosen("sudo", "stasis"),
+    [40],
+    "by its name, not by the words that this command has, too",
+  );
 });
 
 Deno.test("chooseProcesses() refuses an id that nobody has, and what is no expression", () => {
