@@ -1,6 +1,6 @@
 /**
- * Options of CRIU's `dump` and `restore` that are not here, with what to do instead. Those that are here have the name
- * that CRIU has for them.
+ * Options of CRIU's `dump` and `restore`, and commands, that are not here, with what to do instead. Those that are here
+ * have the name that CRIU has for them.
  *
  * @module
  */
@@ -63,4 +63,23 @@ export const CRIU_OPTIONS: Readonly<Record<string, string>> = {
 export function criuAnswer(option: string): string | undefined {
   const name = option.replace(/^--/, "").replace(/=.*$/, "");
   return Object.hasOwn(CRIU_OPTIONS, name) ? CRIU_OPTIONS[name] : undefined;
+}
+
+/** The same by the name of a command. */
+const CRIU_COMMANDS: Readonly<Record<string, string>> = {
+  "cpuinfo": "what the processor must have is found out from the images, and asked for by restore",
+  "dedup": "leave it out: a checkpoint with --parent has nothing that its parent has",
+  "exec": "calls in a program are made by plugins (docs/plugins.md)",
+  "lazy-pages": "memory is always there before the tree runs",
+  "page-server": "write to a file system that both machines have, or copy the directory",
+  "pre-dump":
+    "make a checkpoint with --leave-running, and the next with --parent and its directory",
+  "service": NO_SERVICE,
+  "show": "stasis inspect DIR shows what is in images, also in CRIU's",
+  "swrk": NO_SERVICE,
+};
+
+/** What users of CRIU are told of a command; undefined for one that CRIU does not have, or that is here. */
+export function criuCommandAnswer(command: string): string | undefined {
+  return Object.hasOwn(CRIU_COMMANDS, command) ? CRIU_COMMANDS[command] : undefined;
 }

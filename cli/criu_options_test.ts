@@ -27,3 +27,12 @@ Deno.test("an option of CRIU's that is not here is answered by what to do instea
     hint: CRIU_OPTIONS["lazy-pages"],
   });
 });
+
+Deno.test("a command of CRIU's that is not here is answered alike", async () => {
+  await assert.rejects(() => runProgram(["pre-dump", "-t", "1"], () => {}), {
+    code: "usage",
+    message: "CRIU's command pre-dump is not here",
+    hint: /--parent/,
+  });
+  await assert.rejects(() => runProgram(["toString"], () => {}), { message: /unknown command/ });
+});

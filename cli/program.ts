@@ -7,7 +7,7 @@ import { Command as Program, CommanderError, Option } from "commander";
 import { StasisError } from "../base/errors.ts";
 import type { AnyOptionValues, Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { criuAnswer } from "./criu_options.ts";
+import { criuAnswer, criuCommandAnswer } from "./criu_options.ts";
 import { examplesHelp, exitStatusHelp, PROGRAM_DESCRIPTION, STATUS_POINTER } from "./help.ts";
 import type { SetStatus } from "./status.ts";
 import { paint } from "./ui/colour.ts";
@@ -20,7 +20,12 @@ export function createProgram(setStatus: SetStatus): Program {
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .helpCommand("help [command]", "print help of a command")
-    .configureHelp({ styleTitle: (text) => paint("bold", text, true) })
+    .configureHelp({
+      styleTitle: (text) => paint("bold", text, true),
+      // As getopt_long(3) has it: the next word is no value.
+      optionTerm: ({ flags }) =>
+        flags.replace(/ (\[.*)(\])$/, (_, open, close) => `[=${open.slice(1)}${close}`),
+    })
     .exitOverride()
     .enablePositionalOptions() // those behind a script are the script's
     // Errors are printed in one place, with their exit status; see run.ts.
@@ -119,6 +124,21 @@ function namesOf(flags: string): string[] {
   return flags.split(/,? /);
 }
 
+/** A value that stands behind its option with a blank, where only an equals sign makes it one. */
+function valueApart(args: readonly string[]): { option: string; value: string } | undefined {
+  const options = COMMANDS.flatMap((command) => Object.values(command.options));
+  for (const [index, option] of args.entries()) {
+    const value = args[index + 1];
+    const found = options.find(({ flags, bare }) =>
+      bare !== undefined && flags.split(/,? /).includes(option)
+    );
+    const isValue = value !== undefined && (found?.values?.includes(value) ?? /^\d$/.test(value));
+    if (found !== undefined && isValue) {
+      return { option: found.flags.match(/--[\w-]+/)?.[0] ?? option, value };
+    }
+  }
+}
+
 function usageError(error: CommanderError, args: readonly string[]): StasisError {
   const [command, asked] = args;
   if (error.code === "commander.help" && command === "help" && asked !== undefined) {
@@ -131,6 +151,18 @@ function usageError(error: CommanderError, args: readonly string[]): StasisError
   const answer = unknown === undefined ? undefined : criuAnswer(unknown);
   if (answer !== undefined) {
     return new StasisError("usage", `CRIU's option ${unknown} is not here`, { hint: answer });
+  }
+  if (error.code === "commander.unknownCommand" && command !== undefined) {
+    const instead = criuCommandAnswer(command);
+    if (instead !== undefined) {
+      return new StasisError("usage", `CRIU's command ${command} is not here`, { hint: instead });
+    }
+  }
+  const apart = error.code === "commander.excessArguments" ? valueApart(args) : undefined;
+  if (apart !== undefined) {
+    return new StasisError("usage", `${apart.option} has no value ${apart.value} behind a blank`, {
+      hint: `write ${apart.option}=${apart.value}`,
+    });
   }
   const [first = "", ...rest] = error.message.replace(/^error: /, "").split("\n");
   const suggestion = /Did you mean (.*)\?/.exec(rest.join(" "))?.[1];

@@ -55,6 +55,16 @@ Deno.test("runProgram() refuses values that are nothing", async () => {
   }
 });
 
+Deno.test("runProgram() says how a value is given that may be left out", async () => {
+  const lines = [
+    [["restore", "dir", "--manage-cgroups", "props"], "write --manage-cgroups=props"],
+    [["checkpoint", "7", "-v", "2"], "write --verbose=2"],
+  ] as const;
+  for (const [line, hint] of lines) {
+    await assert.rejects(() => runProgram(line, () => {}), { code: "usage", hint });
+  }
+});
+
 Deno.test("runProgram() says that there is no such command to help with", async () => {
   const { write } = process.stderr;
   process.stderr.write = () => true; // the help
