@@ -7,7 +7,7 @@ import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { CGROUP } from "../../images/kinds/cgroups.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { present } from "../../images/present.ts";
-import { describeGroup } from "../../plugins/cgroups/group_path.ts";
+import { describeGroup } from "../../core/linux/cgroup/group_path.ts";
 import { decodeGroups } from "../../plugins/cgroups/image.ts";
 import { type Member, ROOT_GROUP } from "../../plugins/cgroups/membership.ts";
 

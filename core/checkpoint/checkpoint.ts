@@ -39,7 +39,6 @@ import { killTree } from "./kill.ts";
 import { stopAll } from "../remote/stop_all.ts";
 import { explainKilled } from "./killed.ts";
 import { LinkRemaps, removeLinkRemap } from "./link_remaps.ts";
-import { freeMemory } from "../linux/free_memory.ts";
 import { StandingAgain } from "./standing_again.ts";
 import { Shadows } from "./shadows.ts";
 import { standStill } from "./stand_still.ts";
@@ -275,7 +274,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     if (runsOn) {
       release();
       using again = new StandingAgain(pid, hooked, cancellation);
-      shadows.begin(Number(options.snapshotLimit ?? freeMemory() / 2n), () => again.begin());
+      shadows.begin(options.snapshotLimit, () => again.begin());
       for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pagesLater?.());
       shadows[Symbol.dispose]();
       frozenMs += again.end();

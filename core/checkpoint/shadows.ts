@@ -10,6 +10,9 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
+import { memoryHeadroom } from "../linux/cgroup/memory_headroom.ts";
+import { freeMemory } from "../linux/free_memory.ts";
+import { unlessGone } from "../linux/procfs/mod.ts";
 import type { FrozenTask, FrozenTree, Shadowed, Shadowing } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
@@ -68,12 +71,14 @@ export class Shadows implements Shadowing, Disposable {
   /**
    * Begins to look at what the shadows cost, when the tree runs again.
    *
-   * @param limit in bytes
+   * @param limit in bytes; half of what is free, and what the control groups of the tasks leave them, if absent
    * @param hold has the tree stand still until the shadows have been written
    */
-  begin(limit: number, hold: () => void): void {
+  begin(limit: bigint | undefined, hold: () => void): void {
     const pairs = [...this.#tasks].map(([shadow, task]) => ({ shadow, task }));
-    if (pairs.length > 0) this.#watch = { cost: new SnapshotCost(pairs, limit), limit, hold };
+    if (pairs.length === 0) return;
+    const most = Number(limit ?? usualLimit(pairs.map(({ task }) => task)));
+    this.#watch = { cost: new SnapshotCost(pairs, most), limit: most, hold };
   }
 
   look(): void {
@@ -125,4 +130,10 @@ function suspendSubreapers(tasks: readonly FrozenTask[]): Disposable {
     remote.call("prctl", PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
   }
   return stack.move();
+}
+
+/** Copies are counted for the control groups of the tasks that write, which must not be killed for them. */
+function usualLimit(pids: readonly number[]): bigint {
+  const left = pids.flatMap((pid) => unlessGone(() => memoryHeadroom(pid), undefined) ?? []);
+  return [freeMemory(), ...left].reduce((least, one) => one < least ? one : least) / 2n;
 }

@@ -100,7 +100,8 @@ export interface OperationOptions {
   readonly snapshot?: boolean;
   /**
    * At a checkpoint with {@link snapshot}: how much memory may be there for that alone, in bytes: copies of what the
-   * tree writes to meanwhile. Behind that it stands still until all is written. Half of what is free if absent.
+   * tree writes to meanwhile. Behind that it stands still until all is written. Half of what is free if absent, and of what
+   * the control groups of the tasks leave them.
    */
   readonly snapshotLimit?: bigint;
   /**

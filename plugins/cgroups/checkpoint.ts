@@ -16,7 +16,7 @@ import {
   readGroup,
   readGroupFile,
 } from "./group_files.ts";
-import { describeGroup } from "./group_path.ts";
+import { describeGroup } from "../../core/linux/cgroup/group_path.ts";
 import { encodeGroups, type FoundHierarchy, withoutLongSettings } from "./image.ts";
 import { type Member, MemberSets, membersOf, savedGroups } from "./membership.ts";
 import { namespaceOf, rootsOfTask, withRoots } from "./namespace.ts";

@@ -9,7 +9,7 @@ import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import type { TreePlanner } from "../../core/plugin.ts";
 import type { SyscallProgram } from "../../core/remote/program.ts";
 import type { Destination } from "./destinations.ts";
-import { describeGroup } from "./group_path.ts";
+import { describeGroup } from "../../core/linux/cgroup/group_path.ts";
 
 /** Says why a call about a group failed; the errno tells of a change since the plan was made, mostly. */
 export function explainGroup(

@@ -10,7 +10,7 @@ import { type FileInfo, isMissing, statPath } from "../../core/linux/files.ts";
 import { errnoOf, type MountInfo, readMountinfo } from "../../core/linux/procfs/mod.ts";
 import { readFile } from "../../core/linux/read_file.ts";
 import { decodeUserDevice } from "../../images/device.ts";
-import { type GroupPlace, mountsOf, placesOf } from "./group_mounts.ts";
+import { type GroupPlace, mountsOf, placesOf } from "../../core/linux/cgroup/group_mounts.ts";
 import { isForPermissions, savedValue, settingsAmong } from "./settings.ts";
 
 /** What became of the search for a group. */

@@ -16,7 +16,7 @@ import type {
 import { present } from "../../images/present.ts";
 import { uniqueById } from "../../images/unique.ts";
 import type { FoundSetting, GroupState, Permissions } from "./group_files.ts";
-import { isGroupName, isGroupPath } from "./group_path.ts";
+import { isGroupName, isGroupPath } from "../../core/linux/cgroup/group_path.ts";
 import type { Member, MemberSet } from "./membership.ts";
 import { isSettable } from "./settings.ts";
 

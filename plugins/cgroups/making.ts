@@ -6,7 +6,7 @@
 import type { Problem } from "../../base/errors.ts";
 import type { ManageCgroups } from "../../core/plugin.ts";
 import type { FoundGroup } from "./group_files.ts";
-import { describeGroup } from "./group_path.ts";
+import { describeGroup } from "../../core/linux/cgroup/group_path.ts";
 import type { SavedGroup, SavedHierarchy, SavedSetting } from "./image.ts";
 import { ROOT_GROUP } from "./membership.ts";
 import { makesGroups } from "./placement.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseCgroup } from "../../core/linux/procfs/mod.ts";
-import { isOutside, isWithin, topmost } from "./group_path.ts";
+import { isOutside, isWithin, topmost } from "../../core/linux/cgroup/group_path.ts";
 
 /** The group of a thread in one hierarchy. */
 export interface Member {

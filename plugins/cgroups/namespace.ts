@@ -10,7 +10,7 @@ import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { readCgroupText, readTaskLink } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { isOutside, isWithin } from "./group_path.ts";
+import { isOutside, isWithin } from "../../core/linux/cgroup/group_path.ts";
 import { type Member, memberIn, membersOf, ROOT_GROUP } from "./membership.ts";
 
 /** `include/uapi/linux/sched.h`. */

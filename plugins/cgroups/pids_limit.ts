@@ -7,7 +7,7 @@
  * @module
  */
 import type { Problem } from "../../base/errors.ts";
-import { describeGroup, isWithin } from "./group_path.ts";
+import { describeGroup, isWithin } from "../../core/linux/cgroup/group_path.ts";
 import { ROOT_GROUP } from "./membership.ts";
 
 /** The threads of a process in one hierarchy. */

@@ -5,7 +5,7 @@
  */
 import type { CgroupRoot } from "../../core/plugin.ts";
 import { rootFor } from "./cgroup_root.ts";
-import { isWithin, joinWay, wayFrom } from "./group_path.ts";
+import { isWithin, joinWay, wayFrom } from "../../core/linux/cgroup/group_path.ts";
 import type { SavedGroup, SavedGroups } from "./image.ts";
 import type { Member } from "./membership.ts";
 

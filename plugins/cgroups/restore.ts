@@ -20,7 +20,7 @@ import { present } from "../../images/present.ts";
 import { type Destination, PlacedSets } from "./destinations.ts";
 import { Doors } from "./doors.ts";
 import { GroupFinder, hasGroupFile, readGroupFile } from "./group_files.ts";
-import { describeGroup } from "./group_path.ts";
+import { describeGroup } from "../../core/linux/cgroup/group_path.ts";
 import { decodeGroups } from "./image.ts";
 import { type Making, type Makings, planMakings as chooseMakings } from "./making.ts";
 import { memberIn, membersOf, ROOT_GROUP } from "./membership.ts";

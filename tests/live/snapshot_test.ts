@@ -10,8 +10,9 @@ import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
 import { allPids, processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
+import { withSmallDisk } from "../harness/small_disk.ts";
 import { Subject } from "../harness/subject.ts";
-import { ImageRoom } from "../harness/unharmed.ts";
+import { failureOf, ImageRoom } from "../harness/unharmed.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { variantName } from "../harness/variants.ts";
 import { backend } from "./dispatch.ts";
@@ -97,33 +98,76 @@ Deno.test("a tree stands still again behind the limit of a snapshot, whose image
   await bringsBackAfterKill(subject, images);
 });
 
+Deno.test("a task that may have no shadow stands still while its memory is written, which is noted", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("snapshot", { args: ["crowded"] });
+  const [note, ...others] = await takeSnapshotOf(subject, images);
+  match(note ?? "", /^task \d+ stands still while its memory is written: .*EAGAIN/);
+  deepEqual(others, []);
+  await bringsBackAfterKill(subject, images);
+});
+
+Deno.test("a snapshot that fails when the tree runs again leaves neither a directory nor a shadow", async (t) => {
+  await using subject = await Subject.start("snapshot", { args: ["plain", "32"] });
+  using room = new ImageRoom();
+  const left = () => [...readChildren(subject.pid), ...shadowsOf(subject)];
+  await withSmallDisk(room.path, t, async (disk) => {
+    disk.limit("size=20m");
+    const settings = { directory: `${disk.path}/images`, leaveRunning: true, options: SNAPSHOT };
+    const full = await failureOf(checkpoint(subject.pid, settings));
+    equal(full.errno, "ENOSPC");
+    deepEqual([...Deno.readDirSync(disk.path)], []);
+    deepEqual(left(), []);
+    disk.limit("size=60m");
+    const controller = new AbortController();
+    const cancelled = await failureOf(checkpoint(subject.pid, {
+      ...settings,
+      signal: controller.signal,
+      onEvent: (event) => {
+        if (event.kind === "phase" && event.phase === "release") controller.abort();
+      },
+    }));
+    equal(cancelled.code, "cancelled");
+    deepEqual([...Deno.readDirSync(disk.path)], []);
+    deepEqual(left(), []);
+    const killed = await failureOf(checkpoint(subject.pid, {
+      ...settings,
+      onEvent: (event) => {
+        if (event.kind !== "phase" || event.phase !== "release") return;
+        for (const shadow of shadowsOf(subject)) Deno.kill(shadow, "SIGKILL");
+      },
+    }));
+    match(killed.message, /^the shadow of task \d+, which held its memory, was killed/);
+    deepEqual([...Deno.readDirSync(disk.path)], []);
+  });
+  await subject.expectPass();
+});
+
 /** How often the tool is killed. */
 const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? 4);
 /** More memory than is copied while a tree stands still, in MiB. */
 const MORE = "56";
 
-for (const how of ["plain", "subreaper"]) {
-  Deno.test(`snapshot ${how}: nothing is left where the tool is killed in the middle of a snapshot`, async () => {
-    await using subject = await Subject.start("snapshot", { args: [how, MORE, "1"] });
-    using room = new ImageRoom();
-    const saving = () => [
-      ...["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"],
-      ...["--snapshot", "--timeout", "120"],
-    ];
-    const { moments, status, stderr } = await actAtMoment(saving(), Infinity);
-    equal(status.code, 0, stderr);
-    for (let kill = 0; kill < KILLS; kill++) {
-      // Shadows are made in the last third.
-      const moment = Math.floor((0.6 + 0.4 * (kill + Math.random()) / KILLS) * moments);
-      const run = await actAtMoment(saving(), moment);
-      const where = `killed at ${run.call}, moment ${run.moments} of ${moments}`;
-      ok(subject.alive, where);
-      deepEqual(readChildren(subject.pid), [], where);
-      await waitUntil(() => shadowsOf(subject).length === 0, () => `${where}: shadows to end`);
-    }
-    await subject.expectPass();
-  });
-}
+Deno.test("nothing is left where the tool is killed in the middle of a snapshot", async () => {
+  await using subject = await Subject.start("snapshot", { args: ["subreaper", MORE, "1"] });
+  using room = new ImageRoom();
+  const saving = () => [
+    ...["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"],
+    ...["--snapshot", "--timeout", "120"],
+  ];
+  const { moments, status, stderr } = await actAtMoment(saving(), Infinity);
+  equal(status.code, 0, stderr);
+  for (let kill = 0; kill < KILLS; kill++) {
+    // Shadows are made in the last third.
+    const moment = Math.floor((0.6 + 0.4 * (kill + Math.random()) / KILLS) * moments);
+    const run = await actAtMoment(saving(), moment);
+    const where = `killed at ${run.call}, moment ${run.moments} of ${moments}`;
+    ok(subject.alive, where);
+    deepEqual(readChildren(subject.pid), [], where);
+    await waitUntil(() => shadowsOf(subject).length === 0, () => `${where}: shadows to end`);
+  }
+  await subject.expectPass();
+});
 
 /** The shadows of a subject that live: they have its command line. */
 function shadowsOf({ pid }: Subject): number[] {

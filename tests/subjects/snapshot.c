@@ -6,6 +6,7 @@
  *   ignored    it is ignored
  *   subreaper  orphans below it are its own
  *   child      there is a child, made without SIGCHLD
+ *   crowded    its user may have no further process
  *   special    memory that fork does not copy, too: MADV_DONTFORK, MADV_WIPEONFORK, shared, locked, guards
  */
 #include "mem.h"
@@ -132,6 +133,9 @@ int main(int argc, char **argv)
 		pthread_create(&threads[i], NULL, writer, part);
 	}
 	pthread_create(&threads[count], NULL, watcher, NULL);
+	struct rlimit most = { 1, 1 };
+	if (!strcmp(how, "crowded") && (setrlimit(RLIMIT_NPROC, &most) || setresuid(54321, 54321, 54321)))
+		die("a user of its own");
 	ready();
 	wait_for_term();
 	for (size_t i = 0; i <= count; i++)

@@ -1,5 +1,5 @@
 import { deepEqual, equal } from "@std/assert";
-import { parseMountinfo } from "../../core/linux/procfs/mod.ts";
+import { parseMountinfo } from "../procfs/mod.ts";
 import { mountsOf, placesOf } from "./group_mounts.ts";
 
 const MOUNTS = parseMountinfo(

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { DeviceNumber, MountInfo } from "../../core/linux/procfs/mod.ts";
+import type { DeviceNumber, MountInfo } from "../procfs/mod.ts";
 import { wayFrom } from "./group_path.ts";
 
 /** A directory that a group has or would have. */
