@@ -29,6 +29,8 @@ const ALL_DESCRIPTORS = 0xffffffff;
 const PATIENCE = 10n;
 /** The descriptors of the keeper: pidfds of the tool, and of the tree's tasks, its root first. */
 const TOOL = 0, ROOT = 1;
+/** So many may be opened by what is left to be done. */
+const SPARE = 16;
 const RLIMIT_NOFILE = 7;
 /** What tells it that the tree is to live. */
 const LIVE = SIG.ALRM;
@@ -79,7 +81,7 @@ function preparation(pids: readonly number[]): SyscallProgram {
   program.call("prctl", PR_SET_PDEATHSIG, 0, 0, 0, 0);
   program.call("close_range", 0, ALL_DESCRIPTORS, 0);
   program.expect(BigInt(TOOL), "pidfd_open", Deno.pid, 0);
-  const most = BigInt(ROOT + pids.length);
+  const most = BigInt(ROOT + pids.length + SPARE);
   const limit = new Uint8Array(BigUint64Array.of(most, most).buffer); // struct rlimit64
   program.try("prlimit64", 0, RLIMIT_NOFILE, program.data(limit, "limit"), 0);
   // Where so many descriptors are not allowed, the others die with the tool alone.

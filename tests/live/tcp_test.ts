@@ -269,36 +269,41 @@ Deno.test("a restore that fails can be made again, and the other end sees nothin
   await tree.wait();
 });
 
-/** A restore by a tool that is killed when packets pass again, and the tree does not run yet. */
+/** A restore by a tool that is killed when packets pass again, or just before, and the tree does not run yet. */
 const KILLED_AT_LAST = `
 import { restore } from "${new URL("../../mod.ts", import.meta.url)}";
 const kills = {
   name: "kills",
   description: "kills the tool just before the tree runs",
-  after: ["inet"],
+  [Deno.args[1]]: ["inet"],
   restore: () => ({ finish: () => Deno.kill(Deno.pid, "SIGKILL") }),
 };
 await restore(Deno.args[0], { plugins: [kills] });
 `;
 
-Deno.test("connections go on whose restore is killed when nothing holds them back any more", async () => {
-  using images = new ImageHome();
-  await using subject = await startEcho();
-  const client = await EchoClient.connect(Number(subject.fact("port")), "127.0.0.1");
-  await client.goesOn();
-  await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
-  await subject.waitGone();
-  const script = `${subject.cwd}/../tool.ts`;
-  Deno.writeTextFileSync(script, KILLED_AT_LAST);
-  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
-  const run = ["run", "-A", "--no-check", "--config", config, script, images.directory];
-  const { signal } = await new Deno.Command(Deno.execPath(), { args: run, stdin: "null" }).output();
-  assert.equal(signal, "SIGKILL");
-  assert.ok(subject.alive);
-  await client.goesOn();
-  await client.end();
-  await subject.expectPass();
-});
+for (const [when, order] of [["nothing holds", "after"], ["something still holds", "before"]]) {
+  Deno.test(`connections go on whose restore is killed when ${when} them back`, async () => {
+    using images = new ImageHome();
+    await using subject = await startEcho();
+    const client = await EchoClient.connect(Number(subject.fact("port")), "127.0.0.1");
+    await client.goesOn();
+    await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
+    await subject.waitGone();
+    const script = `${subject.cwd}/../tool.ts`;
+    Deno.writeTextFileSync(script, KILLED_AT_LAST);
+    const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
+    const run = ["run", "-A", "--no-check", "--config", config, script, images.directory, order];
+    const { signal } = await new Deno.Command(Deno.execPath(), {
+      args: run as string[],
+      stdin: "null",
+    }).output();
+    assert.equal(signal, "SIGKILL");
+    assert.ok(subject.alive);
+    await client.goesOn();
+    await client.end();
+    await subject.expectPass();
+  });
+}
 
 Deno.test("a connection that is there still is refused before anything is built, and is left alone", async () => {
   using images = new ImageHome();
