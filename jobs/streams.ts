@@ -3,26 +3,31 @@
  *
  * @module
  */
+import { O, statusFlags } from "../core/linux/fcntl.ts";
 import { readFdLink, unlessGone } from "../core/linux/procfs/mod.ts";
 
 const STANDARD_STREAMS = [0, 1, 2];
 
+/** The name of a standard stream of this process, if it is to be given anew (`--external` has them so). */
+function streamName(fd: number): string | undefined {
+  const link = readFdLink(Deno.pid, fd);
+  if (link?.kind === "pipe" || link?.kind === "socket") return link.text;
+  if (link?.kind !== "path" || link.deleted) return undefined;
+  // A file that is written to is shared with whoever has opened it, and with what this command says.
+  const isWritten = (statusFlags(fd) & O.ACCMODE) !== O.RDONLY;
+  return isWritten && Deno.statSync(`/proc/self/fd/${fd}`).isFile ? link.text : undefined;
+}
+
 /**
- * The names of the standard streams of this process that a job has among its own and that only a process can give it:
- * pipes and sockets (`--external` has them so). A terminal is found without, and a file has a path.
+ * The names of the standard streams of this process that a job has among its own and that it cannot open itself, or not
+ * as it has them: pipes, sockets, and files that are written to. A terminal is found without, and what is read is opened
+ * again.
  *
  * @param root the job's root, which has inherited them
  */
 export function commonStreams(root: number): string[] {
-  const names = new Set<string>();
-  for (const fd of STANDARD_STREAMS) {
-    const own = readFdLink(Deno.pid, fd);
-    if (own?.kind === "pipe" || own?.kind === "socket") names.add(own.text);
-  }
+  const names = new Set(STANDARD_STREAMS.flatMap((fd) => streamName(fd) ?? []));
   if (names.size === 0) return [];
-  const has = unlessGone(
-    () => STANDARD_STREAMS.map((fd) => readFdLink(root, fd)?.text),
-    [],
-  );
+  const has = unlessGone(() => STANDARD_STREAMS.map((fd) => readFdLink(root, fd)?.text), []);
   return [...names].filter((name) => has.includes(name));
 }

@@ -76,6 +76,13 @@ export type external_entry = Message<"external_entry"> & {
    * @generated from field: optional string path = 4;
    */
   path: string;
+
+  /**
+   * Of a regular file: how long it was, where a restore is to cut back what was written since.
+   *
+   * @generated from field: optional uint64 length = 5;
+   */
+  length: bigint;
 };
 
 /**
@@ -88,5 +95,6 @@ export const external_entrySchema: GenMessage<external_entry> = /*@__PURE__*/
     [2, "name", "required", "string"],
     [3, "flags", "required", "uint32"],
     [4, "path", "optional", "string"],
+    [5, "length", "optional", "uint64"],
   ]);
 

@@ -11,7 +11,8 @@
  * Restored: descriptors 0, 1 and 2 from the tool's own of the same number, others from what the user maps
  * (`inheritFds`). A pipe or terminal of the tool is opened again through /proc/self/fd, so that the status
  * flags of the program are not those of the tool's shell; other files are shared as they are, with
- * position and flags.
+ * position and flags. One that is the same file as before is cut back to its length where the user wants that
+ * (`rollbackFiles`).
  *
  * @module
  */
@@ -43,9 +44,10 @@ import { TtyType } from "../../images/gen/terminals_pb.ts";
 import { EXTERNAL } from "../../images/kinds/external.ts";
 import { FILES, TTY_INFO } from "../../images/kinds/files.ts";
 import { termiosImage, windowImage } from "../tty/image.ts";
-import { lookAtOwn, type OwnFile } from "./own.ts";
+import { cutBack, lookAtOwn, type OwnFile, OwnLengths } from "./own.ts";
 import {
   descriptorNumbers,
+  externalEntries,
   findProviders,
   isProvided,
   unwantedNames,
@@ -109,11 +111,17 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
           name,
           flags: descriptor.info.flags & ~O.CLOEXEC,
           path: isTerminal(descriptor) ? descriptor.link.text : undefined,
+          length: savedLength(descriptor),
         });
         return image;
       },
     }],
   };
+
+  function savedLength({ identity }: Descriptor): bigint | undefined {
+    const isWanted = options.rollbackFiles === true && (identity.mode & S_IFMT) === S_IFREG;
+    return isWanted ? BigInt(identity.size) : undefined;
+  }
 
   function describe({ descriptor, id, fown, fd, task }: DescriptorDump): FileImage {
     const flags = descriptor.info.flags & ~O.CLOEXEC;
@@ -156,6 +164,8 @@ function shownSettings(fd: number) {
   return { termios: termiosImage(readTermios(fd)), winsize: windowImage(readWindowSize(fd)) };
 }
 
+const S_IFMT = 0o170000, S_IFREG = 0o100000;
+
 /** Stands in for everything where nothing is really restored. */
 const NOTHING: OwnFile = { fd: 0, flags: 0, isPipe: false, opensAgain: false };
 
@@ -165,6 +175,9 @@ function restore(session: RestoreSession): RestoreHooks {
   const providers = new Map<number, { own: OwnFile; flags: number }>();
   /** The number under which every task has a descriptor of this process. */
   const services = new Map<OwnFile, number>();
+  /** The lengths that files are cut back to when the tree is whole. */
+  const cuts = new Map<OwnFile, { readonly name: string; readonly length: bigint }>();
+  const atStart = options.rollbackFiles === true ? OwnLengths.atStart() : undefined;
   return {
     load(context) {
       const files = images.has(FILES, null) ? images.readList(FILES, null) : [];
@@ -173,6 +186,7 @@ function restore(session: RestoreSession): RestoreHooks {
       if (provided.length === 0 && Object.keys(inheritFds).length === 0) return;
       const numbers = descriptorNumbers(images);
       const wanted = wantedFiles(provided, images, numbers);
+      const entries = externalEntries(images);
       for (const name of session.rehearsal ? [] : unwantedNames(wanted, inheritFds)) {
         const [one] = wanted;
         context.problem({
@@ -207,10 +221,21 @@ function restore(session: RestoreSession): RestoreHooks {
           continue;
         }
         providers.set(id, { own, flags: flags ?? own.flags });
+        const { length } = entries.get(id) ?? {};
+        if (length !== undefined && (atStart?.lengthOf(own, name) ?? 0n) > length) {
+          cuts.set(own, { name, length });
+        }
       }
     },
     planTree(tree) {
       for (const { own } of providers.values()) services.set(own, tree.serviceDescriptor(own.fd));
+    },
+    complete() {
+      for (const [own, { name, length }] of cuts) {
+        cutBack(own, length);
+        // Told behind the cut: it may be where this is told.
+        session.note(`${name} is cut back to ${length} bytes, as at the checkpoint`);
+      }
     },
     descriptors: [{
       kind: "external file",

@@ -9,6 +9,8 @@ import { isAlive, processesWithEnv, waitUntil } from "../harness/processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
+const STASIS = [Deno.execPath(), "run", "-A", "--no-check", "--config", CONFIG, MAIN];
+
 /** Carries a value of its own into every process of a job, and of the command that saves it. */
 const MARK = "STASIS_TEST_JOB";
 
@@ -25,10 +27,22 @@ export class JobRoom implements Disposable {
 
   /** Starts `stasis WORDS`. What it says, and the job, goes to `log`. */
   start(words: readonly string[]): Deno.ChildProcess {
-    const script = 'log=$1; shift; exec "$@" >>"$log" 2>&1';
-    const command = [Deno.execPath(), "run", "-A", "--no-check", "--config", CONFIG, MAIN];
+    return this.#spawn('log=$1; shift; exec "$@" >>"$log" 2>&1', [
+      `${this.path}/log`,
+      ...STASIS,
+      ...words,
+    ]);
+  }
+
+  /** Runs a script of a shell in which `stasis` is the command. */
+  shell(script: string): Deno.ChildProcess {
+    const command = STASIS.map((word) => `'${word}'`).join(" ");
+    return this.#spawn(script.replaceAll("stasis", command), []);
+  }
+
+  #spawn(script: string, words: readonly string[]): Deno.ChildProcess {
     return new Deno.Command("/bin/sh", {
-      args: ["-c", script, "sh", `${this.path}/log`, ...command, ...words],
+      args: ["-c", script, "sh", ...words],
       cwd: this.path,
       env: { [MARK]: this.#mark, NO_COLOR: "1" },
       stdin: "null",

@@ -129,11 +129,11 @@ Deno.test("run: two cannot have one store; a job whose id is taken goes on in a 
   using room = new JobRoom();
   const out = `${room.path}/out`;
   const words = ["run", "-v", "--every", "1h", "-D", room.store, "--"];
-  // What is appended to a job's own files is cut back, and here that would be what stasis says.
-  const quiet = ["sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh"];
-  const command = [...quiet, "python3", program("counter.py"), "120", out, "0.015"];
+  const waits = "exec >>out 2>/dev/null; echo 0; until [ -e go ]; do sleep 0.05; done; echo 1";
+  const command = ["sh", "-c", waits];
   const first = room.start([...words, ...command]);
-  await waitUntil(() => exists(out), () => `the job to begin:\n${room.log}`, 60_000);
+  const hasBegun = () => exists(out) && Deno.statSync(out).size > 0;
+  await waitUntil(hasBegun, () => `the job to begin:\n${room.log}`, 60_000);
   equal((await room.start([...words, ...command]).status).code, 8);
   match(room.log, /somebody else saves to/);
   first.kill("SIGUSR1");
@@ -157,9 +157,30 @@ Deno.test("run: two cannot have one store; a job whose id is taken goes on in a 
   equal((await second.status).code, 75, room.log);
   taker?.kill("SIGKILL");
   await taker?.status;
+  Deno.writeTextFileSync(`${room.path}/go`, "");
   equal((await room.start([...words, ...command]).status).code, 0, room.log);
-  equal(Deno.readTextFileSync(out), steps(120), room.log);
+  equal(Deno.readTextFileSync(out), steps(2), room.log);
   deepEqual([...glob(room.store)].filter((name) => /^\d+$/.test(name)).sort(), ["2", "3"]);
+});
+
+Deno.test("run: what a job writes to its standard streams it writes once, into the streams of the new command", async () => {
+  using room = new JobRoom();
+  const words = "run --every 1h -D store -- sh -c";
+  const job = "echo one; echo err >&2; until [ -e go ]; do sleep 0.05; done; echo two";
+  const start = () => room.shell(`exec stasis ${words} '${job}' >>out 2>err`);
+  const read = (name: string) => Deno.readTextFileSync(`${room.path}/${name}`);
+  const first = start();
+  const isThere = () => exists(`${room.path}/out`) && read("out") === "one\n";
+  await waitUntil(isThere, () => `the job to begin:\n${read("err")}`, 60_000);
+  // What it has written since is written again.
+  await room.killAll(first);
+  const second = start();
+  await waitUntil(() => /cut back[^]*taken up/.test(read("err")), "the job to be taken up", 60_000);
+  second.kill("SIGTERM");
+  equal((await second.status).code, 75, read("err"));
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await start().status).code, 0, read("err"));
+  equal(read("out"), "one\ntwo\n");
 });
 
 /** The events that a command with `--json` has told. */
