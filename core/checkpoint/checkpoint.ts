@@ -358,11 +358,12 @@ async function quiesce(
   undo: DisposableStack,
   cancellation: Cancellation,
 ): Promise<void> {
-  const settle = async (look: (elapsed: number) => boolean): Promise<void> => {
+  const settle = async (look: (elapsed: number) => boolean): Promise<boolean> => {
     const begin = performance.now();
     for (;;) {
       const elapsed = performance.now() - begin;
-      if (look(elapsed) || elapsed >= SETTLE_PATIENCE) return;
+      if (look(elapsed)) return true;
+      if (elapsed >= SETTLE_PATIENCE) return false;
       await sleep(SETTLE_PAUSE);
       cancellation.check();
     }

@@ -7,8 +7,8 @@
 import { StasisError } from "../../base/errors.ts";
 import { sleep } from "../linux/libc_ffi.ts";
 
-/** How often a checkpoint is made, at most, and for how many milliseconds it is tried anew. */
-const ATTEMPTS = 5, PATIENCE = 2000;
+/** How often a checkpoint is made, at most. */
+const ATTEMPTS = 5;
 /** How long the tree is left alone before another attempt, in milliseconds, each time longer by as much. */
 const PAUSE = 30;
 
@@ -20,13 +20,11 @@ export async function tryAgain<Result>(
   attempt: () => Promise<Result>,
   signal: AbortSignal,
 ): Promise<Result> {
-  const begin = performance.now();
   for (let count = 1;; count++) {
     try {
       return await attempt();
     } catch (error) {
-      const isLast = count === ATTEMPTS || performance.now() - begin > PATIENCE;
-      if (isLast || signal.aborted || !passes(error)) throw error;
+      if (count === ATTEMPTS || signal.aborted || !passes(error)) throw error;
     }
     await sleep(count * PAUSE);
   }

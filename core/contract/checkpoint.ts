@@ -235,9 +235,10 @@ export interface QuiesceContext {
    * Waits until something has passed, for two seconds at the most.
    *
    * @param look says whether it has, by how many milliseconds one has waited
+   * @returns whether it has
    * @throws {StasisError} `cancelled`
    */
-  settle(look: (elapsed: number) => boolean): Promise<void>;
+  settle(look: (elapsed: number) => boolean): Promise<boolean>;
 }
 
 /** Takes the results of the calls that a collect hook added. */

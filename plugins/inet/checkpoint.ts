@@ -81,6 +81,7 @@ const NOTHING: Look = {
     waiting: NONE_WAITS,
     mayRepair: false,
     runs: false,
+    accepts: false,
     holders: () => [],
     nameOf,
   },
@@ -97,6 +98,8 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
   const protocols = new Map<string, string>();
   let seen = NOTHING;
   let held: HeldConnections | undefined;
+  /** Whether the program has accepted what waited, just before it was stopped. */
+  let accepts = false;
 
   const protocolOf = ({ link, liveTid, fd }: Descriptor): string => {
     let protocol = protocols.get(link.text);
@@ -146,6 +149,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
           waiting: findWaiting(sockets, nobodys),
           mayRepair: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
           runs: rescuer === undefined,
+          accepts,
           holders: (ino) => outside.behind(`socket:[${ino}]`),
           nameOf,
         },
@@ -172,7 +176,8 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
     async quiesce(context) {
       if (options.skipInFlight === true) return;
       const { sockets, mayRepair: mayHold } = seen.surroundings;
-      await quiesce(sockets, { isToEnd: options.leaveRunning !== true, mayHold }, context);
+      const isToEnd = options.leaveRunning !== true;
+      accepts = await quiesce(sockets, { isToEnd, mayHold }, context);
     },
     hold(context) {
       const toEnd = options.leaveRunning !== true;
@@ -288,10 +293,14 @@ function stateProblem(
   isListed: boolean,
 ): Finding | undefined {
   const what = `its descriptor ${fd} (socket:[${ino}]) is a ${kind} that`;
-  if (state?.problem !== undefined) return { what: `${what} ${state.problem}`, hint: state.hint };
+  if (state?.problem !== undefined) {
+    const { problem, hint, passing } = state;
+    return { what: `${what} ${problem}`, hint, passing };
+  }
   if (isListed) return undefined;
   // Whether it is connected to outside nobody knows.
-  return { what: `${what} the kernel leaves out when it lists sockets`, hint: "try again" };
+  const text = `${what} the kernel leaves out when it lists sockets`;
+  return { what: text, hint: "try again", passing: true };
 }
 
 function dumpSocket(

@@ -20,18 +20,19 @@ const HALF_PATIENCE = 200;
  * @param sockets those of the tree, by inode
  * @param isToEnd whether it is to end; those from outside that wait at one that runs on do not matter
  * @param mayHold whether packets may be held back: CAP_NET_ADMIN
+ * @returns whether it has
  */
 export async function quiesce(
   sockets: ReadonlyMap<number, InetSocket>,
   { isToEnd, mayHold }: { readonly isToEnd: boolean; readonly mayHold: boolean },
   { undo, settle }: QuiesceContext,
-): Promise<void> {
+): Promise<boolean> {
   const listeners = [...sockets.values()].filter(({ state }) => state === TCP.LISTEN);
-  if (listeners.length === 0) return;
+  if (listeners.length === 0) return true;
   if (isToEnd && mayHold) closeDoors(listeners, undo);
   const ports = new Set(listeners.map(({ source }) => source.port));
   const asked = ports.size > MOST_PORTS ? undefined : [...ports];
-  await settle((elapsed) => {
+  return await settle((elapsed) => {
     const { byInode, nobodys } = readInetSockets(IPPROTO.TCP, [], { ports: asked });
     const now = new Map([...byInode].filter(([ino]) => sockets.has(ino)));
     const waiting = findWaiting(now, nobodys);

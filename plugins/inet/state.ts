@@ -36,6 +36,8 @@ export interface SocketState {
   readonly problem?: string;
   /** What to do about it. */
   readonly hint?: string;
+  /** Whether the program is about to see to it itself, as a rule. */
+  readonly passing?: boolean;
   readonly own: Address | undefined;
   readonly peer: Address | undefined;
   readonly info: TcpInfo | undefined;
@@ -58,6 +60,11 @@ export interface SocketState {
 /** What to do about something that passes. */
 export const LATER = "try again when the program has received it";
 const TAKE_AWAY = "take it away before the checkpoint";
+const ERROR_WAITS = {
+  problem: "has an error waiting that the program has not seen yet",
+  hint: LATER,
+  passing: true,
+} as const;
 
 /** IFNAMSIZ. */
 const DEVICE_ROOM = 16;
@@ -148,8 +155,7 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
   if ((ready & POLL.ERR) !== 0) {
     return {
       ...state,
-      problem: "has an error waiting that the program has not seen yet",
-      hint: LATER,
+      ...ERROR_WAITS,
     };
   }
   if ((ready & POLL.IN) === 0) return state;
@@ -157,13 +163,14 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     const queue = peekDatagrams(fd, note);
     const isSigned = queue.every(({ from }) => decodeAddress(from) !== undefined);
     if (isSigned) return { ...state, queue };
-    return { ...state, problem: "has a message waiting whose sender is not told", hint: LATER };
+    const problem = "has a message waiting whose sender is not told";
+    return { ...state, problem, hint: LATER, passing: true };
   }
   // At its end a socket that is shut down gives empty messages without end.
   using _offset = new PeekOffset(fd, note);
   if (peekMessage(fd, 1).result > 0n) {
     const problem = "has messages waiting, which only of UDP can be saved";
-    return { ...state, problem, hint: LATER };
+    return { ...state, problem, hint: LATER, passing: true };
   }
   return state;
 }
@@ -173,7 +180,7 @@ export function tcpProblem(
   fd: number,
   ready: number,
   { state }: TcpInfo,
-): Pick<SocketState, "problem" | "hint"> {
+): Pick<SocketState, "problem" | "hint" | "passing"> {
   if (state === TCP.SYN_RECV) {
     // The kernel takes neither numbers nor queues of one (tcp_repair_set() of net/ipv4/tcp.c).
     return { problem: "is a connection that is not made yet (SYN_RECV)", hint: "try again" };
@@ -182,7 +189,7 @@ export function tcpProblem(
     return { problem: "has urgent data (MSG_OOB) waiting", hint: LATER };
   }
   if ((ready & POLL.ERR) !== 0) {
-    return { problem: "has an error waiting that the program has not seen yet", hint: LATER };
+    return ERROR_WAITS;
   }
   if (state === TCP.CLOSE && bytesWaiting(fd) > 0) {
     return { problem: "is closed, with something in it that was not received", hint: LATER };

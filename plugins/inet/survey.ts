@@ -31,6 +31,8 @@ export interface Surroundings {
   readonly mayRepair: boolean;
   /** Whether the tree still runs. */
   readonly runs: boolean;
+  /** Whether it had accepted all connections just before it was stopped. */
+  readonly accepts: boolean;
   /** The processes outside of the tree that have a socket open. */
   holders(ino: number): readonly number[];
   /** A process by its id and name. */
@@ -113,7 +115,7 @@ export function socketProblem(
     return {
       what: `${what} with ${strangers} connections that wait to be accepted at ${at}, from outside`,
       hint,
-      passing: true,
+      passing: surroundings.accepts || undefined,
     };
   }
   if (!hasStream(state) || clients.has(ino) || tcpClose === true) return undefined;

@@ -41,6 +41,7 @@ function problem(
     waiting,
     mayRepair,
     runs,
+    accepts: false,
     holders: () => holders,
     nameOf: (pid) => `task ${pid}`,
   };

@@ -67,6 +67,7 @@ const NOTHING: Look = {
     waiting: new Map(),
     skipsWaiting: false,
     acceptsLater: false,
+    accepts: false,
     isNew: () => false,
     reconnects: false,
     hidden: false,
@@ -89,6 +90,8 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
   const protocols = new Map<string, string>();
   const noted = new Set<number>();
   let seen = NOTHING;
+  /** Whether the program has accepted what waited, just before it was stopped. */
+  let accepts = false;
   /** Sockets with descriptors in their queues, which are written when all files have ids. */
   const carriers: { readonly id: number; readonly ino: number }[] = [];
 
@@ -183,6 +186,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         waiting: findWaiting(sockets),
         skipsWaiting: options.skipInFlight === true,
         acceptsLater: options.leaveRunning === true || rescuer === undefined,
+        accepts,
         isNew: (ino) => rescuer !== undefined && !known.has(ino),
         reconnects: options.externalUnixSockets === true,
         hidden,
@@ -218,7 +222,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         state === STATE.LISTEN && surroundings.inside.has(ino)
       );
       if (!listens) return;
-      await settle(() => {
+      accepts = await settle(() => {
         const sockets = readUnixSockets(surroundings.inside);
         return strangersWaiting({ ...surroundings, sockets }) === 0 &&
           !hasNewGuests(sockets, surroundings);

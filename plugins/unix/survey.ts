@@ -24,6 +24,8 @@ export interface Surroundings {
   readonly acceptsLater: boolean;
   /** Whether sockets may be connected to names outside of the tree again. */
   readonly reconnects: boolean;
+  /** Whether the tree had accepted all connections just before it was stopped. */
+  readonly accepts: boolean;
   /** Whether a socket is one that the tree did not have when it was surveyed before it was stopped. */
   isNew(ino: number): boolean;
   /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
@@ -117,7 +119,7 @@ const ACCEPT = "try again when the program has accepted it";
 /** What waits to be accepted must be connected again by somebody of the tree. */
 function listenProblem(
   { waiting }: UnixSocket,
-  { inside, hidden, skipsWaiting, acceptsLater }: Surroundings,
+  { inside, hidden, skipsWaiting, acceptsLater, accepts }: Surroundings,
 ): Finding | undefined {
   const stranger = hidden || skipsWaiting
     ? undefined
@@ -129,7 +131,7 @@ function listenProblem(
       ? "with a connection waiting to be accepted whose other end is closed: whether anything was sent is not known"
       : `with a connection waiting to be accepted from outside of the tree (socket:[${stranger}])`,
     hint: `${ACCEPT}, or leave it out with --skip-in-flight: it is reset when the tree ends`,
-    passing: stranger !== 0 || undefined,
+    passing: stranger !== 0 && accepts || undefined,
   };
 }
 

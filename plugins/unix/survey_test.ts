@@ -40,6 +40,7 @@ function surroundings(
     waiting: findWaiting(sockets),
     skipsWaiting: false,
     acceptsLater: false,
+    accepts: false,
     isNew: () => false,
     reconnects: false,
     hidden: false,
