@@ -75,6 +75,11 @@ function insideHint({ task, names }: Foreign, isWhole: boolean): string {
   const { pid, status, liveTid } = task;
   const inner = status.nsPid.at(-1) ?? pid;
   const strangeProc = names.includes("pid") && showsOwnId(liveTid);
+  // One that is mounted there would be everybody's.
+  if (strangeProc && !names.includes("mnt")) {
+    return "nothing helps while the /proc that it has in common with this tool is of this pid namespace: start it " +
+      "with one of its own (unshare --pid --fork --mount-proc) (docs/pids.md)";
+  }
   const command = enterCommand({ pid, inner, names, strangeProc });
   const what = isWhole ? "run the tool inside of them" : "save what is in those by itself";
   return `${what}, as far as it is there: ${command}; from outside such trees are not saved yet ` +

@@ -190,7 +190,7 @@ Deno.test("a /proc of another pid namespace is noticed", async () => {
     const { status, stderr } = await stasisCommand(args, { through });
     assert.equal(status, EXIT_STATUS.unsupported, stderr);
     assert.match(stderr, /^stasis: \/proc is of another pid namespace than this process/m);
-    assert.match(stderr, /^hint: mount one that is: unshare --mount --mount-proc/m);
+    assert.match(stderr, /^hint: .* start it with one: unshare --pid --fork --mount-proc$/m);
   }
 });
 

@@ -111,6 +111,22 @@ Deno.test("checkpoint refuses to end the init of the pid namespace that it runs 
   assert.match(hintOf(subject.pid), /^nothing helps while its children are born into another/);
 });
 
+Deno.test("nobody is told to mount over a /proc that is everybody's", async () => {
+  const script = "echo ready; exec unshare --pid --fork --kill-child sleep 1000";
+  await using subject = await Subject.spawn("bash", { args: ["-c", script] });
+  await subject.waitReady();
+  const init = () => processTree(subject.pid).find((pid) => readProcess(pid)?.comm === "sleep");
+  await waitUntil(() => init() !== undefined, "the namespace to have an init");
+  using room = new ImageRoom();
+  const { problems } = await failureOf(checkpoint(init()!, { directory: room.fresh() }));
+  assert.deepEqual(
+    problems.map(({ hint = "" }) => /nothing helps .*(--mount-proc)/.exec(hint)?.[1]),
+    [
+      "--mount-proc",
+    ],
+  );
+});
+
 Deno.test("checkpoint refuses a kernel thread", async (t) => {
   const pid = allPids().find((pid) => readProcess(pid)?.ppid === 2);
   const name = pid === undefined ? "NOT RUN: no kernel thread can be seen here" : "a kernel thread";

@@ -21,6 +21,10 @@ export function requireOwnProc(): void {
   throw new StasisError(
     "unsupported",
     "/proc is of another pid namespace than this process: its ids are not those of this one",
-    { hint: "mount one that is, in the mount namespace of the program: mount -t proc proc /proc" },
+    {
+      hint:
+        "where the program has a mount namespace of its own, mount one there: mount -t proc proc /proc; where not, " +
+        "start it with one: unshare --pid --fork --mount-proc",
+    },
   );
 }
