@@ -10,8 +10,8 @@ import { ROW_NAMES } from "./table.ts";
 
 /** What is to be measured. */
 export interface BenchOptions {
-  /** Rows of the table, or kinds of things that grow. */
-  readonly what: "table" | "growth" | "floors";
+  /** Rows of the table, kinds of things that grow, or checkpoints one after the other. */
+  readonly what: "table" | "growth" | "floors" | "chain";
   /** Their names. */
   readonly names: readonly string[];
   readonly rounds: number;
@@ -26,6 +26,7 @@ export interface BenchOptions {
 /** How it is used. */
 export const USAGE = `usage: deno task bench [ROW...] [OPTION...]
        deno task bench floors [OPTION...]
+       deno task bench chain [OPTION...]
        deno task bench growth [KIND...] [OPTION...]
 
 Rows:    ${ROW_NAMES.join(" ")}
@@ -44,11 +45,12 @@ Options: --rounds N   medians of so many (5; growth: at most so many attempts, 3
 export function parseCommandLine(args: readonly string[]): BenchOptions {
   const { values, positionals } = parseOptions(args);
   const [first, ...others] = positionals;
-  const what = first === "growth" || first === "floors" ? first : "table";
+  const what = first === "growth" || first === "floors" || first === "chain" ? first : "table";
   const known: readonly string[] = {
     table: ROW_NAMES,
     growth: KINDS.map(({ name }) => name),
     floors: [],
+    chain: [],
   }[what];
   const names = what === "table" ? positionals : others;
   const unknown = names.find((name) => !known.includes(name));

@@ -1,12 +1,13 @@
 /**
  * `deno task bench`: measures, in turns with CRIU where one that runs is on the PATH, and prints the table of the
  * README; without CRIU, against the floors. `deno task bench growth`: whether time and memory grow with the size and no
- * faster. {@link USAGE} has all of it.
+ * faster. `deno task bench chain`: checkpoints one after the other, of one program. {@link USAGE} has all of it.
  *
  * @module
  */
 
 import { install } from "../scripts/install.ts";
+import { chainLines, measureChain } from "./chain.ts";
 import { type BenchOptions, parseCommandLine, USAGE } from "./command_line.ts";
 import { formatTime, markdown, markdownTable, spreadNotes } from "./comparison.ts";
 import { measureFloors } from "./floors.ts";
@@ -20,6 +21,8 @@ import { criuTool, findCriu, stasisTool, type Tool } from "./tools.ts";
 
 /** How much memory the floors are measured with: as much as the workloads have. */
 const FLOOR_MIB = 1024, SMALLEST_FLOOR_MIB = 1;
+/** As much has to be there for anything to be tracked. */
+const SMALLEST_CHAIN_MIB = 2;
 
 /** What a run prints. */
 interface Report {
@@ -96,7 +99,12 @@ async function main(): Promise<number> {
   const home = await Deno.makeTempDir({ dir: options.dir, prefix: "stasis-bench-" });
   try {
     await install({ prefix: home, uninstall: false, force: false, types: false });
-    const run = { table: runTable, growth: runGrowth, floors: runBareFloors }[options.what];
+    const run = {
+      table: runTable,
+      growth: runGrowth,
+      floors: runBareFloors,
+      chain: runChain,
+    }[options.what];
     const before = readMachineState();
     const report = await run(options, stasisTool(`${home}/bin/stasis`), home);
     const after = readMachineState();
@@ -110,6 +118,18 @@ async function main(): Promise<number> {
   } finally {
     await Deno.remove(home, { recursive: true });
   }
+}
+
+async function runChain(
+  { smallest, rounds }: BenchOptions,
+  _tool: Tool,
+  home: string,
+): Promise<Report> {
+  const mib = smallest ? SMALLEST_CHAIN_MIB : FLOOR_MIB;
+  const rows = await measureChain({ home, mib, rounds, progress });
+  const head =
+    `${mib} MiB of 4 KiB pages, of which 1 % are written to each time; medians of ${rounds}.`;
+  return { lines: [head, "", ...chainLines(rows), ""], json: { chain: rows } };
 }
 
 function runBareFloors(options: BenchOptions, _tool: Tool, home: string): Promise<Report> {

@@ -1,14 +1,13 @@
 /*
  * Memory that changes step by step, a step for each SIGUSR1: pages written, written with what they hold, given back,
  * moved; a child that is born meanwhile and shares the rest, and changes its own; shared memory, and a memfd that ends
- * within a page. Each task knows what it must have. Usage: pages_changing [PAGES=1024]
+ * within a page. Each task knows what it must have. Usage: pages_changing [PAGES=1024] [WRITTEN=8, pages a step] [alone: without the child]
  */
 #include "mem.h"
 
 #include <sys/mman.h>
 
-#define MOST_PAGES 65536
-#define WRITTEN 8
+#define MOST_PAGES 1048576
 #define MOVED 16
 #define SHARED 128
 /* The memfd has so many pages and a half. */
@@ -17,7 +16,8 @@
 static volatile sig_atomic_t requested;
 static int values[MOST_PAGES], shared_values[SHARED], half_values[HALF + 1];
 static char *own, *moved, *places[2], *shared, *half;
-static long n, done;
+static long n, written, done;
+static bool alone;
 static pid_t child;
 static uint64_t state = 0x9e3779b97f4a7c15u;
 
@@ -54,7 +54,7 @@ static void change(bool is_child)
 {
 	int value = 2 * done + is_child + 2;
 
-	for (int i = 0; i < WRITTEN; i++) {
+	for (int i = 0; i < written; i++) {
 		write_page(own, values, pick(n), value);
 		long same = pick(n);
 		if (values[same])
@@ -113,7 +113,7 @@ static void live(bool is_child)
 			continue;
 		if (child)
 			kill(child, SIGUSR1);
-		if (done == 2) {
+		if (done == 2 && !alone) {
 			child = fork_child();
 			if (!child) {
 				requested = done = 0;
@@ -132,6 +132,8 @@ int main(int argc, char **argv)
 	int rw = PROT_READ | PROT_WRITE;
 
 	n = atol(arg(argc, argv, 1, "1024"));
+	written = atol(arg(argc, argv, 2, "8"));
+	alone = argc > 3;
 	subject_init();
 	if (n > MOST_PAGES || sigaction(SIGUSR1, &act, NULL))
 		die("sigaction");
@@ -154,7 +156,7 @@ int main(int argc, char **argv)
 	ready();
 	live(false);
 	look();
-	if (!child && done >= 2)
+	if (!child && done >= 2 && !alone)
 		child_finish();
 	look_at_shared();
 	if (child)
