@@ -21,7 +21,7 @@ class Home implements Disposable {
   }
 }
 
-/** Writes images with a page of its own, after another one where one is named; with an inner parent if it is to have one. */
+/** Writes images with one page, which is in those before where some are named, and with an inner parent if wanted. */
 async function write(home: Home, name: string, before?: string, inner = false): Promise<string> {
   await using writer = ImageWriter.create(home.at(name));
   const entries = [{

@@ -119,8 +119,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   #held: (() => void)[] | undefined;
   /** How many bytes that follow messages are held back with them. */
   #extraHeld = 0;
-  /** Whether a checkpoint before this one is needed to restore it. */
-  hasParent = false;
+  #hasParent = false;
   /** The memory of what is held back. */
   readonly #owned = new DisposableStack();
   #done = false;
@@ -330,6 +329,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     );
   }
 
+  /** Whether a checkpoint before this one is needed to restore it. */
+  get hasParent(): boolean {
+    return this.#hasParent;
+  }
+
   /**
    * Says that some pages are in a checkpoint before this one: links to it. What the inner parent has is written before
    * that. Once is enough.
@@ -339,8 +343,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    * @throws {StasisError} As {@link write}.
    */
   linkParent(before: string, sum: number): void {
-    if (this.hasParent) return;
-    this.hasParent = true;
+    if (this.#hasParent) return;
+    this.#hasParent = true;
     this.write(LINEAGE, null, { parentSum: sum });
     this.#writeOrHold(() => linkParent(this.path, before));
   }

@@ -15,6 +15,7 @@ import {
 import type { vma_entry } from "../../images/gen/memory_pb.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { MM } from "../../images/kinds/memory.ts";
+import { layersOf } from "../../images/layers.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { PARENT } from "../../images/parent.ts";
 import { parentPath } from "../../images/path.ts";
@@ -79,6 +80,9 @@ export async function buildPage(images: ImageDirectory): Promise<PageModel> {
   const pathOf = (vma: vma_entry) => files.get(Number(vma.shmid))?.reg?.name;
   const owners = inspected.tasks.filter(({ pid }) => images.has(MM, pid));
   const sharers = sharersOf(images, owners);
+  const inner = new Set(
+    layersOf(images).flatMap((layer) => layer.inner ? [`${layer.images.path}/${PARENT}`] : []),
+  );
   const memories: Memory[] = [];
   const tasks = inspected.tasks.map((task): PageTask => {
     if (!images.has(MM, task.pid)) return { ...task, mappings: [] };
@@ -100,7 +104,7 @@ export async function buildPage(images: ImageDirectory): Promise<PageModel> {
         runs: runs.map((run) => [
           Number((run.start - vma.start) / PAGE_SIZE),
           Number(run.size / PAGE_SIZE),
-          parentPath(run.pages).endsWith(`/${PARENT}`) ? 1 : 0,
+          inner.has(parentPath(run.pages)) ? 1 : 0,
         ]),
         sharedWith: pids.filter((pid) => pid !== task.pid),
       };

@@ -41,7 +41,10 @@ export interface CheckpointSession extends Session {
   readonly files: FileTable;
   /** What plugins put into the inventory, which is written last. */
   readonly inventory: InventoryDraft;
-  /** The checkpoint of the same tree before this one, to which what has not changed may be left; absent where all is to be written. */
+  /**
+   * The checkpoint of the same tree before this one, to which what has not changed may be left; absent where all is to
+   * be written.
+   */
   readonly parent?: CheckpointParent;
   /** Tells what has changed since {@link parent}, where somebody holds that between the checkpoints. */
   readonly tracking?: TrackedMemory;

@@ -83,8 +83,8 @@ export class WriteTracker implements Disposable {
   }
 
   /**
-   * Takes the protection away from registered memory: pages that were moved there may have kept some of it that protects
-   * nothing (mremap(2) before Linux 6.14).
+   * Takes the protection away from registered memory: pages that were moved there may have kept some of it that
+   * protects nothing (mremap(2) before Linux 6.14).
    *
    * @returns whether it was taken away
    */

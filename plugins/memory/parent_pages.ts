@@ -26,8 +26,9 @@ export class ParentPages implements Disposable {
   }
 
   /**
-   * The pages of a task that have not changed: of what was not written to nothing else is looked at. They are read through its memory file, which reads what nobody else may
-   * and leaves pages in common that are (process_vm_readv(2) would give the task a copy of each).
+   * The pages of a task that have not changed: of what was not written to nothing else is looked at. They are read
+   * through its memory file, which reads what nobody else may and leaves pages in common that are (process_vm_readv(2)
+   * would give the task a copy of each).
    *
    * @param runs those that hold something
    */

@@ -29,7 +29,8 @@ export interface PagesPlaces {
 /**
  * The runs of a pagemap.
  *
- * @throws {StasisError} `bad-image` where runs overlap, or are not in the parent that should have them, or none is given
+ * @throws {StasisError} `bad-image` where runs overlap, or are not in the parent that should have them, or there is
+ *   none
  */
 export function savedRuns(
   { entries }: Pick<Pagemap, "entries">,

@@ -1,8 +1,8 @@
 /**
- * Mappings that are registered with a userfaultfd so that somebody outside is told which of their pages are written to
- * (`core/checkpoint/memory_tracking.ts`, or another tool of that kind). With asynchronous protection the kernel does all
- * of it: no access of the program waits, or ends in another way. So there is nothing to save, whoever holds it; if it is
- * the program itself, its descriptor says so.
+ * Mappings that are registered with a userfaultfd so that somebody outside is told which of their pages are written
+ * to (`core/checkpoint/memory_tracking.ts`, or another tool of that kind). With asynchronous protection the kernel does
+ * all of it: no access of the program waits, or ends in another way. So there is nothing to save, whoever holds it; if
+ * it is the program itself, its descriptor says so.
  *
  * @module
  */

@@ -5,8 +5,10 @@
  */
 import assert from "@std/assert";
 import { CRIU_KINDS } from "../../images/all_kinds.ts";
+import { PAGEMAP } from "../../images/kinds/memory.ts";
 import { checkpoint, openImages } from "../../mod.ts";
 import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
 import { ImageHome } from "./round_trip.ts";
 
 /** The images that CRIU has too; crit knows neither our own nor those without frames. */
@@ -23,6 +25,18 @@ const hasCrit = (() => {
   }
 })();
 
+/** An image as crit decodes it. */
+async function show(path: string): Promise<unknown> {
+  const { success, stdout, stderr } = await new Deno.Command("crit", {
+    args: ["show", path],
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const errors = new TextDecoder().decode(stderr);
+  assert.ok(success, `crit cannot decode ${path}: ${errors.slice(-500)}`);
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
 /** The images of a subject, each as crit decodes it; by file name. */
 async function decode(name: string, args: readonly string[]): Promise<Map<string, unknown>> {
   using images = new ImageHome();
@@ -32,14 +46,7 @@ async function decode(name: string, args: readonly string[]): Promise<Map<string
   const decoded = new Map<string, unknown>();
   for (const file of openImages(images.directory).fileNames) {
     if (!CRIU.some((name) => name.test(file))) continue;
-    const output = await new Deno.Command("crit", {
-      args: ["show", `${images.directory}/${file}`],
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
-    const errors = new TextDecoder().decode(output.stderr);
-    assert.ok(output.success, `crit cannot decode ${file} of ${name}: ${errors.slice(-500)}`);
-    decoded.set(file, JSON.parse(new TextDecoder().decode(output.stdout)));
+    decoded.set(file, await show(`${images.directory}/${file}`));
   }
   return decoded;
 }
@@ -81,3 +88,20 @@ for (
     },
   });
 }
+
+Deno.test({
+  name: "crit show decodes pagemaps of which pages are in the checkpoint before",
+  ignore: !hasCrit,
+  async fn() {
+    using images = new ImageHome();
+    await using subject = await Subject.start("pages_changing", { args: ["64"] });
+    const { directory } = images;
+    const before = `${directory}-before`;
+    await checkpoint(subject.pid, { directory: before, leaveRunning: true, options: UNHURRIED });
+    await checkpoint(subject.pid, { directory, parent: before, options: UNHURRIED });
+    const file = openImages(directory).pathOf(PAGEMAP, subject.pid);
+    const { entries } = await show(file) as { entries: { flags?: string }[] };
+    assert.ok(entries.some(({ flags }) => flags === "PE_PARENT"));
+    assert.ok(entries.some(({ flags }) => flags === "PE_PRESENT"));
+  },
+});
