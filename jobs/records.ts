@@ -54,6 +54,14 @@ export interface Made {
   readonly threads: number;
 }
 
+/** What a job wrote between its beginning and the second time that it was saved (`first.json`). */
+export interface First {
+  /** The checkpoint of its beginning. */
+  readonly checkpoint: number;
+  /** The files, and how long each was before, in bytes. */
+  readonly files: readonly { readonly path: string; readonly length: number }[];
+}
+
 /** What a field can be. */
 const IS = {
   string: (value: unknown) => typeof value === "string",
@@ -110,6 +118,16 @@ export function readProcessName(text: string, path: string): ProcessName {
 /** Reads `end.json`. @throws {StasisError} `bad-image` */
 export function readEnd(text: string, path: string): End {
   return readFields(text, path, { code: "number", at: "string" }) as unknown as End;
+}
+
+/** Reads `first.json`. @throws {StasisError} `bad-image` */
+export function readFirst(text: string, path: string): First {
+  const first = readFields(text, path, { checkpoint: "number" }) as unknown as First;
+  if (!Array.isArray(first.files)) throw damaged(path);
+  for (const file of first.files) {
+    readFields(JSON.stringify(file ?? null), path, { path: "string", length: "number" });
+  }
+  return first;
 }
 
 /** Reads `N.json`. @throws {StasisError} `bad-image` */

@@ -55,9 +55,20 @@ export class Requests implements Disposable {
     this.#wake();
   }
 
+  /** Whether the job has ended, or is to be stopped. */
+  get isOver(): boolean {
+    return this.#ended || this.#stop;
+  }
+
   /** Whether the job is to be stopped. */
   get isToStop(): boolean {
     return this.#stop;
+  }
+
+  /** Has the job be saved now. */
+  save(): void {
+    this.#save = true;
+    this.#wake();
   }
 
   /** Says that the job has ended. */

@@ -7,6 +7,8 @@
 import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
 import { readBootId } from "../core/linux/clocks.ts";
+import { cutFile } from "../core/linux/files.ts";
+import { sleep } from "../core/linux/libc_ffi.ts";
 import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
 import { SIG } from "../core/linux/signals.ts";
 import { RestoredTree } from "../core/restore/restore.ts";
@@ -22,12 +24,14 @@ import {
   shellTerminalUse,
   waitAsJob,
 } from "../mod.ts";
+import { filesBeingWritten, type FirstFile, grownFiles, LengthsBefore } from "./first_files.ts";
 import { Keeper, type KeepSettings } from "./keep_saving.ts";
 import { awaitDying, isStillThere, nameProcess } from "./process_name.ts";
 import { requireProgram, startStopped } from "./program.ts";
 import type { Owner } from "./records.ts";
 import { Requests } from "./requests.ts";
 import { Store } from "./store.ts";
+import { commonStreams } from "./streams.ts";
 
 /** What is wanted. */
 export interface RunRequest extends KeepSettings {
@@ -46,6 +50,9 @@ export type RunOutcome =
   | { readonly kind: "ended"; readonly ending: Ending }
   /** The same command line takes it up again. */
   | { readonly kind: "saved" };
+
+/** How often a job that has begun is looked at, and for how long it is looked at often, in milliseconds. */
+const OFTEN = 10, SELDOM = 200, SOON = 3000;
 
 /** A job that is about to run, or runs. */
 interface Job {
@@ -82,6 +89,10 @@ class Run {
   /** Aborted where a signal ends this command before the job runs. */
   readonly #cancelled = new AbortController();
   #job: Job | undefined;
+  /** Of a job that is begun, or taken up from its beginning: what is known of files that it may write. */
+  #before: LengthsBefore | undefined;
+  /** Those that it writes, or would make. */
+  #first: readonly FirstFile[] = [];
   /** Whether the job was sent a signal that ends programs. */
   #isInterrupted = false;
 
@@ -110,6 +121,7 @@ class Run {
       ? waitAsJob(tree, terminal, () => keeper.isSaving)
       : tree.wait();
     ending.then(() => requests.end(), () => requests.end());
+    if (this.#before !== undefined) void this.#saveWhenItWrites(tree.pid, this.#before, requests);
     if (await keeper.whileItRuns(requests) === "ended") {
       return this.#concluded(await ending, requests.isToStop);
     }
@@ -121,6 +133,35 @@ class Run {
     tree.kill(SIG.TERM);
     tree.kill(SIG.CONT);
     return this.#concluded(await ending, true);
+  }
+
+  /** Saves a job that has begun as soon as it is seen to write a file, of which no checkpoint knows yet. */
+  async #saveWhenItWrites(pid: number, before: LengthsBefore, requests: Requests): Promise<void> {
+    const except = new Set(commonStreams(pid));
+    const begun = performance.now();
+    for (let saved = 1; saved <= 1 && !requests.isOver;) {
+      const paths = filesBeingWritten(pid, except);
+      const { latest = 1, checkpoints } = this.#store.list();
+      saved = checkpoints.length;
+      if (paths.length > 0 && saved <= 1) {
+        const seen = paths.flatMap((path) => {
+          const length = before.of(path);
+          return length === undefined ? [] : [{ path, length }];
+        });
+        this.#noteFirst(latest, [...this.#first, ...seen]);
+        return requests.save();
+      }
+      await sleep(performance.now() - begun < SOON ? OFTEN : SELDOM);
+    }
+  }
+
+  #noteFirst(checkpoint: number, files: readonly FirstFile[]): void {
+    this.#first = [...new Map(files.map((file) => [file.path, file])).values()];
+    try {
+      this.#store.noteFirst({ checkpoint, files: this.#first });
+    } catch (error) {
+      this.#request.tell({ event: "failed", error: asStasisError(error) });
+    }
   }
 
   #handOn(signal: number): void {
@@ -137,6 +178,7 @@ class Run {
   async #begin(requests: Requests, terminal: ShellTerminal | undefined): Promise<Job> {
     const { command, tell } = this.#request;
     requireProgram(command[0]);
+    const before = this.#before = new LengthsBefore(command);
     const pid = await startStopped(command, terminal === undefined ? "session" : "group");
     // It is waited for as one that was restored.
     const tree = new RestoredTree([pid], pid);
@@ -155,6 +197,7 @@ class Run {
       // A full disk stops no job.
       tell({ event: "not-saved", error: failure });
     }
+    this.#noteFirst(this.#store.list().latest ?? 1, before.missing);
     tell({ event: "started", pid });
     tree.kill(SIG.CONT);
     return { tree, hasTerminal: terminal !== undefined };
@@ -194,7 +237,10 @@ class Run {
     const tree = await restore(plan, {
       ...settings,
       onEvent,
-      beforeRun: (pid) => this.#noteRunning(pid),
+      beforeRun: (pid) => {
+        this.#cutFirst(checkpoint);
+        this.#noteRunning(pid);
+      },
     });
     const { pid, innerPid } = tree;
     if (plan.isApart && use !== undefined) terminal?.giveTo(pid, use);
@@ -202,6 +248,20 @@ class Run {
     // So it was saved before it began.
     if (unlessGone(() => readStat(pid).state, "X") === "T") tree.kill(SIG.CONT);
     return { tree, hasTerminal: use !== undefined };
+  }
+
+  /** Cuts back what a job wrote that is taken up from its beginning. @throws {StasisError} `io` */
+  #cutFirst(checkpoint: number): void {
+    const { restoreOptions, command, tell } = this.#request;
+    const first = this.#store.first();
+    if (first?.checkpoint !== checkpoint) return;
+    this.#first = first.files;
+    for (const { path, length } of restoreOptions.rollbackFiles ? grownFiles(first.files) : []) {
+      cutFile(path, BigInt(length));
+      const text = `${path} is cut back to ${length} bytes, as before the job began`;
+      tell({ event: "note", text });
+    }
+    this.#before = new LengthsBefore(command, first.files);
   }
 
   #noteRunning(pid: number): void {

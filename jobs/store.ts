@@ -14,10 +14,12 @@ import { needsOf } from "./chain.ts";
 import { deletedName, LATEST, newName, readListing, type StoreListing } from "./listing.ts";
 import {
   type End,
+  type First,
   type Made,
   type Owner,
   type ProcessName,
   readEnd,
+  readFirst,
   readMade,
   readOwner,
   readProcessName,
@@ -25,7 +27,11 @@ import {
 } from "./records.ts";
 import { superfluous } from "./retention.ts";
 
-const OWNER = "job.json", RUNNING = "running.json", END = "end.json", LOCK = "lock";
+const OWNER = "job.json",
+  RUNNING = "running.json",
+  FIRST = "first.json",
+  END = "end.json",
+  LOCK = "lock";
 /** Written last into an image directory: what has it is whole. */
 const INVENTORY = "inventory.img";
 
@@ -87,6 +93,11 @@ export class StoreReader {
   /** The process that the job was when it was started or taken up last. @throws {StasisError} `bad-image`, `io` */
   running(): ProcessName | undefined {
     return this.#read(RUNNING, readProcessName);
+  }
+
+  /** What it wrote before it was saved for the second time. @throws {StasisError} `bad-image`, `io` */
+  first(): First | undefined {
+    return this.#read(FIRST, readFirst);
   }
 
   /** How a checkpoint was made; undefined where that was not noted. @throws {StasisError} `bad-image`, `io` */
@@ -211,6 +222,11 @@ export class Store extends StoreReader implements Disposable {
     this.#write(RUNNING, process);
   }
 
+  /** Takes note of what the job writes before it is saved for the second time. @throws {StasisError} `io` */
+  noteFirst(first: First): void {
+    this.#write(FIRST, first);
+  }
+
   /** Takes note of the end of the job: it is not taken up again. @throws {StasisError} `io` */
   noteEnd(end: End): void {
     this.#write(END, end);
@@ -256,7 +272,7 @@ export class Store extends StoreReader implements Disposable {
   }
 
   /** Writes a record, whole or not at all. */
-  #write(name: string, record: Owner | ProcessName | End | Made): void {
+  #write(name: string, record: Owner | ProcessName | First | End | Made): void {
     const path = `${this.path}/${newName(name)}`;
     try {
       Deno.writeTextFileSync(path, JSON.stringify(record, null, 2) + "\n", { mode: 0o600 });
