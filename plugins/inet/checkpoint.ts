@@ -304,7 +304,7 @@ function stateProblem(
 }
 
 function dumpSocket(
-  { writer, requirePlugin, options }: CheckpointSession,
+  { writer, requirePlugin, options, note }: CheckpointSession,
   { descriptor, id, fown }: DescriptorDump,
   { states, surroundings }: Look,
   held: HeldConnections | undefined,
@@ -313,6 +313,9 @@ function dumpSocket(
   const state = states.get(ino);
   if (state === undefined) {
     throw new StasisError("internal", `socket:[${ino}] was not looked at`);
+  }
+  if (state.losesError === true) {
+    note(`the error that waits in socket:[${ino}] is left out, as if it had not come`);
   }
   const isWaiting = options.tcpClose !== true && surroundings.waiting.clients.has(ino);
   const extra = describeExtra(id, state, isWaiting);

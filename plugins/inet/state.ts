@@ -38,6 +38,8 @@ export interface SocketState {
   readonly hint?: string;
   /** Whether the program is about to see to it itself, as a rule. */
   readonly passing?: boolean;
+  /** Whether an error waits in it that is left out: whoever looks at one takes it away (sock_error()). */
+  readonly losesError?: boolean;
   readonly own: Address | undefined;
   readonly peer: Address | undefined;
   readonly info: TcpInfo | undefined;
@@ -153,10 +155,8 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
   if (problem.problem !== undefined) return state;
   if (info !== undefined) return { ...state, ...tcpProblem(fd, ready, info) };
   if ((ready & POLL.ERR) !== 0) {
-    return {
-      ...state,
-      ...ERROR_WAITS,
-    };
+    // To look at messages behind it would take it away as well.
+    return (ready & POLL.IN) === 0 ? { ...state, losesError: true } : { ...state, ...ERROR_WAITS };
   }
   if ((ready & POLL.IN) === 0) return state;
   if (kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDP) {

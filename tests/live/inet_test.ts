@@ -5,7 +5,17 @@
 import assert from "@std/assert";
 import { checkpoint, restore } from "../../mod.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
-import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
+import { errnoName } from "../../core/linux/errno.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { Subject } from "../harness/subject.ts";
+import {
+  bringsBack,
+  collectNotes,
+  ImageHome,
+  leavesAlone,
+  problemsOf,
+  startSleeper,
+} from "./round_trip.ts";
 
 for (const [name, variants] of Object.entries(VARIANTS)) {
   if (!name.startsWith("inet_")) continue;
@@ -28,6 +38,34 @@ Deno.test("connections that wait to be accepted with something in them are refus
   const problems = await problemsOf(subject.pid);
   const found = problems.map(({ what }) => what).join("\n");
   assert.match(found, /with 1 connections that wait to be accepted at 127\.0\.0\.1:\d+/);
+});
+
+Deno.test("an error that waits in a UDP socket stays with a program that runs on, and is left out of images", async () => {
+  // What it sends to a port of nobody comes back as an error; it tells in the end what it finds.
+  const program =
+    `use Socket; socket(my $s, PF_INET, SOCK_DGRAM, 0); socket(my $t, PF_INET, SOCK_DGRAM, 0);
+    bind($t, pack_sockaddr_in(0, INADDR_LOOPBACK)); connect($s, getsockname($t)); close($t);
+    send($s, "x", 0); my $ends = 0; $SIG{TERM} = sub { $ends = 1 }; $| = 1; print "ready";
+    sleep 1 while !$ends; recv($s, my $bytes, 9, 64); my $e = $! + 0;
+    open(F, ">", "found"); print F $e`;
+  await using subject = await Subject.spawn("perl", { args: ["-e", program] });
+  await waitUntil(() => subject.output() === "ready", "it is ready");
+  using images = new ImageHome();
+  const notes: string[] = [];
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    leaveRunning: true,
+    onEvent: collectNotes(notes),
+  });
+  assert.match(notes.join("\n"), /the error that waits in socket:\[\d+\] is left out/);
+  const found = () => Deno.readTextFileSync(`${subject.cwd}/found`);
+  Deno.kill(subject.pid, "SIGTERM");
+  await subject.waitGone();
+  assert.equal(errnoName(BigInt(found())), "ECONNREFUSED");
+  const tree = await restore(images.directory);
+  tree.kill(15);
+  await tree.wait();
+  assert.equal(errnoName(BigInt(found())), "EAGAIN");
 });
 
 Deno.test("a connection to outside is refused, with both of its ends named, or closed", async () => {
