@@ -173,12 +173,16 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   // When the tree runs again.
   await using _reading = finishing(ahead);
 
+  if (options.snapshot === true && runsOn) await shadows.awaitReaped();
   writer.hold();
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
   using standIn = startStandIn(tasks, hooked);
   using guardian = Guardian.start(tasks.map((task) => task.pid), standIn);
-  if (!isToEnd) await warmUp(request.warmedUp ?? [], options, guardian, request.signal);
+  if (!isToEnd) {
+    const snapshot = options.snapshot === true && shadows.arePossible;
+    await warmUp(request.warmedUp ?? [], { ...options, snapshot }, guardian, request.signal);
+  }
   using quiesced = new DisposableStack();
   await quiesce(hooked, quiesced, cancellation);
   await enter({ kind: "phase", phase: "freeze" });

@@ -10,14 +10,16 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
+import { joinOwnGroups } from "../linux/cgroup/join_groups.ts";
 import { memoryHeadroom } from "../linux/cgroup/memory_headroom.ts";
 import { freeMemory } from "../linux/free_memory.ts";
-import { unlessGone } from "../linux/procfs/mod.ts";
+import { pause } from "../linux/pause.ts";
+import { readProcesses, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { FrozenTask, FrozenTree, Shadowed, Shadowing } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
 import { SnapshotCost } from "./snapshot_cost.ts";
-import { Shadow } from "../remote/shadow.ts";
+import { Shadow, SHADOW_NAME } from "../remote/shadow.ts";
 
 const PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37;
 
@@ -26,6 +28,7 @@ export class Shadows implements Shadowing, Disposable {
   readonly #stack = new DisposableStack();
   readonly #cancellation: Cancellation;
   readonly #note: (text: string) => void;
+  #isReaped = true;
   /** Whose shadow a process is. */
   readonly #tasks = new Map<number, number>();
   #watch:
@@ -59,6 +62,10 @@ export class Shadows implements Shadowing, Disposable {
   }
 
   #canHave(task: FrozenTask): boolean {
+    if (!this.#isReaped) {
+      this.#refuse(task, `nobody reaps orphans here, and some of them are left (${SHADOW_NAME})`);
+      return false;
+    }
     if (task.pid !== 1 && task.proc.status.nsPid.length <= 1) return true;
     this.#refuse(task, "it is in a pid namespace of its own, or the first process of this one");
     return false;
@@ -66,6 +73,26 @@ export class Shadows implements Shadowing, Disposable {
 
   #refuse({ pid }: FrozenTask, why: string): void {
     this.#note(`task ${pid} stands still while its memory is written: ${why}`);
+  }
+
+  /** Whether there may be shadows at all. */
+  get arePossible(): boolean {
+    return this.#isReaped;
+  }
+
+  /**
+   * Waits until shadows of earlier checkpoints have been reaped, if there are many that are not. Where nobody reaps
+   * orphans (the first process of a container that is no init), there are no further ones then.
+   */
+  async awaitReaped(): Promise<void> {
+    let left = readProcesses().filter(isUnreaped);
+    for (const end = performance.now() + REAPING; left.length > MOST_UNREAPED;) {
+      this.#isReaped = performance.now() < end;
+      if (!this.#isReaped) return;
+      await this.#cancellation.breathe();
+      pause(20);
+      left = left.filter(isUnreaped);
+    }
   }
 
   /**
@@ -77,6 +104,8 @@ export class Shadows implements Shadowing, Disposable {
   begin(limit: bigint | undefined, hold: () => void): void {
     const pairs = [...this.#tasks].map(([shadow, task]) => ({ shadow, task }));
     if (pairs.length === 0) return;
+    // What they write to, and they themselves, counts for this tool from now on.
+    for (const { shadow } of pairs) unlessGone(() => joinOwnGroups(shadow), undefined);
     const most = Number(limit ?? usualLimit(pairs.map(({ task }) => task)));
     this.#watch = { cost: new SnapshotCost(pairs, most), limit: most, hold };
   }
@@ -112,6 +141,19 @@ export class Shadows implements Shadowing, Disposable {
   [Symbol.dispose](): void {
     this.#stack.dispose();
   }
+}
+
+/** For how long orphans may wait to be reaped, in milliseconds: some of those who do it look now and then. */
+const REAPING = 5_000;
+/** How many that nobody has reaped are no reason to wait. */
+const MOST_UNREAPED = 3;
+
+/** Whether a process is a shadow that has ended, and nobody has reaped it. */
+function isUnreaped(pid: number): boolean {
+  return unlessGone(() => {
+    const { comm, state } = readStat(pid);
+    return comm === SHADOW_NAME && state === "Z";
+  }, false);
 }
 
 /** Has no task of a tree be a child subreaper until that is disposed of. */

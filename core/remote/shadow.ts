@@ -33,6 +33,8 @@ const CLONE = { VM: 0x100, PTRACE: 0x2000, PARENT_SETTID: 0x100000 } as const;
 const ALL_DESCRIPTORS = 0xffffffff;
 const SCHED_OTHER = 0;
 const PR_SET_NAME = 15;
+/** What a shadow is called (comm). */
+export const SHADOW_NAME = "stasis-shadow";
 
 /** Addresses of a task. */
 export interface Range {
@@ -150,7 +152,7 @@ function setUp(remote: RemoteTask, left: readonly Range[]): void {
   const program = new SyscallProgram("the shadow");
   program.call("setsid");
   program.try("sched_setscheduler", 0, SCHED_OTHER, program.data(new Uint8Array(4), "sched_param"));
-  program.call("prctl", PR_SET_NAME, "stasis-shadow", 0, 0, 0);
+  program.call("prctl", PR_SET_NAME, SHADOW_NAME, 0, 0, 0);
   program.call("close_range", 0, ALL_DESCRIPTORS, 0);
   program.try("chdir", "/");
   for (const { start, size } of left) program.call("munmap", start, size);
