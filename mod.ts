@@ -57,7 +57,12 @@ export type { FdIdentity, FdInfo, FdLink, TaskStatus, Vma } from "./core/linux/p
 export type { Siginfo } from "./core/linux/siginfo.ts";
 export type { Registers } from "./core/linux/x86_64/registers.ts";
 export type { SyscallName } from "./core/linux/x86_64/syscalls.ts";
-export type { CallResult } from "./core/remote/program.ts";
+export type {
+  CallResult,
+  ScratchData,
+  ScratchInteger,
+  ScratchPart,
+} from "./core/remote/program.ts";
 export type { RemoteTask } from "./core/remote/remote_task.ts";
 export type { Tracee } from "./core/remote/tracee.ts";
 export type { ListedCall, Rescuer } from "./core/remote/undo.ts";
@@ -66,9 +71,12 @@ export type { Ending, RestoredTree } from "./core/restore/restore.ts";
 export { ShellTerminal, type TerminalUse, waitAsJob } from "./core/restore/shell_terminal.ts";
 export type { PrivilegeVerdict } from "./core/verdicts.ts";
 export { findTaken, type TakenId } from "./core/restore/taken_ids.ts";
-export { fd_types } from "./images/gen/descriptors_pb.ts";
+export { fd_types, type fdinfo_entry, type file_entry } from "./images/gen/descriptors_pb.ts";
+export type { mm_entry, vma_entry } from "./images/gen/memory_pb.ts";
+export type { core_entry } from "./images/gen/thread_pb.ts";
+export type { pstree_entry } from "./images/gen/tree_pb.ts";
 export { defineImageKind, defineRawImageKind, ImageDirectory } from "./images/mod.ts";
-export type { ImageWriter } from "./images/mod.ts";
+export type { ImageKind, ImageWriter, RawImageKind } from "./images/mod.ts";
 export { type Kinds, kinds } from "./images/kinds.ts";
 export { directoriesOf } from "./images/layers.ts";
 export { readMemory } from "./plugins/memory/saved_memory.ts";

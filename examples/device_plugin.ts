@@ -159,6 +159,7 @@ function exists(path: string): boolean {
 export default definePlugin({
   name: "tun",
   description: "descriptors of /dev/net/tun and their network interfaces",
+  images: [TUN_IMAGE],
   checkpoint,
   restore,
 });

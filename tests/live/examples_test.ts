@@ -1,6 +1,7 @@
 /** The examples do what they say: they are plugins and scripts as users write them. */
 
 import assert from "@std/assert";
+import bpf from "../../examples/bpf_plugin.ts";
 import tun from "../../examples/device_plugin.ts";
 import { remapPath, replaceDescriptor } from "../../examples/edit_plan.ts";
 import {
@@ -106,6 +107,59 @@ Deno.test("device_plugin saves a network interface that the core refuses", async
   );
   tree.kill(9);
   assert.deepEqual(await tree.wait(), { signal: 9 });
+});
+
+/** Makes a hash and an array, fills them, and tells at each signal what is in them. */
+const MAPS = `
+sub words { my ($size, %at) = @_; my $s = "\\0" x $size; substr($s, $_, 4) = pack("L", $at{$_}) for keys %at; $s }
+sub bpf { my ($command, $attributes) = @_; syscall(321, $command, $attributes, length $attributes) }
+sub element { my ($fd, $key, $value) = @_; words(32, 0 => $fd) | pack("x8 p p", $key, $value) }
+my @maps = map { bpf(0, words(48, 0 => $_, 4 => 4, 8 => 8, 12 => 5) | pack("x28 a16", "map$_")) } 1, 2;
+print("none: $!\\n"), exit if $maps[0] < 0;
+for my $fd (@maps) {
+  for my $n (0 .. 2) {
+    my ($key, $value) = (pack("L", $n), pack("Q", $fd * 100 + $n));
+    bpf(2, element($fd, $key, $value)) == 0 or die "update: $!";
+  }
+}
+$| = 1;
+$SIG{USR1} = sub {
+  my @all;
+  for my $fd (@maps) {
+    for my $n (0 .. 4) {
+      my ($key, $value) = (pack("L", $n), pack("Q", 0));
+      push @all, bpf(1, element($fd, $key, $value)) == 0 ? unpack("Q", $value) : "-";
+    }
+  }
+  print "have @all\\n";
+};
+print "ready @maps\\n";
+sleep 1 while 1;
+`;
+
+Deno.test("bpf_plugin saves maps with what is in them", async (t) => {
+  using images = new ImageHome();
+  await using subject = await Subject.spawn("/usr/bin/perl", { args: ["-e", MAPS] });
+  await waitUntil(() => /\n/.test(subject.output()), () => subject.errors());
+  const why = /^none: (.*)/.exec(subject.output())?.[1];
+  await t.step({
+    name: why === undefined ? "maps" : `NOT RUN: there are no BPF maps here: ${why}`,
+    ignore: why !== undefined,
+    async fn() {
+      const [, hash, array] = /^ready (\d+) (\d+)/.exec(subject.output()) ?? [];
+      const [h, a] = [Number(hash) * 100, Number(array) * 100];
+      const all = `have ${h} ${h + 1} ${h + 2} - - ${a} ${a + 1} ${a + 2} 0 0\n`;
+      await assert.rejects(checkpoint(subject.pid, images), { code: "unsupported" });
+      await checkpoint(subject.pid, { directory: images.directory, plugins: [bpf] });
+      await subject.waitGone();
+      const tree = await restore(images.directory, { plugins: [bpf] });
+      tree.kill(10);
+      await waitUntil(() => subject.output().includes("have"), () => subject.errors());
+      assert.ok(subject.output().endsWith(all), `${subject.output()} is not ${all}`);
+      tree.kill(9);
+      assert.deepEqual(await tree.wait(), { signal: 9 });
+    },
+  });
 });
 
 Deno.test("what dump hooks report refuses a checkpoint for all of it at once, and the target runs on", async () => {
