@@ -6,7 +6,7 @@
  */
 import { decodeUserDevice } from "../../images/device.ts";
 import { readLink } from "../linux/files.ts";
-import { readFds, readProcesses, readStat, taskPath } from "../linux/procfs/mod.ts";
+import { readFds, readProcesses, readStat, taskPath, unlessGone } from "../linux/procfs/mod.ts";
 import type { OperationOptions } from "../plugin.ts";
 import { type Descriptor, Task } from "./task.ts";
 
@@ -98,6 +98,12 @@ export class OutsideHolders {
   readonly #holders = new Map<string, readonly number[]>();
   /** What is a standard stream of any task. */
   readonly #streams = new Set<string>();
+  /** What was read of all processes already. */
+  readonly #links: OpenLinks | undefined;
+
+  constructor(links?: OpenLinks) {
+    this.#links = links;
+  }
 
   /**
    * Looks at the tree, and at all other processes if it has some that were not known yet: so the frozen
@@ -120,6 +126,12 @@ export class OutsideHolders {
     const inside = new Set(
       tasks.flatMap((task) => [task.pid, ...task.descriptors.map(({ pid }) => pid)]),
     );
+    if (this.#links !== undefined) {
+      for (const text of unknown.keys()) {
+        this.#holders.set(text, this.#links.holdersOf(text, inside));
+      }
+      return;
+    }
     for (const pid of readProcesses()) {
       if (inside.has(pid)) continue;
       const held = new Set(linksOf(pid)).intersection(unknown);
@@ -146,6 +158,51 @@ export class OutsideHolders {
   behind(text: string): readonly number[] {
     return this.#holders.get(text) ?? [];
   }
+}
+
+/** What all processes of the machine have open, read once for many surveys: each by itself would read all of it. */
+export class OpenLinks {
+  #read:
+    | { readonly holders: Map<string, number[]>; readonly parents: Map<number, number> }
+    | undefined;
+
+  /**
+   * The processes that have it open, by the text of the link, as of the first time that anybody asked.
+   *
+   * @param inside of a tree: neither these nor who descends from them
+   */
+  holdersOf(text: string, inside: ReadonlySet<number>): readonly number[] {
+    const { holders, parents } = this.#read ??= readOpenLinks();
+    return (holders.get(text) ?? []).filter((pid) => {
+      // Parents are of different moments: ids that were given anew may lead in a circle.
+      for (let one = pid, left = parents.size; one !== 0 && left > 0; left--) {
+        if (inside.has(one)) return false;
+        one = parents.get(one) ?? 0;
+      }
+      return true;
+    });
+  }
+}
+
+function readOpenLinks() {
+  const holders = new Map<string, number[]>();
+  const parents = new Map<number, number>();
+  for (const pid of readProcesses()) {
+    const ppid = unlessGone(() => readStat(pid).ppid, undefined);
+    if (ppid === undefined) continue;
+    parents.set(pid, ppid);
+    for (const text of new Set(linksOf(pid))) {
+      const pids = holders.get(text);
+      if (pids === undefined) holders.set(text, [pid]);
+      else pids.push(pid);
+    }
+  }
+  return { holders, parents };
+}
+
+/** Has the holders of an operation, for which none have been asked, found in what was read already. */
+export function useOpenLinks(operation: object, links: OpenLinks): void {
+  known.set(operation, new OutsideHolders(links));
 }
 
 /** The holders of one operation: whoever asks for the same `operation` object gets the same. */

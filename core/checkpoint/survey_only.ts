@@ -13,6 +13,7 @@ import type { CheckpointHooks, CheckpointSession, OperationOptions, Plugin } fro
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { createFileTable } from "./file_table.ts";
 import { LinkRemaps } from "./link_remaps.ts";
+import { OpenLinks, useOpenLinks } from "./outside_holders.ts";
 import { findTree, isSame, survey } from "./survey.ts";
 
 /** What a survey found of the tree of a process. */
@@ -53,17 +54,19 @@ export interface SurveyRequest {
 export async function surveyOnly(request: SurveyRequest): Promise<Verdict[]> {
   const { pids, cancellation } = request;
   const looks = new Map<number, Verdict>();
+  let links = new OpenLinks();
   for (const pid of pids) {
-    const verdict = await look(pid, request);
+    const verdict = await look(pid, request, links);
     if (verdict !== undefined) looks.set(pid, verdict);
   }
   let doubtful = [...looks.values()].filter(({ problems }) => problems.length > 0);
   for (let again = 1; again < LOOKS && doubtful.length > 0; again++) {
     await sleep(PAUSE);
+    links = new OpenLinks();
     const undecided: Verdict[] = [];
     for (const { pid, problems } of doubtful) {
       cancellation.check();
-      const verdict = await look(pid, request);
+      const verdict = await look(pid, request, links);
       if (verdict === undefined) {
         looks.delete(pid);
         continue;
@@ -79,7 +82,11 @@ export async function surveyOnly(request: SurveyRequest): Promise<Verdict[]> {
 }
 
 /** One look; undefined where the process is gone. */
-async function look(pid: number, request: SurveyRequest): Promise<Verdict | undefined> {
+async function look(
+  pid: number,
+  request: SurveyRequest,
+  links: OpenLinks,
+): Promise<Verdict | undefined> {
   const { options, cancellation } = request;
   const isToEnd = options.leaveRunning !== true;
   let found: Omit<Verdict, "problems"> | undefined;
@@ -91,7 +98,7 @@ async function look(pid: number, request: SurveyRequest): Promise<Verdict | unde
       tasks: tasks.length,
       threads: tasks.reduce((sum, task) => sum + unlessGone(() => task.threads.length, 0), 0),
     };
-    using hooks = new Hooks(request);
+    using hooks = new Hooks(request, links);
     await survey(tasks, hooks.list, cancellation, { isToEnd });
     return { ...found, problems: [] };
   } catch (error) {
@@ -111,8 +118,9 @@ class Hooks implements Disposable {
   readonly list: Hooked<CheckpointHooks>[] = [];
   readonly #resources = new DisposableStack();
 
-  constructor({ plugins, options, cancellation }: SurveyRequest) {
+  constructor({ plugins, options, cancellation }: SurveyRequest, links: OpenLinks) {
     const writer = this.#resources.use(ImageWriter.createNothing());
+    useOpenLinks(writer, links);
     const files = createFileTable(writer, this.#resources.use(new LinkRemaps(() => {})));
     const mappingDumper: CheckpointSession["mappingDumper"] = (vma, task) =>
       onlyClaim(mappingClaims(vma, task, this.list), `a mapping of task ${task.pid}`).offered;
