@@ -14,14 +14,12 @@ import {
   leaveRunningAndRestore,
   type Program,
   script,
+  withEnoughToDo,
 } from "../programs/scenario.ts";
 
-/** How many paragraphs the manual page has. */
-const PARAGRAPHS = 240_000;
-
-function manualPage(): string {
+function manualPage(length: number): string {
   const paragraphs = Array.from(
-    { length: PARAGRAPHS },
+    { length },
     (_, n) => `.PP\nParagraph \\fB${n}\\fR says that ${n} times ${n} is ${n * n}.\n`,
   );
   return `.TH BIG 1\n.SH DESCRIPTION\n${paragraphs.join("")}`;
@@ -31,23 +29,24 @@ function manualPage(): string {
  * man formats a page by a pipeline of programs (preconv, tbl, groff, troff, grotty, col), each under the filter of
  * man-db's own: an allow list that libseccomp has compiled.
  */
-function man(witness: FilterWitness): Program {
+function man(witness: FilterWitness, work: number): Program {
+  const length = 240_000 * work;
   return {
     command: "man",
     args: ["-l", "big.1"],
     env: { MANWIDTH: "80", PATH: "/usr/bin:/bin" },
     plugins: [witness.plugin],
-    prepare: (cwd) => Deno.writeTextFile(`${cwd}/big.1`, manualPage()),
+    prepare: (cwd) => Deno.writeTextFile(`${cwd}/big.1`, manualPage(length)),
     midway: (subject) => subject.output().length > 200_000,
     isCaught: () => witness.saved >= 6,
     verify(subject) {
       assert.equal(subject.errors(), "");
       const paragraphs = subject.output().split("\n").filter((line) => line.includes("Paragraph"));
       const expected = Array.from(
-        { length: PARAGRAPHS },
+        { length },
         (_, n) => `       Paragraph ${n} says that ${n} times ${n} is ${n * n}.`,
       );
-      assert.equal(paragraphs.length, PARAGRAPHS);
+      assert.equal(paragraphs.length, length);
       const wrong = paragraphs.findIndex((line, index) => line !== expected[index]);
       assert.equal(wrong, -1, `${paragraphs[wrong]} instead of ${expected[wrong]}`);
     },
@@ -58,8 +57,8 @@ function man(witness: FilterWitness): Program {
  * Each worker of stress-ng makes children over and over that put themselves under a filter and see what it lets
  * through. What matters is to catch one with its filter on.
  */
-function stressNg(witness: FilterWitness): Program {
-  const seconds = 3;
+function stressNg(witness: FilterWitness, work: number): Program {
+  const seconds = 3 * work;
   return {
     command: "stress-ng",
     args: ["--seccomp", "4", "-t", String(seconds), "--verify", "--metrics"],
@@ -78,8 +77,8 @@ function stressNg(witness: FilterWitness): Program {
 }
 
 /** A virtual machine in the middle of its work: QEMU puts all its threads under the filter of its option -sandbox. */
-function qemu(witness: FilterWitness): Program {
-  const lines = 400;
+function qemu(witness: FilterWitness, work: number): Program {
+  const lines = 400 * work;
   return {
     command: "qemu-system-x86_64",
     args: [
@@ -124,7 +123,7 @@ function serialLines(subject: Subject): string[] {
   }
 }
 
-const PROGRAMS: Readonly<Record<string, (witness: FilterWitness) => Program>> = {
+const PROGRAMS: Readonly<Record<string, (witness: FilterWitness, work: number) => Program>> = {
   "man, whose pipeline is under man-db's filter": man,
   "stress-ng --seccomp": stressNg,
   "qemu -sandbox on": qemu,
@@ -133,12 +132,12 @@ const PROGRAMS: Readonly<Record<string, (witness: FilterWitness) => Program>> = 
 for (const [name, program] of Object.entries(PROGRAMS)) {
   Deno.test(`${name}, comes to the right end after checkpoint and restore`, async () => {
     const witness = new FilterWitness();
-    await killAndRestore(program(witness));
+    await withEnoughToDo((work) => program(witness, work), killAndRestore);
     assert.ok(witness.restored > 0, "nothing under seccomp was restored");
   });
   Deno.test(`${name}, comes to the right end when it is left running, and from its images`, async () => {
     const witness = new FilterWitness();
-    await leaveRunningAndRestore(program(witness));
+    await withEnoughToDo((work) => program(witness, work), leaveRunningAndRestore);
     assert.ok(witness.restored > 0, "nothing under seccomp was restored");
   });
 }
