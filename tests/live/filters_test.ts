@@ -70,7 +70,7 @@ function stressNg(witness: FilterWitness, work: number): Program {
       assert.match(told, /successful run completed/);
       assert.doesNotMatch(told, /fail|skip|error/i);
       const [, operations, time] = / seccomp +(\d+) +([\d.]+) /.exec(told)!.map(Number);
-      assert.ok(operations! > 100, `${operations} operations`);
+      assert.ok(operations! > 10, `${operations} operations`);
       assert.ok(time! >= seconds - 0.5, `they ran for ${time} seconds`);
     },
   };
