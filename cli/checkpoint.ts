@@ -9,14 +9,7 @@ import type { CheckpointSettings } from "../mod.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "../base/json.ts";
 import { CHECKPOINT_OPTIONS, readCheckpointOptions } from "./checkpoint_options.ts";
-import {
-  aroundPlugins,
-  either,
-  loadPlugins,
-  parsePid,
-  parseSize,
-  PLUGIN_OPTION,
-} from "./options.ts";
+import { aroundPlugins, either, loadPlugins, parsePid, PLUGIN_OPTION } from "./options.ts";
 import { Report, REPORT_OPTIONS } from "./report.ts";
 import { print } from "./ui/print.ts";
 import { formatBytes, formatMs, plural } from "./ui/units.ts";
@@ -93,11 +86,6 @@ export const checkpoint: Command = defineCommand({
       description:
         "with --leave-running: write large memory when the tree runs again, from a copy-on-write image of it",
     },
-    snapshotLimit: {
-      flags: "--snapshot-limit <size>",
-      description:
-        "with --snapshot: how much memory copies may take, as 2G (default: half of what is free); behind that the tree stands still until all is written",
-    },
     leaveStopped: {
       flags: "-s, --leave-stopped",
       description: "let the tree be stopped, as by SIGSTOP: SIGCONT makes it run on",
@@ -167,9 +155,6 @@ export const checkpoint: Command = defineCommand({
       options: {
         ...operation,
         snapshot: options.snapshot,
-        snapshotLimit: options.snapshotLimit === undefined
-          ? undefined
-          : parseSize(options.snapshotLimit),
       },
     };
     const result = await report.of(() => checkpoint(pid, settings));

@@ -56,6 +56,11 @@ export const CHECKPOINT_OPTIONS = {
     description: "accepted as by CRIU: holes of deleted files are always found, however many",
   },
   noGhostFiemap: { flags: "--no-ghost-fiemap", description: "the same" },
+  snapshotLimit: {
+    flags: "--snapshot-limit <size>",
+    description:
+      "of a snapshot: how much memory copies may take, as 2G (default: half of what is free); behind that the tree stands still until all is written",
+  },
   rollbackFiles: {
     flags: "--rollback-files",
     description:
@@ -115,6 +120,9 @@ export function readCheckpointOptions(
     allDeadEnds: options.deadEnds ?? false,
     ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
     linkRemap: options.linkRemap,
+    snapshotLimit: options.snapshotLimit === undefined
+      ? undefined
+      : parseSize(options.snapshotLimit),
     rollbackFiles: options.rollbackFiles,
     fileValidation: parseFileValidation(options.fileValidation),
     tcpEstablished: options.tcpEstablished,
