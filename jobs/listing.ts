@@ -10,7 +10,7 @@
  * | `latest` | a symbolic link to the newest |
  * | `job.json` | whose store it is |
  * | `running.json` | the process that the job is, as long as it runs |
- * | `first.json` | what it wrote before it was saved for the second time |
+ * | `new.json` | files that it has opened since the latest checkpoint, and how long they were then |
  * | `end.json` | how the job has ended |
  * | `lock` | locked by whoever saves to it |
  *

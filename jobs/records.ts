@@ -54,11 +54,11 @@ export interface Made {
   readonly threads: number;
 }
 
-/** What a job wrote between its beginning and the second time that it was saved (`first.json`). */
-export interface First {
-  /** The checkpoint of its beginning. */
+/** What a job writes of which its latest checkpoint does not know (`new.json`). */
+export interface NewFiles {
+  /** The checkpoint. */
   readonly checkpoint: number;
-  /** The files, and how long each was before, in bytes. */
+  /** The files, and how long each was then, in bytes. */
   readonly files: readonly { readonly path: string; readonly length: number }[];
 }
 
@@ -120,14 +120,14 @@ export function readEnd(text: string, path: string): End {
   return readFields(text, path, { code: "number", at: "string" }) as unknown as End;
 }
 
-/** Reads `first.json`. @throws {StasisError} `bad-image` */
-export function readFirst(text: string, path: string): First {
-  const first = readFields(text, path, { checkpoint: "number" }) as unknown as First;
-  if (!Array.isArray(first.files)) throw damaged(path);
-  for (const file of first.files) {
+/** Reads `new.json`. @throws {StasisError} `bad-image` */
+export function readNewFiles(text: string, path: string): NewFiles {
+  const found = readFields(text, path, { checkpoint: "number" }) as unknown as NewFiles;
+  if (!Array.isArray(found.files)) throw damaged(path);
+  for (const file of found.files) {
     readFields(JSON.stringify(file ?? null), path, { path: "string", length: "number" });
   }
-  return first;
+  return found;
 }
 
 /** Reads `N.json`. @throws {StasisError} `bad-image` */

@@ -3,8 +3,8 @@ import {
   describeOwner,
   type Owner,
   readEnd,
-  readFirst,
   readMade,
+  readNewFiles,
   readOwner,
   readProcessName,
   strangerProblem,
@@ -20,7 +20,7 @@ Deno.test("records are read as they were written", () => {
   const end = { code: 3, at: "2026-01-01T00:00:00.000Z" };
   deepEqual(readEnd(JSON.stringify(end), "end.json"), end);
   const first = { checkpoint: 1, files: [{ path: "/x", length: 3 }] };
-  deepEqual(readFirst(JSON.stringify(first), "first.json"), first);
+  deepEqual(readNewFiles(JSON.stringify(first), "new.json"), first);
   const made = { at: end.at, bytes: 1, frozenMs: 2.5, totalMs: 3, tasks: 4, threads: 5 };
   deepEqual(readMade(JSON.stringify(made), "1.json"), made);
 });
@@ -42,7 +42,7 @@ Deno.test("damaged records are told", () => {
   ) throws(() => readOwner(text, "job.json"), { code: "bad-image" });
   throws(() => readEnd('{"at":"x"}', "end.json"), { code: "bad-image" });
   for (const text of ['{"checkpoint":1}', '{"checkpoint":1,"files":[{"path":"/x"}]}']) {
-    throws(() => readFirst(text, "first.json"), { code: "bad-image" });
+    throws(() => readNewFiles(text, "new.json"), { code: "bad-image" });
   }
   throws(() => readMade('{"at":"x"}', "1.json"), { code: "bad-image" });
 });

@@ -8,7 +8,6 @@ import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
 import { readBootId } from "../core/linux/clocks.ts";
 import { cutFile } from "../core/linux/files.ts";
-import { sleep } from "../core/linux/libc_ffi.ts";
 import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
 import { SIG } from "../core/linux/signals.ts";
 import { RestoredTree } from "../core/restore/restore.ts";
@@ -24,7 +23,7 @@ import {
   shellTerminalUse,
   waitAsJob,
 } from "../mod.ts";
-import { filesBeingWritten, type FirstFile, grownFiles, LengthsBefore } from "./first_files.ts";
+import { filesBeingWritten, grownFiles, LengthsBefore, type NewFile } from "./new_files.ts";
 import { Keeper, type KeepSettings } from "./keep_saving.ts";
 import { awaitDying, isStillThere, nameProcess } from "./process_name.ts";
 import { requireProgram, startStopped } from "./program.ts";
@@ -51,8 +50,10 @@ export type RunOutcome =
   /** The same command line takes it up again. */
   | { readonly kind: "saved" };
 
-/** How often a job that has begun is looked at, and for how long it is looked at often, in milliseconds. */
+/** How often a job is looked at, and for how long often, in milliseconds. */
 const OFTEN = 10, SELDOM = 200, SOON = 3000;
+/** How many times as long as a look has taken it is not looked at. */
+const SPARING = 50;
 
 /** A job that is about to run, or runs. */
 interface Job {
@@ -89,10 +90,11 @@ class Run {
   /** Aborted where a signal ends this command before the job runs. */
   readonly #cancelled = new AbortController();
   #job: Job | undefined;
-  /** Of a job that is begun, or taken up from its beginning: what is known of files that it may write. */
+  /** The latest checkpoint, and what was known of files in the moment that it saves. */
+  #checkpoint = 0;
   #before: LengthsBefore | undefined;
-  /** Those that it writes, or would make. */
-  #first: readonly FirstFile[] = [];
+  /** Files that it has opened since, or would make. */
+  #newFiles: readonly NewFile[] = [];
   /** Whether the job was sent a signal that ends programs. */
   #isInterrupted = false;
 
@@ -116,12 +118,15 @@ class Run {
       throw error;
     }
     const { tree, hasTerminal } = this.#job;
-    using keeper = new Keeper(this.#store, tree, this.#request);
+    using keeper = new Keeper(this.#store, tree, this.#keeping);
     const ending = terminal !== undefined && hasTerminal
       ? waitAsJob(tree, terminal, () => keeper.isSaving)
       : tree.wait();
     ending.then(() => requests.end(), () => requests.end());
-    if (this.#before !== undefined) void this.#saveWhenItWrites(tree.pid, this.#before, requests);
+    this.#watchFiles(tree.pid, requests).catch((error) =>
+      // The job is none the worse.
+      this.#request.tell({ event: "failed", error: asStasisError(error) })
+    );
     if (await keeper.whileItRuns(requests) === "ended") {
       return this.#concluded(await ending, requests.isToStop);
     }
@@ -135,33 +140,55 @@ class Run {
     return this.#concluded(await ending, true);
   }
 
-  /** Saves a job that has begun as soon as it is seen to write a file, of which no checkpoint knows yet. */
-  async #saveWhenItWrites(pid: number, before: LengthsBefore, requests: Requests): Promise<void> {
-    const except = new Set(commonStreams(pid));
+  /** Takes note of files that the job opens; saves one that has just begun as soon as it writes one. */
+  async #watchFiles(pid: number, requests: Requests): Promise<void> {
     const begun = performance.now();
-    for (let saved = 1; saved <= 1 && !requests.isOver;) {
-      const paths = filesBeingWritten(pid, except);
-      const { latest = 1, checkpoints } = this.#store.list();
-      saved = checkpoints.length;
-      if (paths.length > 0 && saved <= 1) {
-        const seen = paths.flatMap((path) => {
-          const length = before.of(path);
-          return length === undefined ? [] : [{ path, length }];
-        });
-        this.#noteFirst(latest, [...this.#first, ...seen]);
-        return requests.save();
+    while (!requests.isOver) {
+      const at = performance.now();
+      const seen = filesBeingWritten(pid, new Set(commonStreams(pid))).flatMap((path) => {
+        const length = this.#before?.of(path);
+        return length === undefined ? [] : [{ path, length }];
+      });
+      if (seen.some(({ path }) => !this.#newFiles.some((one) => one.path === path))) {
+        this.#noteNewFiles([...this.#newFiles, ...seen]);
+        if (this.#store.list().checkpoints.length === 1) requests.save();
       }
-      await sleep(performance.now() - begun < SOON ? OFTEN : SELDOM);
+      const now = performance.now();
+      const pause = Math.max(now - begun < SOON ? OFTEN : SELDOM, SPARING * (now - at));
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
-  #noteFirst(checkpoint: number, files: readonly FirstFile[]): void {
-    this.#first = [...new Map(files.map((file) => [file.path, file])).values()];
+  #noteNewFiles(files: readonly NewFile[]): void {
+    this.#newFiles = [...new Map(files.map((file) => [file.path, file])).values()];
     try {
-      this.#store.noteFirst({ checkpoint, files: this.#first });
+      this.#store.noteNewFiles({ checkpoint: this.#checkpoint, files: this.#newFiles });
     } catch (error) {
       this.#request.tell({ event: "failed", error: asStasisError(error) });
     }
+  }
+
+  /** How the job is saved: what is known of files is noted in the moment that is saved. */
+  get #keeping(): KeepSettings {
+    const { listener, tell, command } = this.#request;
+    let still: LengthsBefore | undefined;
+    return {
+      ...this.#request,
+      listener: (event) => {
+        listener(event);
+        if (event.kind !== "phase") return;
+        // It stands still, and runs on next.
+        if (event.phase === "release") still = new LengthsBefore(command);
+      },
+      tell: (event) => {
+        tell(event);
+        if (event.event !== "saved" || event.ended) return;
+        this.#checkpoint = event.checkpoint;
+        this.#before = still ?? new LengthsBefore(command);
+        still = undefined;
+        this.#noteNewFiles(this.#before.missing);
+      },
+    };
   }
 
   #handOn(signal: number): void {
@@ -178,14 +205,13 @@ class Run {
   async #begin(requests: Requests, terminal: ShellTerminal | undefined): Promise<Job> {
     const { command, tell } = this.#request;
     requireProgram(command[0]);
-    const before = this.#before = new LengthsBefore(command);
     const pid = await startStopped(command, terminal === undefined ? "session" : "group");
     // It is waited for as one that was restored.
     const tree = new RestoredTree([pid], pid);
     try {
       this.#noteRunning(pid);
       terminal?.give({ group: pid, termios: undefined, size: undefined }, pid);
-      using keeper = new Keeper(this.#store, tree, this.#request);
+      using keeper = new Keeper(this.#store, tree, this.#keeping);
       await keeper.save(true, this.#cancelling(requests));
     } catch (error) {
       const failure = asStasisError(error);
@@ -197,7 +223,6 @@ class Run {
       // A full disk stops no job.
       tell({ event: "not-saved", error: failure });
     }
-    this.#noteFirst(this.#store.list().latest ?? 1, before.missing);
     tell({ event: "started", pid });
     tree.kill(SIG.CONT);
     return { tree, hasTerminal: terminal !== undefined };
@@ -238,7 +263,7 @@ class Run {
       ...settings,
       onEvent,
       beforeRun: (pid) => {
-        this.#cutFirst(checkpoint);
+        this.#cutNewFiles(checkpoint);
         this.#noteRunning(pid);
       },
     });
@@ -250,18 +275,21 @@ class Run {
     return { tree, hasTerminal: use !== undefined };
   }
 
-  /** Cuts back what a job wrote that is taken up from its beginning. @throws {StasisError} `io` */
-  #cutFirst(checkpoint: number): void {
+  /** Cuts back what the job wrote of which its checkpoint does not know. @throws {StasisError} `io` */
+  #cutNewFiles(checkpoint: number): void {
     const { restoreOptions, command, tell } = this.#request;
-    const first = this.#store.first();
-    if (first?.checkpoint !== checkpoint) return;
-    this.#first = first.files;
-    for (const { path, length } of restoreOptions.rollbackFiles ? grownFiles(first.files) : []) {
+    const noted = this.#store.newFiles();
+    const files = noted?.checkpoint === checkpoint ? noted.files : [];
+    for (
+      const { path, length } of restoreOptions.rollbackFiles === false ? [] : grownFiles(files)
+    ) {
       cutFile(path, BigInt(length));
-      const text = `${path} is cut back to ${length} bytes, as before the job began`;
+      const text = `${path} is cut back to ${length} bytes, as at the checkpoint`;
       tell({ event: "note", text });
     }
-    this.#before = new LengthsBefore(command, first.files);
+    this.#checkpoint = checkpoint;
+    this.#before = new LengthsBefore(command, files);
+    this.#noteNewFiles([...files, ...this.#before.missing]);
   }
 
   #noteRunning(pid: number): void {

@@ -14,13 +14,13 @@ import { needsOf } from "./chain.ts";
 import { deletedName, LATEST, newName, readListing, type StoreListing } from "./listing.ts";
 import {
   type End,
-  type First,
   type Made,
+  type NewFiles,
   type Owner,
   type ProcessName,
   readEnd,
-  readFirst,
   readMade,
+  readNewFiles,
   readOwner,
   readProcessName,
   strangerProblem,
@@ -29,7 +29,7 @@ import { superfluous } from "./retention.ts";
 
 const OWNER = "job.json",
   RUNNING = "running.json",
-  FIRST = "first.json",
+  NEW = "new.json",
   END = "end.json",
   LOCK = "lock";
 /** Written last into an image directory: what has it is whole. */
@@ -95,9 +95,9 @@ export class StoreReader {
     return this.#read(RUNNING, readProcessName);
   }
 
-  /** What it wrote before it was saved for the second time. @throws {StasisError} `bad-image`, `io` */
-  first(): First | undefined {
-    return this.#read(FIRST, readFirst);
+  /** What it wrote of which its latest checkpoint does not know. @throws {StasisError} `bad-image`, `io` */
+  newFiles(): NewFiles | undefined {
+    return this.#read(NEW, readNewFiles);
   }
 
   /** How a checkpoint was made; undefined where that was not noted. @throws {StasisError} `bad-image`, `io` */
@@ -222,9 +222,9 @@ export class Store extends StoreReader implements Disposable {
     this.#write(RUNNING, process);
   }
 
-  /** Takes note of what the job writes before it is saved for the second time. @throws {StasisError} `io` */
-  noteFirst(first: First): void {
-    this.#write(FIRST, first);
+  /** Takes note of what the job writes of which its latest checkpoint does not know. @throws {StasisError} `io` */
+  noteNewFiles(files: NewFiles): void {
+    this.#write(NEW, files);
   }
 
   /** Takes note of the end of the job: it is not taken up again. @throws {StasisError} `io` */
@@ -272,7 +272,7 @@ export class Store extends StoreReader implements Disposable {
   }
 
   /** Writes a record, whole or not at all. */
-  #write(name: string, record: Owner | ProcessName | First | End | Made): void {
+  #write(name: string, record: Owner | ProcessName | NewFiles | End | Made): void {
     const path = `${this.path}/${newName(name)}`;
     try {
       Deno.writeTextFileSync(path, JSON.stringify(record, null, 2) + "\n", { mode: 0o600 });

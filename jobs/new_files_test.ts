@@ -1,8 +1,8 @@
 import { deepEqual, equal } from "@std/assert";
-import { filesBeingWritten, grownFiles, LengthsBefore } from "./first_files.ts";
+import { filesBeingWritten, grownFiles, LengthsBefore } from "./new_files.ts";
 
 Deno.test("LengthsBefore knows what the command line names, and what came to be since", () => {
-  const room = Deno.makeTempDirSync({ prefix: "stasis-first-" });
+  const room = Deno.makeTempDirSync({ prefix: "stasis-new-" });
   try {
     const [there, missing, later] = ["there", "missing", "later"].map((name) => `${room}/${name}`);
     Deno.writeTextFileSync(there!, "1234");
@@ -30,7 +30,7 @@ Deno.test("LengthsBefore knows what the command line names, and what came to be 
 });
 
 Deno.test("filesBeingWritten() finds files that are open for writing, but for some", () => {
-  const path = Deno.makeTempFileSync({ prefix: "stasis-first-" });
+  const path = Deno.makeTempFileSync({ prefix: "stasis-new-" });
   try {
     using file = Deno.openSync(path, { write: true });
     using _reading = Deno.openSync(path, { read: true });

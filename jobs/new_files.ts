@@ -1,8 +1,7 @@
 /**
- * Files that a job opens for writing between its beginning, when it is saved for the first time, and the second time: no
- * checkpoint knows how long they were, and one that is taken up from its beginning would append to them once more. So
- * it is saved again as soon as it is seen to have one; and what it has written until then is cut off, where it is known
- * how long the file was before.
+ * Files that a job opens for writing after a checkpoint: that does not know of them, and a job that is taken up from it
+ * would append to them once more. What it has written is cut off then, where it is known how long the file was when the
+ * checkpoint was made.
  *
  * @module
  */
@@ -16,21 +15,21 @@ import {
 } from "../core/linux/procfs/mod.ts";
 import { absolutePath } from "../images/path.ts";
 
-/** A file, and how long it was when the job began. */
-export interface FirstFile {
+/** A file, and how long it was at a checkpoint. */
+export interface NewFile {
   readonly path: string;
   /** In bytes; 0 where it was not there. */
   readonly length: number;
 }
 
-/** What is known before a job begins: how long the files are that its command line names. */
+/** What is known while a job stands still: how long the files are that its command line names, and what time it is. */
 export class LengthsBefore {
   readonly #known = new Map<string, number>();
   /** In milliseconds since 1970. */
   readonly #at = Date.now();
 
-  /** @param known what is known of when it began first, where it is taken up from there */
-  constructor(command: readonly string[], known: readonly FirstFile[] = []) {
+  /** @param known what was known already, of the same moment */
+  constructor(command: readonly string[], known: readonly NewFile[] = []) {
     for (const word of command) {
       if (word === "" || word.includes("\0")) continue;
       const path = absolutePath(word);
@@ -45,7 +44,7 @@ export class LengthsBefore {
    * The files that are named and not there: who else would make them than the job. Of one that is there it has to be
    * seen that the job writes it: it may be what others feed it with.
    */
-  get missing(): FirstFile[] {
+  get missing(): NewFile[] {
     return Array.from(this.#known, ([path, length]) => ({ path, length }))
       .filter(({ path, length }) => length === 0 && lookAt(path) === undefined);
   }
@@ -88,8 +87,8 @@ export function filesBeingWritten(root: number, except: ReadonlySet<string>): st
   return [...paths];
 }
 
-/** Which of the files of a job that is taken up from its beginning are to be cut back. */
-export function grownFiles(files: readonly FirstFile[]): FirstFile[] {
+/** Which of the files of a job that is taken up are to be cut back. */
+export function grownFiles(files: readonly NewFile[]): NewFile[] {
   return files.filter(({ path, length }) => {
     const found = lookAt(path);
     return found?.isFile === true && found.size > length;
