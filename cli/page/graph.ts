@@ -40,6 +40,9 @@ export interface Graph {
   readonly links: readonly (readonly [from: string, to: string])[];
 }
 
+/** Devices that connect nobody: nothing that goes in comes out for another. */
+const IDLE = new Set(["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"]);
+
 const O_ACCMODE = 3, O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2;
 
 /** What an open file is an end of. */
@@ -71,6 +74,7 @@ export function graphOf(
     if (pid === undefined) return;
     for (const { fd, id, kind, what } of descriptors) {
       const file = files.get(id);
+      if (IDLE.has(file?.reg?.name ?? "")) continue;
       const end = file === undefined ? undefined : endOf(file, ends);
       const { key, flags, peers = [] } = end ?? { key: `file ${id}` };
       if (!objects.has(key)) {

@@ -80,3 +80,12 @@ Deno.test("graphOf() links both ends of a TCP connection, once", () => {
   deepEqual(objects.length, 3);
   deepEqual(links, [["socket 901", "socket 902"]]);
 });
+
+Deno.test("graphOf() leaves out devices that connect nobody", () => {
+  const tables = [1, 2].map((pid) => ({
+    pids: [pid],
+    descriptors: [descriptor(0, 10, "file"), descriptor(1, 11, "file")],
+  }));
+  const graph = graphOf(tables, files(reg(10, "/dev/null"), reg(11, "/tmp/log")));
+  deepEqual(graph.objects.length, 1);
+});
