@@ -8,7 +8,7 @@ import type { CompletedCommand, CompletedOption, Values } from "./words.ts";
 function candidates(values: Values): string {
   switch (values) {
     case "pid":
-      return "'(__fish_complete_pids)'";
+      return "'(__stasis_pids)'";
     case "directory":
       return "'(__fish_complete_directories)'";
     case "file":
@@ -56,6 +56,17 @@ export function fishScript(commands: readonly CompletedCommand[]): string {
     ];
   });
   return `# Completion of stasis for fish; made by: stasis completions fish
+
+# Processes that have a program: the kernel's have none.
+function __stasis_pids
+	for directory in /proc/*/cmdline
+		string match -qr '^/proc/\\d+/' $directory; or continue
+		set -l process (path dirname $directory)
+		test -n "$(cat $directory 2>/dev/null | tr -d '\\0' | string collect)"; or continue
+		printf '%s\\t%s\\n' (path basename $process) "($(cat $process/comm 2>/dev/null))"
+	end
+end
+
 complete -c stasis -e
 complete -c stasis -f
 complete -c stasis -n __fish_use_subcommand -s h -l help -d 'print help'
