@@ -76,6 +76,12 @@ export function manPage(commands: readonly Command[], version: string): string {
     "0",
     "done",
     ...exitStatuses().flatMap(([status, meaning]) => [".TP", String(status), plain(meaning)]),
+    ".SH FILES",
+    ".TP",
+    italic("PREFIX/share/doc/stasis"),
+    plain(
+      "the documents that messages name, as docs/support.md; PREFIX is /usr/local if not said otherwise",
+    ),
     ".SH SEE ALSO",
     `${bold("criu")}(8), ${bold("ptrace")}(2), ${bold("prctl")}(2)`,
     "",

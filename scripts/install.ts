@@ -8,7 +8,7 @@
  * JavaScript, one for each part that some command does without, and the code that V8 makes of them, compiled to the
  * last function: a command loads and compiles nothing that it does not need. Scripts and plugins of the user import
  * the same files as "stasis", by `lib/stasis/deno.json`, whose types are in `lib/stasis/types`. `bin/stasis` is a small
- * script that starts them. `share/` gets the manual page, and what makes shells complete. `lib/stasis/directories` has
+ * script that starts them. `share/` gets the manual page, the documents, and what makes shells complete. `lib/stasis/directories` has
  * the directories that were made.
  *
  * @module
@@ -178,6 +178,12 @@ async function includeDeno(from: string, to: string): Promise<void> {
   await Deno.chmod(to, 0o755);
 }
 
+/** The documents, which messages name so: `docs/support.md`. */
+function documents(): string[] {
+  return [...Deno.readDirSync(`${TOP}docs`)].map(({ name }) => `docs/${name}`)
+    .filter((path) => path.endsWith(".md"));
+}
+
 /** The files below `share/`: each by its path, with the mark in its second line. */
 async function sharedFiles(): Promise<Map<string, string>> {
   const marked = (text: string, comment: string): string =>
@@ -191,6 +197,10 @@ async function sharedFiles(): Promise<Map<string, string>> {
   for (const [shell, path] of Object.entries(places)) {
     const script = await completionScript(shell as keyof typeof places, COMMANDS);
     files.set(path, marked(script, "#"));
+  }
+  for (const path of ["README.md", ...documents()]) {
+    const text = await Deno.readTextFile(TOP + path);
+    files.set(`doc/stasis/${path}`, marked(text, "[//]: #"));
   }
   return files;
 }

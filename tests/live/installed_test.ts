@@ -86,6 +86,7 @@ Deno.test("the installed command does what the checkout does, for every user", a
 
     const page = await output("/usr/bin/man", ["-l", `${prefix}/share/man/man1/stasis.1`]);
     assert.match(page, /^NAME\n +stasis - /m);
+    assert.match(await Deno.readTextFile(`${prefix}/share/doc/stasis/docs/support.md`), /^# /m);
     assert.match(page, /^ +-R, --leave-running\n/m);
     assert.match(page, /^ +9 +at restore a pid or a name is taken/m);
   } finally {
