@@ -121,7 +121,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   #extraHeld = 0;
   #hasParent = false;
   /** The memory of what is held back. */
-  readonly #owned = new DisposableStack();
+  #owned = new DisposableStack();
   #done = false;
 
   private constructor(
@@ -184,7 +184,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     for (const write of held) write();
   }
 
-  /** Has memory that is to be written from given back when this writer is disposed of. */
+  /** Has memory that is to be written from given back by {@link flushLists}, or when this writer is disposed of. */
   own(memory: Disposable): void {
     this.#owned.use(memory);
   }
@@ -410,7 +410,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Hands everything that was gathered or held back to the kernel, so that the files can be read.
+   * Hands everything that was gathered or held back to the kernel, so that the files can be read. Nothing more is
+   * written from memory that was to be given back ({@link own}).
    *
    * @throws {StasisError} `io`
    */
@@ -418,6 +419,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.#checkOpen();
     this.writeHeld();
     for (const list of this.#lists.values()) flush(list);
+    this.#owned.dispose();
+    this.#owned = new DisposableStack();
   }
 
   /**

@@ -108,6 +108,23 @@ Deno.test("ImageWriter.hold() puts the writing off, and changes nothing of what 
   deepEqual(images.readEntries(PIPES_DATA, null)[0]?.extra, new Uint8Array([1, 2, 3]));
 });
 
+Deno.test("ImageWriter.flushLists() gives memory back that was written from, and no sooner", () => {
+  using dir = scratch();
+  using writer = ImageWriter.create(`${dir.path}/images`);
+  writer.hold();
+  const memory = new Uint8Array(4096).fill(7);
+  const written = () =>
+    [...Deno.readDirSync(writer.path)].some(({ name }) => name === "pages-1.img");
+  const given: boolean[] = [];
+  writer.own({ [Symbol.dispose]: () => given.push(written()) });
+  writer.writeRaw(PAGES, 1, memory);
+  deepEqual(given, []);
+  writer.flushLists();
+  deepEqual(given, [true]);
+  writer.flushLists();
+  deepEqual(given, [true]);
+});
+
 Deno.test("ImageWriter.hold() keeps few of the bytes behind messages, and their order", async () => {
   using dir = scratch();
   const target = `${dir.path}/images`;

@@ -133,7 +133,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     request.longestChain,
     (text) => listener({ kind: "note", plugin: "core", text }),
   );
-  const tasks = findTree(pid, isToEnd);
+  let tasks = findTree(pid, isToEnd);
   const [root] = tasks as [Task];
   await using writer = ImageWriter.create(request.directory, {
     sync: (directory) => syncFileSystem(directory, () => cancellation.check()),
@@ -179,6 +179,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   using _ = new Interruptions();
   using standIn = startStandIn(tasks, hooked);
   using guardian = Guardian.start(tasks.map((task) => task.pid), standIn);
+  // What has been read of thousands of them is read again when they stand still.
+  tasks = [];
   if (!isToEnd) {
     const snapshot = options.snapshot === true && shadows.arePossible;
     await warmUp(request.warmedUp ?? [], { ...options, snapshot }, guardian, request.signal);

@@ -299,8 +299,7 @@ function complete(
       for (const { plugin, hooks } of plan.plugins) {
         runHook(plugin, () => hooks.planThread?.(thread));
       }
-      // What is for the whole task is added to those of the first one.
-      if (rehearsal && thread !== task.threads[0]) thread.keepSizesAlone();
+      if (rehearsal) thread.keepSizesAlone();
     }
   }
   planDescriptors(plan, cancellation);

@@ -80,3 +80,37 @@ Deno.test("PlannedTask.program() is that of a first thread that ends, for as lon
   task.endedThread(10);
   deepEqual([...task.endedThreads], []);
 });
+
+/** A task with threads, each of which has one call in the stage "thread". */
+function taskOfThreads(count: number): PlannedTask {
+  const core = {} as core_entry;
+  const owners = { files: 10, memory: 10, handlers: 10, fs: 10 };
+  const task = new PlannedTask(planOf(0), { pid: 10 } as pstree_entry, core, owners);
+  for (let tid = 10; tid < 10 + count; tid++) {
+    const thread = new PlannedThread(tid, task, () => core);
+    thread.program("thread").call("gettid");
+    task.addThread(thread);
+  }
+  return task;
+}
+
+Deno.test("PlannedTask.lotsIn() has each thread that works once, and not all of many together", () => {
+  const task = taskOfThreads(1000);
+  const lots = task.lotsIn("thread");
+  deepEqual(lots.flat(), task.threads);
+  ok(lots.length > 1 && lots.every(({ length }) => length > 0 && length <= 256));
+  deepEqual(task.lotsIn("credentials"), []);
+  task.threads[5]?.program("credentials").call("gettid");
+  deepEqual(task.lotsIn("credentials"), [[task.threads[5]]]);
+});
+
+Deno.test("PlannedThread.keepSizesAlone() forgets calls, and counts those that come later as well", () => {
+  const [thread] = taskOfThreads(1).threads as [PlannedThread];
+  const before = thread.sizeAt("thread");
+  thread.keepSizesAlone();
+  equal(thread.planned("thread"), undefined);
+  equal(thread.sizeAt("thread"), before);
+  ok(thread.worksIn("thread"));
+  thread.program("thread").call("getpid");
+  ok(thread.sizeAt("thread") > before);
+});

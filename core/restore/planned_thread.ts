@@ -44,7 +44,8 @@ export class PlannedThread implements ThreadPlanner {
 
   /**
    * Keeps nothing of its programs and image but how large the programs are: of a plan that is not carried out. Ten
-   * thousand threads would take a hundred megabytes.
+   * thousand threads would take a hundred megabytes. What is added to a program then is laid out by itself, in a little
+   * more memory than it takes.
    */
   keepSizesAlone(): void {
     const sizes: Partial<Record<Stage, number>> = {};
@@ -60,7 +61,8 @@ export class PlannedThread implements ThreadPlanner {
   /** How much memory its program for a stage takes, in bytes. */
   sizeAt(stage: Stage): number {
     const program = this.planned(stage);
-    return program === undefined ? this.#sizes?.[stage] ?? 0 : new ProgramImage(program).size;
+    const added = program === undefined ? 0 : new ProgramImage(program).size;
+    return (this.#sizes?.[stage] ?? 0) + added;
   }
 
   /** Whether it has anything to do in a stage. */

@@ -146,9 +146,11 @@ export function restoreTasks(session: RestoreSession): RestoreHooks {
     const limits = task.core.tc?.rlimits?.rlimits ?? [];
     const beyond = own.mayRaise ? [] : limitsOutOfReach(limits, own.limits);
     if (beyond.length > 0) refuseLimits(task, beyond);
-    const program = task.program("close");
-    limits.forEach((limit, resource) => {
-      program.call("prlimit64", 0, resource, program.data(decodeLimit(limit), "rlimit"), 0);
+    const key = ["limits", ...limits.map(({ cur, max }) => `${cur} ${max}`)];
+    planned.add(task.program("close"), key, (program) => {
+      limits.forEach((limit, resource) => {
+        program.call("prlimit64", 0, resource, program.data(decodeLimit(limit), "rlimit"), 0);
+      });
     });
   }
 

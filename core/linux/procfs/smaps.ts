@@ -99,7 +99,6 @@ interface Layout {
  */
 export class SmapsParser {
   readonly #lines = new VmaLineParser("smaps");
-  readonly #flags = new FlagSets();
   readonly #vmas: Vma[] = [];
   #layout: Layout | undefined;
   /** The beginning of a block whose end is in the next piece. */
@@ -142,7 +141,7 @@ export class SmapsParser {
       inode,
       name,
       deleted,
-      flags: this.#flags.parse(bytes, flagsAt + FLAGS_LABEL, last),
+      flags: flagSets.parse(bytes, flagsAt + FLAGS_LABEL, last),
       rss: kilobytes(bytes, at, layout.rss),
       anonymous: kilobytes(bytes, at, layout.anonymous),
       swap: kilobytes(bytes, at, layout.swap),
@@ -229,9 +228,9 @@ function kilobytes(bytes: Uint8Array, from: number, line: number): number {
 }
 
 /** Lines of flags that were met last are looked at first. */
-const RECENT = 4;
+const RECENT = 16;
 
-/** Parses `VmFlags` lines and gives the same set for the same codes: a process has a dozen of them. */
+/** Parses `VmFlags` lines and gives the same set for the same codes: all processes have the same dozen of them. */
 class FlagSets {
   readonly #sets = new Map<string, ReadonlySet<string>>();
   readonly #recent: { readonly bytes: Uint8Array; readonly set: ReadonlySet<string> }[] = [];
@@ -250,6 +249,8 @@ class FlagSets {
     return set;
   }
 }
+
+const flagSets = new FlagSets();
 
 function isAt(bytes: Uint8Array, at: number, known: Uint8Array): boolean {
   // From the end: what differs is mostly there.

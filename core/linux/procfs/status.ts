@@ -180,14 +180,25 @@ export function parseStatus(text: string): TaskStatus {
     noNewPrivs: number("NoNewPrivs") !== 0,
     seccomp: lines.has("Seccomp") ? number("Seccomp") as 0 | 1 | 2 : undefined,
     seccompFilters: lines.has("Seccomp_filters") ? number("Seccomp_filters") : undefined,
-    speculationStoreBypass: lines.get("Speculation_Store_Bypass")?.trim(),
-    speculationIndirectBranch: lines.get("SpeculationIndirectBranch")?.trim(),
+    speculationStoreBypass: setting(lines.get("Speculation_Store_Bypass")),
+    speculationIndirectBranch: setting(lines.get("SpeculationIndirectBranch")),
     syscallUserDispatch: flag("Syscall_user_dispatch"),
     threadFeatures: words("x86_Thread_features"),
     threadFeaturesLocked: words("x86_Thread_features_locked"),
     cpusAllowed: parseIdList(get("Cpus_allowed_list")),
     memsAllowed: parseIdList(lines.get("Mems_allowed_list") ?? ""),
   };
+}
+
+const settings = new Map<string, string>();
+
+/** What is said of a setting, in few words. A string that is cut out of a text keeps the whole text in memory. */
+function setting(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  const said = value.trim();
+  const known = settings.get(said);
+  if (known === undefined) settings.set(said, said);
+  return known ?? said;
 }
 
 function parseMemory(get: (key: string) => string): StatusMemory {
