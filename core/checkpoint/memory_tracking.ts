@@ -8,12 +8,25 @@
  * fork(2) or made by execve(2) is not registered, and counts as changed. So does what other mappings change, and
  * whatever has changed while a checkpoint failed.
  *
+ * Only anonymous memory counts. Where a page of another private mapping (of a file, of a memfd) is dropped while it is
+ * protected, by madvise(2) with MADV_DONTNEED or by truncating the file, the kernel keeps the protection as a marker
+ * (PTE_MARKER_UFFD_WP: `zap_install_uffd_wp_if_needed()` of `mm/memory.c`), and PAGEMAP_SCAN tells that like a page that
+ * is swapped out and has not been written to, although the file shows there again. Of anonymous memory nothing is left,
+ * and a page that is there anew counts as written to.
+ *
  * @module
  */
 import { errnoName, isErrno } from "../linux/errno.ts";
 import { addressOf, cString, ioctl, syscall } from "../linux/libc_ffi.ts";
 import { openThreadPidfd, OwnedDescriptor, takeDescriptor } from "../linux/pidfd.ts";
-import { type AddressRange, readFds, scanWritten, type Vma } from "../linux/procfs/mod.ts";
+import {
+  type AddressRange,
+  type MappingKind,
+  mappingKind,
+  readFds,
+  scanWritten,
+  type Vma,
+} from "../linux/procfs/mod.ts";
 import { AT_FDCWD, O } from "../linux/fcntl.ts";
 import { fileError } from "../linux/files.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
@@ -57,7 +70,7 @@ export class MemoryTracking implements TrackedMemory, Disposable {
     using pagemap = openPagemap(task.proc.liveTid);
     const access = { fd: pagemap.fd, ioctl, addressOf };
     const same = task.proc.vmas.filter((vma) =>
-      isWriteProtected(vma) && tracked.tracker.register(vma)
+      isAnonymous(vma) && isWriteProtected(vma) && tracked.tracker.register(vma)
     );
     const trusted: AddressRange[] = [];
     const written: AddressRange[] = [];
@@ -148,9 +161,22 @@ function isWriteProtected({ flags }: Vma): boolean {
   return flags.has("uw") && !flags.has("um") && !flags.has("ui");
 }
 
-/** Whether a private mapping has so much of its own that comparing it costs more than tracking. */
+/** What anonymous memory is called. That of a file has the file's name, whatever lies in it. */
+const ANONYMOUS: ReadonlySet<MappingKind> = new Set([
+  "anonymous",
+  "named-anonymous",
+  "heap",
+  "stack",
+]);
+
+/** Whether a mapping is of no file: what is dropped of it leaves no marker. */
+function isAnonymous(vma: Vma): boolean {
+  return !vma.shared && ANONYMOUS.has(mappingKind(vma));
+}
+
+/** Whether an anonymous mapping has so much of its own that comparing it costs more than tracking. */
 function isWorthIt(vma: Vma): boolean {
-  return !vma.shared && vma.flags.has("mw") && !vma.flags.has("dp") && !vma.flags.has("um") &&
+  return isAnonymous(vma) && vma.flags.has("mw") && !vma.flags.has("dp") && !vma.flags.has("um") &&
     !vma.flags.has("ui") && vma.anonymous + vma.swap >= LEAST;
 }
 

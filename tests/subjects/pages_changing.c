@@ -1,7 +1,7 @@
 /*
  * Memory that changes step by step, a step for each SIGUSR1: pages written, written with what they hold, given back,
  * moved; a child that is born meanwhile and shares the rest, and changes its own; shared memory, and a memfd that ends
- * within a page. Each task knows what it must have. Usage: pages_changing [PAGES=1024] [WRITTEN=8, pages a step] [alone: without the child]
+ * within a page; pages of a private mapping of a memfd that are given back and not touched again. Each task knows what it must have. Usage: pages_changing [PAGES=1024] [WRITTEN=8, pages a step] [alone: without the child]
  */
 #include "mem.h"
 
@@ -12,10 +12,11 @@
 #define SHARED 128
 /* The memfd has so many pages and a half. */
 #define HALF 64
+#define COPIES 128
 
 static volatile sig_atomic_t requested;
 static int values[MOST_PAGES], shared_values[SHARED], half_values[HALF + 1];
-static char *own, *moved, *places[2], *shared, *half;
+static char *own, *moved, *places[2], *shared, *half, *copies;
 static long n, written, done;
 static bool alone;
 static pid_t child;
@@ -73,6 +74,8 @@ static void change(bool is_child)
 	if (mremap(moved, MOVED * PAGE, MOVED * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to)
 		die("mremap");
 	moved = to;
+	if (done <= COPIES && madvise(copies + (done - 1) * PAGE, PAGE, MADV_DONTNEED))
+		die("madvise of a copy");
 }
 
 static void look(void)
@@ -98,6 +101,12 @@ static void look_at_shared(void)
 				return;
 			}
 	check(true, "the memfd", "-");
+	for (int i = 0; i < COPIES; i++)
+		if (i < done ? !page_is_zero(copies + i * PAGE) : !page_is(copies + i * PAGE, 7, i * PAGE)) {
+			check(false, "copies of pages of a memfd", "page %d, of which %ld were given back", i, done);
+			return;
+		}
+	check(true, "copies of pages of a memfd", "-");
 }
 
 static void live(bool is_child)
@@ -147,6 +156,11 @@ int main(int argc, char **argv)
 	if (fd < 0 || ftruncate(fd, HALF * PAGE + PAGE / 2))
 		die("memfd");
 	half = map(NULL, (HALF + 1) * PAGE, rw, MAP_SHARED, fd, 0);
+	fd = memfd_create("copied", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, COPIES * PAGE))
+		die("memfd");
+	copies = map(NULL, COPIES * PAGE, rw, MAP_PRIVATE, fd, 0);
+	fill_pages(copies, COPIES * PAGE, 7);
 	for (long i = 0; i < n; i++)
 		write_page(own, values, i, 1);
 	for (int i = 0; i < SHARED; i++)

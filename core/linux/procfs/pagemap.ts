@@ -258,7 +258,9 @@ function scanByIoctl(
 
 /**
  * The populated private pages of registered memory that have been written to since they were protected last
- * (`userfaultfd.ts`); pages of files that were mapped and not written to are left out.
+ * (`userfaultfd.ts`); pages of files that were mapped and not written to are left out. In a mapping of a file a page
+ * that was dropped meanwhile is not told: the kernel leaves a marker there that looks like a page swapped out and not
+ * written to (PTE_MARKER_UFFD_WP), so that only anonymous memory may be asked about.
  *
  * @param protect whether they are protected again, in the same moment
  * @returns ascending; undefined where the memory is not registered, or not any more
