@@ -28,6 +28,8 @@ export function jobEventText(event: JobEvent, verbose: boolean): string | undefi
           `stood still for ${formatMs(frozenMs)}`
         : undefined;
     }
+    case "adopted":
+      return `saved as checkpoint ${event.checkpoint} nevertheless`;
     case "not-saved":
       return `not saved, and runs on: ${withHint(event.error)}`;
     case "pruned":

@@ -25,6 +25,8 @@ export type JobEvent =
     readonly totalMs: number;
     readonly ended: boolean;
   }
+  /** It was saved, and what was to be done after that has failed: nothing more is known of it. */
+  | { readonly event: "adopted"; readonly checkpoint: number; readonly ended: boolean }
   /** It could not be saved, and runs on as it was. */
   | { readonly event: "not-saved"; readonly error: StasisError }
   /** Checkpoints that are needed no more were deleted. */

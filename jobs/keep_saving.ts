@@ -69,7 +69,9 @@ export class Keeper implements Disposable {
       // A script of the user that came after it may have failed.
       if (!this.#store.isWhole(next)) throw error;
       tell({ event: "failed", error: asStasisError(error) });
-      return await this.#orTell(() => this.#store.adopt(next));
+      await this.#orTell(() => this.#store.adopt(next));
+      tell({ event: "adopted", checkpoint: next, ended: !leaveRunning });
+      return await this.#orTell(() => this.#retain(next, signal));
     } finally {
       this.#isSaving = false;
     }

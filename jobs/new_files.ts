@@ -1,96 +1,137 @@
 /**
  * Files that a job opens for writing after a checkpoint: that does not know of them, and a job that is taken up from it
- * would append to them once more. What it has written is cut off then, where it is known how long the file was when the
- * checkpoint was made.
+ * would append to them once more. What it has written is cut off then, where it is known how the file was when the
+ * checkpoint was made, and nothing else: what others may have made is left as it is, and what was not only appended to
+ * is refused.
  *
  * @module
  */
-import { O } from "../core/linux/fcntl.ts";
-import {
-  readChildren,
-  readFdInfo,
-  readFdLink,
-  readFds,
-  unlessGone,
-} from "../core/linux/procfs/mod.ts";
+import type { Problem } from "../base/errors.ts";
+import { type Cut, isCut, judge } from "../core/contract/rollback.ts";
+import type { FileValidation } from "../core/plugin.ts";
 import { absolutePath } from "../images/path.ts";
+import { type FileState, lookAtFile } from "./file_state.ts";
+import type { OpenFile } from "./open_files.ts";
+import type { NewFile } from "./records.ts";
 
-/** A file, and how long it was at a checkpoint. */
-export interface NewFile {
-  readonly path: string;
-  /** In bytes; 0 where it was not there. */
-  readonly length: number;
-}
+/** How a file was at a checkpoint. */
+type Before = Pick<NewFile, "length" | "mtime"> & { readonly ino: number | undefined };
 
-/** What is known while a job stands still: how long the files are that its command line names, and what time it is. */
-export class LengthsBefore {
-  readonly #known = new Map<string, number>();
+/** It was not there. */
+const NOTHING: Before = { length: 0, mtime: "0", ino: undefined };
+
+/** What is known while a job stands still: how the files are that its command line names, and what time it is. */
+export class FilesBefore {
+  readonly #known = new Map<string, Before>();
   /** In milliseconds since 1970. */
   readonly #at = Date.now();
 
-  /** @param known what was known already, of the same moment */
-  constructor(command: readonly string[], known: readonly NewFile[] = []) {
+  constructor(command: readonly string[]) {
     for (const word of command) {
       if (word === "" || word.includes("\0")) continue;
       const path = absolutePath(word);
-      const found = lookAt(path);
-      // What is there and no regular file is none that can be cut.
-      if (found === undefined || found.isFile) this.#known.set(path, found?.size ?? 0);
+      const found = lookAtFile(path);
+      if (found === "missing") this.#known.set(path, NOTHING);
+      else if (found !== "unknown") {
+        const { length, mtime, ino } = found;
+        this.#known.set(path, { length, mtime: String(mtime), ino });
+      }
     }
-    for (const { path, length } of known) this.#known.set(path, length);
   }
 
-  /**
-   * The files that are named and not there: who else would make them than the job. Of one that is there it has to be
-   * seen that the job writes it: it may be what others feed it with.
-   */
+  /** The files that are named and were not there. Who makes them has to be seen: it may be others, for the job to read. */
   get missing(): NewFile[] {
-    return Array.from(this.#known, ([path, length]) => ({ path, length }))
-      .filter(({ path, length }) => length === 0 && lookAt(path) === undefined);
+    return Array.from(this.#known).flatMap(([path, { length, mtime, ino }]) =>
+      ino === undefined ? [{ path, length, mtime, ino: 0, append: true, seen: false }] : []
+    );
   }
 
-  /** How long a file was; undefined where that is not known. */
-  of(path: string): number | undefined {
+  /** How a file was; undefined where that is not known. */
+  of(path: string): Before | undefined {
     const known = this.#known.get(path);
     if (known !== undefined) return known;
-    const born = lookAt(path)?.birthtime?.getTime();
-    return born !== undefined && born > this.#at ? 0 : undefined;
-  }
-}
-
-function lookAt(path: string): Deno.FileInfo | undefined {
-  try {
-    return Deno.statSync(path);
-  } catch {
-    return undefined; // it is not there, or nobody may look
+    let born: number | undefined;
+    try {
+      born = Deno.statSync(path).birthtime?.getTime();
+    } catch {
+      // It has gone, or nobody can tell.
+    }
+    return born !== undefined && born > this.#at ? NOTHING : undefined;
   }
 }
 
 /**
- * The regular files that a tree has open for writing, but for some.
+ * What is to be noted of a file that the job has open.
  *
- * @param except paths of files that are dealt with otherwise
+ * @param before how it was at the checkpoint
+ * @param noted what was noted of it
  */
-export function filesBeingWritten(root: number, except: ReadonlySet<string>): string[] {
-  const paths = new Set<string>();
-  const open = [root];
-  for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {
-    const process = pid;
-    open.push(...unlessGone(() => readChildren(process), []));
-    for (const fd of unlessGone(() => readFds(process), [])) {
-      const link = unlessGone(() => readFdLink(process, fd), undefined);
-      if (link?.kind !== "path" || link.deleted || except.has(link.text)) continue;
-      const flags = unlessGone(() => readFdInfo(process, fd)?.flags, undefined) ?? O.RDONLY;
-      if ((flags & O.ACCMODE) !== O.RDONLY && lookAt(link.text)?.isFile) paths.add(link.text);
-    }
-  }
-  return [...paths];
+export function seenOpen(
+  { path, ino, append }: OpenFile,
+  { length, mtime, ino: former }: Before,
+  noted: NewFile | undefined,
+): NewFile {
+  // Another file under the same name was not appended to.
+  const last = noted?.seen === true ? noted.ino : former ?? ino;
+  return {
+    path,
+    length,
+    mtime,
+    ino,
+    append: append && ino === last && (noted?.append ?? true),
+    seen: true,
+  };
 }
 
-/** Which of the files of a job that is taken up are to be cut back. */
-export function grownFiles(files: readonly NewFile[]): NewFile[] {
-  return files.filter(({ path, length }) => {
-    const found = lookAt(path);
-    return found?.isFile === true && found.size > length;
-  });
+/** What is to be done about a file when the job is taken up. */
+export type Verdict =
+  | { readonly kind: "none" }
+  | { readonly kind: "cut"; readonly cut: Cut }
+  | { readonly kind: "note"; readonly text: string }
+  | { readonly kind: "problem"; readonly problem: Omit<Problem, "plugin"> };
+
+const NONE: Verdict = { kind: "none" };
+
+/**
+ * Judges a file of a job that is to be taken up.
+ *
+ * @param found what it is now
+ * @param validation what the user wants compared
+ */
+export function judgeNewFile(
+  file: NewFile,
+  found: ReturnType<typeof lookAtFile>,
+  validation: FileValidation,
+): Verdict {
+  const { path, length, seen, append, ino } = file;
+  if (found === "unknown") return seen ? note(`${path} cannot be looked at`) : NONE;
+  if (length === 0) {
+    // Where it is not there, it is as it was, or is made again.
+    if (found === "missing" || found.length === 0) return NONE;
+    if (!seen) {
+      return note(`${path} was not there at the checkpoint, and the job was not seen to write it`);
+    }
+    if (found.ino !== ino) return note(`${path} is another file than the job has written`);
+    return { kind: "cut", cut: { path, length: 0n, found: BigInt(found.length) } };
+  }
+  const now: FileState = found === "missing" ? { length: 0, mtime: 0n, ino: 0 } : found;
+  const judged = judge(
+    {
+      path,
+      writings: [{
+        length: BigInt(length),
+        mtime: BigInt(file.mtime),
+        append: append && now.ino === ino,
+        atEnd: false,
+      }],
+    },
+    { length: BigInt(now.length), mtime: now.mtime },
+    validation,
+  );
+  if (judged === undefined) return NONE;
+  return isCut(judged) ? { kind: "cut", cut: judged } : { kind: "problem", problem: judged };
+}
+
+function note(why: string): Verdict {
+  return { kind: "note", text: `${why}: it is left as it is` };
 }

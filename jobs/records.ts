@@ -54,18 +54,38 @@ export interface Made {
   readonly threads: number;
 }
 
-/** What a job writes of which its latest checkpoint does not know (`new.json`). */
+/** A file that a job may have written of which a checkpoint does not know. */
+export interface NewFile {
+  readonly path: string;
+  /** How long it was at the checkpoint, in bytes; 0 where it was not there. */
+  readonly length: number;
+  /** When it had been modified then, in nanoseconds since 1970, as decimal digits; 0 where it was not there. */
+  readonly mtime: string;
+  /** Which file the job had open; 0 where it was not seen to have it open. */
+  readonly ino: number;
+  /** Whether the job could only write at its end (O_APPEND), and it is the file that was there. */
+  readonly append: boolean;
+  /** Whether the job was seen to have it open for writing; otherwise its command line names it alone. */
+  readonly seen: boolean;
+}
+
+/** What a job writes of which its checkpoints do not know (`new.json`). */
 export interface NewFiles {
-  /** The checkpoint. */
-  readonly checkpoint: number;
-  /** The files, and how long each was then, in bytes. */
-  readonly files: readonly { readonly path: string; readonly length: number }[];
+  /** For each checkpoint that it may be taken up from: the latest, and the one that is being made. */
+  readonly lists: readonly {
+    /** Its number; 0 is the beginning of a job that could not be saved then. */
+    readonly checkpoint: number;
+    readonly files: readonly NewFile[];
+  }[];
 }
 
 /** What a field can be. */
 const IS = {
   string: (value: unknown) => typeof value === "string",
   number: (value: unknown) => typeof value === "number",
+  boolean: (value: unknown) => typeof value === "boolean",
+  digits: (value: unknown) => typeof value === "string" && /^\d+$/.test(value),
+  list: (value: unknown) => Array.isArray(value),
   strings: (value: unknown) =>
     Array.isArray(value) && value.every((one) => typeof one === "string"),
 } as const;
@@ -120,12 +140,23 @@ export function readEnd(text: string, path: string): End {
   return readFields(text, path, { code: "number", at: "string" }) as unknown as End;
 }
 
+const NEW_FILE: Shape = {
+  path: "string",
+  length: "number",
+  mtime: "digits",
+  ino: "number",
+  append: "boolean",
+  seen: "boolean",
+};
+
 /** Reads `new.json`. @throws {StasisError} `bad-image` */
 export function readNewFiles(text: string, path: string): NewFiles {
-  const found = readFields(text, path, { checkpoint: "number" }) as unknown as NewFiles;
-  if (!Array.isArray(found.files)) throw damaged(path);
-  for (const file of found.files) {
-    readFields(JSON.stringify(file ?? null), path, { path: "string", length: "number" });
+  const found = readFields(text, path, { lists: "list" }) as unknown as NewFiles;
+  const readPart = (part: unknown, shape: Shape) =>
+    readFields(JSON.stringify(part ?? null), path, shape);
+  for (const list of found.lists) {
+    readPart(list, { checkpoint: "number", files: "list" });
+    for (const file of list.files) readPart(file, NEW_FILE);
   }
   return found;
 }

@@ -55,9 +55,9 @@ export class Requests implements Disposable {
     this.#wake();
   }
 
-  /** Whether the job has ended, or is to be stopped. */
-  get isOver(): boolean {
-    return this.#ended || this.#stop;
+  /** Whether the job has ended. */
+  get hasEnded(): boolean {
+    return this.#ended;
   }
 
   /** Whether the job is to be stopped. */

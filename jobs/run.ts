@@ -7,7 +7,6 @@
 import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
 import { readBootId } from "../core/linux/clocks.ts";
-import { cutFile } from "../core/linux/files.ts";
 import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
 import { SIG } from "../core/linux/signals.ts";
 import { RestoredTree } from "../core/restore/restore.ts";
@@ -23,14 +22,13 @@ import {
   shellTerminalUse,
   waitAsJob,
 } from "../mod.ts";
-import { filesBeingWritten, grownFiles, LengthsBefore, type NewFile } from "./new_files.ts";
+import { BEGINNING, JobFiles } from "./job_files.ts";
 import { Keeper, type KeepSettings } from "./keep_saving.ts";
 import { awaitDying, isStillThere, nameProcess } from "./process_name.ts";
 import { requireProgram, startStopped } from "./program.ts";
 import type { Owner } from "./records.ts";
 import { Requests } from "./requests.ts";
 import { Store } from "./store.ts";
-import { commonStreams } from "./streams.ts";
 
 /** What is wanted. */
 export interface RunRequest extends KeepSettings {
@@ -50,11 +48,6 @@ export type RunOutcome =
   /** The same command line takes it up again. */
   | { readonly kind: "saved" };
 
-/** How often a job is looked at, and for how long often, in milliseconds. */
-const OFTEN = 10, SELDOM = 200, SOON = 3000;
-/** How many times as long as a look has taken it is not looked at. */
-const SPARING = 50;
-
 /** A job that is about to run, or runs. */
 interface Job {
   readonly tree: RestoredTree;
@@ -71,13 +64,11 @@ export async function runJob(request: RunRequest): Promise<RunOutcome> {
   const { command, tell } = request;
   const owner: Owner = { kind: "run", command, directory: Deno.cwd() };
   using store = Store.open(request.directory, owner);
+  store.forgetUnmade();
   const end = store.end();
-  if (end !== undefined) {
-    if (!request.again) {
-      tell({ event: "not-taken-up", code: end.code, endedAt: end.at });
-      return { kind: "ended", ending: { code: end.code } };
-    }
-    store.forgetEnd();
+  if (end !== undefined && !request.again) {
+    tell({ event: "not-taken-up", code: end.code, endedAt: end.at });
+    return { kind: "ended", ending: { code: end.code } };
   }
   await refuseRunning(store);
   return await new Run(request, store).run();
@@ -87,20 +78,17 @@ export async function runJob(request: RunRequest): Promise<RunOutcome> {
 class Run {
   readonly #request: RunRequest;
   readonly #store: Store;
+  readonly #files: JobFiles;
   /** Aborted where a signal ends this command before the job runs. */
   readonly #cancelled = new AbortController();
   #job: Job | undefined;
-  /** The latest checkpoint, and what was known of files in the moment that it saves. */
-  #checkpoint = 0;
-  #before: LengthsBefore | undefined;
-  /** Files that it has opened since, or would make. */
-  #newFiles: readonly NewFile[] = [];
   /** Whether the job was sent a signal that ends programs. */
   #isInterrupted = false;
 
   constructor(request: RunRequest, store: Store) {
     this.#request = request;
     this.#store = store;
+    this.#files = new JobFiles(store, request.command, request.tell);
   }
 
   async run(): Promise<RunOutcome> {
@@ -123,10 +111,10 @@ class Run {
       ? waitAsJob(tree, terminal, () => keeper.isSaving)
       : tree.wait();
     ending.then(() => requests.end(), () => requests.end());
-    this.#watchFiles(tree.pid, requests).catch((error) =>
-      // The job is none the worse.
-      this.#request.tell({ event: "failed", error: asStasisError(error) })
-    );
+    void this.#files.watch(tree.pid, () => requests.hasEnded, () => {
+      // One that has just begun would do all over again.
+      if (this.#store.list().checkpoints.length === 1) requests.save();
+    });
     if (await keeper.whileItRuns(requests) === "ended") {
       return this.#concluded(await ending, requests.isToStop);
     }
@@ -140,53 +128,21 @@ class Run {
     return this.#concluded(await ending, true);
   }
 
-  /** Takes note of files that the job opens; saves one that has just begun as soon as it writes one. */
-  async #watchFiles(pid: number, requests: Requests): Promise<void> {
-    const begun = performance.now();
-    while (!requests.isOver) {
-      const at = performance.now();
-      const seen = filesBeingWritten(pid, new Set(commonStreams(pid))).flatMap((path) => {
-        const length = this.#before?.of(path);
-        return length === undefined ? [] : [{ path, length }];
-      });
-      if (seen.some(({ path }) => !this.#newFiles.some((one) => one.path === path))) {
-        this.#noteNewFiles([...this.#newFiles, ...seen]);
-        if (this.#store.list().checkpoints.length === 1) requests.save();
-      }
-      const now = performance.now();
-      const pause = Math.max(now - begun < SOON ? OFTEN : SELDOM, SPARING * (now - at));
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
-
-  #noteNewFiles(files: readonly NewFile[]): void {
-    this.#newFiles = [...new Map(files.map((file) => [file.path, file])).values()];
-    try {
-      this.#store.noteNewFiles({ checkpoint: this.#checkpoint, files: this.#newFiles });
-    } catch (error) {
-      this.#request.tell({ event: "failed", error: asStasisError(error) });
-    }
-  }
-
   /** How the job is saved: what is known of files is noted in the moment that is saved. */
   get #keeping(): KeepSettings {
-    const { listener, tell, command } = this.#request;
-    let still: LengthsBefore | undefined;
+    const { listener, tell } = this.#request;
     return {
       ...this.#request,
       listener: (event) => {
         listener(event);
         if (event.kind !== "phase") return;
-        // It stands still, and runs on next.
-        if (event.phase === "release") still = new LengthsBefore(command);
+        if (event.phase === "survey") this.#files.begins();
+        if (event.phase === "release") this.#files.runsOn();
       },
       tell: (event) => {
         tell(event);
-        if (event.event !== "saved" || event.ended) return;
-        this.#checkpoint = event.checkpoint;
-        this.#before = still ?? new LengthsBefore(command);
-        still = undefined;
-        this.#noteNewFiles(this.#before.missing);
+        const isSaved = event.event === "saved" || event.event === "adopted";
+        if (isSaved && !event.ended) this.#files.saved(event.checkpoint);
       },
     };
   }
@@ -203,8 +159,10 @@ class Run {
 
   /** Starts the command, and saves it before it does anything. */
   async #begin(requests: Requests, terminal: ShellTerminal | undefined): Promise<Job> {
-    const { command, tell } = this.#request;
+    const { command, restoreOptions, tell } = this.#request;
     requireProgram(command[0]);
+    // It may have run before, when it could not be saved.
+    this.#files.rollBack(BEGINNING, this.#files.judge(BEGINNING, undefined, restoreOptions));
     const pid = await startStopped(command, terminal === undefined ? "session" : "group");
     // It is waited for as one that was restored.
     const tree = new RestoredTree([pid], pid);
@@ -222,7 +180,10 @@ class Run {
       }
       // A full disk stops no job.
       tell({ event: "not-saved", error: failure });
+      // It is begun anew then, and its files are as they are now.
+      this.#files.write();
     }
+    this.#forgetEnd();
     tell({ event: "started", pid });
     tree.kill(SIG.CONT);
     return { tree, hasTerminal: terminal !== undefined };
@@ -252,6 +213,7 @@ class Run {
       refuseLeftovers(plan, this.#store);
       plan = await planned(true);
     }
+    const rollback = this.#files.judge(checkpoint, plan.images, restoreOptions);
     const use = shellTerminalUse(plan);
     const onEvent: EventListener = (event) => {
       listener(event);
@@ -263,7 +225,9 @@ class Run {
       ...settings,
       onEvent,
       beforeRun: (pid) => {
-        this.#cutNewFiles(checkpoint);
+        this.#forgetEnd();
+        this.#files.rollBack(checkpoint, rollback);
+        this.#files.write();
         this.#noteRunning(pid);
       },
     });
@@ -275,21 +239,9 @@ class Run {
     return { tree, hasTerminal: use !== undefined };
   }
 
-  /** Cuts back what the job wrote of which its checkpoint does not know. @throws {StasisError} `io` */
-  #cutNewFiles(checkpoint: number): void {
-    const { restoreOptions, command, tell } = this.#request;
-    const noted = this.#store.newFiles();
-    const files = noted?.checkpoint === checkpoint ? noted.files : [];
-    for (
-      const { path, length } of restoreOptions.rollbackFiles === false ? [] : grownFiles(files)
-    ) {
-      cutFile(path, BigInt(length));
-      const text = `${path} is cut back to ${length} bytes, as at the checkpoint`;
-      tell({ event: "note", text });
-    }
-    this.#checkpoint = checkpoint;
-    this.#before = new LengthsBefore(command, files);
-    this.#noteNewFiles([...files, ...this.#before.missing]);
+  /** Has a job that had ended be one that has not: from here on nothing stands against it. @throws {StasisError} `io` */
+  #forgetEnd(): void {
+    if (this.#request.again) this.#store.forgetEnd();
   }
 
   #noteRunning(pid: number): void {

@@ -95,7 +95,7 @@ export class StoreReader {
     return this.#read(RUNNING, readProcessName);
   }
 
-  /** What it wrote of which its latest checkpoint does not know. @throws {StasisError} `bad-image`, `io` */
+  /** What it wrote of which its checkpoints do not know. @throws {StasisError} `bad-image`, `io` */
   newFiles(): NewFiles | undefined {
     return this.#read(NEW, readNewFiles);
   }
@@ -222,9 +222,22 @@ export class Store extends StoreReader implements Disposable {
     this.#write(RUNNING, process);
   }
 
-  /** Takes note of what the job writes of which its latest checkpoint does not know. @throws {StasisError} `io` */
+  /** Takes note of what the job writes of which its checkpoints do not know. @throws {StasisError} `io` */
   noteNewFiles(files: NewFiles): void {
     this.#write(NEW, files);
+  }
+
+  /**
+   * Forgets what was noted of files for a checkpoint that has not come to be: the next one has its number, and is of
+   * another moment.
+   *
+   * @throws {StasisError} `bad-image`, `io`
+   */
+  forgetUnmade(): void {
+    const { lists = [] } = this.newFiles() ?? {};
+    const { latest = 0 } = this.list();
+    const made = lists.filter(({ checkpoint }) => checkpoint <= latest);
+    if (made.length < lists.length) this.noteNewFiles({ lists: made });
   }
 
   /** Takes note of the end of the job: it is not taken up again. @throws {StasisError} `io` */

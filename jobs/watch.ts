@@ -42,6 +42,7 @@ export async function watchTree(request: WatchRequest): Promise<WatchOutcome> {
   const process = nameProcess(pid);
   using pidfd = openPidfd(pid);
   using store = Store.open(directory, ownerOf(directory, pid));
+  store.forgetUnmade();
   const left = new AbortController();
   using requests = new Requests(() => {
     left.abort();

@@ -18,7 +18,7 @@
  * files that are gone, of another type or another size. A log that is only appended to may grow meanwhile, so
  * its size is not saved (as in CRIU), but where the tree is to be taken up again as if nothing had happened since
  * (`rollbackFiles`): then how files that are written were is in `file-lengths.img`, and what was appended is cut off
- * (`rollback.ts`) when the tree is whole.
+ * (`core/contract/rollback.ts`) when the tree is whole.
  *
  * @module
  */
@@ -61,7 +61,7 @@ import { terminalInfos } from "../tty/image.ts";
 import { checkFiles, lookAt } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
 import { pressureProblem } from "./pressure.ts";
-import { type Cut, isCut, judge, type Writing, writingOf, type WrittenFile } from "./rollback.ts";
+import { type Cut, isCut, judge, type Writing, writingOf, type WrittenFile } from "../../core/contract/rollback.ts";
 import { descriptorNumber, located, pathProblem } from "./survey.ts";
 
 const SEEK_SET = 0;

@@ -5,6 +5,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { readNewFiles } from "../../jobs/records.ts";
 import { isAlive, processesWithEnv, waitUntil } from "../harness/processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
@@ -60,6 +61,16 @@ export class JobRoom implements Disposable {
     }
   }
 
+  /** Whether the job has been seen to write a file that it did not have open at a checkpoint. */
+  hasSeen(path: string): boolean {
+    try {
+      const { lists } = readNewFiles(Deno.readTextFileSync(`${this.store}/new.json`), "new.json");
+      return lists.some(({ files }) => files.some((one) => one.path === path && one.seen));
+    } catch {
+      return false; // There is none yet.
+    }
+  }
+
   /** All processes of the job, and the command. */
   get pids(): number[] {
     return processesWithEnv(MARK, this.#mark);
@@ -105,6 +116,8 @@ export interface Interruptions {
   readonly signal: "SIGKILL" | "SIGTERM";
   /** The moments, in milliseconds after the start: the next one each time. */
   readonly moment: () => number;
+  /** A file that it writes: who is killed before anybody has seen that writes it once more. */
+  readonly writes?: string;
 }
 
 /**
@@ -115,15 +128,25 @@ export interface Interruptions {
  */
 export async function runInterrupted(
   room: JobRoom,
-  { command, rounds, signal, moment }: Interruptions,
+  { command, rounds, signal, moment, writes }: Interruptions,
 ): Promise<number> {
   const words = ["run", "-v", "--every", "200ms", "--grace", "60s", "-D", room.store, "--"];
+  let isSeen = writes === undefined;
   for (let round = 0; round < rounds; round++) {
     const child = room.start([...words, ...command]);
+    const begun = performance.now();
+    let hasEnded = false;
+    void child.status.then(() => hasEnded = true);
+    const isReady = () => isSeen ||= hasEnded || room.hasSeen(writes as string);
+    await waitUntil(isReady, () => `the job to be seen:\n${room.log}`, 60_000);
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const ended = await Promise.race([
       child.status,
-      new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), moment())),
+      new Promise<undefined>((resolve) => {
+        timer = setTimeout(() => resolve(undefined), begun + moment() - performance.now());
+      }),
     ]);
+    clearTimeout(timer);
     if (ended === undefined && signal === "SIGKILL") {
       await room.killAll(child);
       continue;

@@ -23,7 +23,13 @@ Deno.test("run: a job that is killed again and again, and stasis with it, writes
   using room = new JobRoom();
   const out = `${room.path}/out`;
   const command = ["python3", program("counter.py"), String(STEPS), out, PAUSE];
-  await runInterrupted(room, { command, rounds: MANY || 2, signal: "SIGKILL", moment });
+  await runInterrupted(room, {
+    command,
+    rounds: MANY || 2,
+    signal: "SIGKILL",
+    moment,
+    writes: out,
+  });
   equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
 });
 
@@ -41,7 +47,13 @@ Deno.test("run: an emulator under Syscall User Dispatch, killed", async (t) => {
   const out = `${room.path}/out`;
   const emulator = await buildProgram(program("emulator.c"));
   const command = [emulator, String(STEPS), out, PAUSE];
-  await runInterrupted(room, { command, rounds: MANY || 1, signal: "SIGKILL", moment });
+  await runInterrupted(room, {
+    command,
+    rounds: MANY || 1,
+    signal: "SIGKILL",
+    moment,
+    writes: out,
+  });
   equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
 });
 
@@ -104,6 +116,36 @@ Deno.test("run: a database that was written to after the last checkpoint is refu
   const { code } = await room.start([...words, ...command]).status;
   equal(code, 9, room.log);
   match(room.log, /out\.db has been written to since the checkpoint, and not at its end alone/);
+});
+
+Deno.test("run: what others made is left as it is, and what the job has written elsewhere is refused by name", async () => {
+  using room = new JobRoom();
+  const [inbox, table, go] = ["inbox", "table", "go"].map((name) => `${room.path}/${name}`);
+  Deno.writeTextFileSync(table!, "0123456789\n");
+  const words = ["run", "--every", "1h", "-D", room.store];
+  const job = 'until [ -e go ]; do sleep 0.05; done; exec 3<>"$2"; echo changed >&3; exec sleep 1d';
+  const command = ["--", "sh", "-c", job, "sh", inbox!, table!];
+  const first = room.start([...words, ...command]);
+  await saved(room, 1);
+  first.kill("SIGUSR1");
+  await saved(room, 2);
+  // Neither is open at the checkpoint; one is written by somebody else, and one by the job.
+  Deno.writeTextFileSync(inbox!, "theirs");
+  Deno.writeTextFileSync(go!, "");
+  await waitUntil(() => room.hasSeen(table!), () => `the job to be seen:\n${room.log}`, 60_000);
+  await room.killAll(first);
+  equal((await room.start([...words, ...command]).status).code, 9, room.log);
+  match(room.log, /table has been written to since the checkpoint, and not at its end alone/);
+  equal(Deno.readTextFileSync(table!), "changed\n89\n");
+  const second = room.start([...words, "--ignore-file-change", ...command]);
+  await waitUntil(
+    () => room.log.includes("taken up from"),
+    () => `the job to go on:\n${room.log}`,
+    60_000,
+  );
+  match(room.log, /inbox was not there at the checkpoint, [^:]*: it is left as it is/);
+  equal(Deno.readTextFileSync(inbox!), "theirs");
+  await room.killAll(second);
 });
 
 Deno.test("run: a job that has ended is not taken up, unless that is wanted; another one has no place", async () => {
