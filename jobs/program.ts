@@ -5,7 +5,7 @@
  */
 import { StasisError } from "../base/errors.ts";
 import { sleep } from "../core/linux/libc_ffi.ts";
-import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
+import { readCmdline, readStat, unlessGone } from "../core/linux/procfs/mod.ts";
 import { spawnProgram } from "../core/linux/spawn.ts";
 
 /** Waits, stopped, and becomes the program then. */
@@ -48,6 +48,20 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/** The words of the shell that waits. */
+function waitingWords(command: readonly string[]): string[] {
+  return ["sh", "-c", BEGINNING, "sh", ...command];
+}
+
+/** Whether a process is one that waits, stopped, to become a program. @throws {StasisError} `no-such-task` */
+export function waitsToBegin(pid: number): boolean {
+  const { state } = readStat(pid);
+  // Also in the hands of whoever saves it: that one has been killed, too.
+  if (state !== "T" && state !== "t") return false;
+  const words = waitingWords([]);
+  return words.every((word, index) => readCmdline(pid)[index] === word);
+}
+
 /**
  * Starts a program that waits, stopped, before it has done anything: SIGCONT makes it begin.
  *
@@ -61,7 +75,7 @@ export async function startStopped(
 ): Promise<number> {
   const pid = spawnProgram({
     path: SHELL,
-    words: ["sh", "-c", BEGINNING, "sh", ...command],
+    words: waitingWords(command),
     environment: jobEnvironment(Deno.env.toObject()),
     leads,
   });

@@ -23,6 +23,7 @@ export type Wanted =
 /** Listens to signals, until it is disposed of. */
 export class Requests implements Disposable {
   readonly #listening: DisposableStack;
+  readonly #watch: SignalWatch;
   readonly #handOn: (signal: number) => void;
   #save = false;
   #stop = false;
@@ -39,10 +40,10 @@ export class Requests implements Disposable {
     const listened = Object.entries({ ...HANDED_ON, ...OWN }).filter(([, signal]) =>
       (ignored & (1n << BigInt(signal - 1))) === 0n
     );
-    const watch = stack.use(
+    this.#watch = stack.use(
       new SignalWatch(Object.fromEntries(listened), (signal) => this.#take(signal)),
     );
-    stack.use(watchForCancellation(() => watch.look()));
+    stack.use(watchForCancellation(() => this.look()));
     this.#listening = stack.move();
   }
 
@@ -53,6 +54,11 @@ export class Requests implements Disposable {
     } else if (signal === SIG.USR1) this.#save = true;
     else this.#handOn(signal);
     this.#wake();
+  }
+
+  /** Sees signals that have come by now, of which nobody was told yet. */
+  look(): void {
+    this.#watch.look();
   }
 
   /** Whether the job has ended. */

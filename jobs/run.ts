@@ -8,7 +8,10 @@ import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
 import { readBootId } from "../core/linux/clocks.ts";
 import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
+import { syscall } from "../core/linux/libc_ffi.ts";
+import { openPidfd } from "../core/linux/pidfd.ts";
 import { SIG } from "../core/linux/signals.ts";
+import { SYSCALLS } from "../core/linux/x86_64/syscalls.ts";
 import { RestoredTree } from "../core/restore/restore.ts";
 import {
   type Ending,
@@ -22,10 +25,12 @@ import {
   shellTerminalUse,
   waitAsJob,
 } from "../mod.ts";
+import { HandedOn } from "./handed_on.ts";
 import { BEGINNING, JobFiles } from "./job_files.ts";
 import { Keeper, type KeepSettings } from "./keep_saving.ts";
 import { awaitDying, isStillThere, nameProcess } from "./process_name.ts";
-import { requireProgram, startStopped } from "./program.ts";
+import { requireProgram, startStopped, waitsToBegin } from "./program.ts";
+import { ownEnd } from "./own_end.ts";
 import type { Owner } from "./records.ts";
 import { Requests } from "./requests.ts";
 import { Store } from "./store.ts";
@@ -62,6 +67,9 @@ interface Job {
  */
 export async function runJob(request: RunRequest): Promise<RunOutcome> {
   const { command, tell } = request;
+  const handedOn = new HandedOn();
+  // First of all: whoever stops it now must not find it dead by the signal.
+  using requests = new Requests(handedOn.take);
   const owner: Owner = { kind: "run", command, directory: Deno.cwd() };
   using store = Store.open(request.directory, owner);
   store.forgetUnmade();
@@ -70,8 +78,9 @@ export async function runJob(request: RunRequest): Promise<RunOutcome> {
     tell({ event: "not-taken-up", code: end.code, endedAt: end.at });
     return { kind: "ended", ending: { code: end.code } };
   }
+  await endUnbegun(store);
   await refuseRunning(store);
-  return await new Run(request, store).run();
+  return await new Run(request, store, requests, handedOn).run();
 }
 
 /** One run of a job. */
@@ -79,33 +88,34 @@ class Run {
   readonly #request: RunRequest;
   readonly #store: Store;
   readonly #files: JobFiles;
-  /** Aborted where a signal ends this command before the job runs. */
-  readonly #cancelled = new AbortController();
-  #job: Job | undefined;
-  /** Whether the job was sent a signal that ends programs. */
-  #isInterrupted = false;
+  readonly #requests: Requests;
+  readonly #handedOn: HandedOn;
 
-  constructor(request: RunRequest, store: Store) {
+  constructor(request: RunRequest, store: Store, requests: Requests, handedOn: HandedOn) {
     this.#request = request;
     this.#store = store;
+    this.#requests = requests;
+    this.#handedOn = handedOn;
     this.#files = new JobFiles(store, request.command, request.tell);
   }
 
   async run(): Promise<RunOutcome> {
-    using requests = new Requests((signal) => this.#handOn(signal));
+    const requests = this.#requests;
     using terminal = ShellTerminal.open();
     const { latest } = this.#store.list();
+    let job: Job;
     try {
-      this.#job = latest === undefined
-        ? await this.#begin(requests, terminal)
-        : await this.#takeUp(latest, requests, terminal);
+      job = latest === undefined
+        ? await this.#begin(terminal)
+        : await this.#takeUp(latest, terminal);
     } catch (error) {
       // Nothing is lost: it has not begun, or is still where it was.
       const isStopped = requests.isToStop && asStasisError(error).code === "cancelled";
       if (isStopped) return { kind: "saved" };
       throw error;
     }
-    const { tree, hasTerminal } = this.#job;
+    const { tree, hasTerminal } = job;
+    this.#handedOn.giveTo(tree, latest === undefined);
     using keeper = new Keeper(this.#store, tree, this.#keeping);
     const ending = terminal !== undefined && hasTerminal
       ? waitAsJob(tree, terminal, () => keeper.isSaving)
@@ -116,7 +126,9 @@ class Run {
       if (this.#store.list().checkpoints.length === 1) requests.save();
     });
     if (await keeper.whileItRuns(requests) === "ended") {
-      return this.#concluded(await ending, requests.isToStop);
+      const how = await ending;
+      requests.look();
+      return this.#concluded(how, requests.isToStop);
     }
     if (await keeper.saveLast(false)) {
       await ending;
@@ -147,18 +159,12 @@ class Run {
     };
   }
 
-  #handOn(signal: number): void {
-    if (this.#job === undefined) return this.#cancelled.abort();
-    if (signal !== SIG.USR2) this.#isInterrupted = true;
-    this.#job.tree.kill(signal);
-  }
-
-  #cancelling(requests: Requests): AbortSignal {
-    return AbortSignal.any([requests.abortedByStop(), this.#cancelled.signal]);
+  #cancelling(): AbortSignal {
+    return AbortSignal.any([this.#requests.abortedByStop(), this.#handedOn.cancelled]);
   }
 
   /** Starts the command, and saves it before it does anything. */
-  async #begin(requests: Requests, terminal: ShellTerminal | undefined): Promise<Job> {
+  async #begin(terminal: ShellTerminal | undefined): Promise<Job> {
     const { command, restoreOptions, tell } = this.#request;
     requireProgram(command[0]);
     // It may have run before, when it could not be saved.
@@ -170,7 +176,7 @@ class Run {
       this.#noteRunning(pid);
       terminal?.give({ group: pid, termios: undefined, size: undefined }, pid);
       using keeper = new Keeper(this.#store, tree, this.#keeping);
-      await keeper.save(true, this.#cancelling(requests));
+      await keeper.save(true, this.#cancelling());
     } catch (error) {
       const failure = asStasisError(error);
       if (failure.code !== "io" && failure.code !== "timeout") {
@@ -183,7 +189,7 @@ class Run {
       // It is begun anew then, and its files are as they are now.
       this.#files.write();
     }
-    this.#forgetEnd();
+    this.#orTell(() => this.#forgetEnd());
     tell({ event: "started", pid });
     tree.kill(SIG.CONT);
     return { tree, hasTerminal: terminal !== undefined };
@@ -192,11 +198,10 @@ class Run {
   /** Restores the job, in a pid namespace of its own where its ids are taken. */
   async #takeUp(
     checkpoint: number,
-    requests: Requests,
     terminal: ShellTerminal | undefined,
   ): Promise<Job> {
     const { plugins, listener, restoreOptions, tell } = this.#request;
-    const settings = { plugins, signal: this.#cancelling(requests), onEvent: listener };
+    const settings = { plugins, signal: this.#cancelling(), onEvent: listener };
     const planned = async (newPidNamespace: boolean): Promise<RestorePlan> =>
       await planRestore(this.#store.directoryOf(checkpoint), {
         ...settings,
@@ -225,8 +230,8 @@ class Run {
       ...settings,
       onEvent,
       beforeRun: (pid) => {
-        this.#forgetEnd();
         this.#files.rollBack(checkpoint, rollback);
+        this.#forgetEnd();
         this.#files.write();
         this.#noteRunning(pid);
       },
@@ -245,8 +250,13 @@ class Run {
   }
 
   #noteRunning(pid: number): void {
+    this.#orTell(() => this.#store.noteRunning(nameProcess(pid)));
+  }
+
+  /** Does something without which the job is none the worse. */
+  #orTell(action: () => void): void {
     try {
-      this.#store.noteRunning(nameProcess(pid));
+      action();
     } catch (error) {
       this.#request.tell({ event: "failed", error: asStasisError(error) });
     }
@@ -257,17 +267,28 @@ class Run {
     const { tell } = this.#request;
     tell({ event: "ended", ...ending });
     if (isStopped && this.#store.list().latest !== undefined) return { kind: "saved" };
-    const { code } = ending;
-    // Who was killed has not come to its end, nor who ended because it was told to.
-    if (code !== undefined && !isStopped && !this.#isInterrupted) {
-      try {
-        this.#store.noteEnd({ code, at: new Date().toISOString() });
-      } catch (error) {
-        tell({ event: "failed", error: asStasisError(error) });
-      }
+    const code = ownEnd(ending);
+    // Nor has who ended because it was told to come to its end.
+    if (code !== undefined && !isStopped && !this.#handedOn.isInterrupted) {
+      this.#orTell(() => this.#store.noteEnd({ code, at: new Date().toISOString() }));
     }
     return { kind: "ended", ending };
   }
+}
+
+/** Ends a job that was started and has not begun: whoever was to let it begin was killed. It is begun anew. */
+async function endUnbegun(store: Store): Promise<void> {
+  const process = store.running();
+  if (process === undefined) return;
+  const { pid } = process;
+  const end = () => {
+    using pidfd = openPidfd(pid);
+    // From here on the number is nobody else's.
+    if (!isStillThere(process) || !waitsToBegin(pid)) return [];
+    syscall(SYSCALLS.pidfd_send_signal, pidfd.fd, SIG.KILL, 0, 0);
+    return [pid];
+  };
+  await awaitDying(() => unlessGone(end, []));
 }
 
 /** Refuses a store whose job still runs: whoever had started it was killed. @throws {StasisError} `conflict` */
@@ -278,9 +299,19 @@ async function refuseRunning(store: Store): Promise<void> {
   if (pid === undefined) return;
   throw new StasisError("conflict", `the job still runs, as process ${pid}, and nobody saves it`, {
     pid,
-    hint:
-      `have it saved again: stasis watch ${pid} -D ${store.path}; or end it, then it is taken up`,
+    hint: isApart(pid)
+      ? "end it, then it is taken up: in a pid namespace of its own it cannot be watched"
+      : `have it saved again: stasis watch ${pid} -D ${store.path}; or end it, then it is taken up`,
   });
+}
+
+/** Whether a process has a pid namespace below this one. */
+function isApart(pid: number): boolean {
+  try {
+    return Deno.readLinkSync(`/proc/${pid}/ns/pid`) !== Deno.readLinkSync("/proc/self/ns/pid");
+  } catch {
+    return false; // it has gone, or nobody may look
+  }
 }
 
 /**

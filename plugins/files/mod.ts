@@ -61,7 +61,14 @@ import { terminalInfos } from "../tty/image.ts";
 import { checkFiles, lookAt } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
 import { pressureProblem } from "./pressure.ts";
-import { type Cut, isCut, judge, type Writing, writingOf, type WrittenFile } from "../../core/contract/rollback.ts";
+import {
+  type Cut,
+  isCut,
+  judge,
+  type Writing,
+  writingOf,
+  type WrittenFile,
+} from "../../core/contract/rollback.ts";
 import { descriptorNumber, located, pathProblem } from "./survey.ts";
 
 const SEEK_SET = 0;

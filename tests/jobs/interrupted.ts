@@ -62,9 +62,9 @@ export class JobRoom implements Disposable {
   }
 
   /** Whether the job has been seen to write a file that it did not have open at a checkpoint. */
-  hasSeen(path: string): boolean {
+  hasSeen(path: string, store = this.store): boolean {
     try {
-      const { lists } = readNewFiles(Deno.readTextFileSync(`${this.store}/new.json`), "new.json");
+      const { lists } = readNewFiles(Deno.readTextFileSync(`${store}/new.json`), "new.json");
       return lists.some(({ files }) => files.some((one) => one.path === path && one.seen));
     } catch {
       return false; // There is none yet.

@@ -158,6 +158,12 @@ Deno.test("run: a job that has ended is not taken up, unless that is wanted; ano
   equal(await status("--", "sh", "-c", "exit 4"), 8);
   match(room.log, /belongs to sh -c 'echo once >> lines; exit 3'/);
   equal(Deno.readTextFileSync(`${room.path}/lines`), "once\n");
+  // Whoever fails to take it up again has it stay ended.
+  const latest = `${room.store}/${Deno.readLinkSync(`${room.store}/latest`)}`;
+  Deno.renameSync(`${latest}/pstree.img`, `${latest}/away`);
+  equal(await status("--again", "--", "sh", "-c", "echo once >> lines; exit 3"), 7, room.log);
+  Deno.renameSync(`${latest}/away`, `${latest}/pstree.img`);
+  equal(await status("--", "sh", "-c", "echo once >> lines; exit 3"), 3);
   equal(await status("--again", "sh", "-c", "echo once >> lines; exit 3"), 3, room.log);
   equal(Deno.readTextFileSync(`${room.path}/lines`), "once\nonce\n");
   equal(await status("--", "/no/such/program"), 8);
@@ -223,6 +229,50 @@ Deno.test("run: what a job writes to its standard streams it writes once, into t
   Deno.writeTextFileSync(`${room.path}/go`, "");
   equal((await start().status).code, 0, read("err"));
   equal(read("out"), "one\ntwo\n");
+});
+
+const LOGGING = 'exec >>"$1"; echo one; until [ -e go ]; do sleep 0.05; done';
+
+Deno.test("run: a job that could not be saved before it began is begun anew, and its files with it", async (t) => {
+  using room = new JobRoom();
+  const out = `${room.path}/out`;
+  Deno.writeTextFileSync(out, "before\n");
+  await withSmallDisk(room.path, t, async (disk) => {
+    const store = `${disk.path}/store`;
+    const command = ["run", "--every", "1h", "-D", store, "--", "sh", "-c", LOGGING, "sh", out];
+    disk.limit("size=64k");
+    const first = room.start(command);
+    const isSeen = () => room.hasSeen(out, store) && Deno.readTextFileSync(out).includes("one");
+    await waitUntil(isSeen, () => `the job to be seen:\n${room.log}`, 60_000);
+    await room.killAll(first);
+    match(room.log, /not saved, and runs on/);
+    Deno.writeTextFileSync(`${room.path}/go`, "");
+    disk.limit("size=64m");
+    equal((await room.start(command).status).code, 0, room.log);
+    equal(Deno.readTextFileSync(out), "before\none\n", room.log);
+  });
+});
+
+Deno.test("run: a hook that fails after each checkpoint has nothing forgotten, and a start that was killed blocks none", async () => {
+  using room = new JobRoom();
+  const out = `${room.path}/out`;
+  const start = (...options: string[]) =>
+    room.start(
+      ["run", "--every", "1h", "-D", room.store, ...options, "--", "sh", "-c", LOGGING, "sh", out],
+    );
+  const started = start("--before", "touch begun; exec sleep 1d");
+  await waitUntil(() => exists(`${room.path}/begun`), () => `a start:\n${room.log}`, 60_000);
+  started.kill("SIGKILL");
+  await started.status;
+  const { pid } = JSON.parse(Deno.readTextFileSync(`${room.store}/running.json`));
+  equal(readProcess(pid)?.state, "T", "the job waits to begin");
+  const first = start("--after", "exit 3", "--keep", "1");
+  await waitUntil(() => room.hasSeen(out), () => `the job to be seen:\n${room.log}`, 60_000);
+  await room.killAll(first);
+  match(room.log, /saved as checkpoint 1 nevertheless/);
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await start().status).code, 0, room.log);
+  equal(Deno.readTextFileSync(out), "one\n", room.log);
 });
 
 /** The events that a command with `--json` has told. */
