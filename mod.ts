@@ -200,8 +200,8 @@ export interface MergeSettings {
  * they are. It is replaced at one moment; who reads it just then may fail.
  *
  * @returns whether it had parents
- * @throws {StasisError} it is as it was then: `bad-image` where the chain is broken, `unsupported` where CRIU has made
- *   it or the file system cannot exchange two directories, `io`
+ * @throws {StasisError} it is as it was then: `bad-image` where the chain is broken or damaged, `unsupported` where CRIU
+ *   has made it or the file system cannot exchange two directories, `io`
  */
 export async function mergeParents(
   directory: string,

@@ -50,12 +50,16 @@ export function directoriesOf(directory: string): string[] {
 /**
  * Compares the contents of all images that are needed with the checksums of their manifests.
  *
+ * @param step is called between two parts, and may throw
  * @returns how many bytes were compared
  * @throws {StasisError} as {@link layersOf} and `ImageDirectory.verifyContents()`
  */
-export async function verifyChain(images: ImageDirectory): Promise<bigint> {
+export async function verifyChain(
+  images: ImageDirectory,
+  step: () => void | Promise<void> = () => {},
+): Promise<bigint> {
   let total = 0n;
-  for (const one of checkpointsOf(images)) total += await one.verifyContents();
+  for (const one of checkpointsOf(images)) total += await one.verifyContents(step);
   return total;
 }
 

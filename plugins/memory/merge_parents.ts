@@ -22,7 +22,7 @@ import {
   PARENT_PAGES,
   SHMEM_PAGEMAP,
 } from "../../images/kinds/memory.ts";
-import { checkpointsOf, isOfPages } from "../../images/layers.ts";
+import { checkpointsOf, isOfPages, verifyChain } from "../../images/layers.ts";
 import { encodeFile, ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import { savedFamilies } from "./merge_layout.ts";
 import { layOutShared, ownPieces, pagemapEntries, type Piece } from "./pages_files.ts";
@@ -44,7 +44,7 @@ const STEP = 4n << 20n;
  * @param directory whoever restores it at this moment, or makes a checkpoint after it, may fail, and loses nothing
  * @param step is called between two parts, and may throw
  * @returns whether it had parents
- * @throws {StasisError} `bad-image` where the chain is broken or was made by CRIU; `unsupported` where the file system
+ * @throws {StasisError} `bad-image` where the chain is broken or damaged; `unsupported` where CRIU has made it, or the file system
  *   cannot replace a directory; `io`
  */
 export async function mergeParents(
@@ -64,6 +64,8 @@ export async function mergeParents(
       },
     );
   }
+  // What is copied gets checksums of its own: damage would be sealed as right, and the originals are deleted.
+  await verifyChain(images, step);
   await using writer = ImageWriter.create(images.path, {
     sync: (path) => syncFileSystem(path, () => {}),
     lock: lockDirectory,

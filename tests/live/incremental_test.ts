@@ -43,6 +43,13 @@ async function step(subject: Subject, number: number): Promise<void> {
   );
 }
 
+/** Changes the first byte of a file; and back. */
+function flipFirst(path: string): void {
+  const bytes = Deno.readFileSync(path);
+  bytes[0] = (bytes[0] as number) ^ 1;
+  Deno.writeFileSync(path, bytes);
+}
+
 Deno.test("a chain of checkpoints has each page once, and the last one brings all of them back", async () => {
   using store = new Store();
   await using subject = await Subject.start("pages_changing");
@@ -69,6 +76,12 @@ Deno.test("a chain of checkpoints has each page once, and the last one brings al
   const verified = await stasis(["inspect", "--verify", "--json", store.at(4)]);
   equal(verified.status, 0, verified.stderr);
   deepEqual(JSON.parse(verified.stdout).parents, [3, 2, 1, 0].map((number) => store.at(number)));
+  // Damage is not taken over.
+  const damaged = `${store.at(1)}/pages-1.img`;
+  flipFirst(damaged);
+  await assert.rejects(mergeParents(store.at(3)), { code: "bad-image" });
+  equal(directoriesOf(store.at(4)).length, 5);
+  flipFirst(damaged);
   // Those in between become whole, and those before them can go.
   equal(await mergeParents(store.at(3)), true);
   equal(await mergeParents(store.at(3)), false);
