@@ -13,6 +13,9 @@ const FILES = {
   v2: { limit: "memory.max", usage: "memory.current" },
 } as const;
 
+/** What v1 says of a group without a limit: PAGE_COUNTER_MAX of `include/linux/page_counter.h`, in bytes. */
+const V1_UNLIMITED = 0x7ffffffffffff000n;
+
 /** What the files of a group say. */
 export interface GroupMemory {
   readonly limit: string;
@@ -27,7 +30,7 @@ export interface GroupMemory {
  * @returns undefined where it has no limit
  */
 export function headroomOf({ limit, usage, stat }: GroupMemory): bigint | undefined {
-  if (!/^\d+$/.test(limit.trim())) return undefined;
+  if (!/^\d+$/.test(limit.trim()) || BigInt(limit) >= V1_UNLIMITED) return undefined;
   const reclaimable = /^total_inactive_file (\d+)$/m.exec(stat) ??
     /^inactive_file (\d+)$/m.exec(stat);
   const used = BigInt(usage.trim()) - BigInt(reclaimable?.[1] ?? 0);

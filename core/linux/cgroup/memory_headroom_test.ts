@@ -3,6 +3,7 @@ import { headroomOf, upwards } from "./memory_headroom.ts";
 
 Deno.test("headroomOf() is what is left of the limit, with files that make room", () => {
   equal(headroomOf({ limit: "max\n", usage: "5\n", stat: "" }), undefined);
+  equal(headroomOf({ limit: "9223372036854771712\n", usage: "5\n", stat: "" }), undefined);
   equal(headroomOf({ limit: "1000\n", usage: "400\n", stat: "" }), 600n);
   equal(headroomOf({ limit: "1000\n", usage: "400\n", stat: "anon 9\ninactive_file 100\n" }), 700n);
   // A group of v1 counts those that are in it by other lines.
