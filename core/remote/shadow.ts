@@ -33,6 +33,8 @@ const CLONE = { VM: 0x100, PTRACE: 0x2000, PARENT_SETTID: 0x100000 } as const;
 const ALL_DESCRIPTORS = 0xffffffff;
 const SCHED_OTHER = 0;
 const PR_SET_NAME = 15;
+/** The most of `oom_score_adj`. */
+const MOST_OFFERED = "1000";
 /** What a shadow is called (comm). */
 export const SHADOW_NAME = "stasis-shadow";
 
@@ -62,6 +64,7 @@ export class Shadow implements Disposable {
   static of(task: RemoteTask, left: readonly Range[], cancellation: Cancellation): Shadow {
     const remote = bear(task, cancellation);
     try {
+      offerToOomKiller(remote.pid);
       setUp(remote, left);
       return new Shadow(remote);
     } catch (error) {
@@ -89,18 +92,34 @@ function bear(task: RemoteTask, cancellation: Cancellation): RemoteTask {
   const word = task.sparePage;
   task.memory.write(word, new Uint8Array(Int32Array.of(NO_CHILD).buffer));
   const noted = task.noteChild(word);
+  let bearer: RemoteTask | undefined;
+  let shadow: RemoteTask;
   try {
     const program = new SyscallProgram(`a shadow of task ${task.pid}`);
     const flags = CLONE.PTRACE | CLONE.PARENT_SETTID;
     const born = program.try("clone", flags, 0, ScratchData.SPARE_PAGE, 0, 0);
-    const bearer = open(mustSucceed(task.run(program).result(born)), task, cancellation);
-    return open(
+    bearer = open(mustSucceed(task.run(program).result(born)), task, cancellation);
+    shadow = open(
       mustSucceed(bearer.tryCall("clone", CLONE.VM | CLONE.PTRACE, 0, 0, 0, 0)),
       bearer,
       cancellation,
     );
+  } catch (error) {
+    try {
+      reapBearer(task, word, bearer?.pid);
+    } catch {
+      // A task that was killed meanwhile can be asked for nothing; what has failed first says so.
+    }
+    noted?.erase();
+    throw error;
+  }
+  try {
+    reapBearer(task, word, bearer.pid);
+    return shadow;
+  } catch (error) {
+    end(shadow);
+    throw error;
   } finally {
-    reapBearer(task, word);
     noted?.erase();
   }
 }
@@ -134,17 +153,39 @@ function open(
       tid: (tid) => tid,
     });
   }
-  throw new StasisError("no-such-task", `the shadow ${pid} was killed at its birth`);
+  throw new StasisError(
+    "no-such-task",
+    `the process ${pid}, which was to hold the memory, was killed at its birth`,
+    { pid },
+  );
 }
 
-/** Ends what bore the shadow, if it came to that, and has its parent reap it. */
-function reapBearer(task: RemoteTask, word: RemoteTask["sparePage"]): void {
+/**
+ * Ends what bore the shadow, if it came to that, and has its parent reap it.
+ *
+ * @param known its pid, where that is known; it stands in the word as soon as there is one
+ */
+function reapBearer(task: RemoteTask, word: RemoteTask["sparePage"], known?: number): void {
+  // It can be ended whatever has become of its parent.
+  if (known !== undefined) endSeed(known);
   task.leader.quiesce();
-  const pid = new DataView(task.memory.read(word, 4).buffer).getInt32(0, true);
+  const pid = known ?? new DataView(task.memory.read(word, 4).buffer).getInt32(0, true);
   if (pid === NO_CHILD) return;
-  endSeed(pid);
+  if (known === undefined) endSeed(pid);
   // It is a zombie by now, and nobody's tracee.
   task.tryUndoCall("wait4", pid, 0, WALL | WNOHANG, 0);
+}
+
+/**
+ * Has the OOM killer take a shadow before anything else. Nobody shares its memory any more: the value would be theirs as
+ * well (`__set_oom_adj()` of `fs/proc/base.c`).
+ */
+function offerToOomKiller(pid: number): void {
+  try {
+    Deno.writeTextFileSync(`/proc/${pid}/oom_score_adj`, MOST_OFFERED, { create: false });
+  } catch {
+    // It is as good as its maker then: the file is not ours to write, or the shadow has been killed, which shows.
+  }
 }
 
 /** Has a shadow keep nothing but memory, and get no signals of its maker's groups. */
