@@ -278,8 +278,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       guardian[Symbol.dispose]();
     };
     if (runsOn) {
+      shadows.watch();
       release();
-      using again = new StandingAgain(pid, hooked, cancellation);
+      const { stat: { startTime } } = root;
+      using again = new StandingAgain({ pid, startTime }, hooked, cancellation);
       shadows.begin(options.snapshotLimit, () => again.begin());
       for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pagesLater?.());
       shadows[Symbol.dispose]();

@@ -2,9 +2,9 @@
  * Shadows of the tasks of a tree (`core/remote/shadow.ts`): they hold memory still while the tree runs on.
  *
  * A shadow is an orphan, and goes to the next child subreaper above it (`find_new_reaper()` of `kernel/exit.c`): tasks
- * of the tree that are some are none for the moment in which shadows are made. Where a task has the pid 1 of its
- * namespace orphans are its own, whatever it is; and in a namespace below this process's the ids that the tree sees are
- * others: there are no shadows there.
+ * of the tree that are some are none for the moment in which shadows are made. Where a task of the tree has the pid 1 of
+ * its namespace orphans are its own, whatever it is; and in a namespace below this process's the ids that the tree sees
+ * are others: there are no shadows there.
  *
  * @module
  */
@@ -18,7 +18,7 @@ import { readProcesses, readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { FrozenTask, FrozenTree, Shadowed, Shadowing } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { RemoteTask } from "../remote/remote_task.ts";
-import { SnapshotCost } from "./snapshot_cost.ts";
+import { type CostlyPair, SnapshotCost } from "./snapshot_cost.ts";
 import { Shadow, SHADOW_NAME } from "../remote/shadow.ts";
 
 const PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37;
@@ -31,9 +31,8 @@ export class Shadows implements Shadowing, Disposable {
   #isReaped = true;
   /** Whose shadow a process is. */
   readonly #tasks = new Map<number, number>();
-  #watch:
-    | { readonly cost: SnapshotCost; readonly limit: number; readonly hold: () => void }
-    | undefined;
+  #cost: SnapshotCost | undefined;
+  #watch: { readonly limit: number; readonly hold: () => void } | undefined;
 
   /** @param note is told why a task has none */
   constructor(cancellation: Cancellation, note: (text: string) => void) {
@@ -43,7 +42,8 @@ export class Shadows implements Shadowing, Disposable {
 
   make(tree: FrozenTree, shadowed: readonly Shadowed[]): ReadonlyMap<FrozenTask, RemoteTask> {
     const made = new Map<FrozenTask, RemoteTask>();
-    const possible = shadowed.filter(({ task }) => this.#canHave(task));
+    const hasFirst = tree.tasks.some(({ pid }) => pid === 1);
+    const possible = shadowed.filter(({ task }) => this.#canHave(task, hasFirst));
     if (possible.length === 0) return made;
     using _ = suspendSubreapers(tree.tasks);
     for (const { task, left } of possible) {
@@ -54,20 +54,28 @@ export class Shadows implements Shadowing, Disposable {
         this.#tasks.set(remote.pid, task.pid);
       } catch (error) {
         // What is known to fail is the making; whatever else is an error of the checkpoint.
-        if (!(error instanceof StasisError && error.code === "syscall")) throw error;
+        if (!(error instanceof StasisError && isOfShadow(error, tree))) throw error;
         this.#refuse(task, error.message);
       }
     }
     return made;
   }
 
-  #canHave(task: FrozenTask): boolean {
+  /** @param hasFirst whether the first process of this pid namespace is in the tree */
+  #canHave(task: FrozenTask, hasFirst: boolean): boolean {
     if (!this.#isReaped) {
       this.#refuse(task, `nobody reaps orphans here, and some of them are left (${SHADOW_NAME})`);
       return false;
     }
-    if (task.pid !== 1 && task.proc.status.nsPid.length <= 1) return true;
-    this.#refuse(task, "it is in a pid namespace of its own, or the first process of this one");
+    if (hasFirst) {
+      this.#refuse(
+        task,
+        "the first process of this pid namespace, whose orphans are, is in the tree",
+      );
+      return false;
+    }
+    if (task.proc.status.nsPid.length <= 1) return true;
+    this.#refuse(task, "it is in a pid namespace of its own");
     return false;
   }
 
@@ -95,6 +103,15 @@ export class Shadows implements Shadowing, Disposable {
     }
   }
 
+  /** Sees how much memory the tree has, before it runs again. */
+  watch(): void {
+    if (this.#tasks.size > 0) this.#cost = new SnapshotCost(this.#pairs);
+  }
+
+  get #pairs(): CostlyPair[] {
+    return [...this.#tasks].map(([shadow, task]) => ({ shadow, task }));
+  }
+
   /**
    * Begins to look at what the shadows cost, when the tree runs again.
    *
@@ -102,23 +119,29 @@ export class Shadows implements Shadowing, Disposable {
    * @param hold has the tree stand still until the shadows have been written
    */
   begin(limit: bigint | undefined, hold: () => void): void {
-    const pairs = [...this.#tasks].map(([shadow, task]) => ({ shadow, task }));
-    if (pairs.length === 0) return;
-    // What they write to, and they themselves, counts for this tool from now on.
-    for (const { shadow } of pairs) unlessGone(() => joinOwnGroups(shadow), undefined);
-    const most = Number(limit ?? usualLimit(pairs.map(({ task }) => task)));
-    this.#watch = { cost: new SnapshotCost(pairs, most), limit: most, hold };
+    if (this.#cost === undefined) return;
+    let free = freeMemory();
+    for (const { task, shadow } of this.#pairs) {
+      const left = unlessGone(() => memoryHeadroom(task), undefined);
+      if (left === undefined) {
+        // What it writes to, and it itself, counts for this tool from now on.
+        unlessGone(() => joinOwnGroups(shadow), undefined);
+      } else if (left < free) free = left;
+      // Else the copies count for the groups of the task, and where these have too little it is the shadow that the
+      // OOM killer is to find there.
+    }
+    this.#watch = { limit: Number(limit ?? free / 2n), hold };
   }
 
   look(): void {
-    if (!this.#watch?.cost.isTooMuch) return;
+    if (this.#watch === undefined || !this.#cost?.exceeds(this.#watch.limit)) return;
     const { limit, hold } = this.#watch;
     this.#watch = undefined;
+    hold();
     this.#note(
       `the tree stands still again while the rest of its memory is written: it has written to so much of it that the ` +
         `copies take more than ${limit} bytes (--snapshot-limit)`,
     );
-    hold();
   }
 
   /** What an error means that has come while shadows were written. */
@@ -174,8 +197,9 @@ function suspendSubreapers(tasks: readonly FrozenTask[]): Disposable {
   return stack.move();
 }
 
-/** Copies are counted for the control groups of the tasks that write, which must not be killed for them. */
-function usualLimit(pids: readonly number[]): bigint {
-  const left = pids.flatMap((pid) => unlessGone(() => memoryHeadroom(pid), undefined) ?? []);
-  return [freeMemory(), ...left].reduce((least, one) => one < least ? one : least) / 2n;
+/** Whether making a shadow has failed, or the shadow was killed: no task of the tree was. */
+function isOfShadow({ code, pid }: StasisError, { tasks }: FrozenTree): boolean {
+  if (code !== "no-such-task") return code === "syscall";
+  return pid !== undefined &&
+    !tasks.some((task) => task.pid === pid || task.threads.some(({ tid }) => tid === pid));
 }

@@ -3,8 +3,9 @@
  * has given up, and that its shadow has.
  *
  * The kernel tells it of a shadow (`/proc/PID/smaps_rollup`: pages that are nobody else's), which takes 10 ms for each
- * gigabyte. So it is asked only where it may be too much by now: each copy is a minor fault of the task, and what it
- * gives up makes it smaller.
+ * gigabyte. So it is asked where by an estimate it may be too much by now: a copy is a fault of the task, and what it
+ * gives up makes it smaller. That is no bound: a fault may bring a huge page, and what was given up may be mapped anew.
+ * So it is asked each second in any case, or as often as takes a twentieth of the time.
  *
  * @module
  */
@@ -20,53 +21,71 @@ export interface CostlyPair {
 
 /** What is read of a task. */
 interface Seen {
+  /** Since boot, in ticks; it tells a task from another one with its pid. */
+  readonly startTime: bigint;
+  /** Minor ones, and major ones: such are those that had to be tried again, too. */
   readonly faults: bigint;
   /** In pages. */
   readonly resident: bigint;
 }
 
+/** How long there is between two estimates at the least, in milliseconds, and how many times as long as one takes. */
+const PAUSE = 10, ESTIMATING = 10;
+/** The same of what the kernel is asked whatever the estimate is. */
+const ASKED_EACH = 1000, ASKING = 20;
+
 /** The cost of the shadows of a tree, in bytes. */
 export class SnapshotCost {
   readonly #pairs: readonly CostlyPair[];
-  readonly #limit: number;
   readonly #before: readonly Seen[];
-  /** At which estimate the kernel is asked. */
-  #askedAt: number;
+  /** The estimate above which the kernel is asked at once; the limit at first. */
+  #suspicious: number | undefined;
+  /** When it is estimated again. */
+  #estimateAt = -Infinity;
+  /** When the kernel is asked whatever the estimate is. */
+  #askAt: number;
 
-  /**
-   * Begins when the tasks run again.
-   *
-   * @param limit in bytes
-   */
-  constructor(pairs: readonly CostlyPair[], limit: number) {
+  /** Begins while the tasks stand still: nothing that they do then is left out. */
+  constructor(pairs: readonly CostlyPair[]) {
     this.#pairs = pairs;
-    this.#limit = limit;
     this.#before = pairs.map(({ task }) => look(task));
-    this.#askedAt = limit;
+    this.#askAt = performance.now() + ASKED_EACH;
   }
 
-  /** Whether it is more than it may be. */
-  get isTooMuch(): boolean {
+  /** Whether it is more than a limit, in bytes. To be asked as often as one likes: it takes but a part of the time. */
+  exceeds(limit: number): boolean {
+    const begin = performance.now();
+    if (begin < this.#estimateAt) return false;
     const estimate = this.#pairs.reduce(
       (sum, { task }, index) => sum + mostSince(this.#before[index] as Seen, look(task)),
       0,
     );
-    if (estimate <= this.#askedAt) return false;
+    const estimated = performance.now();
+    this.#estimateAt = estimated + Math.max(PAUSE, ESTIMATING * (estimated - begin));
+    if (estimate <= (this.#suspicious ?? limit) && estimated < this.#askAt) return false;
     const cost = this.#pairs.reduce((sum, { shadow }) => sum + ownMemory(shadow), 0);
-    this.#askedAt = estimate + this.#limit - cost;
-    return cost > this.#limit;
+    const end = performance.now();
+    this.#askAt = end + Math.max(ASKED_EACH, ASKING * (end - estimated));
+    this.#suspicious = estimate + limit - cost;
+    return cost > limit;
   }
 }
 
+const GONE: Seen = { startTime: 0n, faults: 0n, resident: 0n };
+
 function look(pid: number): Seen {
   return unlessGone(() => {
-    const { minorFaults, rss } = readStat(pid);
-    return { faults: minorFaults, resident: rss };
-  }, { faults: 0n, resident: 0n });
+    const { startTime, minorFaults, majorFaults, rss } = readStat(pid);
+    return { startTime, faults: minorFaults + majorFaults, resident: rss };
+  }, GONE);
 }
 
-/** How much it can be at the most since a task was looked at, in bytes. Of one that has ended it is all that it had. */
-export function mostSince(before: Seen, now: Seen): number {
+/**
+ * An estimate of how much it is since a task was looked at, in bytes. Of one that has ended, or whose pid is another's by
+ * now, it is all that it had.
+ */
+export function mostSince(before: Seen, seen: Seen): number {
+  const now = seen.startTime === before.startTime ? seen : GONE;
   const copied = now.faults > before.faults ? now.faults - before.faults : 0n;
   const given = before.resident > now.resident ? before.resident - now.resident : 0n;
   return Number((copied + given) * PAGE_SIZE);

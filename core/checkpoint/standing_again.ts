@@ -7,36 +7,80 @@
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
+import { readStat, unlessGone } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks } from "../plugin.ts";
 import { freezeTree } from "./freeze.ts";
 
+/** How often a tree is frozen at the most that a task leaves meanwhile. */
+const ATTEMPTS = 5;
+
+/** The root of a tree: another process may have its pid by now. */
+export interface Root {
+  readonly pid: number;
+  /** Since boot, in ticks. */
+  readonly startTime: bigint;
+}
+
 /** The second standing of one checkpoint, if there is one. Disposing of it ends that. */
 export class StandingAgain implements Disposable {
-  readonly #pid: number;
+  readonly #root: Root;
   readonly #hooked: readonly Hooked<CheckpointHooks>[];
   readonly #cancellation: Cancellation;
   #standing: { readonly undo: DisposableStack; readonly since: number } | undefined;
 
-  constructor(pid: number, hooked: readonly Hooked<CheckpointHooks>[], cancellation: Cancellation) {
-    this.#pid = pid;
+  constructor(root: Root, hooked: readonly Hooked<CheckpointHooks>[], cancellation: Cancellation) {
+    this.#root = root;
     this.#hooked = hooked;
     this.#cancellation = cancellation;
   }
 
-  /** Has the tree stand still. One that has ended writes to nothing any more. */
+  /**
+   * Has the tree stand still.
+   *
+   * @throws {StasisError} `no-such-task` where its root has ended: what is left of the tree cannot be found any more,
+   *   and may write on. What stands still is let run then
+   */
   begin(): void {
-    using undo = new DisposableStack();
     const since = performance.now();
-    try {
-      freezeTree(this.#pid, undo, this.#cancellation, (tracee) => {
-        for (const { plugin, hooks } of this.#hooked) {
-          runHook(plugin, () => hooks.stopThread?.(tracee));
-        }
-      });
-    } catch (error) {
-      if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
+    for (let count = 1; this.#standing === undefined; count++) {
+      if (!this.#isSame()) throw this.#hasEnded();
+      try {
+        this.#standing = { undo: this.#freeze(), since };
+      } catch (error) {
+        if (!(error instanceof StasisError && error.code === "no-such-task")) throw error;
+        if (this.#isSame() && count === ATTEMPTS) throw error;
+      }
     }
-    this.#standing = { undo: undo.move(), since };
+  }
+
+  #freeze(): DisposableStack {
+    using undo = new DisposableStack();
+    freezeTree(this.#root.pid, undo, this.#cancellation, (tracee) => {
+      for (const { plugin, hooks } of this.#hooked) {
+        runHook(plugin, () => hooks.stopThread?.(tracee));
+      }
+    });
+    // Another one may have got its pid just before.
+    if (!this.#isSame()) throw this.#hasEnded();
+    return undo.move();
+  }
+
+  #isSame(): boolean {
+    const { pid, startTime } = this.#root;
+    return unlessGone(() => {
+      const stat = readStat(pid);
+      return stat.startTime === startTime && !["Z", "X"].includes(stat.state);
+    }, false);
+  }
+
+  #hasEnded(): StasisError {
+    const { pid } = this.#root;
+    return new StasisError(
+      "no-such-task",
+      `task ${pid} has ended while its memory was being written, and its tree cannot stand still again, as the limit ` +
+        `of the snapshot demands`,
+      { pid, hint: "allow the snapshot more memory (--snapshot-limit), or leave --snapshot out" },
+    );
   }
 
   /** Lets it run. @returns for how long it stood still, in milliseconds */

@@ -106,7 +106,10 @@ export interface Shadowing {
   ): ReadonlyMap<FrozenTask, RemoteTask>;
   /**
    * Looks, while shadows are written, how much memory there is for them alone by now: copies of what the tree has
-   * written to. Where it is more than it may be, the tree stands still from then on. To be called now and then.
+   * written to. Where it is more than it may be, the tree stands still from then on. To be called as often as may be:
+   * most calls do nothing.
+   *
+   * @throws {StasisError} `no-such-task` where the tree cannot be found any more to stand still
    */
   look(): void;
 }

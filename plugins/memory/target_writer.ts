@@ -20,6 +20,8 @@ import { iovecs, type Transfer } from "./runs.ts";
 
 /** How much a task writes before the others and progress have their turn. */
 const CHUNK = 64n << 20n;
+/** The same of a shadow: meanwhile nobody looks how much memory there is for its sake. */
+const CHUNK_OF_SHADOW = 8n << 20n;
 /**
  * How much is written by one call. A slow disk takes a second for as much as this, and between two calls a
  * program can be interrupted.
@@ -36,6 +38,7 @@ export class TaskWriter implements Disposable {
   readonly #path: string;
   readonly #check: () => void;
   readonly #gives: boolean;
+  readonly #chunk: bigint;
   #direct: readonly Transfer[];
   #indirect: readonly Transfer[];
   #lent: LentDescriptor | undefined;
@@ -64,6 +67,7 @@ export class TaskWriter implements Disposable {
   ) {
     this.#check = check;
     this.#gives = gives;
+    this.#chunk = gives ? CHUNK_OF_SHADOW : CHUNK;
     this.#remote = remote;
     this.#file = file;
     this.#path = path;
@@ -105,7 +109,7 @@ export class TaskWriter implements Disposable {
     let count = 0;
     while (count < this.#direct.length && count < MAX_CALLS) {
       const transfer = this.#direct[count] as Transfer;
-      if (count > 0 && size + transfer.size > CHUNK) break;
+      if (count > 0 && size + transfer.size > this.#chunk) break;
       const vector = program.data(iovecs(transfer.runs), `${transfer.runs.length} iovecs`);
       const written = program.try(
         "pwritev",
@@ -148,7 +152,7 @@ export class TaskWriter implements Disposable {
     let size = 0n;
     let count = 0;
     for (const transfer of this.#indirect) {
-      if (count > 0 && size + transfer.size > CHUNK) break;
+      if (count > 0 && size + transfer.size > this.#chunk) break;
       this.#copy(transfer);
       this.written += transfer.size;
       size += transfer.size;

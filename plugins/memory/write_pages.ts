@@ -316,9 +316,9 @@ async function writeFiles(
       one.finish();
       // The next chunk is under way while this process does something else.
       one.start();
+      shadows?.look();
     }
     progress(writers.reduce((sum, { written }) => sum + written, 0n));
-    shadows?.look();
     active = active.filter((one) => !one.done);
     for (const { kind, id, isMore, writers } of writing) {
       const frontiers = writers.flatMap(({ frontier }) => frontier ?? []);

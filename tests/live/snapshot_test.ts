@@ -5,8 +5,10 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "@std/assert";
-import { readChildren, readStatus } from "../../core/linux/procfs/mod.ts";
+import { pause } from "../../core/linux/pause.ts";
+import { readChildren, readStat, readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
+import { groupOf, Hierarchy } from "../harness/control_groups.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
 import { allPids, processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
@@ -130,17 +132,69 @@ Deno.test("a snapshot that fails when the tree runs again leaves neither a direc
     equal(cancelled.code, "cancelled");
     deepEqual([...Deno.readDirSync(disk.path)], []);
     deepEqual(left(), []);
+    const before = oomScoreAdj(subject.pid);
+    const offered: string[] = [];
     const killed = await failureOf(checkpoint(subject.pid, {
       ...settings,
       onEvent: (event) => {
         if (event.kind !== "phase" || event.phase !== "release") return;
-        for (const shadow of shadowsOf(subject)) Deno.kill(shadow, "SIGKILL");
+        for (const shadow of shadowsOf(subject)) {
+          offered.push(oomScoreAdj(shadow));
+          Deno.kill(shadow, "SIGKILL");
+        }
       },
     }));
+    // The OOM killer would have taken it first.
+    deepEqual([offered, oomScoreAdj(subject.pid)], [["1000"], before]);
     match(killed.message, /^the shadow of task \d+, which held its memory, was killed/);
     deepEqual([...Deno.readDirSync(disk.path)], []);
   });
   await subject.expectPass();
+});
+
+Deno.test("a shadow stays in the control groups of its task where these limit its memory", async (t) => {
+  const found = Hierarchy.having("memory");
+  if (typeof found === "string") return skip(t, found);
+  await using hierarchy = found;
+  using images = new ImageHome();
+  const group = hierarchy.make();
+  const limit = hierarchy.name === "" ? "memory.max" : "memory.limit_in_bytes";
+  group.write(limit, String(1n << 30n));
+  await using subject = await Subject.start("snapshot", { args: ["plain", "32"] });
+  group.enter(subject.pid);
+  const seen = new Set<string>();
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    leaveRunning: true,
+    options: SNAPSHOT,
+    onEvent: (event) => {
+      // When the tree runs again.
+      if (event.kind !== "progress" || readStatus(subject.pid).tracerPid !== 0) return;
+      for (const shadow of shadowsOf(subject)) seen.add(groupOf(hierarchy, shadow));
+    },
+  });
+  deepEqual([...seen], [group.path]);
+  await subject.expectPass();
+});
+
+Deno.test("a snapshot fails where its limit demands that a tree stands still whose root has ended", async () => {
+  await using subject = await Subject.start("pages_changing", { args: ["8192"] });
+  using room = new ImageRoom();
+  const directory = room.fresh();
+  const failure = await failureOf(checkpoint(subject.pid, {
+    directory,
+    leaveRunning: true,
+    options: { ...SNAPSHOT, snapshotLimit: 1n << 20n },
+    onEvent: (event) => {
+      if (event.kind !== "phase" || event.phase !== "release") return;
+      Deno.kill(subject.pid, "SIGKILL");
+      while (unlessGone(() => readStat(subject.pid).state, "Z") !== "Z") pause(1);
+    },
+  }));
+  equal(failure.code, "no-such-task");
+  match(failure.message, /^task \d+ has ended while its memory was being written/);
+  room.assertAbsent(directory);
+  deepEqual(shadowsOf(subject), []);
 });
 
 /** How often the tool is killed. */
@@ -173,6 +227,10 @@ Deno.test("nothing is left where the tool is killed in the middle of a snapshot"
 function shadowsOf({ pid }: Subject): number[] {
   const own = commandLine(pid);
   return allPids().filter((other) => other !== pid && commandLine(other) === own);
+}
+
+function oomScoreAdj(pid: number): string {
+  return Deno.readTextFileSync(`/proc/${pid}/oom_score_adj`).trim();
 }
 
 /** The command line of a process; undefined of one that is gone. */
