@@ -61,6 +61,7 @@ export class Keeper implements Disposable {
       tracking: this.#tracking,
       leaveRunning,
       signal,
+      shared: (start) => this.#store.shared(start),
     }, this.#settings);
     let result: SaveResult;
     try {

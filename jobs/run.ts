@@ -331,6 +331,10 @@ function refuseLeftovers(plan: RestorePlan, store: Store): void {
   throw new StasisError(
     "conflict",
     `processes of the job that is to be taken up are still there: ${left.join(", ")}`,
-    { pid: left[0], hint: "end them: they would do everything a second time" },
+    {
+      pid: left[0],
+      hint:
+        "end them, unless they are another's who has the same ids and names by chance: they would do everything a second time",
+    },
   );
 }

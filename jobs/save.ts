@@ -4,6 +4,10 @@
  * @module
  */
 import { type ErrorCode, EXIT_STATUS, StasisError } from "../base/errors.ts";
+import { syscall } from "../core/linux/libc_ffi.ts";
+import { readChildren, unlessGone } from "../core/linux/procfs/mod.ts";
+import { SIG } from "../core/linux/signals.ts";
+import { SYSCALLS } from "../core/linux/x86_64/syscalls.ts";
 import {
   checkpoint,
   type EventListener,
@@ -44,6 +48,8 @@ export interface Save {
   readonly leaveRunning: boolean;
   /** Cancels. */
   readonly signal: AbortSignal;
+  /** Starts a process that saves in place of this one, and is to keep others from the store. */
+  shared<T>(start: () => T): T;
 }
 
 /** What a save has made. */
@@ -84,7 +90,7 @@ async function saveOnce(save: Save, settings: SaveSettings): Promise<SaveResult>
       ...leaveRunning ? ["--leave-running"] : [],
       ...words,
       ...given,
-    ], signal);
+    ], save);
   }
   const { bytes, frozenMs, totalMs, tasks, threads } = await checkpoint(tree.pid, {
     directory,
@@ -110,12 +116,12 @@ async function saveOnce(save: Save, settings: SaveSettings): Promise<SaveResult>
 async function saveInside(
   { pid, innerPid }: JobTree,
   words: readonly string[],
-  signal: AbortSignal,
+  { signal, shared }: Pick<Save, "signal" | "shared">,
 ): Promise<SaveResult> {
   signal.throwIfAborted();
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command("nsenter", {
+    const command = new Deno.Command("nsenter", {
       args: [
         ...["--target", String(pid), "--pid", "--mount", "--"],
         ...[Deno.execPath(), "run", "--quiet", "--allow-all", "--no-check", ...configWords()],
@@ -125,14 +131,15 @@ async function saveInside(
       stdout: "piped",
       stderr: "null",
       stdin: "null",
-    }).spawn();
+    });
+    child = shared(() => command.spawn());
   } catch (cause) {
     throw new StasisError("io", "nsenter, which enters the job's pid namespace, cannot be run", {
       hint: "install util-linux",
       cause,
     });
   }
-  const cancel = () => child.kill("SIGTERM");
+  const cancel = () => cancelInside(child.pid);
   signal.addEventListener("abort", cancel);
   try {
     const { code, stdout } = await child.output();
@@ -140,6 +147,17 @@ async function saveInside(
   } finally {
     signal.removeEventListener("abort", cancel);
   }
+}
+
+/**
+ * Ends what nsenter(1) has started in a pid namespace: it waits for that, and hands no signal on.
+ *
+ * @param pid that of nsenter
+ */
+export function cancelInside(pid: number): void {
+  const children = unlessGone(() => readChildren(pid), []);
+  // Before it has started anything there is only nsenter, and where it has ended nobody.
+  for (const one of children.length > 0 ? children : [pid]) syscall(SYSCALLS.kill, one, SIG.TERM);
 }
 
 /** What says what names mean in a checkout, and what "stasis" is for plugins of an installed command. */

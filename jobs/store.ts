@@ -6,7 +6,7 @@
  */
 import { StasisError } from "../base/errors.ts";
 import { errnoOf, ioError } from "../base/io_error.ts";
-import { lockFile } from "../core/linux/flock.ts";
+import { type FileLock, lockFile } from "../core/linux/flock.ts";
 import { imageNames } from "../images/parent.ts";
 import { absolutePath } from "../images/path.ts";
 import { syncPath } from "../images/sync.ts";
@@ -122,9 +122,9 @@ export class StoreReader {
 
 /** A store that this process alone saves to. Disposing of it ends that, as its death does. */
 export class Store extends StoreReader implements Disposable {
-  readonly #lock: Disposable;
+  readonly #lock: FileLock;
 
-  private constructor(directory: string, lock: Disposable) {
+  private constructor(directory: string, lock: FileLock) {
     super(directory);
     this.#lock = lock;
   }
@@ -153,6 +153,14 @@ export class Store extends StoreReader implements Disposable {
     if (wanted !== undefined) store.#claim(wanted);
     stack.move();
     return store;
+  }
+
+  /**
+   * Has processes that are started meanwhile keep others from the store for as long as they live, also when this one is
+   * killed: they write to it.
+   */
+  shared<T>(start: () => T): T {
+    return this.#lock.inherited(start);
   }
 
   #claim(wanted: Owner): void {

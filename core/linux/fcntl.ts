@@ -44,6 +44,7 @@ export const SETFL_MASK = O.APPEND | O.NONBLOCK | O.ASYNC | O.DIRECT | O.NOATIME
 /** Commands of fcntl(2). */
 export const F = {
   GETFD: 1,
+  SETFD: 2,
   GETFL: 3,
   SETFL: 4,
   SETLK: 6,

@@ -4,7 +4,7 @@
  * @module
  */
 import { Errno, errnoNumber, isErrno } from "./errno.ts";
-import { AT_FDCWD, O } from "./fcntl.ts";
+import { AT_FDCWD, F, O } from "./fcntl.ts";
 import { fileError } from "./files.ts";
 import { cString, syscall } from "./libc_ffi.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
@@ -12,6 +12,8 @@ import { FileStatus } from "./stat.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 const LOCK_EX = 2, LOCK_NB = 4;
+/** `include/uapi/asm-generic/fcntl.h`. */
+const FD_CLOEXEC = 1;
 const S_IFMT = 0o170000, S_IFDIR = 0o040000;
 
 /** What openat(2) says of a directory that is none any more. */
@@ -39,20 +41,47 @@ export function lockDirectory(path: string): Disposable | "busy" | "unsupported"
   return !isErrno(locked) || -locked === BigInt(Errno.EAGAIN) ? "busy" : "unsupported";
 }
 
+/** A lock of a file, which ends with its scope. */
+export class FileLock implements Disposable {
+  readonly #file: OwnedDescriptor;
+
+  constructor(file: OwnedDescriptor) {
+    this.#file = file;
+  }
+
+  /**
+   * Has the processes that are started meanwhile inherit the lock: it ends when the last of them and this one have ended
+   * or given it back.
+   */
+  inherited<T>(start: () => T): T {
+    const { fd } = this.#file;
+    syscall(SYSCALLS.fcntl, fd, F.SETFD, 0);
+    try {
+      return start();
+    } finally {
+      syscall(SYSCALLS.fcntl, fd, F.SETFD, FD_CLOEXEC);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#file[Symbol.dispose]();
+  }
+}
+
 /**
- * Locks a file, which is made where there is none, without waiting. No child inherits the lock. A file that is open for
+ * Locks a file, which is made where there is none, without waiting. No child inherits the lock, but by {@link FileLock.inherited}. A file that is open for
  * writing can be locked on NFS too, and other machines see it.
  *
  * @returns the lock, which ends with its scope; `busy` where somebody else has it
  * @throws {StasisError} `io` where it cannot be opened or locked
  */
-export function lockFile(path: string): Disposable | "busy" {
+export function lockFile(path: string): FileLock | "busy" {
   const flags = O.RDWR | O.CREAT | O.NOFOLLOW | O.CLOEXEC;
   const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), flags, 0o600);
   if (isErrno(opened)) throw fileError("open", path, opened);
   const file = new OwnedDescriptor(Number(opened));
   const locked = syscall(SYSCALLS.flock, file.fd, LOCK_EX | LOCK_NB);
-  if (!isErrno(locked)) return file;
+  if (!isErrno(locked)) return new FileLock(file);
   file[Symbol.dispose]();
   if (-locked === BigInt(Errno.EAGAIN)) return "busy";
   throw fileError("lock", path, locked);

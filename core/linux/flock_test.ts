@@ -47,3 +47,26 @@ Deno.test("lockFile() makes a file, and keeps everybody else out until its scope
     if (again !== "busy") again[Symbol.dispose]();
     assert.throws(() => lockFile(`${room}/none/lock`), { code: "io", errno: "ENOENT" });
   }));
+
+Deno.test("FileLock.inherited() has a child keep the lock for as long as it lives, and no other", async () => {
+  const room = Deno.makeTempDirSync({ prefix: "stasis-flock-" });
+  try {
+    const path = `${room}/lock`;
+    const start = () => new Deno.Command("cat", { stdin: "piped", stdout: "null" }).spawn();
+    const lock = lockFile(path);
+    if (lock === "busy") throw new Error("busy");
+    const heir = lock.inherited(start);
+    const other = start();
+    lock[Symbol.dispose]();
+    assert.equal(lockFile(path), "busy");
+    await heir.stdin.close();
+    await heir.status;
+    const again = lockFile(path);
+    if (again === "busy") throw new Error("still busy");
+    again[Symbol.dispose]();
+    await other.stdin.close();
+    await other.status;
+  } finally {
+    Deno.removeSync(room, { recursive: true });
+  }
+});

@@ -2,6 +2,7 @@
 
 import { deepEqual, equal, match } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { cancelInside } from "../../jobs/save.ts";
 import { buildProgram } from "../harness/build.ts";
 import { readProcess, takePid, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
@@ -273,6 +274,25 @@ Deno.test("run: a hook that fails after each checkpoint has nothing forgotten, a
   Deno.writeTextFileSync(`${room.path}/go`, "");
   equal((await start().status).code, 0, room.log);
   equal(Deno.readTextFileSync(out), "one\n", room.log);
+});
+
+Deno.test("run: a save inside of a pid namespace is cancelled there, for nsenter hands no signal on", async () => {
+  const child = new Deno.Command("nsenter", {
+    args: ["--target", String(Deno.pid), "--pid", "--", "cat"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("x"));
+  // It is there as soon as it answers.
+  const reader = child.stdout.getReader();
+  await reader.read();
+  cancelInside(child.pid);
+  // Nobody has its output any more.
+  equal((await reader.read()).done, true);
+  const { success } = await child.status;
+  equal(success, false);
+  await writer.abort().catch(() => {});
 });
 
 /** The events that a command with `--json` has told. */
