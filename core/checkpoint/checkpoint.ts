@@ -182,7 +182,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   // What has been read of thousands of them is read again when they stand still.
   tasks = [];
   if (!isToEnd) {
-    const snapshot = options.snapshot === true && shadows.arePossible;
+    // A tried shadow is an orphan as well, which the first process here must not get where it is in the tree.
+    const snapshot = options.snapshot === true && shadows.arePossible && pid !== 1;
     await warmUp(request.warmedUp ?? [], { ...options, snapshot }, guardian, request.signal);
   }
   using quiesced = new DisposableStack();
