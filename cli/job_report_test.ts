@@ -21,6 +21,10 @@ Deno.test("jobEventText() tells what was not expected, and with -v all", () => {
   );
   match(jobEventText({ ...saved, ended: true }, false) ?? "", /^saved as checkpoint 3: the same/);
   equal(
+    jobEventText({ event: "adopted", checkpoint: 2, ended: false }, false),
+    "saved as checkpoint 2 nevertheless",
+  );
+  equal(
     jobEventText({ event: "not-saved", error }, false),
     "not saved, and runs on: cannot write x: ENOSPC (make room)",
   );

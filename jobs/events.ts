@@ -4,6 +4,7 @@
  * @module
  */
 import type { StasisError } from "../base/errors.ts";
+import { asStasisError } from "../base/thrown.ts";
 
 /** Something that has happened to a job. */
 export type JobEvent =
@@ -42,3 +43,12 @@ export type JobEvent =
 
 /** Is told of events. It must not throw. */
 export type JobListener = (event: JobEvent) => void;
+
+/** Does something without which the job is none the worse, and tells what fails of it: a full disk stops no job. */
+export function tellIfFails(tell: JobListener, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    tell({ event: "failed", error: asStasisError(error) });
+  }
+}

@@ -11,7 +11,7 @@ import { cutFile } from "../core/linux/files.ts";
 import { fileValidationOf, type OperationOptions, remapPath } from "../core/plugin.ts";
 import { FILE_LENGTHS, FILES } from "../images/kinds/files.ts";
 import type { ImageDirectory } from "../mod.ts";
-import type { JobListener } from "./events.ts";
+import { type JobListener, tellIfFails } from "./events.ts";
 import { lookAtFile } from "./file_state.ts";
 import { NewFileLists } from "./new_file_lists.ts";
 import { FilesBefore, judgeNewFile } from "./new_files.ts";
@@ -99,19 +99,19 @@ export class JobFiles {
 
   /** Says that a save begins: what an attempt before it has noted is not of the moment that this one saves. */
   begins(): void {
-    this.#orTell(() => {
+    tellIfFails(this.#tell, () => {
       if (this.#lists.keep(this.#latest)) this.write();
     });
   }
 
   /** Says that a job stands still that is being saved, and runs on next: from then on it may do what is not in there. */
   runsOn(): void {
-    this.#orTell(() => this.#beginList(this.#store.list().next));
+    tellIfFails(this.#tell, () => this.#beginList(this.#store.list().next));
   }
 
   /** Says that it was saved: it is taken up from that checkpoint from now on. */
   saved(checkpoint: number): void {
-    this.#orTell(() => {
+    tellIfFails(this.#tell, () => {
       // Of one that others save inside of its namespace nobody was told when it ran on.
       if (!this.#lists.has(checkpoint)) this.#beginList(checkpoint);
       this.#latest = checkpoint;
@@ -122,21 +122,12 @@ export class JobFiles {
 
   /** Writes down what is known. */
   write(): void {
-    this.#orTell(() => this.#store.noteNewFiles(this.#lists.record));
+    tellIfFails(this.#tell, () => this.#store.noteNewFiles(this.#lists.record));
   }
 
   #beginList(checkpoint: number): void {
     const before = new FilesBefore(this.#command);
     this.#lists.begin(checkpoint, before, before.missing);
-  }
-
-  /** Does something without which the job is none the worse: a full disk stops none. */
-  #orTell(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      this.#tell({ event: "failed", error: asStasisError(error) });
-    }
   }
 
   /**

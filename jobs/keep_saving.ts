@@ -69,7 +69,8 @@ export class Keeper implements Disposable {
     } catch (error) {
       // A script of the user that came after it may have failed.
       if (!this.#store.isWhole(next)) throw error;
-      tell({ event: "failed", error: asStasisError(error) });
+      const failure = asStasisError(error);
+      if (failure.code !== "cancelled") tell({ event: "failed", error: failure });
       await this.#orTell(() => this.#store.adopt(next));
       tell({ event: "adopted", checkpoint: next, ended: !leaveRunning });
       return await this.#orTell(() => this.#retain(next, signal));
@@ -123,7 +124,7 @@ export class Keeper implements Disposable {
       try {
         await this.save(true, requests.abortedByStop());
       } catch (error) {
-        const isWanted = !this.#hasEnded && !requests.isToStop;
+        const isWanted = !this.#hasEnded && !requests.hasEnded && !requests.isToStop;
         if (isWanted) tell({ event: "not-saved", error: asStasisError(error) });
       }
       last = { begun, ended: performance.now() };

@@ -77,16 +77,20 @@ export class Requests implements Disposable {
     this.#wake();
   }
 
-  /** Says that the job has ended. */
+  /** Says that the job has ended, or is not to be saved any more: a save that is under way is not wanted then. */
   end(): void {
     this.#ended = true;
+    this.#aborting?.abort();
     this.#wake();
   }
 
-  /** What ends an operation where the job is to be stopped: it holds up the last save. */
+  /**
+   * What ends an operation where the job is to be stopped: it holds up the last save; and where the job has ended: its
+   * number may be somebody else's next.
+   */
   abortedByStop(): AbortSignal {
     const aborting = this.#aborting = new AbortController();
-    if (this.#stop) aborting.abort();
+    if (this.#stop || this.#ended) aborting.abort();
     return aborting.signal;
   }
 

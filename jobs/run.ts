@@ -31,6 +31,7 @@ import { Keeper, type KeepSettings } from "./keep_saving.ts";
 import { awaitDying, isStillThere, nameProcess } from "./process_name.ts";
 import { requireProgram, startStopped, waitsToBegin } from "./program.ts";
 import { ownEnd } from "./own_end.ts";
+import { tellIfFails } from "./events.ts";
 import type { Owner } from "./records.ts";
 import { Requests } from "./requests.ts";
 import { Store } from "./store.ts";
@@ -72,7 +73,7 @@ export async function runJob(request: RunRequest): Promise<RunOutcome> {
   using requests = new Requests(handedOn.take);
   const owner: Owner = { kind: "run", command, directory: Deno.cwd() };
   using store = Store.open(request.directory, owner);
-  store.forgetUnmade();
+  tellIfFails(tell, () => store.forgetUnmade());
   const end = store.end();
   if (end !== undefined && !request.again) {
     tell({ event: "not-taken-up", code: end.code, endedAt: end.at });
@@ -189,7 +190,7 @@ class Run {
       // It is begun anew then, and its files are as they are now.
       this.#files.write();
     }
-    this.#orTell(() => this.#forgetEnd());
+    tellIfFails(this.#request.tell, () => this.#forgetEnd());
     tell({ event: "started", pid });
     tree.kill(SIG.CONT);
     return { tree, hasTerminal: terminal !== undefined };
@@ -250,16 +251,7 @@ class Run {
   }
 
   #noteRunning(pid: number): void {
-    this.#orTell(() => this.#store.noteRunning(nameProcess(pid)));
-  }
-
-  /** Does something without which the job is none the worse. */
-  #orTell(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      this.#request.tell({ event: "failed", error: asStasisError(error) });
-    }
+    tellIfFails(this.#request.tell, () => this.#store.noteRunning(nameProcess(pid)));
   }
 
   /** @param isStopped whether it ended because somebody wanted this command to end */
@@ -270,7 +262,10 @@ class Run {
     const code = ownEnd(ending);
     // Nor has who ended because it was told to come to its end.
     if (code !== undefined && !isStopped && !this.#handedOn.isInterrupted) {
-      this.#orTell(() => this.#store.noteEnd({ code, at: new Date().toISOString() }));
+      tellIfFails(
+        this.#request.tell,
+        () => this.#store.noteEnd({ code, at: new Date().toISOString() }),
+      );
     }
     return { kind: "ended", ending };
   }

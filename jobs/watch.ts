@@ -7,6 +7,7 @@ import { StasisError } from "../base/errors.ts";
 import { pollInBackground } from "../core/linux/libc_ffi.ts";
 import { openPidfd } from "../core/linux/pidfd.ts";
 import { readCmdline } from "../core/linux/procfs/mod.ts";
+import { tellIfFails } from "./events.ts";
 import { Keeper, type KeepSettings } from "./keep_saving.ts";
 import { nameProcess } from "./process_name.ts";
 import { isSameProcess, type Owner } from "./records.ts";
@@ -42,7 +43,7 @@ export async function watchTree(request: WatchRequest): Promise<WatchOutcome> {
   const process = nameProcess(pid);
   using pidfd = openPidfd(pid);
   using store = Store.open(directory, ownerOf(directory, pid));
-  store.forgetUnmade();
+  tellIfFails(tell, () => store.forgetUnmade());
   const left = new AbortController();
   using requests = new Requests(() => {
     left.abort();
@@ -53,6 +54,8 @@ export async function watchTree(request: WatchRequest): Promise<WatchOutcome> {
   using keeper = new Keeper(store, { pid, innerPid: pid }, request);
   const signal = AbortSignal.any([requests.abortedByStop(), left.signal]);
   await keeper.save(true, signal).catch((error) => {
+    // It has ended, or is left: that is told next.
+    if (requests.hasEnded) return;
     // A full disk ends no watching; what stands against each save does.
     if (!requests.isToStop && (error as StasisError).code !== "io") throw error;
     if (!requests.isToStop) tell({ event: "not-saved", error });
