@@ -51,6 +51,39 @@ export function isAlive(pid: number): boolean {
   return process.state !== "Z" || process.threads !== 1;
 }
 
+/** The threads of a tree that job control has stopped, each as the directory of it in `/proc`. */
+export function stoppedThreads(root: number): string[] {
+  return processTree(root).flatMap((pid) => {
+    try {
+      return Array.from(
+        Deno.readDirSync(`/proc/${pid}/task`),
+        ({ name }) => `/proc/${pid}/task/${name}`,
+      );
+    } catch {
+      return []; // it went
+    }
+  }).filter(isStopped);
+}
+
+function isStopped(thread: string): boolean {
+  try {
+    return /^State:\tT/m.test(Deno.readTextFileSync(`${thread}/status`));
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Waits until threads are stopped again: who was let go of in such a stop has to run to come to stand still, which takes
+ * a moment where the processors are busy. One that does not in good time is left to whoever compares.
+ */
+export async function awaitStops(threads: readonly string[]): Promise<void> {
+  const end = performance.now() + 5_000;
+  while (!threads.every(isStopped) && performance.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 /** The bit of SIGKILL in a mask of `/proc/PID/status`, and of PF_EXITING in the flags of `/proc/PID/stat`. */
 const SIGKILL_BIT = 1n << 8n, PF_EXITING = 4;
 

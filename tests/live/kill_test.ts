@@ -7,7 +7,15 @@
  */
 import assert from "@std/assert";
 import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
-import { isAlive, outlives, processTree, readProcess, waitUntil } from "../harness/processes.ts";
+import {
+  awaitStops,
+  isAlive,
+  outlives,
+  processTree,
+  readProcess,
+  stoppedThreads,
+  waitUntil,
+} from "../harness/processes.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
 import { skip } from "../harness/skip.ts";
 import { stasis } from "../harness/stasis_command.ts";
@@ -136,12 +144,16 @@ for (const [index, subjectLine] of SUBJECTS.entries()) {
     await using subject = await Subject.start(name, { args });
     if (subject.unsupported !== null) return skip(t, subject.unsupported);
     using room = new ImageRoom();
+    const stopped = stoppedThreads(subject.pid);
     const { moments, status, stderr } = await actAtMoment(saving(subject, room), Infinity);
     assert.equal(status.code, 0, stderr);
     for (let kill = 0; kill < share; kill++) {
       const moment = Math.floor(spread(kill, share) * moments);
+      // Whoever looks at the dispatch of a thread stops it, too.
+      await awaitStops(stopped);
       const before = look(subject.pid);
       const run = await actAtMoment(saving(subject, room), moment);
+      await awaitStops(stopped);
       assertAsBefore(name, before, look(subject.pid), `killed at ${describe(run)}`);
     }
     await subject.expectPass();

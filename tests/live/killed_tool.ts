@@ -5,7 +5,7 @@
  */
 import assert from "@std/assert";
 import { guardianName } from "../../core/guardian/guardian.ts";
-import { allPids, waitUntil } from "../harness/processes.ts";
+import { allPids, awaitStops, stoppedThreads, waitUntil } from "../harness/processes.ts";
 import { ImageHome } from "./round_trip.ts";
 
 /**
@@ -60,6 +60,7 @@ export async function checkpointAndKill(
   withGuardians = false,
 ): Promise<void> {
   using images = new ImageHome();
+  const stopped = stoppedThreads(pid);
   const script = Deno.makeTempFileSync({ suffix: ".ts" });
   try {
     Deno.writeTextFileSync(script, TOOL);
@@ -80,6 +81,7 @@ export async function checkpointAndKill(
     const { signal, stderr } = await tool.output();
     assert.equal(signal, "SIGKILL", new TextDecoder().decode(stderr));
     await waitRescued(tool.pid);
+    await awaitStops(stopped);
   } finally {
     Deno.removeSync(script);
   }
