@@ -8,11 +8,13 @@ import { deepEqual, equal, match, ok } from "@std/assert";
 import { pause } from "../../core/linux/pause.ts";
 import { readChildren, readStat, readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
+import { buildSubject } from "../harness/build.ts";
 import { groupOf, Hierarchy } from "../harness/control_groups.ts";
 import { actAtMoment } from "../harness/kill_at_call.ts";
 import { allPids, processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
+import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf, ImageRoom } from "../harness/unharmed.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
@@ -22,6 +24,9 @@ import { collectNotes, ImageHome } from "./round_trip.ts";
 
 /** All memory is that of a shadow, however little it is. */
 const SNAPSHOT: OperationOptions = { ...UNHURRIED, snapshot: true, copyLimit: 0n };
+
+/** More memory than is copied while a tree stands still, in MiB. */
+const MORE = "56";
 
 /** Takes a snapshot of a subject that runs on. @returns what was noted */
 async function takeSnapshotOf(subject: Subject, images: ImageHome): Promise<string[]> {
@@ -107,6 +112,24 @@ Deno.test("a task that may have no shadow stands still while its memory is writt
   match(note ?? "", /^task \d+ stands still while its memory is written: .*EAGAIN/);
   deepEqual(others, []);
   await bringsBackAfterKill(subject, images);
+});
+
+Deno.test("the first process of a pid namespace gets no orphan by a snapshot from inside", async () => {
+  using images = new ImageHome();
+  const words = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+  await using subject = await Subject.spawn("unshare", {
+    args: [...words, await buildSubject("snapshot"), "plain", MORE, "1"],
+  });
+  await subject.waitReady();
+  const [init = 0] = readChildren(subject.pid);
+  const saving = ["checkpoint", "1", "-R", "--snapshot", "-D", images.directory];
+  const { status, stderr } = await stasis(saving, {
+    through: ["nsenter", `--target=${init}`, "--pid", "--mount", "--"],
+  });
+  equal(status, 0, stderr);
+  match(stderr, /task 1 stands still while its memory is written: the first process of this pid/);
+  Deno.kill(init, "SIGTERM");
+  await subject.expectPass();
 });
 
 Deno.test("a snapshot that fails when the tree runs again leaves neither a directory nor a shadow", async (t) => {
@@ -199,9 +222,6 @@ Deno.test("a snapshot fails where its limit demands that a tree stands still who
 
 /** How often the tool is killed. */
 const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? 4);
-/** More memory than is copied while a tree stands still, in MiB. */
-const MORE = "56";
-
 Deno.test("nothing is left where the tool is killed in the middle of a snapshot", async () => {
   await using subject = await Subject.start("snapshot", { args: ["subreaper", MORE, "1"] });
   using room = new ImageRoom();
