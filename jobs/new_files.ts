@@ -56,8 +56,17 @@ export class FilesBefore {
     } catch {
       // It has gone, or nobody can tell.
     }
-    return born !== undefined && born > this.#at ? NOTHING : undefined;
+    return born !== undefined && isBornSince(born, this.#at, Date.now()) ? NOTHING : undefined;
   }
+}
+
+/**
+ * Whether a file was made after a moment. All in milliseconds since 1970.
+ *
+ * @param now whoever was born later has another clock (a server's, or this one's before it was set back): it may be old
+ */
+export function isBornSince(born: number, moment: number, now: number): boolean {
+  return born > moment && born <= now;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { deepEqual, equal, match } from "@std/assert";
 import { lookAtFile } from "./file_state.ts";
-import { FilesBefore, judgeNewFile, seenOpen } from "./new_files.ts";
+import { FilesBefore, isBornSince, judgeNewFile, seenOpen } from "./new_files.ts";
 import type { NewFile } from "./records.ts";
 
 const FOUND = { length: 9, mtime: 5n, ino: 7 };
@@ -87,4 +87,9 @@ Deno.test("seenOpen() holds a file for appended to as long as it is the same, an
   // What was not there is as good as new, whatever file it is.
   const unseen = noted({ ino: 0, seen: false });
   equal(seenOpen(open, { length: 0, mtime: "0", ino: undefined }, unseen).append, true);
+});
+
+Deno.test("isBornSince() trusts no clock that is ahead", () => {
+  equal(isBornSince(5, 4, 6), true);
+  for (const born of [3, 4, 7]) equal(isBornSince(born, 4, 6), false);
 });
