@@ -6,6 +6,7 @@
 import { StasisError } from "../../base/errors.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import type { SavedRun } from "../../plugins/memory/saved_pages.ts";
+import { checkPagesFiles } from "../../plugins/memory/validate.ts";
 import { type NewFile, withNewFile } from "../ui/new_file.ts";
 import { layoutCore } from "./elf.ts";
 import { coreNotes, encodeNotes } from "./notes.ts";
@@ -38,6 +39,7 @@ export function writeCore(images: ImageDirectory, pid: number, path: string): Wr
     encodeNotes(coreNotes(process)),
     coreSegments(mappings),
   );
+  checkPagesFiles(contents.map(({ source }) => source));
   withNewFile(path, (file) => {
     file.write(head, 0n);
     for (const { offset, source } of contents) copy(source, file, offset);

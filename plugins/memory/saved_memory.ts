@@ -20,6 +20,7 @@ import { SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { cutRun, type SavedRun, uncovered } from "./saved_pages.ts";
 import { objectRuns, taskRuns } from "./task_runs.ts";
+import { checkPagesFiles } from "./validate.ts";
 
 /** A mapping, and where its contents are. */
 export interface SavedMapping {
@@ -98,9 +99,12 @@ export function readMemory(
  * Reads a run.
  *
  * @param target its beginning gets the bytes
- * @throws {StasisError} `bad-image` where the pages file is too short; `io`
+ * @throws {StasisError} `bad-image` where the pages file is none, or too short; `io`
  */
-export function readRun({ pages, offset, size }: SavedRun, target: Uint8Array): void {
+export function readRun(run: SavedRun, target: Uint8Array): void {
+  // To open a fifo would wait for whoever writes to it.
+  checkPagesFiles([run]);
+  const { pages, offset, size } = run;
   try {
     using file = Deno.openSync(pages);
     file.seekSync(offset, Deno.SeekMode.Start);

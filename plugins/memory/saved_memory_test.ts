@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "@std/assert";
+import { deepEqual, equal, throws } from "@std/assert";
 import {
   VMA_ANON_PRIVATE,
   VMA_ANON_SHARED,
@@ -13,7 +13,7 @@ import { CORE, IDS, IMAGES_VERSION, PSTREE } from "../../images/kinds/core.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { MEMFD_INODE, MM, PAGEMAP, PAGES, SHMEM_PAGEMAP } from "../../images/kinds/memory.ts";
 import { ImageDirectory, ImageWriter, PE_PRESENT } from "../../images/mod.ts";
-import { memoryOwner, readMemory, savedMappings } from "./saved_memory.ts";
+import { memoryOwner, readMemory, readRun, savedMappings } from "./saved_memory.ts";
 
 const PAGE = 0x1000n;
 const MM_FIELDS = {
@@ -118,4 +118,16 @@ Deno.test("savedMappings() leaves out guards, and has runs in the order of addre
       [[[2n, 2n]], [[10n, 2n]], [[20n, 1n], [21n, 1n], [22n, 1n]]],
     );
   });
+});
+
+Deno.test("readRun() waits for nobody where a fifo has the name of a pages file", () => {
+  const directory = Deno.makeTempDirSync({ prefix: "stasis-memory-" });
+  try {
+    const pages = `${directory}/pages-1.img`;
+    new Deno.Command("mkfifo", { args: [pages] }).outputSync();
+    const run = { start: 0n, size: PAGE, pages, offset: 0n };
+    throws(() => readRun(run, new Uint8Array(Number(PAGE))), { code: "bad-image" });
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });
