@@ -50,6 +50,20 @@ export class Tmux implements AsyncDisposable {
     await this.run("send-keys", ...keys);
   }
 
+  /** Gives the window another size, and waits until its terminal has it: tmux takes its time to tell it. */
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.run("resize-window", "-x", String(columns), "-y", String(rows));
+    const tty = await this.run("display-message", "-p", "#{pane_tty}");
+    const size = async () => {
+      const { stdout } = await new Deno.Command("stty", { args: ["-F", tty, "size"] }).output();
+      return new TextDecoder().decode(stdout).trim();
+    };
+    const end = performance.now() + PATIENCE;
+    while (await size() !== `${rows} ${columns}`) {
+      if (performance.now() > end) throw new Error(`${tty} keeps its size: ${await size()}`);
+    }
+  }
+
   /** What the window shows. */
   async screen(): Promise<string> {
     return await this.run("capture-pane", "-p");

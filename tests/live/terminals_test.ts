@@ -192,19 +192,20 @@ Deno.test("tmux: less goes on, and the shell behind it", async () => {
 Deno.test("tmux: an editor has what was typed, and the window's size", async () => {
   await using tmux = await Tmux.start();
   const file = await Deno.makeTempFile({ prefix: "stasis-vim-" });
+  using cleanUp = new DisposableStack();
+  cleanUp.defer(() => Deno.removeSync(file));
   await tmux.press(`vim -n -u NONE ${file}`, "Enter");
   await tmux.shows(/^~$/m);
   await tmux.press("ifirst", "Enter", "second");
   await tmux.shows(/^second/m);
   await takeAway(tmux);
   await tmux.press(" line", "Escape");
-  await tmux.run("resize-window", "-x", "60", "-y", "20");
+  await tmux.resize(60, 20);
   await tmux.press(":put =&columns", "Enter");
   await tmux.shows(/^60$/m);
   await tmux.press(":wq", "Enter");
   await tmux.shows(/[$#]$/);
   equal(await Deno.readTextFile(file), "first\nsecond line\n60\n");
-  await Deno.remove(file);
 });
 
 Deno.test("tmux: a shell's jobs, in the foreground and stopped", async () => {
