@@ -3,7 +3,7 @@ import { NewFileLists } from "./new_file_lists.ts";
 
 /** What was known in a moment in which all files were so long. */
 const when = (length: number) => ({ of: () => ({ length, mtime: "1", ino: 7 }) });
-const LOG = { path: "/log", ino: 7, append: true };
+const LOG = { path: "/log", ino: 7, append: true, reads: false };
 const lengths = ({ record }: NewFileLists) =>
   record.lists.map(({ checkpoint, files }) => [checkpoint, ...files.map(({ length }) => length)]);
 

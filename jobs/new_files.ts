@@ -1,8 +1,8 @@
 /**
  * Files that a job opens for writing after a checkpoint: that does not know of them, and a job that is taken up from it
  * would append to them once more. What it has written is cut off then, where it is known how the file was when the
- * checkpoint was made, and nothing else: what others may have made is left as it is, and what was not only appended to
- * is refused.
+ * checkpoint was made, and nothing else: what others may have made is left as it is, as is what the job writes from its
+ * beginning each time; what it reads and writes elsewhere is refused.
  *
  * @module
  */
@@ -42,7 +42,9 @@ export class FilesBefore {
   /** The files that are named and were not there. Who makes them has to be seen: it may be others, for the job to read. */
   get missing(): NewFile[] {
     return Array.from(this.#known).flatMap(([path, { length, mtime, ino }]) =>
-      ino === undefined ? [{ path, length, mtime, ino: 0, append: true, seen: false }] : []
+      ino === undefined
+        ? [{ path, length, mtime, ino: 0, append: true, reads: false, seen: false }]
+        : []
     );
   }
 
@@ -76,7 +78,7 @@ export function isBornSince(born: number, moment: number, now: number): boolean 
  * @param noted what was noted of it
  */
 export function seenOpen(
-  { path, ino, append }: OpenFile,
+  { path, ino, append, reads }: OpenFile,
   { length, mtime, ino: former }: Before,
   noted: NewFile | undefined,
 ): NewFile {
@@ -88,6 +90,7 @@ export function seenOpen(
     mtime,
     ino,
     append: append && ino === last && (noted?.append ?? true),
+    reads: reads || (noted?.reads ?? false),
     seen: true,
   };
 }
@@ -112,7 +115,7 @@ export function judgeNewFile(
   found: ReturnType<typeof lookAtFile>,
   validation: FileValidation,
 ): Verdict {
-  const { path, length, seen, append, ino } = file;
+  const { path, length, mtime, seen, append, reads, ino } = file;
   if (found === "unknown") return seen ? note(`${path} cannot be looked at`) : NONE;
   if (length === 0) {
     // Where it is not there, it is as it was, or is made again.
@@ -124,12 +127,18 @@ export function judgeNewFile(
     return { kind: "cut", cut: { path, length: 0n, found: BigInt(found.length) } };
   }
   const now: FileState = found === "missing" ? { length: 0, mtime: 0n, ino: 0 } : found;
+  if (!reads && !append) {
+    // A result that is written from its beginning, or put in the place of the former: that is done again.
+    return now.mtime === BigInt(mtime)
+      ? NONE
+      : note(`${path} was written anew since the checkpoint`);
+  }
   const judged = judge(
     {
       path,
       writings: [{
         length: BigInt(length),
-        mtime: BigInt(file.mtime),
+        mtime: BigInt(mtime),
         append: append && now.ino === ino,
         atEnd: false,
       }],

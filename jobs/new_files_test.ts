@@ -10,6 +10,7 @@ const noted = (more: Partial<NewFile>): NewFile => ({
   mtime: "0",
   ino: 7,
   append: true,
+  reads: false,
   seen: true,
   ...more,
 });
@@ -60,28 +61,38 @@ Deno.test("judgeNewFile() empties what the job was seen to make, and nothing tha
 Deno.test("judgeNewFile() cuts what was only appended to, and refuses what was written elsewhere", () => {
   const there = { length: 4, mtime: "3" };
   deepEqual(judged(there, FOUND), { kind: "cut", cut: { path: "/x", length: 4n, found: 9n } });
-  equal(judged({ ...there, append: false, mtime: "5" }, { ...FOUND, length: 4 }).kind, "none");
+  const database = { ...there, append: false, reads: true };
+  equal(judged({ ...database, mtime: "5" }, { ...FOUND, length: 4 }).kind, "none");
   for (
     const one of [
-      judged({ ...there, append: false }, FOUND),
-      judged({ ...there, append: false }, { ...FOUND, length: 4 }),
+      judged(database, FOUND),
+      judged(database, { ...FOUND, length: 4 }),
       judged(there, { ...FOUND, length: 3 }),
       judged(there, { ...FOUND, ino: 8 }),
       judged(there, "missing"),
     ]
   ) equal(one.kind, "problem");
-  const database = noted({ ...there, append: false });
-  equal(judgeNewFile(database, FOUND, "none").kind, "none");
+  equal(judgeNewFile(noted(database), FOUND, "none").kind, "none");
+});
+
+Deno.test("judgeNewFile() leaves what the job writes from its beginning each time, and tells it", () => {
+  const result = { length: 4, mtime: "3", append: false };
+  for (const found of [FOUND, { ...FOUND, ino: 8 }, { ...FOUND, length: 1 }, "missing"] as const) {
+    const verdict = judged(result, found);
+    match(JSON.stringify(verdict), /written anew since the checkpoint: it is left as it is/);
+  }
+  equal(judged({ ...result, mtime: "5" }, FOUND).kind, "none");
 });
 
 Deno.test("seenOpen() holds a file for appended to as long as it is the same, and never written otherwise", () => {
-  const open = { path: "/x", ino: 7, append: true };
+  const open = { path: "/x", ino: 7, append: true, reads: false };
   const before = { length: 4, mtime: "3", ino: 7 };
   const first = seenOpen(open, before, undefined);
   deepEqual(first, noted({ length: 4, mtime: "3" }));
   equal(seenOpen({ ...open, append: false }, before, first).append, false);
   const otherwise = seenOpen({ ...open, append: false }, before, undefined);
   equal(seenOpen(open, before, otherwise).append, false);
+  equal(seenOpen(open, before, { ...first, reads: true }).reads, true);
   equal(seenOpen({ ...open, ino: 8 }, before, undefined).append, false);
   equal(seenOpen({ ...open, ino: 8 }, before, first).append, false);
   // What was not there is as good as new, whatever file it is.

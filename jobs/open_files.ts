@@ -23,6 +23,8 @@ export interface OpenFile {
    * nothing for certain: a file that was emptied and is written anew is written at its end, too.
    */
   readonly append: boolean;
+  /** Whether somebody who has it open can read it, too. */
+  readonly reads: boolean;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface OpenFile {
  * @param except paths of files that are dealt with otherwise
  */
 export function filesBeingWritten(root: number, except: ReadonlySet<string>): OpenFile[] {
-  const appends = new Map<string, boolean>();
+  const ways = new Map<string, Pick<OpenFile, "append" | "reads">>();
   const open = [root];
   for (let pid = open.pop(); pid !== undefined; pid = open.pop()) {
     const process = pid;
@@ -41,12 +43,15 @@ export function filesBeingWritten(root: number, except: ReadonlySet<string>): Op
       if (link?.kind !== "path" || link.deleted || except.has(link.text)) continue;
       const flags = unlessGone(() => readFdInfo(process, fd)?.flags, undefined) ?? O.RDONLY;
       if ((flags & O.ACCMODE) === O.RDONLY || (flags & O.PATH) !== 0) continue;
-      const append = (flags & O.APPEND) !== 0;
-      appends.set(link.text, append && (appends.get(link.text) ?? true));
+      const other = ways.get(link.text);
+      ways.set(link.text, {
+        append: (flags & O.APPEND) !== 0 && (other?.append ?? true),
+        reads: (flags & O.ACCMODE) !== O.WRONLY || (other?.reads ?? false),
+      });
     }
   }
-  return Array.from(appends).flatMap(([path, append]) => {
+  return Array.from(ways).flatMap(([path, way]) => {
     const found = lookAtFile(path);
-    return typeof found === "string" ? [] : [{ path, ino: found.ino, append }];
+    return typeof found === "string" ? [] : [{ path, ino: found.ino, ...way }];
   });
 }

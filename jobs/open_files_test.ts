@@ -10,9 +10,11 @@ Deno.test("filesBeingWritten() finds files that are open for writing, and how, b
     using _reading = Deno.openSync(path, { read: true });
     deepEqual(find(), []);
     using _appending = Deno.openSync(path, { append: true });
-    deepEqual(find(), [{ path, ino, append: true }]);
+    deepEqual(find(), [{ path, ino, append: true, reads: false }]);
     using _writing = Deno.openSync(path, { write: true });
-    deepEqual(find(), [{ path, ino, append: false }]);
+    deepEqual(find(), [{ path, ino, append: false, reads: false }]);
+    using _both = Deno.openSync(path, { read: true, write: true });
+    deepEqual(find(), [{ path, ino, append: false, reads: true }]);
     deepEqual(find(new Set([path])), []);
   } finally {
     Deno.removeSync(path);

@@ -65,6 +65,8 @@ export interface NewFile {
   readonly ino: number;
   /** Whether the job could only write at its end (O_APPEND), and it is the file that was there. */
   readonly append: boolean;
+  /** Whether the job could read it, too, as a database. */
+  readonly reads: boolean;
   /** Whether the job was seen to have it open for writing; otherwise its command line names it alone. */
   readonly seen: boolean;
 }
@@ -146,6 +148,7 @@ const NEW_FILE: Shape = {
   mtime: "digits",
   ino: "number",
   append: "boolean",
+  reads: "boolean",
   seen: "boolean",
 };
 

@@ -19,7 +19,15 @@ Deno.test("records are read as they were written", () => {
   deepEqual(readProcessName(JSON.stringify(process), "running.json"), process);
   const end = { code: 3, at: "2026-01-01T00:00:00.000Z" };
   deepEqual(readEnd(JSON.stringify(end), "end.json"), end);
-  const file = { path: "/x", length: 3, mtime: "12", ino: 4, append: true, seen: true };
+  const file = {
+    path: "/x",
+    length: 3,
+    mtime: "12",
+    ino: 4,
+    append: true,
+    reads: false,
+    seen: true,
+  };
   const files = { lists: [{ checkpoint: 1, files: [file] }, { checkpoint: 2, files: [] }] };
   deepEqual(readNewFiles(JSON.stringify(files), "new.json"), files);
   const made = { at: end.at, bytes: 1, frozenMs: 2.5, totalMs: 3, tasks: 4, threads: 5 };
@@ -42,7 +50,15 @@ Deno.test("damaged records are told", () => {
     ]
   ) throws(() => readOwner(text, "job.json"), { code: "bad-image" });
   throws(() => readEnd('{"at":"x"}', "end.json"), { code: "bad-image" });
-  const file = { path: "/x", length: 3, mtime: "x", ino: 4, append: true, seen: true };
+  const file = {
+    path: "/x",
+    length: 3,
+    mtime: "x",
+    ino: 4,
+    append: true,
+    reads: false,
+    seen: true,
+  };
   for (
     const value of [
       {},
