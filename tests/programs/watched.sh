@@ -6,6 +6,9 @@
 # is lost by a restore, which the checkpoint says: so a step makes another file where nothing is told for a while.
 
 mkdir watched
+# They are looked into before inotifywait may have come to open them.
+: >seen
+: >told
 inotifywait -m -e create --format '%f' watched >seen 2>told &
 watcher=$!
 until grep -q established told; do sleep 0.01; done
