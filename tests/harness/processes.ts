@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { CLOSE_INHERITED } from "./close_inherited.ts";
 
 /** One process as `/proc/PID/stat` tells it (proc_pid_stat(5)). */
 export interface ProcessLine {
@@ -184,13 +185,21 @@ export async function waitUntil(
   }
 }
 
-/** Has some process take an id. @returns it, if it is a child of this process */
+/** Has some process take an id, which has nothing but its standard streams. @returns it, if it is a child of this process */
 export async function takePid(pid: number): Promise<Deno.ChildProcess | undefined> {
   for (;;) {
     if (readProcess(pid) !== null) return undefined;
     Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
-    const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
-    if (child.pid === pid) return child;
+    const child = new Deno.Command("bash", {
+      args: ["-c", `${CLOSE_INHERITED}; exec sleep 1000`],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    if (child.pid === pid) {
+      await waitUntil(() => readProcess(pid)?.comm === "sleep", "it to be a sleep");
+      return child;
+    }
     child.kill("SIGKILL");
     await child.status;
   }

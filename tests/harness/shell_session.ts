@@ -5,14 +5,11 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
+import { CLOSE_INHERITED } from "./close_inherited.ts";
 import { isAlive, processTree } from "./processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
-
-/** Closes what was inherited beyond the standard streams: a test runner may have left anything open. */
-const CLEAN =
-  'for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && eval "exec $fd>&-"; done';
 
 /** What stands for a prompt: nothing that is typed has it. */
 const PROMPT = "@>";
@@ -52,7 +49,7 @@ export class ShellSession implements AsyncDisposable {
   /** Starts a program in a terminal. @param env beside what this process has */
   static open(command: string, env: Readonly<Record<string, string>>): ShellSession {
     const child = new Deno.Command("bash", {
-      args: ["-c", `${CLEAN}; exec script -qfec "exec ${command}" /dev/null`],
+      args: ["-c", `${CLOSE_INHERITED}; exec script -qfec "exec ${command}" /dev/null`],
       env: { TERM: "dumb", HISTFILE: "", ...env },
       stdin: "piped",
       stdout: "piped",

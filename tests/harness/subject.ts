@@ -11,6 +11,7 @@
 import { basename, join } from "node:path";
 import { stragglerCount } from "../../core/remote/detach.ts";
 import { buildSubject } from "./build.ts";
+import { CLOSE_INHERITED } from "./close_inherited.ts";
 import { isAlive, processesWithEnv, processTree, readProcess, waitUntil } from "./processes.ts";
 
 /** Where subjects find programs. */
@@ -28,7 +29,7 @@ const RUN_MARK = "STASIS_TEST_RUN";
  */
 const LAUNCHER = `
 files=$1; shift
-for fd in /proc/self/fd/*; do fd=\${fd##*/}; [ $fd -gt 2 ] && eval "exec $fd>&-"; done
+${CLOSE_INHERITED}
 exec "$@" <"$files/stdin" >>"$files/stdout" 2>>"$files/stderr"
 `;
 

@@ -3,10 +3,8 @@
  *
  * @module
  */
+import { CLOSE_INHERITED } from "./close_inherited.ts";
 
-/** Closes what was inherited beyond the standard streams: a test runner may have left anything open. */
-const CLEAN =
-  'for fd in /proc/self/fd/*; do fd=${fd##*/}; [ $fd -gt 2 ] && eval "exec $fd>&-"; done';
 const PATIENCE = 10_000;
 
 /** A tmux server, whose programs run in pseudoterminals that it has the masters of. */
@@ -31,7 +29,7 @@ export class Tmux implements AsyncDisposable {
   /** Runs a command of tmux. @returns what it says */
   async run(...args: readonly string[]): Promise<string> {
     const command = new Deno.Command("bash", {
-      args: ["-c", `${CLEAN}; exec tmux "$@"`, "tmux", "-S", this.#socket, ...args],
+      args: ["-c", `${CLOSE_INHERITED}; exec tmux "$@"`, "tmux", "-S", this.#socket, ...args],
       env: { TERM: "screen" },
       stdin: "null",
     });

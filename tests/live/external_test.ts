@@ -7,6 +7,7 @@ import {
   type StasisError,
 } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
+import { CLOSE_INHERITED } from "../harness/close_inherited.ts";
 import { Subject } from "../harness/subject.ts";
 import { allPids, readProcess, waitUntil } from "../harness/processes.ts";
 import { becomesSleep, collectNotes, ImageHome, problemsOf } from "./round_trip.ts";
@@ -35,14 +36,10 @@ async function end(tree: RestoredTree): Promise<void> {
 
 const LOOP = 'while read -r line; do echo "got $line" >&2; done';
 
-/** Closes what was inherited beyond the standard streams: a test runner may have left anything open. */
-const CLEAN =
-  'for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && eval "exec $fd>&-"; done;';
-
 /** A shell in a session of its own whose standard streams are pipes to this process. */
 function startShell(script: string): Deno.ChildProcess {
   const child = new Deno.Command("/bin/bash", {
-    args: ["-c", `${CLEAN} ${script}`],
+    args: ["-c", `${CLOSE_INHERITED}; ${script}`],
     stdin: "piped",
     stdout: "null",
     stderr: "piped",
@@ -164,7 +161,7 @@ function tryLink(fd: number): string | undefined {
 /** Runs a command on a terminal of its own, and finds the `sleep` that it starts. */
 async function onTerminal(command: string): Promise<{ outer: Deno.ChildProcess; pid: number }> {
   const outer = new Deno.Command("script", {
-    args: ["-qec", `exec bash -c '${CLEAN} ${command}'`, "/dev/null"],
+    args: ["-qec", `exec bash -c '${CLOSE_INHERITED}; ${command}'`, "/dev/null"],
     stdin: "null",
     stdout: "null",
     stderr: "null",

@@ -4,15 +4,12 @@ import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { dirname } from "node:path";
 import { install } from "../../scripts/install.ts";
+import { CLOSE_INHERITED } from "../harness/close_inherited.ts";
 import { becomesSleep, ImageHome, startSleeper } from "./round_trip.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const MAIN = `${ROOT}cli/main.ts`;
 const PLUGIN = fileURLToPath(new URL("../../examples/device_plugin.ts", import.meta.url));
-
-/** Closes what was inherited beyond the standard streams: a test runner may have left anything open. */
-const CLEAN =
-  'for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] && eval "exec $fd>&-"; done';
 
 async function output(command: string, args: readonly string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, {
@@ -134,7 +131,7 @@ async function asOrdinaryUser(prefix: string): Promise<void> {
       args: [
         ...["-c", `exec "$@" <${home}/closed/file`, "sh", "setpriv"],
         ...["--reuid=65534", "--regid=65534", ...none, "--", "/bin/bash", "-c"],
-        `${CLEAN}; cd ${home}; ${ORDINARY}`,
+        `${CLOSE_INHERITED}; cd ${home}; ${ORDINARY}`,
         "bash",
         String(Deno.pid),
       ],
