@@ -32,7 +32,7 @@ function refused(run: () => unknown): string {
 }
 
 Deno.test("validFiles() gives entries by id, those of unknown types too", () => {
-  const all = files(reg(1), pipe(9), { type: fd_types.FANOTIFY, id: 3 });
+  const all = files(reg(1), pipe(9), { type: fd_types.TUNF, id: 3 });
   assert.deepEqual([...all.keys()], [1, 9, 3]);
 });
 
@@ -48,9 +48,23 @@ Deno.test("validFiles() refuses entries that contradict themselves", () => {
     /of another type \(pipe\)/,
   );
   assert.match(
-    refused(() => files({ ...reg(3), type: fd_types.FANOTIFY })),
+    refused(() => files({ ...reg(3), type: fd_types.TUNF })),
     /another type \(reg\)/,
   );
+});
+
+Deno.test("validFiles() knows every member that an entry can have", () => {
+  for (
+    const { kind, name, localName } of file_entrySchema.fields.map((field) => ({
+      kind: field.fieldKind,
+      name: field.name,
+      localName: field.localName,
+    }))
+  ) {
+    if (kind !== "message" || name === "fown") continue;
+    const entry = { type: fd_types.TUNF, id: 3, [localName]: { id: 3 } };
+    assert.match(refused(() => files(entry)), new RegExp(`of another type \\(${localName}\\)`));
+  }
 });
 
 Deno.test("validateDescriptors() refuses numbers that are there twice, or none", () => {

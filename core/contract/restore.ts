@@ -378,7 +378,7 @@ export interface DescriptorConnect {
   /**
    * A number by which an open file can be used now that this description, or another one of the same home, holds.
    *
-   * @throws {StasisError} `internal` of others
+   * @throws {StasisError} `bad-image` of others: what holds it is nobody's
    */
   numberOf(id: number): number;
   /** The descriptors of that task: number to id of the description. */

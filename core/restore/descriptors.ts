@@ -255,7 +255,11 @@ function connect(
   const numberOf = (id: number): number => {
     const found = numbers.get(task)?.get(id);
     if (found !== undefined) return found;
-    throw new StasisError("internal", `file ${id} is not held by one whose home is ${task.pid}`);
+    throw new StasisError(
+      "bad-image",
+      `the images have file ${id} within one that no task has, nor anything that a task has holds`,
+      { hint: "they were changed or written by something else: make the checkpoint again" },
+    );
   };
   runHook(
     plugin,

@@ -15,6 +15,7 @@ export const S_IFREG = 0o100000;
 export const S_IFDIR = 0o040000;
 export const S_IFLNK = 0o120000;
 export const S_IFCHR = 0o020000;
+export const S_IFIFO = 0o010000;
 
 /** MEM_MAJOR of `include/uapi/linux/major.h`. */
 const MEMORY_DEVICES = 1;
@@ -61,6 +62,6 @@ const TYPES: Readonly<Record<number, string>> = {
   [S_IFLNK]: "symbolic link",
   [S_IFCHR]: "character device",
   0o060000: "block device",
-  0o010000: "fifo",
+  [S_IFIFO]: "fifo",
   0o140000: "socket",
 };

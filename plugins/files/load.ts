@@ -4,7 +4,9 @@
  * @module
  */
 import { isFieldSet } from "@bufbuild/protobuf";
+import { StasisError } from "../../base/errors.ts";
 import { buildIdNumbers, readBuildId } from "../../core/linux/build_id.ts";
+import { O } from "../../core/linux/fcntl.ts";
 import { lstatPath, modifiedAt, statPath } from "../../core/linux/files.ts";
 import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import {
@@ -16,7 +18,7 @@ import {
   remapPath,
 } from "../../core/plugin.ts";
 import { type reg_file_entry, reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
-import { S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
+import { S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, typeName } from "./kinds.ts";
 
 /** An absent size reads as 0, which is one too. */
 const SIZE = reg_file_entrySchema.field.size;
@@ -113,6 +115,27 @@ export function checkFiles(
       if (change !== undefined) report(`the file ${whose} ${change.what}`, change.hint);
     }
   }
+}
+
+/**
+ * Refuses to open a fifo as a file: whoever did would wait for its other end. The path of one is in the images, too, of
+ * which no descriptor is; and CRIU's may not say what a path leads to.
+ *
+ * @param look how to look at a path
+ * @throws {StasisError} `bad-image`
+ */
+export function refuseFifo(
+  { flags, mode }: Pick<reg_file_entry, "flags" | "mode">,
+  path: string,
+  look: (path: string, link: boolean) => Found,
+): void {
+  const type = mode & S_IFMT;
+  if ((flags & O.PATH) !== 0 || type !== 0 && type !== S_IFIFO) return;
+  const found = look(path, false);
+  if (typeof found === "string" || (found.mode & S_IFMT) !== S_IFIFO) return;
+  throw new StasisError("bad-image", `${path} is a fifo, and the images have it as a file`, {
+    hint: "they were changed or written by something else: make the checkpoint again",
+  });
 }
 
 const CHANGE_HINT =

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import { deepEqual, equal, match } from "@std/assert";
+import { deepEqual, equal, match, throws } from "@std/assert";
 import type { FileValidation, OperationOptions } from "../../core/plugin.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { reg_file_entrySchema } from "../../images/gen/paths_pb.ts";
 import { pstree_entrySchema } from "../../images/gen/tree_pb.ts";
-import { checkFiles, type Found, type Surroundings } from "./load.ts";
+import { checkFiles, type Found, refuseFifo, type Surroundings } from "./load.ts";
 
 const REGULAR = 0o100644;
 
@@ -126,4 +126,19 @@ Deno.test("checkFiles() compares whole seconds where an archive has kept no more
   equal(differ(5n * second, 5n * second + 338n), false);
   equal(differ(5n * second, 6n * second), true);
   equal(differ(5n * second + 338n, 5n * second + 339n), true);
+});
+
+Deno.test("refuseFifo() lets nobody wait for the other end of one", () => {
+  const fifo = () => ({ mode: 0o010600, size: 0n });
+  for (const mode of [0, 0o010644]) {
+    throws(() => refuseFifo({ flags: 1, mode }, "/x", fifo), { code: "bad-image" });
+    // O_PATH opens none.
+    refuseFifo({ flags: 0o10000000, mode }, "/x", fifo);
+    for (const found of [{ mode: REGULAR, size: 0n }, "ENOENT"]) {
+      refuseFifo({ flags: 1, mode }, "/x", () => found);
+    }
+  }
+  refuseFifo({ flags: 1, mode: REGULAR }, "/x", () => {
+    throw new Error("that has been looked at");
+  });
 });

@@ -58,7 +58,7 @@ import {
 } from "../../images/kinds/files.ts";
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { terminalInfos } from "../tty/image.ts";
-import { checkFiles, lookAt } from "./load.ts";
+import { checkFiles, lookAt, refuseFifo } from "./load.ts";
 import { notifyProblem } from "./notify.ts";
 import { pressureProblem } from "./pressure.ts";
 import {
@@ -209,6 +209,7 @@ export const files: Plugin = definePlugin({
         restores: (file) => file.type === fd_types.REG && file.reg !== undefined,
         plan: ({ file, program, tree }: DescriptorPlan) => {
           const reg = file.reg as reg_file_entry;
+          refuseFifo(reg, tree.files.pathOf(file.id), lookAt);
           const flags = reopenFlags(reg.flags);
           const leave = planNumber(program, reg.name);
           const fd = tree.files.open(program, file.id, flags);
