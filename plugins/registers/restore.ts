@@ -5,6 +5,8 @@
  */
 import { user_x86_regs_mode } from "../../images/gen/registers_x86_pb.ts";
 import type { wait_entry } from "../../images/gen/time_pb.ts";
+import type { ImageDirectory } from "../../images/directory.ts";
+import { MM } from "../../images/kinds/memory.ts";
 import { WAITS } from "../../images/kinds/time.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { StasisError } from "../../base/errors.ts";
@@ -22,7 +24,7 @@ import { XSTATE_LIMIT } from "./extended.ts";
 import { xstateLayout } from "./layout.ts";
 import { liveRegisters } from "./restart.ts";
 import { afterWait, relativeWait, toTimespec, waitCall } from "./waits.ts";
-import { RSEQ_CS_OFFSET } from "./rseq.ts";
+import { isWritableArea, RSEQ_CS_OFFSET } from "./rseq.ts";
 import { decodeUserDesc, isEmptyTls } from "./tls.ts";
 import { decodeXstate, xstateProblem } from "./xstate.ts";
 
@@ -37,7 +39,7 @@ export function restoreRegisters({ images }: RestoreSession): RestoreHooks {
       const path = images.pathOf(WAITS, null);
       waits = uniqueById(images.readList(WAITS, null), ({ tid }) => tid, path, "thread");
     },
-    planThread,
+    planThread: (thread) => planThread(thread, images),
     armThread: (thread) => armThread(thread, waits.get(thread.tid)),
   };
 }
@@ -66,7 +68,20 @@ function validate(thread: ThreadPlanner): void {
   }
 }
 
-function planThread(thread: ThreadPlanner): void {
+/** Refuses an area of rseq(2) that would end the thread as soon as it is registered. */
+function checkRseq({ tid, task }: ThreadPlanner, area: bigint, images: ImageDirectory): void {
+  const owner = task.memoryOwner;
+  if (!images.has(MM, owner) || isWritableArea(area, images.read(MM, owner).vmas)) return;
+  throw new StasisError(
+    "bad-image",
+    `the area of rseq(2) of thread ${tid} is at 0x${
+      area.toString(16)
+    }, where task ${task.pid} has no memory to write`,
+    { hint: "the images were changed or written by something else: make the checkpoint again" },
+  );
+}
+
+function planThread(thread: ThreadPlanner, images: ImageDirectory): void {
   validate(thread);
   const { core } = thread;
   const program = thread.program("thread");
@@ -77,6 +92,7 @@ function planThread(thread: ThreadPlanner): void {
   if (futexRla !== 0n) program.call("set_robust_list", futexRla, futexRlaLen);
   if (rseqEntry !== undefined && rseqEntry.rseqAbiPointer !== 0n) {
     const { rseqAbiPointer, rseqAbiSize, signature } = rseqEntry;
+    checkRseq(thread, rseqAbiPointer, images);
     program.call("rseq", rseqAbiPointer, rseqAbiSize, 0, signature);
   }
 }

@@ -7,7 +7,11 @@
  *
  * @module
  */
+import { PROT_WRITE } from "../../core/linux/procfs/mod.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
+
+/** What is asked of a mapping of the images. */
+type VmaRange = { readonly start: bigint; readonly end: bigint; readonly prot: number };
 
 /** `struct rseq` (`include/uapi/linux/rseq.h`), its first 32 bytes. */
 export const rseqArea = defineStruct("rseq", 32, {
@@ -59,4 +63,22 @@ export function rseqAction(
   return (flags & NO_RESTART_ON_SIGNAL) !== 0
     ? { kind: "keep" }
     : { kind: "abort", ip: section.abortIp };
+}
+
+/**
+ * Whether the kernel can write to an area: it does so each time that the thread comes back from it, and ends a thread
+ * with SIGSEGV whose area it cannot write (`__rseq_handle_notify_resume()` of `kernel/rseq.c`).
+ *
+ * @param start where the area is
+ * @param vmas the mappings, in ascending order
+ */
+export function isWritableArea(start: bigint, vmas: readonly VmaRange[]): boolean {
+  let low = 0;
+  for (let high = vmas.length; low < high;) {
+    const middle = (low + high) >>> 1;
+    if ((vmas[middle] as VmaRange).end <= start) low = middle + 1;
+    else high = middle;
+  }
+  const vma = vmas[low];
+  return vma !== undefined && vma.start <= start && (vma.prot & PROT_WRITE) !== 0;
 }

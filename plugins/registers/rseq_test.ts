@@ -1,5 +1,5 @@
-import { deepEqual } from "@std/assert";
-import { rseqAction } from "./rseq.ts";
+import { deepEqual, equal } from "@std/assert";
+import { isWritableArea, rseqAction } from "./rseq.ts";
 
 const section = {
   version: 0,
@@ -20,4 +20,16 @@ Deno.test("rseqAction() aborts from the first instruction to before the commit's
 Deno.test("rseqAction() keeps a section that signals do not abort, by either's flags", () => {
   deepEqual(rseqAction(0x1000n, { flags: 2 }, section), { kind: "keep" });
   deepEqual(rseqAction(0x1000n, { flags: 0 }, { ...section, flags: 2 }), { kind: "keep" });
+});
+
+Deno.test("isWritableArea() finds the mapping that has the area", () => {
+  const vmas = [
+    { start: 0x1000n, end: 0x3000n, prot: 3 },
+    { start: 0x3000n, end: 0x4000n, prot: 1 },
+    { start: 0x6000n, end: 0x7000n, prot: 3 },
+  ];
+  const writable = [0xfe0n, 0x1000n, 0x2fe0n, 0x3000n, 0x5fe0n, 0x6020n, 0x7000n, 1n << 63n]
+    .map((start) => isWritableArea(start, vmas));
+  deepEqual(writable, [false, true, true, false, false, true, false, false]);
+  equal(isWritableArea(0n, []), false);
 });
