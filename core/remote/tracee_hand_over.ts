@@ -5,7 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { Errno, errnoName, isErrno } from "../linux/errno.ts";
+import { errnoName, isErrno } from "../linux/errno.ts";
 import { readStat, unlessGone } from "../linux/procfs/mod.ts";
 import { detach, interrupt, resume, seize } from "../linux/ptrace.ts";
 import type { Registers } from "../linux/x86_64/registers.ts";
@@ -65,9 +65,9 @@ export abstract class TraceeHandOver extends TraceePrograms {
       const seized = seize(tid, options);
       if (!isErrno(seized)) break;
       if (!isAlive(pid, tid)) throw this.hasDied({ kind: "absent" }, purpose);
-      // Whoever was to trace it may be dying; and somebody else may have begun to trace it just then.
-      const isTaken = seized === -BigInt(Errno.EPERM) && performance.now() < end;
-      if (!isTaken && seized !== -BigInt(Errno.EINTR)) throw cannotTakeBack(pid, tid, seized);
+      // Whoever was to trace it may be dying, somebody else may have begun to trace it just then: nothing that the
+      // kernel says holds for long, and a thread that is left here waits for ever.
+      if (performance.now() > end) throw cannotTakeBack(pid, tid, seized);
       pause(1);
     }
     interrupt(tid);
