@@ -38,6 +38,20 @@ export const VM_PACKAGES: readonly string[] = [
 /** What is put into the VM for tests with programs that are not ours: a peer, and a user of dispatch. */
 export const PEER_PACKAGES: readonly string[] = ["criu", "stress-ng"];
 
+/** What the kernel's own check of the patches runs with. */
+export const CHECKPATCH_PACKAGES: readonly string[] = [
+  "perl",
+  "git",
+  "python3",
+  "python3-ply",
+  "python3-git",
+];
+
+/** What the steps of the kernels and the VM may install. */
+export const ALL_PACKAGES: readonly string[] = [
+  ...new Set([...BUILD_PACKAGES, ...VM_PACKAGES, ...PEER_PACKAGES, ...CHECKPATCH_PACKAGES]),
+];
+
 /** The packages of a list that are not installed, from the output of `dpkg-query`. */
 export function missingPackages(wanted: readonly string[], dpkgOutput: string): string[] {
   const installed = new Set<string>();

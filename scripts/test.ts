@@ -1,6 +1,6 @@
 /**
- * `deno task test`: everything that has to hold, one step after the other, and a summary whose last line counts
- * the tests.
+ * `deno task test`: everything that has to hold, and a summary whose last line counts the tests. One step comes after
+ * the other, but for those of the VM: they are made beside the live tests, which mostly wait, and printed after them.
  *
  *     deno task test                           set-up and all steps
  *     deno run -A scripts/test.ts STEP...      these steps: fmt lint types unit live kernel vm
@@ -12,9 +12,11 @@
  */
 
 import { StasisError } from "../base/errors.ts";
+import { ALL_PACKAGES, ensurePackages } from "../kernel/packages.ts";
 import { ensureTools } from "./setup/ensure.ts";
 import { TEST_TOOLS, VM_TOOLS } from "./setup/tools.ts";
 import { type Count, sum } from "./test/count.ts";
+import { HeldOutput, type Output, TERMINAL } from "./test/output.ts";
 import { runStep, type Step, STEPS, TITLES } from "./test/steps.ts";
 
 const NOTHING: Count = { passed: 0, failed: 0, skipped: 0, failures: [], skips: [] };
@@ -47,16 +49,69 @@ async function setUp(steps: readonly Step[]): Promise<void> {
     ...(steps.includes("live") || steps.includes("vm") ? TEST_TOOLS : []),
     ...(steps.includes("vm") ? VM_TOOLS : []),
   ]);
-  await ensureTools([...tools], (text) => console.log(`setup: ${text}`));
+  const say = (text: string) => console.log(`setup: ${text}`);
+  await ensureTools([...tools], say);
+  if (!steps.includes("live") || !steps.includes("kernel")) return;
+  // Nobody's libraries change while the live tests run. What fails here, the step that wants it says again.
+  await ensurePackages(ALL_PACKAGES, say).catch((error) => {
+    if (!(error instanceof StasisError)) throw error;
+  });
 }
 
-function heading(text: string): void {
-  console.log(`\n=== ${text} ===`);
+/** Makes some steps, one after the other. */
+async function runSteps(
+  steps: readonly Step[],
+  words: readonly string[],
+  output: Output,
+): Promise<Done[]> {
+  const root = new URL("../", import.meta.url).pathname;
+  const done: Done[] = [];
+  let built = true;
+  for (const step of steps) {
+    output.print(heading(TITLES[step]));
+    const start = performance.now();
+    const count: Count = step === "vm" && !built
+      ? { ...NOTHING, failed: 1, failures: ["VM tests: there is no kernel to boot"] }
+      : await runStep(step, { root, words, output });
+    if (step === "kernel") built = count.failed === 0;
+    const seconds = (performance.now() - start) / 1000;
+    output.print(`${TITLES[step]}: ${seconds.toFixed(1)} s`);
+    done.push({ title: TITLES[step], count, seconds });
+  }
+  return done;
+}
+
+function writeAll(bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+}
+
+/** Makes the live tests, and the steps of the VM beside them. */
+async function runBeside(steps: readonly Step[], words: readonly string[]): Promise<Done[]> {
+  const ofVm = (step: Step) => step === "kernel" || step === "vm";
+  const live = steps.indexOf("live");
+  if (live < 0 || !steps.some(ofVm)) return await runSteps(steps, words, TERMINAL);
+  const done = await runSteps(steps.slice(0, live), words, TERMINAL);
+  const held = new HeldOutput(writeAll);
+  const beside = runSteps(steps.filter(ofVm), words, held);
+  // What fails in one says so when both have ended.
+  const ends = await Promise.allSettled([
+    runSteps(["live"], words, TERMINAL).finally(() => held.release()),
+    beside,
+  ]);
+  for (const end of ends) {
+    if (end.status === "rejected") throw end.reason;
+    done.push(...end.value);
+  }
+  return done;
+}
+
+function heading(text: string): string {
+  return `\n=== ${text} ===`;
 }
 
 function summarize(done: readonly Done[]): number {
   const total = sum(done.map((one) => one.count));
-  heading("summary");
+  console.log(heading("summary"));
   if (total.skips.length > 0) {
     console.log(`\nSKIPPED (${total.skips.length}), nothing was tested by:`);
     for (const line of total.skips) console.log(`  - ${line}`);
@@ -80,22 +135,8 @@ function summarize(done: readonly Done[]): number {
 if (import.meta.main) {
   try {
     const { steps, words } = parse(Deno.args);
-    const root = new URL("../", import.meta.url).pathname;
     await setUp(steps);
-    const done: Done[] = [];
-    let built = true;
-    for (const step of steps) {
-      heading(TITLES[step]);
-      const start = performance.now();
-      const count: Count = step === "vm" && !built
-        ? { ...NOTHING, failed: 1, failures: ["VM tests: there is no kernel to boot"] }
-        : await runStep(root, step, words);
-      if (step === "kernel") built = count.failed === 0;
-      const seconds = (performance.now() - start) / 1000;
-      console.log(`${TITLES[step]}: ${seconds.toFixed(1)} s`);
-      done.push({ title: TITLES[step], count, seconds });
-    }
-    Deno.exitCode = summarize(done);
+    Deno.exitCode = summarize(await runBeside(steps, words));
   } catch (error) {
     if (error instanceof RangeError) {
       console.error(`test: ${error.message}`);

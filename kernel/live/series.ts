@@ -12,7 +12,7 @@ import { readSeries, switchTree, touchedFiles } from "../build/series.ts";
 import { configure, make, objectsDirectory, PRISTINE, TREE, withTree } from "../build/tree.ts";
 import { INGREDIENTS } from "../build/variants.ts";
 import { exists, run } from "../command.ts";
-import { ensurePackages } from "../packages.ts";
+import { CHECKPATCH_PACKAGES, ensurePackages } from "../packages.ts";
 import { FRAGMENT, PATCHES_DIR } from "../paths.ts";
 import { Progress } from "../progress.ts";
 
@@ -52,8 +52,7 @@ Deno.test("git am takes the series and makes of it what the build compiles", asy
 
 for (const { name } of series) {
   Deno.test(`checkpatch.pl --strict has nothing to say about ${name}`, async () => {
-    const packages = ["perl", "git", "python3", "python3-ply", "python3-git"];
-    await ensurePackages(packages, (text) => progress.say(text));
+    await ensurePackages(CHECKPATCH_PACKAGES, (text) => progress.say(text));
     const patch = join(PATCHES_DIR, name);
     // Debian's Python, which has the modules for checking licence lines.
     const output = await run(

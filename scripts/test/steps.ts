@@ -7,6 +7,7 @@
 import { type Count, countRun, parseSkips, type Run, SKIPS, sum } from "./count.ts";
 import { chooseFiles, filesWithExamples, testFiles, type TestStep } from "./files.ts";
 import { parseJunit } from "./junit.ts";
+import type { Output } from "./output.ts";
 import { Surroundings } from "./leftovers.ts";
 
 /** Every step, in the order of a whole run. */
@@ -44,6 +45,9 @@ const TIME_LIMIT_MS: Readonly<Record<Step, number>> = {
   vm: 20 * 60_000,
 };
 
+/** For how long a program that has ended may still be heard. */
+const LAST_WORDS_MS = 1_000;
+
 /** How many minutes a file of tests may take, for those that are to try more than usual. */
 const MINUTES = "STASIS_TEST_MINUTES";
 
@@ -52,24 +56,32 @@ function timeLimit(step: Step): number {
   return minutes > 0 ? minutes * 60_000 : TIME_LIMIT_MS[step];
 }
 
+/** What a step is made with. */
+export interface StepOptions {
+  /** The checkout, ending with a slash. */
+  readonly root: string;
+  /** What was said after the step's name: files and a filter. */
+  readonly words: readonly string[];
+  /** Takes what its programs print, as it comes. */
+  readonly output: Output;
+}
+
 /**
- * Makes a step. What its programs print goes to the terminal as it comes.
+ * Makes a step.
  *
- * @param root the checkout, ending with a slash
- * @param words what was said after the step's name: files and a filter
  * @throws {RangeError} where the words make no sense
  */
-export async function runStep(root: string, step: Step, words: readonly string[]): Promise<Count> {
+export async function runStep(step: Step, options: StepOptions): Promise<Count> {
   const anybody = step !== "live" && step !== "kernel" && step !== "vm";
   if (!anybody && Deno.uid() !== 0) {
     return single([`${TITLES[step]} need root: run the command as root (with sudo, for example)`]);
   }
   if (step in COMMANDS) {
     const command = COMMANDS[step as keyof typeof COMMANDS];
-    const end = await deno(root, command, {}, TIME_LIMIT_MS[step]);
+    const end = await deno(options, command, {}, TIME_LIMIT_MS[step]);
     return single(end.success ? [] : [`deno ${command.join(" ")} ${trouble(end)}`]);
   }
-  return await runTests(root, step as TestStep, words);
+  return await runTests(step as TestStep, options);
 }
 
 function single(failures: readonly string[]): Count {
@@ -77,7 +89,8 @@ function single(failures: readonly string[]): Count {
   return { passed: failed === 0 ? 1 : 0, failed, skipped: 0, failures, skips: [] };
 }
 
-async function runTests(root: string, step: TestStep, words: readonly string[]): Promise<Count> {
+async function runTests(step: TestStep, options: StepOptions): Promise<Count> {
+  const { root, words } = options;
   const all = [...await testFiles(root, step), ...await filesWithExamples(root, step)];
   const { files, filter } = chooseFiles(all, words);
   // Each file by itself where processes are involved: if one hangs or crashes, the others still count, and what
@@ -85,7 +98,7 @@ async function runTests(root: string, step: TestStep, words: readonly string[]):
   const groups = step === "unit" ? [files] : files.map((file) => [file]);
   const counts: Count[] = [];
   for (const group of groups) {
-    if (group.length > 0) counts.push(await runFiles(root, step, group, filter));
+    if (group.length > 0) counts.push(await runFiles(step, group, filter, options));
   }
   const total = sum(counts);
   if (filter !== undefined && total.passed + total.failed + total.skipped === 0) {
@@ -96,12 +109,12 @@ async function runTests(root: string, step: TestStep, words: readonly string[]):
 
 /** One run of `deno test`. */
 async function runFiles(
-  root: string,
   step: TestStep,
   files: readonly string[],
   filter: string | undefined,
+  options: StepOptions,
 ): Promise<Count> {
-  await using surroundings = await Surroundings.create(root);
+  await using surroundings = await Surroundings.create(options.root);
   const reports = await Deno.makeTempDir({ prefix: "stasis-report-" });
   try {
     const args = [
@@ -116,7 +129,7 @@ async function runFiles(
     if (step === "unit") args.push("--parallel");
     if (filter !== undefined) args.push(`--filter=${filter}`);
     const env = { ...surroundings.env, [SKIPS]: `${reports}/skips` };
-    const end = await deno(root, [...args, ...files], env, timeLimit(step));
+    const end = await deno(options, [...args, ...files], env, timeLimit(step));
     const count = countRun({
       cases: await cases(`${reports}/junit.xml`),
       skips: parseSkips(await textOf(`${reports}/skips`)),
@@ -166,7 +179,7 @@ async function textOf(path: string): Promise<string> {
 }
 
 async function deno(
-  root: string,
+  { root, output }: StepOptions,
   args: readonly string[],
   env: Record<string, string>,
   limit: number,
@@ -176,11 +189,19 @@ async function deno(
     cwd: root,
     env,
     stdin: "null",
+    stdout: output.stdio,
+    stderr: output.stdio,
   })
     .spawn();
   const timer = setTimeout(() => child.kill("SIGKILL"), limit);
   try {
-    return await child.status;
+    const taken = output.take(child);
+    const status = await child.status;
+    // Who is left behind may hold the ends for ever.
+    let lastWords: ReturnType<typeof setTimeout> | undefined;
+    const over = new Promise((resolve) => lastWords = setTimeout(resolve, LAST_WORDS_MS));
+    await Promise.race([taken, over]).finally(() => clearTimeout(lastWords));
+    return status;
   } finally {
     clearTimeout(timer);
   }
