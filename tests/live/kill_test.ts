@@ -412,3 +412,26 @@ function exists(path: string): boolean {
     return false;
   }
 }
+
+/** Those that are saved inside a pid namespace as well; in CI the first one. */
+const INSIDE = ["sud_guard 4", "tree_sessions", "seccomp_guard 4", "restart_wait4", "ptys"];
+
+for (const name of MANY ? INSIDE : INSIDE.slice(0, 1)) {
+  Deno.test({
+    name: `inside a pid namespace ${name} does so as well`,
+    ignore: name.startsWith("sud_") && !backend.usable,
+    fn: async () => {
+      const file = import.meta.filename as string;
+      const test = ["test", "-A", "--no-check", `--filter=${name} runs on`, file];
+      const unshare = ["--pid", "--fork", "--kill-child", "--mount-proc", Deno.execPath()];
+      const { code, stdout, stderr } = await new Deno.Command("unshare", {
+        args: [...unshare, ...test],
+        env: { STASIS_KILLS: String(MANY ? KILLS : 100) },
+        stdin: "null",
+      }).output();
+      const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+      assert.equal(code, 0, said);
+      assert.match(said, /1 passed/, said);
+    },
+  });
+}
