@@ -101,6 +101,9 @@ const MANY = Deno.env.has("STASIS_MANY_KILLS");
 const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? (MANY ? 2000 : 150));
 assert.ok(Number.isInteger(KILLS), "STASIS_KILLS is a number");
 
+/** For how long the tool is stopped before it goes on. */
+const STOPPED = MANY ? 60_000 : 1_000;
+
 /** What subjects change by their own work. */
 function changing(name: string): readonly RegExp[] {
   return [...restless(name), /\/fdinfo\/\d+\/(it_value|ticks|pos)$/, /\/status\/(SigPnd|ShdPnd)$/];
@@ -333,7 +336,7 @@ for (const name of ["mem_anon", "sud_guard"]) {
       await using subject = await Subject.start(name);
       const stopForAWhile: Act = (tool) => {
         Deno.kill(tool, "SIGSTOP");
-        setTimeout(() => Deno.kill(tool, "SIGCONT"), 1_000);
+        setTimeout(() => Deno.kill(tool, "SIGCONT"), STOPPED);
       };
       await atMoments(subject, 3, stopForAWhile, (run, before) => {
         assert.equal(run.status.code, 0, run.stderr);
