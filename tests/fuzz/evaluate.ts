@@ -33,7 +33,9 @@ export class HostileDirectory {
     for (const name of this.#changed) this.#write(name);
     // What took the place of a directory goes before the files in it: it may lead elsewhere.
     this.#changed = [...changes.keys()].sort((one, other) => one.length - other.length);
-    for (const [name, change] of changes) {
+    // And it comes after them, which it takes with it.
+    for (const name of this.#changed.toReversed()) {
+      const change = changes.get(name);
       const path = `${this.path}/${name}`;
       remove(path);
       if (change instanceof Uint8Array) {
