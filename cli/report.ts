@@ -16,7 +16,7 @@ export const REPORT_OPTIONS = {
     flags: "-v, --verbose [level]",
     description:
       "tell what is done, with times, and by what it failed; -vv: also each step and where it " +
-      "failed; -vvv: also each system call of a restored tree",
+      "failed; -vvv: also the system calls that are made in the tree",
     bare: "1",
     repeatable: true,
   },

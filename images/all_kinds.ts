@@ -20,6 +20,7 @@ import { PACKET_EXTRA } from "./kinds/packet.ts";
 import { SECCOMP } from "./kinds/seccomp.ts";
 import { LINEAGE } from "./kinds/lineage.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
+import { PHASES } from "./kinds/phases.ts";
 import { SUD } from "./kinds/sud.ts";
 import { IPCNS_MSG, IPCNS_SEM, IPCNS_SHM, SYSV_USE } from "./kinds/sysv_ipc.ts";
 import { CLOCKS, DEADLINES, WAITS } from "./kinds/time.ts";
@@ -70,6 +71,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   EXTERNAL,
   MANIFEST,
   LINEAGE,
+  PHASES,
   CLOCKS,
   DEADLINES,
   WAITS,

@@ -14,6 +14,7 @@ import { TASK_DEAD, TASK_STOPPED } from "../../images/flags.ts";
 import { CORE, IDS, INVENTORY, PSTREE } from "../../images/kinds/core.ts";
 import { FDINFO, FILE_LOCKS, FILES } from "../../images/kinds/files.ts";
 import { MM, PAGEMAP } from "../../images/kinds/memory.ts";
+import { PHASES } from "../../images/kinds/phases.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { checkpointsOf } from "../../images/layers.ts";
 import { type ImageDirectory, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
@@ -53,6 +54,8 @@ export interface InspectedImages {
   readonly filters?: readonly FilterInfo[];
   /** The System V IPC objects; absent where there are none. */
   readonly sysv?: readonly SysvInfo[];
+  /** How long the phases of the checkpoint took, in their order; absent where the images do not say. */
+  readonly phases?: readonly PhaseInfo[];
   /** The files of the directory. */
   readonly images: readonly { readonly name: string; readonly size: bigint }[];
   /** The sum of their sizes in bytes. */
@@ -61,6 +64,14 @@ export interface InspectedImages {
   readonly parents?: readonly string[];
   /** How many bytes are known to be what was written, by their checksums; absent where nobody asked. */
   readonly verifiedBytes?: bigint;
+}
+
+/** A phase of the checkpoint. */
+export interface PhaseInfo {
+  /** As `-v` calls it. */
+  readonly phase: string;
+  /** In milliseconds. */
+  readonly ms: number;
 }
 
 /** One process. */
@@ -233,6 +244,10 @@ export function inspectImages(images: ImageDirectory): InspectedImages {
     tasks,
     filters: filters.filters.length > 0 ? filters.filters : undefined,
     sysv: sysv.length > 0 ? sysv : undefined,
+    phases: images.has(PHASES, null)
+      ? images.readList(PHASES, null)
+        .map(({ phase, duration }) => ({ phase, ms: Number(duration) / 1000 }))
+      : undefined,
     images: sizes,
     size: sizes.reduce((sum, { size }) => sum + size, 0n),
     parents: unlessEmpty(checkpointsOf(images).slice(1).map(({ path }) => path)),

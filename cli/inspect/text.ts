@@ -6,7 +6,7 @@
 import { printableName } from "../../base/byte_text.ts";
 import { paint } from "../ui/colour.ts";
 import { table } from "../ui/table.ts";
-import { formatBytes, plural } from "../ui/units.ts";
+import { formatBytes, formatMs, plural } from "../ui/units.ts";
 import { describeArguments } from "./arguments.ts";
 import type { InspectedImages, SudInfo, TaskInfo, ThreadInfo } from "./model.ts";
 
@@ -55,6 +55,10 @@ export function describeImages(images: InspectedImages, options: TextOptions): s
       what,
     ]);
     lines.push("", title("System V IPC"), ...table(rows, ["right"]));
+  }
+  if (verbose && images.phases !== undefined) {
+    const rows = images.phases.map(({ phase, ms }) => [`  ${printableName(phase)}`, formatMs(ms)]);
+    lines.push("", title("phases"), ...table(rows, ["left", "right"]));
   }
   if (verbose) {
     lines.push("", title("images"));

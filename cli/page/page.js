@@ -534,6 +534,23 @@ function sysv() {
   return rows.length === 0 ? [] : table(["Kind", "Id", "Key", "User", "Mode", "What"], rows);
 }
 
+/** Those of a checkpoint, each as wide as it is long. */
+function phases() {
+  const rows = data.phases ?? [];
+  const all = rows.reduce((sum, { ms }) => sum + ms, 0);
+  const width = (ms) => all > 0 ? 100 * ms / all : 0;
+  return rows.length === 0 ? [] : table(
+    ["Phase", "Time", ""],
+    rows.map(({ phase, ms }) => ({
+      cells: [
+        phase,
+        `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`,
+        h("meter", { value: String(width(ms)), max: "100", "aria-label": phase }),
+      ],
+    })),
+  );
+}
+
 function images() {
   const plugins = data.plugins.length > 0 ? data.plugins.join(", ") : "none";
   return [
@@ -586,6 +603,7 @@ const index = [
     `filter-${number}`,
     `filter ${number}`,
   ]),
+  ...(data.phases ?? []).map(({ phase }) => [phase, "phases", `phase ${phase}`]),
   ...data.images.map(({ name }) => [name, "images", `image ${name}`]),
 ].map(([text, where, title]) => ({ text: text.toLowerCase(), where, title }));
 
@@ -635,6 +653,7 @@ const SECTIONS = [
   ["connections", "Connections", connections()],
   ["filters", "Seccomp filters", filters()],
   ["sysv", "System V IPC", sysv()],
+  ["phases", "Phases of the checkpoint", phases()],
   ["images", "Images", images()],
 ].filter(([, , content]) => content.length > 0);
 

@@ -85,7 +85,7 @@ export class Progress implements Disposable {
         if (level >= 1) this.#say(`${this.#time()}   ${event.plugin}: ${printable(event.text)}`);
         break;
       case "step":
-        if (level >= 2) this.#say(`${this.#time()}   ${event.text}`);
+        if (level >= 2) this.#say(`${this.#time()}   ${printable(event.text)}`);
         if (level >= 3) { for (const call of event.calls()) this.#say(`${" ".repeat(15)}${call}`); }
         break;
       case "progress":

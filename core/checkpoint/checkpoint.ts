@@ -6,6 +6,7 @@
  */
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.ts";
+import { PHASES } from "../../images/kinds/phases.ts";
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
 import { Cancellation } from "../cancellation.ts";
@@ -29,6 +30,7 @@ import type {
   SavedTree,
 } from "../plugin.ts";
 import { StandIn } from "../remote/stand_in.ts";
+import { tellSteps } from "../remote/steps.ts";
 import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
@@ -47,6 +49,7 @@ import { partedFromOutside } from "./survey_tree.ts";
 import type { Task } from "./task.ts";
 import type { MemoryTracking } from "./memory_tracking.ts";
 import { openParent, sumOf } from "./parent.ts";
+import { PhaseTimes, toMicroseconds } from "./phase_times.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -104,7 +107,10 @@ export interface CheckpointResult {
 
 /** Runs a checkpoint. @throws {StasisError} the target then runs on as it was, and no directory is left */
 export async function runCheckpoint(request: CheckpointRequest): Promise<CheckpointResult> {
-  const { pid, listener } = request;
+  const { pid } = request;
+  const times = new PhaseTimes();
+  const listener = times.before(request.listener);
+  const tell = tellSteps(listener);
   // What is known of this operation alone is kept by this object.
   const options = { ...request.options };
   const cancellation = new Cancellation(request.signal);
@@ -206,7 +212,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     let tree: FrozenTree = await standStill(
       pid,
       hooked,
-      { rescuer: guardian, undo, cancellation },
+      { rescuer: guardian, undo, cancellation, tell },
       (frozen) => {
         requireSame(root, frozen[0] as Task);
         still = frozen;
@@ -226,7 +232,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       problem: (one) => void found.push({ ...one, plugin: "core" }),
       mappingDumper: claimMapping,
     };
-    await dump(tree, session, hooked);
+    await dump(tree, session, hooked, tell);
     // Megabytes of it are wanted no more.
     ahead[Symbol.dispose]();
     if (found.length > 0) throw refuse((tree.tasks[0] as FrozenTask).proc, found);
@@ -235,10 +241,17 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const left = timeout - (performance.now() - frozenAt);
 
     await enter({ kind: "phase", phase: "pages" });
-    for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
+    for (const { plugin, hooks } of hooked) {
+      if (hooks.pages === undefined) continue;
+      tell(`the pages of ${plugin.name}`);
+      await runHook(plugin, () => hooks.pages?.(tree));
+    }
     cancellation.check();
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
-    if (isToEnd) await writer.flush();
+    if (isToEnd) {
+      tell("what is written is put on the disk");
+      await writer.flush();
+    }
     /**
      * Plugins conclude while the images are read back; of two failures that of the images is told.
      *
@@ -248,6 +261,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       last: ReturnType<typeof inventory>,
       unwritten: readonly CoreOf[] = [],
     ): Promise<void> => {
+      tell("the images are read back, and their restore is planned");
       const verified = verifyRestorable({
         ...request,
         writer,
@@ -297,6 +311,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       const stopped = tree.tasks.map(({ pid, leader: { tid } }) => ({ pid, tid }));
       guardian.stopTreeIf(writer.committed, stopped);
     }
+    writer.writeList(PHASES, null, times.ended);
+    tell("what is left is put on the disk, and gets its name");
     bytes = await writer.commit(last);
     request.tracking?.succeeded(sumOf(writer.target));
     links.keep();
@@ -310,6 +326,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
         const text = `the tree is ended, but was not made ready for it: ${error.message}`;
         listener({ kind: "note", plugin: error.plugin ?? "core", text });
       }
+      tell(`${tree.tasks.length} tasks are ended`);
       taken = killTree(tree, (ended) => noted.get(ended)?.erase());
       still = [];
       frozenMs = performance.now() - frozenAt;
@@ -328,8 +345,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     threads: saved.tasks.reduce((sum, { threads }) => sum + threads.length, 0),
     bytes,
     parent: writer.hasParent ? parent?.images.path : undefined,
-    frozenMs,
-    totalMs: performance.now() - begin,
+    frozenMs: toMicroseconds(frozenMs),
+    totalMs: toMicroseconds(performance.now() - begin),
     taken,
   };
 }

@@ -22,6 +22,7 @@ import { SyscallProgram } from "../remote/program.ts";
 import type { ProgramReply } from "../remote/program_reply.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
 import { StartedRuns } from "../remote/started_runs.ts";
+import type { Tell } from "../remote/steps.ts";
 import { dumpDescriptors } from "./descriptors.ts";
 import { coresOf, zombieCore } from "./frozen_tree.ts";
 import { askReports } from "./job_control.ts";
@@ -68,12 +69,21 @@ interface TaskCollections {
 const TOGETHER = 256;
 
 /** Runs the collect hooks: one program for each thread, those of many threads and tasks at the same time. */
-function collect(tasks: readonly FrozenTask[], session: CheckpointSession, plugins: Plugins): void {
+function collect(
+  tasks: readonly FrozenTask[],
+  session: CheckpointSession,
+  plugins: Plugins,
+  tell: Tell,
+): void {
   const common = collectCommon(plugins);
   const children = Map.groupBy(tasks, ({ proc }) => proc.stat.ppid);
   let lot: TaskCollections[] = [];
   let count = 0;
   const run = () => {
+    const [first] = lot.flatMap(({ collections }) => collections);
+    if (first !== undefined) {
+      tell(`${count} threads tell their state, the first is ${first.thread.tid}`, [first.program]);
+    }
     const started = RemoteTask.startAll(lot.map(({ remote, collections }) => ({
       remote,
       runs: collections.map(({ thread, program }) => ({ thread: thread.tracee, program })),
@@ -159,19 +169,26 @@ export async function dump(
   tree: FrozenTree,
   session: CheckpointSession,
   plugins: Plugins,
+  tell: Tell,
 ): Promise<void> {
   const { writer } = session;
   const ids = numberIds(tree.tasks);
-  collect(tree.tasks, session, plugins);
+  collect(tree.tasks, session, plugins, tell);
+  tell("the descriptors");
   dumpDescriptors(tree.tasks, session, plugins, (task) => ids(task).filesId);
   for (const task of tree.tasks) {
+    tell(`task ${task.pid} (${task.proc.stat.comm})`);
     for (const { plugin, hooks } of plugins) {
       if (hooks.dumpTask === undefined) continue;
       await session.breathe();
       await runHook(plugin, () => hooks.dumpTask?.(task));
     }
   }
-  for (const { plugin, hooks } of plugins) await runHook(plugin, () => hooks.dumpTree?.(tree));
+  for (const { plugin, hooks } of plugins) {
+    if (hooks.dumpTree === undefined) continue;
+    tell(`what all have in common, of ${plugin.name}`);
+    await runHook(plugin, () => hooks.dumpTree?.(tree));
+  }
   // They are the same for all.
   const namespaces = namespaceIds(tree.tasks[0]?.proc.liveTid ?? 0);
   for (const task of tree.tasks) writer.write(IDS, task.pid, { ...ids(task), ...namespaces });

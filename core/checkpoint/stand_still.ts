@@ -7,6 +7,7 @@
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import type { CheckpointHooks, FrozenTree, StoppedThread } from "../plugin.ts";
+import type { Tell } from "../remote/steps.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import type { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
@@ -22,6 +23,8 @@ export interface StandingStill {
   /** Gets the same, to be done in the end. */
   readonly undo: DisposableStack;
   readonly cancellation: Cancellation;
+  /** Is told each step. */
+  readonly tell: Tell;
 }
 
 /**
@@ -34,18 +37,22 @@ export interface StandingStill {
 export async function standStill(
   pid: number,
   hooked: readonly Hooked<CheckpointHooks>[],
-  { rescuer, undo, cancellation }: StandingStill,
+  { rescuer, undo, cancellation, tell }: StandingStill,
   onStop: (tasks: readonly Task[]) => void,
   ahead: ReadAhead,
 ): Promise<FrozenTree> {
+  tell(`the tree of task ${pid} is stopped`);
   const stopped = freezeTree(pid, undo, cancellation, (tracee) => {
     for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.stopThread?.(tracee));
   });
   undo.use(ahead).begin();
   const tasks = stopped.processes.map(({ proc }) => proc);
   onStop(tasks);
+  const threads = stopped.processes.reduce((sum, { tracees }) => sum + tracees.length, 0);
+  tell(`${threads} threads of ${tasks.length} tasks are parked, and made safe to make calls in`);
   const parked = park(stopped, rescuer, hooked, undo, cancellation);
   makeSafe(parked, hooked, undo, cancellation);
+  tell("the survey of what stands still");
   await survey([...tasks, ...stopped.zombies], hooked, cancellation, { rescuer, undo });
   const tree = { tasks: openTree(parked, rescuer, undo), zombies: stopped.zombies };
   for (const { plugin, hooks } of hooked) {

@@ -124,9 +124,16 @@ async function freezeDouble(
   const ahead = new ReadAhead(filesAhead([new Task(pid)], hooked));
   await using _reading = finishing(ahead);
   using undo = new DisposableStack();
-  const tree = await standStill(pid, hooked, { rescuer, undo, cancellation }, () => {}, ahead);
+  const tell = () => {};
+  const tree = await standStill(
+    pid,
+    hooked,
+    { rescuer, undo, cancellation, tell },
+    () => {},
+    ahead,
+  );
   const session = sessionOf({ name: "core", description: "" });
-  await dump(tree, session, hooked);
+  await dump(tree, session, hooked, tell);
   dumpLast(tree, session, hooked);
   const pages = async () => {
     for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));

@@ -18,7 +18,7 @@ import { signalBit } from "../linux/signals.ts";
 import { PROGRAM_SYSCALL } from "../linux/x86_64/program_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { type Stage, STAGES } from "../plugin.ts";
-import { formatCall } from "../remote/format_call.ts";
+import { type Tell, tellSteps } from "../remote/steps.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import { RemoteTask } from "../remote/remote_task.ts";
 import { type Run, type StartedRuns, throwIfFailed } from "../remote/started_runs.ts";
@@ -61,7 +61,7 @@ export class BuiltTree implements Disposable {
   /** The live tasks. */
   readonly tasks: BuiltTask[] = [];
   readonly #plan: RestorePlan;
-  readonly #listener: EventListener;
+  readonly #tell: Tell;
   readonly #serviceFiles: readonly ServiceFile[];
   readonly #cancellation: Cancellation;
   /** Everything that was born and lives, helpers and zombies to be included. */
@@ -91,7 +91,7 @@ export class BuiltTree implements Disposable {
     listener: EventListener,
   ) {
     this.#plan = plan;
-    this.#listener = listener;
+    this.#tell = tellSteps(listener);
     this.#serviceFiles = [...plan.serviceFiles, ...directories];
     this.#cancellation = cancellation;
     this.#ids = new TreeIds(plan.isApart);
@@ -105,12 +105,6 @@ export class BuiltTree implements Disposable {
   /** The pids of the live tasks here, the root's first. */
   get pids(): number[] {
     return this.tasks.map(({ remote }) => remote.pid);
-  }
-
-  #tell(text: string, programs: readonly SyscallProgram[]): void {
-    const calls = () =>
-      programs.flatMap(({ readonlyCalls }) => readonlyCalls.map((call) => formatCall(call)));
-    this.#listener({ kind: "step", text, calls });
   }
 
   /** Builds it up to the last stage. */

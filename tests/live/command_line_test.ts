@@ -206,6 +206,13 @@ Deno.test("a tree is left stopped, and others are told that it is restored, as b
   await succeeds("dump", "-t", `${pid}`, "-D", images.directory, "-s", "-v4", "-o", path("log"));
   await isStopped();
   assert.match(read("log"), / ms commit\n/);
+  // Steps with their times, and calls that the task has made.
+  const steps = ["is stopped", "tell their state", `task ${pid} \\(sleep\\)`, "pages of memory"];
+  for (const step of steps) {
+    assert.match(read("log"), new RegExp(`^ +\\d+\\.\\d ms .*${step}`, "m"));
+  }
+  assert.match(read("log"), /^ {15}rt_sigprocmask\(|^ {15}prctl\(/m);
+  assert.match(await succeeds("inspect", images.directory, "-v"), /^phases\n +survey +\d/m);
   Deno.kill(pid, "SIGCONT");
   await waitUntil(() => readProcess(pid)?.state === "S", "it to run on");
   const tell = ["--pidfile", path("pid"), "-o", path("log")];

@@ -51,6 +51,8 @@ Deno.test("the page of a checkpoint shows processes, memory and connections, and
   match(await text(`#process-${pid} dl`), /Command<img src=x>/);
   match(await text("#connections"), /pipe \d+ +17 B waits/);
 
+  match(await text("#phases"), /survey\d+(\.\d)? ms.*freeze.*dump.*pages\d/);
+
   // Another process by a click.
   await browser.evaluate(`document.querySelectorAll(".tree a")[1].click()`);
   await browser.evaluate(`new Promise((resolve) => setTimeout(resolve))`);
