@@ -7,32 +7,25 @@
 
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { StasisError } from "../base/errors.ts";
-import { BLOCK_SIZE, checksumsOf, type Crc32, crc32ByTables, FileChecksums } from "./checksum.ts";
+import { type Crc32, crc32ByTables } from "./checksum.ts";
 import { concat, encodeEntry, encodeFile, encodeHead, encodeMessage } from "./codec.ts";
+import { FileSums } from "./file_sums.ts";
 import type { inventory_entrySchema } from "./gen/inventory_pb.ts";
 import type { manifest_entry } from "./gen/manifest_pb.ts";
 import { ioError } from "../base/io_error.ts";
+import { HeldWrites } from "./held_writes.ts";
 import { imageFileName, type ImageId, type ImageKind, type RawImageKind } from "./kind.ts";
 import { INVENTORY } from "./kinds/core.ts";
 import { LINEAGE } from "./kinds/lineage.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
 import { createPartial, type LockDirectory, type Partial, removeAbandoned } from "./partial.ts";
-import { imageNames, linkParent, makeParent, PARENT } from "./parent.ts";
-import {
-  forgetOutsideNames,
-  noteOutsideName,
-  OUTSIDE_NAMES,
-  type OutsideName,
-} from "./outside_names.ts";
+import { linkParent, makeParent, PARENT } from "./parent.ts";
+import { forgetOutsideNames, noteOutsideName, type OutsideName } from "./outside_names.ts";
+import { createFile, ListFile, type NewFile, sizeOf, writeWhole } from "./new_file.ts";
 import { absolutePath, parentPath } from "./path.ts";
 import { syncEachFile, syncPath } from "./sync.ts";
 import { checkTarget } from "./target.ts";
-
-/** Entries of a list are gathered up to this many bytes before they are written. */
-const BUFFER_SIZE = 1 << 18;
-/** So many bytes that follow messages are held back at most. */
-const MOST_EXTRA_HELD = 1 << 20;
 
 /** How an {@link ImageWriter} does what needs more than Deno. */
 export interface ImageWriterOptions {
@@ -76,14 +69,6 @@ export interface Taken {
   readonly manifest: ReadonlyMap<string, manifest_entry>;
 }
 
-/** A list that is being written. */
-interface OpenList {
-  readonly file: Deno.FsFile;
-  readonly path: string;
-  parts: Uint8Array[];
-  size: number;
-}
-
 /**
  * An image directory in the making.
  *
@@ -107,18 +92,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   /** A file that is there from the commit on, and not before. */
   readonly committed: string;
   readonly #sync: (directory: string) => void | Promise<void>;
-  readonly #step: () => void | Promise<void>;
-  readonly #crc32: Crc32;
   readonly #exchange: ((one: string, other: string) => void) | undefined;
-  readonly #lists = new Map<string, OpenList>();
-  /** Checksums of what was written at once. */
-  readonly #sums = new Map<string, readonly number[]>();
-  /** Those of what others write, or that is written piece by piece. */
-  readonly #raw = new Map<string, FileChecksums>();
-  /** What is written by {@link writeHeld}; undefined where everything is written at once. */
-  #held: (() => void)[] | undefined;
-  /** How many bytes that follow messages are held back with them. */
-  #extraHeld = 0;
+  readonly #lists = new Map<string, ListFile>();
+  readonly #sums: FileSums;
+  /** What is written by {@link writeHeld}. */
+  readonly #held = new HeldWrites();
   #hasParent = false;
   /** The memory of what is held back. */
   #owned = new DisposableStack();
@@ -134,8 +112,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.path = path;
     this.removed = removed;
     this.#lock = lock;
-    this.#step = step;
-    this.#crc32 = crc32;
+    this.#sums = new FileSums(crc32, step);
     this.committed = `${target}/${imageFileName(INVENTORY, null)}`;
     this.#sync = sync;
     this.#exchange = exchange;
@@ -169,7 +146,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    * kept as well; those that follow single ones are written at once.
    */
   hold(): void {
-    this.#held ??= [];
+    this.#held.hold();
   }
 
   /**
@@ -178,10 +155,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    * @throws {StasisError} as those who gave it
    */
   writeHeld(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    this.#extraHeld = 0;
-    for (const write of held) write();
+    this.#held.writeAll();
   }
 
   /** Has memory that is to be written from given back by {@link flushLists}, or when this writer is disposed of. */
@@ -196,8 +170,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
 
   #writeOrHold(write: () => void): void {
     this.#checkOpen();
-    if (this.#held === undefined) write();
-    else this.#held.push(write);
+    this.#held.add(write);
   }
 
   /**
@@ -237,14 +210,14 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     pieces: Iterable<Uint8Array>,
   ): void {
     const name = imageFileName(kind, id);
-    const { file, path } = this.#open(name);
-    this.#raw.set(name, new FileChecksums(path, this.#crc32));
+    const made = this.#open(name);
+    this.#sums.addGrowing(name, made.path);
     try {
-      writeWhole(file, path, encodeHead(kind));
-      writeWhole(file, path, encodeMessage(kind.name, kind.schema, create(kind.schema, message)));
-      for (const piece of pieces) writeWhole(file, path, piece);
+      writeWhole(made, encodeHead(kind));
+      writeWhole(made, encodeMessage(kind.name, kind.schema, create(kind.schema, message)));
+      for (const piece of pieces) writeWhole(made, piece);
     } finally {
-      file.close();
+      made.file.close();
     }
   }
 
@@ -279,13 +252,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     if (kind.head !== undefined) {
       throw new StasisError("internal", `${kind.name} images are written whole`);
     }
-    if (extra === undefined || this.#held === undefined) {
+    if (extra === undefined || !this.#held.isHolding) {
       return this.#writeOrHold(() => this.#addToList(kind, id, message, extra));
     }
-    const { length } = extra;
-    if (this.#extraHeld + length <= MOST_EXTRA_HELD) {
-      this.#extraHeld += length;
-      const kept = extra.slice();
+    const kept = this.#held.copy(extra);
+    if (kept !== undefined) {
       return this.#writeOrHold(() => this.#addToList(kind, id, message, kept));
     }
     // What came before it stands before it in the file.
@@ -304,14 +275,11 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     const name = imageFileName(kind, id);
     let list = this.#lists.get(name);
     if (list === undefined) {
-      const { file, path } = this.#open(name);
-      const head = encodeHead(kind);
-      list = { file, path, parts: [head], size: head.length };
+      list = new ListFile(this.#open(name));
+      list.add(encodeHead(kind));
       this.#lists.set(name, list);
     }
-    list.parts.push(entry);
-    list.size += entry.length;
-    if (list.size >= BUFFER_SIZE) flush(list);
+    list.add(entry);
   }
 
   /**
@@ -368,7 +336,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
       throw ioError(`take ${from} over`, cause);
     }
     const sums = images.manifest.get(name)?.crc32;
-    if (sums !== undefined) this.#sums.set(name, sums);
+    if (sums !== undefined) this.#sums.addKnown(name, sums);
   }
 
   /**
@@ -381,7 +349,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     const name = imageFileName(kind, id);
     const { file, path } = this.#open(name);
     file.close();
-    this.#raw.set(name, new FileChecksums(path, this.#crc32));
+    this.#sums.addGrowing(name, path);
     return path;
   }
 
@@ -406,7 +374,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     id: NoInfer<Id>,
     end: bigint,
   ): Promise<void> {
-    await this.#raw.get(imageFileName(kind, id))?.advance(Number(end), false, this.#step);
+    await this.#sums.advance(imageFileName(kind, id), Number(end));
   }
 
   /**
@@ -418,7 +386,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   flushLists(): void {
     this.#checkOpen();
     this.writeHeld();
-    for (const list of this.#lists.values()) flush(list);
+    for (const list of this.#lists.values()) list.flush();
     this.#owned.dispose();
     this.#owned = new DisposableStack();
   }
@@ -430,15 +398,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
    */
   async flush(): Promise<void> {
     this.flushLists();
-    await this.#sumRaw();
+    await this.#sums.finish(this.path);
     await this.#syncAll();
-  }
-
-  /** Makes the checksums of all that others have written. */
-  async #sumRaw(): Promise<void> {
-    for (const [name, sums] of this.#raw) {
-      await sums.advance(sizeOf(`${this.path}/${name}`), true, this.#step);
-    }
   }
 
   async #syncAll(): Promise<void> {
@@ -460,14 +421,14 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.#checkOpen();
     this.writeHeld();
     for (const [name, list] of this.#lists) {
-      flush(list);
-      list.file.close();
+      list.flush();
+      list.close();
       this.#lists.delete(name); // so that a failure of the next one does not close this one again
     }
-    await this.#sumRaw();
+    await this.#sums.finish(this.path);
     const last = encodeFile(INVENTORY, inventory);
-    const manifest = await this.#manifest();
-    manifest.push(manifestEntry(INVENTORY.file, last.length, checksumsOf(last, this.#crc32)));
+    const manifest = await this.#sums.entries(this.path);
+    manifest.push(this.#sums.entryOf(INVENTORY.file, last));
     this.writeList(MANIFEST, null, manifest.sort((a, b) => a.name < b.name ? -1 : 1));
     this.#writeFile(INVENTORY.file, [last]);
     await this.#syncAll();
@@ -500,31 +461,13 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     }
   }
 
-  /** Every file so far with its size and checksums. */
-  async #manifest(): Promise<ManifestEntry[]> {
-    const entries: ManifestEntry[] = [];
-    for (const name of namesIn(this.path)) {
-      if (name === OUTSIDE_NAMES) continue;
-      const path = `${this.path}/${name}`;
-      const size = sizeOf(path);
-      let sums = this.#sums.get(name) ?? this.#raw.get(name)?.sums;
-      if (sums === undefined) {
-        const list = new FileChecksums(path, this.#crc32);
-        await list.advance(size, true, this.#step);
-        sums = list.sums;
-      }
-      entries.push(manifestEntry(name, size, sums));
-    }
-    return entries;
-  }
-
   /** Deletes what was written, unless it was committed. */
   [Symbol.dispose](): void {
     this.#owned.dispose();
     if (this.#done) return;
     this.#done = true;
     if (this.path === "") return;
-    for (const { file } of this.#lists.values()) file.close();
+    for (const list of this.#lists.values()) list.close();
     this.#lists.clear();
     using _ = this.#lock;
     try {
@@ -545,30 +488,22 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     }
   }
 
-  #open(name: string): { readonly file: Deno.FsFile; readonly path: string } {
+  #open(name: string): NewFile {
     this.#checkOpen();
     if (this.path === "") throw new StasisError("internal", `the image ${name} has no directory`);
-    const path = `${this.path}/${name}`;
     if (name.startsWith(`${PARENT}/`)) makeParent(this.path);
-    try {
-      return { file: Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }), path };
-    } catch (cause) {
-      if (cause instanceof Deno.errors.AlreadyExists) {
-        throw new StasisError("internal", `the image ${name} was written twice`, { cause });
-      }
-      throw ioError(`create ${path}`, cause);
-    }
+    return createFile(`${this.path}/${name}`, name);
   }
 
   #writeFile(name: string, parts: readonly Uint8Array[]): void {
-    const { file, path } = this.#open(name);
+    const made = this.#open(name);
     const whole = parts.length === 1 ? parts[0]! : concat(parts);
     try {
-      writeWhole(file, path, whole);
+      writeWhole(made, whole);
     } finally {
-      file.close();
+      made.file.close();
     }
-    this.#sums.set(name, checksumsOf(whole, this.#crc32));
+    this.#sums.addWhole(name, whole);
   }
 }
 
@@ -578,42 +513,5 @@ function removeReplaced(path: string): void {
     Deno.removeSync(path, { recursive: true });
   } catch {
     // The images that took its place are there all the same.
-  }
-}
-
-function flush(list: OpenList): void {
-  const { parts } = list;
-  list.parts = [];
-  list.size = 0;
-  writeWhole(list.file, list.path, concat(parts));
-}
-
-type ManifestEntry = MessageInitShape<typeof MANIFEST.schema> & { readonly name: string };
-
-function manifestEntry(name: string, size: number, sums: readonly number[]): ManifestEntry {
-  return { name, size: BigInt(size), blockSize: BLOCK_SIZE, crc32: [...sums] };
-}
-
-function namesIn(directory: string): string[] {
-  try {
-    return imageNames(directory);
-  } catch (cause) {
-    throw ioError(`list ${directory}`, cause);
-  }
-}
-
-function sizeOf(path: string): number {
-  try {
-    return Deno.statSync(path).size;
-  } catch (cause) {
-    throw ioError(`look at ${path}`, cause);
-  }
-}
-
-function writeWhole(file: Deno.FsFile, path: string, whole: Uint8Array): void {
-  try {
-    for (let at = 0; at < whole.length;) at += file.writeSync(whole.subarray(at));
-  } catch (cause) {
-    throw ioError(`write ${path}`, cause);
   }
 }
