@@ -13,6 +13,7 @@ import {
   VMA_FILE_SHARED,
 } from "../../images/flags.ts";
 import type { core_entry } from "../../images/gen/thread_pb.ts";
+import type { vma_entry } from "../../images/gen/memory_pb.ts";
 import type { signal_queue_entry } from "../../images/gen/signals_pb.ts";
 import { CORE, PSTREE } from "../../images/kinds/core.ts";
 import { FILES } from "../../images/kinds/files.ts";
@@ -28,6 +29,7 @@ import {
 import { decodeRegisters } from "../../plugins/registers/general.ts";
 import { leaderStatuses } from "../inspect/leader.ts";
 import { oddNames } from "../inspect/thread_names.ts";
+import { type HeadFile, withHeads } from "./heads.ts";
 import type { CoreProcess, CoreThread, MappedFile } from "./notes.ts";
 import { xsaveArea } from "./xsave_area.ts";
 
@@ -64,7 +66,14 @@ export function readProcess(images: ImageDirectory, pid: number): ReadProcess {
   const threads = tids.map((tid) => ({ tid, core: images.read(CORE, tid) }));
   const { creds, schedNice } = threads[0]?.core.threadCore ?? {};
   const mm = images.read(MM, owner);
-  const mappings = savedMappings(images, owner);
+  const files = images.has(FILES, null)
+    ? validFiles(images.readList(FILES, null), images.pathOf(FILES, null))
+    : new Map();
+  const fileOf = ({ shmid }: vma_entry): HeadFile | undefined => {
+    const { name: path, buildId } = files.get(Number(shmid))?.reg ?? {};
+    return path === undefined ? undefined : { path, buildId };
+  };
+  const mappings = withHeads(savedMappings(images, owner), fileOf);
   const argsSize = mm.mmArgEnd - mm.mmArgStart;
   const shared = tc?.signalsS;
   return {
@@ -88,7 +97,7 @@ export function readProcess(images: ImageDirectory, pid: number): ReadProcess {
       ),
       threads: threads.map(({ tid, core }) => thread(tid, core, shared)),
       auxv: [...mm.mmSavedAuxv, ...mm.auxvRest],
-      files: mappedFiles(images, mappings),
+      files: mappedFiles(mappings, fileOf),
     },
   };
 }
@@ -119,14 +128,15 @@ function waiting(queue: signal_queue_entry | undefined): bigint {
   }, 0n);
 }
 
-function mappedFiles(images: ImageDirectory, mappings: readonly SavedMapping[]): MappedFile[] {
-  const files = images.has(FILES, null)
-    ? validFiles(images.readList(FILES, null), images.pathOf(FILES, null))
-    : new Map();
-  return mappings.flatMap(({ vma: { start, end, pgoff, shmid, status } }) => {
+function mappedFiles(
+  mappings: readonly SavedMapping[],
+  fileOf: (vma: vma_entry) => HeadFile | undefined,
+): MappedFile[] {
+  return mappings.flatMap(({ vma }) => {
+    const { start, end, pgoff, status } = vma;
     if ((status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED)) === 0) return [];
     if ((status & VMA_AREA_MEMFD) !== 0) return [];
-    const path = files.get(Number(shmid))?.reg?.name;
+    const path = fileOf(vma)?.path;
     return path === undefined ? [] : [{ start, end, offset: pgoff, path }];
   });
 }

@@ -51,6 +51,28 @@ export function buildSubject(name: string, flags: readonly string[] = []): Promi
   return buildProgram(join(SUBJECTS_DIR, `${name}.c`), flags);
 }
 
+/**
+ * Compiles one file of Go.
+ *
+ * @param program where the program goes; beside it stands the compiler's cache
+ * @returns why it cannot be, where there is no Go
+ * @throws Error with what the compiler said
+ */
+export async function buildGo(source: string, program: string): Promise<string | undefined> {
+  const cache = `${program}.cache`;
+  try {
+    const { success, stderr } = await new Deno.Command("go", {
+      args: ["build", "-o", program, source],
+      env: { HOME: cache, GOCACHE: cache, GO111MODULE: "off" },
+    }).output();
+    if (!success) throw new Error(`go cannot build ${source}: ${new TextDecoder().decode(stderr)}`);
+    return undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "there is no Go: install golang-go";
+    throw error;
+  }
+}
+
 /** The names of all test subjects, sorted. */
 export async function subjectNames(): Promise<string[]> {
   const names: string[] = [];

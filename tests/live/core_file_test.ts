@@ -1,10 +1,13 @@
 /** A process of an image directory as a core file: gdb finds its threads, registers, memory and auxiliary vector. */
 import { deepEqual, equal, match } from "@std/assert";
-import { CORE } from "../../images/kinds/core.ts";
 import { openImages } from "../../mod.ts";
-import { buildSubject } from "../harness/build.ts";
+import { CORE, PSTREE } from "../../images/kinds/core.ts";
+import { buildGo, buildSubject } from "../harness/build.ts";
+import { waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
+import { script } from "../programs/scenario.ts";
 import { ImageHome, save } from "./round_trip.ts";
 
 /** What gdb prints for some commands. */
@@ -14,8 +17,8 @@ async function gdb(program: string, core: string, commands: readonly string[]): 
     env: { DEBUGINFOD_URLS: "", LC_ALL: "C" },
     stdin: "null",
   }).output();
-  const said = new TextDecoder().decode(stdout);
-  if (!success) throw new Error(`gdb: ${said}${new TextDecoder().decode(stderr)}`);
+  const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+  if (!success) throw new Error(`gdb: ${said}`);
   return said;
 }
 
@@ -46,6 +49,45 @@ Deno.test("gdb shows all threads of a core file with their stacks, variables and
   deepEqual(own.sort(), [0, 0, 1, 2, 3, 4, 5], said);
   match(said, /AT_PHDR .*0x[0-9a-f]+/);
   match(said, /AT_EXECFN .*threads_many-/);
+});
+
+/** Each thread sleeps in a frame of its own number. */
+const PYTHON = `
+import threading, time
+for _ in range(3): threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+while threading.active_count() < 4: time.sleep(0.01)
+print("ready", flush=True)
+time.sleep(1000)
+`;
+
+Deno.test("gdb knows the program of a core file by its build id, and shows all threads of one in Python", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", PYTHON] });
+  await waitUntil(() => subject.output().includes("ready"), () => subject.errors());
+  await save(subject, images);
+  const core = await writeCore(images, subject.pid);
+  const said = await gdb("/usr/bin/python3", core, ["thread apply all -q backtrace"]);
+  // The first one is shown beforehand as well.
+  const stacks = said.split(/^#0 /m).slice(2);
+  deepEqual(stacks.map((one) => / _PyEval_EvalFrameDefault /.test(one)), Array(4).fill(true), said);
+  // The program has another name than the command.
+  equal(said.includes("may not match"), false, said);
+});
+
+Deno.test("gdb shows all threads of a core file of a program in Go", async (t) => {
+  using images = new ImageHome();
+  const program = `${images.directory}.go`;
+  const missing = await buildGo(script("preempted.go"), program);
+  if (missing !== undefined) return skip(t, missing);
+  await using subject = await Subject.run(program);
+  await save(subject, images);
+  const { threads } = openImages(images.directory).readList(PSTREE, null)[0]!;
+  const core = await writeCore(images, subject.pid);
+  const said = await gdb(program, core, ["thread apply all -q backtrace", "info threads"]);
+  equal(said.match(/^[* ] \d+ +LWP \d+ /gm)?.length, threads.length, said);
+  // The first one is shown beforehand as well. All but those in the middle of work began where the runtime begins them.
+  equal(said.match(/^#0 /gm)?.length, threads.length + 1, said);
+  match(said, / in runtime\.mstart \(\)/);
 });
 
 Deno.test("gdb shows the extended registers that the images have", async () => {

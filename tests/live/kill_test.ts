@@ -6,6 +6,7 @@
  * a Go program and a JVM as well, where these are installed.
  */
 import assert from "@std/assert";
+import { buildGo } from "../harness/build.ts";
 import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
 import {
   awaitStops,
@@ -186,17 +187,8 @@ for (const [index, subjectLine] of TIMED.entries()) {
 /** Starts goroutines, which the runtime preempts by SIGURG. @returns why there is none, where there is none */
 async function startGo(room: ImageRoom): Promise<Subject | string> {
   const program = `${room.path}/preempted`;
-  const cache = `${room.path}/cache`;
-  try {
-    const { success, stderr } = await new Deno.Command("go", {
-      args: ["build", "-o", program, script("preempted.go")],
-      env: { HOME: cache, GOCACHE: cache, GO111MODULE: "off" },
-    }).output();
-    assert.ok(success, new TextDecoder().decode(stderr));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "there is no Go: install golang-go";
-    throw error;
-  }
+  const missing = await buildGo(script("preempted.go"), program);
+  if (missing !== undefined) return missing;
   return await Subject.run(program, { timeoutMs: 60_000 });
 }
 
