@@ -37,7 +37,7 @@ export const inspect: Command = defineCommand({
       description: "compare every byte with the checksums that were made when it was written",
     },
     core: {
-      flags: "--core <pid>",
+      flags: "--core <saved-pid>",
       description: "write a process as an ELF core file, for gdb; needs --output",
     },
     html: {

@@ -10,6 +10,8 @@ function candidates(values: Values): string {
   switch (values) {
     case "pid":
       return "_stasis_pids";
+    case "saved pid":
+      return "_stasis_saved";
     case "directory":
       return "_stasis_paths -d";
     case "file":
@@ -77,6 +79,19 @@ _stasis_pids() {
 		COMPREPLY+=("$pid  ($name)")
 	done
 	if ((\${#COMPREPLY[@]} == 1)); then COMPREPLY=("\${COMPREPLY[0]%% *}"); fi
+}
+
+# Processes that an image directory has which stands on the line.
+_stasis_saved() {
+	local word file pid
+	for word in "\${COMP_WORDS[@]}"; do
+		word=\${word/#\~/$HOME}
+		[[ -f $word/pstree.img ]] || continue
+		for file in "$word"/ids-*.img; do
+			pid=\${file##*/ids-} pid=\${pid%.img}
+			[[ $pid == "$current"* ]] && COMPREPLY+=("$pid")
+		done
+	done
 }
 
 _stasis() {

@@ -9,6 +9,8 @@ function candidates(values: Values): string {
   switch (values) {
     case "pid":
       return "'(__stasis_pids)'";
+    case "saved pid":
+      return "'(__stasis_saved)'";
     case "directory":
       return "'(__fish_complete_directories)'";
     case "file":
@@ -64,6 +66,14 @@ function __stasis_pids
 		set -l process (path dirname $directory)
 		test -n "$(cat $directory 2>/dev/null | tr -d '\\0' | string collect)"; or continue
 		printf '%s\\t%s\\n' (path basename $process) "($(cat $process/comm 2>/dev/null))"
+	end
+end
+
+# Processes that an image directory has which stands on the line.
+function __stasis_saved
+	for word in (commandline -opc | string replace -r '^~' $HOME)
+		test -f $word/pstree.img; or continue
+		string replace -rf '.*/ids-(\\d+)\\.img$' '$1' -- $word/ids-*.img
 	end
 end
 

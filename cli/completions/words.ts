@@ -6,7 +6,7 @@
 import type { Command } from "../command.ts";
 
 /** What a value can be: one of some words, something that the shell finds, or anything. */
-export type Values = readonly string[] | "pid" | "directory" | "file" | "anything";
+export type Values = readonly string[] | "pid" | "saved pid" | "directory" | "file" | "anything";
 
 /** An option. */
 export interface CompletedOption {
@@ -34,6 +34,7 @@ export interface CompletedCommand {
 const PLACES: Readonly<Record<string, Values>> = {
   pid: "pid",
   pattern: "pid",
+  saved: "saved pid",
   dir: "directory",
   before: "directory",
   after: "directory",

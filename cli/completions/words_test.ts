@@ -20,6 +20,9 @@ Deno.test("completedCommands() has every command and option, and knows what thei
   assert.ok(option("--manage-cgroups")?.attached);
   assert.ok(option("--manage-cgroups")?.values?.includes("soft"));
   assert.ok(option("--help"));
+  const inspect = commands.find(({ names }) => names.includes("inspect"));
+  const core = inspect?.options.find(({ names }) => names.includes("--core"));
+  assert.equal(core?.values, "saved pid");
   const help = commands.find(({ names }) => names.includes("help"));
   assert.deepEqual(help?.values, [
     [...COMMANDS].flatMap(({ name, alias }) => alias ? [name, alias] : [name]),

@@ -10,6 +10,8 @@ function action(values: Values): string {
   switch (values) {
     case "pid":
       return "_stasis_pids";
+    case "saved pid":
+      return "_stasis_saved";
     case "directory":
       return "_files -/";
     case "file":
@@ -69,6 +71,17 @@ _stasis_pids() {
 		processes+=("$pid:\${"$(<$directory/comm)"//:/\\\\:}")
 	done 2>/dev/null
 	_describe -V process processes
+}
+
+# Processes that an image directory has which stands on the line.
+_stasis_saved() {
+	local word
+	local -a pids
+	for word in \${\${(Q)words}/#\\~/$HOME}; do
+		[[ -f $word/pstree.img ]] || continue
+		pids+=($word/ids-*.img(N:t:r:s/ids-//))
+	done
+	compadd -a pids
 }
 
 _stasis() {

@@ -20,6 +20,7 @@ const CASES: readonly (readonly [typed: string, completed: RegExp])[] = [
   ["stasis restore --manage-cgroups=so", /--manage-cgroups=soft /],
   ["stasis restore --remap /a=/b saved-", /saved-here\//],
   ["stasis checkpoint -D saved-", /-D saved-here\//],
+  ["stasis inspect saved-here --core ", /--core 4711 /],
   ["stasis completions z", /completions zsh /],
   ["stasis help ins", /help inspect /],
 ];
@@ -43,6 +44,9 @@ for (const shell of SHELLS) {
     const home = await Deno.makeTempDir({ prefix: "stasis-completions-" });
     try {
       await Deno.mkdir(`${home}/saved-here`);
+      for (const image of ["pstree", "ids-4711"]) {
+        await Deno.writeTextFile(`${home}/saved-here/${image}.img`, "");
+      }
       await Deno.writeTextFile(`${home}/script`, await completionScript(shell, COMMANDS));
       const places = ["HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"];
       const env = Object.fromEntries(places.map((name) => [name, home]));
