@@ -23,14 +23,22 @@ const GENERATOR = "npm:@bufbuild/protoc-gen-es@2.17.0";
 /** google.protobuf.FeatureSet.FieldPresence.LEGACY_REQUIRED (google/protobuf/descriptor.proto). */
 const LEGACY_REQUIRED = 3;
 
+const LOCK = new URL("./generate.lock", import.meta.url).pathname;
+
 /** Where the schemas are. */
 export const PROTO_DIRECTORY: string = new URL("./proto", import.meta.url).pathname;
 /** Where the generated modules are. */
 export const GENERATED_DIRECTORY: string = new URL("./gen", import.meta.url).pathname;
 
+/**
+ * How their programs are run: with a lock file of their own, for what is in deno.lock is downloaded by everybody who
+ * installs Stasis.
+ */
+const RUN = ["run", "--quiet", "--allow-all", "--no-config", "--frozen", `--lock=${LOCK}`];
+
 async function buf(args: readonly string[]): Promise<Uint8Array> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", BUF, ...args],
+    args: [...RUN, BUF, ...args],
     cwd: PROTO_DIRECTORY,
     stderr: "piped",
   }).output();
@@ -63,7 +71,7 @@ export async function generate(out: string = GENERATED_DIRECTORY): Promise<void>
     version: "v2",
     clean: true,
     plugins: [{
-      local: [Deno.execPath(), "run", "--quiet", "--allow-all", GENERATOR],
+      local: [Deno.execPath(), ...RUN, GENERATOR],
       out,
       opt: ["target=ts", "import_extension=ts"],
     }],
