@@ -13,6 +13,7 @@ import { CAP } from "../../core/linux/capability.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import {
   AF_INET,
+  type AskedSockets,
   type InetSocket,
   IPPROTO,
   MOST_PORTS,
@@ -127,7 +128,9 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       }
       if (descriptors.size === 0) return;
       outside.look(tasks);
-      let { sockets, nobodys } = listSockets(descriptors, protocolOf, [], ports);
+      // They are saved when the tree stands still.
+      const keys = rescuer !== undefined;
+      let { sockets, nobodys } = listSockets(descriptors, protocolOf, [], { ports, keys });
       const read = () =>
         rescuer === undefined
           ? new Map<number, SocketState>()
@@ -135,7 +138,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       let states = read();
       const missing = unlisted(states, sockets);
       if (missing.length > 0) {
-        ({ sockets, nobodys } = listSockets(descriptors, protocolOf, missing));
+        ({ sockets, nobodys } = listSockets(descriptors, protocolOf, missing, { keys }));
         states = read();
       }
       const connections = [...sockets.values()].filter(({ state }) => isConnection(state));
@@ -238,13 +241,13 @@ function portsOf(sockets: ReadonlyMap<number, InetSocket>): readonly number[] | 
  * What sock_diag(7) says of the sockets of the tree.
  *
  * @param wanted inodes that should be among them
- * @param ports those that they have, as far as is known; all are asked for where it is not
+ * @param asked the ports that they have, as far as is known (all are asked for where it is not), and whether their keys
  */
 function listSockets(
   descriptors: ReadonlyMap<number, Descriptor>,
   protocolOf: (descriptor: Descriptor) => string,
   wanted: readonly number[],
-  ports?: readonly number[],
+  asked: AskedSockets,
 ): { readonly sockets: Map<number, InetSocket>; readonly nobodys: readonly InetSocket[] } {
   const sockets = new Map<number, InetSocket>();
   let nobodys: readonly InetSocket[] = [];
@@ -260,7 +263,7 @@ function listSockets(
   ) {
     const isAsked = names.has(prefix) || prefix === "TCP" && names.has("TCPv6");
     if (!isAsked) continue;
-    const found = readInetSockets(protocol, wanted, { ports });
+    const found = readInetSockets(protocol, wanted, asked);
     for (const [ino, one] of found.byInode) if (descriptors.has(ino)) sockets.set(ino, one);
     if (protocol === IPPROTO.TCP) nobodys = found.nobodys;
   }

@@ -11,6 +11,7 @@ import type {
   inet_sk_entry,
   tcp_stream_entry,
 } from "../../images/gen/inet_pb.ts";
+import { MD5_KEY_SIZE } from "./md5_keys.ts";
 import { isMembership } from "./memberships.ts";
 import { optionLists, SOL, TCP_OPTION } from "./option_lists.ts";
 import type { Option } from "./options.ts";
@@ -78,6 +79,9 @@ function isOption(kind: SocketKind, { level, name, value }: Option): boolean {
   if (!isTcp(kind) && isMembership(kind.family, { level, name, value })) return true;
   // A protocol of the kernel's own on a connection is refused by the checkpoint.
   if (level === SOL.TCP && name === TCP_OPTION.ULP) return false;
+  if (level === SOL.TCP && name === TCP_OPTION.MD5SIG_EXT) {
+    return isTcp(kind) && value.byteLength === MD5_KEY_SIZE;
+  }
   return [true, false].some((connected) =>
     optionLists(kind, connected).some(([its, sizes]) =>
       its === level && value.byteLength <= (sizes.get(name) ?? -1)

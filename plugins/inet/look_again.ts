@@ -6,7 +6,8 @@
  */
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
-import { TCP } from "../../core/linux/net/inet_diag.ts";
+import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
+import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { pollNow } from "../../core/linux/net/socket_options.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 import type { Stream } from "./connections.ts";
@@ -14,6 +15,7 @@ import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
 import { type SocketState, tcpProblem } from "./state.ts";
 import type { Surroundings } from "./survey.ts";
 import { hasStream, isConnection, readTcpInfo } from "./tcp_info.ts";
+import { bytesBeyondMark, markProblem } from "./urgent_mark.ts";
 
 /** What the survey has seen of the sockets of a tree. */
 export interface SeenSockets {
@@ -38,6 +40,7 @@ export function lookAgain(
     // Those that are to be closed may do what they like.
     return state !== undefined && !(tcpClose === true && isConnection(state));
   });
+  const marked = listMarked(states);
   eachTaken(looked, (descriptor, fd) => {
     const { pid } = descriptor;
     const ino = inodeOf(descriptor);
@@ -46,7 +49,9 @@ export function lookAgain(
     const info = readTcpInfo(fd);
     const waits = info.state === TCP.LISTEN && skipInFlight !== true && leaveRunning !== true &&
       info.waiting > (tcpClose === true ? 0 : atListener.get(ino) ?? 0);
+    const listed = marked.get(ino);
     const what = tcpProblem(fd, pollNow(fd), info).problem ??
+      (listed === undefined ? undefined : markProblem(bytesBeyondMark(fd, listed))) ??
       (waits ? "has connections that wait to be accepted" : undefined) ??
       (isChanged(before?.state, info.state, stream !== undefined) ? "has been closed" : undefined);
     if (what === undefined) return;
@@ -64,6 +69,14 @@ export function lookAgain(
     problems,
     hint: "it runs on as it was: try again",
   });
+}
+
+/** What the kernel says by now of the connections in which there is a mark, by inode: something may have come behind it. */
+function listMarked(states: SeenSockets["states"]): ReadonlyMap<number, InetSocket> {
+  const isMarked = [...states.values()].some(({ hasMark }) => hasMark === true);
+  if (!isMarked) return new Map();
+  const { byInode } = readInetSockets(IPPROTO.TCP);
+  return new Map([...byInode].filter(([ino]) => states.get(ino)?.hasMark === true));
 }
 
 /** Whether a socket is in a state that is not what is saved of it. @param isRead whether as a connection */

@@ -2,7 +2,7 @@
  * The options of internet sockets that getsockopt(2) tells and setsockopt(2) takes in the same form, by their level.
  *
  * Left out: what only tells (TCP_INFO, IP_MTU), what acts once (TCP_QUICKACK), and what has a place of its own: window
- * and segment size of a connection (`tcp_stream.ts`), memberships (`memberships.ts`).
+ * and segment size of a connection (`tcp_stream.ts`), memberships (`memberships.ts`), keys (`md5_keys.ts`).
  *
  * @module
  */
@@ -119,10 +119,12 @@ export const TCP_OPTION = {
   REPAIR_WINDOW: 29,
   FASTOPEN_CONNECT: 30,
   ULP: 31,
+  MD5SIG_EXT: 32,
   FASTOPEN_KEY: 33,
   FASTOPEN_NO_COOKIE: 34,
   INQ: 36,
   TX_DELAY: 37,
+  AO_INFO: 40,
   RTO_MAX_MS: 44,
   RTO_MIN_US: 45,
   DELACK_MAX_US: 46,

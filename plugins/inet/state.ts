@@ -22,12 +22,15 @@ import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { decodeBytes } from "../../base/byte_text.ts";
 import { type Address, decodeAddress, encodeAddress, isAny } from "./address.ts";
 import { peekDatagrams, type QueuedDatagram } from "./datagram_queue.ts";
+import { md5Options } from "./md5_keys.ts";
 import { type Group, readMemberships } from "./memberships.ts";
-import { SOL, TCP_OPTION, UDP } from "./option_lists.ts";
+import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { type Option, readOptions } from "./options.ts";
 import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
-import { isConnection, readTcpInfo, type TcpInfo } from "./tcp_info.ts";
+import { hasStream, isConnection, readTcpInfo, type TcpInfo } from "./tcp_info.ts";
+import { hasUnsent } from "./unsent.ts";
+import { bytesBeyondMark, markProblem } from "./urgent_mark.ts";
 
 /** What is read of a socket. */
 export interface SocketState {
@@ -57,6 +60,8 @@ export interface SocketState {
   readonly owner: Owner;
   /** What waits to be received; not of TCP. */
   readonly queue: readonly QueuedDatagram[];
+  /** Whether there is a mark of urgent data in what a connection has received, by `urgent_mark.ts`. */
+  readonly hasMark?: boolean;
 }
 
 /** What to do about something that passes. */
@@ -135,8 +140,9 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     // One that was a connection has some of its settings still.
     ...readOptions(fd, kind, info !== undefined && (isConnection(info.state) || shutdown !== 0)),
     ...isTcp(kind) ? [] : readMemberships(fd, kind.family, groups),
+    ...listed?.md5Keys === undefined ? [] : md5Options(kind.family, listed.md5Keys),
   ];
-  problem = problem.problem !== undefined ? problem : optionProblem(settings, listed);
+  problem = problem.problem !== undefined ? problem : optionProblem(fd, kind, settings);
   const state: SocketState = {
     kind,
     ...problem,
@@ -153,7 +159,9 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     queue: [],
   };
   if (problem.problem !== undefined) return state;
-  if (info !== undefined) return { ...state, ...tcpProblem(fd, ready, info) };
+  if (info !== undefined) {
+    return { ...state, ...markOf(fd, info, listed), ...tcpProblem(fd, ready, info) };
+  }
   if ((ready & POLL.ERR) !== 0) {
     // To look at messages behind it would take it away as well.
     return (ready & POLL.IN) === 0 ? { ...state, losesError: true } : { ...state, ...ERROR_WAITS };
@@ -166,8 +174,8 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     const problem = "has a message waiting whose sender is not told";
     return { ...state, problem, hint: LATER, passing: true };
   }
-  // At its end a socket that is shut down gives empty messages without end.
-  using _offset = new PeekOffset(fd, note);
+  // At its end a socket that is shut down gives empty messages without end. One of packets has no such option.
+  using _offset = kind.type === SOCK.RAW ? undefined : new PeekOffset(fd, note);
   if (peekMessage(fd, 1).result > 0n) {
     const problem = "has messages waiting, which only of UDP can be saved";
     return { ...state, problem, hint: LATER, passing: true };
@@ -197,25 +205,55 @@ export function tcpProblem(
   return {};
 }
 
-function optionProblem(
-  options: readonly Option[],
+/** What there is behind urgent data: no look shows it. */
+function markOf(
+  fd: number,
+  { state }: TcpInfo,
   listed: InetSocket | undefined,
+): Pick<SocketState, "problem" | "hint" | "passing" | "hasMark"> {
+  if (listed === undefined || !hasStream(state)) return {};
+  const beyond = bytesBeyondMark(fd, listed);
+  const problem = markProblem(beyond);
+  return {
+    ...problem === undefined ? {} : { problem, hint: LATER, passing: true },
+    hasMark: beyond > 0,
+  };
+}
+
+function optionProblem(
+  fd: number,
+  kind: SocketKind,
+  options: readonly Option[],
 ): Pick<SocketState, "problem" | "hint"> {
-  const has = (level: number, name: number): boolean =>
-    options.some((one) => one.level === level && one.name === name);
-  if (has(SOL.TCP, TCP_OPTION.ULP)) {
+  if (options.some(({ level, name }) => level === SOL.TCP && name === TCP_OPTION.ULP)) {
     return {
       problem: "has a protocol of its own in the kernel (TCP_ULP, as TLS)",
       hint: "have the program do its TLS itself",
     };
   }
-  if (has(SOL.UDP, UDP.CORK) && (listed?.sendQueue ?? 0) > 0) {
+  if (isTcp(kind) && hasAuthentication(fd)) {
     return {
-      problem: "is corked with something in it (UDP_CORK)",
+      problem: "signs what it sends with keys (TCP_AO)",
+      hint: "close it before the checkpoint",
+    };
+  }
+  if (!isTcp(kind) && hasUnsent(fd)) {
+    return {
+      problem: "has a message that is begun and not sent (MSG_MORE, UDP_CORK)",
       hint: "try again when it is sent",
     };
   }
   return {};
+}
+
+/** The size of a struct tcp_ao_info_opt. */
+const AO_INFO_SIZE = 48;
+
+/** Whether a TCP socket has keys of TCP_AO: where it has none the kernel says ENOENT, or that it knows of no such thing. */
+function hasAuthentication(fd: number): boolean {
+  const length = new Uint8Array(Uint32Array.of(AO_INFO_SIZE).buffer);
+  const info = new Uint8Array(AO_INFO_SIZE);
+  return syscall(SYSCALLS.getsockopt, fd, SOL.TCP, TCP_OPTION.AO_INFO, info, length) === 0n;
 }
 
 /** Of one that sock_diag(7) does not list: one that was connected is shut down in both directions. */

@@ -3,7 +3,9 @@
  * leaves all of it in place; and what cannot be saved is refused with the reason.
  */
 import assert from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { checkpoint, restore } from "../../mod.ts";
+import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { errnoName } from "../../core/linux/errno.ts";
 import { waitUntil } from "../harness/processes.ts";
@@ -17,6 +19,8 @@ import {
   startSleeper,
 } from "./round_trip.ts";
 
+const REFUSED = fileURLToPath(new URL("./programs/inet_refused.c", import.meta.url));
+
 for (const [name, variants] of Object.entries(VARIANTS)) {
   if (!name.startsWith("inet_")) continue;
   for (const args of variants) {
@@ -27,6 +31,25 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
       (t) => leavesAlone(t, name, { args }),
     );
   }
+}
+
+for (
+  const [mode, reason] of [
+    ["urgent", /has urgent data/],
+    ["mark", /has data behind a mark of urgent data/],
+    ["more", /a message that is begun and not sent/],
+    ["corked", /a message that is begun and not sent/],
+    ["raw", /has messages waiting/],
+  ] as const
+) {
+  Deno.test(`an internet socket with ${mode} is refused with the reason, and left alone`, async () => {
+    const program = await buildProgram(REFUSED, ["-I", SUBJECTS_DIR]);
+    await using subject = await Subject.run(program, { args: [mode] });
+    const problems = await problemsOf(subject.pid);
+    assert.ok(problems.length > 0);
+    for (const { what } of problems) assert.match(what, reason);
+    await subject.expectPass();
+  });
 }
 
 Deno.test("connections that wait to be accepted with something in them are refused, and the client is left alone", async () => {

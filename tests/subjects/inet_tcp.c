@@ -119,6 +119,39 @@ static void check_filled(const char *name, int fd, size_t size, unsigned char fi
 	check_empty(name, fd);
 }
 
+/* Gives a socket the key for an address (TCP_MD5SIG). @returns whether the kernel has that */
+static bool add_key(int fd, struct end peer)
+{
+	struct tcp_md5sig key = { .tcpm_keylen = 6, .tcpm_key = "secret" };
+
+	memcpy(&key.tcpm_addr, &peer.at, peer.len);
+	if (!setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)))
+		return true;
+	if (errno != ENOPROTOOPT)
+		die("TCP_MD5SIG");
+	return false;
+}
+
+/* Connects with the key and without one. @returns whether the second is served */
+static int connect_with_key(const char *name, int listener)
+{
+	struct end to = own_end(listener);
+	struct ends pair = { .a = new_inet(AF_INET, SOCK_STREAM | SOCK_NONBLOCK) };
+	int other = new_inet(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
+
+	add_key(pair.a, to);
+	connect(pair.a, &to.at.any, to.len);
+	struct pollfd comes = { .fd = listener, .events = POLLIN };
+	check_equal(name, poll(&comes, 1, 10000), 1);
+	pair.b = accept_from(listener);
+	check_talks(name, pair);
+	connect(other, &to.at.any, to.len);
+	comes.revents = 0;
+	int served = poll(&comes, 1, 100);
+	close(other);
+	return served;
+}
+
 static void settle(int fd, int want)
 {
 	for (int i = 0; i < 500 && state_of(fd) != want; i++)
@@ -192,6 +225,15 @@ int main(void)
 	set_option(orphan.b, SO_PEEK_OFF, 0);
 	struct end ends[2] = { own_end(orphan.a), own_end(orphan.b) };
 
+	/* Signed with a key. */
+	int keyed = listening(AF_INET, "127.0.0.1");
+	bool has_keys = add_key(keyed, own_end(keyed));
+	struct ends sealed = { .a = new_inet(AF_INET, SOCK_STREAM) };
+	if (has_keys)
+		add_key(sealed.a, own_end(keyed));
+	connect_end(sealed.a, own_end(keyed));
+	sealed.b = accept_from(keyed);
+
 	send_data(between.a, 150, 8);
 	ready();
 	wait_for_term();
@@ -235,6 +277,9 @@ int main(void)
 	check_equal("SO_KEEPALIVE", option(orphan.a, SO_KEEPALIVE), 1);
 	check_equal("SO_REUSEADDR", option(orphan.b, SO_REUSEADDR), 1);
 	check_equal("no SO_REUSEADDR", option(orphan.a, SO_REUSEADDR), 0);
+	check_talks("with a key", sealed);
+	if (has_keys)
+		check_equal("without a key nobody is served", connect_with_key("anew with the key", keyed), 0);
 	kill(child, SIGTERM);
 	check_comes("of the child", between.a, 160, 9);
 	shut(between.a, SHUT_WR);

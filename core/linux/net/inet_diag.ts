@@ -56,6 +56,8 @@ const MESSAGE = {
 } as const;
 /** INET_DIAG_SHUTDOWN: bits of sk_shutdown. It is in every answer. */
 const INET_DIAG_SHUTDOWN = 8;
+/** INET_DIAG_MD5SIG: told to who has CAP_NET_ADMIN, beside INET_DIAG_INFO (tcp_diag_get_aux() of `net/ipv4/tcp_diag.c`). */
+const INET_DIAG_MD5SIG = 18;
 
 /** An end of a connection. */
 export interface InetEnd {
@@ -81,9 +83,13 @@ export interface InetSocket {
   readonly sendQueue: number;
   /** Which directions are shut down: 1 receiving, 2 sending. */
   readonly shutdown: number;
+  /** The keys of TCP_MD5SIG, each a struct tcp_diag_md5sig; undefined where there are none, or they are not told. */
+  readonly md5Keys?: Uint8Array;
 }
 
 const ALL_STATES = 0xffffffff;
+/** INET_DIAG_INFO, as a bit of `ext`. */
+const WITH_INFO = 1 << 1;
 
 /** Which sockets are asked for; all those of which nothing is said. */
 export interface AskedSockets {
@@ -91,6 +97,8 @@ export interface AskedSockets {
   readonly states?: readonly number[];
   /** Ports, of either end. No more than {@link MOST_PORTS}: the kernel compares each socket with all of them. */
   readonly ports?: readonly number[];
+  /** Whether their keys (TCP_MD5SIG) are asked for, which takes the kernel longer. */
+  readonly keys?: boolean;
 }
 
 /** More ports than that take the kernel longer than to tell of all sockets. */
@@ -105,7 +113,7 @@ const CODE = { JUMP: 1, SOURCE_IS: 11, TARGET_IS: 12 } as const;
 export function inetDiagRequest(
   family: number,
   protocol: number,
-  { states, ports }: AskedSockets = {},
+  { states, ports, keys = false }: AskedSockets = {},
 ): Uint8Array {
   const asked = states?.reduce((bits, state) => bits | 1 << state, 0) ?? ALL_STATES;
   const filter = ports === undefined ? new Uint8Array() : portFilter(ports);
@@ -115,7 +123,8 @@ export function inetDiagRequest(
     type: SOCK_DIAG_BY_FAMILY,
     flags: NLM_F.REQUEST | NLM_F.DUMP,
   });
-  request.write(bytes, { family, protocol, states: asked }, nlmsghdr.size);
+  const ext = keys ? WITH_INFO : 0;
+  request.write(bytes, { family, protocol, ext, states: asked }, nlmsghdr.size);
   bytes.set(filter, nlmsghdr.size + request.size);
   return bytes;
 }
@@ -160,6 +169,8 @@ export function parseInetSocket(payload: Uint8Array): InetSocket {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const family = view.getUint8(MESSAGE.FAMILY);
   const size = family === AF_INET ? 4 : 16;
+  const attributes = parseAttributes(payload, MESSAGE.SIZE);
+  const md5Keys = attributes.get(INET_DIAG_MD5SIG)?.slice();
   const end = (address: number, port: number): InetEnd => ({
     address: payload.slice(address, address + size),
     port: view.getUint16(port),
@@ -173,6 +184,7 @@ export function parseInetSocket(payload: Uint8Array): InetSocket {
     device: view.getUint32(MESSAGE.INTERFACE, true),
     receiveQueue: view.getUint32(MESSAGE.RECEIVE_QUEUE, true),
     sendQueue: view.getUint32(MESSAGE.SEND_QUEUE, true),
-    shutdown: parseAttributes(payload, MESSAGE.SIZE).get(INET_DIAG_SHUTDOWN)?.[0] ?? 0,
+    shutdown: attributes.get(INET_DIAG_SHUTDOWN)?.[0] ?? 0,
+    ...md5Keys === undefined ? {} : { md5Keys },
   };
 }
