@@ -265,8 +265,9 @@ export class ProcessStopper {
     this.#tracees.set(tracee.tid, tracee);
     this.#taken.push(tracee);
     this.#onStop(tracee);
-    if (!tracee.registers.isCompat) return;
-    throw new StasisError("unsupported", `thread ${tracee.tid} of task ${pid} runs 32-bit code`, {
+    const problem = tracee.registers.segmentProblem;
+    if (problem === undefined) return;
+    throw new StasisError("unsupported", `thread ${tracee.tid} of task ${pid} ${problem}`, {
       pid,
       hint: "only 64-bit x86-64 programs can be checkpointed",
     });

@@ -58,8 +58,11 @@ function validate(thread: ThreadPlanner): void {
   if (gpregs === undefined) {
     throw new StasisError("bad-image", `the image of thread ${thread.tid} has no registers`);
   }
-  if (gpregs.mode === user_x86_regs_mode.COMPAT) {
-    throw refuse(thread, "it runs 32-bit code", "only 64-bit programs can be restored");
+  const segments = gpregs.mode === user_x86_regs_mode.COMPAT
+    ? "runs 32-bit code"
+    : decodeRegisters(gpregs).segmentProblem;
+  if (segments !== undefined) {
+    throw refuse(thread, `it ${segments}`, "only 64-bit programs can be restored");
   }
   const reason = fpregs === undefined ? undefined : xstateProblem(fpregs, xstateLayout());
   if (reason !== undefined) {

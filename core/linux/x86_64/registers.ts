@@ -46,6 +46,8 @@ export const REGISTER = Object.fromEntries(
 
 /** The selector of 64-bit user code (`__USER_CS`); a compat task has `__USER32_CS`, 0x23. */
 export const USER_CS = 0x33n;
+/** The selector of data and stack of 64-bit programs (`__USER_DS`). */
+export const USER_DS = 0x2bn;
 
 /** The general registers of one stopped thread; a value, copied with {@link Registers.copy}. */
 export class Registers {
@@ -72,9 +74,21 @@ export class Registers {
     return new Registers(this.words.slice());
   }
 
-  /** Whether the thread runs 32-bit (compat) or x32 code right now. */
+  /** Whether the thread runs 32-bit (compat) code right now. */
   get isCompat(): boolean {
     return this.get("cs") !== USER_CS;
+  }
+
+  /**
+   * Why a thread cannot be given these segments: the kernel takes every selector that could be a user's, and the thread
+   * dies of one that is not there as soon as it returns to its program.
+   */
+  get segmentProblem(): string | undefined {
+    if (this.isCompat) return "runs 32-bit code";
+    const stack = this.get("ss");
+    return stack === USER_DS
+      ? undefined
+      : `has a stack segment of its own (ss is 0x${stack.toString(16)})`;
   }
 }
 
