@@ -20,16 +20,18 @@ export class JobRoom implements Disposable {
   /** Where the job may write. */
   readonly path: string = Deno.makeTempDirSync({ prefix: "stasis-job-" });
   readonly #mark = crypto.randomUUID();
+  /** How many logs there are: that of a start is cut back by the next one, where it is the same file. */
+  #logs = 0;
 
   /** The store. */
   get store(): string {
     return `${this.path}/store`;
   }
 
-  /** Starts `stasis WORDS`. What it says, and the job, goes to `log`. */
+  /** Starts `stasis WORDS`. What it says, and the job, is in the log. */
   start(words: readonly string[]): Deno.ChildProcess {
     return this.#spawn('log=$1; shift; exec "$@" >>"$log" 2>&1', [
-      `${this.path}/log`,
+      this.#logOf(++this.#logs),
       ...STASIS,
       ...words,
     ]);
@@ -52,13 +54,21 @@ export class JobRoom implements Disposable {
     }).spawn();
   }
 
+  #logOf(start: number): string {
+    return `${this.path}/log.${start}`;
+  }
+
   /** What was said so far. */
   get log(): string {
-    try {
-      return Deno.readTextFileSync(`${this.path}/log`);
-    } catch {
-      return "";
+    let log = "";
+    for (let start = 1; start <= this.#logs; start++) {
+      try {
+        log += Deno.readTextFileSync(this.#logOf(start));
+      } catch {
+        // It has not got so far.
+      }
     }
+    return log;
   }
 
   /** Whether the job has been seen to write a file that it did not have open at a checkpoint. */
@@ -118,6 +128,8 @@ export interface Interruptions {
   readonly moment: () => number;
   /** A file that it writes: who is killed before anybody has seen that writes it once more. */
   readonly writes?: string;
+  /** Options of `stasis run`. */
+  readonly options?: readonly string[];
 }
 
 /**
@@ -128,9 +140,10 @@ export interface Interruptions {
  */
 export async function runInterrupted(
   room: JobRoom,
-  { command, rounds, signal, moment, writes }: Interruptions,
+  { command, rounds, signal, moment, writes, options = [] }: Interruptions,
 ): Promise<number> {
-  const words = ["run", "-v", "--every", "200ms", "--grace", "60s", "-D", room.store, "--"];
+  const often = ["--every", "200ms", "--grace", "60s"];
+  const words = ["run", "-v", ...often, ...options, "-D", room.store, "--"];
   let isSeen = writes === undefined;
   for (let round = 0; round < rounds; round++) {
     const child = room.start([...words, ...command]);
@@ -162,6 +175,18 @@ export async function runInterrupted(
   const { code } = await room.start([...words, ...command]).status;
   if (code !== 0) throw new Error(`the last start ended with ${code}:\n${room.log}`);
   return rounds;
+}
+
+/** Compares the steps that were written with those that were to be. @throws Error that says where they differ */
+export function expectSteps(found: string, count: number, room: JobRoom): void {
+  const [is, wanted] = [found, steps(count)].map((text) => text.split("\n")) as [
+    string[],
+    string[],
+  ];
+  const at = wanted.findIndex((line, index) => line !== is[index]);
+  if (at < 0 && is.length === wanted.length) return;
+  const around = is.slice(Math.max(0, at - 3), at + 4).join(", ");
+  throw new Error(`after ${at} steps: ... ${around} ..., ${is.length} lines:\n${room.log}`);
 }
 
 /** The lines of so many steps. */

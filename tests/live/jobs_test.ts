@@ -1,83 +1,17 @@
-/** Jobs that are killed and stopped at any moment: `deno task test:jobs` does it a hundred times. */
+/** Jobs: what stops them, what is refused, and what becomes of files. Those that are killed at any moment: interrupted_jobs_test.ts. */
 
 import { deepEqual, equal, match } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { cancelInside } from "../../jobs/save.ts";
-import { buildProgram } from "../harness/build.ts";
 import { readProcess, takePid, waitUntil } from "../harness/processes.ts";
-import { skip } from "../harness/skip.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
-import { JobRoom, runInterrupted, steps } from "../jobs/interrupted.ts";
-import { backend } from "./dispatch.ts";
+import { JobRoom, steps } from "../jobs/interrupted.ts";
 import { becomesSleep, startSleeper } from "./round_trip.ts";
 
 const program = (name: string) =>
   fileURLToPath(new URL(`../jobs/programs/${name}`, import.meta.url));
 
-/** How often each job is interrupted. */
-const MANY = Number(Deno.env.get("STASIS_JOB_ROUNDS") ?? 0);
-const STEPS = MANY > 0 ? 40 * MANY : 60;
 const PAUSE = "0.01";
-const moment = () => 100 + Math.random() * 1200;
-
-Deno.test("run: a job that is killed again and again, and stasis with it, writes each line once", async () => {
-  using room = new JobRoom();
-  const out = `${room.path}/out`;
-  const command = ["python3", program("counter.py"), String(STEPS), out, PAUSE];
-  await runInterrupted(room, {
-    command,
-    rounds: MANY || 2,
-    signal: "SIGKILL",
-    moment,
-    writes: out,
-  });
-  equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
-});
-
-Deno.test("run: a tree with pipes that is stopped by SIGTERM goes on by the same command line", async () => {
-  using room = new JobRoom();
-  const out = `${room.path}/out`;
-  const command = ["sh", program("pipes.sh"), String(STEPS), out, PAUSE];
-  await runInterrupted(room, { command, rounds: MANY || 1, signal: "SIGTERM", moment });
-  equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
-});
-
-Deno.test("run: an emulator under Syscall User Dispatch, killed", async (t) => {
-  if (!backend.usable) return skip(t, "dispatch cannot be suspended");
-  using room = new JobRoom();
-  const out = `${room.path}/out`;
-  const emulator = await buildProgram(program("emulator.c"));
-  const command = [emulator, String(STEPS), out, PAUSE];
-  await runInterrupted(room, {
-    command,
-    rounds: MANY || 1,
-    signal: "SIGKILL",
-    moment,
-    writes: out,
-  });
-  equal(Deno.readTextFileSync(out), steps(STEPS), room.log);
-});
-
-/** The steps that are in a database. */
-async function rows(path: string): Promise<string> {
-  const select = "import sqlite3, sys\n" +
-    "for row in sqlite3.connect(sys.argv[1]).execute('select step from steps order by rowid'): print(*row)";
-  const { stdout } = await new Deno.Command("python3", { args: ["-c", select, path] }).output();
-  return new TextDecoder().decode(stdout);
-}
-
-async function databaseIsStopped(): Promise<void> {
-  using room = new JobRoom();
-  const out = `${room.path}/out.db`;
-  const command = ["python3", program("table.py"), String(STEPS), out, PAUSE];
-  await runInterrupted(room, { command, rounds: MANY, signal: "SIGTERM", moment });
-  equal(await rows(out), steps(STEPS), room.log);
-}
-
-// Otherwise there are others that are stopped.
-if (MANY > 0) {
-  Deno.test("run: a database is as it was when the job was stopped", databaseIsStopped);
-}
 
 /** Waits for a checkpoint. */
 async function saved(room: JobRoom, number: number): Promise<void> {
