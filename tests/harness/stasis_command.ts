@@ -30,6 +30,7 @@ export interface CommandOutcome {
 
 /** A command that runs. */
 export interface RunningCommand {
+  readonly pid: number;
   /** Whether it has ended. */
   readonly ended: boolean;
   /** What it has said so far. */
@@ -58,6 +59,7 @@ export function startStasis(args: readonly string[]): RunningCommand {
     return { status: code, stdout: await stdout, stderr: said };
   };
   return {
+    pid: child.pid,
     get ended() {
       return ended;
     },
