@@ -17,9 +17,16 @@
  *
  * @module
  */
+import {
+  OWNER_KEYS,
+  type OwnerKey,
+  OWNERS,
+  type Ownership,
+  SHARED_WORDS,
+} from "./shared_at_birth.ts";
 
 /** A task of the tree to build. */
-export interface TreeTask {
+export interface TreeTask extends Ownership {
   readonly pid: number;
   /** 0 for the root. */
   readonly ppid: number;
@@ -27,14 +34,6 @@ export interface TreeTask {
   readonly sid: number;
   /** Whether it has ended, and waits for its parent to reap it. */
   readonly dead?: boolean;
-  /** The first task with the same descriptor table; absent for its own. */
-  readonly filesOwner?: number;
-  /** The first task with the same working directory, root and umask; absent for its own. */
-  readonly fsOwner?: number;
-  /** The first task with the same memory; absent for its own. */
-  readonly memoryOwner?: number;
-  /** The first task with the same signal handlers, which has the same memory, too; absent for its own. */
-  readonly handlersOwner?: number;
   /** The signal that tells its parent of its end, 0 for none; absent for SIGCHLD. */
   readonly exitSignal?: number;
 }
@@ -103,67 +102,6 @@ export function planBirths(tasks: readonly TreeTask[], freePid: () => number): B
     };
   }
   return new Planner(tasks, root, freePid).plan();
-}
-
-/** What of a task others may have, too. */
-export type Ownership = Pick<
-  TreeTask,
-  "filesOwner" | "fsOwner" | "memoryOwner" | "handlersOwner"
->;
-
-/** What a task is born with: the very table, directories, memory or handlers of the one that makes it, or a copy. */
-export interface SharedAtBirth {
-  readonly files: boolean;
-  readonly fs: boolean;
-  readonly memory: boolean;
-  readonly handlers: boolean;
-}
-
-/** By what is shared: which field of a task names the first one that has it. */
-const OWNERS = {
-  files: "filesOwner",
-  fs: "fsOwner",
-  memory: "memoryOwner",
-  handlers: "handlersOwner",
-} as const;
-
-/** What it is called. */
-const SHARED_WORDS = {
-  filesOwner: "descriptor table",
-  fsOwner: "working directory",
-  memoryOwner: "memory",
-  handlersOwner: "handlers",
-} as const;
-
-/** What a task has with others, by {@link OWNERS}. */
-const OWNER_KEYS = Object.values(OWNERS);
-
-/**
- * What a task shares at its birth. Helpers share everything that is shared anywhere: they only hand on what their maker
- * has.
- *
- * @param births see {@link BirthPlan}
- * @param ownersOf what a task of the tree shares with whom in the end; undefined for a helper
- */
-export function sharedAtBirth(
-  pid: number,
-  { makers, sharesMemory }: Pick<BirthPlan, "makers" | "sharesMemory">,
-  ownersOf: (pid: number) => Ownership | undefined,
-): SharedAtBirth {
-  const own = ownersOf(pid);
-  if (own === undefined) {
-    return { files: true, fs: true, memory: sharesMemory, handlers: sharesMemory };
-  }
-  const maker = makers.get(pid);
-  const theirs = maker === undefined ? undefined : ownersOf(maker) ?? {};
-  const shares = (key: typeof OWNER_KEYS[number]) =>
-    theirs !== undefined && (own[key] ?? pid) === (theirs[key] ?? maker);
-  return {
-    files: shares(OWNERS.files),
-    fs: shares(OWNERS.fs),
-    memory: shares(OWNERS.memory),
-    handlers: shares(OWNERS.handlers),
-  };
 }
 
 class Planner {
@@ -350,7 +288,7 @@ class Planner {
     return OWNER_KEYS.every((key) => this.#hasOne(task, maker, key));
   }
 
-  #hasOne(task: TreeTask, maker: number, key: typeof OWNER_KEYS[number]): boolean {
+  #hasOne(task: TreeTask, maker: number, key: OwnerKey): boolean {
     const owner = task[key] ?? task.pid;
     return owner === task.pid || owner === (this.#tasks.get(maker)?.[key] ?? maker);
   }

@@ -1,11 +1,6 @@
 import assert from "@std/assert";
-import {
-  type BirthAction,
-  type BirthPlan,
-  planBirths,
-  sharedAtBirth,
-  type TreeTask,
-} from "./births.ts";
+import { type BirthAction, type BirthPlan, planBirths, type TreeTask } from "./births.ts";
+import { sharedAtBirth } from "./shared_at_birth.ts";
 
 const task = (
   pid: number,

@@ -6,7 +6,8 @@
 import { SIG } from "../linux/signals.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { CallResult, SyscallProgram } from "../remote/program.ts";
-import type { BirthAction, SharedAtBirth } from "./births.ts";
+import type { BirthAction } from "./births.ts";
+import type { SharedAtBirth } from "./shared_at_birth.ts";
 
 /** Flags of clone3(2) (`include/uapi/linux/sched.h`). */
 export const CLONE = {

@@ -21,7 +21,8 @@ import {
   STAGES,
   type TreePlanner,
 } from "../plugin.ts";
-import { type BirthAction, type BirthPlan, type SharedAtBirth, sharedAtBirth } from "./births.ts";
+import type { BirthAction, BirthPlan } from "./births.ts";
+import { type SharedAtBirth, sharedAtBirth } from "./shared_at_birth.ts";
 import { addBirth } from "./clone.ts";
 import { describePlan } from "./describe_plan.ts";
 import type { EndedPidfd } from "./ended_pidfds.ts";
