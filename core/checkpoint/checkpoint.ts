@@ -45,7 +45,7 @@ import { StandingAgain } from "./standing_again.ts";
 import { Shadows } from "./shadows.ts";
 import { standStill } from "./stand_still.ts";
 import { findTree, refuse, surveyRunning } from "./survey.ts";
-import { partedFromOutside } from "./survey_tree.ts";
+import { heldUntilItEnds, partedFromOutside } from "./survey_tree.ts";
 import type { Task } from "./task.ts";
 import type { MemoryTracking } from "./memory_tracking.ts";
 import { openParent, sumOf } from "./parent.ts";
@@ -363,7 +363,8 @@ async function lookAtRunning(
   cancellation: Cancellation,
 ): Promise<ReadAhead> {
   const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
-  for (const text of partedFromOutside(tasks)) listener({ kind: "note", plugin: "core", text });
+  const notes = [...partedFromOutside(tasks), ...isToEnd ? heldUntilItEnds(tasks) : []];
+  for (const text of notes) listener({ kind: "note", plugin: "core", text });
   return new ReadAhead(filesAhead(tasks, hooked));
 }
 

@@ -4,12 +4,13 @@
  * @module
  */
 import { type Problem, StasisError } from "../../base/errors.ts";
+import { readLink } from "../linux/files.ts";
 import { findIdHolders } from "../linux/id_holders.ts";
 import { KCMP } from "../linux/kcmp.ts";
-import { readProcesses, readStat, unlessGone } from "../linux/procfs/mod.ts";
+import { readProcesses, readStat, taskPath, unlessGone } from "../linux/procfs/mod.ts";
 import { SIG } from "../linux/signals.ts";
 import { planBirths, type TreeTask } from "../restore/births.ts";
-import { descends } from "./outside_holders.ts";
+import { descends, OpenLinks } from "./outside_holders.ts";
 import { findOwners, findSharers } from "./sharing.ts";
 import type { Task } from "./task.ts";
 
@@ -100,6 +101,49 @@ export function partedFromOutside(tasks: readonly Task[]): string[] {
   });
 }
 
+/**
+ * Says which groups and sessions of a tree others are in as well who end with it, as `cat` in `program | cat`: an
+ * interactive shell makes one group of both.
+ *
+ * @param tasks zombies included
+ */
+export function heldUntilItEnds(tasks: readonly Task[]): string[] {
+  const known = new Set(tasks.map(({ pid }) => pid));
+  return [...findIdHolders(known, known)].filter(([id]) => endsWithTree(id, known))
+    .map(([id, { pid, comm, as }]) =>
+      `task ${pid} (${comm}), outside of the tree, is in its ${as} ${id}, reads what it writes, and should end with it: ` +
+      "until it has, the tree cannot be restored"
+    );
+}
+
+/**
+ * Whether all those outside of a tree who are in a group or session of it read from pipes to which only they and the tree
+ * write: they come to the end of their input when the tree ends.
+ */
+function endsWithTree(id: number, known: ReadonlySet<number>): boolean {
+  const members = readProcesses().filter((pid) => {
+    if (known.has(pid)) return false;
+    const stat = unlessGone(() => readStat(pid), undefined);
+    return stat !== undefined && (stat.pgrp === id || stat.session === id);
+  });
+  const all = new Set([...known, ...members]);
+  const links = new OpenLinks();
+  return members.every((pid) => {
+    const input = inputOf(pid);
+    return input.startsWith("pipe:") && links.holdersOf(input, all).length === 0;
+  });
+}
+
+/** What a process has as its standard input, as its link says; empty where nobody can tell. */
+function inputOf(pid: number): string {
+  try {
+    return readLink(`${taskPath(pid)}/fd/0`);
+  } catch {
+    // It has none, or has ended.
+    return "";
+  }
+}
+
 function findProblems(tasks: readonly Task[], isToEnd: boolean): Problem[] {
   const [root] = tasks;
   const known = new Set(tasks.map(({ pid }) => pid));
@@ -129,7 +173,9 @@ function findProblems(tasks: readonly Task[], isToEnd: boolean): Problem[] {
   return [
     ...problems,
     ...memorySharers(live, known),
-    ...[...isToEnd ? findIdHolders(needed, known) : []].map(([id, { pid, comm, as }]) => ({
+    ...[...isToEnd ? findIdHolders(needed, known) : []].filter(([id]) =>
+      !(known.has(id) && endsWithTree(id, known))
+    ).map(([id, { pid, comm, as }]) => ({
       pid: tree.find((one) => one.pid === id || one.pgid === id || one.sid === id)?.pid,
       what: `its ${as} ${id} has task ${pid} (${comm}) outside of the tree in it, ` +
         "so nobody can have that id anew",

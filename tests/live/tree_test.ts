@@ -88,6 +88,29 @@ Deno.test("a process group that somebody outside is in as well is refused", asyn
   );
 });
 
+Deno.test("a program whose output another one of its group reads to the end is saved without that", async () => {
+  using images = new ImageHome();
+  // As an interactive shell has it: one group, whose first program leads it.
+  const script = "set -m; sleep 1000 | cat & echo ready; wait; echo over; exec sleep 1000";
+  await using subject = await Subject.spawn("/bin/bash", { args: ["-c", script] });
+  await subject.waitReady();
+  const [root, reader] = await Promise.all(["sleep", "cat"].map(async (name) => {
+    const find = () => processTree(subject.pid).find((pid) => readProcess(pid)?.comm === name);
+    await waitUntil(() => find() !== undefined, `${name} to be executed`);
+    return find() as number;
+  })) as [number, number];
+  await becomesSleep(root);
+  const notes: string[] = [];
+  const { directory } = images;
+  await checkpoint(root, { directory, onEvent: collectNotes(notes) });
+  match(notes.join("\n"), new RegExp(`task ${reader} \\(cat\\).* is in its process group ${root}`));
+  await waitUntil(() => subject.output().includes("over"), "cat to end");
+  const tree = await restore(directory);
+  equal(readProcess(root)?.pgrp, root);
+  tree.kill(15);
+  await tree.wait();
+});
+
 Deno.test("a tree whose process group somebody outside is in has it again in a pid namespace of its own", async () => {
   using images = new ImageHome();
   const outside = "(sleep 1000 & echo $! > outside)";
