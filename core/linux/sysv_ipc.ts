@@ -21,7 +21,7 @@ export const IPC = {
 } as const;
 
 /** Of shared memory (include/uapi/linux/shm.h). */
-export const SHM = { RDONLY: 0o10000, LOCK: 11 } as const;
+export const SHM = { HUGETLB: 0o4000, RDONLY: 0o10000, LOCK: 11 } as const;
 /** Of semaphores (include/uapi/linux/sem.h). */
 export const SEM = {
   UNDO: 0x1000,

@@ -10,7 +10,7 @@ import { readBootId } from "../linux/clocks.ts";
 import type { SysvObject } from "../linux/procfs/mod.ts";
 import { IPC, msqidDs, semidDs, shmidDs, SYSV_PLACES } from "../linux/sysv_ipc.ts";
 import type { LoadContext, TreePlanner } from "../plugin.ts";
-import type { Argument, CallResult } from "../remote/program.ts";
+import type { Argument, Call, CallResult } from "../remote/program.ts";
 import type { ipc_desc_entry } from "../../images/gen/sysv_ipc_pb.ts";
 import { CLOCKS } from "../../images/kinds/time.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
@@ -86,12 +86,18 @@ const CALLS = {
  * Adds calls to the seed's program that make an object with its id, its maker and its owner.
  *
  * @param size what shmget(2) and semget(2) take between key and flags
+ * @param flags more flags, of shmget(2)
+ * @param explain says why it cannot be made
  */
 export function planSysv(
   tree: TreePlanner,
   kind: SysvKind,
   desc: ipc_desc_entry,
-  ...size: Argument[]
+  { size, flags: more = 0, explain }: {
+    readonly size?: Argument;
+    readonly flags?: number;
+    readonly explain?: Call["explain"];
+  } = {},
 ): void {
   const { seed } = tree;
   const { get } = CALLS[kind];
@@ -103,8 +109,9 @@ export function planSysv(
   const own = { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 };
   if (desc.cgid !== own.gid) seed.call("setresgid", SAME, desc.cgid, SAME);
   if (desc.cuid !== own.uid) seed.call("setresuid", SAME, desc.cuid, SAME);
-  const flags = IPC.CREAT | IPC.EXCL | desc.mode & PERMISSIONS;
-  const made = seed.expect(BigInt(desc.id), get, desc.key, ...size, flags);
+  const flags = IPC.CREAT | IPC.EXCL | more | desc.mode & PERMISSIONS;
+  const args = size === undefined ? [flags] : [size, flags];
+  const made = seed.expectExplained(BigInt(desc.id), explain, get, desc.key, ...args);
   tree.outlives(made, ...removal(kind, made));
   if (desc.cuid !== own.uid) seed.call("setresuid", SAME, own.uid, SAME);
   if (desc.cgid !== own.gid) seed.call("setresgid", SAME, own.gid, SAME);

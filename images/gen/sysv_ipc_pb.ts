@@ -104,7 +104,7 @@ export type ipc_shm_entry = Message<"ipc_shm_entry"> & {
   inPagemaps: boolean;
 
   /**
-   * The size of its reserved huge pages. Stasis writes none and refuses one.
+   * Of reserved huge pages: SHM_HUGETLB, and their size as in flags of shmget(2).
    *
    * @generated from field: optional uint32 hugetlb_flag = 4;
    */

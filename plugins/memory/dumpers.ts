@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
-import { type Problem, StasisError } from "../../base/errors.ts";
+import type { Problem } from "../../base/errors.ts";
 import { readLink } from "../../core/linux/files.ts";
 import { type MappingKind, mappingKind, PROT_EXEC, type Vma } from "../../core/linux/procfs/mod.ts";
-import type { CheckpointSession, FrozenTask, MappingDumper } from "../../core/plugin.ts";
+import type { CheckpointSession, MappingDumper } from "../../core/plugin.ts";
 import {
   VMA_ANON_PRIVATE,
   VMA_ANON_SHARED,
@@ -26,9 +25,8 @@ import {
 import { ringProblem } from "./aio_checkpoint.ts";
 import { isRing } from "./aio_ring.ts";
 import { mapFilesPath, type MappedFiles } from "./file_check.ts";
-import { isReserved } from "./huge_pages.ts";
+import { isReserved, reservedPageSize } from "./huge_pages.ts";
 import { isTracked } from "./tracked.ts";
-import { isSegment } from "./segments.ts";
 import type { SharedObjects } from "./shared_objects.ts";
 import { hasOwnVdso } from "./vdso.ts";
 import { describeVma } from "./vma_image.ts";
@@ -133,7 +131,7 @@ export function mappingDumpers(
         return describeVma(vma, {
           status: VMA_AREA_REGULAR | VMA_ANON_PRIVATE | heap,
           anonymous: true,
-          pageSize: pageSize(vma, task),
+          pageSize: reservedPageSize(vma, task),
         });
       },
     },
@@ -187,7 +185,7 @@ export function mappingDumpers(
           anonymous: true,
           shmid: vma.inode,
           fdflags: O_RDWR,
-          pageSize: pageSize(vma, task),
+          pageSize: reservedPageSize(vma, task),
         });
       },
     },
@@ -215,7 +213,7 @@ export function mappingDumpers(
           anonymous: false,
           shmid: BigInt(id),
           fdflags: writableFile(vma) ? O_RDWR : O_RDONLY,
-          pageSize: pageSize(vma, task),
+          pageSize: reservedPageSize(vma, task),
         });
       },
     },
@@ -243,22 +241,6 @@ const SHARED_ANONYMOUS: ReadonlySet<MappingKind> = new Set<MappingKind>([
   "anonymous-hugetlb",
 ]);
 
-/**
- * The size of reserved huge pages, in bytes; undefined of other memory.
- *
- * @throws {StasisError} `io` where nothing tells it: without it a restore would take pages of the usual size
- */
-function pageSize(vma: Vma, { proc: { liveTid } }: FrozenTask): number | undefined {
-  if (!isReserved(vma)) return undefined;
-  const size = hugePageSize(mapFilesPath(liveTid, vma));
-  if (size !== undefined) return size;
-  throw new StasisError(
-    "io",
-    `nothing tells the size of the reserved huge pages of the mapping ${rangeOf(vma)}`,
-    { pid: liveTid },
-  );
-}
-
 /** A shared mapping that may be made writable was made from a file that was open for writing. */
 function writableFile(vma: Vma): boolean {
   return vma.shared && vma.flags.has("mw");
@@ -271,14 +253,6 @@ function isUnusual(vma: Vma): boolean {
 
 /** Kinds of memory that cannot be saved, each with the reason. */
 function refusal(vma: Vma): SurveyProblem {
-  if (isReserved(vma) && isSegment(vma)) {
-    return {
-      what: `its mapping ${
-        rangeOf(vma)
-      } is System V shared memory of reserved huge pages (SHM_HUGETLB), which cannot be saved yet`,
-      hint: "let the program use memory of mmap (MAP_HUGETLB) instead",
-    };
-  }
   if (vma.deleted && vma.name === "/secretmem") {
     return {
       what: `its mapping ${

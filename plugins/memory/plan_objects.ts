@@ -11,7 +11,7 @@ import type { RestoreSession, TreePlanner } from "../../core/plugin.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import type { memfd_inode_entry } from "../../images/gen/memfd_pb.ts";
 import { SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
-import { asksForReserved, explainNoPages, pageSizeOf } from "./huge_pages.ts";
+import { asksForReserved, explainNoPages, pageSizeOf, roundUp } from "./huge_pages.ts";
 import { iovecs } from "./runs.ts";
 import { checkPagesFiles } from "./validate.ts";
 import { readTransfers, type SavedRun } from "./saved_pages.ts";
@@ -149,13 +149,7 @@ export class ObjectPlans {
       tree.keep(fd, service);
     }
     if (length > 0n) {
-      if (huge !== 0) {
-        // What there is no page for is told by its errno alone, and a read of it would not say why.
-        for (const { start, size } of this.#runs(shmid)) {
-          seed.explained(explain, "madvise", window + start, size, MADV.POPULATE_WRITE);
-        }
-      }
-      this.#fill(tree, shmid, window);
+      this.#fill(tree, shmid, window, huge !== 0);
       seed.call("munmap", window, length);
     }
     const object = { shmid, size, memfd, service };
@@ -166,14 +160,16 @@ export class ObjectPlans {
   /**
    * Adds calls that give System V shared memory its contents.
    *
+   * @param size in bytes
+   * @param page the size of its pages
    * @param made whether the seed has just made it: it is empty then
    */
-  fillSegment(tree: TreePlanner, id: number, size: bigint, made: boolean): void {
+  fillSegment(tree: TreePlanner, id: number, size: bigint, page: bigint, made: boolean): void {
     const { seed } = tree;
-    const window = this.#window;
+    const window = roundUp(this.#window, page);
     seed.expect(window, "shmat", id, window, 0);
-    if (!made) seed.call("madvise", window, pageAlign(size), MADV.REMOVE);
-    this.#fill(tree, SEGMENT_PAGES + BigInt(id), window);
+    if (!made) seed.call("madvise", window, roundUp(size, page), MADV.REMOVE);
+    this.#fill(tree, SEGMENT_PAGES + BigInt(id), window, page !== PAGE_SIZE);
     seed.call("shmdt", window);
   }
 
@@ -184,8 +180,13 @@ export class ObjectPlans {
     return runs;
   }
 
-  #fill(tree: TreePlanner, shmid: bigint, window: bigint): void {
+  /** @param huge whether its pages are reserved ones */
+  #fill(tree: TreePlanner, shmid: bigint, window: bigint, huge: boolean): void {
     const shifted = this.#runs(shmid).map((run) => ({ ...run, start: run.start + window }));
+    // What there is no page for is told by its errno alone, and a read of it would not say why.
+    for (const { start, size } of huge ? shifted : []) {
+      tree.seed.explained(explainNoPages, "madvise", start, size, MADV.POPULATE_WRITE);
+    }
     for (const [pages, runs] of Map.groupBy(shifted, ({ pages }) => pages)) {
       addReads(tree.seed, tree.serviceFile(pages, O_RDONLY), runs);
     }
@@ -222,10 +223,6 @@ export function addReads(
     const vector = program.data(iovecs(parts), `${parts.length} iovecs`);
     program.expect(size, "preadv", pages, vector, parts.length, offset, 0);
   }
-}
-
-function roundUp(value: bigint, unit: bigint): bigint {
-  return (value + unit - 1n) / unit * unit;
 }
 
 function missing(what: string): StasisError {

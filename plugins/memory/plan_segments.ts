@@ -6,7 +6,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { sysvExternal, sysvName } from "../../core/checkpoint/sysv_owners.ts";
-import { pageAlign } from "../../core/linux/address.ts";
+import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { PROT } from "../../core/linux/mman.ts";
 import { readSegments, SHM_DEST, SHM_LOCKED } from "../../core/linux/procfs/mod.ts";
 import { IPC, SHM } from "../../core/linux/sysv_ipc.ts";
@@ -22,6 +22,7 @@ import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { IPC_NAMESPACE, IPCNS_SHM } from "../../images/kinds/sysv_ipc.ts";
 import { uniqueById } from "../../images/unique.ts";
+import { explainNoPages, pageSizeOf, roundUp, unitOf } from "./huge_pages.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 import { attachedBy } from "./segments.ts";
 
@@ -64,10 +65,12 @@ export class SegmentPlans {
       if (size === 0n || size > MAX_SIZE || desc.id > MAX_ID) {
         throw new StasisError("bad-image", `${path} has an impossible segment, ${desc.id}`);
       }
-      if (entry.inPagemaps !== true || (entry.hugetlbFlag ?? 0) !== 0) {
-        context.problem({
-          what: `${name} is in the images with its contents in another form, or of huge pages`,
-        });
+      const huge = entry.hugetlbFlag ?? 0;
+      if (huge !== 0 && (huge & ~HUGE_SIZE) !== SHM.HUGETLB) {
+        throw new StasisError("bad-image", `${path} has impossible flags of a segment, ${huge}`);
+      }
+      if (entry.inPagemaps !== true) {
+        context.problem({ what: `${name} is in the images with its contents in another form` });
       }
       this.#entries.set(desc.id, entry);
       const found = here.find(desc, context);
@@ -93,7 +96,7 @@ export class SegmentPlans {
       const id = Number(vma.shmid);
       const start = vma.start - vma.pgoff;
       const size = this.#sizeOf(id, context);
-      const end = start + pageAlign(size ?? 0n);
+      const end = start + roundUp(size ?? 0n, unitOf(vma));
       if (size !== undefined && (start <= 0n || vma.end > end)) {
         throw new StasisError("bad-image", `${file} maps more than there is of the segment ${id}`);
       }
@@ -130,12 +133,14 @@ export class SegmentPlans {
   plan(tree: TreePlanner, objects: ObjectPlans): void {
     const [root] = tree.tasks;
     const attached = new Set([...this.#attachments.values()].flat().map(({ id }) => id));
-    for (const [id, { desc, size }] of this.#entries) {
+    for (const [id, { desc, size, hugetlbFlag: flags = 0 }] of this.#entries) {
       if (desc === undefined || root === undefined) continue;
       const made = !this.#there.has(id);
-      if (made) planSysv(tree, "shm", desc, size);
+      const page = flags === 0 ? PAGE_SIZE : pageSizeOf(flags);
+      const explain = flags === 0 ? undefined : explainNoPages;
+      if (made) planSysv(tree, "shm", desc, { size, flags, explain });
       else planSysvOwner(tree, "shm", desc);
-      objects.fillSegment(tree, id, size, made);
+      objects.fillSegment(tree, id, size, page, made);
       if ((desc.mode & SHM_LOCKED) !== 0) tree.seed.call("shmctl", id, SHM.LOCK, 0);
       // Only as long as nobody has it attached it can be attached: this removes it with the last task.
       if ((desc.mode & SHM_DEST) !== 0) root.program("contents").call("shmctl", id, IPC.RMID, 0);
@@ -173,3 +178,5 @@ export class SegmentPlans {
 /** As much as there are addresses in user space. */
 const MAX_SIZE = 1n << 47n;
 const MAX_ID = 0x7fff_ffff;
+/** The bits of flags of shmget(2) that say the size of reserved huge pages. */
+const HUGE_SIZE = 0x3f << 26;

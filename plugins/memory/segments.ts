@@ -20,7 +20,7 @@ import {
 } from "../../core/checkpoint/sysv_owners.ts";
 import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import { Task } from "../../core/checkpoint/task.ts";
-import { pageAlign, remoteAddress } from "../../core/linux/address.ts";
+import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { errnoName, isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import {
@@ -44,6 +44,7 @@ import { StasisError } from "../../base/errors.ts";
 import { VMA_ANON_SHARED, VMA_AREA_REGULAR, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { IPC_NAMESPACE, IPCNS_SHM, SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
 import { mapFilesPath } from "./file_check.ts";
+import { isReserved, reservedPageSize, roundUp, sizeFlag } from "./huge_pages.ts";
 import { openPath, type SharedObjects } from "./shared_objects.ts";
 import { describeVma } from "./vma_image.ts";
 
@@ -170,15 +171,16 @@ export class Segments {
   /** Saves what tasks map of it. */
   readonly dumper: MappingDumper = {
     kind: "System V shared memory",
-    claims: (vma) => isSegment(vma) && !vma.flags.has("ht"),
+    claims: isSegment,
     survey: (vma, task) => coveredProblem(vma, task, this.#sizeOf(vma)),
-    dump: (vma) => {
+    dump: (vma, task) => {
       this.#session.requirePlugin();
       return describeVma(vma, {
         status: VMA_AREA_REGULAR | VMA_ANON_SHARED | VMA_AREA_SYSVIPC,
         anonymous: true,
         shmid: vma.inode,
         fdflags: vma.flags.has("mw") ? O_RDWR : O_RDONLY,
+        pageSize: reservedPageSize(vma, task),
       });
     },
   };
@@ -194,12 +196,6 @@ export class Segments {
     using opened = new DisposableStack();
     for (const segment of this.#saved) {
       const { key, uid, gid, cuid, cgid, mode, id, size } = segment;
-      this.#session.requirePlugin();
-      this.#session.writer.append(IPCNS_SHM, IPC_NAMESPACE, {
-        desc: { key, uid, gid, cuid, cgid, mode, id },
-        size,
-        inPagemaps: true,
-      });
       const attached = this.#attached.get(id);
       let path;
       if (attached !== undefined) path = mapFilesPath(attached.task.liveTid, attached.vma);
@@ -207,22 +203,18 @@ export class Segments {
         path = `/proc/self/fd/${opened.use(openDetached(segment)).fd}`;
         this.#giveBack(segment, tasks);
       }
-      // Of what nobody has attached nothing else tells.
-      if (hugePageSize(path) !== undefined) throw hugeProblem(segment);
+      const pageSize = hugePageSize(path);
+      this.#session.requirePlugin();
+      this.#session.writer.append(IPCNS_SHM, IPC_NAMESPACE, {
+        desc: { key, uid, gid, cuid, cgid, mode, id },
+        size,
+        inPagemaps: true,
+        hugetlbFlag: pageSize && (SHM.HUGETLB | sizeFlag(pageSize)),
+      });
       shared.note(SEGMENT_PAGES + BigInt(id), path);
     }
     return opened.move();
   }
-}
-
-function hugeProblem(segment: SysvSegment): StasisError {
-  return new StasisError(
-    "unsupported",
-    `${
-      sysvName("shm", segment)
-    } is of reserved huge pages (SHM_HUGETLB), which cannot be saved yet`,
-    { hint: "leave the memory to whoever restores (--external)" },
-  );
 }
 
 /** Opens a segment that nobody has attached. @throws {StasisError} `syscall`, `no-privilege` */
@@ -236,9 +228,10 @@ function openDetached(segment: SysvSegment) {
     });
   }
   try {
-    const start = remoteAddress(address);
-    const end = remoteAddress(address + pageAlign(segment.size));
-    return openPath(mapFilesPath(Deno.pid, { start, end }), O_RDONLY);
+    // How long it is depends on the size of its pages, which nothing else tells.
+    const mapping = readMaps(Deno.pid).find(({ start }) => start === address);
+    if (mapping === undefined) throw new Error("what was just attached is not there");
+    return openPath(mapFilesPath(Deno.pid, mapping), O_RDONLY);
   } finally {
     syscall(SYSCALLS.shmdt, address);
   }
@@ -252,12 +245,13 @@ function baseOf(vma: Vma): bigint {
 /** A segment is attached whole at restore, and what the program had unmapped of it is unmapped then. */
 function coveredProblem(
   vma: Vma,
-  { vmas }: Task,
+  { vmas, liveTid }: Task,
   size: bigint,
 ): ReturnType<NonNullable<MappingDumper["survey"]>> {
   const id = Number(vma.inode);
   const base = baseOf(vma);
-  const end = base + pageAlign(size);
+  const page = isReserved(vma) ? hugePageSize(mapFilesPath(liveTid, vma)) : undefined;
+  const end = base + roundUp(size, BigInt(page ?? PAGE_SIZE));
   const other = vmas.find((one) =>
     one.start < end && one.end > base &&
     !(isSegment(one) && one.inode === vma.inode && baseOf(one) === base)

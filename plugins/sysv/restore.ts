@@ -210,7 +210,7 @@ function planSet(
 ): void {
   const { id } = desc;
   if (isThere) planSysvOwner(tree, "sem", desc);
-  else planSysv(tree, "sem", desc, values.length);
+  else planSysv(tree, "sem", desc, { size: values.length });
   // Each by the task that changed it last, whose pid the kernel keeps. It forgets all adjustments then.
   values.forEach((value, num) => {
     taskOf(users[num] ?? 0).program("open").call("semctl", id, num, SEM.SETVAL, value);

@@ -124,7 +124,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   pkey: /has protection key \d+/,
   userfaultfd: /descriptor \d+ .*userfaultfd/,
   secret: /is secret memory \(memfd_secret\)/,
-  hugetlb: /is System V shared memory of reserved huge pages \(SHM_HUGETLB\)/,
   device: /descriptor \d+ .*\/dev\/kmsg/,
   pidfd: /descriptor \d+ stands for process \d+ .* outside of the tree \(pidfd\)/,
   io_uring: /io_uring/,

@@ -1,11 +1,14 @@
 /*
  * Reserved huge pages: private and shared anonymous memory, of which not all was touched, a memfd with a position and
- * a private mapping of it, read-only memory, and a file of hugetlbfs. A child has the shared ones, too.
+ * a private mapping of it, read-only memory, a file of hugetlbfs, and System V shared memory: attached in part and
+ * marked for removal, and attached by nobody. A child has the shared ones, too.
  *
  * Usage: hugetlb [DIRECTORY ON HUGETLBFS]
  */
 #include "mem.h"
 
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 
 #ifndef MFD_HUGETLB
@@ -20,6 +23,15 @@ static char *map_huge(size_t pages, int prot, int flags)
 	if (memory == MAP_FAILED)
 		unsupported("no huge pages are free: %s", strerror(errno));
 	return memory;
+}
+
+static int make_segment(size_t size)
+{
+	int id = shmget(IPC_PRIVATE, size, IPC_CREAT | SHM_HUGETLB | 21 << MAP_HUGE_SHIFT | 0600);
+
+	if (id < 0)
+		die("SHM_HUGETLB");
+	return id;
 }
 
 static size_t page_size(const void *memory)
@@ -73,11 +85,22 @@ int main(int argc, char **argv)
 		fill_page(file, 7, 0);
 		close(opened);
 	}
+	int segment = make_segment(2 * HUGE - 5 * PAGE), detached = make_segment(HUGE);
+	char *attached = shmat(segment, NULL, 0), *aside = shmat(detached, NULL, 0);
+	if (attached == (void *)-1 || aside == (void *)-1)
+		die("shmat");
+	shmctl(segment, IPC_RMID, NULL);
+	fill_page(attached + HUGE + 3 * PAGE, 11, 0);
+	fill_page(aside + 9 * PAGE, 12, 0);
+	shmdt(aside);
+	fact("detached", "%d", detached);
 	pid_t child = fork_child();
 	if (child == 0) {
 		wait_for_term();
 		check(page_is(shared + HUGE, 8, 0), "child", "what the parent wrote is not there");
 		fill_page(object, 9, 0);
+		munmap(attached, HUGE);
+		fill_page(attached + HUGE + 4 * PAGE, 13, 0);
 		child_finish();
 	}
 	ready();
@@ -104,8 +127,15 @@ int main(int argc, char **argv)
 		check(page_is(file, 7, 0), "file", "it changed");
 		check_equal("page size of the file", page_size(file), HUGE);
 	}
+	check_equal("page size of the segment", page_size(attached), HUGE);
+	check(page_is(attached + HUGE + 3 * PAGE, 11, 0) && page_is_zero(attached), "segment", "it changed");
+	aside = shmat(detached, NULL, 0);
+	check(aside != (void *)-1 && page_is(aside + 9 * PAGE, 12, 0), "detached segment", "errno %d", errno);
+	check_equal("page size of the detached segment", page_size(aside), HUGE);
+	shmctl(detached, IPC_RMID, NULL);
 	fill_page(shared + HUGE, 8, 0);
 	end_child("child", child);
+	check(page_is(attached + HUGE + 4 * PAGE, 13, 0), "segment shared with the child", "what it wrote is not there");
 	check(page_is(object, 9, 0), "shared with the child", "what the child wrote is not there");
 	finish();
 }

@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/shm.h>
 #include <sys/socket.h>
 
 #ifndef PR_SET_IO_FLUSHER
@@ -82,10 +81,6 @@ static void set_up(const char *what)
 		must(fd >= 0, "memfd_secret");
 		must(!ftruncate(fd, PAGE) && mmap(NULL, PAGE, rw, MAP_SHARED, fd, 0) != MAP_FAILED, "secret memory");
 		close(fd);
-	} else if (!strcmp(what, "hugetlb")) {
-		/* Reserved for nobody: without a page it cannot be touched, but it is there. */
-		int id = shmget(IPC_PRIVATE, 2 << 20, IPC_CREAT | SHM_HUGETLB | SHM_NORESERVE | 0600);
-		must(id >= 0 && shmat(id, NULL, 0) != (void *)-1 && !shmctl(id, IPC_RMID, NULL), "SHM_HUGETLB");
 	} else if (!strcmp(what, "device")) {
 		/* Where in the kernel's log it reads, nothing tells. */
 		must(open("/dev/kmsg", O_RDONLY) >= 0, "/dev/kmsg");
