@@ -48,6 +48,7 @@ import { UNHURRIED } from "../harness/unhurried.ts";
 import { becomesSleep, collectNotes, ImageHome } from "./round_trip.ts";
 
 const PROGRAM = fileURLToPath(new URL("./programs/inet_echo.c", import.meta.url));
+const MANY_PROGRAM = fileURLToPath(new URL("./programs/inet_many.c", import.meta.url));
 const ESTABLISHED = { ...UNHURRIED, tcpEstablished: true };
 
 async function startEcho(): Promise<Subject> {
@@ -78,6 +79,70 @@ Deno.test("connections to outside go on after a restore, with every byte", async
   for (const client of clients) await client.goesOn();
   await Promise.all(clients.map((client) => client.end()));
   await subject.expectPass();
+  await tree.wait();
+});
+
+/** What `inet_many` sends and receives by one connection, and how many of its connections are full. */
+const FULL = 500_000, FEW = 20_000, FULL_ONES = 10, MANY = 100;
+
+/** Sends to it and receives from it numbered bytes, as it does. @param go until when nothing is received */
+async function exchange(port: number, total: number, go: Promise<void>): Promise<void> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const numbered = Uint8Array.from({ length: total }, (_, at) => at % 251);
+  const send = async (): Promise<void> => {
+    const kind = new TextEncoder().encode(total === FULL ? "f" : "q");
+    for (const bytes of [kind, numbered.subarray(0, total / 2)]) await writeAll(connection, bytes);
+    await go;
+    await writeAll(connection, numbered.subarray(total / 2));
+    await connection.closeWrite();
+  };
+  const receive = async (): Promise<void> => {
+    await go;
+    // One byte more would be one too many.
+    const received = new Uint8Array(total + 1);
+    let count = 0;
+    for (let read: number | null = 0; read !== null; count += read ?? 0) {
+      read = await connection.read(received.subarray(count));
+    }
+    assert.equal(count, total);
+    assert.equal(numbered.findIndex((byte, at) => byte !== received[at]), -1);
+  };
+  await Promise.all([send(), receive()]);
+}
+
+async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+}
+
+Deno.test("of a hundred connections, some of them full in both directions, no byte is lost, doubled or moved", async () => {
+  using images = new ImageHome();
+  const program = await buildProgram(MANY_PROGRAM, ["-I", SUBJECTS_DIR]);
+  await using subject = await Subject.run(program);
+  const port = Number(subject.fact("port"));
+  const go = Promise.withResolvers<void>();
+  const all = Promise.all(
+    Array.from(
+      { length: MANY },
+      (_, index) => exchange(port, index < FULL_ONES ? FULL : FEW, go.promise),
+    ),
+  );
+  all.catch(() => {});
+  const isReady = () => {
+    const own = [...readInetSockets(IPPROTO.TCP, [], { ports: [port] }).byInode.values()]
+      .filter(({ source }) => source.port === port);
+    const full = own.filter(({ receiveQueue, sendQueue }) => receiveQueue > 0 && sendQueue > 0);
+    // The one that listens is there as well.
+    return own.length === MANY + 1 && full.length >= FULL_ONES;
+  };
+  await waitUntil(isReady, "all to be connected, and some full", 30_000);
+  await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
+  const tree = await restore(images.directory);
+  go.resolve();
+  const verdict = subject.expectPass(60_000);
+  // Should the clients fail, that is what is told.
+  verdict.catch(() => {});
+  await all;
+  await verdict;
   await tree.wait();
 });
 
