@@ -117,7 +117,8 @@ Deno.test("restore refuses every image that is cut short, or another's", async (
       ["cut behind the magic", bytes.slice(0, 8)],
       ["empty", new Uint8Array()],
     ];
-    if (!name.startsWith("pages-")) {
+    // What is in them nobody reads who restores, and only that they are whole is looked at.
+    if (!name.startsWith("pages-") && name !== "phases.img") {
       const magic = bytes.slice();
       magic[4]! ^= 0xff;
       const huge = bytes.slice();
