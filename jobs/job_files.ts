@@ -127,7 +127,8 @@ export class JobFiles {
 
   #beginList(checkpoint: number): void {
     const before = new FilesBefore(this.#command);
-    this.#lists.begin(checkpoint, before, before.missing);
+    const emptied = this.#lists.emptied(this.#latest, lookAtFile);
+    this.#lists.begin(checkpoint, before, [...before.missing, ...emptied]);
   }
 
   /**

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { FileState } from "./file_state.ts";
 import { type FilesBefore, seenOpen } from "./new_files.ts";
 import type { OpenFile } from "./open_files.ts";
 import type { NewFile, NewFiles } from "./records.ts";
@@ -42,6 +43,24 @@ export class NewFileLists {
     const isNew = kept.length < this.#lists.length;
     this.#lists = kept;
     return isNew;
+  }
+
+  /**
+   * Files of a list that the job was seen to write before it was taken up, and has not written again: they were not there
+   * at the checkpoint, and are empty. It does write them, be it after the next checkpoint, and so fast that nobody sees it.
+   *
+   * @param look tells how a file is now
+   */
+  emptied(
+    checkpoint: number,
+    look: (path: string) => FileState | "missing" | "unknown",
+  ): NewFile[] {
+    const list = this.#lists.find((one) => one.checkpoint === checkpoint);
+    return [...list?.files.values() ?? []].filter(({ path, length, ino, seen }) => {
+      if (!seen || length > 0) return false;
+      const found = look(path);
+      return typeof found === "object" && found.length === 0 && found.ino === ino;
+    });
   }
 
   /** Takes note of files that are open. @returns whether there is something new in it */

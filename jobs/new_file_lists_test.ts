@@ -43,3 +43,18 @@ Deno.test("NewFileLists takes no note of files of which nothing is known, and of
   equal(lists.see([{ ...LOG, append: false }, LOG]), false);
   equal(lists.record.lists[0]?.files[0]?.append, false);
 });
+
+Deno.test("NewFileLists.emptied() names what a job that is taken up before it writes it will write again", () => {
+  const lists = new NewFileLists();
+  const file = { path: "/log", length: 0, mtime: "0", ino: 7, append: true, reads: false };
+  const now = (length: number, ino: number) => () => ({ length, mtime: 2n, ino });
+  lists.begin(1, when(0), [{ ...file, seen: true }]);
+  deepEqual(lists.emptied(1, now(0, 7)).map(({ path }) => path), ["/log"]);
+  deepEqual(lists.emptied(1, now(5, 7)), []);
+  deepEqual(lists.emptied(1, now(0, 8)), []);
+  deepEqual(lists.emptied(1, () => "missing"), []);
+  deepEqual(lists.emptied(2, now(0, 7)), []);
+  // Others may make it.
+  lists.begin(1, when(0), [{ ...file, seen: false }]);
+  deepEqual(lists.emptied(1, now(0, 7)), []);
+});
