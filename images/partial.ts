@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { StasisError } from "../base/errors.ts";
 import { ioError } from "../base/io_error.ts";
 import { type OutsideName, readOutsideNames } from "./outside_names.ts";
 import { lastName, parentPath } from "./path.ts";
@@ -45,12 +46,32 @@ export function createPartial(target: string, lock: LockDirectory, machine = mac
     try {
       Deno.mkdirSync(path, { mode: 0o700 });
     } catch (cause) {
-      throw ioError(`create ${path}`, cause);
+      throw cannotCreate(path, cause);
     }
     const locked = lock(path);
     // Somebody who clears up was quicker than the lock: then this one is gone, or will be.
     if (locked === "busy") continue;
     return { path, lock: locked === "unsupported" ? undefined : locked };
+  }
+}
+
+/** In some file systems, as proc, no directory can be made, which the kernel says as if the one above it were not there. */
+function cannotCreate(path: string, cause: unknown): StasisError {
+  const error = ioError(`create ${path}`, cause);
+  const parent = parentPath(path);
+  if (error.errno !== "ENOENT" || !isDirectory(parent)) return error;
+  return new StasisError("io", `no directory can be made in ${parent}: ENOENT`, {
+    errno: error.errno,
+    hint: "name a directory on another file system",
+    cause,
+  });
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
   }
 }
 

@@ -78,3 +78,12 @@ Deno.test("createPartial() begins anew where somebody clears up before it has th
     assert.equal(times, 2);
     assert.deepEqual(names(room), [path.split("/").at(-1)]);
   }));
+
+Deno.test("createPartial() tells a file system without new directories from a parent that is not there", () => {
+  const { lock } = new Locks();
+  assert.throws(() => createPartial("/proc/images", lock), {
+    message: /no directory can be made in \/proc/,
+    hint: /another file system/,
+  });
+  assert.throws(() => createPartial("/nowhere/images", lock), { hint: /create the directory/ });
+});

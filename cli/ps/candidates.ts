@@ -12,7 +12,7 @@ import {
 } from "../../core/linux/procfs/mod.ts";
 import type { Candidate } from "./choose.ts";
 
-/** All of this pid namespace, by id, without the kernel's own and this tool. */
+/** All of this pid namespace, by id, without this tool. */
 export function readCandidates(): Candidate[] {
   const callers = new Set<number>();
   for (let pid = Deno.pid; pid !== 0; pid = unlessGone(() => readStat(pid).ppid, 0)) {
@@ -21,8 +21,10 @@ export function readCandidates(): Candidate[] {
   return readProcesses().flatMap((pid) =>
     unlessGone(() => {
       const { comm, flags } = readStat(pid);
-      if (pid === Deno.pid || (flags & PF_KTHREAD) !== 0) return [];
-      return [{ pid, comm, command: readCmdline(pid).join(" "), isCaller: callers.has(pid) }];
+      if (pid === Deno.pid) return [];
+      const isKernel = (flags & PF_KTHREAD) !== 0;
+      const command = isKernel ? "" : readCmdline(pid).join(" ");
+      return [{ pid, comm, command, isCaller: callers.has(pid), isKernel }];
     }, [])
   );
 }

@@ -14,6 +14,8 @@ export interface Candidate {
   readonly command: string;
   /** Whether it has started this command, itself or through others: what is asked for is in its command line, too. */
   readonly isCaller?: boolean;
+  /** Whether it is a thread of the kernel, which is meant only where its id is given. */
+  readonly isKernel?: boolean;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Candidate {
  * @throws {StasisError} `usage` where a word is neither an expression nor an id that there can be; `no-such-task` where no process has an id
  */
 export function chooseProcesses(all: readonly Candidate[], words: readonly string[]): Candidate[] {
-  if (words.length === 0) return [...all];
+  if (words.length === 0) return all.filter(({ isKernel = false }) => !isKernel);
   const pids = new Set<number>();
   const expressions: RegExp[] = [];
   for (const word of words) {
@@ -37,8 +39,9 @@ export function chooseProcesses(all: readonly Candidate[], words: readonly strin
     }
     pids.add(pid);
   }
-  return all.filter(({ pid, comm, command, isCaller = false }) =>
-    pids.has(pid) || expressions.some((one) => one.test(comm) || !isCaller && one.test(command))
+  return all.filter(({ pid, comm, command, isCaller = false, isKernel = false }) =>
+    pids.has(pid) ||
+    !isKernel && expressions.some((one) => one.test(comm) || !isCaller && one.test(command))
   );
 }
 

@@ -3,6 +3,7 @@ import { chooseProcesses } from "./choose.ts";
 
 const ALL = [
   { pid: 1, comm: "init", command: "/sbin/init" },
+  { pid: 3, comm: "kperl", command: "", isKernel: true },
   { pid: 20, comm: "perl", command: "perl count.pl" },
   { pid: 21, comm: "sh", command: "sh -c perl" },
   { pid: 30, comm: "a+b", command: "" },
@@ -16,6 +17,7 @@ Deno.test("chooseProcesses() takes ids, and expressions for names and command li
   deepEqual(chosen("^perl", "1"), [1, 20]);
   deepEqual(chosen("a\\+b"), [30]);
   deepEqual(chosen("nothing"), []);
+  deepEqual(chosen("3"), [3], "a thread of the kernel by its id alone");
   deepEqual(
     chosen("sudo", "stasis"),
     [40],

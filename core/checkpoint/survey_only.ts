@@ -81,8 +81,33 @@ export async function surveyOnly(request: SurveyRequest): Promise<Verdict[]> {
   return [...looks.values()];
 }
 
-/** One look; undefined where the process is gone. */
+/** One look at a tree, and others where its tasks came and went meanwhile; undefined where the process is gone. */
 async function look(
+  pid: number,
+  request: SurveyRequest,
+  links: OpenLinks,
+): Promise<Verdict | undefined> {
+  for (let looks = 1;; looks++) {
+    const verdict = await lookOnce(pid, request, links);
+    const comm = verdict === undefined ? unlessGone(() => readComm(pid), undefined) : undefined;
+    if (comm === undefined) return verdict;
+    if (looks === LOOKS) {
+      const problem = {
+        pid,
+        plugin: "core",
+        what: "its tree changed each time that it was looked at",
+        hint: "ask again; a checkpoint looks at it when it stands still",
+        passing: true,
+      };
+      return { pid, comm, tasks: 0, threads: 0, problems: [problem] };
+    }
+    await sleep(PAUSE);
+    request.cancellation.check();
+  }
+}
+
+/** The same, once; undefined where a task of it was gone. */
+async function lookOnce(
   pid: number,
   request: SurveyRequest,
   links: OpenLinks,

@@ -18,7 +18,8 @@ export const KCMP = { FILE: 0, VM: 1, FILES: 2, FS: 3, SIGHAND: 4, SYSVSEM: 6 } 
  * @param indexA for {@link KCMP.FILE} the descriptor in the first task
  * @param indexB for {@link KCMP.FILE} the descriptor in the second task
  * @returns 0 if they are the same, -1 or 1 as an order that stays the same until the next boot
- * @throws {StasisError} `syscall`, or `kernel-too-old` without CONFIG_KCMP
+ * @throws {StasisError} `no-such-task` where one is gone, or one of the descriptors is closed (meanwhile); `syscall`, or
+ *   `kernel-too-old` without CONFIG_KCMP
  */
 export function kcmp(
   pidA: number,
@@ -30,6 +31,10 @@ export function kcmp(
   const result = syscall(SYSCALLS.kcmp, pidA, pidB, type, indexA, indexB);
   if (isErrno(result)) {
     const errno = errnoName(-result);
+    if (errno === "EBADF" && type === KCMP.FILE) {
+      const what = `descriptor ${indexA} of task ${pidA} or ${indexB} of task ${pidB}`;
+      throw new StasisError("no-such-task", `${what} is closed meanwhile`, { pid: pidA, errno });
+    }
     throw new StasisError(
       errno === "ENOSYS" ? "kernel-too-old" : errno === "ESRCH" ? "no-such-task" : "syscall",
       `tasks ${pidA} and ${pidB} cannot be compared: kcmp: ${errno}`,

@@ -56,7 +56,7 @@ const mapFlags = flags("0", {
   MAP_FIXED_NOREPLACE: 0x100000n,
 });
 const remapFlags = flags("0", { MREMAP_MAYMOVE: 1n, MREMAP_FIXED: 2n, MREMAP_DONTUNMAP: 4n });
-const openNames = flags("O_RDONLY", {
+const OPEN_FLAGS = {
   O_WRONLY: 1n,
   O_RDWR: 2n,
   O_CREAT: 0o100n,
@@ -76,7 +76,10 @@ const openNames = flags("O_RDONLY", {
   O_CLOEXEC: 0o2000000n,
   O_PATH: 0o10000000n,
   O_TMPFILE: 0o20000000n,
-});
+};
+const openNames = flags("O_RDONLY", OPEN_FLAGS);
+/** Of calls that open nothing by a path. */
+const flagNames = flags("0", OPEN_FLAGS);
 const at = (value: bigint) => BigInt.asIntN(32, value) === -100n ? "AT_FDCWD" : int(value);
 const whence = choice({
   0: "SEEK_SET",
@@ -211,8 +214,8 @@ const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
   close_range: [int, int, hex],
   connect: [int, address, number],
   dup2: [int, int],
-  dup3: [int, int, openNames],
-  epoll_create1: [openNames],
+  dup3: [int, int, flagNames],
+  epoll_create1: [flagNames],
   epoll_ctl: [int, epollOp, int, address],
   eventfd2: [number, hex],
   exit_group: [int],
@@ -222,7 +225,7 @@ const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
   flock: [int, flockOperation],
   ftruncate: [int, number],
   inotify_add_watch: [int, address, hex],
-  inotify_init1: [openNames],
+  inotify_init1: [flagNames],
   kill: [int, signal],
   listen: [int, int],
   lseek: [int, number, whence],
@@ -238,7 +241,7 @@ const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
   personality: [hex],
   pidfd_getfd: [int, int, hex],
   pidfd_open: [int, hex],
-  pipe2: [address, openNames],
+  pipe2: [address, flagNames],
   prctl: [prctlOption, hex, hex, hex, hex],
   pread64: [int, address, number, number],
   preadv: [int, address, number, number],
@@ -266,7 +269,7 @@ const SIGNATURES: Partial<Record<SyscallName, readonly Formatter[]>> = {
   socketpair: [family, socketType, number, address],
   timer_create: [number, address, address],
   timer_settime: [int, hex, address, address],
-  timerfd_create: [number, openNames],
+  timerfd_create: [number, flagNames],
   timerfd_settime: [int, hex, address, address],
   umask: [octal],
   write: [int, address, number],

@@ -98,7 +98,9 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
         const name = resourceName(descriptor);
         if (problem === undefined && !noted.has(name)) {
           noted.add(name);
-          session.note(`${name} is held outside of the tree: the restore provides it`);
+          const { text } = descriptor.link;
+          const what = name === text ? name : `${name} (${text})`;
+          session.note(`${what} is held outside of the tree: the restore provides it`);
         }
         return problem;
       },

@@ -1,7 +1,7 @@
 /** Looking into checkpoints, and at what could be one, as users do. */
 import { deepEqual, equal, match, ok } from "@std/assert";
 import type { TreeDiff } from "../../cli/diff/changes.ts";
-import { checkpoint, type Verdict } from "../../mod.ts";
+import { checkpoint, survey, type Verdict } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
@@ -79,4 +79,12 @@ Deno.test("ps tells who can be checkpointed, who cannot and why, and touches nei
   await subject.waitGone();
   const gone = await stasis(["ps", String(subject.pid)]);
   equal(gone.status, 3, gone.stderr);
+});
+
+Deno.test("ps leaves out no process whose children come and go", async () => {
+  await using subject = await Subject.spawn("sh", { args: ["-c", "while :; do /bin/true; done"] });
+  const { pid } = subject;
+  for (let looks = 0; looks < 5; looks++) {
+    deepEqual((await survey([pid])).map((verdict) => verdict.pid), [pid]);
+  }
 });
