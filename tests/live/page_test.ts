@@ -1,5 +1,5 @@
 /** The page of a checkpoint, in a browser: what a person clicks, types and reads, and that hostile names stay text. */
-import { deepEqual, equal, match, ok } from "@std/assert";
+import { deepEqual, equal, match, notEqual, ok } from "@std/assert";
 import { openImages } from "../../mod.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import { readMemory } from "../../plugins/memory/saved_memory.ts";
@@ -79,6 +79,18 @@ Deno.test("the page of a checkpoint shows processes, memory and connections, and
   const expected = readMemory(openImages(images.directory), pid, address, 4096);
   equal(bytes.join(""), expected.toHex());
   ok(expected.some((byte) => byte !== 0));
+
+  // The other colours by a click; and on paper all processes, one behind the other.
+  const back = "getComputedStyle(document.body).backgroundColor";
+  const before = await browser.evaluate<string>(back);
+  await browser.evaluate(
+    `[...document.querySelectorAll("header button")].find((one) => /dark/.test(one.textContent)).click()`,
+  );
+  notEqual(await browser.evaluate<string>(back), before);
+  await browser.evaluate(`dispatchEvent(new Event("beforeprint"))`);
+  equal(await count("#chosen > section"), 2);
+  await browser.evaluate(`dispatchEvent(new Event("afterprint"))`);
+  equal(await count("#chosen > section"), 1);
 
   await browser.resize(320, 600);
   equal(await browser.evaluate("document.documentElement.scrollWidth"), 320);
