@@ -52,11 +52,12 @@ Deno.test("RestoredTree.wait() sees a root that ended before anybody waited, and
   await using images = await Images.create();
   const directory = images.next();
   await using subject = await Subject.spawn("bash", {
-    args: ["-c", "echo ready; sleep 0.3; exit 3"],
+    args: ["-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.1; done"],
   });
   await subject.waitReady();
   await checkpoint(subject.pid, { directory });
   const tree = await restore(directory);
+  assert.equal(tree.kill(SIGTERM), true);
   await waitUntil(() => !subject.alive, "bash to end");
   assert.deepEqual(await ending(tree), { code: 3 });
   assert.equal(tree.kill(SIGTERM), false);
