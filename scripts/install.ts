@@ -8,7 +8,7 @@
  * JavaScript, one for each part that some command does without, and the code that V8 makes of them, compiled to the
  * last function: a command loads and compiles nothing that it does not need. Scripts and plugins of the user import
  * the same files as "stasis", by `lib/stasis/deno.json`, whose types are in `lib/stasis/types`. `bin/stasis` is a small
- * script that starts them. `share/` gets the manual page, the documents, and what makes shells complete. `lib/stasis/directories` has
+ * script that starts them, `lib/stasis/uninstall` one that takes all away without the checkout. `share/` gets the manual page, the documents, and what makes shells complete. `lib/stasis/directories` has
  * the directories that were made.
  *
  * @module
@@ -152,6 +152,26 @@ async function compile(library: string): Promise<void> {
   ], { DENO_DIR: `${library}/cache` });
 }
 
+/**
+ * What takes an installation away where there is no checkout any more: what is its own still, and directories that it
+ * has made and that are empty.
+ */
+function uninstaller(library: string, files: readonly string[], made: readonly string[]): string {
+  const deepest = [...made].sort((a, b) => b.length - a.length);
+  // In one piece: it deletes itself on the way.
+  return `#!/bin/sh
+# Takes Stasis away; ${MARK}
+{
+	for file in ${files.map(quote).join(" ")}; do
+		head -n 2 "$file" 2>/dev/null | grep -q ${quote(MARK)} && rm -f "$file"
+	done
+	rm -rf ${quote(library)}
+	rmdir ${deepest.map(quote).join(" ")} 2>/dev/null
+	exit 0
+}
+`;
+}
+
 /** Whether a Deno stays where it is, and everybody can use it who can use what is below a prefix. */
 async function staysUsable(path: string, prefix: string): Promise<boolean> {
   // npx keeps it in a cache, which npm may clear.
@@ -289,6 +309,10 @@ export async function install(
       deno = `${library}/deno`;
     }
     await Deno.writeTextFile(`${library}${unfinished}/directories`, made.join("\0"));
+    await Deno.writeTextFile(
+      `${library}${unfinished}/uninstall`,
+      uninstaller(library, [path, ...shared.keys()], made),
+    );
     await Deno.writeTextFile(path + unfinished, launcher(deno, library));
     await Deno.chmod(path + unfinished, 0o755);
     if (libraryIsThere) await Deno.remove(library, { recursive: true });

@@ -28,7 +28,7 @@ Deno.test("install() makes a command that works anywhere and goes away again", a
   }
 });
 
-Deno.test("install() makes commands that load neither Node's modules nor encoded schemas", async () => {
+Deno.test("install() makes commands that load neither Node's modules nor encoded schemas, and what takes them away", async () => {
   const prefix = await Deno.makeTempDir({ prefix: "stasis-install-" });
   try {
     await install(options(prefix));
@@ -41,6 +41,13 @@ Deno.test("install() makes commands that load neither Node's modules nor encoded
       }
       assert.doesNotMatch(text, /FileDescriptorProto/, name);
     }
+    // Without the checkout; what somebody else has put in the place of a file stays, and where it is.
+    const page = `${prefix}/share/man/man1/stasis.1`;
+    await Deno.writeTextFile(page, "another's");
+    assert.equal((await run("/bin/sh", `${prefix}/lib/stasis/uninstall`)).code, 0);
+    assert.deepEqual([...Deno.readDirSync(prefix)].map(({ name }) => name), ["share"]);
+    assert.deepEqual([...Deno.readDirSync(`${prefix}/share`)].map(({ name }) => name), ["man"]);
+    assert.equal(await Deno.readTextFile(page), "another's");
   } finally {
     await Deno.remove(prefix, { recursive: true });
   }
