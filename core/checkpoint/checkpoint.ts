@@ -326,7 +326,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
         const text = `the tree is ended, but was not made ready for it: ${error.message}`;
         listener({ kind: "note", plugin: error.plugin ?? "core", text });
       }
-      tell(`${tree.tasks.length} tasks are ended`);
+      tell(`the tasks are ended: ${tree.tasks.length}`);
       taken = killTree(tree, (ended) => noted.get(ended)?.erase());
       still = [];
       frozenMs = performance.now() - frozenAt;

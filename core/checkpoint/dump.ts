@@ -82,7 +82,7 @@ function collect(
   const run = () => {
     const [first] = lot.flatMap(({ collections }) => collections);
     if (first !== undefined) {
-      tell(`${count} threads tell their state, the first is ${first.thread.tid}`, [first.program]);
+      tell(`threads tell their state: ${count}, from ${first.thread.tid} on`, [first.program]);
     }
     const started = RemoteTask.startAll(lot.map(({ remote, collections }) => ({
       remote,

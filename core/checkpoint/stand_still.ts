@@ -49,7 +49,7 @@ export async function standStill(
   const tasks = stopped.processes.map(({ proc }) => proc);
   onStop(tasks);
   const threads = stopped.processes.reduce((sum, { tracees }) => sum + tracees.length, 0);
-  tell(`${threads} threads of ${tasks.length} tasks are parked, and made safe to make calls in`);
+  tell(`the threads are parked, and made safe to make calls in: ${threads}`);
   const parked = park(stopped, rescuer, hooked, undo, cancellation);
   makeSafe(parked, hooked, undo, cancellation);
   tell("the survey of what stands still");
