@@ -56,6 +56,8 @@ export function crc32ByTables(bytes: Uint8Array): number {
 
 /** The checksums of a file that is in memory. */
 export function checksumsOf(bytes: Uint8Array, crc32: Crc32): number[] {
+  // Of thousands of small files: a list that grows is made with room for more.
+  if (bytes.length > 0 && bytes.length <= BLOCK_SIZE) return [crc32(bytes)];
   const sums: number[] = [];
   for (let at = 0; at < bytes.length; at += BLOCK_SIZE) {
     sums.push(crc32(bytes.subarray(at, at + BLOCK_SIZE)));

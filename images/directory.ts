@@ -93,6 +93,26 @@ export interface ImageDirectoryOptions {
   readonly crc32?: Crc32;
 }
 
+/** What has been read of files, by their ids and names. */
+class Kept<Content> {
+  readonly #byId = new Map<ImageId, Map<string, Content>>();
+
+  /** @param read is called where there is nothing yet */
+  get(id: ImageId, name: string, read: () => Content): Content {
+    let ofId = this.#byId.get(id);
+    let content = ofId?.get(name);
+    if (content !== undefined) return content;
+    content = read();
+    if (ofId === undefined) this.#byId.set(id, ofId = new Map());
+    ofId.set(name, content);
+    return content;
+  }
+
+  forget(id: ImageId): void {
+    this.#byId.delete(id);
+  }
+}
+
 /** An image directory that exists and has an inventory. */
 export class ImageDirectory {
   /** Where it is, absolute. */
@@ -101,8 +121,8 @@ export class ImageDirectory {
   readonly #unwritten: ReadonlyMap<string, () => Uint8Array>;
   readonly #crc32: Crc32;
   #manifest: ReadonlyMap<string, manifest_entry> | undefined;
-  readonly #decoded = new Map<string, DecodedImage>();
-  readonly #pagemaps = new Map<string, Pagemap>();
+  readonly #decoded = new Kept<DecodedImage>();
+  readonly #pagemaps = new Kept<Pagemap>();
 
   private constructor(
     path: string,
@@ -348,15 +368,20 @@ export class ImageDirectory {
    */
   readPagemap<Id extends ImageId>(kind: ListKind<DescMessage, Id>, id: NoInfer<Id>): Pagemap {
     const name = imageFileName(kind, id);
-    let pagemap = this.#pagemaps.get(name);
-    if (pagemap === undefined) {
-      pagemap = this.#withSource(
-        name,
-        (source) => decodePagemap(kind, source, `${this.path}/${name}`),
-      );
-      this.#pagemaps.set(name, pagemap);
-    }
-    return pagemap;
+    return this.#pagemaps.get(
+      id,
+      name,
+      () => this.#withSource(name, (source) => decodePagemap(kind, source, `${this.path}/${name}`)),
+    );
+  }
+
+  /**
+   * Keeps no longer what has been read of the images of this id, such as a task's: whoever asks for it again has it read
+   * again. Of thousands of tasks it is much.
+   */
+  forget(id: ImageId): void {
+    this.#decoded.forget(id);
+    this.#pagemaps.forget(id);
   }
 
   #decode<Schema extends DescMessage, Id extends ImageId>(
@@ -364,15 +389,15 @@ export class ImageDirectory {
     id: NoInfer<Id>,
   ): DecodedImage<Schema> {
     const name = imageFileName(kind, id);
-    let image = this.#decoded.get(name);
-    if (image === undefined) {
-      const path = `${this.path}/${name}`;
-      image = kind.extra === undefined
-        ? this.#withSource(name, (source) => withoutPlaces(locateImage(kind, source, path)))
-        : decodeImage(kind, this.#readFile(name), path);
-      this.#decoded.set(name, image);
-    }
-    return image as DecodedImage<Schema>;
+    const path = `${this.path}/${name}`;
+    return this.#decoded.get(
+      id,
+      name,
+      () =>
+        kind.extra === undefined
+          ? this.#withSource(name, (source) => withoutPlaces(locateImage(kind, source, path)))
+          : decodeImage(kind, this.#readFile(name), path),
+    ) as DecodedImage<Schema>;
   }
 
   /** Reads a file that is small enough, and compares it with its checksums where it has some. */

@@ -301,6 +301,8 @@ function complete(
       }
       if (rehearsal) thread.keepSizesAlone();
     }
+    // What is planned takes its place.
+    plan.images.forget(task.pid);
   }
   planDescriptors(plan, cancellation);
   // It is found out here what has no room, while nothing has been made yet.

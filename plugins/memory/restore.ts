@@ -132,6 +132,8 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
       planMemory(task, memory, { machine, plannerOf, exeFd, sink, memfdOf });
       if (!sealed) objects.planSeals(task.program("contents"));
       sealed = true;
+      // Of thousands of tasks it is much, and is wanted no more.
+      loaded.delete(task.pid);
     },
   };
 }

@@ -33,7 +33,7 @@ import { SIG } from "../../core/linux/signals.ts";
 import { cpusOf, isDefaultAffinity, readAffinityDefaults, readMaskSize } from "./affinity.ts";
 import { DEFAULTS } from "./defaults.ts";
 import { TASK_EXTRA } from "./image.ts";
-import { encodeLimits } from "./limits.ts";
+import { encodeLimits, type LimitsImage } from "./limits.ts";
 import { PR, SPECULATIONS, speculationToSave } from "./prctl.ts";
 import { encodeSched, encodeSchedExtra, isNormal, readUsualSlice, schedAttr } from "./sched.ts";
 import { hasPrivateHash } from "./futex_hash.ts";
@@ -64,6 +64,8 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   const severalNodes = hasNodes();
   const extras = new Map<number, Extra>();
   const personalities = new Map<number, number>();
+  /** Those of the task before. */
+  let limits: LimitsImage | undefined;
 
   function collectTask(task: FrozenTask, program: SyscallProgram): Collected | void {
     const { tc } = task.leader.core;
@@ -178,7 +180,7 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   function dumpTask(task: FrozenTask): void {
     const { tc } = task.leader.core;
     if (tc === undefined) return;
-    tc.rlimits = encodeLimits(readLimits(task.pid));
+    tc.rlimits = limits = encodeLimits(readLimits(task.pid), limits);
     tc.oomScoreAdj = readOomScoreAdj(task.pid);
     tc.loginuid = readLoginuid(task.pid);
     if (task.proc.stat.session === task.pid) {

@@ -11,8 +11,19 @@ import { defineStruct } from "../../core/linux/struct.ts";
 /** `struct rlimit64` (`include/uapi/linux/resource.h`). */
 const rlimit64 = defineStruct("rlimit64", 16, { cur: [0, "u64"], max: [8, "u64"] });
 
-/** The image's form. */
-export function encodeLimits(limits: readonly ResourceLimit[]) {
+/** Limits in the image's form. */
+export interface LimitsImage {
+  readonly rlimits: { readonly cur: bigint; readonly max: bigint }[];
+}
+
+/** @param same what is given where it says the same: all processes of a tree mostly have the same limits */
+export function encodeLimits(limits: readonly ResourceLimit[], same?: LimitsImage): LimitsImage {
+  const isSame = same?.rlimits.length === limits.length &&
+    limits.every(({ soft, hard }, index) => {
+      const { cur, max } = same.rlimits[index] as { cur: bigint; max: bigint };
+      return soft === cur && hard === max;
+    });
+  if (isSame) return same as LimitsImage;
   return { rlimits: limits.map(({ soft, hard }) => ({ cur: soft, max: hard })) };
 }
 

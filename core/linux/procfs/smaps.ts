@@ -267,5 +267,34 @@ function isAt(bytes: Uint8Array, at: number, known: Uint8Array): boolean {
 export function readSmaps(pid: number): readonly Vma[] {
   let parser = new SmapsParser();
   readTaskPieces(pid, "smaps", () => parser = new SmapsParser(), (piece) => parser.push(piece));
-  return parser.finish();
+  const vmas = sharedVmas(lastRead, parser.finish());
+  lastRead = vmas.length <= MOST_KEPT ? vmas : [];
+  return vmas;
+}
+
+/** Longer lists are not kept. */
+const MOST_KEPT = 1024;
+
+/** The mappings that were read last, of whichever process. */
+let lastRead: readonly Vma[] = [];
+
+/**
+ * Mappings, with the objects of another process for what is the same there, in the same place of its list: processes that
+ * one has forked have nearly all of it, and of thousands of them it is megabytes.
+ */
+export function sharedVmas(before: readonly Vma[], vmas: readonly Vma[]): readonly Vma[] {
+  return vmas.map((vma, index) => {
+    const other = before[index];
+    return other !== undefined && isSameVma(vma, other) ? other : vma;
+  });
+}
+
+/** Whether two mappings are the same in everything. */
+export function isSameVma(one: Vma, other: Vma): boolean {
+  return one.start === other.start && one.end === other.end && one.rss === other.rss &&
+    one.anonymous === other.anonymous && one.swap === other.swap && one.flags === other.flags &&
+    one.prot === other.prot && one.shared === other.shared && one.offset === other.offset &&
+    one.inode === other.inode && one.dev.major === other.dev.major &&
+    one.dev.minor === other.dev.minor && one.name === other.name &&
+    one.deleted === other.deleted && one.protectionKey === other.protectionKey;
 }

@@ -1,6 +1,7 @@
 import assert from "@std/assert";
+import { remoteAddress } from "../address.ts";
 import { parseMaps } from "./maps.ts";
-import { parseSmaps, SmapsParser } from "./smaps.ts";
+import { isSameVma, parseSmaps, sharedVmas, SmapsParser, type Vma } from "./smaps.ts";
 import { mappingKind } from "./vma_line.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -177,4 +178,41 @@ Deno.test("SmapsParser takes the file in pieces that end anywhere", () => {
     }
     assert.deepEqual(parser.finish(), whole, `pieces of ${size}`);
   }
+});
+
+Deno.test("isSameVma() sees any difference", () => {
+  const [vma, again] = parseSmaps(
+    encode(block(LINES[0]!, "rd ex", {}) + block(LINES[0]!, "rd ex", {})),
+  );
+  assert.ok(isSameVma(vma!, again!));
+  const others: { [Key in keyof Vma]-?: Vma[Key] } = {
+    start: remoteAddress(0x1000n),
+    end: remoteAddress(0x500000n),
+    prot: 7,
+    shared: true,
+    offset: 4096n,
+    dev: { major: 0xfe, minor: 1 },
+    inode: 1n,
+    name: "/other",
+    deleted: true,
+    flags: new Set(),
+    rss: 4096,
+    anonymous: 4096,
+    swap: 4096,
+    protectionKey: 1,
+  };
+  for (const [key, value] of Object.entries(others)) {
+    assert.ok(!isSameVma({ ...vma!, [key]: value }, again!), key);
+  }
+});
+
+Deno.test("sharedVmas() takes the objects of what is the same, in the same place", () => {
+  const read = () =>
+    parseSmaps(encode(block(LINES[0]!, "rd ex", {}) + block(LINES[2]!, "rd wr", {})));
+  const before = read();
+  const grown = read().map((vma, index) => index === 1 ? { ...vma, rss: 8192 } : vma);
+  const shared = sharedVmas(before, grown);
+  assert.equal(shared[0], before[0]);
+  assert.equal(shared[1], grown[1]);
+  assert.deepEqual(sharedVmas([], before), before);
 });

@@ -7,6 +7,7 @@
 
 import { type RemoteAddress, remoteAddress } from "../address.ts";
 import { malformed, readTaskText } from "./read.ts";
+import { sameText } from "./same_text.ts";
 import type { TaskState } from "./status.ts";
 
 /** A task as `stat` describes it, in the order of the file. Times are in clock ticks of 1/100 s. */
@@ -106,7 +107,7 @@ export function parseStat(text: string): TaskStat {
   const address = (n: number): RemoteAddress => remoteAddress(big(n));
   return {
     pid: Number(text.slice(0, open)),
-    comm: text.slice(open + 1, close),
+    comm: sameText(text.slice(open + 1, close)),
     state: field(3) as TaskState,
     ppid: number(4),
     pgrp: number(5),

@@ -7,6 +7,7 @@
 
 import { unescapeName } from "./escape.ts";
 import { malformed, readTaskText } from "./read.ts";
+import { sameText } from "./same_text.ts";
 
 /**
  * What a task is doing (fs/proc/array.c, task_state_array): Running, Sleeping, Disk sleep, sTopped by job
@@ -142,7 +143,7 @@ export function parseStatus(text: string): TaskStatus {
   const [queued, limit] = get("SigQ").trim().split("/");
 
   return {
-    name: unescapeName(get("Name").slice(1)),
+    name: sameText(unescapeName(get("Name").slice(1))),
     umask: lines.has("Umask") ? Number.parseInt(get("Umask").trim(), 8) : undefined,
     state: get("State").trim()[0] as TaskState,
     tgid: number("Tgid"),
@@ -190,15 +191,9 @@ export function parseStatus(text: string): TaskStatus {
   };
 }
 
-const settings = new Map<string, string>();
-
-/** What is said of a setting, in few words. A string that is cut out of a text keeps the whole text in memory. */
+/** What is said of a setting, in few words. */
 function setting(value: string | undefined): string | undefined {
-  if (value === undefined) return undefined;
-  const said = value.trim();
-  const known = settings.get(said);
-  if (known === undefined) settings.set(said, said);
-  return known ?? said;
+  return value === undefined ? undefined : sameText(value.trim());
 }
 
 function parseMemory(get: (key: string) => string): StatusMemory {
