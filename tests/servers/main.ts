@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { checkpoint, restore } from "../../mod.ts";
+import { checkpoint, restore, type RestoredTree } from "../../mod.ts";
 import { locateProgram } from "../../scripts/setup/unpacked.ts";
 import { grown, holdings, TARGETS_OWN } from "../endurance/holdings.ts";
 import { waitUntil } from "../harness/processes.ts";
@@ -105,14 +105,17 @@ async function endure(name: string, trial: Trial, cycles: number): Promise<void>
   const load = new Load(client);
   let early = holdings(subject.pid);
   let late = early;
+  let tree: RestoredTree | undefined;
   for (let cycle = 1; cycle <= cycles; cycle++) {
     await load.goesOn();
     const [first, second] = [images.next(), images.next()];
     await checkpoint(subject.pid, { directory: first, options, leaveRunning: true });
     await load.goesOn();
     await checkpoint(subject.pid, { directory: second, options });
+    // What has been restored is a child of this process, which nobody else reaps.
+    await tree?.wait();
     await subject.waitGone();
-    await restore(second);
+    tree = await restore(second);
     for (const directory of [first, second]) Deno.removeSync(directory, { recursive: true });
     late = holdings(subject.pid);
     if (cycle === Math.ceil(cycles / 10)) early = late;
@@ -120,6 +123,8 @@ async function endure(name: string, trial: Trial, cycles: number): Promise<void>
   await load.goesOn();
   await load.end();
   await client.end?.();
+  tree?.kill(9);
+  await tree?.wait();
   const wrong = grown(name, early, late, TARGETS_OWN);
   if (wrong.length > 0) throw new Error(wrong.join("; "));
   console.log(`ok ${name}: ${cycles} cycles, ${load.steps} steps of the client`);
