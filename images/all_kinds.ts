@@ -8,6 +8,7 @@ import type { ImageKind } from "./kind.ts";
 import * as core from "./kinds/core.ts";
 import { CGROUP } from "./kinds/cgroups.ts";
 import { CREDS } from "./kinds/credentials.ts";
+import { DNOTIFY } from "./kinds/dnotify.ts";
 import { EPOLL_EXTRA } from "./kinds/epoll_extra.ts";
 import { EXTERNAL } from "./kinds/external.ts";
 import * as files from "./kinds/files.ts";
@@ -76,6 +77,7 @@ export const OWN_KINDS: readonly ImageKind[] = [
   DEADLINES,
   WAITS,
   SYSV_USE,
+  DNOTIFY,
   MQUEUE,
   files.TTY_EXTRA,
   files.LINK_REMAPS,

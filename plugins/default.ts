@@ -11,6 +11,7 @@ import type { Plugin } from "../core/plugin.ts";
 import { cgroups } from "./cgroups/mod.ts";
 import { clocks } from "./clocks/mod.ts";
 import { credentials } from "./credentials/mod.ts";
+import { dnotify } from "./dnotify/mod.ts";
 import { epoll } from "./epoll/mod.ts";
 import { eventfd } from "./eventfd/mod.ts";
 import { external } from "./external/mod.ts";
@@ -60,6 +61,7 @@ export const DEFAULT_PLUGINS: readonly Plugin[] = [
   epoll,
   inotify,
   fanotify,
+  dnotify,
   sysv,
   mqueue,
   locks,

@@ -52,7 +52,7 @@ export const STAGES = [
   "thread",
   /** Descriptors are needed no more: service descriptors are closed. */
   "close",
-  /** Locks that a task loses when it closes any descriptor of the file. From here on no task closes any. */
+  /** Locks and watches (F_NOTIFY) that a task loses when it closes any descriptor of the file. From here on no task closes any. */
   "locks",
   /**
    * Seccomp filters that all threads of a task have: the first one gives them to all. Needs privilege still. A first

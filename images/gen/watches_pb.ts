@@ -375,6 +375,44 @@ export const fanotify_file_entrySchema: GenMessage<fanotify_file_entry> = /*@__P
   ]);
 
 /**
+ * A directory that a task is told of changes in by signals (fcntl(2) F_NOTIFY), in dnotify.img. CRIU does not have it;
+ * such images need the plugin "dnotify".
+ *
+ * @generated from message dnotify_entry
+ */
+export type dnotify_entry = Message<"dnotify_entry"> & {
+  /**
+   * By which descriptor of which task.
+   *
+   * @generated from field: required uint32 pid = 1;
+   */
+  pid: number;
+
+  /**
+   * @generated from field: required uint32 fd = 2;
+   */
+  fd: number;
+
+  /**
+   * DN_*.
+   *
+   * @generated from field: required uint32 events = 3;
+   */
+  events: number;
+};
+
+/**
+ * Describes the message dnotify_entry.
+ * Use `create(dnotify_entrySchema)` to create a new message.
+ */
+export const dnotify_entrySchema: GenMessage<dnotify_entry> = /*@__PURE__*/
+  message("dnotify_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "fd", "required", "uint32"],
+    [3, "events", "required", "uint32"],
+  ]);
+
+/**
  * What a fanotify mark is on.
  *
  * @generated from enum mark_type

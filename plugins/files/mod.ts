@@ -13,7 +13,7 @@
  * `core/restore/ghosts.ts`). One that has another name is saved by that, if it is found (`core/checkpoint/other_names.ts`),
  * and gets one for the time being if the user says so (`core/checkpoint/link_remaps.ts`).
  *
- * Refused at the checkpoint: paths that lead elsewhere, watched directories (F_NOTIFY), triggers of
+ * Refused at the checkpoint: paths that lead elsewhere, triggers of
  * pressure (PSI) and files of /proc of one thread, mapping, or descriptor of another task. Refused at restore, all at once and before anything is built:
  * files that are gone, of another type or another size. A log that is only appended to may grow meanwhile, so
  * its size is not saved (as in CRIU), but where the tree is to be taken up again as if nothing had happened since
@@ -59,7 +59,6 @@ import {
 import { isPlainFile, S_IFDIR, S_IFMT, S_IFREG } from "./kinds.ts";
 import { terminalInfos } from "../tty/image.ts";
 import { checkFiles, lookAt, refuseFifo } from "./load.ts";
-import { notifyProblem } from "./notify.ts";
 import { pressureProblem } from "./pressure.ts";
 import {
   type Cut,
@@ -87,8 +86,7 @@ export const files: Plugin = definePlugin({
       claims: (descriptor) =>
         isPlainFile(descriptor) && !isNamedExternal(session.options, descriptor),
       survey: (descriptor) =>
-        notifyProblem(descriptor) ?? pressureProblem(descriptor) ??
-          pathProblem(descriptor, session.options),
+        pressureProblem(descriptor) ?? pathProblem(descriptor, session.options),
       dump({ descriptor, id, fown }) {
         const { info, identity } = descriptor;
         const { path, behind } = located(descriptor, session.options);

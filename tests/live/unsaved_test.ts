@@ -12,14 +12,7 @@ import { processTree } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
-import {
-  becomesSleep,
-  collectNotes,
-  ImageHome,
-  problemsOf,
-  settled,
-  startSleeper,
-} from "./round_trip.ts";
+import { becomesSleep, collectNotes, ImageHome, settled, startSleeper } from "./round_trip.ts";
 
 async function start(...args: string[]): Promise<Subject> {
   return await run("unsaved", args);
@@ -75,15 +68,6 @@ Deno.test("the nice value of a session that is led from outside of the tree is n
     note,
     `session ${leader.pid} has the nice value 3 (autogroup), which a restored one has not`,
   );
-});
-
-Deno.test("a process that is told of changes in a directory is refused, and left alone", async (t) => {
-  await using subject = await start("notify");
-  if (subject.unsupported !== null) return skip(t, subject.unsupported);
-  const problems = await problemsOf(subject.pid);
-  equal(problems.length, 1);
-  match(problems[0]?.what ?? "", /its descriptor \d+ \(.*\) is a directory that .* \(F_NOTIFY\)/);
-  await subject.expectPass();
 });
 
 /** What a checkpoint says that is refused when the target stands still already. */

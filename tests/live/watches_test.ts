@@ -6,6 +6,7 @@ import { INVENTORY } from "../../images/kinds/core.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { MANIFEST } from "../../images/kinds/manifest.ts";
 import { ImageWriter } from "../../images/mod.ts";
+import { KernelMemory } from "../../core/linux/kernel_memory.ts";
 import { checkpoint, openImages, restore } from "../../mod.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
@@ -21,6 +22,23 @@ Deno.test("inotify: a checkpoint that lets it run changes nothing", (t) =>
 Deno.test("fanotify: it is what it was after a restore", (t) => bringsBack(t, "fanotify"));
 Deno.test("fanotify: a checkpoint that lets it run changes nothing", (t) =>
   leavesAlone(t, "fanotify"));
+
+/** Whether what directories are watched for can be told here: it takes the kernel's memory. */
+const tellsOfDirectories = KernelMemory.readTypes() !== undefined;
+
+Deno.test("dnotify: it is what it was after a restore", async (t) => {
+  if (tellsOfDirectories) return await bringsBack(t, "dnotify");
+  await using subject = await Subject.start("dnotify");
+  if (subject.unsupported !== null) return skip(t, subject.unsupported);
+  for (const { what } of await problemsOf(subject.pid)) {
+    match(what, /its descriptor \d+ \(.*\) is a directory that .* \(F_NOTIFY\)/);
+  }
+  await subject.expectPass();
+});
+Deno.test("dnotify: a checkpoint that lets it run changes nothing", async (t) => {
+  if (tellsOfDirectories) return await leavesAlone(t, "dnotify");
+  skip(t, "the kernel's memory cannot be read here");
+});
 
 Deno.test("fanotify: a group that others ask for permission is refused", async () => {
   await using subject = await startWatcher(

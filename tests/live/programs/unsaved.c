@@ -1,7 +1,7 @@
 /*
  * Has something that is not saved, and says at the end whether all of it is still as it was.
  *
- * Usage: unsaved core|keys|session|notify|landlock|slack|threadchild
+ * Usage: unsaved core|keys|session|landlock|slack|threadchild
  *        unsaved tracer PID    traces somebody outside of the tree
  */
 #include "../../subjects/subject.h"
@@ -57,31 +57,6 @@ static void session(void)
 	ready();
 	wait_for_term();
 	check(syscall(SYS_keyctl, 11 /* KEYCTL_READ */, key, NULL, 0) == 6, "the key", "errno %d", errno);
-}
-
-static volatile sig_atomic_t told;
-
-static void on_change(int sig)
-{
-	(void)sig;
-	told = 1;
-}
-
-/* A directory that this process is told of changes in. */
-static void notify(void)
-{
-	int fd = open(".", O_RDONLY);
-
-	signal(SIGIO, on_change);
-	if (fcntl(fd, F_NOTIFY, DN_CREATE | DN_MULTISHOT)) {
-		if (errno == EINVAL)
-			unsupported("no dnotify");
-		die("F_NOTIFY");
-	}
-	ready();
-	wait_for_term();
-	close(open("new", O_CREAT | O_WRONLY, 0600));
-	check(told, "it is told of changes", "no signal came");
 }
 
 /* Shuts itself out of all files. */
@@ -177,8 +152,6 @@ int main(int argc, char **argv)
 		keys();
 	else if (!strcmp(what, "session"))
 		session();
-	else if (!strcmp(what, "notify"))
-		notify();
 	else if (!strcmp(what, "landlock"))
 		landlock();
 	else if (!strcmp(what, "slack"))

@@ -1,5 +1,5 @@
 /**
- * Directories that a program is told of changes in: fcntl(2) F_NOTIFY. The kernel shows the watch nowhere, but it sets
+ * Directories that a program may be told of changes in: fcntl(2) F_NOTIFY. The kernel shows the watch nowhere, but it sets
  * the owner of the descriptor to the caller with it (fcntl_dirnotify() of `fs/notify/dnotify/dnotify.c`), and an owner
  * of a directory is good for nothing else.
  *
@@ -11,28 +11,14 @@ import { O } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { openThreadPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { type Problem, StasisError } from "../../base/errors.ts";
-import { S_IFDIR } from "./kinds.ts";
+import { StasisError } from "../../base/errors.ts";
 
 const F_GETOWN_EX = 16;
+const S_IFDIR = 0o040000;
 
-/** Says that a directory seems to be watched. */
-export function notifyProblem(
-  descriptor: Descriptor,
-): Omit<Problem, "plugin" | "pid"> | undefined {
-  const { fd, info, fileType, link } = descriptor;
-  if (fileType !== S_IFDIR || (info.flags & O.PATH) !== 0 || !hasOwner(descriptor)) {
-    return undefined;
-  }
-  return {
-    what:
-      `its descriptor ${fd} (${link.text}) is a directory that it is told of changes in (F_NOTIFY)`,
-    hint:
-      "nothing tells what such a watch is for: close it before the checkpoint, or use inotify(7)",
-  };
-}
-
-function hasOwner({ pid, liveTid, fd }: Descriptor): boolean {
+/** Whether a descriptor is of a directory, and has an owner: seen by one of its table, or of an heir of that. */
+export function hasOwner({ pid, liveTid, fd, info, fileType }: Descriptor): boolean {
+  if (fileType !== S_IFDIR || (info.flags & O.PATH) !== 0) return false;
   try {
     using process = openThreadPidfd(liveTid, pid);
     using duplicate = takeDescriptor(process, pid, fd);
