@@ -137,6 +137,7 @@ export const TEST_TOOLS: readonly Tool[] = [
   { name: "less", files: ["less"], debian: ["less"], why: "is checkpointed in a terminal" },
   { name: "vim", files: ["vim"], debian: ["vim"], why: "is checkpointed in a terminal" },
   { name: "top", files: ["top"], debian: ["procps"], why: "is checkpointed in a terminal" },
+  { name: "go", files: ["go"], debian: ["golang-go"], why: "builds a program for core files" },
   { name: "gdb", files: ["gdb"], debian: ["gdb-minimal"], why: "opens core files, as a witness" },
   {
     name: "Chromium",
@@ -182,6 +183,7 @@ const FAMILIES: readonly {
     names: {
       "libc6-dev": "glibc-devel",
       "gdb-minimal": "gdb",
+      "golang-go": "golang",
       "chromium-headless-shell": "chromium",
       criu: "criu crit",
       "qemu-system-x86": "qemu-system-x86-core",
@@ -198,6 +200,7 @@ const FAMILIES: readonly {
     names: {
       "libc6-dev": "linux-api-headers",
       "gdb-minimal": "gdb",
+      "golang-go": "go",
       "chromium-headless-shell": "chromium",
       python3: "python",
       "qemu-system-x86": "qemu-system-x86",
@@ -212,6 +215,7 @@ const FAMILIES: readonly {
     names: {
       "libc6-dev": "glibc-devel",
       "gdb-minimal": "gdb",
+      "golang-go": "go",
       "chromium-headless-shell": "chromium",
       nodejs: "nodejs",
       "qemu-system-x86": "qemu-x86",
