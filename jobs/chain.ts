@@ -15,6 +15,14 @@ import { checkpointNumber } from "./listing.ts";
 export const LONGEST_CHAIN = 16;
 
 /**
+ * How long a chain may be where so many checkpoints are kept: longer than those, or each of them would have all memory
+ * copied once more for the one before it to go.
+ */
+export function longestChain(keep: number): number {
+  return Math.max(LONGEST_CHAIN, keep + LONGEST_CHAIN / 2);
+}
+
+/**
  * The parent of a checkpoint, if it has one in this store.
  *
  * @param store the directory of the store

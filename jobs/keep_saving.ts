@@ -7,7 +7,7 @@ import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
 import { readStat, unlessGone } from "../core/linux/procfs/mod.ts";
 import { MemoryTracking, mergeParents } from "../mod.ts";
-import { chainLength, LONGEST_CHAIN } from "./chain.ts";
+import { chainLength, longestChain } from "./chain.ts";
 import type { JobListener } from "./events.ts";
 import type { Requests } from "./requests.ts";
 import { type JobTree, type SaveResult, type SaveSettings, saveTree } from "./save.ts";
@@ -73,7 +73,7 @@ export class Keeper implements Disposable {
       if (failure.code !== "cancelled") tell({ event: "failed", error: failure });
       await this.#orTell(() => this.#store.adopt(next));
       tell({ event: "adopted", checkpoint: next, ended: !leaveRunning });
-      return await this.#orTell(() => this.#retain(next, signal));
+      return await this.#orTell(() => this.#retain(next, leaveRunning, signal));
     } finally {
       this.#isSaving = false;
     }
@@ -82,7 +82,7 @@ export class Keeper implements Disposable {
     // The checkpoint is whole: if this fails, whoever opens the store next has the link follow.
     await this.#orTell(() => this.#store.add(next, made));
     tell({ event: "saved", checkpoint: next, bytes, frozenMs, totalMs, ended: !leaveRunning });
-    await this.#orTell(() => this.#retain(next, signal));
+    await this.#orTell(() => this.#retain(next, leaveRunning, signal));
   }
 
   /** Ends the tracking. */
@@ -90,11 +90,15 @@ export class Keeper implements Disposable {
     this.#tracking[Symbol.dispose]();
   }
 
-  /** Deletes what is not needed any more, and bounds the chain. */
-  async #retain(latest: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Deletes what is not needed any more, and bounds the chain.
+   *
+   * @param runsOn otherwise somebody may wait for its end, and not for long: the chain waits until it is saved again
+   */
+  async #retain(latest: number, runsOn: boolean, signal: AbortSignal): Promise<void> {
     const { keep, tell } = this.#settings;
     const [oldest = latest] = this.#store.list().checkpoints.slice(-keep);
-    if (chainLength(this.#store.path, latest) > LONGEST_CHAIN) {
+    if (runsOn && chainLength(this.#store.path, latest) > longestChain(keep)) {
       await mergeParents(this.#store.directoryOf(oldest), { signal });
       this.#store.measure(oldest);
     }
