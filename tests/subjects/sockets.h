@@ -91,6 +91,9 @@ static inline void wait_for_child(int ends[2])
 	close(ends[1]);
 	if (read(ends[0], &byte, 1) != 1)
 		die("the child is not ready");
+	/* Nor has it an end left that others may see. */
+	if (read(ends[0], &byte, 1) != 0)
+		die("the child says more than that it is ready");
 	close(ends[0]);
 }
 
