@@ -168,9 +168,8 @@ Deno.test("ImageDirectory.verify() believes a directory without a manifest, and 
 });
 
 Deno.test("ImageDirectory.forget() has what it had read of an id read again, and nothing else", () => {
-  const core = (pid: number) =>
-    encodeImage(CORE, { entries: [{ message: sampleEntry(CORE).message }] });
-  using dir = scratch({ "inventory.img": EMPTY, "core-1.img": core(1), "core-2.img": core(2) });
+  const core = encodeImage(CORE, { entries: [{ message: sampleEntry(CORE).message }] });
+  using dir = scratch({ "inventory.img": EMPTY, "core-1.img": core, "core-2.img": core });
   const images = ImageDirectory.open(dir.path);
   const [one, two] = [images.read(CORE, 1), images.read(CORE, 2)];
   equal(images.read(CORE, 1), one);
