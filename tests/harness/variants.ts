@@ -25,6 +25,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   clocks: [[]],
   creds_caps: [["root"], ["user"], ["threads"], ["securebits"], ["nnp"]],
   dead_proc: [[]],
+  dnotify: [[]],
   epoll: [[]],
   epoll_numbers: [[], ["500"]],
   eventfd: [[]],
