@@ -241,7 +241,7 @@ class Run {
     if (plan.isApart && use !== undefined) terminal?.giveTo(pid, use);
     tell({ event: "taken-up", checkpoint, pid, innerPid });
     // So it was saved before it began.
-    if (unlessGone(() => readStat(pid).state, "X") === "T") tree.kill(SIG.CONT);
+    if (unlessGone(() => readStat(pid).state, "X") === "T") continueGroup(pid);
     return { tree, hasTerminal: use !== undefined };
   }
 
@@ -262,6 +262,8 @@ class Run {
     const code = ownEnd(ending);
     // Nor has who ended because it was told to come to its end.
     if (code !== undefined && !isStopped && !this.#handedOn.isInterrupted) {
+      // What it has written is on the disk before that says that it need not be done again.
+      syscall(SYSCALLS.sync);
       tellIfFails(
         this.#request.tell,
         () => this.#store.noteEnd({ code, at: new Date().toISOString() }),
@@ -269,6 +271,12 @@ class Run {
     }
     return { kind: "ended", ending };
   }
+}
+
+/** Has a job go on that is stopped, with all in its group: a terminal stops them together. */
+function continueGroup(pid: number): void {
+  const leads = unlessGone(() => readStat(pid).pgrp === pid, false);
+  syscall(SYSCALLS.kill, leads ? -pid : pid, SIG.CONT);
 }
 
 /** Ends a job that was started and has not begun: whoever was to let it begin was killed. It is begun anew. */

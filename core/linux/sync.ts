@@ -1,5 +1,5 @@
 /**
- * Writing an image directory to the disk: syncfs(2) does it by one call, after sync_file_range(2) has done most of
+ * Writing to the disk: of an image directory syncfs(2) does it by one call, after sync_file_range(2) has done most of
  * it in pieces.
  *
  * @module
@@ -32,6 +32,13 @@ export function syncFileSystem(directory: string, check: () => void): void {
     if (BigInt(Deno.lstatSync(path).size) > PIECE) writeBack(path, check);
     check();
   }
+  const synced = syscall(SYSCALLS.syncfs, file.fd);
+  if (isErrno(synced)) throw failed(directory, synced);
+}
+
+/** Writes everything of the file system that a directory is on to the disk. @throws {StasisError} `io` */
+export function syncAround(directory: string): void {
+  using file = open(directory, O_DIRECTORY);
   const synced = syscall(SYSCALLS.syncfs, file.fd);
   if (isErrno(synced)) throw failed(directory, synced);
 }

@@ -11,7 +11,7 @@ import { Interruptions } from "../linux/interruptions.ts";
 import { pollInBackground, sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
 import { openPidfd } from "../linux/pidfd.ts";
 import { decodeStatus } from "../linux/ptrace.ts";
-import { readStat } from "../linux/procfs/mod.ts";
+import { readStat, unlessGone } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { BuiltTree } from "./build.ts";
 import { LastNames } from "./last_names.ts";
@@ -81,11 +81,7 @@ async function waitForEnd(pid: number): Promise<Ending> {
 }
 
 function isChild(pid: number): boolean {
-  try {
-    return readStat(pid).ppid === Deno.pid;
-  } catch {
-    return false;
-  }
+  return unlessGone(() => readStat(pid).ppid === Deno.pid, false);
 }
 
 /** What runs a plan. */

@@ -69,6 +69,7 @@ import {
   type WrittenFile,
 } from "../../core/contract/rollback.ts";
 import { descriptorNumber, located, pathProblem } from "./survey.ts";
+import { WrittenFileSystems } from "./written_file_systems.ts";
 
 const SEEK_SET = 0;
 /** CRIU's position of what has none. */
@@ -79,58 +80,62 @@ export const files: Plugin = definePlugin({
   name: "files",
   description: "open regular files, directories and simple devices",
   images: [FILES, REMAP_FPATH, LINK_REMAPS, FILE_TIMES, FILE_LENGTHS, GHOST_FILE],
-  checkpoint: (session) => ({
-    survey: ({ tasks }) => outsideHolders(session.writer).look(tasks),
-    descriptors: [{
-      kind: "file",
-      claims: (descriptor) =>
-        isPlainFile(descriptor) && !isNamedExternal(session.options, descriptor),
-      survey: (descriptor) =>
-        pressureProblem(descriptor) ?? pathProblem(descriptor, session.options),
-      dump({ descriptor, id, fown }) {
-        const { info, identity } = descriptor;
-        const { path, behind } = located(descriptor, session.options);
-        if (behind !== undefined) {
-          session.files.ghost(id, behind);
-          if ((info.flags & O.TMPFILE) !== 0) {
-            session.note(
-              `descriptor ${descriptor.fd} of task ${descriptor.pid} is a file without a name (O_TMPFILE): ` +
-                "a restored one may be given a name, also if this one may not (O_EXCL), which nothing tells",
-            );
+  checkpoint: (session) => {
+    const written = new WrittenFileSystems();
+    return {
+      survey: ({ tasks }) => outsideHolders(session.writer).look(tasks),
+      conclude: () => written.sync(session.writer.path, () => session.check()),
+      descriptors: [{
+        kind: "file",
+        claims: (descriptor) =>
+          isPlainFile(descriptor) && !isNamedExternal(session.options, descriptor),
+        survey: (descriptor) =>
+          pressureProblem(descriptor) ?? pathProblem(descriptor, session.options),
+        dump({ descriptor, id, fown }) {
+          const { info, identity } = descriptor;
+          const { path, behind } = located(descriptor, session.options);
+          if (behind !== undefined) {
+            session.files.ghost(id, behind);
+            if ((info.flags & O.TMPFILE) !== 0) {
+              session.note(
+                `descriptor ${descriptor.fd} of task ${descriptor.pid} is a file without a name (O_TMPFILE): ` +
+                  "a restored one may be given a name, also if this one may not (O_EXCL), which nothing tells",
+              );
+            }
+            const [pid] = outsideHolders(session.writer).of(descriptor);
+            // Who has a file that lives on under another name shares it with everybody.
+            const isGhost = identity.links === 0 || (identity.mode & S_IFMT) === S_IFDIR;
+            if (isGhost && pid !== undefined) {
+              session.note(
+                `task ${pid} has the deleted file ${path} open too, and will not share it`,
+              );
+            }
           }
-          const [pid] = outsideHolders(session.writer).of(descriptor);
-          // Who has a file that lives on under another name shares it with everybody.
-          const isGhost = identity.links === 0 || (identity.mode & S_IFMT) === S_IFDIR;
-          if (isGhost && pid !== undefined) {
-            session.note(
-              `task ${pid} has the deleted file ${path} open too, and will not share it`,
-            );
+          const flags = info.flags & ~O.CLOEXEC;
+          const sized = behind === undefined && (identity.mode & S_IFMT) === S_IFREG &&
+            !isLog(flags);
+          if (sized && fileValidationOf(session.options) === "mtime") {
+            const { liveTid, fd } = descriptor;
+            const mtime = modifiedAt(`/proc/${liveTid}/fd/${fd}`);
+            session.writer.append(FILE_TIMES, null, { id, mtime });
           }
-        }
-        const flags = info.flags & ~O.CLOEXEC;
-        const sized = behind === undefined && (identity.mode & S_IFMT) === S_IFREG &&
-          !isLog(flags);
-        if (sized && fileValidationOf(session.options) === "mtime") {
-          const { liveTid, fd } = descriptor;
-          const mtime = modifiedAt(`/proc/${liveTid}/fd/${fd}`);
-          session.writer.append(FILE_TIMES, null, { id, mtime });
-        }
-        if (behind === undefined) saveLength(session, id, descriptor);
-        return {
-          type: fd_types.REG,
-          reg: {
-            id,
-            flags,
-            pos: info.pos,
-            fown,
-            name: path,
-            mode: identity.mode,
-            size: sized ? BigInt(identity.size) : undefined,
-          },
-        };
-      },
-    }],
-  }),
+          if (behind === undefined && saveLength(session, id, descriptor)) written.add(path);
+          return {
+            type: fd_types.REG,
+            reg: {
+              id,
+              flags,
+              pos: info.pos,
+              fown,
+              name: path,
+              mode: identity.mode,
+              size: sized ? BigInt(identity.size) : undefined,
+            },
+          };
+        },
+      }],
+    };
+  },
   restore: (session) => {
     /** What is cut off when the tree is whole. */
     const cuts: Cut[] = [];
@@ -230,18 +235,19 @@ export const files: Plugin = definePlugin({
   },
 });
 
-/** Saves how a regular file that is open for writing is, where the user wants that. */
+/** Saves how a regular file that is open for writing is, where the user wants that; says whether it did. */
 function saveLength(
   { options, writer }: CheckpointSession,
   id: number,
   { liveTid, fd, info, identity }: Descriptor,
-): void {
-  if (options.rollbackFiles !== true || (identity.mode & S_IFMT) !== S_IFREG) return;
+): boolean {
+  if (options.rollbackFiles !== true || (identity.mode & S_IFMT) !== S_IFREG) return false;
   const length = BigInt(identity.size);
   const writing = writingOf(info, length);
-  if (writing === undefined) return;
+  if (writing === undefined) return false;
   const mtime = modifiedAt(`/proc/${liveTid}/fd/${fd}`);
   writer.append(FILE_LENGTHS, null, { id, length, mtime, ...writing });
+  return true;
 }
 
 /** The regular files that were being written, and are there, by their paths on this machine. */

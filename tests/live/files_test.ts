@@ -4,6 +4,7 @@ import { readLimits } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, EXIT_STATUS, planRestore, restore, type StasisError } from "../../mod.ts";
 import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
+import { Subject } from "../harness/subject.ts";
 import { bringsBack, ImageHome, leavesAlone, problemsOf, startSleeper } from "./round_trip.ts";
 
 for (
@@ -216,4 +217,27 @@ Deno.test("files that changed, vanished or became others are refused all at once
   equal(Deno.readLinkSync(`/proc/${subject.pid}/fd/6`), path("elsewhere"));
   tree.kill(9);
   await tree.wait();
+});
+
+Deno.test("what was written on other file systems is on the disk when the images are, where files are to be cut back", async () => {
+  using images = new ImageHome();
+  const elsewhere = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "stasis-" });
+  try {
+    const script = 'exec 5>>"$0/log"; echo line >&5; echo ready; exec sleep 1000';
+    await using subject = await Subject.spawn("bash", { args: ["-c", script, elsewhere] });
+    await subject.waitReady();
+    for (const cut of [true, false]) {
+      const { directory } = images;
+      const trace = `${elsewhere}/trace`;
+      const outcome = await stasis([
+        ...["checkpoint", `${subject.pid}`, "-R", "-D", directory],
+        ...cut ? ["--rollback-files"] : [],
+      ], { through: ["strace", "-qq", "-y", "-o", trace, "-e", "trace=syncfs"] });
+      equal(outcome.status, 0, outcome.stderr);
+      equal(Deno.readTextFileSync(trace).includes(`<${elsewhere}>`), cut);
+      Deno.removeSync(directory, { recursive: true });
+    }
+  } finally {
+    Deno.removeSync(elsewhere, { recursive: true });
+  }
 });
