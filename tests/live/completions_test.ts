@@ -39,6 +39,30 @@ function hasProgram(pid: string): boolean {
   }
 }
 
+/** Two processes whose pids begin alike. */
+class Sleepers implements AsyncDisposable {
+  readonly prefix: string;
+  readonly #children: readonly Deno.ChildProcess[];
+
+  constructor() {
+    this.#children = Array.from(
+      { length: 2 },
+      () => new Deno.Command("sleep", { args: ["1000"], stdin: "null" }).spawn(),
+    );
+    const [one, other] = this.#children.map(({ pid }) => String(pid)) as [string, string];
+    let length = 0;
+    while (one[length] === other[length]) length++;
+    this.prefix = one.slice(0, length);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) {
+      child.kill("SIGKILL");
+      await child.status;
+    }
+  }
+}
+
 for (const shell of SHELLS) {
   Deno.test(`${shell} completes commands, options, values, directories and processes`, async () => {
     const home = await Deno.makeTempDir({ prefix: "stasis-completions-" });
@@ -56,7 +80,12 @@ for (const shell of SHELLS) {
       await session.shows(/isread/);
       const pid = longestPid();
       const process = [`stasis checkpoint ${pid}`, new RegExp(`${pid} `)] as const;
-      for (const [typed, completed] of [...CASES, process]) {
+      // Of several it tells the names, too.
+      await using sleepers = new Sleepers();
+      const line = `stasis checkpoint ${sleepers.prefix}`;
+      const ask = { bash: `${line}\t`, zsh: line, fish: `complete -C "${line}"\n` }[shell];
+      const several = [ask, /sleep/] as const;
+      for (const [typed, completed] of [...CASES, process, several]) {
         await session.type(`${typed}\t`);
         await session.shows(completed);
         await session.type("\x15"); // Ctrl-U takes the line away
