@@ -33,8 +33,12 @@ import {
   type WordWrite,
 } from "./rescue_table.ts";
 
-const WALL = 0x40000000n;
-const WNOHANG = 1n;
+/** Of wait4(2) and waitid(2), and what the latter waits for: one process or thread. */
+const WALL = 0x40000000n, WNOHANG = 1n, WEXITED = 4n, WNOWAIT = 0x1000000n, P_PID = 1n;
+/** How a thread has ended, in `si_code`: CLD_EXITED, CLD_KILLED, CLD_DUMPED (`include/uapi/asm-generic/siginfo.h`). */
+const ENDS = [1n, 2n, 3n] as const;
+/** Where `si_code` stands in a siginfo_t. */
+const CODE_AT = 8n;
 const REGISTERS_SIZE = REGISTER_NAMES.length * 8;
 /** Where the data of a block begins: more entries than this none has. */
 const DATA = 36 * ENTRY_SIZE;
@@ -141,6 +145,26 @@ function look(entries: Entries, tid: number, status: bigint): bigint {
 }
 
 /**
+ * Reaps a thread that has ended. Its stops are left to who waits for them, as for those of a call: of a tracee they are
+ * told whatever is asked for (`wait_task_stopped()` of `kernel/exit.c`), so the end is looked at first.
+ */
+function reap(entries: Entries, tid: number, next: bigint): void {
+  const info = entries.data(Siginfo.SIZE), code = entries.data(8);
+  const thread = BigInt(tid);
+  const options = WEXITED | WNOHANG | WNOWAIT | WALL;
+  entries.call({ name: "waitid", args: [P_PID, thread, info, options, 0n] });
+  entries.copy(code, info + CODE_AT, 4n);
+  const reaping = entries.ahead(2 * ENDS.length + 1);
+  for (const end of ENDS) {
+    entries.unless(code, end, entries.ahead(2));
+    entries.jump(reaping);
+  }
+  entries.jump(next);
+  entries.call({ name: "wait4", args: [thread, 0n, WNOHANG | WALL, 0n] });
+  entries.jump(next);
+}
+
+/**
  * A thread: stopping it, and putting it back if it has the mark. A signal that it is about to take it gets; so the
  * first of the two detaching calls fails where there is none (its number is no signal's then).
  */
@@ -166,15 +190,12 @@ export function threadBlock(
 
   // Those that wait still run, and each round of them takes its time: none is waited for before all were asked.
   const awaiting = entries.here;
-  entries.unless(look(entries, tid, status), 0n, entries.ahead(4));
-  // It may have been seen by whoever reaped.
-  entries.unless(status, 0n, entries.ahead(3));
+  entries.unless(look(entries, tid, status), 0n, entries.ahead(3));
   yieldTurn(entries, process, awaiting);
   entries.jump(before(process.await));
 
   const reaping = entries.here;
-  look(entries, tid, status);
-  entries.jump(before(LISTS.reap));
+  reap(entries, tid, before(LISTS.reap));
 
   // Last, since what a note is changed to may have more calls: where the others begin is known to their lists.
   const thread = entries.here;
@@ -205,7 +226,7 @@ export function threadBlock(
       { list: process.threads, start: thread },
       { list: process.await, start: awaiting },
       { list: process.stop, start: tableAddress(at) },
-      // The first thread makes calls, whose stops are to be seen by who waits for them; and nobody waits for its end.
+      // Nobody waits for the end of the first thread.
       ...(tid === pid ? [] : [{ list: LISTS.reap, start: reaping }]),
     ],
     off: { at: at + ENTRY_ARGUMENTS, value: skip },
