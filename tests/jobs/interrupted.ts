@@ -93,7 +93,7 @@ export class JobRoom implements Disposable {
 
   /** Kills all of it at once, the command first, and waits until nobody is left. */
   async killAll(first?: Deno.ChildProcess): Promise<void> {
-    first?.kill("SIGKILL");
+    if (first !== undefined) killIfThere(first, "SIGKILL");
     await first?.status;
     let left: number[];
     do {
@@ -118,6 +118,16 @@ export class JobRoom implements Disposable {
       }
     }
     Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** One that has ended in this moment has not been interrupted. */
+function killIfThere(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    // Of a child that has ended.
+    if (!(error instanceof TypeError)) throw error;
   }
 }
 
@@ -175,7 +185,7 @@ export async function runInterrupted(
       await room.killAll(child);
       continue;
     }
-    if (ended === undefined) child.kill("SIGTERM");
+    if (ended === undefined) killIfThere(child, "SIGTERM");
     const { code } = ended ?? await child.status;
     if (code === 0) return round;
     // One that came before it listened to signals has ended it as it ends any program.
