@@ -8,9 +8,11 @@ import { StasisError } from "../base/errors.ts";
 import { asStasisError } from "../base/thrown.ts";
 import type { Cut } from "../core/contract/rollback.ts";
 import { cutFile } from "../core/linux/files.ts";
+import { syncAround } from "../core/linux/sync.ts";
 import { fileValidationOf, type OperationOptions, remapPath } from "../core/plugin.ts";
 import { FILE_LENGTHS, FILES } from "../images/kinds/files.ts";
-import type { ImageDirectory } from "../mod.ts";
+import { parentPath } from "../images/path.ts";
+import { type ImageDirectory, openImages } from "../mod.ts";
 import { type JobListener, tellIfFails } from "./events.ts";
 import { lookAtFile } from "./file_state.ts";
 import { NewFileLists } from "./new_file_lists.ts";
@@ -123,6 +125,22 @@ export class JobFiles {
   /** Writes down what is known. */
   write(): void {
     tellIfFails(this.#tell, () => this.#store.noteNewFiles(this.#lists.record));
+  }
+
+  /**
+   * Puts what the job has written on the disk, before it is said that it need not be done again: in the working directory,
+   * and beside the files that it is known to write. Of other file systems nobody knows whether they answer.
+   *
+   * @throws {StasisError} `io`
+   */
+  sync(): void {
+    const opened = this.#store.newFiles()?.lists.flatMap(({ files }) => files) ?? [];
+    const { latest } = this.#store.list();
+    const saved = latest === undefined
+      ? []
+      : filesKnownTo(openImages(this.#store.directoryOf(latest)), {});
+    const paths = [...opened.map(({ path }) => path), ...saved];
+    syncAround([Deno.cwd(), ...paths.map(parentPath)]);
   }
 
   #beginList(checkpoint: number): void {

@@ -262,12 +262,10 @@ class Run {
     const code = ownEnd(ending);
     // Nor has who ended because it was told to come to its end.
     if (code !== undefined && !isStopped && !this.#handedOn.isInterrupted) {
-      // What it has written is on the disk before that says that it need not be done again.
-      syscall(SYSCALLS.sync);
-      tellIfFails(
-        this.#request.tell,
-        () => this.#store.noteEnd({ code, at: new Date().toISOString() }),
-      );
+      tellIfFails(this.#request.tell, () => {
+        this.#files.sync();
+        this.#store.noteEnd({ code, at: new Date().toISOString() });
+      });
     }
     return { kind: "ended", ending };
   }

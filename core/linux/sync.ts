@@ -32,13 +32,44 @@ export function syncFileSystem(directory: string, check: () => void): void {
     if (BigInt(Deno.lstatSync(path).size) > PIECE) writeBack(path, check);
     check();
   }
-  const synced = syscall(SYSCALLS.syncfs, file.fd);
-  if (isErrno(synced)) throw failed(directory, synced);
+  sync(directory, file);
 }
 
-/** Writes everything of the file system that a directory is on to the disk. @throws {StasisError} `io` */
-export function syncAround(directory: string): void {
-  using file = open(directory, O_DIRECTORY);
+/**
+ * Writes the file systems that directories are on to the disk, each of them once. Directories that are gone are passed
+ * by, with the files in them.
+ *
+ * @param except a directory whose file system needs it not
+ * @param check is called before each, and may throw
+ * @throws {StasisError} `io`
+ */
+export function syncAround(
+  directories: Iterable<string>,
+  except?: string,
+  check: () => void = () => {},
+): void {
+  const done = new Set(except === undefined ? [] : [deviceOf(except)]);
+  for (const directory of directories) {
+    const device = deviceOf(directory);
+    if (device === undefined || done.has(device)) continue;
+    done.add(device);
+    check();
+    using file = open(directory, O_DIRECTORY);
+    sync(directory, file);
+  }
+}
+
+/** The number of the device that a directory is on; undefined where it is gone. */
+function deviceOf(directory: string): number | undefined {
+  try {
+    return Deno.statSync(directory).dev;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes the file system of an open directory. @throws {StasisError} `io` */
+function sync(directory: string, file: OwnedDescriptor): void {
   const synced = syscall(SYSCALLS.syncfs, file.fd);
   if (isErrno(synced)) throw failed(directory, synced);
 }

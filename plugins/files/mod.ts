@@ -26,6 +26,7 @@ import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { AT_FDCWD, F, O } from "../../core/linux/fcntl.ts";
 import { cutFile, modifiedAt, statPath } from "../../core/linux/files.ts";
+import { syncAround } from "../../core/linux/sync.ts";
 import {
   type CheckpointSession,
   definePlugin,
@@ -46,6 +47,7 @@ import {
   type reg_file_entry,
   remap_type,
 } from "../../images/gen/paths_pb.ts";
+import { parentPath } from "../../images/path.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { isLinkRemap } from "../../images/link_remap.ts";
 import {
@@ -69,7 +71,6 @@ import {
   type WrittenFile,
 } from "../../core/contract/rollback.ts";
 import { descriptorNumber, located, pathProblem } from "./survey.ts";
-import { WrittenFileSystems } from "./written_file_systems.ts";
 
 const SEEK_SET = 0;
 /** CRIU's position of what has none. */
@@ -81,10 +82,15 @@ export const files: Plugin = definePlugin({
   description: "open regular files, directories and simple devices",
   images: [FILES, REMAP_FPATH, LINK_REMAPS, FILE_TIMES, FILE_LENGTHS, GHOST_FILE],
   checkpoint: (session) => {
-    const written = new WrittenFileSystems();
+    /**
+     * The directories of files that are written to. A restore that cuts files back takes those alone that are as long as
+     * they were, so after a power cut they have to be: what is not on the images' own file system comes to the disk with
+     * those only by itself.
+     */
+    const written = new Set<string>();
     return {
       survey: ({ tasks }) => outsideHolders(session.writer).look(tasks),
-      conclude: () => written.sync(session.writer.path, () => session.check()),
+      conclude: () => syncAround(written, session.writer.path, () => session.check()),
       descriptors: [{
         kind: "file",
         claims: (descriptor) =>
@@ -119,7 +125,9 @@ export const files: Plugin = definePlugin({
             const mtime = modifiedAt(`/proc/${liveTid}/fd/${fd}`);
             session.writer.append(FILE_TIMES, null, { id, mtime });
           }
-          if (behind === undefined && saveLength(session, id, descriptor)) written.add(path);
+          if (behind === undefined && saveLength(session, id, descriptor)) {
+            written.add(parentPath(path));
+          }
           return {
             type: fd_types.REG,
             reg: {

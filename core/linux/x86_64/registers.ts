@@ -74,17 +74,12 @@ export class Registers {
     return new Registers(this.words.slice());
   }
 
-  /** Whether the thread runs 32-bit (compat) code right now. */
-  get isCompat(): boolean {
-    return this.get("cs") !== USER_CS;
-  }
-
   /**
    * Why a thread cannot be given these segments: the kernel takes every selector that could be a user's, and the thread
    * dies of one that is not there as soon as it returns to its program.
    */
   get segmentProblem(): string | undefined {
-    if (this.isCompat) return "runs 32-bit code";
+    if (this.get("cs") !== USER_CS) return "runs 32-bit code";
     const stack = this.get("ss");
     return stack === USER_DS
       ? undefined
