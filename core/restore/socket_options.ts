@@ -9,6 +9,7 @@ import { SOL_SOCKET } from "../linux/net/socket_ffi.ts";
 import { LARGEST_BUFFER, linger, MORE_OPTIONS, SO, timeval } from "../linux/net/socket_options.ts";
 import type { Privileges } from "../plugin.ts";
 import type { Argument, SyscallProgram } from "../remote/program.ts";
+import { planFilter } from "./socket_filter.ts";
 import { present } from "../../images/present.ts";
 import type { sk_opts_entry, socket_option_entry } from "../../images/gen/sockets_pb.ts";
 
@@ -59,7 +60,8 @@ export function planRoom(program: SyscallProgram, fd: Argument, { force }: Buffe
 
 /**
  * Adds the calls that give a new socket its options. Those at their default are left out, but sizes of buffers
- * never: what the default is depends on the machine, and {@link planRoom} has changed it.
+ * never: what the default is depends on the machine, and {@link planRoom} has changed it. Its filter comes first: behind
+ * SO_LOCK_FILTER none can be attached (`sk_attach_prog()` of `net/core/filter.c`).
  *
  * @throws {StasisError} `bad-image` where `more` has one that no checkpoint saves
  */
@@ -76,6 +78,7 @@ export function planOptions(
   const structure = (name: number, bytes: Uint8Array, note: string): void => {
     program.call("setsockopt", fd, SOL_SOCKET, name, program.data(bytes, note), bytes.byteLength);
   };
+  planFilter(program, fd, opts.soFilter);
   planNumber(program, fd, force ? SO.SNDBUFFORCE : SO.SNDBUF, opts.soSndbuf >>> 1);
   planNumber(program, fd, force ? SO.RCVBUFFORCE : SO.RCVBUF, opts.soRcvbuf >>> 1);
   const lock = present(opts, "soBufLock");

@@ -14,7 +14,6 @@ import { SOCK_CLOEXEC, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import { SO } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
-import { planFilter } from "../../core/restore/socket_filter.ts";
 import { type BufferLimits, planNumber, planOptions } from "../../core/restore/socket_options.ts";
 import { encodeBytes } from "../../base/byte_text.ts";
 import { type Address, encodeAddress, endText } from "./address.ts";
@@ -100,7 +99,6 @@ export function planRest(
     // IP_TOS has changed it.
     planNumber(program, fd, SO.PRIORITY, opts.soPriority);
     planOptions(program, fd, opts, options, limits);
-    planFilter(program, fd, opts.soFilter);
   }
   planStatusFlags(program, fd, entry.flags, O.NONBLOCK);
 }

@@ -9,7 +9,6 @@ import { SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
 import type { RestoreHooks, RestoreSession } from "../../core/plugin.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
-import { planFilter } from "../../core/restore/socket_filter.ts";
 import {
   type BufferLimits,
   bufferLimits,
@@ -129,7 +128,6 @@ export function planNetlink(
   // Before anything can come: nothing comes past its filter.
   if (opts !== undefined) {
     planOptions(program, fd, opts, options, limits);
-    planFilter(program, fd, opts.soFilter);
   }
   if (portid !== 0) {
     const address = encodeAddress(portid);

@@ -14,7 +14,6 @@ import { defineStruct } from "../../core/linux/struct.ts";
 import type { RestoreHooks, RestoreSession } from "../../core/plugin.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
-import { planFilter } from "../../core/restore/socket_filter.ts";
 import {
   type BufferLimits,
   bufferLimits,
@@ -208,7 +207,6 @@ export function planPacket(
   }
   if (opts !== undefined) {
     planOptions(program, fd, opts, options, limits);
-    planFilter(program, fd, opts.soFilter);
   }
   for (const membership of mclist) planMembership(program, fd, membership);
   if (isOld) planOldBind(program, fd, name);

@@ -31,7 +31,7 @@ import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { SK_QUEUES } from "../../images/kinds/files.ts";
 import { UNIX_EXTRA } from "../../images/kinds/unix_extra.ts";
-import { CostMeter, hiddenMessages } from "./hidden.ts";
+import { CostMeter, hiddenMessages, mayCut } from "./hidden.ts";
 import { commonIdentity } from "./holders.ts";
 import { isUnknown, type QueuedMessage } from "./queue.ts";
 import { UNIX_EXTERN } from "./group.ts";
@@ -440,7 +440,7 @@ function dumpSocket(
     throw new StasisError("internal", `socket:[${ino}] was not looked at`);
   }
   const { writer, requirePlugin } = session;
-  const { options: { opts, more }, peer, reset, queue, place } = state;
+  const { options: { opts, more }, filter, peer, reset, queue, place } = state;
   // Only of datagrams: the other end of a connection has its name anyway.
   const named = socket.type === SOCK.DGRAM && queue.some(({ from }) => from.byteLength > 0);
   const outside = outsidePeer(ino, surroundings);
@@ -482,7 +482,7 @@ function dumpSocket(
       backlog: socket.state === STATE.LISTEN ? socket.sendQueue : 0,
       peer: listener?.ino ?? socket.peer ?? 0,
       fown,
-      opts,
+      opts: { ...opts, soFilter: [...filter] },
       name: socket.name,
       shutdown: socket.shutdown,
       filePerms: place.perms,
@@ -514,9 +514,9 @@ function missesMessages(
 ): boolean {
   let sent = 0;
   const lengths: number[] = [];
-  for (const [ino, { queue, problem }] of states) {
-    // What cannot be read cannot be counted.
-    if (problem !== undefined) return false;
+  for (const [ino, { queue, problem, filter }] of states) {
+    // What cannot be read cannot be counted, nor what has been cut.
+    if (problem !== undefined || mayCut(filter)) return false;
     const socket = sockets.get(ino);
     if (socket === undefined || socket.type === SOCK.STREAM) continue;
     if (socket.state !== STATE.LISTEN) sent += socket.sendQueue;

@@ -43,6 +43,25 @@ export function hiddenMessages(
   return empty === undefined || rest <= 0 || rest % empty !== 0 ? 0 : rest / empty;
 }
 
+/** BPF_RET of BPF_CLASS, BPF_RVAL: what comes is cut to a constant (BPF_K), or to what is in a register. */
+const CLASS = 0x07n, RETURN = 0x06n, VALUE = 0x18n, CONSTANT = 0n;
+/** More than any message has. */
+const ALL = 1n << 30n;
+
+/**
+ * Whether a filter may cut messages (`sk_filter_trim_cap()` of `net/core/filter.c`): the kernel counts for them what it
+ * did when they were whole.
+ *
+ * @param filter each instruction as a number, the code in the highest 16 bits, the constant in the lowest 32
+ */
+export function mayCut(filter: readonly bigint[]): boolean {
+  return filter.some((instruction) => {
+    const code = instruction >> 48n, constant = instruction & 0xffffffffn;
+    if ((code & CLASS) !== RETURN) return false;
+    return (code & VALUE) !== CONSTANT || constant > 0n && constant < ALL;
+  });
+}
+
 /** A measure of what the kernel counts for messages: it sends some to itself. */
 export class CostMeter implements Disposable {
   readonly #sender: OwnedDescriptor;

@@ -1,5 +1,5 @@
 import { equal, ok } from "@std/assert";
-import { CostMeter, hiddenMessages } from "./hidden.ts";
+import { CostMeter, hiddenMessages, mayCut } from "./hidden.ts";
 
 const cost = (length: number) => length < 100 ? 768 : 1280;
 
@@ -22,4 +22,13 @@ Deno.test("CostMeter.costOf() is the same for a length whenever it is asked", ()
   ok((meter.costOf(100_000) ?? 0) > 100_000);
   using other = new CostMeter();
   equal(other.costOf(0), empty);
+});
+
+Deno.test("mayCut() knows filters that take whole messages or none", () => {
+  const returns = (count: bigint): bigint => 0x06n << 48n | count;
+  const load = 0x80n << 48n, returnA = 0x16n << 48n;
+  equal(mayCut([]), false);
+  equal(mayCut([load, returns(0n), returns(0xffffffffn)]), false);
+  equal(mayCut([load, returns(0n), returns(32n)]), true);
+  equal(mayCut([load, returnA]), true);
 });

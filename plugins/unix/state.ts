@@ -15,17 +15,20 @@ import {
   OPTION_SIZES,
   type SocketOptions,
 } from "../../core/checkpoint/socket_options.ts";
+import { readFilter } from "../../core/checkpoint/socket_filter.ts";
 import { optionProblem } from "./options.ts";
 import { findPlace, type SocketPlace } from "./place.ts";
 import { countRights, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
 
 /** What is read of a socket. */
 export interface SocketState {
-  /** Why it cannot be saved: "has a filter attached". */
+  /** Why it cannot be saved: "has a filter of eBPF attached". */
   readonly problem?: string;
   /** What to do about it. */
   readonly hint?: string;
   readonly options: SocketOptions;
+  /** Its filter of classic BPF. */
+  readonly filter: readonly bigint[];
   /** The file behind its name. */
   readonly place: SocketPlace;
   /** Who made the other end. */
@@ -42,6 +45,7 @@ export const LATER = "try again when the program has received it";
 /** What getsockopt(2) tells, most of which the sockets of a program have in common. */
 interface Settings {
   readonly options: SocketOptions;
+  readonly filter: SocketState["filter"];
   readonly peer: SocketState["peer"];
   /** Why they cannot be saved. */
   readonly problem?: string;
@@ -58,10 +62,12 @@ function readSettings(fd: number): Settings {
   last = undefined;
   const settings = {
     options: decodeOptions(reader),
+    filter: readFilter(fd, reader),
     peer: decodePeer(reader, fd),
     problem: optionProblem(reader),
   };
-  if (!hasManyGroups(reader)) last = settings;
+  // What was read has the length of a filter alone.
+  if (!hasManyGroups(reader) && settings.filter.length === 0) last = settings;
   return settings;
 }
 
@@ -80,12 +86,12 @@ export function readState(
   undo: DisposableStack,
   carried: number,
 ): SocketState {
-  const { options, peer, problem: option } = readSettings(fd);
+  const { options, filter, peer, problem: option } = readSettings(fd);
   const ready = pollNow(fd);
   const reset = (ready & POLL.ERR) !== 0 && socket.type !== SOCK.DGRAM &&
     socket.shutdown === SHUTDOWN.BOTH;
   const place = findPlace(fd, socket.name);
-  const state = { options, place, peer, reset, queue: [] };
+  const state = { options, filter, place, peer, reset, queue: [] };
   if (place.problem !== undefined) {
     return { ...state, problem: place.problem, hint: "close it before the checkpoint" };
   }

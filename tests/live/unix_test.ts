@@ -95,7 +95,7 @@ for (
     ["locked", /a file in flight \(.*locked\) is locked \(FLOCK\)/],
     ["urgent", /urgent data/],
     ["error", /messages behind an error/],
-    ["filter", /filter attached/],
+    ["filter", /filter of eBPF attached/],
     ["unread", /has sent something to a connection that is not accepted yet/],
     ["hasty", /waiting to be accepted whose other end is closed/],
   ] as const

@@ -140,6 +140,7 @@ int main(void)
 	send_to(a, own_end(filtered), 70, 8);
 	if (setsockopt(filtered, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
 		die("SO_ATTACH_FILTER");
+	set_inet_option(filtered, SOL_SOCKET, SO_LOCK_FILTER, 1);
 
 	/* An address that nobody has (RFC 5737), bound to when that was allowed. */
 	int foreign = new_inet(AF_INET, SOCK_DGRAM);

@@ -1,9 +1,10 @@
 /*
- * Options of unix sockets, who made their other end, and messages that say who sent them.
+ * Options of unix sockets, filters, who made their other end, and messages that say who sent them.
  */
 #include "sockets.h"
 
 #include <grp.h>
+#include <linux/filter.h>
 
 #define USER 1234
 #define GROUP 4321
@@ -59,10 +60,46 @@ static struct ends pair_as(uid_t uid, gid_t gid)
 	return pair;
 }
 
+/* Cuts what comes for a socket from here on. */
+static void attach_filter(int fd, unsigned bytes)
+{
+	struct sock_filter code[] = {
+		{ BPF_LD | BPF_W | BPF_LEN, 0, 0, 0 },
+		{ BPF_JMP | BPF_JGE | BPF_K, 0, 1, 90 },
+		{ BPF_RET | BPF_K, 0, 0, 0 }, /* longer ones are thrown away */
+		{ BPF_RET | BPF_K, 0, 0, bytes },
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
+		die("SO_ATTACH_FILTER");
+}
+
+static int filter_length(int fd)
+{
+	socklen_t count = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, NULL, &count) ? -errno : (int)count;
+}
+
+/* What waited before is whole, and what was cut comes before what is cut now. */
+static void check_filter(const char *name, struct ends pair, unsigned bytes)
+{
+	check_received(name, pair.b, 70, 1);
+	check_received(name, pair.b, bytes, 2);
+	send_data(pair.a, 70, 3);
+	send_data(pair.a, 100, 4);
+	send_data(pair.a, 80, 5);
+	check_received(name, pair.b, bytes, 3);
+	check_received(name, pair.b, bytes, 5);
+	check_empty(name, pair.b);
+}
+
 int main(void)
 {
 	struct timeval sending = { 3, 500000 }, receiving = { 2, 600000 };
 	struct linger lingering = { 1, 12 };
+	int nothing = 0;
 
 	subject_init();
 	struct ends plain = make_pair(SOCK_STREAM), set = make_pair(SOCK_SEQPACKET);
@@ -78,6 +115,18 @@ int main(void)
 	for (int i = 0; i < 20; i++)
 		send_data(shrunk.a, 5000, i);
 	set_option(shrunk.a, SO_SNDBUF, 1);
+
+	/* Filters of the same length; no other can come in place of one. */
+	struct ends cut = make_pair(SOCK_DGRAM), other = make_pair(SOCK_SEQPACKET), bytes = make_pair(SOCK_STREAM);
+	send_data(cut.a, 70, 1);
+	send_data(other.a, 70, 1);
+	send_data(bytes.a, 70, 1);
+	attach_filter(cut.b, 32);
+	attach_filter(other.b, 40);
+	attach_filter(bytes.b, 20);
+	set_option(cut.b, SO_LOCK_FILTER, 1);
+	send_data(cut.a, 70, 2);
+	send_data(other.a, 70, 2);
 
 	/* One message came before anybody asked who sent it. */
 	struct ends named = make_pair(SOCK_DGRAM), stream = make_pair(SOCK_STREAM);
@@ -130,6 +179,13 @@ int main(void)
 	for (int i = 0; i < 20; i++)
 		check_received("more than may be sent", shrunk.b, 5000, i);
 	check_equal("size after that", option(shrunk.a, SO_SNDBUF), 4608);
+
+	check_filter("a filter", cut, 32);
+	check_filter("another filter", other, 40);
+	check_received("a stream, which no filter cuts", bytes.b, 70, 1);
+	check_equal("instructions of its filter", filter_length(bytes.b), 4);
+	check_equal("instructions of a locked filter", filter_length(cut.b), 4);
+	check_fails("a locked filter is taken away", setsockopt(cut.b, SOL_SOCKET, SO_DETACH_FILTER, &nothing, sizeof(nothing)), EPERM);
 
 	check_sender("sender nobody took down", named.b, '0', 0, 65534);
 	check_sender("sender: one that is gone", named.b, '1', gone, USER);

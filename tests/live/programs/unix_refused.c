@@ -6,8 +6,31 @@
  */
 #include "../../subjects/sockets.h"
 
-#include <linux/filter.h>
+#include <linux/bpf.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
+
+/* Attaches a filter of eBPF that lets everything through. */
+static void attach_ebpf(int fd)
+{
+	struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0xffff },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insns = (unsigned long)code,
+		.insn_cnt = 2,
+		.license = (unsigned long)"GPL",
+	};
+	int program = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+
+	if (program < 0)
+		unsupported("bpf(2)");
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &program, sizeof(program)))
+		die("SO_ATTACH_BPF");
+	close(program);
+}
 
 int main(int argc, char **argv)
 {
@@ -45,10 +68,7 @@ int main(int argc, char **argv)
 		send_data(pair.a, 50, 2);
 		close(pair.a);
 	} else if (!strcmp(what, "filter")) {
-		struct sock_filter code = { 6, 0, 0, 0xffffffff };
-		struct sock_fprog program = { 1, &code };
-		if (setsockopt(pair.b, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
-			die("SO_ATTACH_FILTER");
+		attach_ebpf(pair.b);
 	} else if (!strcmp(what, "empty")) {
 		send_data(pair.a, 5, 2);
 		send_data(pair.a, 0, 3);
