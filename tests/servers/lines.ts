@@ -4,12 +4,21 @@
  * @module
  */
 
+/** What lines go over. */
+export interface Duplex {
+  /** @returns how many bytes of these */
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<number>;
+  /** @returns how many have come; null: no more will */
+  read(bytes: Uint8Array<ArrayBuffer>): Promise<number | null>;
+  close(): void;
+}
+
 /** Asks by lines, and reads what comes back line by line. */
 export class Lines implements Disposable {
-  readonly #connection: Deno.Conn;
+  readonly #connection: Duplex;
   #received = "";
 
-  constructor(connection: Deno.Conn) {
+  constructor(connection: Duplex) {
     this.#connection = connection;
   }
 

@@ -7,7 +7,9 @@
  *
  * @module
  */
-import { checkpoint, restore, type RestoredTree } from "../../mod.ts";
+import { INET_LOCK } from "../../images/kinds/inet.ts";
+import { checkpoint, openImages, restore, type RestoredTree } from "../../mod.ts";
+import { openLock } from "../../plugins/inet/network_lock.ts";
 import { locateProgram } from "../../scripts/setup/unpacked.ts";
 import { grown, holdings, TARGETS_OWN } from "../endurance/holdings.ts";
 import { waitUntil } from "../harness/processes.ts";
@@ -93,6 +95,20 @@ async function firstClient(trial: Trial, port: number, subject: Subject): Promis
   }
 }
 
+/** Lets packets pass again, at the end of a scope, that the checkpoint holds back which is in a directory. */
+function lettingPass(directory: string): Disposable {
+  const images = openImages(directory);
+  const { table } = images.has(INET_LOCK, null)
+    ? images.read(INET_LOCK, null)
+    : { table: undefined };
+  return {
+    [Symbol.dispose]() {
+      // As a rule the restore has done it.
+      if (table !== undefined) openLock(table);
+    },
+  };
+}
+
 async function endure(name: string, trial: Trial, cycles: number): Promise<void> {
   const port = freePort();
   await using images = await Images.create();
@@ -112,6 +128,7 @@ async function endure(name: string, trial: Trial, cycles: number): Promise<void>
     await checkpoint(subject.pid, { directory: first, options, leaveRunning: true });
     await load.goesOn();
     await checkpoint(subject.pid, { directory: second, options });
+    using _passing = lettingPass(second);
     // What has been restored is a child of this process, which nobody else reaps.
     await tree?.wait();
     await subject.waitGone();

@@ -7,6 +7,7 @@ import assert from "@std/assert";
 import { createSocket } from "node:dgram";
 import { Agent, get } from "node:https";
 import { Lines } from "./lines.ts";
+import { POSTGRESQL } from "./postgres.ts";
 
 /** What a client does once; it throws where something is wrong. */
 export type Step = () => Promise<void>;
@@ -231,6 +232,18 @@ const SOCAT_PTY: Trial = {
   ],
 };
 
+/** One that hands on to another by a unix socket. */
+const SOCAT_RELAY: Trial = {
+  needs: ["socat", "bash", "setpriv"],
+  command: (room, port) => [
+    "bash",
+    "-c",
+    `setpriv --pdeathsig KILL socat UNIX-LISTEN:${room}/relay,fork EXEC:cat &
+    exec socat TCP-LISTEN:${port},bind=127.0.0.1,fork,reuseaddr UNIX-CONNECT:${room}/relay,retry=100,interval=0.1`,
+  ],
+  client: echo,
+};
+
 /** A question for the address of a.test, by its number. */
 function question(id: number): Uint8Array<ArrayBuffer> {
   const name = [1, 97, 4, ...new TextEncoder().encode("test"), 0];
@@ -330,6 +343,8 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   "a Java program": JAVA,
   "socat with a child": SOCAT,
   "socat with a terminal": SOCAT_PTY,
+  "socat with another socat": SOCAT_RELAY,
+  "PostgreSQL in transactions": POSTGRESQL,
   "dnsmasq on UDP": DNS,
   "ssh-agent": SSH_AGENT,
 };
