@@ -17,6 +17,13 @@ export const mqAttr = defineStruct("mq_attr", 64, {
   messages: [24, "i64"],
 });
 
+/** `struct sigevent` (include/uapi/asm-generic/siginfo.h), as mq_notify(2) takes it. */
+export const mqSigevent = defineStruct("sigevent", 64, {
+  value: [0, "u64"],
+  signal: [8, "i32"],
+  how: [12, "i32"],
+});
+
 /** How many messages there are in a queue and may be, and how long each. */
 export interface QueueState {
   readonly maxMessages: number;

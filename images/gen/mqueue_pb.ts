@@ -68,6 +68,71 @@ export const mqueue_file_entrySchema: GenMessage<mqueue_file_entry> = /*@__PURE_
   ]);
 
 /**
+ * Who is told of the next message of a queue while it is empty (mq_notify(3)).
+ *
+ * @generated from message mqueue_notify_entry
+ */
+export type mqueue_notify_entry = Message<"mqueue_notify_entry"> & {
+  /**
+   * By which descriptor of the queue of which task that was asked for.
+   *
+   * @generated from field: required uint32 pid = 1;
+   */
+  pid: number;
+
+  /**
+   * @generated from field: required uint32 fd = 2;
+   */
+  fd: number;
+
+  /**
+   * SIGEV_*: a signal, nothing but that nobody else can ask, or a message to a netlink socket, as glibc makes of a thread.
+   *
+   * @generated from field: required uint32 how = 3;
+   */
+  how: number;
+
+  /**
+   * The signal with its value.
+   *
+   * @generated from field: optional uint32 signal = 4;
+   */
+  signal: number;
+
+  /**
+   * @generated from field: optional uint64 value = 5;
+   */
+  value: bigint;
+
+  /**
+   * The descriptor of the socket, and what it is sent, of which the kernel sets the last byte.
+   *
+   * @generated from field: optional uint32 socket = 6;
+   */
+  socket: number;
+
+  /**
+   * @generated from field: optional bytes cookie = 7;
+   */
+  cookie: Uint8Array;
+};
+
+/**
+ * Describes the message mqueue_notify_entry.
+ * Use `create(mqueue_notify_entrySchema)` to create a new message.
+ */
+export const mqueue_notify_entrySchema: GenMessage<mqueue_notify_entry> = /*@__PURE__*/
+  message("mqueue_notify_entry", () => [
+    [1, "pid", "required", "uint32"],
+    [2, "fd", "required", "uint32"],
+    [3, "how", "required", "uint32"],
+    [4, "signal", "optional", "uint32"],
+    [5, "value", "optional", "uint64"],
+    [6, "socket", "optional", "uint32"],
+    [7, "cookie", "optional", "bytes"],
+  ]);
+
+/**
  * A queue.
  *
  * @generated from message mqueue_entry
@@ -143,6 +208,11 @@ export type mqueue_entry = Message<"mqueue_entry"> & {
    * @generated from field: optional uint64 last_used = 11;
    */
   lastUsed: bigint;
+
+  /**
+   * @generated from field: optional mqueue_notify_entry notify = 12;
+   */
+  notify?: mqueue_notify_entry | undefined;
 };
 
 /**
@@ -162,5 +232,6 @@ export const mqueue_entrySchema: GenMessage<mqueue_entry> = /*@__PURE__*/
     [9, "files", "repeated", mqueue_file_entrySchema],
     [10, "messages", "repeated", mqueue_message_entrySchema],
     [11, "last_used", "optional", "uint64"],
+    [12, "notify", "optional", mqueue_notify_entrySchema],
   ]);
 

@@ -5,11 +5,14 @@
  */
 import { isMessageQueue } from "../../core/checkpoint/file_location.ts";
 import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
-import type { Descriptor } from "../../core/checkpoint/task.ts";
+import { StasisError } from "../../base/errors.ts";
+import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
+import type { KernelTypes } from "../../core/linux/btf.ts";
 import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import { fileError } from "../../core/linux/files.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
+import { KernelMemory } from "../../core/linux/kernel_memory.ts";
 import { parseNotified, queueState } from "../../core/linux/mqueue.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { readComm, unlessGone } from "../../core/linux/procfs/mod.ts";
@@ -21,17 +24,21 @@ import type {
   MessageDraft,
 } from "../../core/plugin.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
-import type { mqueue_entrySchema } from "../../images/gen/mqueue_pb.ts";
+import type { mqueue_entrySchema, mqueue_notify_entrySchema } from "../../images/gen/mqueue_pb.ts";
 import { MQUEUE } from "../../images/kinds/mqueue.ts";
+import { KernelQueue, type Notification, SIGEV } from "./kernel_queue.ts";
 import { lastUsed, peekQueue } from "./messages.ts";
 
 type QueueDraft = MessageDraft<typeof mqueue_entrySchema> & {
   files: { id: number; flags: number }[];
 };
+type NotifyDraft = MessageDraft<typeof mqueue_notify_entrySchema>;
 
 /** Makes the hooks for one checkpoint. */
 export function checkpointMqueue(session: CheckpointSession): CheckpointHooks {
   const queues = new Map<bigint, QueueDraft>();
+  let tasks: readonly Task[] = [];
+  let types: KernelTypes | undefined;
   const claims = (descriptor: Descriptor): boolean =>
     isMessageQueue(descriptor) && !isNamedExternal(session.options, descriptor);
 
@@ -40,11 +47,21 @@ export function checkpointMqueue(session: CheckpointSession): CheckpointHooks {
     const what = `its descriptor ${fd} is the POSIX message queue ${path}`;
     const notified = notifiedOf(descriptor);
     if (notified !== undefined) {
-      return {
-        what: `${what}, of whose next message process ${notified} is to be told (mq_notify): ` +
-          "the kernel does not tell how",
-        hint: "have it take that back (mq_notify with NULL) before the checkpoint",
-      };
+      const told = `${what}, of whose next message process ${notified} is to be told (mq_notify)`;
+      const hint = "have it take that back (mq_notify with NULL) before the checkpoint";
+      if (
+        unlessGone(() => descriptorOf(notified, descriptor.identity.ino), undefined) === undefined
+      ) {
+        return { what: `${told}, which has it open no more, or is outside of the tree`, hint };
+      }
+      types ??= KernelMemory.readTypes();
+      if (types === undefined) {
+        return {
+          what: `${told}: the kernel does not tell how, and its memory cannot be read here`,
+          hint: "that takes root or CAP_BPF and CAP_PERFMON, and a kernel with " +
+            `CONFIG_DEBUG_INFO_BTF that is not locked down; or ${hint}`,
+        };
+      }
     }
     const [pid] = outsideHolders(session.writer).behind(text);
     if (pid === undefined) return undefined;
@@ -55,12 +72,54 @@ export function checkpointMqueue(session: CheckpointSession): CheckpointHooks {
     };
   };
 
+  /** A descriptor of a queue that a task has. */
+  const descriptorOf = (pid: number, ino: number): Descriptor | undefined =>
+    tasks.find((task) => task.pid === pid && !task.isZombie)?.descriptors
+      .find((one) => claims(one) && one.identity.ino === ino);
+
+  /** How somebody is told of a queue's messages, as the images have it. */
+  const encodeNotification = (pid: number, ino: number, told: Notification): NotifyDraft => {
+    const fd = descriptorOf(pid, ino)?.fd;
+    if (fd === undefined) throw lostOwner(pid);
+    if (told.how === SIGEV.NONE) return { pid, fd, how: told.how };
+    if (told.how === SIGEV.SIGNAL) return { pid, fd, ...told };
+    const socket = tasks.find((task) => task.pid === pid)?.descriptors
+      .find(({ link }) => link.text === `socket:[${told.socket}]`)?.fd;
+    if (socket === undefined) throw lostOwner(pid);
+    return { pid, fd, how: told.how, socket, cookie: told.cookie };
+  };
+
+  /** What is in a queue, and who is told of the next message in it. */
+  const contentsOf = (
+    descriptor: Descriptor,
+    fd: number,
+  ): Pick<QueueDraft, "messages" | "notify"> => {
+    const { identity: { ino }, link: { path } } = descriptor;
+    const notified = notifiedOf(descriptor);
+    if (notified === undefined) {
+      using file = reopen(fd);
+      return { messages: peekQueue(file.fd, path) };
+    }
+    types ??= KernelMemory.readTypes();
+    using memory = types && KernelMemory.open(types);
+    if (memory === undefined) throw lostOwner(notified);
+    const queue = new KernelQueue(memory, fd);
+    const told = queue.notification();
+    const messages = queue.messages();
+    // A queue of another kernel's making.
+    if (told === undefined || messages.length !== queueState(fd).messages) {
+      throw lostOwner(notified);
+    }
+    return { messages, notify: encodeNotification(notified, ino, told) };
+  };
+
   return {
-    survey({ tasks }) {
-      const texts = tasks.flatMap((task) => task.descriptors.filter(claims)).map(({ link }) =>
+    survey({ tasks: all }) {
+      tasks = all;
+      const texts = all.flatMap((task) => task.descriptors.filter(claims)).map(({ link }) =>
         link.text
       );
-      outsideHolders(session.writer).look(tasks, texts);
+      outsideHolders(session.writer).look(all, texts);
     },
 
     descriptors: [{
@@ -68,10 +127,12 @@ export function checkpointMqueue(session: CheckpointSession): CheckpointHooks {
       claims,
       survey,
       dump({ descriptor, id, fd }) {
-        const { identity: { ino }, info, link } = descriptor;
+        const { identity: { ino }, info } = descriptor;
         const inode = BigInt(ino);
         let queue = queues.get(inode);
-        if (queue === undefined) queues.set(inode, queue = describe(inode, link, fd));
+        if (queue === undefined) {
+          queues.set(inode, queue = describe(descriptor, fd, contentsOf(descriptor, fd)));
+        }
         queue.files.push({ id, flags: info.flags & ~O.CLOEXEC });
         session.requirePlugin();
         return { type: fd_types.MQUEUE };
@@ -84,14 +145,16 @@ export function checkpointMqueue(session: CheckpointSession): CheckpointHooks {
   };
 }
 
-/** Describes a queue with its messages. @param fd a descriptor of it here */
-function describe(inode: bigint, { path, deleted }: Descriptor["link"], fd: number): QueueDraft {
-  using file = reopen(fd);
+/** Describes a queue. @param fd a descriptor of it here */
+function describe(
+  { identity: { ino }, link: { path, deleted } }: Descriptor,
+  fd: number,
+  contents: Pick<QueueDraft, "messages" | "notify">,
+): QueueDraft {
   const { uid, gid, mode } = Deno.statSync(`/proc/self/fd/${fd}`);
   const { maxMessages, messageSize } = queueState(fd);
-  const messages = peekQueue(file.fd, path);
   return {
-    inode,
+    inode: BigInt(ino),
     name: path.slice(1),
     removed: deleted || undefined,
     uid: uid ?? 0,
@@ -100,9 +163,18 @@ function describe(inode: bigint, { path, deleted }: Descriptor["link"], fd: numb
     maxMessages,
     messageSize,
     files: [],
-    messages,
+    ...contents,
     lastUsed: lastUsed(fd),
   };
+}
+
+/** A registration that is another one than the survey has seen. */
+function lostOwner(pid: number): StasisError {
+  return new StasisError(
+    "unsupported",
+    "it cannot be told how it is to be told of a message queue's next message (mq_notify)",
+    { pid, hint: "have it take that back (mq_notify with NULL) before the checkpoint" },
+  );
 }
 
 /** Who is told of the next message of a queue. */

@@ -2,7 +2,7 @@
  * The messages of a POSIX message queue: the kernel gives them to who receives them, and to nobody else. So they are
  * received and sent again, in the same order, by a process that comes to the end of it even if the tool is killed
  * meanwhile (`core/remote/survivor.ts`). Nobody notices: the tree stands still, nobody else has the queue open, and
- * nobody has asked to be told of messages. If somebody opens it in that moment and fills it, the checkpoint fails, and
+ * nobody has asked to be told of messages (of those who have: `kernel_queue.ts`). If somebody opens it in that moment and fills it, the checkpoint fails, and
  * a process is left behind that sends the messages as soon as there is room for them.
  *
  * @module

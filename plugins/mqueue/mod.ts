@@ -5,8 +5,11 @@
  * each open file was opened. Restored by mq_open(3) and mq_send(3) in the seed. A queue stays when the tree ends, if
  * its name was not removed: one that is there is emptied and gets the messages of the images; noted where it has been used since.
  *
- * Refused: queues that others have open, too, and those of whose next message somebody is to be told (mq_notify(3)),
- * since the kernel tells neither the value of the signal nor who waits for it in a thread.
+ * Who is to be told of the next message of an empty queue (mq_notify(3)) is read out of the kernel's memory with the
+ * messages, since to receive them would set that off (`kernel_queue.ts`); the task itself asks for it again.
+ *
+ * Refused: queues that others have open, too, and those of whose next message somebody is to be told where the kernel's
+ * memory cannot be read.
  *
  * @module
  */

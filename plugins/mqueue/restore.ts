@@ -8,22 +8,27 @@ import { OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { Errno, errnoName, isErrno } from "../../core/linux/errno.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { cString, syscall } from "../../core/linux/libc_ffi.ts";
-import { mqAttr, queueState } from "../../core/linux/mqueue.ts";
+import { mqAttr, mqSigevent, queueState } from "../../core/linux/mqueue.ts";
 import { readLimits, type ResourceLimit, RLIM_INFINITY } from "../../core/linux/procfs/limits.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { LoadContext, RestoreHooks, RestoreSession, TreePlanner } from "../../core/plugin.ts";
 import type { CallResult, SyscallProgram } from "../../core/remote/program.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
-import type { mqueue_entry } from "../../images/gen/mqueue_pb.ts";
+import type { mqueue_entry, mqueue_notify_entry } from "../../images/gen/mqueue_pb.ts";
+import { PSTREE } from "../../images/kinds/core.ts";
 import { MQUEUE } from "../../images/kinds/mqueue.ts";
 import { uniqueById } from "../../images/unique.ts";
+import { COOKIE_SIZE, SIGEV } from "./kernel_queue.ts";
 import { lastUsed } from "./messages.ts";
 
 /** MQ_PRIO_MAX (include/uapi/linux/mqueue.h). */
 const PRIORITIES = 32768;
 /** HARD_MSGMAX and HARD_MSGSIZEMAX (include/linux/ipc_namespace.h). */
 const MAX_MESSAGES = 65536, MAX_SIZE = 1 << 24;
+
+/** _NSIG of `arch/x86/include/asm/signal.h`. */
+const SIGNALS = 64;
 
 /** `include/uapi/asm-generic/resource.h`. */
 const RLIMIT_MSGQUEUE = 12;
@@ -50,9 +55,10 @@ export function restoreMqueue(session: RestoreSession): RestoreHooks {
       const path = images.pathOf(MQUEUE, null);
       const entries = images.readList(MQUEUE, null);
       uniqueById(entries, ({ inode }) => inode, path, "queue");
+      const pids = new Set(images.readList(PSTREE, null).map(({ pid }) => pid));
       uniqueById(entries.flatMap((one) => one.files), ({ id }) => id, path, "file");
       for (const entry of entries) {
-        checkEntry(entry, path);
+        checkEntry(entry, path, pids);
         queues.push(find(entry, rehearsal, context, note));
       }
     },
@@ -62,6 +68,13 @@ export function restoreMqueue(session: RestoreSession): RestoreHooks {
       const putBack = planNoLimit(tree.seed);
       for (const queue of queues) planQueue(tree, queue, opened);
       putBack();
+    },
+
+    planTask(task) {
+      for (const { entry: { notify } } of queues) {
+        // A task that closes any descriptor of the queue takes it back (mqueue_flush_file()).
+        if (notify?.pid === task.pid) planNotification(task.program("locks"), notify);
+      }
     },
 
     descriptors: [{
@@ -78,14 +91,37 @@ export function restoreMqueue(session: RestoreSession): RestoreHooks {
 
 /** @throws {StasisError} `bad-image` of a queue that no kernel has */
 function checkEntry(
-  { name, maxMessages, messageSize, messages }: mqueue_entry,
+  { name, maxMessages, messageSize, messages, notify }: mqueue_entry,
   path: string,
+  pids: ReadonlySet<number>,
 ): void {
   const wrong = !/^[^/]+$/s.test(name) || name === "." || name === ".." || maxMessages === 0 ||
     maxMessages > MAX_MESSAGES || messageSize === 0 || messageSize > MAX_SIZE ||
     messages.length > maxMessages ||
-    messages.some(({ priority, text }) => priority >= PRIORITIES || text.length > messageSize);
+    messages.some(({ priority, text }) => priority >= PRIORITIES || text.length > messageSize) ||
+    notify !== undefined && !(pids.has(notify.pid) && isPossible(notify));
   if (wrong) throw new StasisError("bad-image", `${path} has an impossible queue, ${name}`);
+}
+
+/** Whether the kernel takes such a request. */
+function isPossible({ fd, how, signal = 0, socket, cookie }: mqueue_notify_entry): boolean {
+  if (fd >= 0x8000_0000) return false;
+  if (how === SIGEV.NONE) return true;
+  if (how === SIGEV.SIGNAL) return signal <= SIGNALS;
+  return how === SIGEV.THREAD && socket !== undefined && socket < 0x8000_0000 &&
+    cookie?.length === COOKIE_SIZE;
+}
+
+/** Adds the call that has a task told of the next message. */
+function planNotification(program: SyscallProgram, notify: mqueue_notify_entry): void {
+  const { fd, how, signal = 0, value = 0n, socket, cookie } = notify;
+  const isThread = how === SIGEV.THREAD;
+  const event = program.data(
+    mqSigevent.make(isThread ? { signal: socket ?? -1, how } : { value, signal, how }),
+    "sigevent",
+  );
+  if (isThread) event.point(0, program.data(cookie as Uint8Array, "cookie"));
+  program.call("mq_notify", fd, event);
 }
 
 /** Looks whether a queue is here, and reports what stands against its being used. */

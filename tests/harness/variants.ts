@@ -91,6 +91,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   mem_seals: [[]],
   mem_shared_anon_fork: [["2"], ["8"]],
   mqueue: [[]],
+  mqueue_notify: [[]],
   netlink: [[]],
   packet: [[]],
   pages_changing: [[]],
