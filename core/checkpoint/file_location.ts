@@ -224,12 +224,6 @@ function ghostProblem(
       hint: "mount it again at its place, or close the file before the checkpoint",
     };
   }
-  if (hugePageSize(behind) !== undefined) {
-    return {
-      what: `${what} of reserved huge pages (hugetlbfs), whose contents cannot be written again`,
-      hint: "give the file its name back (ln), or close it before the checkpoint",
-    };
-  }
   const attributes = extendedAttributes(behind);
   if (attributes.length > 0) {
     return {

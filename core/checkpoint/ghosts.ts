@@ -22,7 +22,7 @@ import { PATH_MAX } from "../linux/path_pieces.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { FileStatus } from "../linux/stat.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { deadTaskBehind } from "./file_location.ts";
+import { deadTaskBehind, hugePageSize } from "./file_location.ts";
 
 const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
 const S_IFCHR = 0o020000, S_IFBLK = 0o060000;
@@ -155,17 +155,57 @@ function readTarget(fd: number, path: string): string {
 /** All that is no hole, as it follows the message of the image. */
 function* readChunks(path: string, size: bigint): Generator<Uint8Array> {
   using file = openForReading(path);
+  const pageSize = hugePageSize(path);
+  if (pageSize !== undefined) return yield* readHugePages(file.fd, path, size, BigInt(pageSize));
   for (let at = 0n; at < size;) {
     const offset = syscall(SYSCALLS.lseek, file.fd, at, SEEK_DATA);
     if (offset === -BigInt(errnoNumber("ENXIO"))) break;
     const end = isErrno(offset) ? offset : syscall(SYSCALLS.lseek, file.fd, offset, SEEK_HOLE);
     if (isErrno(end)) throw failed("search for holes in", path, end);
-    yield encodeGhostChunkHead(offset, end - offset);
-    for (let from = offset; from < end; from += PIECE) {
-      const length = end - from < PIECE ? end - from : PIECE;
-      yield readAll(file.fd, path, from, Number(length));
-    }
+    yield* readChunk(file.fd, path, offset, end);
     at = end;
+  }
+}
+
+/** The same of a file of hugetlbfs, which tells of no holes: whole pages, without those that are all zeros. */
+function* readHugePages(
+  fd: number,
+  path: string,
+  size: bigint,
+  pageSize: bigint,
+): Generator<Uint8Array> {
+  let start = 0n;
+  for (let at = 0n; at < size; at += pageSize) {
+    if (!isZero(fd, path, at, at + pageSize)) continue;
+    if (start < at) yield* readChunk(fd, path, start, at);
+    start = at + pageSize;
+  }
+  if (start < size) yield* readChunk(fd, path, start, size);
+}
+
+/** Whether a stretch of a file is all zeros. */
+function isZero(fd: number, path: string, start: bigint, end: bigint): boolean {
+  for (const piece of readPieces(fd, path, start, end)) {
+    // Pages are of whole words.
+    if (new BigUint64Array(piece.buffer).some((word) => word !== 0n)) return false;
+  }
+  return true;
+}
+
+function* readChunk(fd: number, path: string, start: bigint, end: bigint): Generator<Uint8Array> {
+  yield encodeGhostChunkHead(start, end - start);
+  yield* readPieces(fd, path, start, end);
+}
+
+function* readPieces(
+  fd: number,
+  path: string,
+  start: bigint,
+  end: bigint,
+): Generator<Uint8Array<ArrayBuffer>> {
+  for (let from = start; from < end; from += PIECE) {
+    const length = end - from < PIECE ? end - from : PIECE;
+    yield readAll(fd, path, from, Number(length));
   }
 }
 
@@ -179,7 +219,12 @@ function openForReading(path: string): OwnedDescriptor {
   }
 }
 
-function readAll(fd: number, path: string, offset: bigint, size: number): Uint8Array {
+function readAll(
+  fd: number,
+  path: string,
+  offset: bigint,
+  size: number,
+): Uint8Array<ArrayBuffer> {
   const data = new Uint8Array(size);
   for (let done = 0; done < size;) {
     const count = pread(fd, data.subarray(done), offset + BigInt(done));

@@ -25,11 +25,14 @@ import { joinMicroseconds } from "../../images/time.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { PID_LIMIT } from "../../images/validate_tree.ts";
 import { StasisError } from "../../base/errors.ts";
+import { existingParent, hugePageSize } from "../checkpoint/file_location.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { isMissing, lstatPath, statPath } from "../linux/files.ts";
+import { MAP, PROT } from "../linux/mman.ts";
 import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
+import { explainNoPages } from "./no_huge_pages.ts";
 import { reopenFlags } from "./owner.ts";
 import { type LinkedFile, linkedFiles } from "./link_remaps.ts";
 import type { TemporaryNames } from "./temporary_names.ts";
@@ -330,13 +333,17 @@ export class Ghosts {
     for (const { id } of ghost.users) this.#handles.set(id, { service, own: id === maker.id });
   }
 
-  #planContents(tree: TreePlanner, fd: Argument, { id, file, stretches }: Ghost): void {
+  #planContents(tree: TreePlanner, fd: number, { id, file, stretches, users }: Ghost): void {
     const { seed } = tree;
     const last = stretches.at(-1);
     const size = file.size || (last === undefined ? 0n : last.offset + last.size);
     if (size > 0n) seed.call("ftruncate", fd, size);
     if (last === undefined) return;
     const source = tree.serviceFile(this.#images.pathOf(GHOST_FILE, id), O.RDONLY);
+    const [user] = users as [reg_file_entry];
+    if (hugePageSize(existingParent(tree.files.pathOf(user.id))) !== undefined) {
+      return planHugePages(seed, fd, source, stretches);
+    }
     for (const { offset, source: from, size } of stretches) {
       seed.call("lseek", fd, offset, 0);
       for (let done = 0n; done < size;) {
@@ -347,6 +354,28 @@ export class Ghosts {
       }
     }
   }
+}
+
+/** Adds calls that fill a file of hugetlbfs, which can only be written to where it is mapped. */
+function planHugePages(
+  seed: SyscallProgram,
+  fd: number,
+  source: number,
+  stretches: readonly Stretch[],
+): void {
+  // It may be open for reading alone, or for writing alone.
+  const file = seed.call("openat", AT_FDCWD, `/proc/self/fd/${fd}`, O.RDWR | O.CLOEXEC, 0);
+  for (const { offset, source: from, size } of stretches) {
+    for (let done = 0n; done < size; done += STEP) {
+      const part = size - done < STEP ? size - done : STEP;
+      const flags = PROT.READ | PROT.WRITE;
+      const where = [file, offset + done] as const;
+      const memory = seed.explained(explainNoPages, "mmap", 0, part, flags, MAP.SHARED, ...where);
+      seed.expect(part, "pread64", source, memory, part, from + done);
+      seed.call("munmap", memory, part);
+    }
+  }
+  seed.call("close", file);
 }
 
 /** Whether a path is as the kernel tells it: from the root, and with neither `.` nor `..` on the way. */

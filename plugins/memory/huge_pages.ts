@@ -90,12 +90,3 @@ export function unitOf({ flags }: { readonly flags: number }): bigint {
 export function roundUp(value: bigint, page: bigint): bigint {
   return (value + page - 1n) / page * page;
 }
-
-/** Says why there is no memory for a mapping of reserved pages (ENOMEM), or for what is in it (EFAULT). */
-export function explainNoPages(errno: string): StasisError | undefined {
-  if (errno !== "ENOMEM" && errno !== "EFAULT") return undefined;
-  return new StasisError("conflict", "there are not enough huge pages reserved on this machine", {
-    errno,
-    hint: "reserve more (/proc/sys/vm/nr_hugepages, /sys/kernel/mm/hugepages)",
-  });
-}

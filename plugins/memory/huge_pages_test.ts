@@ -1,11 +1,6 @@
 import { equal, throws } from "@std/assert";
-import {
-  asksForReserved,
-  explainNoPages,
-  pageSizeOf,
-  parseUsualPageSize,
-  sizeFlag,
-} from "./huge_pages.ts";
+import { explainNoPages } from "../../core/restore/no_huge_pages.ts";
+import { asksForReserved, pageSizeOf, parseUsualPageSize, sizeFlag } from "./huge_pages.ts";
 
 Deno.test("sizeFlag() says a size as MAP_HUGE_2MB and MAP_HUGE_1GB do, and pageSizeOf() reads it", () => {
   equal(sizeFlag(2 << 20), 21 << 26);

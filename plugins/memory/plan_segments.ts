@@ -22,7 +22,8 @@ import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { IPC_NAMESPACE, IPCNS_SHM } from "../../images/kinds/sysv_ipc.ts";
 import { uniqueById } from "../../images/unique.ts";
-import { explainNoPages, pageSizeOf, roundUp, unitOf } from "./huge_pages.ts";
+import { explainNoPages } from "../../core/restore/no_huge_pages.ts";
+import { pageSizeOf, roundUp, unitOf } from "./huge_pages.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 import { attachedBy } from "./segments.ts";
 

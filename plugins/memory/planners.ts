@@ -22,7 +22,8 @@ import {
   VMA_FILE_SHARED,
 } from "../../images/flags.ts";
 import type { vma_entry } from "../../images/gen/memory_pb.ts";
-import { asksForReserved, explainNoPages } from "./huge_pages.ts";
+import { explainNoPages } from "../../core/restore/no_huge_pages.ts";
+import { asksForReserved } from "./huge_pages.ts";
 import { ringPlanner } from "./plan_aio.ts";
 import type { ObjectPlans } from "./plan_objects.ts";
 import { isVdsoPart } from "./vdso.ts";

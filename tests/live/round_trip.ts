@@ -74,6 +74,8 @@ export async function settled(pid: number, ignore?: readonly RegExp[]): Promise<
 export interface TripOptions extends SubjectOptions {
   /** Facts of the snapshot that the subject changes by its own work. */
   readonly ignore?: readonly RegExp[];
+  /** What the checkpoint is to do otherwise than usual. */
+  readonly options?: OperationOptions;
 }
 
 /**
@@ -89,7 +91,10 @@ export async function bringsBack(
   await using subject = await Subject.start(name, options);
   if (subject.unsupported !== null) return skip(test, subject.unsupported);
   const before = await settled(subject.pid, options.ignore);
-  await checkpoint(subject.pid, { directory: images.directory, options: UNHURRIED });
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    options: { ...UNHURRIED, ...options.options },
+  });
   const tree = await restore(images.directory);
   const after = takeSnapshot(subject.pid);
   await subject.expectPass();
@@ -107,7 +112,11 @@ export async function leavesAlone(
   await using subject = await Subject.start(name, options);
   if (subject.unsupported !== null) return skip(test, subject.unsupported);
   const before = await settled(subject.pid, options.ignore);
-  const settings = { directory: images.directory, options: UNHURRIED, leaveRunning: true };
+  const settings = {
+    directory: images.directory,
+    options: { ...UNHURRIED, ...options.options },
+    leaveRunning: true,
+  };
   await checkpoint(subject.pid, settings);
   deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: options.ignore }), []);
   await subject.expectPass();

@@ -1,6 +1,6 @@
 /*
  * Reserved huge pages: private and shared anonymous memory, of which not all was touched, a memfd with a position and
- * a private mapping of it, read-only memory, a file of hugetlbfs, and System V shared memory: attached in part and
+ * a private mapping of it, read-only memory, files of hugetlbfs, one of which was deleted, and System V shared memory: attached in part and
  * marked for removal, and attached by nobody. A child has the shared ones, too.
  *
  * Usage: hugetlb [DIRECTORY ON HUGETLBFS]
@@ -74,7 +74,8 @@ int main(int argc, char **argv)
 	char *copy = map(NULL, 2 * HUGE, rw, MAP_PRIVATE, fd, HUGE);
 	fill_page(copy + HUGE + 8 * PAGE, 6, 0);
 	lseek(fd, 4711, SEEK_SET);
-	char *file = NULL;
+	char *file = NULL, *gone = NULL;
+	int open_gone = -1;
 	if (argc > 1) {
 		char path[512];
 		snprintf(path, sizeof(path), "%s/file", argv[1]);
@@ -84,6 +85,13 @@ int main(int argc, char **argv)
 		file = map(NULL, HUGE, rw, MAP_SHARED, opened, 0);
 		fill_page(file, 7, 0);
 		close(opened);
+		snprintf(path, sizeof(path), "%s/gone", argv[1]);
+		open_gone = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+		if (open_gone < 0 || ftruncate(open_gone, 4 * HUGE))
+			die("%s", path);
+		gone = map(NULL, 2 * HUGE, rw, MAP_SHARED, open_gone, HUGE);
+		fill_page(gone + HUGE + 6 * PAGE, 14, 0);
+		unlink(path);
 	}
 	int segment = make_segment(2 * HUGE - 5 * PAGE), detached = make_segment(HUGE);
 	char *attached = shmat(segment, NULL, 0), *aside = shmat(detached, NULL, 0);
@@ -126,6 +134,14 @@ int main(int argc, char **argv)
 	if (file) {
 		check(page_is(file, 7, 0), "file", "it changed");
 		check_equal("page size of the file", page_size(file), HUGE);
+		check(page_is(gone + HUGE + 6 * PAGE, 14, 0) && page_is_zero(gone), "deleted file", "it changed");
+		check_equal("page size of the deleted file", page_size(gone), HUGE);
+		check(!fstat(open_gone, &st) && st.st_nlink == 0 && st.st_size == 4 * (long)HUGE, "deleted file",
+		      "%d links, %ld bytes", (int)st.st_nlink, (long)st.st_size);
+		fill_page(gone + PAGE, 15, 0);
+		char *again = map(NULL, 4 * HUGE, rw, MAP_SHARED, open_gone, 0);
+		check(page_is(again + HUGE + PAGE, 15, 0) && page_is_zero(again + 3 * HUGE), "deleted file",
+		      "another mapping does not show it");
 	}
 	check_equal("page size of the segment", page_size(attached), HUGE);
 	check(page_is(attached + HUGE + 3 * PAGE, 11, 0) && page_is_zero(attached), "segment", "it changed");
