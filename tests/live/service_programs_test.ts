@@ -240,6 +240,50 @@ function stressors(work: number): Program {
   };
 }
 
+/**
+ * POSIX message queues, of which a thread is told. Its waits end at points in time, which stay what they are: after a
+ * restore that takes longer it may say so.
+ */
+function queues(work: number): Program {
+  const late = /^.*mq_timed\w+ failed, errno=110 .*$/gm;
+  return {
+    command: "stress-ng",
+    args: ["--mq", "1", "-t", String(3 * work), "--verify"],
+    midway: (subject) => processTree(subject.pid).length > 2,
+    verify(subject) {
+      const all = (subject.output() + subject.errors()).replace(late, "");
+      assert.match(all, /successful run completed/);
+      assert.doesNotMatch(all, /fail|error/i);
+    },
+  };
+}
+
+/** It has a directory watched over and over, each time for something else. */
+function dnotify(work: number): Program {
+  return watcher("dnotify", work, /successful run completed/);
+}
+
+/** It has mounts and file systems marked, and the events of all of them counted. */
+function fanotify(work: number): Program {
+  return watcher("fanotify", work, /fanotify: [1-9]\d* open, [1-9]\d* close write/);
+}
+
+/** @param told by it at its end */
+function watcher(stressor: string, work: number, told: RegExp): Program {
+  return {
+    command: "stress-ng",
+    args: [`--${stressor}`, "1", "-t", String(3 * work), "--verify"],
+    options: { ghostLimit: 64n << 20n },
+    midway: (subject) => processTree(subject.pid).length > 1,
+    verify(subject) {
+      const all = subject.output() + subject.errors();
+      assert.match(all, told);
+      assert.match(all, /successful run completed/);
+      assert.doesNotMatch(all, /fail|error/i);
+    },
+  };
+}
+
 /** A program, and what is there only where it is installed, if the tests do not install it: it brings a service along. */
 interface Trial {
   readonly make: (work: number) => Program;
@@ -253,6 +297,8 @@ const PROGRAMS: Readonly<Record<string, Trial>> = {
   "restic in a backup": { make: restic },
   "PostgreSQL in a transaction": { make: postgres, needs: POSTGRES },
   "stress-ng with locks, watches and System V objects": { make: stressors },
+  "stress-ng with dnotify": { make: dnotify },
+  "stress-ng with fanotify": { make: fanotify },
 };
 
 for (const [name, { make, needs }] of Object.entries(PROGRAMS)) {
@@ -264,6 +310,9 @@ for (const [name, { make, needs }] of Object.entries(PROGRAMS)) {
   test("after checkpoint and restore", (program) => killAndRestore(program, 2));
   test("when it is left running, and from its images", leaveRunningAndRestore);
 }
+
+Deno.test("stress-ng with message queues comes to the right end after checkpoint and restore", () =>
+  withEnoughToDo(queues, (program) => killAndRestore(program, 1)));
 
 function exists(path: string): boolean {
   try {
