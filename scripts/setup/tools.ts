@@ -67,6 +67,13 @@ export const TEST_TOOLS: readonly Tool[] = [
     why: "is checkpointed: it locks a repository",
   },
   {
+    name: "anacron",
+    files: ["anacron"],
+    debian: ["anacron"],
+    why: "is checkpointed: it locks the time stamps of its jobs",
+    isService: true,
+  },
+  {
     name: "inotifywait",
     files: ["inotifywait"],
     debian: ["inotify-tools"],

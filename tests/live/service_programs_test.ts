@@ -6,6 +6,7 @@
 import assert from "@std/assert";
 import { FILE_LOCKS } from "../../images/kinds/files.ts";
 import { openImages } from "../../mod.ts";
+import { locateProgram } from "../../scripts/setup/unpacked.ts";
 import { processTree } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import type { Subject } from "../harness/subject.ts";
@@ -66,12 +67,15 @@ function inotifywait(work: number): Program {
   };
 }
 
+/** Installed, or unpacked by the tests' set-up. */
+const ANACRON = locateProgram("anacron", ["/usr/sbin"], (path) => exists(path)).program;
+
 /** It holds a lock on the time stamp of the job that it runs. */
 function anacron(work: number): Program {
   const steps = 100 * work;
   return {
     command: "bash",
-    args: ["-c", 'exec anacron -d -f -s -n -t "$PWD/table" -S "$PWD/spool"'],
+    args: ["-c", `exec ${ANACRON} -d -f -s -n -t "$PWD/table" -S "$PWD/spool"`],
     async prepare(cwd) {
       await Deno.mkdir(`${cwd}/spool`);
       const job = `bash ${script("daily.sh")} ${steps} ${cwd}/steps`;
@@ -284,7 +288,7 @@ function watcher(stressor: string, work: number, told: RegExp): Program {
   };
 }
 
-/** A program, and what is there only where it is installed, if the tests do not install it: it brings a service along. */
+/** A program, and what is there only where it is installed, or could be unpacked. */
 interface Trial {
   readonly make: (work: number) => Program;
   readonly needs?: string;
@@ -293,7 +297,7 @@ interface Trial {
 const PROGRAMS: Readonly<Record<string, Trial>> = {
   "inotifywait": { make: inotifywait },
   "flock with a job": { make: flock },
-  "anacron with a job": { make: anacron, needs: "/usr/sbin/anacron" },
+  "anacron with a job": { make: anacron, needs: ANACRON },
   "restic in a backup": { make: restic },
   "PostgreSQL in a transaction": { make: postgres, needs: POSTGRES },
   "stress-ng with locks, watches and System V objects": { make: stressors },
