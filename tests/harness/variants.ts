@@ -23,6 +23,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     ["zeros"],
   ],
   clocks: [[]],
+  comings: [[]],
   creds_caps: [["root"], ["user"], ["threads"], ["securebits"], ["nnp"]],
   dead_proc: [[]],
   dnotify: [[]],
