@@ -170,7 +170,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         const { fd } = descriptor;
         const kind = `${protocolOf(descriptor)} socket`;
         const found = socketProblem({ fd, ino, kind }, seen.surroundings, options) ??
-          stateProblem(fd, ino, kind, seen.states.get(ino), !seen.unlisted.has(ino));
+          stateProblem(fd, ino, kind, seen.states.get(ino), !seen.unlisted.has(ino), options);
         if (found !== undefined) seen.told.add(ino);
         return found;
       },
@@ -294,9 +294,10 @@ function stateProblem(
   kind: string,
   state: SocketState | undefined,
   isListed: boolean,
+  { tcpClose }: OperationOptions,
 ): Finding | undefined {
   const what = `its descriptor ${fd} (socket:[${ino}]) is a ${kind} that`;
-  if (state?.problem !== undefined) {
+  if (state?.problem !== undefined && !(tcpClose === true && state.endsWithClose === true)) {
     const { problem, hint, passing } = state;
     return { what: `${what} ${problem}`, hint, passing };
   }
@@ -319,6 +320,9 @@ function dumpSocket(
   }
   if (state.losesError === true) {
     note(`the error that waits in socket:[${ino}] is left out, as if it had not come`);
+  }
+  if (state.endsWithClose === true) {
+    note(`socket:[${ino}] ${state.problem}: that is left out, as it is restored closed`);
   }
   const isWaiting = options.tcpClose !== true && surroundings.waiting.clients.has(ino);
   const extra = describeExtra(id, state, isWaiting);

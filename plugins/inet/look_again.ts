@@ -14,7 +14,7 @@ import type { Stream } from "./connections.ts";
 import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
 import { type SocketState, tcpProblem } from "./state.ts";
 import type { Surroundings } from "./survey.ts";
-import { hasStream, isConnection, readTcpInfo } from "./tcp_info.ts";
+import { hasStream, readTcpInfo } from "./tcp_info.ts";
 import { bytesBeyondMark, markProblem } from "./urgent_mark.ts";
 
 /** What the survey has seen of the sockets of a tree. */
@@ -37,8 +37,8 @@ export function lookAgain(
   const problems: Problem[] = [];
   const looked = [...descriptors.values()].filter((descriptor) => {
     const state = states.get(inodeOf(descriptor))?.info?.state;
-    // Those that are to be closed may do what they like.
-    return state !== undefined && !(tcpClose === true && isConnection(state));
+    // Those that are to be closed, or are, may do what they like.
+    return state !== undefined && !(tcpClose === true && state !== TCP.LISTEN);
   });
   const marked = listMarked(states);
   eachTaken(looked, (descriptor, fd) => {

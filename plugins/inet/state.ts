@@ -41,6 +41,8 @@ export interface SocketState {
   readonly hint?: string;
   /** Whether the program is about to see to it itself, as a rule. */
   readonly passing?: boolean;
+  /** Whether what stands against it is left out where connections are restored closed (`--tcp-close`). */
+  readonly endsWithClose?: boolean;
   /** Whether an error waits in it that is left out: whoever looks at one takes it away (sock_error()). */
   readonly losesError?: boolean;
   readonly own: Address | undefined;
@@ -71,6 +73,12 @@ const ERROR_WAITS = {
   problem: "has an error waiting that the program has not seen yet",
   hint: LATER,
   passing: true,
+} as const;
+
+/** Of a TCP socket that may be restored closed. */
+const OR_CLOSED = {
+  hint: `${LATER}, or have it restored closed and empty with --tcp-close`,
+  endsWithClose: true,
 } as const;
 
 /** IFNAMSIZ. */
@@ -188,19 +196,22 @@ export function tcpProblem(
   fd: number,
   ready: number,
   { state }: TcpInfo,
-): Pick<SocketState, "problem" | "hint" | "passing"> {
+): Pick<SocketState, "problem" | "hint" | "passing" | "endsWithClose"> {
   if (state === TCP.SYN_RECV) {
     // The kernel takes neither numbers nor queues of one (tcp_repair_set() of net/ipv4/tcp.c).
     return { problem: "is a connection that is not made yet (SYN_RECV)", hint: "try again" };
   }
   if ((ready & POLL.PRI) !== 0) {
-    return { problem: "has urgent data (MSG_OOB) waiting", hint: LATER };
+    return { problem: "has urgent data (MSG_OOB) waiting", ...OR_CLOSED };
   }
   if ((ready & POLL.ERR) !== 0) {
-    return ERROR_WAITS;
+    // Which one it is nobody can look at without taking it away (sock_error()).
+    const is = state === TCP.CLOSE ? "was reset or given up, and has" : "has";
+    const problem = `${is} an error waiting that the program has not seen yet`;
+    return { problem, passing: true, ...OR_CLOSED };
   }
   if (state === TCP.CLOSE && bytesWaiting(fd) > 0) {
-    return { problem: "is closed, with something in it that was not received", hint: LATER };
+    return { problem: "is closed, with something in it that was not received", ...OR_CLOSED };
   }
   return {};
 }
@@ -210,12 +221,12 @@ function markOf(
   fd: number,
   { state }: TcpInfo,
   listed: InetSocket | undefined,
-): Pick<SocketState, "problem" | "hint" | "passing" | "hasMark"> {
+): Pick<SocketState, "problem" | "hint" | "passing" | "endsWithClose" | "hasMark"> {
   if (listed === undefined || !hasStream(state)) return {};
   const beyond = bytesBeyondMark(fd, listed);
   const problem = markProblem(beyond);
   return {
-    ...problem === undefined ? {} : { problem, hint: LATER, passing: true },
+    ...problem === undefined ? {} : { problem, passing: true, ...OR_CLOSED },
     hasMark: beyond > 0,
   };
 }

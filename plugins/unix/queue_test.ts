@@ -211,3 +211,21 @@ Deno.test("queueProblem() names urgent data", () => {
   if (syscall(SYSCALLS.sendto, a.fd, new Uint8Array(1), 1, MSG_OOB, 0, 0) !== 1n) return;
   equal(queueProblem(socket(SOCK.STREAM), pollNow(b.fd)), "has urgent data (MSG_OOB) waiting");
 });
+
+Deno.test("peekQueue() finds what is behind urgent data that was passed over, and nothing where nothing is", () => {
+  const MSG_OOB = 1, MSG_DONTWAIT = 0x40;
+  const [a, b] = makePair(SOCK.STREAM);
+  using _a = a;
+  using _b = b;
+  const receive = (count: number): bigint =>
+    syscall(SYSCALLS.recvfrom, b.fd, new Uint8Array(count), count, MSG_DONTWAIT, 0, 0);
+  send(a.fd, 3);
+  if (syscall(SYSCALLS.sendto, a.fd, new Uint8Array(1), 1, MSG_OOB, 0, 0) !== 1n) return;
+  send(a.fd, 4);
+  // A reader stops in front of it, and the next call passes over it.
+  equal(receive(10), 3n);
+  equal(receive(1), 1n);
+  equal(lengths(b.fd, SOCK.STREAM)?.reduce((sum, length) => sum + length, 0), 3);
+  equal(receive(10), 3n);
+  equal(lengths(b.fd, SOCK.STREAM)?.length, 0);
+});

@@ -8,6 +8,8 @@ import { checkpoint, restore } from "../../mod.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { errnoName } from "../../core/linux/errno.ts";
+import { IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
 import {
@@ -109,6 +111,36 @@ Deno.test("a connection to outside is refused, with both of its ends named, or c
   await checkpoint(subject.pid, { directory: images.directory, options: { tcpClose: true } });
   assert.equal(await connection.read(new Uint8Array(1)), null);
   const tree = await restore(images.directory);
+  tree.kill(15);
+  await tree.wait();
+});
+
+Deno.test("a connection that was reset is refused while its error waits, or closed without that", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const program = `use Socket; $| = 1; socket(my $s, PF_INET, SOCK_STREAM, 0);
+    connect($s, pack_sockaddr_in(${listener.addr.port}, INADDR_LOOPBACK)) or die; syswrite($s, "x");
+    my $woken = 0; local $SIG{USR1} = sub { $woken = 1 }; sleep 1 until $woken;
+    my $got = sysread($s, my $byte, 1); print defined $got ? "read $got\\n" : "$!\\n"; sleep 1000`;
+  const accepting = listener.accept();
+  await using subject = await Subject.spawn("/usr/bin/perl", { args: ["-e", program] });
+  const connection = await accepting;
+  const inode = () => readInetSockets(IPPROTO.TCP, [], { ports: [listener.addr.port] }).byInode;
+  const { port } = connection.remoteAddr as Deno.NetAddr;
+  await waitUntil(() => inode().values().some((one) => one.receiveQueue > 0), "it to have come");
+  // Closing with something unread resets it.
+  connection.close();
+  await waitUntil(() => inode().values().every(({ source }) => source.port !== port), "a reset");
+  const [problem, ...others] = await problemsOf(subject.pid);
+  assert.equal(others.length, 0);
+  assert.match(problem?.what ?? "", /was reset or given up, and has an error waiting/);
+  assert.match(problem?.hint ?? "", /--tcp-close/);
+
+  using images = new ImageHome();
+  await checkpoint(subject.pid, { directory: images.directory, options: { tcpClose: true } });
+  const tree = await restore(images.directory);
+  tree.kill(10);
+  await waitUntil(() => subject.output() !== "", "what it reads");
+  assert.equal(subject.output(), "read 0\n");
   tree.kill(15);
   await tree.wait();
 });

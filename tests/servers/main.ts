@@ -16,7 +16,8 @@ import { waitUntil } from "../harness/processes.ts";
 import { Subject, SUBJECT_PATH } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { Images } from "../programs/images.ts";
-import { type Client, type Trial, TRIALS } from "./trials.ts";
+import type { Client, Trial } from "./trial.ts";
+import { TRIALS } from "./trials.ts";
 
 const options = { ...UNHURRIED, tcpEstablished: true };
 

@@ -5,7 +5,7 @@
  */
 import assert from "@std/assert";
 import { Lines } from "./lines.ts";
-import type { Trial } from "./trials.ts";
+import type { Trial } from "./trial.ts";
 
 /** Where Debian has it, by versions. */
 const POSTGRES = "/usr/lib/postgresql";

@@ -1,0 +1,23 @@
+/**
+ * A server that is tried, and its client.
+ *
+ * @module
+ */
+
+/** What a client does once; it throws where something is wrong. */
+export type Step = () => Promise<void>;
+
+/** A client: what it does each time, and what it looks at in the end. */
+export interface Client extends Disposable {
+  readonly step: Step;
+  readonly end?: Step;
+}
+
+/** A server. */
+export interface Trial {
+  /** The programs that it takes. */
+  readonly needs: readonly string[];
+  /** The command that serves, in the foreground. @param room an empty directory, its working directory */
+  command(room: string, port: number): Promise<readonly string[]> | readonly string[];
+  client(port: number, room: string): Promise<Client>;
+}
