@@ -283,6 +283,8 @@ async function endUnbegun(store: Store): Promise<void> {
   if (process === undefined) return;
   const { pid } = process;
   const end = () => {
+    // After a reboot it may be a thread's, which has no such descriptor.
+    if (!isStillThere(process)) return [];
     using pidfd = openPidfd(pid);
     // From here on the number is nobody else's.
     if (!isStillThere(process) || !waitsToBegin(pid)) return [];

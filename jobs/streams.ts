@@ -12,15 +12,17 @@ const STANDARD_STREAMS = [0, 1, 2];
 function streamName(fd: number): string | undefined {
   const link = readFdLink(Deno.pid, fd);
   if (link?.kind === "pipe" || link?.kind === "socket") return link.text;
-  if (link?.kind !== "path" || link.deleted) return undefined;
-  // A file that is written to is shared with whoever has opened it, and with what this command says.
+  if (link?.kind !== "path") return undefined;
+  const { isFifo, isFile } = Deno.statSync(`/proc/self/fd/${fd}`);
+  // A file that is written to is shared with whoever has opened it, and with what this command says: also when it has
+  // been deleted meanwhile, as old logs are.
   const isWritten = (statusFlags(fd) & O.ACCMODE) !== O.RDONLY;
-  return isWritten && Deno.statSync(`/proc/self/fd/${fd}`).isFile ? link.text : undefined;
+  return isFifo || isFile && isWritten ? link.text : undefined;
 }
 
 /**
  * The names of the standard streams of this process that a job has among its own and that it cannot open itself, or not
- * as it has them: pipes, sockets, and files that are written to. A terminal is found without, and what is read is opened
+ * as it has them: pipes (named ones, too), sockets, and files that are written to. A terminal is found without, and what is read is opened
  * again.
  *
  * @param root the job's root, which has inherited them

@@ -166,6 +166,66 @@ Deno.test("run: what a job writes to its standard streams it writes once, into t
   equal(read("out"), "one\ntwo\n");
 });
 
+Deno.test("run: a job whose id is a thread's after a reboot is taken up", async () => {
+  using room = new JobRoom();
+  const out = `${room.path}/out`;
+  const command = ["run", "--every", "1h", "-D", room.store, "--", "sh", "-c", LOGGING, "sh", out];
+  const first = room.start(command);
+  await waitUntil(() => room.hasSeen(out), () => `the job to be seen:\n${room.log}`, 60_000);
+  await room.killAll(first);
+  const running = `${room.store}/running.json`;
+  const thread = Array.from(Deno.readDirSync("/proc/self/task"), ({ name }) => Number(name))
+    .find((tid) => tid !== Deno.pid);
+  const boot = crypto.randomUUID();
+  Deno.writeTextFileSync(running, JSON.stringify({ pid: thread, startTime: "1", boot }));
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await room.start(command).status).code, 0, room.log);
+  equal(Deno.readTextFileSync(out), "one\n", room.log);
+});
+
+Deno.test("run: a job that writes to a named pipe is saved, and writes to the stream of the new command", async () => {
+  using room = new JobRoom();
+  const words = "run --every 1h -D store -- sh -c";
+  const job = "echo one; until [ -e go ]; do sleep 0.05; done; echo two";
+  const fifo = `${room.path}/fifo`;
+  await new Deno.Command("mkfifo", { args: [fifo] }).output();
+  // In both directions: neither start waits for the other end then.
+  using reader = await Deno.open(fifo, { read: true, write: true });
+  const read = async () => {
+    const bytes = new Uint8Array(4096);
+    return new TextDecoder().decode(bytes.subarray(0, await reader.read(bytes) ?? 0));
+  };
+  const err = () => Deno.readTextFileSync(`${room.path}/err`);
+  const start = () => room.shell(`exec stasis ${words} '${job}' >fifo 2>>err`);
+  const first = start();
+  // One that was not begun has nobody read for ever.
+  const refused = first.status.then(() => err());
+  equal(await Promise.race([read(), refused]), "one\n");
+  first.kill("SIGTERM");
+  equal((await first.status).code, 75, err());
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await start().status).code, 0, err());
+  equal(await read(), "two\n");
+});
+
+Deno.test("run: a log that was deleted meanwhile is given anew, however large it is", async () => {
+  using room = new JobRoom();
+  const words = "run --every 1h -D store -- sh -c";
+  const job = "yes | head -c 2000000; until [ -e go ]; do sleep 0.05; done; echo two";
+  const read = (name: string) => Deno.readTextFileSync(`${room.path}/${name}`);
+  const start = () => room.shell(`exec stasis ${words} '${job}' >>out 2>>err`);
+  const first = start();
+  const isWritten = () =>
+    exists(`${room.path}/out`) && Deno.statSync(`${room.path}/out`).size === 2e6;
+  await waitUntil(isWritten, () => `the log:\n${read("err")}`, 60_000);
+  Deno.removeSync(`${room.path}/out`);
+  first.kill("SIGTERM");
+  equal((await first.status).code, 75, read("err"));
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await start().status).code, 0, read("err"));
+  equal(read("out"), "two\n");
+});
+
 const LOGGING = 'exec >>"$1"; echo one; until [ -e go ]; do sleep 0.05; done';
 
 Deno.test("run: a job that could not be saved before it began is begun anew, and its files with it", async (t) => {
