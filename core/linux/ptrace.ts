@@ -153,7 +153,7 @@ export function resumeToSyscall(tid: number, signal = 0): void {
 
 /** Ends the tracing and lets the thread run on. @returns 0, or the negative errno */
 export function detach(tid: number, signal = 0): bigint {
-  return ptrace(PTRACE.DETACH, BigInt(tid), 0n, BigInt(signal));
+  return attempt(() => ptrace(PTRACE.DETACH, BigInt(tid), 0n, BigInt(signal)));
 }
 
 /** The general registers. */

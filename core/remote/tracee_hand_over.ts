@@ -45,7 +45,14 @@ export abstract class TraceeHandOver extends TraceePrograms {
     const { pid, tid, options } = this;
     this.waitAgain();
     this.blockAll(true);
-    if (isErrno(detach(tid))) throw this.hasDied({ kind: "absent" }, purpose);
+    const released = detach(tid);
+    if (isErrno(released)) {
+      // With its signals blocked nothing that runs in it afterwards, the release included, would tell of its end.
+      this.blockAll(false);
+      throw isAlive(pid, tid)
+        ? cannotLetGo(pid, tid, released)
+        : this.hasDied({ kind: "absent" }, purpose);
+    }
     let done: T;
     try {
       done = work({ pid, tid, options, waiting: this.baseRegisters() });
@@ -84,6 +91,15 @@ export abstract class TraceeHandOver extends TraceePrograms {
 
 function isAlive(pid: number, tid: number): boolean {
   return !["Z", "X"].includes(unlessGone(() => readStat(pid, tid).state, "X"));
+}
+
+function cannotLetGo(pid: number, tid: number, result: bigint): StasisError {
+  const errno = errnoName(-result);
+  return new StasisError("syscall", `thread ${tid} cannot be let go of for a call: ${errno}`, {
+    pid,
+    errno,
+    hint: "the kernel refused it just then: try again",
+  });
 }
 
 function cannotTakeBack(pid: number, tid: number, result: bigint): StasisError {

@@ -10,6 +10,8 @@ export interface Fault {
   readonly call: string;
   readonly when: number;
   readonly errno: string;
+  /** How many in a row fail, from that one on; 1 where nothing is said. */
+  readonly times?: number;
   /** The call as it was seen to be made when nothing failed, for messages. */
   readonly line: string;
 }
@@ -150,23 +152,25 @@ function spread<T>(all: readonly T[], count: number): T[] {
 
 /** What came of a command with a fault. */
 export interface FaultyOutcome extends CommandOutcome {
-  /** Whether the call was made that was to fail. */
-  readonly hit: boolean;
+  /** The calls that were made to fail, as lines of strace(1). */
+  readonly failed: readonly string[];
 }
 
 /** Runs a command with a fault. */
 export async function withFault(
-  { call, when, errno }: Fault,
+  { call, when, errno, times = 1 }: Fault,
   args: readonly string[],
 ): Promise<FaultyOutcome> {
   const trace = await Deno.makeTempFile({ prefix: "stasis-trace-" });
   try {
-    const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:error=${errno}:when=${when}`];
+    const which = `${when}..${when + times - 1}`;
+    const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:error=${errno}:when=${which}`];
     // A tool that waits for ever is a finding, too.
     const limit = ["timeout", "--signal=KILL", "60"];
     const through = [...limit, "strace", "-qq", "-e", "signal=none", "-o", trace, ...inject];
     const outcome = await stasis(args, { through });
-    return { ...outcome, hit: (await Deno.readTextFile(trace)).includes("(INJECTED)") };
+    const lines = (await Deno.readTextFile(trace)).split("\n");
+    return { ...outcome, failed: lines.filter((line) => line.endsWith("(INJECTED)")) };
   } finally {
     await Deno.remove(trace);
   }
