@@ -650,6 +650,13 @@ export type inet_lock_entry = Message<"inet_lock_entry"> & {
    * @generated from field: required string table = 1;
    */
   table: string;
+
+  /**
+   * Since when it holds back packets: CLOCK_REALTIME in seconds.
+   *
+   * @generated from field: optional uint64 since = 2;
+   */
+  since: bigint;
 };
 
 /**
@@ -659,5 +666,6 @@ export type inet_lock_entry = Message<"inet_lock_entry"> & {
 export const inet_lock_entrySchema: GenMessage<inet_lock_entry> = /*@__PURE__*/
   message("inet_lock_entry", () => [
     [1, "table", "required", "string"],
+    [2, "since", "optional", "uint64"],
   ]);
 

@@ -196,7 +196,10 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         );
       }
       if (held.table === undefined) return;
-      writer.write(INET_LOCK, null, { table: held.table });
+      writer.write(INET_LOCK, null, {
+        table: held.table,
+        since: BigInt(Math.floor(Date.now() / 1000)),
+      });
       // Whoever restores without it does not let the packets pass again.
       session.requirePlugin();
       session.note(

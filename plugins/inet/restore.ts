@@ -8,10 +8,12 @@ import { openPidfd, takeDescriptor } from "../../core/linux/pidfd.ts";
 import type { RestoreHooks, RestoreSession } from "../../core/plugin.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
+import type { inet_lock_entry } from "../../images/gen/inet_pb.ts";
 import { isProvided } from "../external/provided.ts";
 import { INET_LOCK } from "../../images/kinds/inet.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { keyOfEnds } from "./connection_key.ts";
+import { heldBackNote } from "./held_back.ts";
 import { interfaceIndex, interfaceName } from "../../core/linux/net/interfaces.ts";
 import { liveProblems } from "./live_connections.ts";
 import {
@@ -56,9 +58,15 @@ export function restoreInet(
   const ends = new Map<string, Numbers>();
   const otherEnd = ({ own, peer }: SavedSocket): Numbers | undefined =>
     ends.get(keyOfEnds(peer, own));
+  /** The connections whose other ends are outside of the tree. */
+  const orphans = () =>
+    [...sockets.values()].filter((socket) =>
+      socket.stream !== undefined && otherEnd(socket) === undefined
+    );
   return {
     load({ problem }) {
-      if (images.has(INET_LOCK, null)) table = loadTable(images);
+      const lock = images.has(INET_LOCK, null) ? loadLock(images) : undefined;
+      table = lock?.table;
       const loaded = loadSockets(images, isMine, options.tcpClose === true, interfaceIndex);
       if (loaded.length === 0) return;
       for (const one of loaded) {
@@ -66,6 +74,10 @@ export function restoreInet(
         const { stream, own, peer } = one;
         if (stream !== undefined) ends.set(keyOfEnds(own, peer), numbersOf(one, stream));
       }
+      const late = lock === undefined
+        ? undefined
+        : heldBackNote(Number(lock.since), Date.now() / 1000, orphans().length);
+      if (late !== undefined) note(late);
       limits = bufferLimits(machine.privileges);
       const large = loaded.find(({ entry: { opts } }) => isTooLarge(opts, limits));
       if (large !== undefined) {
@@ -104,12 +116,10 @@ export function restoreInet(
     },
     begin(undo) {
       // Ends that are sent in the name of others are answered, and nobody is there who takes that.
-      const orphans = [...sockets.values()].filter((socket) =>
-        socket.stream !== undefined && otherEnd(socket) === undefined
-      );
-      if (orphans.length === 0) return;
+      const alone = orphans();
+      if (alone.length === 0) return;
       const table = tableName();
-      const lock = meanwhile = new NetworkLock(table, lockMessages(table, orphans, true));
+      const lock = meanwhile = new NetworkLock(table, lockMessages(table, alone, true));
       undo.defer(() => lock.open());
     },
     descriptors: [{
@@ -165,9 +175,10 @@ export function restoreInet(
 }
 
 /** @throws {StasisError} `bad-image` where it is none of this tool's: the machine's own are not touched */
-function loadTable(images: ImageDirectory): string {
-  const { table } = images.read(INET_LOCK, null);
-  if (isTableName(table)) return table;
+function loadLock(images: ImageDirectory): inet_lock_entry {
+  const lock = images.read(INET_LOCK, null);
+  if (isTableName(lock.table)) return lock;
+  const { table } = lock;
   const path = images.pathOf(INET_LOCK, null);
   throw new StasisError("bad-image", `${path} names "${table}", which no checkpoint has made`);
 }

@@ -82,6 +82,24 @@ Deno.test("connections to outside go on after a restore, with every byte", async
   await tree.wait();
 });
 
+Deno.test("a restore that comes an hour later says what that means for the other ends", async () => {
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  const client = await EchoClient.connect(Number(subject.fact("port")), "127.0.0.1");
+  await client.goesOn();
+  await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
+  const notes: string[] = [];
+  const clock = Date.now;
+  Date.now = () => clock() + 3_600_000;
+  using _clock = { [Symbol.dispose]: () => Date.now = clock };
+  const tree = await restore(images.directory, { onEvent: collectNotes(notes) });
+  assert.match(notes.join("\n"), /^the packets of 1 connection .* for 6\d minutes: .*ECONNRESET/m);
+  await client.goesOn();
+  await client.end();
+  await subject.expectPass();
+  await tree.wait();
+});
+
 /** What `inet_many` sends and receives by one connection, and how many of its connections are full. */
 const FULL = 500_000, FEW = 20_000, FULL_ONES = 10, MANY = 100;
 
