@@ -93,6 +93,10 @@ export const POSTGRESQL: Trial = {
         await lines.send("ROLLBACK;\nSELECT count(*), count(DISTINCT value) FROM t;\n");
         const whole = count - count % ROWS;
         assert.equal(await lines.line(), `${whole}|${whole}`);
+        await lines.send("EXPLAIN ANALYZE SELECT count(*), sum(value) FROM t;\n");
+        let plan = "";
+        while (!plan.includes("Execution Time")) plan += `${await lines.line()}\n`;
+        assert.match(plan, /Workers Launched: [12]/);
       },
       [Symbol.dispose]: () => lines[Symbol.dispose](),
     };
