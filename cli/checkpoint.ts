@@ -4,6 +4,7 @@
  * @module
  */
 import type { CheckpointResult } from "../core/checkpoint/checkpoint.ts";
+import { mayOvercommit } from "../core/linux/free_memory.ts";
 import { StasisError } from "../base/errors.ts";
 import type { CheckpointSettings } from "../mod.ts";
 import { type Command, defineCommand } from "./command.ts";
@@ -81,11 +82,6 @@ export const checkpoint: Command = defineCommand({
       description: "accepted as by CRIU: with --parent memory is compared, which needs no tracking",
     },
     leaveRunning: { flags: "-R, --leave-running", description: "let the tree run on" },
-    snapshot: {
-      flags: "--snapshot",
-      description:
-        "with --leave-running: write large memory when the tree runs again, from a copy-on-write image of it",
-    },
     leaveStopped: {
       flags: "-s, --leave-stopped",
       description: "let the tree be stopped, as by SIGSTOP: SIGCONT makes it run on",
@@ -154,7 +150,7 @@ export const checkpoint: Command = defineCommand({
       onEvent: report.listener,
       options: {
         ...operation,
-        snapshot: options.snapshot,
+        snapshot: leaveRunning && (operation.snapshot ?? mayOvercommit()),
       },
     };
     const result = await report.of(() => checkpoint(pid, settings));

@@ -56,6 +56,15 @@ export const CHECKPOINT_OPTIONS = {
     description: "accepted as by CRIU: holes of deleted files are always found, however many",
   },
   noGhostFiemap: { flags: "--no-ghost-fiemap", description: "the same" },
+  snapshot: {
+    flags: "--snapshot",
+    description:
+      "write large memory of a tree that is left running when it runs again, from a copy-on-write image of it; so it is unless --no-snapshot is given",
+  },
+  noSnapshot: {
+    flags: "--no-snapshot",
+    description: "let a tree that is left running stand still until all its memory is written",
+  },
   snapshotLimit: {
     flags: "--snapshot-limit <size>",
     description:
@@ -120,6 +129,7 @@ export function readCheckpointOptions(
     allDeadEnds: options.deadEnds ?? false,
     ghostLimit: options.ghostLimit === undefined ? undefined : parseSize(options.ghostLimit),
     linkRemap: options.linkRemap,
+    snapshot: options.snapshot,
     snapshotLimit: options.snapshotLimit === undefined
       ? undefined
       : parseSize(options.snapshotLimit),

@@ -29,7 +29,8 @@ export type OptionDescriptions = Readonly<Record<string, OptionDescription>>;
 type OptionValue<Option extends OptionDescription> = Option extends { readonly repeatable: true }
   ? readonly string[]
   : Option extends { readonly flags: `${string} <${string}>` | `${string} [${string}]` } ? string
-  : true;
+  // False: its opposite, `--no-...`, was given.
+  : boolean;
 
 /** What was given for the options of a command. */
 export type OptionValues<Options extends OptionDescriptions> = {
@@ -37,7 +38,7 @@ export type OptionValues<Options extends OptionDescriptions> = {
 };
 
 /** What was given for the options of any command. */
-export type AnyOptionValues = Readonly<Record<string, string | true | readonly string[]>>;
+export type AnyOptionValues = Readonly<Record<string, string | boolean | readonly string[]>>;
 
 interface CommandDescription {
   /** Its name. */

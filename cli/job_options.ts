@@ -63,6 +63,7 @@ export function wordsOf(options: OptionDescriptions, given: AnyOptionValues): st
     const value = given[name];
     const flag = /--[\w-]+/.exec(flags)?.[0] as string;
     if (value === undefined) return [];
+    if (value === false) return [flag.replace(/^--/, "--no-")];
     return value === true ? [flag] : [value].flat().map((one) => `${flag}=${one}`);
   });
 }

@@ -19,12 +19,17 @@ Deno.test("wordsOf() writes options as they were given", () => {
   const options = {
     one: { flags: "-o, --one <x>", description: "" },
     two: { flags: "--two", description: "" },
+    four: { flags: "--four", description: "" },
     three: { flags: "--three <x>", description: "", repeatable: true },
   } as const;
-  deepEqual(wordsOf(options, { one: "a b", two: true, three: ["c", "d"], other: "e" }), [
-    "--one=a b",
-    "--two",
-    "--three=c",
-    "--three=d",
-  ]);
+  deepEqual(
+    wordsOf(options, { one: "a b", two: true, three: ["c", "d"], four: false, other: "e" }),
+    [
+      "--one=a b",
+      "--two",
+      "--no-four",
+      "--three=c",
+      "--three=d",
+    ],
+  );
 });

@@ -4,6 +4,7 @@
  * @module
  */
 import { type ErrorCode, EXIT_STATUS, StasisError } from "../base/errors.ts";
+import { mayOvercommit } from "../core/linux/free_memory.ts";
 import { syscall } from "../core/linux/libc_ffi.ts";
 import { readChildren, unlessGone } from "../core/linux/procfs/mod.ts";
 import { SIG } from "../core/linux/signals.ts";
@@ -104,7 +105,7 @@ async function saveOnce(save: Save, settings: SaveSettings): Promise<SaveResult>
     options: {
       ...options,
       external,
-      snapshot: leaveRunning,
+      snapshot: options.snapshot ?? mayOvercommit(),
       rollbackFiles: true,
       manageCgroups: "ignore",
     },

@@ -179,7 +179,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   // When the tree runs again.
   await using _reading = finishing(ahead);
 
-  if (options.snapshot === true && runsOn) await shadows.awaitReaped();
+  const isSnapshot = runsOn && options.snapshot === true;
+  if (isSnapshot) await shadows.awaitReaped();
   writer.hold();
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
@@ -189,7 +190,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   tasks = [];
   if (!isToEnd) {
     // A tried shadow is an orphan as well, which the first process here must not get where it is in the tree.
-    const snapshot = options.snapshot === true && shadows.arePossible && pid !== 1;
+    const snapshot = isSnapshot && shadows.arePossible && pid !== 1;
     await warmUp(request.warmedUp ?? [], { ...options, snapshot }, guardian, request.signal);
   }
   using quiesced = new DisposableStack();

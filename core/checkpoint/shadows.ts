@@ -155,7 +155,7 @@ export class Shadows implements Shadowing, Disposable {
       {
         pid: task,
         hint:
-          "the tree runs on as it was; if there was too little memory for both, leave --snapshot out",
+          "the tree runs on as it was; if there was too little memory for both, give --no-snapshot",
         cause: error,
       },
     );

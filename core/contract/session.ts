@@ -95,7 +95,7 @@ export interface OperationOptions {
   readonly leaveRunning?: boolean;
   /**
    * At a checkpoint of a tree that runs on: large memory is written when it runs again, from a copy-on-write image of
-   * that moment.
+   * that moment. The command line has it so unless it is told otherwise (`--no-snapshot`).
    */
   readonly snapshot?: boolean;
   /**

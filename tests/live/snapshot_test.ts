@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { deepEqual, equal, match, ok } from "@std/assert";
+import { deepEqual, doesNotMatch, equal, match, ok } from "@std/assert";
 import { pause } from "../../core/linux/pause.ts";
 import { readChildren, readStat, readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
@@ -115,19 +115,23 @@ Deno.test("a task that may have no shadow stands still while its memory is writt
 });
 
 Deno.test("the first process of a pid namespace gets no orphan by a snapshot from inside", async () => {
-  using images = new ImageHome();
   const words = ["--pid", "--fork", "--mount-proc", "--kill-child"];
   await using subject = await Subject.spawn("unshare", {
     args: [...words, await buildSubject("snapshot"), "plain", MORE, "1"],
   });
   await subject.waitReady();
   const [init = 0] = readChildren(subject.pid);
-  const saving = ["checkpoint", "1", "-R", "--snapshot", "-D", images.directory];
-  const { status, stderr } = await stasis(saving, {
-    through: ["nsenter", `--target=${init}`, "--pid", "--mount", "--"],
-  });
-  equal(status, 0, stderr);
-  match(stderr, /task 1 stands still while its memory is written: the first process of this pid/);
+  using room = new ImageRoom();
+  const save = async (...more: string[]) => {
+    const saving = ["checkpoint", "1", "-R", ...more, "-D", room.fresh()];
+    const through = ["nsenter", `--target=${init}`, "--pid", "--mount", "--"];
+    const { status, stderr } = await stasis(saving, { through });
+    equal(status, 0, stderr);
+    return stderr;
+  };
+  const note = /task 1 stands still while its memory is written: the first process of this pid/;
+  match(await save(), note);
+  doesNotMatch(await save("--no-snapshot"), note);
   Deno.kill(init, "SIGTERM");
   await subject.expectPass();
 });
@@ -227,7 +231,7 @@ Deno.test("nothing is left where the tool is killed in the middle of a snapshot"
   using room = new ImageRoom();
   const saving = () => [
     ...["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"],
-    ...["--snapshot", "--timeout", "120"],
+    ...["--timeout", "120"],
   ];
   const { moments, status, stderr } = await actAtMoment(saving(), Infinity);
   equal(status.code, 0, stderr);
