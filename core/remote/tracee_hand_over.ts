@@ -45,13 +45,12 @@ export abstract class TraceeHandOver extends TraceePrograms {
     const { pid, tid, options } = this;
     this.waitAgain();
     this.blockAll(true);
-    const released = detach(tid);
-    if (isErrno(released)) {
+    try {
+      this.#insist(() => detach(tid), "cannot be let go of for a call", purpose);
+    } catch (error) {
       // With its signals blocked nothing that runs in it afterwards, the release included, would tell of its end.
       this.blockAll(false);
-      throw isAlive(pid, tid)
-        ? cannotLetGo(pid, tid, released)
-        : this.hasDied({ kind: "absent" }, purpose);
+      throw error;
     }
     let done: T;
     try {
@@ -66,17 +65,8 @@ export abstract class TraceeHandOver extends TraceePrograms {
 
   /** Traces the thread again, which waits untraced. */
   #takeBack(purpose: string): void {
-    const { pid, tid, options } = this;
-    const end = performance.now() + LETTING_GO;
-    for (;;) {
-      const seized = seize(tid, options);
-      if (!isErrno(seized)) break;
-      if (!isAlive(pid, tid)) throw this.hasDied({ kind: "absent" }, purpose);
-      // Whoever was to trace it may be dying, somebody else may have begun to trace it just then: nothing that the
-      // kernel says holds for long, and a thread that is left here waits for ever.
-      if (performance.now() > end) throw cannotTakeBack(pid, tid, seized);
-      pause(1);
-    }
+    const { tid, options } = this;
+    this.#insist(() => seize(tid, options), "cannot be traced again", purpose);
     interrupt(tid);
     const goOn = () => {
       // Any stop takes back what was asked for before it.
@@ -87,27 +77,32 @@ export abstract class TraceeHandOver extends TraceePrograms {
     this.blockAll(false);
     this.isSettled = true;
   }
+
+  /**
+   * Makes a request until the kernel takes it: whoever was to trace the thread may be dying, somebody else may have begun
+   * to trace it just then. Nothing that the kernel says holds for long, and a thread that is left here waits for ever.
+   */
+  #insist(request: () => bigint, failure: string, purpose: string): void {
+    const { pid, tid } = this;
+    const end = performance.now() + LETTING_GO;
+    for (let result = request(); isErrno(result); result = request()) {
+      if (!isAlive(pid, tid)) throw this.hasDied({ kind: "absent" }, purpose);
+      if (performance.now() > end) throw refused(pid, tid, failure, result);
+      pause(1);
+    }
+  }
 }
 
 function isAlive(pid: number, tid: number): boolean {
   return !["Z", "X"].includes(unlessGone(() => readStat(pid, tid).state, "X"));
 }
 
-function cannotLetGo(pid: number, tid: number, result: bigint): StasisError {
+function refused(pid: number, tid: number, failure: string, result: bigint): StasisError {
   const errno = errnoName(-result);
-  return new StasisError("syscall", `thread ${tid} cannot be let go of for a call: ${errno}`, {
-    pid,
-    errno,
-    hint: "the kernel refused it just then: try again",
-  });
-}
-
-function cannotTakeBack(pid: number, tid: number, result: bigint): StasisError {
-  const errno = errnoName(-result);
-  return new StasisError("syscall", `thread ${tid} cannot be traced again: ${errno}`, {
+  return new StasisError("syscall", `thread ${tid} ${failure}: ${errno}`, {
     pid,
     errno,
     hint:
-      "another tracer (a debugger, strace) has taken it just then: end that, and the task, which waits",
+      "try again; where another tracer (a debugger, strace) has taken it, end that, and the task, which waits",
   });
 }

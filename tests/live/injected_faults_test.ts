@@ -110,12 +110,17 @@ function assertStill(
   }
 }
 
-/** A checkpoint that ends a fresh subject, with a fault: it ends it, or says why not and lets it run on unharmed. */
+/**
+ * A checkpoint that ends a fresh subject, with a fault: it ends it, or says why not and lets it run on unharmed.
+ *
+ * @param isMeant whether the calls that failed are those that were to fail; no other run is judged
+ */
 async function endWith(
   fault: Fault,
   name: string,
   args: readonly string[],
   ignore?: readonly RegExp[],
+  isMeant: (failed: readonly string[]) => boolean = () => true,
 ): Promise<FaultyOutcome> {
   using room = new ImageRoom();
   await using subject = await Subject.start(name, { args });
@@ -123,6 +128,7 @@ async function endWith(
   const directory = room.fresh();
   const before = witness(subject.pid);
   const outcome = await withFault(fault, ["checkpoint", `${subject.pid}`, "-D", directory]);
+  if (!isMeant(outcome.failed)) return outcome;
   if (outcome.status === 0) {
     assert.deepEqual(tree.filter(isAlive), [], describe(fault, outcome));
     return outcome;
@@ -200,8 +206,8 @@ for (const { name, args, ignore } of SUBJECTS) {
   });
 }
 
-// A request that failed is made once more: where it fails again, the thread is as it was before it was to be handed over.
-Deno.test("a thread that cannot be let go of for a call under filters is released all the same", async () => {
+// A request that failed is made once more; this one until it succeeds, since nothing else takes back what was done.
+Deno.test("a thread that is not let go of at once for a call under filters is handed over all the same", async () => {
   using room = new ImageRoom();
   await using first = await Subject.start("seccomp_threads");
   const faults = await plausibleFaults(["checkpoint", `${first.pid}`, "-D", room.fresh()], 100);
@@ -209,11 +215,16 @@ Deno.test("a thread that cannot be let go of for a call under filters is release
     /PTRACE_DETACH/.test(line) && errno === "EIO"
   );
   assert.ok(lettingGo.length > 0, "no thread was let go of");
-  // No two runs make the same number of requests, so that others are hit, too.
+  // No two runs make the same number of requests, so that others are hit, too, for which nothing is promised.
+  const isMeant = (failed: readonly string[]) =>
+    failed.length === 2 && failed.every((line) => line.includes("PTRACE_DETACH"));
   let hits = 0;
   for (const fault of ALL ? lettingGo : lettingGo.slice(-12)) {
-    const { failed } = await endWith({ ...fault, times: 2 }, "seccomp_threads", []);
-    if (failed.filter((line) => line.includes("PTRACE_DETACH")).length === 2) hits++;
+    const twice = { ...fault, times: 2 };
+    const outcome = await endWith(twice, "seccomp_threads", [], [], isMeant);
+    if (!isMeant(outcome.failed)) continue;
+    assert.equal(outcome.status, 0, describe(twice, outcome));
+    hits++;
   }
   assert.ok(hits > 0, "no request to let go of a thread was made to fail twice");
 });
