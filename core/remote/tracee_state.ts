@@ -41,6 +41,12 @@ const UNBLOCKABLE = signalBit(SIG.KILL) | signalBit(SIG.STOP);
 /** The restart codes of calls that the kernel begins again only where no handler has run. */
 const ENDED_BY_SIGNALS: readonly number[] = [Errno.ERESTARTNOHAND, Errno.ERESTART_RESTARTBLOCK];
 
+/**
+ * By which glibc has all threads of a process change their ids (SIGSETXID of its `internal-signals.h`): each that has
+ * threads catches it, and no mask of its functions has it. No program waits for that handler.
+ */
+const SIGSETXID = 33;
+
 /** Where a thread can only wait. */
 export interface WaitingPlace {
   readonly address: RemoteAddress;
@@ -82,6 +88,8 @@ export abstract class TraceeState {
   #blocksAll = false;
   /** Whether the target does something at that signal. */
   #isHeard = false;
+  /** The signals that its process catches, once that is known. */
+  #caught = ALL_SIGNALS;
   #parked: { readonly place: WaitingPlace; readonly rescuer: Rescuer } | undefined;
   #noted: NotedThread | undefined;
   /** What plugins have changed by ptrace, last first. */
@@ -144,6 +152,7 @@ export abstract class TraceeState {
     for (const { thread, caught, shared } of parked) {
       const signal = thread.#endSignal = thread.#findEndSignal(shared, caught);
       thread.#isHeard = !isHarmless(signal, caught);
+      thread.#caught = caught;
     }
     const noted = rescuer.noteThreads(threads.map((thread) => thread.describeUndo()));
     threads.forEach((thread, index) => {
@@ -256,6 +265,8 @@ export abstract class TraceeState {
     const code = -BigInt.asIntN(64, this.#registers.get("ax"));
     const isCall = BigInt.asIntN(64, this.#registers.get("orig_ax")) >= 0n;
     if (!isCall || !ENDED_BY_SIGNALS.includes(Number(code))) return undefined;
+    // While it waits with its own mask, no handler can run of a thread that blocks all signals that have one.
+    if ((this.#caught & ~this.#signalMask & ~signalBit(SIGSETXID)) === 0n) return undefined;
     const ended = this.#registers.copy().set("ax", BigInt(-Errno.EINTR)).set("orig_ax", -1n);
     return ptraceCall(PTRACE.SETREGS, tid, 0n, new Uint8Array(ended.words.buffer));
   }

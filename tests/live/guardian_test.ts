@@ -15,6 +15,7 @@ import {
   StasisError,
 } from "../../mod.ts";
 import { buildProgram } from "../harness/build.ts";
+import { actAtMoment, killTool } from "../harness/kill_at_call.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
@@ -308,3 +309,28 @@ async function run(program: string, args: readonly string[]) {
     return { success: false, code: 127, stdout: "", stderr: `there is no ${program}` };
   }
 }
+
+Deno.test("an interrupted call goes on where the tool dies while it parks its thread or lets it go, if no handler can have run", async () => {
+  await using subject = await Subject.start("restart_poll", { args: ["forever"] });
+  using room = new ImageRoom();
+  const saving = () => [
+    ...["checkpoint", `${subject.pid}`, "-D", room.fresh(), "--leave-running"],
+    ...["--timeout", "120"],
+  ];
+  const setsMask = (call: string) => call === "ptrace SETSIGMASK";
+  let all = 0;
+  const run = await actAtMoment(saving(), Infinity, killTool, (call) => {
+    if (setsMask(call)) all++;
+  });
+  assert.equal(run.status.code, 0, run.stderr);
+  // The last ones are those of parking and of the release: of two threads each, entry and exit.
+  for (let left = 8; left > 0; left--) {
+    let seen = 0;
+    const { call } = await actAtMoment(
+      saving(),
+      (call) => setsMask(call) && seen++ === all - left,
+    );
+    assert.ok(call !== undefined, "the tool came to its end");
+  }
+  await subject.expectPass();
+});
