@@ -17,6 +17,10 @@ export interface VmOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** A directory that is `/share` inside, writable, and so outlives the VM. */
   readonly share?: string;
+  /** A file of a raw disk, which is /dev/vdb inside, writable, and so outlives the VM. */
+  readonly disk?: string;
+  /** Cuts the power: QEMU is killed, and the result is {@link POWER_CUT}. */
+  readonly power?: AbortSignal;
   /** After so many seconds the VM is killed. 300 if absent. */
   readonly timeout?: number;
   /** In MiB. 1024 if absent. */
@@ -42,3 +46,6 @@ export interface VmResult {
 
 /** The status when the time is up, as that of `timeout`. */
 export const TIMED_OUT = 124;
+
+/** The status when the power was cut, as that of a program that SIGKILL has ended. */
+export const POWER_CUT = 128 + 9;

@@ -14,6 +14,8 @@ export interface Machine {
   readonly vmlinux: string;
   /** The root file system, not written to. */
   readonly image: string;
+  /** A raw disk that is written to, if any. */
+  readonly disk: string | undefined;
   /** In MiB. */
   readonly memory: number;
   readonly processors: number;
@@ -50,6 +52,7 @@ export function qemuArguments(machine: Machine, isRoot: boolean): string[] {
     ...["-smp", `${machine.processors}`, "-m", `${machine.memory}M`],
     ...["-kernel", machine.vmlinux, "-append", commandLine],
     ...["-drive", `if=virtio,format=raw,readonly=on,file=${escapeComma(machine.image)}`],
+    ...machine.disk === undefined ? [] : ["-drive", writtenDrive(machine.disk)],
     ...["-device", "virtio-rng-pci", "-device", "pvpanic-pci", "-action", "panic=exit-failure"],
     ...["-serial", `file:${machine.consoleLog}`],
     ...["-device", "virtio-serial-pci"],
@@ -61,6 +64,14 @@ export function qemuArguments(machine: Machine, isRoot: boolean): string[] {
     ...["-device", `virtserialport,chardev=err,name=${STDERR_PORT}`],
     ...machine.shares.flatMap((share) => ["-virtfs", virtfs(share, isRoot)]),
   ];
+}
+
+/**
+ * A disk that has what the guest has written to it, also when QEMU is killed, and nothing of what the guest's kernel
+ * still had in memory.
+ */
+function writtenDrive(path: string): string {
+  return `if=virtio,format=raw,cache=writeback,file=${escapeComma(path)}`;
 }
 
 /** With root, files keep their owners; without, owners are kept in extended attributes. */

@@ -14,7 +14,7 @@ import { chooseAccelerator } from "./accelerator.ts";
 import { ensureImage } from "./image.ts";
 import { parseStatus, runScript, settingsScript } from "./job.ts";
 import { ensureModules } from "./modules.ts";
-import { TIMED_OUT, type VmOptions, type VmResult } from "./options.ts";
+import { POWER_CUT, TIMED_OUT, type VmOptions, type VmResult } from "./options.ts";
 import { qemuArguments, type Share } from "./qemu.ts";
 
 /** How long QEMU has between SIGTERM and SIGKILL, in seconds. */
@@ -44,6 +44,7 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
     accelerator,
     vmlinux: options.kernel.vmlinux,
     image,
+    disk: options.disk,
     memory: options.memory ?? 1024,
     processors: options.processors ?? 2,
     consoleLog,
@@ -52,10 +53,11 @@ export async function runInVm(options: VmOptions): Promise<VmResult> {
 
   const start = performance.now();
   const timeout = options.timeout ?? 300;
-  const ended = await runQemu(args, timeout, options.output ?? "piped");
+  const ended = await runQemu(args, timeout, options);
   const seconds = (performance.now() - start) / 1000;
   const status = parseStatus(await readIfThere(join(job.directory, "status")));
   if (status !== undefined) return { ...ended, status, seconds };
+  if (ended.isCut) return { ...ended, status: POWER_CUT, seconds };
   if (ended.timedOut) return { ...ended, status: TIMED_OUT, seconds };
   const said = lastLines(ended.stderr + await readIfThere(consoleLog));
   throw new StasisError("internal", `the VM ended without a report; the last it said:\n${said}`);
@@ -85,7 +87,11 @@ async function makeJob(options: VmOptions) {
   };
 }
 
-async function runQemu(args: readonly string[], timeout: number, output: "inherit" | "piped") {
+async function runQemu(
+  args: readonly string[],
+  timeout: number,
+  { output = "piped", power }: Pick<VmOptions, "output" | "power">,
+) {
   // timeout(1) bounds QEMU's life even if we are killed and can do nothing any more.
   const bound = ["-k", `${GRACE}`, `${timeout + GRACE}`];
   const command = new Deno.Command("timeout", {
@@ -98,7 +104,12 @@ async function runQemu(args: readonly string[], timeout: number, output: "inheri
   });
   const child = spawn(command, "timeout");
   let timedOut = false;
+  let isCut = false;
   let interrupted: string | undefined;
+  const cut = () => {
+    isCut = true;
+    killGroup(child);
+  };
   const timer = setTimeout(() => {
     timedOut = true;
     kill(child);
@@ -117,7 +128,9 @@ async function runQemu(args: readonly string[], timeout: number, output: "inheri
     }
   };
   signals.forEach((signal, index) => Deno.addSignalListener(signal, onSignal[index]!));
+  power?.addEventListener("abort", cut);
   try {
+    if (power?.aborted) cut();
     let [stdout, stderr] = ["", ""];
     if (output === "inherit") {
       await Promise.all([
@@ -131,9 +144,10 @@ async function runQemu(args: readonly string[], timeout: number, output: "inheri
     }
     await child.status;
     if (interrupted) throw new StasisError("cancelled", `the VM was ${interrupted}`);
-    return { timedOut, stdout, stderr };
+    return { timedOut, isCut, stdout, stderr };
   } finally {
     clearTimeout(timer);
+    power?.removeEventListener("abort", cut);
     signals.forEach((signal, index) => Deno.removeSignalListener(signal, onSignal[index]!));
   }
 }
@@ -144,6 +158,16 @@ function kill(child: Deno.ChildProcess): void {
     child.kill("SIGTERM");
   } catch {
     // It has ended meanwhile.
+  }
+}
+
+/** Ends QEMU with all that it was about to do: timeout(1) leads a group of its own, and QEMU is in it. */
+function killGroup(child: Deno.ChildProcess): void {
+  try {
+    Deno.kill(-child.pid, "SIGKILL");
+  } catch (error) {
+    // It has ended meanwhile.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
