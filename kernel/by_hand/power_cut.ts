@@ -12,10 +12,10 @@ import { waitUntil } from "../../tests/harness/processes.ts";
 import { steps } from "../../tests/jobs/interrupted.ts";
 import { run } from "../command.ts";
 import { POWER_CUT, type VmResult } from "../vm/options.ts";
-import { inVm } from "./kernels.ts";
+import { inVm } from "../live/kernels.ts";
 
 /** How often the power is cut; `STASIS_POWER_CUTS` is another number. */
-const CUTS = Number(Deno.env.get("STASIS_POWER_CUTS") ?? 3);
+const CUTS = Number(Deno.env.get("STASIS_POWER_CUTS") ?? 20);
 ok(Number.isInteger(CUTS), "STASIS_POWER_CUTS is a number");
 
 /** The job makes at most so many steps a second, and runs at most so many milliseconds until the power is cut. */
