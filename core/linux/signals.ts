@@ -16,11 +16,15 @@ export const SIGNAL_COUNT = 64;
 /** Signals that the code names. */
 export const SIG = {
   HUP: 1,
+  ILL: 4,
+  TRAP: 5,
+  BUS: 7,
+  FPE: 8,
   KILL: 9,
   USR1: 10,
+  SEGV: 11,
   USR2: 12,
   PIPE: 13,
-  TRAP: 5,
   ALRM: 14,
   TERM: 15,
   CHLD: 17,

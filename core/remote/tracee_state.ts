@@ -47,6 +47,13 @@ const ENDED_BY_SIGNALS: readonly number[] = [Errno.ERESTARTNOHAND, Errno.ERESTAR
  */
 const SIGSETXID = 33;
 
+/**
+ * Signals whose handlers no call waits for: {@link SIGSETXID}, and those of a thread's own instructions and calls,
+ * which come of nothing while it waits.
+ */
+const NOT_AWAITED = [SIGSETXID, SIG.ILL, SIG.TRAP, SIG.BUS, SIG.FPE, SIG.SEGV, SIG.SYS]
+  .reduce((mask, signal) => mask | signalBit(signal), 0n);
+
 /** Where a thread can only wait. */
 export interface WaitingPlace {
   readonly address: RemoteAddress;
@@ -266,7 +273,7 @@ export abstract class TraceeState {
     const isCall = BigInt.asIntN(64, this.#registers.get("orig_ax")) >= 0n;
     if (!isCall || !ENDED_BY_SIGNALS.includes(Number(code))) return undefined;
     // While it waits with its own mask, no handler can run of a thread that blocks all signals that have one.
-    if ((this.#caught & ~this.#signalMask & ~signalBit(SIGSETXID)) === 0n) return undefined;
+    if ((this.#caught & ~this.#signalMask & ~NOT_AWAITED) === 0n) return undefined;
     const ended = this.#registers.copy().set("ax", BigInt(-Errno.EINTR)).set("orig_ax", -1n);
     return ptraceCall(PTRACE.SETREGS, tid, 0n, new Uint8Array(ended.words.buffer));
   }

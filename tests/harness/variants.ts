@@ -158,7 +158,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   ], ["special", "4"]],
   sud_allow: [[]],
   sud_block: [[], ["busy"]],
-  sud_blocked_in_call: [["read"], ["futex"], ["nanosleep"]],
+  sud_blocked_in_call: [["read"], ["poll"], ["futex"], ["nanosleep"]],
   sud_empty_range: [[]],
   sud_fork: [[]],
   sud_guard: [["4"]],

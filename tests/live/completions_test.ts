@@ -25,34 +25,28 @@ const CASES: readonly (readonly [typed: string, completed: RegExp])[] = [
   ["stasis help ins", /help inspect /],
 ];
 
-/** A process whose pid is no beginning of another one's, so that there is no choice. */
-function longestPid(): string {
-  const pids = allPids().map(String).filter((pid) => hasProgram(pid));
-  return pids.reduce((longest, pid) => pid.length > longest.length ? pid : longest);
-}
-
-function hasProgram(pid: string): boolean {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/cmdline`) !== "";
-  } catch {
-    return false;
-  }
-}
-
 /** Two processes whose pids begin alike. */
 class Sleepers implements AsyncDisposable {
+  /** How both pids begin. */
   readonly prefix: string;
-  readonly #children: readonly Deno.ChildProcess[];
+  /** The pid of one of them, which is no beginning of another process's. */
+  readonly pid: string;
+  readonly #children: Deno.ChildProcess[] = [];
 
   constructor() {
-    this.#children = Array.from(
-      { length: 2 },
-      () => new Deno.Command("sleep", { args: ["1000"], stdin: "null" }).spawn(),
-    );
-    const [one, other] = this.#children.map(({ pid }) => String(pid)) as [string, string];
+    const start = () => {
+      const child = new Deno.Command("sleep", { args: ["1000"], stdin: "null" }).spawn();
+      this.#children.push(child);
+      return String(child.pid);
+    };
+    const isBeginning = (pid: string) =>
+      allPids().map(String).some((other) => other !== pid && other.startsWith(pid));
+    const other = start();
+    this.pid = start();
+    while (isBeginning(this.pid)) this.pid = start();
     let length = 0;
-    while (one[length] === other[length]) length++;
-    this.prefix = one.slice(0, length);
+    while (this.pid[length] === other[length]) length++;
+    this.prefix = other.slice(0, length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,10 +72,10 @@ for (const shell of SHELLS) {
       await session.shows(/[#$%>] /);
       await session.type(`cd ${home}; source ./script; echo is""read\n`);
       await session.shows(/isread/);
-      const pid = longestPid();
+      await using sleepers = new Sleepers();
+      const { pid } = sleepers;
       const process = [`stasis checkpoint ${pid}`, new RegExp(`${pid} `)] as const;
       // Of several it tells the names, too.
-      await using sleepers = new Sleepers();
       const line = `stasis checkpoint ${sleepers.prefix}`;
       const ask = { bash: `${line}\t`, zsh: line, fish: `complete -C "${line}"\n` }[shell];
       const several = [ask, /sleep/] as const;

@@ -62,6 +62,7 @@ const SUBJECTS: readonly (readonly [name: string, ...args: string[]])[] = [
   ["sud_block"],
   ["sud_block", "busy"],
   ["sud_blocked_in_call", "read"],
+  ["sud_blocked_in_call", "poll"],
   ["sud_blocked_in_call", "futex"],
   ["sud_empty_range"],
   ["sud_fork"],

@@ -1,6 +1,6 @@
 /*
  * A thread with dispatch at BLOCK that is blocked in a real call made from the allowed range.
- * Usage: sud_blocked_in_call [read|futex|nanosleep]
+ * Usage: sud_blocked_in_call [read|poll|futex|nanosleep]
  *
  * The call goes on after whatever happened, gives its true result, and is not dispatched when it is
  * begun again.
@@ -8,6 +8,7 @@
 #include "sud.h"
 
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 
 #define NAP_S 2
@@ -40,6 +41,8 @@ static void *worker(void *unused)
 		result = syscall(SYS_read, ends[0], &byte, 1);
 		if (byte != 'x')
 			result = -2;
+	} else if (!strcmp(call, "poll")) {
+		result = syscall(SYS_poll, &(struct pollfd){ .fd = ends[0], .events = POLLIN }, 1, -1);
 	} else if (!strcmp(call, "futex")) {
 		result = syscall(SYS_futex, &futex_word, FUTEX_WAIT, 0, NULL, NULL, 0);
 	} else {
@@ -86,13 +89,13 @@ int main(int argc, char **argv)
 		sud_check_config("config while blocked", worker_tid, config);
 	}
 	released = true;
-	if (!strcmp(call, "read") && write(ends[1], "x", 1) != 1)
+	if ((!strcmp(call, "read") || !strcmp(call, "poll")) && write(ends[1], "x", 1) != 1)
 		die("write");
 	futex_word = 1;
 	syscall(SYS_futex, &futex_word, FUTEX_WAKE, 1, NULL, NULL, 0);
 	pthread_join(thread, NULL);
-	if (!strcmp(call, "read"))
-		check_equal("result of read", result, 1);
+	if (!strcmp(call, "read") || !strcmp(call, "poll"))
+		check_equal("result of the call", result, 1);
 	else /* EAGAIN: the word had changed when the call was made again. */
 		check(result == 0 || (!strcmp(call, "futex") && error == EAGAIN), "result of the call", "%ld, errno %d", result, error);
 	check(!too_early, "not before its time", "%s returned early", call);
