@@ -6,8 +6,12 @@
  * @module
  */
 
-import { match, notStrictEqual, rejects, strictEqual } from "@std/assert";
-import { checkpoint, restore } from "../../mod.ts";
+import { deepStrictEqual, match, notStrictEqual, ok, rejects, strictEqual } from "@std/assert";
+import { relative } from "node:path";
+import { checkpoint, directoriesOf, MemoryTracking, openImages, restore } from "../../mod.ts";
+import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
+import { PARENT_PAGES } from "../../images/kinds/memory.ts";
+import { processTree, readProcess, waitUntil } from "../../tests/harness/processes.ts";
 import { Subject } from "../../tests/harness/subject.ts";
 import { UNHURRIED } from "../../tests/harness/unhurried.ts";
 import { variantName } from "../../tests/harness/variants.ts";
@@ -84,6 +88,78 @@ for (const [name, ...args] of SUBJECTS) {
     await tree.wait();
   });
 }
+
+/** How many checkpoints follow each other. */
+const CHAIN = 4;
+
+/** Has a subject change some of its pages. */
+async function step(subject: Subject, number: number): Promise<void> {
+  Deno.kill(subject.pid, "SIGUSR1");
+  await waitUntil(
+    () => subject.facts.get("step") === `${number}`,
+    () => `step ${number}: ${subject.output()}`,
+  );
+}
+
+/** Kills a tree, and waits until its ids are free. */
+async function killTree(subject: Subject): Promise<void> {
+  const pids = processTree(subject.pid);
+  for (const pid of pids) Deno.kill(pid, "SIGKILL");
+  await subject.waitGone();
+  await waitUntil(() => !pids.some((pid) => readProcess(pid) !== null), `${pids} to be reaped`);
+}
+
+/** Makes a chain of a subject whose memory changes in between, and kills it. @returns the last directory */
+async function makeChain(
+  subject: Subject,
+  home: string,
+  save: (directory: string, parent: string | undefined) => Promise<void>,
+): Promise<string> {
+  Deno.mkdirSync(home);
+  const at = (number: number) => `${home}/${number}`;
+  for (let number = 0; number < CHAIN; number++) {
+    if (number > 0) await step(subject, number);
+    await save(at(number), number === 0 ? undefined : at(number - 1));
+  }
+  await killTree(subject);
+  return at(CHAIN - 1);
+}
+
+Deno.test("CRIU restores a chain that Stasis has made", async () => {
+  using home = imageHome();
+  await using subject = await Subject.start("pages_changing");
+  strictEqual(hasWriteTracking(), false, "this kernel cannot tell what was written to");
+  using tracking = new MemoryTracking();
+  const sizes: bigint[] = [];
+  const last = await makeChain(subject, home.directory, async (directory, parent) => {
+    const settings = { directory, parent, tracking, leaveRunning: true, options: UNHURRIED };
+    const made = await checkpoint(subject.pid, settings);
+    strictEqual(made.parent, parent);
+    sizes.push(made.bytes);
+  });
+  strictEqual(directoriesOf(last).length, CHAIN);
+  // What parent and child have in common leads through what stands between.
+  const bridges = directoriesOf(last).flatMap((one) => openImages(one).ids(PARENT_PAGES));
+  ok(bridges.length > 0);
+  ok((sizes.at(-1) ?? 0n) < (sizes[0] ?? 0n) / 3n, `${sizes}`);
+  await criu("restore", last, "--restore-detached");
+  await subject.expectPass();
+});
+
+Deno.test("Stasis restores a chain that CRIU has made", async () => {
+  using home = imageHome();
+  await using subject = await Subject.start("pages_changing");
+  const last = await makeChain(subject, home.directory, async (directory, parent) => {
+    Deno.mkdirSync(directory);
+    const before = parent === undefined ? [] : ["--prev-images-dir", relative(directory, parent)];
+    const options = ["--leave-running", "--track-mem", ...before];
+    await criu("dump", directory, "--tree", `${subject.pid}`, ...options);
+  });
+  deepStrictEqual(Deno.readLinkSync(`${last}/parent`), `../${CHAIN - 2}`);
+  const tree = await restore(last);
+  await subject.expectPass();
+  await tree.wait();
+});
 
 /** Makes the version in the inventory CRIU's own: field 1, the number 2 in as many bytes as before. */
 function hideVersion(directory: string): void {

@@ -18,7 +18,7 @@ static volatile sig_atomic_t requested;
 static int values[MOST_PAGES], shared_values[SHARED], half_values[HALF + 1];
 static char *own, *moved, *places[2], *shared, *half, *copies;
 static long n, written, done;
-static bool alone;
+static bool alone, in_child;
 static pid_t child;
 static uint64_t state = 0x9e3779b97f4a7c15u;
 
@@ -125,6 +125,7 @@ static void live(bool is_child)
 		if (done == 2 && !alone) {
 			child = fork_child();
 			if (!child) {
+				in_child = true;
 				requested = done = 0;
 				state *= 3;
 				live(true);
@@ -170,7 +171,7 @@ int main(int argc, char **argv)
 	ready();
 	live(false);
 	look();
-	if (!child && done >= 2 && !alone)
+	if (in_child)
 		child_finish();
 	look_at_shared();
 	if (child)
