@@ -50,6 +50,8 @@ export interface Lost {
 /** Bytes up to which a deleted file is saved if the user does not say (as in CRIU). */
 export const GHOST_LIMIT: bigint = 1n << 20n;
 
+/** How often a file is looked for whose path leads to another one, in a program that goes on meanwhile. */
+const LOOKS = 10;
 const DELETED = " (deleted)";
 /** `f_type` of POSIX message queues (`ipc/mqueue.c`). */
 const MQUEUE_MAGIC = 0x19800202n;
@@ -65,6 +67,8 @@ const S_IFSOCK = 0o140000;
  * @param text what readlink(2) says of that path
  * @param what it is, for messages: `its descriptor 5`
  * @param meant what stat(2) says of `behind`, if the caller knows
+ * @param looks how often it may be looked for anew: a program that runs may have closed, renamed or deleted the file
+ *   since `text` was read, and have made another one of that name
  * @throws {StasisError} `no-such-task` where that is gone
  */
 export function findFile(
@@ -73,12 +77,17 @@ export function findFile(
   what: string,
   options: OperationOptions,
   meant: FileFacts = factsOf(statTaskLink(behind)),
+  looks = LOOKS,
 ): Whereabouts | Lost {
   const found = lookAt(text, meant);
   if (found !== undefined && isSame(found, meant)) return { path: text };
   const dead = meant.dev === procDevice() ? deadTaskPath(text) : undefined;
   if (dead !== undefined) return { path: dead, behind };
-  if (!text.endsWith(DELETED)) return lost(text, what, found !== undefined);
+  if (!text.endsWith(DELETED)) {
+    const now = looks > 0 ? changedLink(behind, text, meant) : undefined;
+    if (now !== undefined) return findFile(behind, now.text, what, options, now.meant, looks - 1);
+    return lost(text, what, found !== undefined);
+  }
   const path = text.slice(0, -DELETED.length);
   // Some file systems leave a deleted directory its links.
   if (meant.links === 0 || typeOf(meant) === S_IFDIR) {
@@ -105,6 +114,25 @@ export function findFile(
       hint: "mount it again at its place, or close the file before the checkpoint",
     },
   };
+}
+
+/** What a link of a task says by now, and what stat(2) says of it; undefined where that is what it was. */
+function changedLink(
+  behind: string,
+  text: string,
+  meant: FileFacts,
+): { readonly text: string; readonly meant: FileFacts } | undefined {
+  const now = { meant: factsOf(statTaskLink(behind)), text: linkNow(behind) ?? text };
+  return now.text === text && isSame(now.meant, meant) ? undefined : now;
+}
+
+/** What a link says; undefined where that is longer than the kernel tells, or it is gone just now. */
+function linkNow(behind: string): string | undefined {
+  try {
+    return readLink(behind);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

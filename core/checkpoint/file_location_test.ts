@@ -41,6 +41,17 @@ Deno.test("findFile() tells a deleted file by its links, and keeps its path", ()
   });
 });
 
+Deno.test("findFile() looks again where the file was renamed or deleted since its name was read", () => {
+  withFile("moved", (path, behind) => {
+    const text = Deno.readLinkSync(behind);
+    Deno.renameSync(path, `${path}2`);
+    Deno.writeTextFileSync(path, "");
+    deepEqual(findFile(behind, text, "it", {}), { path: `${path}2` });
+    Deno.removeSync(`${path}2`);
+    deepEqual(findFile(behind, text, "it", {}), { path: `${path}2`, behind });
+  });
+});
+
 Deno.test("findFile() finds another name in the same directory, and near it", () => {
   withFile("one", (path, behind) => {
     Deno.linkSync(path, `${path}2`);

@@ -80,7 +80,7 @@ Deno.test("an emulator stands 10 checkpoints that leave it running, and its last
     assert.deepEqual(belongings(subject.pid), before, `after cycle ${cycle}`);
   }
   const directory = images.next();
-  const files = new FileBackup(dirname(subject.stdout), images.next());
+  const files = new FileBackup([dirname(subject.stdout)], images.next());
   await checkpoint(subject.pid, { directory, leaveRunning: true, plugins: [files.plugin] });
   await pause(300);
   assert.ok(issued(subject) > progress[0]!, "it does nothing any more");

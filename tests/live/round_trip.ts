@@ -4,15 +4,9 @@
  * @module
  */
 import { deepEqual } from "@std/assert";
-import {
-  checkpoint,
-  type OperationOptions,
-  type Problem,
-  restore,
-  StasisError,
-  type StasisEvent,
-} from "../../mod.ts";
+import { type OperationOptions, type Problem, StasisError, type StasisEvent } from "../../mod.ts";
 import { readStat, readTasks, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { checkpoint, restore } from "../harness/operations.ts";
 import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { diffSnapshots, type Snapshot, takeSnapshot } from "../harness/snapshot.ts";
 import { skip } from "../harness/skip.ts";

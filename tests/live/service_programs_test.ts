@@ -4,11 +4,13 @@
  * left it running.
  */
 import assert from "@std/assert";
+import { dirname } from "node:path";
 import { FILE_LOCKS } from "../../images/kinds/files.ts";
 import { openImages } from "../../mod.ts";
 import { locateProgram } from "../../scripts/setup/unpacked.ts";
 import { processTree } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
+import { withSmallDisk } from "../harness/small_disk.ts";
 import type { Subject } from "../harness/subject.ts";
 import {
   file,
@@ -276,6 +278,56 @@ function dnotify(work: number): Program {
   };
 }
 
+/** Where stress-ng is in a root directory of its own. */
+const STRESS_NG = "/usr/bin/stress-ng";
+
+/** Puts stress-ng into a root directory, with the libraries that it needs and a directory for its files. */
+function furnish(root: string): void {
+  const libraries = run("ldd", [STRESS_NG], { cwd: root }).match(/\/\S+/g) ?? [];
+  for (const name of [STRESS_NG, ...libraries]) {
+    Deno.mkdirSync(dirname(root + name), { recursive: true });
+    Deno.copyFileSync(name, root + name);
+  }
+  Deno.mkdirSync(`${root}/tmp`);
+}
+
+/** By how many descriptors of a tree a file system is marked. */
+function markedFileSystems({ pid }: Subject): number {
+  let count = 0;
+  for (const task of processTree(pid)) {
+    try {
+      for (const { name } of Deno.readDirSync(`/proc/${task}/fdinfo`)) {
+        const told = Deno.readTextFileSync(`/proc/${task}/fdinfo/${name}`);
+        if (/^fanotify sdev:/m.test(told)) count++;
+      }
+    } catch {
+      // It ends, or closes one.
+    }
+  }
+  return count;
+}
+
+/**
+ * It has the root's mount and file system marked, for want of a list of mounts, and each event there counted: of what is
+ * not its own it would hold files that are gone by the restore.
+ */
+function fanotify(root: string, work: number): Program {
+  const seconds = String(3 * work);
+  return {
+    command: "chroot",
+    args: [root, STRESS_NG, "--fanotify", "1", "-t", seconds, "--verify", "--temp-path", "/tmp"],
+    writesTo: [`${root}/tmp`],
+    options: { ghostLimit: 64n << 20n },
+    midway: (subject) => markedFileSystems(subject) === 2,
+    verify(subject) {
+      const all = subject.output() + subject.errors();
+      assert.match(all, /successful run completed/);
+      assert.match(all, /fanotify: [1-9]\d* open, [1-9]\d* close write/);
+      assert.doesNotMatch(all.replace(/^.*no CPUs found.*$/m, ""), /fail|error/i);
+    },
+  };
+}
+
 /** A program, and what is there only where it is installed, or could be unpacked. */
 interface Trial {
   readonly make: (work: number) => Program;
@@ -292,14 +344,29 @@ const PROGRAMS: Readonly<Record<string, Trial>> = {
   "stress-ng with dnotify": { make: dnotify },
 };
 
-for (const [name, { make, needs }] of Object.entries(PROGRAMS)) {
-  const test = (how: string, scenario: (program: Program) => Promise<void>) =>
+/** What is done to each. */
+const SCENARIOS: Readonly<Record<string, (program: Program) => Promise<void>>> = {
+  "after checkpoint and restore": (program) => killAndRestore(program, 2),
+  "when it is left running, and from its images": leaveRunningAndRestore,
+};
+
+for (const [how, scenario] of Object.entries(SCENARIOS)) {
+  for (const [name, { make, needs }] of Object.entries(PROGRAMS)) {
     Deno.test(`${name} comes to the right end ${how}`, async (t) => {
       if (needs !== undefined && !exists(needs)) return skip(t, `${needs} is not installed`);
       await withEnoughToDo(make, scenario);
     });
-  test("after checkpoint and restore", (program) => killAndRestore(program, 2));
-  test("when it is left running, and from its images", leaveRunningAndRestore);
+  }
+
+  Deno.test(`stress-ng with fanotify comes to the right end ${how}`, async (t) => {
+    const room = Deno.makeTempDirSync({ prefix: "stasis-root-" });
+    using _room = { [Symbol.dispose]: () => Deno.removeSync(room, { recursive: true }) };
+    await withSmallDisk(room, t, async ({ path, limit }) => {
+      limit("size=256m");
+      furnish(path);
+      await withEnoughToDo((work) => fanotify(path, work), scenario);
+    });
+  });
 }
 
 Deno.test("stress-ng with message queues comes to the right end after checkpoint and restore", () =>

@@ -6,29 +6,33 @@
  */
 import { definePlugin, type Plugin } from "../../mod.ts";
 
-/** A copy of a directory as it was at a checkpoint. */
+/** A copy of directories as they were at a checkpoint. */
 export class FileBackup {
   /** Makes the copy; a plugin for the checkpoint. */
   readonly plugin: Plugin;
 
   /**
-   * @param directory what to copy: plain files and directories
+   * @param directories what to copy: plain files and directories
    * @param copy where to; it must not exist
    */
-  constructor(readonly directory: string, readonly copy: string) {
+  constructor(readonly directories: readonly string[], readonly copy: string) {
     this.plugin = definePlugin({
       name: "file-backup",
       description: "copies the files of a test",
-      checkpoint: () => ({ dumpTree: () => copyTree(directory, copy) }),
+      checkpoint: () => ({
+        dumpTree: () => directories.forEach((from, at) => copyTree(from, `${copy}/${at}`)),
+      }),
     });
   }
 
-  /** Makes the directory what it was. */
+  /** Makes the directories what they were. */
   putBack(): void {
-    for (const { name } of Deno.readDirSync(this.directory)) {
-      Deno.removeSync(`${this.directory}/${name}`, { recursive: true });
-    }
-    copyTree(this.copy, this.directory);
+    this.directories.forEach((directory, at) => {
+      for (const { name } of Deno.readDirSync(directory)) {
+        Deno.removeSync(`${directory}/${name}`, { recursive: true });
+      }
+      copyTree(`${this.copy}/${at}`, directory);
+    });
   }
 }
 

@@ -6,15 +6,14 @@
 import assert from "@std/assert";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  checkpoint,
-  type CheckpointSettings,
-  type Ending,
-  type OperationOptions,
-  type Plugin,
-  restore,
-  type RestoredTree,
+import type {
+  CheckpointSettings,
+  Ending,
+  OperationOptions,
+  Plugin,
+  RestoredTree,
 } from "../../mod.ts";
+import { checkpoint, restore } from "../harness/operations.ts";
 import { Subject } from "../harness/subject.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { FileBackup } from "./file_backup.ts";
@@ -51,6 +50,8 @@ export interface Program {
   readonly options?: OperationOptions;
   /** Take part in its checkpoints and restores. */
   readonly plugins?: readonly Plugin[];
+  /** Where it writes beside its working directory: this becomes what it was, too, before another restore. */
+  readonly writesTo?: readonly string[];
   /** Makes its input in its working directory. */
   prepare?(cwd: string): Promise<void>;
   /** Whether it has come to the middle of its work. */
@@ -107,7 +108,8 @@ export async function leaveRunningAndRestore(program: Program): Promise<void> {
   do {
     assert.ok(time++ < ATTEMPTS, "it was never caught in the state that matters");
     directory = images.next();
-    files = new FileBackup(dirname(subject.stdout), images.next());
+    const written = [dirname(subject.stdout), ...program.writesTo ?? []];
+    files = new FileBackup(written, images.next());
     await save(program, subject, {
       directory,
       leaveRunning: true,
