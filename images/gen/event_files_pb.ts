@@ -182,7 +182,7 @@ export const eventpoll_file_entrySchema: GenMessage<eventpoll_file_entry> = /*@_
 /**
  * epoll-extra.img, which CRIU does not have; such images need the plugin "epoll". A file is watched under the number
  * that it was added with, and so it can be changed and taken out. This entry says which number that was, where it
- * has been closed since or is another file's.
+ * has been closed since or is another file's; and which file it is, where the task has no descriptor of it any more.
  *
  * @generated from message epoll_extra_entry
  */
@@ -207,6 +207,14 @@ export type epoll_extra_entry = Message<"epoll_extra_entry"> & {
    * @generated from field: required uint32 number = 3;
    */
   number: number;
+
+  /**
+   * The file: its id in files.img. Only where no descriptor of the task leads to it, but one of another task or one that
+   * lies in flight; then `tfd` is `number`.
+   *
+   * @generated from field: optional uint32 file = 4;
+   */
+  file: number;
 };
 
 /**
@@ -218,6 +226,7 @@ export const epoll_extra_entrySchema: GenMessage<epoll_extra_entry> = /*@__PURE_
     [1, "id", "required", "uint32"],
     [2, "index", "required", "uint32"],
     [3, "number", "required", "uint32"],
+    [4, "file", "optional", "uint32"],
   ]);
 
 /**

@@ -52,7 +52,10 @@ export interface FoundTarget {
  * An entry is "gone" if the instance has no such one (the program runs, and has taken it out), and a descriptor
  * "closed" if there is none of that number.
  */
-export function compareWith(instance: Descriptor, { pid, liveTid }: Task): Comparer {
+export function compareWith(
+  instance: Descriptor,
+  { pid, liveTid }: Pick<Task, "pid" | "liveTid">,
+): Comparer {
   return {
     withEntry(fd, tfd, toff) {
       const slot = Slot.make({ efd: instance.fd, tfd, toff });
@@ -84,12 +87,15 @@ export interface Candidate {
  * It asks once for each entry of an open number, and about as often for others: both they and the descriptors that they
  * may be are looked at in the kernel's order. Where that does not tell, it asks logarithmically often, of the
  * descriptors in kcmp's order. For an entry of a socket it need not ask, since the inode tells.
+ *
+ * @param wanted those that are looked for; all if absent
  */
 export function findTargets(
   targets: readonly EpollTarget[],
   candidates: CandidateIndex,
   comparer: Comparer,
   hints: Hints = new Map(),
+  wanted?: ReadonlySet<EpollTarget>,
 ): FoundTarget[] {
   const files = new OrderedFiles(candidates, comparer);
   const seen = new Map<number, number>();
@@ -98,6 +104,7 @@ export function findTargets(
     const { tfd, ino, dev } = target;
     const toff = seen.get(tfd) ?? 0;
     seen.set(tfd, toff + 1);
+    if (wanted?.has(target) === false) continue;
     const same = candidates.byNumber.get(tfd);
     if (same !== undefined && mayBe(same, ino)) {
       const isCertain = isSocket(same) && same.info.ino === ino &&

@@ -28,6 +28,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   dead_proc: [[]],
   dnotify: [[]],
   epoll: [[]],
+  epoll_elsewhere: [[]],
   epoll_numbers: [[], ["500"]],
   eventfd: [[]],
   fanotify: [[]],
