@@ -14,55 +14,31 @@
  *
  * @module
  */
-import type { ghost_file_entry } from "../../images/gen/ghost_pb.ts";
-import { type reg_file_entry, remap_type } from "../../images/gen/paths_pb.ts";
-import { FileSource, partOf } from "../../images/byte_source.ts";
-import { locateGhostChunks } from "../../images/ghost_chunks.ts";
-import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
+import type { reg_file_entry } from "../../images/gen/paths_pb.ts";
 import { isLinkRemap } from "../../images/link_remap.ts";
-import type { ImageDirectory, LocatedEntry } from "../../images/mod.ts";
-import { joinMicroseconds } from "../../images/time.ts";
-import { uniqueById } from "../../images/unique.ts";
-import { PID_LIMIT } from "../../images/validate_tree.ts";
+import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
-import { existingParent, hugePageSize } from "../checkpoint/file_location.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { isMissing, lstatPath, statPath } from "../linux/files.ts";
-import { MAP, PROT } from "../linux/mman.ts";
-import { defineStruct } from "../linux/struct.ts";
 import type { TreePlanner } from "../plugin.ts";
-import type { Argument, CallResult, SyscallProgram } from "../remote/program.ts";
-import { explainNoPages } from "./no_huge_pages.ts";
-import { reopenFlags } from "./owner.ts";
+import type { CallResult, SyscallProgram } from "../remote/program.ts";
+import { deadTaskIds, ghostIds, linkedIds } from "./file_remaps.ts";
+import {
+  type GhostContents,
+  planContents,
+  planMake,
+  planProperties,
+  readGhost,
+} from "./ghost_file.ts";
 import { type LinkedFile, linkedFiles } from "./link_remaps.ts";
+import { reopenFlags } from "./owner.ts";
 import type { TemporaryNames } from "./temporary_names.ts";
 
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFLNK = 0o120000;
-const S_IFIFO = 0o010000;
-/** At most so much by one sendfile(2), which moves less than 2 GiB. */
-const STEP = 1n << 30n;
-
-/** Two of `struct timespec`: times of access and of modification. */
-const Times = defineStruct("timespec[2]", 32, {
-  access: [0, "i64"],
-  accessNs: [8, "i64"],
-  change: [16, "i64"],
-  changeNs: [24, "i64"],
-});
-
-/** A stretch of contents: where in the file, and where in the image. */
-interface Stretch {
-  readonly offset: bigint;
-  readonly source: bigint;
-  readonly size: bigint;
-}
-
+const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFIFO = 0o010000;
 /** A deleted file and the entries that mean it. */
 interface Ghost {
   readonly id: number;
-  readonly file: ghost_file_entry;
-  readonly stretches: readonly Stretch[];
+  readonly contents: GhostContents;
   readonly users: readonly reg_file_entry[];
 }
 
@@ -92,46 +68,6 @@ export interface DeadTaskFile {
   readonly pos: bigint;
   /** The number that it is kept under. */
   readonly service: number;
-}
-
-/** The ids of the entries of `files.img` that mean deleted files, each with the id of the ghost. */
-export function ghostIds(images: ImageDirectory): ReadonlyMap<number, number> {
-  return remapsOf(images, remap_type.GHOST);
-}
-
-/**
- * The ids of the entries whose names were deleted and that have others which the checkpoint made, each with the id of
- * the entry of that name.
- */
-export function linkedIds(images: ImageDirectory): ReadonlyMap<number, number> {
-  return remapsOf(images, remap_type.LINKED);
-}
-
-/**
- * The ids of the entries that mean files of `/proc` of tasks that are gone, each with the id of the task.
- *
- * @throws {StasisError} `bad-image` where no task has such an id
- */
-export function deadTaskIds(images: ImageDirectory): ReadonlyMap<number, number> {
-  const ids = remapsOf(images, remap_type.PROCFS);
-  for (const [file, pid] of ids) {
-    if (pid > 0 && pid < PID_LIMIT) continue;
-    const path = images.pathOf(REMAP_FPATH, null);
-    const what = `has file ${file} of a task with the impossible id ${pid}`;
-    throw new StasisError("bad-image", `${path} ${what}`);
-  }
-  return ids;
-}
-
-function remapsOf(images: ImageDirectory, type: remap_type): ReadonlyMap<number, number> {
-  const ids = new Map<number, number>();
-  if (!images.has(REMAP_FPATH, null)) return ids;
-  const remaps = images.readList(REMAP_FPATH, null);
-  uniqueById(remaps, ({ origId }) => origId, images.pathOf(REMAP_FPATH, null), "file");
-  for (const { origId, remapId, remapType } of remaps) {
-    if (remapType === type) ids.set(origId, remapId);
-  }
-  return ids;
 }
 
 /** What ghosts are planned for. */
@@ -166,8 +102,8 @@ export class Ghosts {
   ): void {
     const users = Map.groupBy(ghostIds(this.#images), ([, ghost]) => ghost);
     for (const [id, entries] of users) {
-      const { file, stretches } = readGhost(this.#images, id);
-      const ghost = { id, file, stretches, users: entries.map(([user]) => entryOf(user)) };
+      const contents = readGhost(this.#images, id);
+      const ghost = { id, contents, users: entries.map(([user]) => entryOf(user)) };
       for (const { id: user } of ghost.users) this.#checkPath(tree, user);
       const temporary = ghost.users.find(({ flags }) => (flags & O.TMPFILE) !== 0);
       if (temporary === undefined) this.#planGhost(tree, ghost, note);
@@ -214,7 +150,7 @@ export class Ghosts {
 
   /** A file that is made anew under the name that it had, with its contents. */
   #planGhost(tree: GhostPlanner, ghost: Ghost, note: (text: string) => void): void {
-    const { id, file, users } = ghost;
+    const { id, contents, contents: { file }, users } = ghost;
     const isRegular = (file.mode & S_IFMT) === S_IFREG;
     const made = this.#planNamed(tree, users, {
       id,
@@ -227,7 +163,8 @@ export class Ghosts {
     if (!isRegular) return;
     const service = tree.service();
     tree.names.keep(made, service);
-    this.#planContents(tree, service, ghost);
+    const [user] = users as [reg_file_entry];
+    planContents(tree, service, contents, tree.files.pathOf(user.id));
     planProperties(tree.seed, service, undefined, file);
     tree.seed.call("close", service);
   }
@@ -324,68 +261,20 @@ export class Ghosts {
     removeParents();
     const service = tree.service();
     names.keep(fd, service);
-    this.#planContents(tree, service, ghost);
+    planContents(tree, service, ghost.contents, path);
     seed.call("lseek", service, 0, 0);
-    planProperties(seed, service, undefined, ghost.file);
+    planProperties(seed, service, undefined, ghost.contents.file);
     if ((maker.flags & (O.APPEND | O.DIRECT)) !== 0) {
       seed.call("fcntl", service, F.SETFL, maker.flags & SETFL_MASK & ~O.ASYNC);
     }
     for (const { id } of ghost.users) this.#handles.set(id, { service, own: id === maker.id });
   }
-
-  #planContents(tree: TreePlanner, fd: number, { id, file, stretches, users }: Ghost): void {
-    const { seed } = tree;
-    const last = stretches.at(-1);
-    const size = file.size || (last === undefined ? 0n : last.offset + last.size);
-    if (size > 0n) seed.call("ftruncate", fd, size);
-    if (last === undefined) return;
-    const source = tree.serviceFile(this.#images.pathOf(GHOST_FILE, id), O.RDONLY);
-    const [user] = users as [reg_file_entry];
-    if (hugePageSize(existingParent(tree.files.pathOf(user.id))) !== undefined) {
-      return planHugePages(seed, fd, source, stretches);
-    }
-    for (const { offset, source: from, size } of stretches) {
-      seed.call("lseek", fd, offset, 0);
-      for (let done = 0n; done < size;) {
-        const part = size - done < STEP ? size - done : STEP;
-        const position = seed.data(word(from + done), "offset");
-        seed.expect(part, "sendfile", fd, source, position, part);
-        done += part;
-      }
-    }
-  }
-}
-
-/** Adds calls that fill a file of hugetlbfs, which can only be written to where it is mapped. */
-function planHugePages(
-  seed: SyscallProgram,
-  fd: number,
-  source: number,
-  stretches: readonly Stretch[],
-): void {
-  // It may be open for reading alone, or for writing alone.
-  const file = seed.call("openat", AT_FDCWD, `/proc/self/fd/${fd}`, O.RDWR | O.CLOEXEC, 0);
-  for (const { offset, source: from, size } of stretches) {
-    for (let done = 0n; done < size; done += STEP) {
-      const part = size - done < STEP ? size - done : STEP;
-      const flags = PROT.READ | PROT.WRITE;
-      const where = [file, offset + done] as const;
-      const memory = seed.explained(explainNoPages, "mmap", 0, part, flags, MAP.SHARED, ...where);
-      seed.expect(part, "pread64", source, memory, part, from + done);
-      seed.call("munmap", memory, part);
-    }
-  }
-  seed.call("close", file);
 }
 
 /** Whether a path is as the kernel tells it: from the root, and with neither `.` nor `..` on the way. */
 function isFullPath(path: string): boolean {
   return path.startsWith("/") &&
     path.slice(1).split("/").every((part) => part !== "" && part !== "." && part !== "..");
-}
-
-function word(value: bigint): Uint8Array {
-  return new Uint8Array(BigInt64Array.of(value).buffer);
 }
 
 /** Whether only a description that was opened by name, and not through /proc, is like this one. */
@@ -407,80 +296,6 @@ function planParents(names: TemporaryNames, missing: Iterable<string>): () => vo
   return () => {
     for (const one of remove.reverse()) one();
   };
-}
-
-/** Adds the call that makes the file. @returns the call; of a regular file its result is a descriptor to write to */
-function planMake(
-  program: SyscallProgram,
-  path: string,
-  { mode, rdev, symlnkTarget }: ghost_file_entry,
-): CallResult {
-  switch (mode & S_IFMT) {
-    case S_IFREG: {
-      const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
-      return program.call("openat", AT_FDCWD, path, flags, 0o600);
-    }
-    case S_IFDIR:
-      return program.call("mkdirat", AT_FDCWD, path, 0o700);
-    case S_IFLNK:
-      return program.call("symlinkat", symlnkTarget, AT_FDCWD, path);
-    default:
-      return program.call("mknodat", AT_FDCWD, path, mode & S_IFMT | 0o600, rdev);
-  }
-}
-
-/** Adds calls that set owner, mode and times, by descriptor or by path. A change of owner takes set-user-id bits. */
-function planProperties(
-  seed: SyscallProgram,
-  at: Argument,
-  path: string | undefined,
-  { uid, gid, mode, atim, mtim }: ghost_file_entry,
-): void {
-  const permissions = mode & 0o7777;
-  if (path === undefined) {
-    seed.call("fchown", at, uid, gid);
-    seed.call("fchmod", at, permissions);
-  } else {
-    seed.call("fchownat", at, path, uid, gid, AT_SYMLINK_NOFOLLOW);
-    // Symbolic links have no mode of their own.
-    if ((mode & S_IFMT) !== S_IFLNK) seed.call("fchmodat", at, path, permissions);
-  }
-  if (atim === undefined || mtim === undefined) return;
-  const access = joinMicroseconds(atim.tvSec, atim.tvUsec);
-  const change = joinMicroseconds(mtim.tvSec, mtim.tvUsec);
-  const SECOND = 1_000_000_000n;
-  const times = Times.make({
-    access: access / SECOND,
-    accessNs: access % SECOND,
-    change: change / SECOND,
-    changeNs: change % SECOND,
-  });
-  const flags = path === undefined ? 0 : AT_SYMLINK_NOFOLLOW;
-  seed.call("utimensat", at, path ?? 0, seed.data(times, "times"), flags);
-}
-
-/** Reads a ghost and finds out where its contents lie in its image. */
-function readGhost(
-  images: ImageDirectory,
-  id: number,
-): { readonly file: ghost_file_entry; readonly stretches: readonly Stretch[] } {
-  const [ghost] = images.locate(GHOST_FILE, id);
-  const { message: file, offset: begin, size } = ghost as LocatedEntry<typeof GHOST_FILE.schema>;
-  if (size === 0) return { file, stretches: [] };
-  const path = images.pathOf(GHOST_FILE, id);
-  using source = new FileSource(path);
-  const chunks = file.chunks
-    ? locateGhostChunks(partOf(source, begin, size))
-    : [{ offset: 0n, at: 0, size }];
-  if (chunks === undefined) {
-    throw new StasisError("bad-image", `the contents in ${path} are damaged`);
-  }
-  const stretches = chunks.map(({ offset, at, size }) => ({
-    offset,
-    source: BigInt(begin + at),
-    size: BigInt(size),
-  }));
-  return { file, stretches };
 }
 
 function exists(path: string): boolean {

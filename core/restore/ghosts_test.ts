@@ -11,7 +11,8 @@ import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import { O } from "../linux/fcntl.ts";
 import { type Argument, CallResult, ScratchData, SyscallProgram } from "../remote/program.ts";
-import { type DeadTaskFile, deadTaskIds, freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
+import { deadTaskIds } from "./file_remaps.ts";
+import { type DeadTaskFile, freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 
 const DATA = new TextEncoder().encode("contents");

@@ -31,7 +31,7 @@ import { addThreads } from "./clone.ts";
 import { deadTaskProblems } from "./dead_tasks.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
-import { deadTaskIds } from "./ghosts.ts";
+import { deadTaskIds } from "./file_remaps.ts";
 import { findHole, type Range } from "./layout.ts";
 import { DESCRIPTOR_HINT, type PlanBasis, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
 import { type Owners, PlannedTask } from "./planned_task.ts";

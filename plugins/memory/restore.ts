@@ -16,7 +16,7 @@ import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
 import { MEMFD_INODE, MM, PAGEMAP } from "../../images/kinds/memory.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { uniqueById } from "../../images/unique.ts";
-import { ghostIds, linkedIds } from "../../core/restore/ghosts.ts";
+import { ghostIds, linkedIds } from "../../core/restore/file_remaps.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { executableProblem } from "./executable.ts";
 import { memfdPlanner } from "./memfd.ts";
