@@ -7,6 +7,7 @@
 
 /** The subjects by name; each list of arguments is one variant, and `[]` is the plain one. */
 export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  agreed: [[]],
   cgroups: [[]],
   clear_tid: [[]],
   cow_tree: [

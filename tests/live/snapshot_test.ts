@@ -90,6 +90,29 @@ async function bringsBackAfterKill(subject: Subject, images: ImageHome): Promise
   await tree.wait();
 }
 
+Deno.test("a snapshot of threads that write to all of their memory meanwhile is of one moment, on which they agree", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("agreed", { args: [MORE] });
+  const pages = Number(subject.facts.get("pages"));
+  let before = Infinity;
+  let isWritten = false;
+  await checkpoint(subject.pid, {
+    directory: images.directory,
+    leaveRunning: true,
+    options: SNAPSHOT,
+    onEvent: (event) => {
+      if (event.kind === "phase" && event.phase === "pages") before = minorFaults(subject.pid);
+      if (isWritten || event.kind !== "progress") return;
+      if (readStatus(subject.pid).tracerPid !== 0) return;
+      // Nothing more is written before all pages have been written to: each of them costs a fault since the fork.
+      while (minorFaults(subject.pid) < before + pages) pause(5);
+      isWritten = event.done < event.total;
+    },
+  });
+  ok(isWritten, "the subject wrote to all of its memory while there was some to be saved");
+  await bringsBackAfterKill(subject, images);
+});
+
 Deno.test("a tree stands still again behind the limit of a snapshot, whose images are right all the same", async () => {
   using images = new ImageHome();
   await using subject = await Subject.start("snapshot", { args: ["plain", "160", "2"] });
@@ -255,6 +278,12 @@ function shadowsOf({ pid }: Subject): number[] {
 
 function oomScoreAdj(pid: number): string {
   return Deno.readTextFileSync(`/proc/${pid}/oom_score_adj`).trim();
+}
+
+/** How many pages a process has got without a disk (proc_pid_stat(5), `minflt`). */
+function minorFaults(pid: number): number {
+  const line = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  return Number(line.slice(line.lastIndexOf(")") + 2).split(" ")[7]);
 }
 
 /** The command line of a process; undefined of one that is gone. */
