@@ -30,6 +30,7 @@ import { decodePagemap, type Pagemap } from "./pagemap.ts";
 import { imageNames, PARENT } from "./parent.ts";
 import { isPartialName } from "./partial.ts";
 import { absolutePath, lastName } from "./path.ts";
+import type { Remembered } from "./remembered.ts";
 import { uniqueById } from "./unique.ts";
 import type { ListKind, SingleKind } from "./writer.ts";
 
@@ -91,6 +92,8 @@ export interface ImageDirectoryOptions {
   readonly unwritten?: ReadonlyMap<string, () => Uint8Array>;
   /** Makes checksums; by tables where absent. */
   readonly crc32?: Crc32;
+  /** What has been made of images of the same chain; {@link ImageDirectory.openOther} hands it on. */
+  readonly remembered?: Remembered;
 }
 
 /** What has been read of files, by their ids and names. */
@@ -117,6 +120,8 @@ class Kept<Content> {
 export class ImageDirectory {
   /** Where it is, absolute. */
   readonly path: string;
+  /** What has been made of images of the same chain, where somebody keeps it. */
+  readonly remembered: Remembered | undefined;
   readonly #names: ReadonlySet<string>;
   readonly #unwritten: ReadonlyMap<string, () => Uint8Array>;
   readonly #crc32: Crc32;
@@ -127,9 +132,10 @@ export class ImageDirectory {
   private constructor(
     path: string,
     names: ReadonlySet<string>,
-    { unwritten = new Map(), crc32 = crc32ByTables }: ImageDirectoryOptions,
+    { unwritten = new Map(), crc32 = crc32ByTables, remembered }: ImageDirectoryOptions,
   ) {
     this.path = path;
+    this.remembered = remembered;
     this.#names = names;
     this.#unwritten = unwritten;
     this.#crc32 = crc32;
@@ -174,7 +180,7 @@ export class ImageDirectory {
 
   /** Opens another one, whose checksums are made as those of this one are. @throws {StasisError} as {@link open} */
   openOther(path: string): ImageDirectory {
-    return ImageDirectory.open(path, { crc32: this.#crc32 });
+    return ImageDirectory.open(path, { crc32: this.#crc32, remembered: this.remembered });
   }
 
   /**

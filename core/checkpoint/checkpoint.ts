@@ -133,11 +133,13 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   const isToEnd = options.leaveRunning !== true;
   // One that is left stopped has time until its images are safe.
   const runsOn = !isToEnd && options.leaveStopped !== true;
+  request.tracking?.remembered.turn();
   const parent = request.parent === undefined ? undefined : openParent(
     request.parent,
     pid,
     request.longestChain,
     (text) => listener({ kind: "note", plugin: "core", text }),
+    request.tracking?.remembered,
   );
   let tasks = findTree(pid, isToEnd);
   const [root] = tasks as [Task];
@@ -268,6 +270,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
         writer,
         unwritten,
         inventory: last,
+        before: parent,
         cancellation,
       });
       // Nothing may go on when the operation has failed; and neither may fail unheard while the other goes on.

@@ -31,6 +31,7 @@ import { AT_FDCWD, O } from "../linux/fcntl.ts";
 import { fileError } from "../linux/files.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import { UFFD_FLAGS, WriteTracker } from "../linux/userfaultfd.ts";
+import { Remembered } from "../../images/remembered.ts";
 import type { FrozenTask, TrackedMemory } from "../contract/checkpoint.ts";
 import { LentDescriptor, lowestFree } from "../remote/send_descriptor.ts";
 import { cutRanges, joinRanges, withoutRanges } from "./ranges.ts";
@@ -51,6 +52,8 @@ const LEAST = 1 << 18;
 
 /** Holds what tells the changes of one tree between its checkpoints; `using` gives all of it back. */
 export class MemoryTracking implements TrackedMemory, Disposable {
+  /** What the checkpoints have made of their parents. */
+  readonly remembered = new Remembered();
   readonly #tasks = new Map<number, Tracked>();
   /** Tells the checkpoint that changes are known since: `stateSum()` of `images/layers.ts`. */
   #since: number | undefined;

@@ -7,6 +7,7 @@ import { StasisError } from "../../base/errors.ts";
 import { PSTREE } from "../../images/kinds/core.ts";
 import { checkpointsOf, MOST_CHECKPOINTS, stateSum } from "../../images/layers.ts";
 import { ImageDirectory } from "../../images/mod.ts";
+import { Remembered } from "../../images/remembered.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { CheckpointParent } from "../plugin.ts";
 
@@ -16,6 +17,7 @@ import type { CheckpointParent } from "../plugin.ts";
  * @param pid the root of the tree
  * @param most how many checkpoints a chain may have, with the new one
  * @param note is told why it is not used, where it cannot be
+ * @param remembered what checkpoints before this one have made of their parents
  * @throws {StasisError} `usage` where it is of another tree, or was not made by Stasis; `bad-image`, `io`
  */
 export function openParent(
@@ -23,9 +25,10 @@ export function openParent(
   pid: number,
   most: number = MOST_CHECKPOINTS,
   note: (text: string) => void = () => {},
+  remembered: Remembered = new Remembered(),
 ): CheckpointParent | undefined {
   // A link such as `latest` may lead elsewhere tomorrow.
-  const images = ImageDirectory.open(realPath(directory), { crc32 });
+  const images = ImageDirectory.open(realPath(directory), { crc32, remembered });
   images.verify();
   const [root] = images.readList(PSTREE, null);
   if (root?.pid !== pid) {

@@ -13,7 +13,7 @@ import { imageFileName } from "../../images/kind.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
-import type { OperationOptions, Plugin } from "../plugin.ts";
+import type { CheckpointParent, OperationOptions, Plugin } from "../plugin.ts";
 import { makePlan } from "../restore/make_plan.ts";
 import type { CoreOf } from "./frozen_tree.ts";
 
@@ -27,6 +27,8 @@ export interface Rehearsal {
   readonly unwritten: readonly CoreOf[];
   /** The inventory as it will be. */
   readonly inventory: MessageInitShape<typeof inventory_entrySchema>;
+  /** The checkpoint before, which the restore needs too. */
+  readonly before?: CheckpointParent;
   /** All plugins. */
   readonly plugins: readonly Plugin[];
   /** Options of the checkpoint. */
@@ -54,7 +56,11 @@ export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
   try {
     await makePlan({
       directory: writer.path,
-      rehearsed: ImageDirectory.open(writer.path, { unwritten, crc32 }),
+      rehearsed: ImageDirectory.open(writer.path, {
+        unwritten,
+        crc32,
+        remembered: rehearsal.before?.images.remembered,
+      }),
       plugins,
       // Files that change are the business of the restore's user, who can say that they may.
       options: { ...options, fileValidation: "none" },

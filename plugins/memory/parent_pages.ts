@@ -5,12 +5,11 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE, remoteAddress } from "../../core/linux/address.ts";
-import { pread } from "../../core/linux/libc_ffi.ts";
 import type { CheckpointParent, CheckpointSession, FrozenTask } from "../../core/plugin.ts";
 import type { Run } from "./runs.ts";
 import { mergeRuns } from "./parent_layout.ts";
 import { type SavedRun, uncovered } from "./saved_pages.ts";
-import { objectRuns, taskRuns } from "./task_runs.ts";
+import { parentObjectRuns, parentTaskRuns } from "./task_runs.ts";
 import { PageComparer, savedBefore } from "./unchanged_pages.ts";
 
 /** What is left to the checkpoint before. */
@@ -33,16 +32,16 @@ export class ParentPages implements Disposable {
    * @param runs those that hold something
    */
   ofTask({ pid, remote }: FrozenTask, runs: readonly Run[]): SavedRun[] {
-    const both = savedBefore(runs, taskRuns(this.#parent.images, pid));
+    const both = savedBefore(runs, parentTaskRuns(this.#parent.images, pid));
     const { tracking } = this.#session;
     const unwritten = (tracking?.unwritten(pid, this.#parent.sum) ?? [])
       .map(({ start, end }) => ({ start, size: end - start }));
     const same = savedBefore(unwritten, both);
     const unknown = uncovered(both, unwritten, () => true);
-    const equal = this.#comparer.unchanged(
-      unknown,
-      (address, buffer) => remote.memory.readInto(remoteAddress(address), buffer),
-    );
+    const equal = this.#comparer.unchanged(unknown, {
+      fd: remote.memory.fd,
+      readInto: (address, buffer) => remote.memory.readInto(remoteAddress(address), buffer),
+    });
     return mergeRuns(same, equal);
   }
 
@@ -54,14 +53,16 @@ export class ParentPages implements Disposable {
    */
   ofObject(shmid: bigint, fd: number, size: bigint, runs: readonly Run[]): SavedRun[] {
     const whole = size / PAGE_SIZE * PAGE_SIZE;
-    const both = savedBefore(runs, objectRuns(this.#parent.images, shmid));
+    const both = savedBefore(runs, parentObjectRuns(this.#parent.images, shmid));
     const within = both.flatMap((run) => {
       const left = whole - run.start;
       return left <= 0n ? [] : [{ ...run, size: run.size < left ? run.size : left }];
     });
-    const unchanged = this.#comparer.unchanged(within, (offset, buffer) => {
-      if (pread(fd, buffer, offset) === buffer.length) return;
-      throw new StasisError("io", `shared memory ${shmid} became shorter while it was saved`);
+    const unchanged = this.#comparer.unchanged(within, {
+      fd,
+      readInto() {
+        throw new StasisError("io", `shared memory ${shmid} became shorter while it was saved`);
+      },
     });
     if (unchanged.length > 0) this.link();
     return unchanged;

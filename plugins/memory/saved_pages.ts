@@ -55,7 +55,7 @@ export function savedRuns(
           hint: "have all images of an incremental checkpoint in place",
         });
       }
-      runs.push(...inParent.find(vaddr, size));
+      inParent.find(vaddr, size, runs);
       continue;
     }
     if ((flags & PE_PRESENT) === 0) continue;
@@ -71,12 +71,13 @@ class ParentRuns {
 
   constructor(private readonly runs: readonly SavedRun[], private readonly file: string) {}
 
-  /** Where the pages of a range are. */
-  find(start: bigint, size: bigint): SavedRun[] {
-    const found: SavedRun[] = [];
-    for (let at = start; at < start + size;) {
+  /** Appends where the pages of a range are. */
+  find(start: bigint, size: bigint, found: SavedRun[]): void {
+    const end = start + size;
+    for (let at = start; at < end;) {
       const run = this.runs[this.#next];
-      if (run !== undefined && run.start + run.size <= at) {
+      const last = run === undefined ? at : endOf(run);
+      if (run !== undefined && last <= at) {
         this.#next++;
         continue;
       }
@@ -90,21 +91,19 @@ class ParentRuns {
           },
         );
       }
-      const piece = cutRun(
-        run,
-        at,
-        run.start + run.size < start + size ? run.start + run.size : start + size,
-      );
-      found.push(piece);
-      at += piece.size;
+      const to = last < end ? last : end;
+      found.push(cutRun(run, at, to));
+      at = to;
     }
-    return found;
   }
 }
 
 /** The part of a run between two addresses within it. */
 export function cutRun(run: SavedRun, start: bigint, end: bigint): SavedRun {
-  return { ...run, start, size: end - start, offset: run.offset + start - run.start };
+  const size = end - start;
+  // There are many, and most are wanted whole.
+  if (start === run.start && size === run.size) return run;
+  return { start, size, pages: run.pages, offset: run.offset + start - run.start };
 }
 
 /**
@@ -147,22 +146,22 @@ export interface Hole {
   readonly end: bigint;
 }
 
-/** Takes ranges out of runs. `holes` are ascending. */
+/** Takes ranges out of runs. Both are ascending. */
 export function withoutHoles(runs: readonly SavedRun[], holes: readonly Hole[]): SavedRun[] {
   if (holes.length === 0) return [...runs];
   const left: SavedRun[] = [];
+  let next = 0;
   for (const run of runs) {
     let at = run.start;
-    const end = run.start + run.size;
-    const push = (to: bigint): void => {
-      if (to > at) left.push(cutRun(run, at, to));
-    };
-    for (const hole of holes) {
-      if (hole.end <= at || hole.start >= end) continue;
-      push(hole.start);
+    const end = endOf(run);
+    while (next < holes.length && (holes[next] as Hole).end <= at) next++;
+    for (let index = next; index < holes.length; index++) {
+      const hole = holes[index] as Hole;
+      if (hole.start >= end) break;
+      if (hole.start > at) left.push(cutRun(run, at, hole.start));
       at = hole.end;
     }
-    push(end);
+    if (at < end) left.push(cutRun(run, at, end));
   }
   return left;
 }

@@ -14,6 +14,8 @@ import {
 } from "../../images/kinds/memory.ts";
 import { type Layer, layersOf } from "../../images/layers.ts";
 import { type ImageDirectory, type Pagemap, PE_PARENT } from "../../images/mod.ts";
+import { lastName } from "../../images/path.ts";
+import { stateOf } from "../../images/remembered.ts";
 import { type SavedRun, savedRuns } from "./saved_pages.ts";
 
 /**
@@ -21,12 +23,8 @@ import { type SavedRun, savedRuns } from "./saved_pages.ts";
  *
  * @throws {StasisError} `bad-image`: as {@link savedRuns}, and where the parents are not what they must be
  */
-export function taskRuns(images: ImageDirectory, pid: number): SavedRun[] {
-  return layeredRuns(images, ({ images, inner }) => {
-    const kind = inner ? PARENT_PAGEMAP : PAGEMAP;
-    if (!images.has(kind, pid)) return undefined;
-    return { pagemap: images.readPagemap(kind, pid), file: images.pathOf(kind, pid) };
-  });
+export function taskRuns(images: ImageDirectory, pid: number): readonly SavedRun[] {
+  return layeredRuns(images, ofTask(pid));
 }
 
 /**
@@ -34,37 +32,86 @@ export function taskRuns(images: ImageDirectory, pid: number): SavedRun[] {
  *
  * @param id the number that names its pagemap
  */
-export function objectRuns(images: ImageDirectory, id: bigint): SavedRun[] {
-  return layeredRuns(images, ({ images, inner }) => {
-    const kind = inner ? PARENT_SHMEM_PAGEMAP : SHMEM_PAGEMAP;
-    if (!images.has(kind, id)) return undefined;
-    return { pagemap: images.readPagemap(kind, id), file: images.pathOf(kind, id) };
-  });
+export function objectRuns(images: ImageDirectory, id: bigint): readonly SavedRun[] {
+  return layeredRuns(images, ofObject(id));
 }
 
-/** A pagemap and its path. */
-interface Found {
-  readonly pagemap: Pagemap;
-  readonly file: string;
+/** {@link taskRuns} of a checkpoint that others leave pages to: it is remembered for these. */
+export function parentTaskRuns(images: ImageDirectory, pid: number): readonly SavedRun[] {
+  return rememberedRuns(images, ofTask(pid));
 }
 
-function layeredRuns(
-  images: ImageDirectory,
-  find: (layer: Layer) => Found | undefined,
-): SavedRun[] {
-  /** From the images on downwards, as far as pages are in the next. */
-  const stack: (Found & { readonly layer: Layer })[] = [];
+/** {@link objectRuns} of a checkpoint that others leave pages to: it is remembered for these. */
+export function parentObjectRuns(images: ImageDirectory, id: bigint): readonly SavedRun[] {
+  return rememberedRuns(images, ofObject(id));
+}
+
+/** One pagemap in each layer. */
+interface Sought {
+  has(layer: Layer): boolean;
+  read(layer: Layer): Pagemap;
+  path(layer: Layer): string;
+}
+
+function ofTask(pid: number): Sought {
+  const kind = ({ inner }: Layer) => inner ? PARENT_PAGEMAP : PAGEMAP;
+  return {
+    has: (layer) => layer.images.has(kind(layer), pid),
+    read: (layer) => layer.images.readPagemap(kind(layer), pid),
+    path: (layer) => layer.images.pathOf(kind(layer), pid),
+  };
+}
+
+function ofObject(id: bigint): Sought {
+  const kind = ({ inner }: Layer) => inner ? PARENT_SHMEM_PAGEMAP : SHMEM_PAGEMAP;
+  return {
+    has: (layer) => layer.images.has(kind(layer), id),
+    read: (layer) => layer.images.readPagemap(kind(layer), id),
+    path: (layer) => layer.images.pathOf(kind(layer), id),
+  };
+}
+
+/** What was found in the images of a chain. */
+interface Known {
+  /** The pagemaps of all layers, as they were. */
+  readonly states: readonly string[];
+  readonly runs: readonly SavedRun[];
+}
+
+/** How it is called among what is remembered: the pagemap of the same name of all checkpoints. */
+function nameOf(images: ImageDirectory, sought: Sought): string {
+  return `runs of ${lastName(sought.path({ images, inner: false }))}`;
+}
+
+function rememberedRuns(images: ImageDirectory, sought: Sought): readonly SavedRun[] {
+  // Before they are read: what is replaced meanwhile is another one.
+  const states = layersOf(images).map((layer) => stateOf(sought.path(layer)));
+  const known: Known = { states, runs: layeredRuns(images, sought) };
+  images.remembered?.set(nameOf(images, sought), known);
+  return known.runs;
+}
+
+function layeredRuns(images: ImageDirectory, sought: Sought): readonly SavedRun[] {
+  const known = images.remembered?.get(nameOf(images, sought)) as Known | undefined;
+  /** The layers from the images on downwards, as far as pages are in the next, and what that has. */
+  const stack: { readonly layer: Layer; readonly pagemap: Pagemap }[] = [];
+  let parent: readonly SavedRun[] | undefined;
   let layer: Layer | undefined = { images, inner: false };
-  while (layer !== undefined) {
-    const found = find(layer);
-    if (found === undefined) break;
-    stack.push({ ...found, layer });
-    const goesOn = found.pagemap.entries.some(({ flags }) => (flags & PE_PARENT) !== 0);
+  while (layer !== undefined && sought.has(layer)) {
+    const pagemap = sought.read(layer);
+    stack.push({ pagemap, layer });
     // Of images that need no parent none is looked for.
-    layer = goesOn ? layersOf(images)[stack.length] : undefined;
+    if (!pagemap.entries.some(({ flags }) => (flags & PE_PARENT) !== 0)) break;
+    const below: readonly Layer[] = layersOf(images).slice(stack.length);
+    layer = below[0];
+    if (known === undefined || known.states.length !== below.length) continue;
+    if (below.some((one, at) => stateOf(sought.path(one)) !== known.states[at])) continue;
+    parent = known.runs;
+    break;
   }
-  return stack.reduceRight<SavedRun[] | undefined>((parent, { pagemap, file, layer }) => {
+  return stack.reduceRight<readonly SavedRun[] | undefined>((parent, { pagemap, layer }) => {
     const kind = layer.inner ? PARENT_PAGES : PAGES;
-    return savedRuns(pagemap, { file, pages: layer.images.pathOf(kind, pagemap.pagesId), parent });
-  }, undefined) ?? [];
+    const pages = layer.images.pathOf(kind, pagemap.pagesId);
+    return savedRuns(pagemap, { file: sought.path(layer), pages, parent });
+  }, parent) ?? [];
 }

@@ -7,8 +7,9 @@
 import { StasisError } from "../../base/errors.ts";
 import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { ComparedBuffers } from "../../core/linux/compared_buffers.ts";
-import { pread } from "../../core/linux/libc_ffi.ts";
+import { addressOf } from "../../core/linux/libc_ffi.ts";
 import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
+import { CallBatch } from "../../core/linux/x86_64/call_batch_ffi.ts";
 import type { Run } from "./runs.ts";
 import { cutRun, type SavedRun } from "./saved_pages.ts";
 import { openPath } from "./shared_objects.ts";
@@ -16,6 +17,8 @@ import { openPath } from "./shared_objects.ts";
 const O_RDONLY = 0;
 /** So much is compared at once: it stays in the processor's cache, and a call more for each megabyte costs nothing. */
 const WINDOW = 1 << 20;
+/** So many parts are read by one call out of JavaScript at the most: single pages, of which there are many. */
+const MOST_PARTS = 256;
 const PAGE = Number(PAGE_SIZE);
 
 /** What is at the same addresses in both: pages of now with their place in the images before. Pure. */
@@ -35,9 +38,24 @@ export function savedBefore(now: readonly Run[], before: readonly SavedRun[]): S
   return both;
 }
 
+/** What pages are now. */
+export interface PagesNow {
+  /** A file of them, by address. */
+  readonly fd: number;
+  /** Fills a buffer with what is at an address, where the file gives less than all of it; it may throw. */
+  readInto(address: bigint, buffer: Uint8Array): void;
+}
+
 /** Compares memory with images, for as long as one checkpoint takes. */
 export class PageComparer implements Disposable {
   readonly #buffers = new ComparedBuffers(WINDOW);
+  /** Each page by its first word: most that differ do so there. */
+  readonly #one = new BigUint64Array(this.#buffers.one.buffer);
+  readonly #other = new BigUint64Array(this.#buffers.other.buffer);
+  readonly #batch = new CallBatch(
+    Array.from({ length: 2 * MOST_PARTS }, () => ({ name: "pread64", args: [] })),
+  );
+  readonly #addresses = [addressOf(this.#buffers.one), addressOf(this.#buffers.other)] as const;
   readonly #files = new Map<string, OwnedDescriptor>();
   readonly #stack = new DisposableStack();
   readonly #check: () => void;
@@ -51,44 +69,72 @@ export class PageComparer implements Disposable {
    * Those of some pages that are as they were.
    *
    * @param runs ascending, with their places in the images
-   * @param readInto fills a buffer with what is at an address now
    * @returns ascending
    * @throws {StasisError} `bad-image` where the images have less than they should, and what `readInto` throws
    */
-  unchanged(
-    runs: readonly SavedRun[],
-    readInto: (address: bigint, buffer: Uint8Array) => void,
-  ): SavedRun[] {
+  unchanged(runs: readonly SavedRun[], now: PagesNow): SavedRun[] {
     const found: SavedRun[] = [];
+    let parts: SavedRun[] = [];
+    let size = 0;
     for (const run of runs) {
       for (let at = run.start; at < endOf(run);) {
-        this.#check();
         const left = Number(endOf(run) - at);
-        const part = cutRun(run, at, at + BigInt(Math.min(left, WINDOW)));
-        this.#compare(part, readInto, found);
+        const part = cutRun(run, at, at + BigInt(Math.min(left, WINDOW - size)));
+        parts.push(part);
+        size += Number(part.size);
         at = endOf(part);
+        if (size < WINDOW && parts.length < MOST_PARTS) continue;
+        this.#compare(parts, now, found);
+        parts = [];
+        size = 0;
       }
     }
+    this.#compare(parts, now, found);
     return found;
   }
 
-  #compare(
-    part: SavedRun,
-    readInto: (address: bigint, buffer: Uint8Array) => void,
-    found: SavedRun[],
-  ): void {
-    const size = Number(part.size);
+  /** Reads parts, which all find room in the buffers, and compares them. */
+  #compare(parts: readonly SavedRun[], now: PagesNow, found: SavedRun[]): void {
+    this.#check();
+    const batch = this.#batch;
     const buffers = this.#buffers;
-    const saved = buffers.one.subarray(0, size);
-    if (pread(this.#open(part.pages), saved, part.offset) !== size) {
-      throw new StasisError("bad-image", `${part.pages} has less than its pagemap says`, {
-        hint: "make a checkpoint without a parent",
-      });
-    }
-    readInto(part.start, buffers.other.subarray(0, size));
-    if (buffers.areEqual(0, size)) return void append(found, part);
-    for (let at = 0; at < size; at += PAGE) {
-      if (!buffers.areEqual(at, at + PAGE)) continue;
+    let offset = 0n;
+    parts.forEach((part, index) => {
+      const fds = [this.#open(part.pages), now.fd], places = [part.offset, part.start];
+      for (const side of [0, 1] as const) {
+        const call = 2 * index + side;
+        batch.setArgument(call, 0, BigInt(fds[side] as number));
+        batch.setArgument(call, 1, this.#addresses[side] + offset);
+        batch.setArgument(call, 2, part.size);
+        batch.setArgument(call, 3, places[side] as bigint);
+      }
+      offset += part.size;
+    });
+    batch.run(2 * parts.length);
+    let at = 0;
+    parts.forEach((part, index) => {
+      const size = Number(part.size);
+      if (batch.result(2 * index) !== part.size) {
+        throw new StasisError("bad-image", `${part.pages} has less than its pagemap says`, {
+          hint: "make a checkpoint without a parent",
+        });
+      }
+      if (batch.result(2 * index + 1) !== part.size) {
+        now.readInto(part.start, buffers.other.subarray(at, at + size));
+      }
+      if (this.#areEqual(at, size)) append(found, part);
+      else if (size > PAGE) this.#appendPages(part, at, found);
+      at += size;
+    });
+  }
+
+  #areEqual(at: number, size: number): boolean {
+    return this.#one[at / 8] === this.#other[at / 8] && this.#buffers.areEqual(at, at + size);
+  }
+
+  #appendPages(part: SavedRun, from: number, found: SavedRun[]): void {
+    for (let at = 0; at < Number(part.size); at += PAGE) {
+      if (!this.#areEqual(from + at, PAGE)) continue;
       const start = part.start + BigInt(at);
       append(found, cutRun(part, start, start + PAGE_SIZE));
     }

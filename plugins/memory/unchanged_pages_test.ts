@@ -1,6 +1,7 @@
-import { deepEqual, throws } from "@std/assert";
+import { deepEqual, equal, throws } from "@std/assert";
 import type { StasisError } from "../../base/errors.ts";
 import type { SavedRun } from "./saved_pages.ts";
+import { openPath } from "./shared_objects.ts";
 import { append, PageComparer, savedBefore } from "./unchanged_pages.ts";
 
 const PAGE = 4096;
@@ -21,22 +22,38 @@ Deno.test("savedBefore() is what is at the same addresses in both", () => {
   );
 });
 
-/** Compares pages of a file, of which each holds its number, with others. */
-function compare(now: readonly number[], runs: readonly Omit<SavedRun, "pages">[]): SavedRun[] {
-  const pages = Deno.makeTempFileSync({ prefix: "stasis-pages-" });
+/**
+ * Compares pages of a file, of which each holds its number, with others.
+ *
+ * @param withFile whether the file of what they are now has them
+ */
+function compare(
+  now: readonly number[],
+  runs: readonly Omit<SavedRun, "pages">[],
+  withFile = true,
+): SavedRun[] {
+  const directory = Deno.makeTempDirSync({ prefix: "stasis-pages-" });
+  const [pages, memory] = [`${directory}/pages`, `${directory}/memory`];
+  const bytesOf = (numbers: readonly number[]) => {
+    const bytes = new Uint8Array(numbers.length * PAGE);
+    numbers.forEach((number, page) => bytes[page * PAGE + 4095] = number);
+    return bytes;
+  };
   try {
-    const bytes = new Uint8Array(now.length * PAGE);
-    for (let page = 0; page < now.length; page++) bytes[page * PAGE + 4095] = page;
-    Deno.writeFileSync(pages, bytes);
+    Deno.writeFileSync(pages, bytesOf(now.map((_, page) => page % 256)));
+    Deno.writeFileSync(memory, withFile ? bytesOf(now) : new Uint8Array(0));
+    using file = openPath(memory, 0);
     using comparer = new PageComparer(() => {});
-    return comparer.unchanged(runs.map((run) => ({ ...run, pages })), (address, buffer) => {
-      buffer.fill(0);
-      for (let at = 0; at < buffer.length; at += PAGE) {
-        buffer[at + 4095] = now[Number(address) / PAGE + at / PAGE] as number;
-      }
+    return comparer.unchanged(runs.map((run) => ({ ...run, pages })), {
+      fd: file.fd,
+      readInto(address, buffer) {
+        equal(withFile, false);
+        const first = Number(address) / PAGE;
+        buffer.set(bytesOf(now.slice(first, first + buffer.length / PAGE)));
+      },
     }).map((run) => ({ ...run, pages: "p" }));
   } finally {
-    Deno.removeSync(pages);
+    Deno.removeSync(directory, { recursive: true });
   }
 }
 
@@ -51,11 +68,15 @@ Deno.test("PageComparer.unchanged() finds pages that are as they were, beyond a 
   deepEqual(compare(now, [run(0, 600)]), [{ ...run(0, 600), pages: "p" }]);
   now[3] = 99;
   now[300] = 99;
-  deepEqual(compare(now, [run(0, 2), run(2, 598)]), [
+  const unchanged = [
     { ...run(0, 3), pages: "p" },
     { ...run(4, 296), pages: "p" },
     { ...run(301, 299), pages: "p" },
-  ]);
+  ];
+  deepEqual(compare(now, [run(0, 2), run(2, 598)]), unchanged);
+  deepEqual(compare(now, [run(0, 2), run(2, 598)], false), unchanged);
+  const single = now.map((_, page) => run(page, 1));
+  deepEqual(compare(now, single), unchanged, "more parts than are read at once");
 });
 
 Deno.test("PageComparer.unchanged() refuses a pages file that is cut", () => {
