@@ -6,7 +6,7 @@
 import { StasisError } from "../base/errors.ts";
 import { pollInBackground } from "../core/linux/libc_ffi.ts";
 import { openPidfd } from "../core/linux/pidfd.ts";
-import { readCmdline } from "../core/linux/procfs/mod.ts";
+import { readCmdline, readStatus } from "../core/linux/procfs/mod.ts";
 import { tellIfFails } from "./events.ts";
 import { Keeper, type KeepSettings } from "./keep_saving.ts";
 import { nameProcess } from "./process_name.ts";
@@ -40,6 +40,7 @@ export type WatchOutcome =
  */
 export async function watchTree(request: WatchRequest): Promise<WatchOutcome> {
   const { pid, directory, tell } = request;
+  requireProcess(pid);
   const process = nameProcess(pid);
   using pidfd = openPidfd(pid);
   using store = Store.open(directory, ownerOf(directory, pid));
@@ -66,6 +67,16 @@ export async function watchTree(request: WatchRequest): Promise<WatchOutcome> {
   if (left.signal.aborted) return "left";
   tell({ event: "ended" });
   return "ended";
+}
+
+/** @throws {StasisError} where the id is a thread's, or nobody's */
+function requireProcess(pid: number): void {
+  const { tgid } = readStatus(pid);
+  if (tgid === pid) return;
+  throw new StasisError("unsupported", `${pid} is a thread of process ${tgid}`, {
+    pid,
+    hint: `threads are saved with their process: watch ${tgid}`,
+  });
 }
 
 /** Whose store it is to be: one of a job whose command was killed goes on as that. */

@@ -5,6 +5,7 @@
  * @module
  */
 import { decodeUserDevice } from "../../images/device.ts";
+import { O } from "../linux/fcntl.ts";
 import { readLink } from "../linux/files.ts";
 import { readFds, readProcesses, readStat, taskPath, unlessGone } from "../linux/procfs/mod.ts";
 import type { OperationOptions } from "../plugin.ts";
@@ -85,6 +86,11 @@ export function sharedHint(name: string): string {
     `otherwise ${externalHint(name)}`;
 }
 
+/** Whether a descriptor is an open fifo's. */
+export function isFifo({ link, fileType, info }: Descriptor): boolean {
+  return link.kind === "path" && fileType === FIFO && (info.flags & O.PATH) === 0;
+}
+
 /** Whether a pipe, socket, fifo or deleted file: what two processes may share, and no path leads to later. */
 function isShared(descriptor: Descriptor): boolean {
   const { kind, deleted } = descriptor.link;
@@ -145,6 +151,12 @@ export class OutsideHolders {
   /** The processes outside of the tree that have this open; none for what is neither of these. */
   of(descriptor: Descriptor): readonly number[] {
     return this.behind(descriptor.link.text);
+  }
+
+  /** Whether a fifo is a standard stream of the tree, as a pipe may be, and is held outside of it, too. */
+  isFifoStream(descriptor: Descriptor): boolean {
+    return isFifo(descriptor) && this.#streams.has(descriptor.link.text) &&
+      this.of(descriptor).length > 0;
   }
 
   /** Whether a pipe is held outside of the tree, too, and is to be cut off from there. */

@@ -1,6 +1,6 @@
 /**
  * Plugin `external`: open files that belong to somebody outside of the tree as well, and are given back by
- * the tool at restore: the terminal or the pipes that a program was started with, and whatever the user
+ * the tool at restore: the terminal or the pipes (with a name or without) that a program was started with, and whatever the user
  * names with `--external`.
  *
  * Saved: for a pipe CRIU's `pipe_entry`, for a terminal its `tty_file_entry` with a `tty_info_entry` of type
@@ -75,7 +75,8 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
   const isShared = (descriptor: Descriptor): boolean =>
     isTerminal(descriptor) && !terminals.isInside(descriptor) ||
     descriptor.link.kind === "pipe" && holders.of(descriptor).length > 0 &&
-      !holders.isCutOff(options, descriptor);
+      !holders.isCutOff(options, descriptor) ||
+    holders.isFifoStream(descriptor);
   return {
     survey({ tasks, frozen, problem }) {
       holders.look(tasks);

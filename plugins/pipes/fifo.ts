@@ -14,9 +14,6 @@ import type { Argument } from "../../core/remote/program.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
 import { type Contents, planContents } from "./pipe.ts";
 
-/** S_IFIFO (inode(7)). */
-export const S_IFIFO = 0o010000;
-
 /**
  * Describes an open fifo.
  *

@@ -10,12 +10,17 @@
  * that had been opened again through /proc/PID/fd (the kernel shows O_LARGEFILE on those) are opened in
  * that way. An end that nobody had is closed again, so the others see end of file or EPIPE as before.
  *
- * A pipe that a process outside of the tree holds too is none of this plugin's: see `external`. A fifo that
- * one does is refused: what it holds would be there twice.
+ * A pipe that a process outside of the tree holds too is none of this plugin's, nor is a fifo that is a standard stream:
+ * see `external`. Another fifo that one holds is refused: what is in it would be there twice.
  *
  * @module
  */
-import { isNamedExternal, outsideHolders } from "../../core/checkpoint/outside_holders.ts";
+import {
+  externalHint,
+  isFifo,
+  isNamedExternal,
+  outsideHolders,
+} from "../../core/checkpoint/outside_holders.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { nameOf } from "../../core/linux/procfs/mod.ts";
 import { CAP } from "../../core/linux/capability.ts";
@@ -39,7 +44,7 @@ import { FIFO_DATA, FILES, PIPES_DATA } from "../../images/kinds/files.ts";
 import { isProvided } from "../external/provided.ts";
 import { located, pathProblem } from "../files/survey.ts";
 import { loadContents, saveContents } from "./contents.ts";
-import { fifoImage, planFifo, planUnwrittenFifo, S_IFIFO } from "./fifo.ts";
+import { fifoImage, planFifo, planUnwrittenFifo } from "./fifo.ts";
 import { FIFO_EXTRA } from "./image.ts";
 import { type Contents, planPipe } from "./pipe.ts";
 import { UnwrittenFifos } from "./unwritten.ts";
@@ -104,15 +109,16 @@ function checkpoint(session: CheckpointSession): CheckpointHooks {
     }, {
       kind: "fifo",
       claims: (descriptor) =>
-        descriptor.link.kind === "path" && descriptor.fileType === S_IFIFO &&
-        (descriptor.info.flags & O.PATH) === 0 && mine(descriptor),
+        isFifo(descriptor) && mine(descriptor) && !holders.isFifoStream(descriptor),
       survey(descriptor) {
         const [pid] = holders.of(descriptor);
         if (pid === undefined) return pathProblem(descriptor, options);
         return {
           what: `its descriptor ${descriptor.fd} is the fifo ${descriptor.link.text}, which ` +
             `${nameOf(pid)} outside of the tree has open too`,
-          hint: "checkpoint both together, or close one of them",
+          hint: `checkpoint both together, or close one of them, or ${
+            externalHint(descriptor.link.text)
+          }`,
         };
       },
       dump(context) {

@@ -85,6 +85,30 @@ Deno.test("standard streams that are pipes to others are given anew at restore",
   await Deno.remove(home, { recursive: true });
 });
 
+Deno.test("standard streams that are fifos to others are given anew at restore, as pipes are", async () => {
+  using images = new ImageHome();
+  const home = await Deno.makeTempDir({ prefix: "stasis-external-" });
+  const [held, other] = [await openFifo(`${home}/held`), await openFifo(`${home}/other`)];
+  const script = `exec 0</dev/null 1>${home}/held 2>/dev/null 7>&1; echo one; exec sleep 1000`;
+  const { pid, stdin, stderr } = startShell(script);
+  await becomesSleep(pid);
+  const notes: string[] = [];
+  await checkpoint(pid, { directory: images.directory, onEvent: collectNotes(notes) });
+  const text = `${home}/held is held outside of the tree: the restore provides it`;
+  deepEqual(notes.filter((note) => note.includes(home)), [text]);
+  await stdin.close().catch(() => {});
+  await stderr.cancel();
+  // What was written for its reader is that one's, once.
+  equal(await readText(held.file), "one\n");
+  const inheritFds = { [`${home}/held`]: other.fd };
+  const tree = await restore(images.directory, { options: { inheritFds } });
+  deepEqual([link(pid, 1), link(pid, 7)], [`${home}/other`, `${home}/other`]);
+  await end(tree);
+  held.file.close();
+  other.file.close();
+  await Deno.remove(home, { recursive: true });
+});
+
 Deno.test("a pipe or master that others have whose first thread has ended is known to be held by them", async () => {
   const source = new URL("programs/leaderless_holder.c", import.meta.url).pathname;
   await using holder = await Subject.run(await buildProgram(source));

@@ -296,6 +296,18 @@ function told(room: JobRoom): { readonly event: string; readonly checkpoint?: nu
   );
 }
 
+Deno.test("watch: a thread is refused, and its process named", async () => {
+  using room = new JobRoom();
+  const thread = Array.from(Deno.readDirSync("/proc/self/task"), ({ name }) => Number(name))
+    .find((tid) => tid !== Deno.pid);
+  equal((await room.start(["watch", String(thread), "-D", room.store]).status).code, 4, room.log);
+  match(
+    room.log,
+    new RegExp(`: ${thread} is a thread of process ${Deno.pid}\n.*watch ${Deno.pid}`),
+  );
+  deepEqual([...glob(room.store)], []);
+});
+
 Deno.test("watch: saves a tree that runs, whatever the disk does, until that ends; restore takes the latest", async (t) => {
   using room = new JobRoom();
   await using subject = await startSleeper("");
