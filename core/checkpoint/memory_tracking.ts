@@ -53,7 +53,7 @@ const LEAST = 1 << 18;
 /** Holds what tells the changes of one tree between its checkpoints; `using` gives all of it back. */
 export class MemoryTracking implements TrackedMemory, Disposable {
   /** What the checkpoints have made of their parents. */
-  readonly remembered = new Remembered();
+  readonly remembered: Remembered = new Remembered();
   readonly #tasks = new Map<number, Tracked>();
   /** Tells the checkpoint that changes are known since: `stateSum()` of `images/layers.ts`. */
   #since: number | undefined;

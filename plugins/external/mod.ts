@@ -1,7 +1,7 @@
 /**
  * Plugin `external`: open files that belong to somebody outside of the tree as well, and are given back by
- * the tool at restore: the terminal or the pipes (with a name or without) that a program was started with, and whatever the user
- * names with `--external`.
+ * the tool at restore: the terminal or the pipes that a program was started with, with a name or without, and whatever
+ * the user names with `--external`.
  *
  * Saved: for a pipe CRIU's `pipe_entry`, for a terminal its `tty_file_entry` with a `tty_info_entry` of type
  * EXT_TTY, for anything else an `ext_file_entry`; and for each an entry of `external.img`, which says that
