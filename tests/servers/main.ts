@@ -2,164 +2,31 @@
  * `deno task test:servers [CYCLES [NAME]]`, as root: real servers, each with a client outside that never stops, are
  * checkpointed while they run on, then ended and restored; again and again, 200 times unless said otherwise.
  *
- * The client must see a pause and nothing worse, and the server must not grow. Servers of which the programs are not
- * installed are left out, and named. The exit status is 1 where something is wrong.
+ * The client must see a pause and nothing worse, and the server must not grow. What the live tests need is installed
+ * first; of the rest, servers of which the programs are not there are left out, and named. The exit status is 1 where
+ * something is wrong.
  *
  * @module
  */
-import { INET_LOCK } from "../../images/kinds/inet.ts";
-import { checkpoint, openImages, restore, type RestoredTree } from "../../mod.ts";
-import { openLock } from "../../plugins/inet/network_lock.ts";
-import { locateProgram } from "../../scripts/setup/unpacked.ts";
-import { grown, holdings, TARGETS_OWN } from "../endurance/holdings.ts";
-import { waitUntil } from "../harness/processes.ts";
-import { Subject, SUBJECT_PATH } from "../harness/subject.ts";
-import { UNHURRIED } from "../harness/unhurried.ts";
-import { Images } from "../programs/images.ts";
-import type { Client, Trial } from "./trial.ts";
+import { ensureTools } from "../../scripts/setup/ensure.ts";
+import { TEST_TOOLS } from "../../scripts/setup/tools.ts";
+import { endure, missingPrograms } from "./endure.ts";
 import { TRIALS } from "./trials.ts";
-
-const options = { ...UNHURRIED, tcpEstablished: true };
-
-function isThere(file: string): boolean {
-  try {
-    return Deno.statSync(file).isFile;
-  } catch {
-    return false;
-  }
-}
-
-/** Where a program is; undefined where it is nowhere. */
-function find(name: string): ReturnType<typeof locateProgram> | undefined {
-  const path = SUBJECT_PATH.split(":");
-  const found = locateProgram(name, path, isThere);
-  const isOnPath = path.some((directory) => isThere(`${directory}/${name}`));
-  return isOnPath || found.program !== name || name.includes("/") ? found : undefined;
-}
-
-/** A port that nobody has, nor the next. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
-/** Has a client do what it does until it is stopped. */
-class Load {
-  /** How often it has. */
-  steps = 0;
-  #isOver = false;
-  readonly #all: Promise<void>;
-  /** What was wrong. */
-  error: unknown;
-
-  constructor(client: Client) {
-    this.#all = this.#run(client);
-    // Who waits for it is told later.
-    this.#all.catch((error) => this.error = error);
-  }
-
-  async #run({ step }: Client): Promise<void> {
-    while (!this.#isOver) {
-      await step();
-      this.steps++;
-    }
-  }
-
-  /** Waits for some more steps. */
-  async goesOn(): Promise<void> {
-    const before = this.steps;
-    await waitUntil(
-      () => {
-        if (this.error !== undefined) throw this.error;
-        return this.steps > before + 3;
-      },
-      "answers",
-      120_000,
-    );
-  }
-
-  async end(): Promise<void> {
-    this.#isOver = true;
-    await this.#all;
-  }
-}
-
-/** The first client of a server that has just been started. */
-async function firstClient(trial: Trial, port: number, subject: Subject): Promise<Client> {
-  for (;;) {
-    try {
-      return await trial.client(port, subject.cwd);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.ConnectionRefused) || !subject.alive) throw error;
-      await new Promise((wake) => setTimeout(wake, 20));
-    }
-  }
-}
-
-/** Lets packets pass again, at the end of a scope, that the checkpoint holds back which is in a directory. */
-function lettingPass(directory: string): Disposable {
-  const images = openImages(directory);
-  const { table } = images.has(INET_LOCK, null)
-    ? images.read(INET_LOCK, null)
-    : { table: undefined };
-  return {
-    [Symbol.dispose]() {
-      // As a rule the restore has done it.
-      if (table !== undefined) openLock(table);
-    },
-  };
-}
-
-async function endure(name: string, trial: Trial, cycles: number): Promise<void> {
-  const port = freePort();
-  await using images = await Images.create();
-  const room = await Deno.makeTempDir({ prefix: "stasis-server-" });
-  using _room = { [Symbol.dispose]: () => Deno.removeSync(room, { recursive: true }) };
-  const [command = "", ...args] = await trial.command(room, port);
-  const { program, env } = find(command) ?? { program: command, env: {} };
-  await using subject = await Subject.spawn(program, { args, env, cwd: room });
-  using client = await firstClient(trial, port, subject);
-  const load = new Load(client);
-  let early = holdings(subject.pid);
-  let late = early;
-  let tree: RestoredTree | undefined;
-  for (let cycle = 1; cycle <= cycles; cycle++) {
-    await load.goesOn();
-    const [first, second] = [images.next(), images.next()];
-    await checkpoint(subject.pid, { directory: first, options, leaveRunning: true });
-    await load.goesOn();
-    await checkpoint(subject.pid, { directory: second, options });
-    using _passing = lettingPass(second);
-    // What has been restored is a child of this process, which nobody else reaps.
-    await tree?.wait();
-    await subject.waitGone();
-    tree = await restore(second);
-    for (const directory of [first, second]) Deno.removeSync(directory, { recursive: true });
-    late = holdings(subject.pid);
-    if (cycle === Math.ceil(cycles / 10)) early = late;
-  }
-  await load.goesOn();
-  await load.end();
-  await client.end?.();
-  tree?.kill(9);
-  await tree?.wait();
-  const wrong = grown(name, early, late, TARGETS_OWN);
-  if (wrong.length > 0) throw new Error(wrong.join("; "));
-  console.log(`ok ${name}: ${cycles} cycles, ${load.steps} steps of the client`);
-}
 
 if (import.meta.main) {
   const cycles = Number(Deno.args[0] ?? 200);
   const wanted = Deno.args[1] ?? "";
+  await ensureTools(TEST_TOOLS, (text) => console.log(`setup: ${text}`));
   for (const [name, trial] of Object.entries(TRIALS)) {
     if (!name.includes(wanted)) continue;
-    const missing = trial.needs.filter((one) => find(one) === undefined);
+    const missing = missingPrograms(trial);
     if (missing.length > 0) {
       console.log(`SKIPPED ${name}: there is no ${missing.join(", ")}`);
       continue;
     }
     try {
-      await endure(name, trial, cycles);
+      const steps = await endure(name, trial, cycles);
+      console.log(`ok ${name}: ${cycles} cycles, ${steps} steps of the client`);
     } catch (error) {
       console.log(`FAILED ${name}: ${error instanceof Error ? error.message : error}`);
       Deno.exitCode = 1;

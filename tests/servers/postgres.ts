@@ -20,7 +20,7 @@ const ROWS = 10;
 /** Every query by workers, whatever that costs. */
 const PARALLEL = `
 SET max_parallel_workers_per_gather = 2; SET min_parallel_table_scan_size = 0;
-SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
+SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET client_min_messages = error;
 `;
 
 /** A program of the newest; empty: there is none. */
@@ -39,7 +39,13 @@ async function run(cwd: string, [program = "", ...args]: readonly string[]): Pro
 }
 
 /** psql in a process, line by line. */
-async function connect(port: number): Promise<Lines> {
+interface Psql {
+  readonly lines: Lines;
+  /** Ends it, and waits until it has. */
+  quit(): Promise<void>;
+}
+
+async function connect(port: number): Promise<Psql> {
   const args = ["-XAtqw", "-h", "127.0.0.1", "-p", `${port}`, "-U", "postgres", "postgres"];
   // Refused: who calls tries again.
   (await Deno.connect({ hostname: "127.0.0.1", port })).close();
@@ -48,7 +54,7 @@ async function connect(port: number): Promise<Lines> {
   while (!(await ready.output()).success) await new Promise((wake) => setTimeout(wake, 100));
   const child = new Deno.Command("psql", { args, stdin: "piped", stdout: "piped" }).spawn();
   const writer = child.stdin.getWriter(), reader = child.stdout.getReader({ mode: "byob" });
-  return new Lines({
+  const lines = new Lines({
     async write(bytes) {
       await writer.write(bytes);
       return bytes.byteLength;
@@ -61,6 +67,14 @@ async function connect(port: number): Promise<Lines> {
     },
     close: () => child.kill("SIGKILL"),
   });
+  return {
+    lines,
+    async quit() {
+      await writer.close();
+      await reader.cancel();
+      await child.status;
+    },
+  };
 }
 
 /** The server, with a connection that goes from one transaction into the next. */
@@ -77,7 +91,8 @@ export const POSTGRESQL: Trial = {
     return [...AS_NOBODY, postgresProgram("postgres"), "-D", "data", "-p", `${port}`];
   },
   async client(port) {
-    const lines = await connect(port);
+    const { lines, quit } = await connect(port);
+    let isOver = false;
     await lines.send(`${PARALLEL} CREATE TABLE t(value bigint);\n`);
     let count = 0;
     return {
@@ -97,8 +112,12 @@ export const POSTGRESQL: Trial = {
         let plan = "";
         while (!plan.includes("Execution Time")) plan += `${await lines.line()}\n`;
         assert.match(plan, /Workers Launched: [12]/);
+        await quit();
+        isOver = true;
       },
-      [Symbol.dispose]: () => lines[Symbol.dispose](),
+      [Symbol.dispose]() {
+        if (!isOver) lines[Symbol.dispose]();
+      },
     };
   },
 };
