@@ -83,7 +83,7 @@ export function socketProblem(
   if (socket === undefined || !kind.startsWith("TCP")) return undefined;
   const { state, source, target, sendQueue } = socket;
   const { waiting } = surroundings;
-  const { atListener, clients, halfMade } = waiting;
+  const { atListener, clients, halfMade, lone } = waiting;
   if (state === TCP.LISTEN) {
     const made = atListener.get(ino) ?? 0;
     // As many may wait as the backlog says, and one more (sk_acceptq_is_full() of `include/net/sock.h`).
@@ -132,7 +132,15 @@ export function socketProblem(
     };
   }
   const isFine = tcpEstablished === true || surroundings.hidden || isInside(socket, surroundings);
-  if (isFine) return undefined;
+  // Of what is not to be left out the listening socket tells.
+  if (isFine || lone.has(ino) && skipInFlight !== true) return undefined;
+  if (lone.has(ino)) {
+    return {
+      what: `${what}, whose other end in the tree waits to be accepted and is left out`,
+      hint: "have it closed with --tcp-close, or saved with --tcp-established: then it is reset " +
+        "when it sends something",
+    };
+  }
   return {
     what: `${what}, connected from ${endText(source.address, source.port)} to ${
       endText(target.address, target.port)

@@ -86,6 +86,16 @@ Deno.test("socketProblem() refuses who has sent something to an end that is half
   match(problem(sent, { waiting }, { tcpEstablished: true }) ?? "", /is half made \(SYN_RECV\)/);
 });
 
+Deno.test("socketProblem() asks what is to become of an end whose other one is left out", () => {
+  const waiting = { ...NONE_WAITS, lone: new Set([7]) };
+  const sent = socketOf(TCP.ESTABLISHED, { sendQueue: 1 });
+  equal(problem(sent, { waiting }), undefined);
+  match(problem(sent, { waiting }, { skipInFlight: true }) ?? "", /and is left out/);
+  for (const what of ["tcpEstablished", "tcpClose"]) {
+    equal(problem(sent, { waiting }, { skipInFlight: true, [what]: true }), undefined);
+  }
+});
+
 Deno.test("socketProblem() refuses connections, and them alone, without CAP_NET_ADMIN", () => {
   const socket = socketOf(TCP.ESTABLISHED);
   const inside = [connectionKey({ source: socket.target, target: socket.source })];

@@ -24,6 +24,8 @@ export interface Waiting {
    * connected them: by which something was sent, or whose other end nobody has any more.
    */
   readonly unreadable: ReadonlyMap<number, number>;
+  /** The other ends of those that are in the tree, by inode. */
+  readonly lone: ReadonlySet<number>;
 }
 
 /** There are none. */
@@ -32,6 +34,7 @@ export const NONE_WAITS: Waiting = {
   clients: new Set(),
   halfMade: new Set(),
   unreadable: new Map(),
+  lone: new Set(),
 };
 
 /**
@@ -51,7 +54,7 @@ export function findWaiting(
       Number(isAny(onWire(a.source.address))) - Number(isAny(onWire(b.source.address)))
     );
   const atListener = new Map<number, number>(), unreadable = new Map<number, number>();
-  const clients = new Set<number>(), halfMade = new Set<number>();
+  const clients = new Set<number>(), halfMade = new Set<number>(), lone = new Set<number>();
   if (listeners.length === 0) return NONE_WAITS;
   const byKey = new Map(all.map((one) => [connectionKey(one), one]));
   const closed = new Set(nobodys.filter(({ state }) => !mayWait(state)).map(connectionKey));
@@ -67,15 +70,17 @@ export function findWaiting(
     // One that is still connecting is asked again anyway.
     if (client?.state === TCP.SYN_SENT) continue;
     if (client === undefined || !isFresh(client) || !isHalf && !isFresh(one)) {
-      if (!isHalf && (client !== undefined || closed.has(key))) count(unreadable, listener);
-      else if (client !== undefined) halfMade.add(client.ino);
+      if (!isHalf && (client !== undefined || closed.has(key))) {
+        count(unreadable, listener);
+        if (client !== undefined) lone.add(client.ino);
+      } else if (client !== undefined) halfMade.add(client.ino);
       continue;
     }
     clients.add(client.ino);
     // The half made ones are not among those that it can accept.
     if (!isHalf) count(atListener, listener);
   }
-  return { atListener, clients, halfMade, unreadable };
+  return { atListener, clients, halfMade, unreadable, lone };
 }
 
 /** How many wait at a listening socket that were connected from outside of the tree. */

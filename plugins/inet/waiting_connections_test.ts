@@ -68,6 +68,8 @@ Deno.test("findWaiting() counts what nobody can read apart from what comes from 
   const stranger = { ...WAITS, target: mapped(4712), receiveQueue: 5 };
   deepEqual(count([WAITS, stranger]), [0, 2]);
   deepEqual(count([{ ...WAITS, receiveQueue: 1 }, stranger]), [1, 2]);
+  const sockets = new Map([CLIENT, listener].map((one) => [one.ino, one]));
+  deepEqual([...findWaiting(sockets, [{ ...WAITS, receiveQueue: 1 }]).lone], [CLIENT.ino]);
   // Whoever had the other end has closed it.
   const other = socketOf({ state: TCP.FIN_WAIT2, source: four(4712), target: four(80) });
   deepEqual(count([WAITS, { ...stranger, state: TCP.CLOSE_WAIT }, other]), [1, 1]);

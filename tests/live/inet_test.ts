@@ -4,11 +4,11 @@
  */
 import assert from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { checkpoint, restore } from "../../mod.ts";
+import { checkpoint, restore } from "../harness/operations.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import { errnoName } from "../../core/linux/errno.ts";
-import { IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { Subject } from "../harness/subject.ts";
@@ -63,6 +63,27 @@ Deno.test("connections that wait to be accepted with something in them are refus
   const problems = await problemsOf(subject.pid);
   const found = problems.map(({ what }) => what).join("\n");
   assert.match(found, /with 1 connections that wait to be accepted at 127\.0\.0\.1:\d+/);
+
+  // Left out is what waits, but not what the tree has of it.
+  const skipping = { skipInFlight: true };
+  const [problem, ...others] = await problemsOf(subject.pid, skipping);
+  assert.equal(others.length, 0);
+  assert.match(problem?.what ?? "", /whose other end in the tree waits to be accepted and is left/);
+  using images = new ImageHome();
+  const options = { ...skipping, tcpClose: true };
+  await checkpoint(subject.pid, { directory: images.directory, options });
+  const tree = await restore(images.directory);
+  const inodes = [...Deno.readDirSync(`/proc/${subject.pid}/fd`)].flatMap(({ name }) =>
+    /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${subject.pid}/fd/${name}`))?.[1] ?? []
+  );
+  const { byInode } = readInetSockets(IPPROTO.TCP);
+  const own = inodes.map((inode) => byInode.get(Number(inode)));
+  assert.deepEqual(own.map((one) => [one?.state, one?.receiveQueue]), [
+    [TCP.LISTEN, 0],
+    [TCP.CLOSE, 0],
+  ]);
+  tree.kill(15);
+  await tree.wait();
 });
 
 Deno.test("an error that waits in a UDP socket stays with a program that runs on, and is left out of images", async () => {

@@ -132,6 +132,33 @@ Deno.test("mqueue: a queue that somebody outside has open, too, is refused by na
   await subject.expectPass();
 });
 
+Deno.test("mqueue: a queue of others is left to whoever restores where the user says so", async (t) => {
+  using images = new ImageHome();
+  await using other = await Subject.start("mqueue");
+  if (other.unsupported !== null) return skip(t, other.unsupported);
+  const name = other.fact("name");
+  const receive = "import ctypes, os\nlibc = ctypes.CDLL(None)\n" +
+    `fd = libc.mq_open(b"${name}", os.O_RDWR)\nprint(fd, flush=True)\n` +
+    "import signal\nsignal.sigwait([signal.SIGTERM])\n" +
+    "os.write(1, b'attributes %d' % libc.mq_getattr(fd, ctypes.create_string_buffer(64)))";
+  await using subject = await Subject.spawn("/usr/bin/python3", {
+    args: ["-c", `import signal\nsignal.pthread_sigmask(0, [signal.SIGTERM])\n${receive}`],
+  });
+  await waitUntil(() => /^\d+\n/.test(subject.output()), () => `the queue:\n${subject.errors()}`);
+  await checkpoint(subject.pid, { directory: images.directory, options: { external: [name] } });
+  await subject.waitGone();
+  const { problems } = await failureOf(restore(images.directory));
+  match(problems.map(({ hint }) => hint).join(), /--inherit-fd/);
+  const opened = syscall(SYSCALLS.mq_open, cString(name.slice(1)), O.RDWR, 0, 0);
+  using queue = new OwnedDescriptor(Number(opened));
+  const tree = await restore(images.directory, { options: { inheritFds: { [name]: queue.fd } } });
+  tree.kill(15);
+  await tree.wait();
+  match(subject.output(), /attributes 0$/);
+  // It has its messages still.
+  await other.expectPass();
+});
+
 /** Whether who is to be told of messages can be told here: it takes the kernel's memory. */
 const tellsOfNotifications = KernelMemory.readTypes() !== undefined;
 

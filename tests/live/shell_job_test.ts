@@ -1,4 +1,4 @@
-import { equal, match } from "@std/assert";
+import { deepEqual, equal, match } from "@std/assert";
 import { checkpoint } from "../../mod.ts";
 import { isAlive, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
@@ -232,6 +232,27 @@ Deno.test("shell job: a tree that was in the background is not in the foreground
   equal(group === foreground, false);
   Deno.kill(pid, "SIGKILL");
   await shell.prompt();
+});
+
+Deno.test("shell job: what was started with its output in a file and an & goes on behind the shell", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  const log = `${images.directory}-log`;
+  const counts = "$| = 1; for (;;) { print $n++, qq(\\n); select undef, undef, undef, 0.02 }";
+  await shell.run(`perl -e '${counts}' > ${log} 2>&1 &`);
+  const lines = () => readIf(log).split("\n").length - 1;
+  await waitUntil(() => lines() > 5, () => `its output: ${shell.shown}`);
+  const pid = shell.find("perl") as number;
+  // As a user would, from another terminal.
+  const { status, stderr } = await stasis(["checkpoint", `${pid}`, "-D", images.directory]);
+  equal(status, 0, stderr);
+  const before = lines();
+  await shell.run(`stasis restore --detach ${images.directory}`);
+  await waitUntil(() => lines() > before + 5, () => `more output: ${shell.shown}`);
+  Deno.kill(pid, "SIGKILL");
+  const numbers = readIf(log).trimEnd().split("\n");
+  deepEqual(numbers, numbers.map((_, index) => String(index)));
+  await waitUntil(() => !isAlive(pid), "its end");
 });
 
 Deno.test("--shell-job is refused where there is no terminal, and with --detach", async () => {

@@ -44,11 +44,12 @@ function isThere(name: Name, id: number): boolean {
 
 /** Somebody outside of the tree who uses an object. */
 async function stranger(
-  kind: "shm" | "detached" | "sem" | "hold" | "wait" | "msg",
+  kind: "shm" | "detached" | "sem" | "hold" | "wait" | "msg" | "put",
   id: string,
+  semaphore = "4",
 ): Promise<Subject> {
   const source = fileURLToPath(new URL("./programs/sysv_user.c", import.meta.url));
-  const user = await Subject.run(await buildProgram(source), { args: [kind, id] });
+  const user = await Subject.run(await buildProgram(source), { args: [kind, id, semaphore] });
   await user.waitReady();
   return user;
 }
@@ -219,6 +220,35 @@ test("shared memory of others is left to them where the user says so", async (su
   await subject.expectPass();
   await tree.wait();
 });
+
+for (const kind of ["sem", "msg"] as const) {
+  Deno.test(`sysv_ipc: ${kind} of others are left to them where the user says so`, async () => {
+    using images = new ImageHome();
+    using object = kind === "sem" ? new OthersObject("S", "5") : new OthersObject("Q");
+    const { id } = object;
+    /** Has somebody add 1 to the last semaphore, or put a message into the queue. */
+    const use = () => stranger(kind === "sem" ? "sem" : "put", id);
+    const contents = () =>
+      kind === "sem"
+        ? semaphoreValues(Number(id), 5).at(-1)
+        : readQueues().find((queue) => queue.id === Number(id))?.messages;
+    await using subject = await use();
+    // Of another semaphore, or by receiving that message.
+    await using _other = await stranger(kind, id, "3");
+    const [problem] = await problemsOf(subject.pid);
+    match(problem?.hint ?? "", new RegExp(`--external ${kind}\\[${id}\\]`));
+    const options = { external: [`${kind}[${id}]`] };
+    await checkpoint(subject.pid, { directory: images.directory, options });
+    await subject.waitGone();
+    await using _third = await use();
+    const theirs = contents();
+    equal(theirs, kind === "sem" ? 2 : 1);
+    const tree = await restore(images.directory);
+    equal(contents(), theirs);
+    await subject.expectPass();
+    await tree.wait();
+  });
+}
 
 test(
   "what another program of the same user has made and left behind is not touched",

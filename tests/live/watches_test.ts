@@ -196,6 +196,46 @@ Deno.test("events that wait are told of when they are lost, and are there still 
   );
 });
 
+/** Python that watches what is done in \`dir\` by number 9, which something is, and sleeps. */
+const NOTIFIED = `
+import ctypes, os, time
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.fanotify_init(0, 0)
+os.mkdir("dir")
+FAN_MARK_ADD, FAN_MODIFY, FAN_EVENT_ON_CHILD = 0x1, 0x2, 0x8000000
+assert libc.fanotify_mark(fd, FAN_MARK_ADD, ctypes.c_uint64(FAN_MODIFY | FAN_EVENT_ON_CHILD), -100, b"dir") == 0
+with open("dir/x", "w") as file:
+    file.write("x")
+open("done", "w").close()
+time.sleep(1000)
+`;
+
+Deno.test("fanotify: events that wait are told of when they are lost, and are there still if it runs on", async () => {
+  using images = new ImageHome();
+  await using subject = await startWatcher(
+    "/usr/bin/python3",
+    ["-c", NOTIFIED],
+    "true",
+    "fanotify",
+  );
+  await waitUntil(
+    () => [...Deno.readDirSync(subject.cwd)].some(({ name }) => name === "done"),
+    () => `its event: ${subject.errors()}`,
+  );
+  for (const round of [1, 2]) {
+    const notes: string[] = [];
+    await checkpoint(subject.pid, {
+      directory: `${images.directory}-${round}`,
+      leaveRunning: true,
+      onEvent: collectNotes(notes),
+    });
+    match(
+      notes.join("\n"),
+      /has not read \d+ bytes of events of its fanotify descriptor \d+ yet, which a restored/,
+    );
+  }
+});
+
 Deno.test("a watch on a deleted file that is only mapped is refused, and the program does not notice", async () => {
   const script = python(`
 file = os.open("file", os.O_CREAT | os.O_RDWR)

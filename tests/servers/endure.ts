@@ -150,7 +150,7 @@ export async function endure(name: string, trial: Trial, cycles: number): Promis
   await load.goesOn();
   await load.end();
   await client.end?.();
-  tree?.kill(9);
+  tree?.kill(trial.endsBy ?? 9);
   await tree?.wait();
   const wrong = grown(name, early, late, TARGETS_OWN);
   if (wrong.length > 0) throw new Error(wrong.join("; "));

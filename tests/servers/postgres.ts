@@ -80,6 +80,8 @@ async function connect(port: number): Promise<Psql> {
 /** The server, with a connection that goes from one transaction into the next. */
 export const POSTGRESQL: Trial = {
   needs: [postgresProgram("postgres"), "psql", "setpriv"],
+  // SIGINT: at once, and its System V shared memory is removed.
+  endsBy: 2,
   async command(room, port) {
     await run(room, ["mkdir", "-m", "700", "data"]);
     await run(room, ["chown", "65534:65534", "data"]);

@@ -20,4 +20,6 @@ export interface Trial {
   /** The command that serves, in the foreground. @param room an empty directory, its working directory */
   command(room: string, port: number): Promise<readonly string[]> | readonly string[];
   client(port: number, room: string): Promise<Client>;
+  /** The signal that ends it; SIGKILL if absent, which suits all that leave nothing behind. */
+  readonly endsBy?: number;
 }

@@ -1,7 +1,7 @@
 /*
  * Uses a System V object that another process has made, and goes on living.
  *
- * Usage: sysv_user shm|detached|sem|hold|wait|msg ID
+ * Usage: sysv_user shm|detached|sem|hold|wait|msg|put ID [SEMAPHORE=4]
  */
 #include "../../subjects/subject.h"
 
@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 {
 	const char *what = arg(argc, argv, 1, "");
 	int id = atoi(arg(argc, argv, 2, ""));
-	struct sembuf give = { 4, 1, 0 }, hold = { 4, 1, SEM_UNDO }, take = { 1, -1, 0 };
+	struct sembuf give = { atoi(arg(argc, argv, 3, "4")), 1, 0 }, hold = { 4, 1, SEM_UNDO }, take = { 1, -1, 0 };
 	struct { long type; char text[80]; } message;
 	bool done = false;
 
@@ -27,7 +27,10 @@ int main(int argc, char **argv)
 		done = semop(id, &give, 1) == 0;
 	else if (!strcmp(what, "msg"))
 		done = msgrcv(id, &message, sizeof(message.text), 0, IPC_NOWAIT) >= 0;
-	else if (!strcmp(what, "hold"))
+	else if (!strcmp(what, "put")) {
+		message.type = 1;
+		done = msgsnd(id, &message, 1, IPC_NOWAIT) == 0;
+	} else if (!strcmp(what, "hold"))
 		done = semop(id, &hold, 1) == 0;
 	else if (!strcmp(what, "wait")) {
 		ready();
