@@ -111,6 +111,8 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   device: /descriptor \d+ .*\/dev\/kmsg/,
   pidfd: /descriptor \d+ stands for process \d+ .* outside of the tree \(pidfd\)/,
   io_uring: /io_uring/,
+  perf: /descriptor \d+ .*perf_event/,
+  bpf: /descriptor \d+ .*bpf-map/,
   files: /a descriptor table of its own \(unshare\(CLONE_FILES\)\)/,
   namespace: /it is in another namespace than its process: host name/,
   flusher: /it is an I\/O flusher/,

@@ -181,6 +181,41 @@ libc.inotify_add_watch(fd, b"dir", 0xfff)
 ${more}
 time.sleep(1000)`;
 
+Deno.test("a watch on what is mounted at another place goes on, whichever of the two is used", async (t) => {
+  await using subject = await Subject.spawn("/bin/bash", {
+    args: [
+      "-c",
+      "mkdir dir bound; until [ -e go ]; do sleep 0.05; done; exec inotifywait -qm bound",
+    ],
+  });
+  const { cwd } = subject;
+  await waitUntil(() => [...Deno.readDirSync(cwd)].length === 2, "its directories");
+  const mount = (...args: string[]) =>
+    new Deno.Command(args[0]!, { args: args.slice(1) }).outputSync().success;
+  if (!mount("mount", "--bind", `${cwd}/dir`, `${cwd}/bound`)) return skip(t, "nothing is mounted");
+  try {
+    using images = new ImageHome();
+    Deno.writeTextFileSync(`${cwd}/go`, "");
+    const watches = () =>
+      readFds(subject.pid).some((fd) => readFdInfo(subject.pid, fd)?.inotify?.length === 1);
+    await waitUntil(watches, () => `inotifywait to watch: ${subject.errors()}`);
+    await checkpoint(subject.pid, images);
+    await subject.waitGone();
+    const tree = await restore(images.directory);
+    for (const place of ["dir", "bound"]) {
+      Deno.writeTextFileSync(`${cwd}/${place}/by-${place}`, "");
+      await waitUntil(
+        () => subject.output().includes(`bound/ CREATE by-${place}\n`),
+        () => `the event: ${subject.output()}`,
+      );
+    }
+    tree.kill(15);
+    await tree.wait();
+  } finally {
+    mount("umount", `${cwd}/bound`);
+  }
+});
+
 Deno.test("events that wait are told of when they are lost, and are there still if it runs on", async () => {
   using images = new ImageHome();
   const script = python('open("dir/x", "w").close()');

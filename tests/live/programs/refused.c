@@ -1,11 +1,13 @@
 /*
  * Has something that cannot be saved, and nothing else; it lives as long as its parent wants.
  *
- * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|device|pidfd|io_uring|files|namespace|bound|flusher
+ * Usage: refused ldt|pkey|userfaultfd|secret|hugetlb|device|pidfd|io_uring|perf|bpf|files|namespace|bound|flusher
  */
 #include "../../subjects/subject.h"
 
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/perf_event.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -89,6 +91,14 @@ static void set_up(const char *what)
 	} else if (!strcmp(what, "io_uring")) {
 		char params[120] = "";
 		must(syscall(SYS_io_uring_setup, 4, params) >= 0, "io_uring_setup");
+	} else if (!strcmp(what, "perf")) {
+		/* How long it runs, its own time alone. */
+		struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr),
+						.config = PERF_COUNT_SW_TASK_CLOCK, .exclude_kernel = 1 };
+		must(syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0) >= 0, "perf_event_open");
+	} else if (!strcmp(what, "bpf")) {
+		union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+		must(syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)) >= 0, "bpf");
 	} else if (!strcmp(what, "files")) {
 		leave(CLONE_FILES);
 	} else if (!strcmp(what, "namespace")) {
