@@ -8,10 +8,11 @@ import { ImageWriter } from "../../images/mod.ts";
 import { Cancellation } from "../cancellation.ts";
 import { RescueNotes } from "../guardian/rescue_notes.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { SIG } from "../linux/signals.ts";
 import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import type { CheckpointHooks, CheckpointSession, OperationOptions, Plugin } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
-import { endSeed, openSeed, startSeed } from "../remote/seed.ts";
+import { endSeed, openSeed, PR_SET_PDEATHSIG, startSeed } from "../remote/seed.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast } from "./dump.ts";
@@ -63,6 +64,8 @@ function startDouble(): number {
     program.try("close_range", 0, ALL_DESCRIPTORS, 0);
     program.try("open", "/dev/null", O_RDWR, 0);
     program.try("open", "/", 0, 0);
+    // It may be stopped again before it has come to its own first call, which is this one.
+    program.call("prctl", PR_SET_PDEATHSIG, SIG.KILL, 0, 0, 0);
     remote.run(program);
   } finally {
     seed.release();
@@ -132,6 +135,8 @@ async function freezeDouble(
     () => {},
     ahead,
   );
+  // A process that has its memory is nobody's child soon.
+  for (const { remote } of tree.tasks) remote.leader.endWithTool(true);
   const session = sessionOf({ name: "core", description: "" });
   await dump(tree, session, hooked, tell);
   dumpLast(tree, session, hooked);

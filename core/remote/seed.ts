@@ -48,7 +48,10 @@ function seedCode(parent: number): number[] {
   ];
 }
 
-/** What ends that in a seed which is to survive this process: prctl(2) with {@link PR_SET_PDEATHSIG} and 0. */
+/**
+ * The request of prctl(2) for that, with the signal: 0 in a seed which is to survive this process, SIGKILL in one which
+ * is to be let go without having run.
+ */
 export const PR_SET_PDEATHSIG = 1;
 
 /** A static ELF file of one segment with the code behind its headers (elf(5)). */

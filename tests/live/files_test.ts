@@ -139,7 +139,12 @@ Deno.test("a descriptor of the highest number that there can be comes back, shar
   const last = hard - 1n;
   const setUp = `ulimit -n ${hard}; exec ${last}>f 700>&${last}; sleep 1000 & exec 600>g 500>&600`;
   await using subject = await startSleeper(setUp);
-  await waitUntil(() => processTree(subject.pid).length === 2, "the child to be there");
+  // Until it is another program, the child has descriptors of its shell's.
+  const sleeping = (pid: number) => readProcess(pid)?.comm === "sleep";
+  await waitUntil(() => {
+    const tree = processTree(subject.pid);
+    return tree.length === 2 && tree.every(sleeping);
+  }, "both to sleep");
   const before = descriptorsOf(subject.pid);
   equal(before.filter((line) => line.includes(` ${last} `)).length, 2);
   await checkpoint(subject.pid, images);
