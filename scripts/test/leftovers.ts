@@ -56,21 +56,42 @@ export class Surroundings implements AsyncDisposable {
     ];
   }
 
-  /** The processes with the mark. Zombies have no environment, and are no longer ours to end. */
+  /**
+   * The processes with the mark, and those which a tool that is dead has started from here. Zombies have no
+   * environment, and are no longer ours to end.
+   */
   processes(): { readonly pid: number; readonly text: string }[] {
     const found = [];
     for (const entry of Deno.readDirSync("/proc")) {
       if (!/^\d+$/.test(entry.name)) continue;
       try {
-        const environment = Deno.readTextFileSync(`/proc/${entry.name}/environ`);
-        if (!environment.split("\0").includes(`${MARK}=${this.mark}`)) continue;
+        if (!this.#isMarked(entry.name) && !this.#isOrphanedHelper(entry.name)) continue;
         const text = Deno.readTextFileSync(`/proc/${entry.name}/cmdline`).replaceAll("\0", " ");
         found.push({ pid: Number(entry.name), text: text.trim().slice(0, 200) });
       } catch {
-        // It went meanwhile, or it belongs to somebody else.
+        // It went meanwhile.
       }
     }
     return found;
+  }
+
+  #isMarked(pid: string): boolean {
+    try {
+      const environment = Deno.readTextFileSync(`/proc/${pid}/environ`);
+      return environment.split("\0").includes(`${MARK}=${this.mark}`);
+    } catch {
+      // It belongs to somebody else, or went meanwhile.
+      return false;
+    }
+  }
+
+  /** Whether a process is a helper of Stasis, which has no environment, from this checkout, and has lost its tool. */
+  #isOrphanedHelper(pid: string): boolean {
+    if (!Deno.readTextFileSync(`/proc/${pid}/cmdline`).startsWith("stasis-")) return false;
+    const directory = Deno.readLinkSync(`/proc/${pid}/cwd`);
+    if (![this.#checkout, this.directory].some((own) => isWithin(directory, own))) return false;
+    const [, parent] = /^PPid:\t(\d+)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`)) ?? [];
+    return parent === undefined || !this.#isMarked(parent);
   }
 
   #mounts(): string[] {
@@ -97,4 +118,8 @@ export class Surroundings implements AsyncDisposable {
 
 function names(directory: string): Set<string> {
   return new Set(Array.from(Deno.readDirSync(directory), (entry) => entry.name));
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
 }

@@ -30,3 +30,25 @@ Deno.test("leftovers() finds processes and files, and nothing where nothing is",
     await Deno.remove(checkout, { recursive: true });
   }
 });
+
+Deno.test("leftovers() finds what a tool that is dead has started without an environment", async () => {
+  const checkout = await Deno.makeTempDir({ prefix: "stasis-checkout-" });
+  try {
+    await using surroundings = await Surroundings.create(checkout);
+    const start = 'exec -c -a "stasis-warm-up" sleep 60';
+    const { success } = await new Deno.Command("bash", {
+      args: ["-c", `(${start}) >/dev/null 2>&1 &`],
+      cwd: checkout,
+      stdin: "null",
+    }).output();
+    assert.equal(success, true);
+    for (let round = 0; round < 1000 && surroundings.processes().length === 0; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const found = await surroundings.leftovers();
+    assert.equal(found.length, 1);
+    assert.match(found[0] as string, /^process \d+ still runs: stasis-warm-up 60$/);
+  } finally {
+    await Deno.remove(checkout, { recursive: true });
+  }
+});
