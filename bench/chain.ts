@@ -1,7 +1,7 @@
 /**
  * Checkpoints one after the other: whole ones, those that leave to the one before what has not changed, found by
- * comparing or by tracking, and what a restore of ten of them takes. By the library in one process, as whoever makes
- * them again and again does.
+ * comparing or by tracking, what tracking costs the program, and what a restore of ten of them takes. By the library in
+ * one process, as whoever makes them again and again does.
  *
  * @module
  */
@@ -19,6 +19,8 @@ export interface ChainRow {
   readonly frozenMs?: number;
   /** The images, in bytes; absent of a restore. */
   readonly bytes?: number;
+  /** The processor time that the program takes to write to a page after one, in microseconds; absent of a restore. */
+  readonly writeUs?: number;
 }
 
 /** What is measured. */
@@ -37,9 +39,19 @@ const HURRY = { timeout: 0 } as const;
 /** Measures them. */
 export async function measureChain(bench: ChainBench): Promise<ChainRow[]> {
   const pages = bench.mib * PAGES_OF_MIB;
-  const args = [String(pages), String(Math.ceil(pages / 100)), "alone"];
+  const args = [String(pages), String(writtenPages(bench)), "alone"];
   await using subject = await Subject.start("pages_changing", { args, timeoutMs: 60_000 });
   return await new Chain(bench, subject).measure();
+}
+
+/** How many pages the program changes in each step. */
+function writtenPages({ mib }: ChainBench): number {
+  return Math.ceil(mib * PAGES_OF_MIB / 100);
+}
+
+/** How long the first thread of a process has run, in microseconds (Documentation/scheduler/sched-stats.rst). */
+function processorTime(pid: number): number {
+  return Number(Deno.readTextFileSync(`/proc/${pid}/schedstat`).split(" ")[0]) / 1000;
 }
 
 class Chain {
@@ -73,9 +85,10 @@ class Chain {
     hasParent = false,
   ): Promise<ChainRow> {
     const results = [];
+    const writes: number[] = [];
     for (let round = 0; round < rounds; round++) {
       this.bench.progress(title);
-      await this.#step();
+      writes.push(await this.#step());
       results.push(await this.#save({ ...settings, parent: hasParent ? this.#last : undefined }));
     }
     return {
@@ -83,6 +96,7 @@ class Chain {
       totalMs: median(results.map(({ totalMs }) => totalMs)),
       frozenMs: median(results.map(({ frozenMs }) => frozenMs)),
       bytes: median(results.map(({ bytes }) => Number(bytes))),
+      writeUs: median(writes),
     };
   }
 
@@ -98,7 +112,9 @@ class Chain {
     return result;
   }
 
-  async #step(): Promise<void> {
+  /** Has the program change one hundredth of its pages, and write as many with what they hold. @returns microseconds a page */
+  async #step(): Promise<number> {
+    const before = processorTime(this.subject.pid);
     Deno.kill(this.subject.pid, "SIGUSR1");
     const wanted = String(++this.#steps);
     await waitUntil(
@@ -106,6 +122,7 @@ class Chain {
       () => `step ${wanted} of the program`,
       60_000,
     );
+    return (processorTime(this.subject.pid) - before) / (2 * writtenPages(this.bench));
   }
 
   /** Ends the program for it, and what is restored. */
@@ -132,15 +149,23 @@ export function chainLines(rows: readonly ChainRow[]): string[] {
       ? ""
       : ` (${(value / base).toPrecision(2)})`;
   return markdownTable(
-    ["checkpoint", "takes", "stands still", "MiB"],
-    rows.map(({ title, totalMs, frozenMs, bytes }) => {
+    ["checkpoint", "takes", "stands still", "MiB", "a page written after it"],
+    rows.map(({ title, totalMs, frozenMs, bytes, writeUs }) => {
       const base = rows.find((row) => (row.bytes === undefined) === (bytes === undefined));
       return [
         title,
         formatTime(totalMs) + ratio(totalMs, base?.totalMs),
         frozenMs === undefined ? "" : formatTime(frozenMs) + ratio(frozenMs, base?.frozenMs),
         bytes === undefined ? "" : (bytes / 2 ** 20).toFixed(1) + ratio(bytes, base?.bytes),
+        writeUs === undefined ? "" : `${writeUs.toFixed(2)} us${costOf(writeUs, base?.writeUs)}`,
       ];
     }),
   );
+}
+
+/** What writing takes more of the time of a program that writes to 1,000 pages a second. */
+function costOf(writeUs: number, base: number | undefined): string {
+  if (base === undefined || writeUs === base) return "";
+  const percent = (writeUs - base) * 1000 / 1e6 * 100;
+  return ` (${percent < 0 ? "" : "+"}${percent.toFixed(2)} % at 1,000 a second)`;
 }
