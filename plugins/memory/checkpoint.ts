@@ -30,6 +30,7 @@ import { mmBounds, savedAuxv } from "./mm_fields.ts";
 import { findPages, type TaskPages } from "./pages.ts";
 import { Segments } from "./segments.ts";
 import { SharedObjects } from "./shared_objects.ts";
+import { parentTaskRuns } from "./task_runs.ts";
 import { extraOf, unknownFlags, type VmaImage } from "./vma_image.ts";
 import { type WriteLater, writePages } from "./write_pages.ts";
 
@@ -87,6 +88,9 @@ function checkpointWith(
       files.forget();
       surveySegments(segments, tree);
       for (const task of tree.tasks) surveyExecutable(task, tree, session.options);
+      if (tree.frozen || session.parent === undefined) return;
+      // While the tree runs: it is remembered for the moment in which that stands still.
+      for (const { pid } of tree.tasks) parentTaskRuns(session.parent.images, pid);
     },
 
     collectTask(task, program) {

@@ -83,11 +83,18 @@ function nameOf(images: ImageDirectory, sought: Sought): string {
   return `runs of ${lastName(sought.path({ images, inner: false }))}`;
 }
 
+function areSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((one, at) => one === others[at]);
+}
+
 function rememberedRuns(images: ImageDirectory, sought: Sought): readonly SavedRun[] {
   // Before they are read: what is replaced meanwhile is another one.
   const states = layersOf(images).map((layer) => stateOf(sought.path(layer)));
-  const known: Known = { states, runs: layeredRuns(images, sought) };
-  images.remembered?.set(nameOf(images, sought), known);
+  const name = nameOf(images, sought);
+  const before = images.remembered?.get(name) as Known | undefined;
+  const isSame = before !== undefined && areSame(before.states, states);
+  const known = isSame ? before : { states, runs: layeredRuns(images, sought) };
+  images.remembered?.set(name, known);
   return known.runs;
 }
 
@@ -104,8 +111,8 @@ function layeredRuns(images: ImageDirectory, sought: Sought): readonly SavedRun[
     if (!pagemap.entries.some(({ flags }) => (flags & PE_PARENT) !== 0)) break;
     const below: readonly Layer[] = layersOf(images).slice(stack.length);
     layer = below[0];
-    if (known === undefined || known.states.length !== below.length) continue;
-    if (below.some((one, at) => stateOf(sought.path(one)) !== known.states[at])) continue;
+    if (known?.states.length !== below.length) continue;
+    if (!areSame(known.states, below.map((one) => stateOf(sought.path(one))))) continue;
     parent = known.runs;
     break;
   }
