@@ -83,13 +83,18 @@ function nameOf(images: ImageDirectory, sought: Sought): string {
   return `runs of ${lastName(sought.path({ images, inner: false }))}`;
 }
 
+/** What tells the pagemaps of some layers from what may be in their places another time. */
+function statesOf(layers: readonly Layer[], sought: Sought): string[] {
+  return layers.map((layer) => sought.has(layer) ? stateOf(sought.path(layer)) : "none");
+}
+
 function areSame(some: readonly string[], others: readonly string[]): boolean {
   return some.length === others.length && some.every((one, at) => one === others[at]);
 }
 
 function rememberedRuns(images: ImageDirectory, sought: Sought): readonly SavedRun[] {
   // Before they are read: what is replaced meanwhile is another one.
-  const states = layersOf(images).map((layer) => stateOf(sought.path(layer)));
+  const states = statesOf(layersOf(images), sought);
   const name = nameOf(images, sought);
   const before = images.remembered?.get(name) as Known | undefined;
   const isSame = before !== undefined && areSame(before.states, states);
@@ -112,7 +117,7 @@ function layeredRuns(images: ImageDirectory, sought: Sought): readonly SavedRun[
     const below: readonly Layer[] = layersOf(images).slice(stack.length);
     layer = below[0];
     if (known?.states.length !== below.length) continue;
-    if (!areSame(known.states, below.map((one) => stateOf(sought.path(one))))) continue;
+    if (!areSame(known.states, statesOf(below, sought))) continue;
     parent = known.runs;
     break;
   }
