@@ -5,7 +5,15 @@
  * @module
  */
 import { type PagemapEntry, PE_PARENT, PE_PRESENT } from "../../images/mod.ts";
-import { appendRun, cutTransfers, pageCount, type Run, totalSize, type Transfer } from "./runs.ts";
+import {
+  appendRun,
+  cutTransfers,
+  joinRuns,
+  pageCount,
+  type Run,
+  totalSize,
+  type Transfer,
+} from "./runs.ts";
 import type { SharedRun } from "./shared_frames.ts";
 
 /** Pages of a task, all of which it may read itself or none. */
@@ -125,11 +133,14 @@ export function ownPieces(pages: readonly ReadableRun[], shared: readonly Run[])
   return pieces;
 }
 
-/** What a pagemap says: what is in its own pages file, and what in the parent. Both are ascending. */
+/**
+ * What a pagemap says: what is in its own pages file, and what in the parent, wherever it lies there: with an entry for
+ * each place pagemaps would grow with the length of a chain. Both are ascending.
+ */
 export function pagemapEntries(own: readonly Run[], inParent: readonly Run[]): PagemapEntry[] {
   return mergeEntries(
     own.map((run) => entry(run, PE_PRESENT)),
-    inParent.map((run) => entry(run, PE_PARENT)),
+    joinRuns(inParent).map((run) => entry(run, PE_PARENT)),
   );
 }
 

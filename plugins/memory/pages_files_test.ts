@@ -64,8 +64,9 @@ Deno.test("ownPieces() leaves out what is shared, and no place in the file", () 
   deepEqual(ownPieces([own(3n, 2n)], []), [piece(3n, 2n, 0n)]);
 });
 
-Deno.test("pagemapEntries() are in the order of addresses", () => {
-  deepEqual(pagemapEntries([run(0n, 1n), run(5n, 2n)], [run(1n, 4n), run(7n, 1n)]), [
+Deno.test("pagemapEntries() are in the order of addresses, one for what follows each other in the parent", () => {
+  const inParent = [run(1n, 3n), run(4n, 1n), run(7n, 1n)];
+  deepEqual(pagemapEntries([run(0n, 1n), run(5n, 2n)], inParent), [
     entry(0n, 1, PE_PRESENT),
     entry(1n, 4, PE_PARENT),
     entry(5n, 2, PE_PRESENT),

@@ -33,6 +33,13 @@ export function appendRun(runs: Run[], start: bigint, size: bigint): void {
   } else runs.push({ start, size });
 }
 
+/** Makes one run of those that follow each other, wherever they lie in files. @param runs ascending */
+export function joinRuns(runs: readonly Run[]): Run[] {
+  const joined: Run[] = [];
+  for (const { start, size } of runs) appendRun(joined, start, size);
+  return joined;
+}
+
 /**
  * Whether pages hold something which is not to be had elsewhere: not the zero page, not a guard, not what the mapped
  * file holds already.

@@ -37,7 +37,7 @@ import {
   type Piece,
   piecesSize,
 } from "./pages_files.ts";
-import { type Run, totalSize } from "./runs.ts";
+import { joinRuns, type Run, totalSize } from "./runs.ts";
 import type { SavedRun } from "./saved_pages.ts";
 import { openPath, type SharedObjects } from "./shared_objects.ts";
 import { givenUp, uncopied } from "./uncopied.ts";
@@ -209,9 +209,9 @@ function writePagemaps(
   }
   const [first] = files;
   for (const [index, task] of tasks.entries()) {
-    const further = left.get(task) ?? [];
+    const further = joinRuns(left.get(task) ?? []);
     const { runs = [], pagemap } = inner.get(task) ?? {};
-    const elsewhere = mergeRuns<Run>(runs, further);
+    const elsewhere = mergeRuns(runs, further);
     if (first !== undefined && elsewhere.length > 0) {
       // What is in the checkpoint before is in the parent of the inner one.
       const { pagesId, entries } = pagemap ?? { pagesId: first.id, entries: [] };
