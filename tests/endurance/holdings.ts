@@ -26,11 +26,14 @@ export function holdings(pid: number): Holdings {
 
 /** How much more the target may hold at the end than after a tenth: what its own work makes of it. */
 export const TARGETS_OWN: Holdings = { descriptors: 0, mappings: 8, threads: 0, memory: 8 * 1024 };
-/** The same of the tool, whose heap grows and shrinks, in a mapping for each of V8's pages. */
+/**
+ * The same of the tool, whose heap grows and shrinks, in a mapping for each of V8's pages, and so do Deno's pools of
+ * threads, by how many calls are under way at once.
+ */
 export const TOOLS_OWN: Holdings = {
   descriptors: 0,
   mappings: 250,
-  threads: 0,
+  threads: 4,
   memory: 64 * 1024,
 };
 

