@@ -16,12 +16,17 @@ import {
 } from "@bufbuild/protobuf";
 import { LEGACY_REQUIRED } from "./required.ts";
 
+/** Of thousands of mappings most have small numbers in most fields: each is there once. */
+const SMALL = Array.from({ length: 64 }, (_, value) => BigInt(value));
+const MINUS_ONE = -1n;
+
 /** What becomes of a number of a field, by its type. */
 const NUMBERS: Partial<Record<ScalarType, (value: number, wide: bigint | undefined) => unknown>> = {
-  [ScalarType.UINT64]: (value, wide) => wide ?? BigInt(value),
+  [ScalarType.UINT64]: (value, wide) => wide ?? SMALL[value] ?? BigInt(value),
   [ScalarType.SINT64]: (value, wide) => {
     // Zigzag: the sign is in the lowest bit.
     if (wide !== undefined) return BigInt.asIntN(64, (wide >> 1n) ^ -(wide & 1n));
+    if (value === 1) return MINUS_ONE;
     return BigInt(value % 2 === 0 ? value / 2 : -(value + 1) / 2);
   },
   [ScalarType.UINT32]: (value, wide) => wide === undefined && value < 2 ** 32 ? value : undefined,
@@ -98,7 +103,7 @@ function makePlan(
 }
 
 /** From this size on a message is worth a look, in bytes. */
-const WORTH = 4096;
+const WORTH = 256;
 
 /** A decoded message. */
 export interface Decoded<Schema extends DescMessage> {

@@ -96,7 +96,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   readonly #lists = new Map<string, ListFile>();
   readonly #sums: FileSums;
   /** What is written by {@link writeHeld}. */
-  readonly #held = new HeldWrites();
+  readonly #held: HeldWrites;
   #hasParent = false;
   /** The memory of what is held back. */
   #owned = new DisposableStack();
@@ -113,6 +113,7 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     this.removed = removed;
     this.#lock = lock;
     this.#sums = new FileSums(crc32, step);
+    this.#held = new HeldWrites(path === "" ? Infinity : undefined);
     this.committed = `${target}/${imageFileName(INVENTORY, null)}`;
     this.#sync = sync;
     this.#exchange = exchange;
@@ -143,7 +144,8 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   /**
    * From now on messages are only kept, and are encoded and written by {@link writeHeld}: while a target stands still
    * there is no time for that. They must not change until then. Of the bytes that follow messages in a list some are
-   * kept as well; those that follow single ones are written at once.
+   * kept as well; those that follow single ones are written at once. Of thousands of tasks a part is written earlier: not
+   * all of it is to be in memory.
    */
   hold(): void {
     this.#held.hold();
@@ -161,6 +163,12 @@ export class ImageWriter implements Disposable, AsyncDisposable {
   /** Has memory that is to be written from given back by {@link flushLists}, or when this writer is disposed of. */
   own(memory: Disposable): void {
     this.#owned.use(memory);
+  }
+
+  /** Writes what {@link hold} has held back, gives memory back that it was written from, and holds back further. */
+  relieve(): void {
+    this.flushLists();
+    this.hold();
   }
 
   /** Notes a name that is made outside next, until the commit. @throws {StasisError} `io` */

@@ -56,6 +56,12 @@ import { warmUp } from "./warm_up.ts";
 /** For how long a tree may stand still before its memory is written, in milliseconds (as in CRIU). */
 const TIMEOUT = 10_000;
 
+/**
+ * From this size on a tree may have more memory than is copied while it stands still, and get shadows: it is made ready
+ * for them. Two thirds of what is copied unless something else is wanted, in bytes.
+ */
+const SHADOWED = 32 * 2 ** 20;
+
 /** For how long it is waited for what passes, and how long the tree is left alone between two looks, in milliseconds. */
 const SETTLE_PATIENCE = 2000, SETTLE_PAUSE = 2;
 
@@ -177,11 +183,12 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
   }
-  const ahead = await lookAtRunning(request, isToEnd, hooked, cancellation);
+  const { ahead, resident } = await lookAtRunning(request, isToEnd, hooked, cancellation);
   // When the tree runs again.
   await using _reading = finishing(ahead);
 
-  const isSnapshot = runsOn && options.snapshot === true;
+  const maySnapshot = options.copyLimit !== undefined || resident >= SHADOWED;
+  const isSnapshot = runsOn && options.snapshot === true && maySnapshot;
   if (isSnapshot) await shadows.awaitReaped();
   writer.hold();
   // Somebody may kill the tree meanwhile.
@@ -358,18 +365,27 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
 /**
  * Surveys a tree that runs. What has been read of it is not kept: of thousands of threads that is much.
  *
- * @returns what another thread is to read when it stands still
+ * @returns what another thread is to read when it stands still, and how much memory the tree has, in bytes
  */
 async function lookAtRunning(
   { pid, listener }: CheckpointRequest,
   isToEnd: boolean,
   hooked: readonly Hooked<CheckpointHooks>[],
   cancellation: Cancellation,
-): Promise<ReadAhead> {
+): Promise<{ readonly ahead: ReadAhead; readonly resident: number }> {
   const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
   const notes = [...partedFromOutside(tasks), ...isToEnd ? heldUntilItEnds(tasks) : []];
   for (const text of notes) listener({ kind: "note", plugin: "core", text });
-  return new ReadAhead(filesAhead(tasks, hooked));
+  const ahead = new ReadAhead(filesAhead(tasks, hooked));
+  // Where a tree has been found changed at each look nothing is known.
+  return { ahead, resident: tasks.length === 0 ? Infinity : residentMemory(tasks) };
+}
+
+/** How much memory tasks have, swapped out or not, in bytes; what they have in common is counted for each. */
+function residentMemory(tasks: readonly Task[]): number {
+  const sizes = tasks.map((task) => unlessGone(() => task.vmas, []))
+    .map((vmas) => vmas.reduce((sum, { rss, swap }) => sum + rss + swap, 0));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** @throws {StasisError} `no-such-task` where the root has ended since it was looked at, and another one has its id */

@@ -100,6 +100,12 @@ export type Argument =
   | CallResult
   | ScratchInteger;
 
+/** Calls that many programs have alike: `CallPool`. */
+export interface SharedCalls {
+  /** One that is the same, kept for all; undefined of a call that its program has for itself. */
+  find(call: Readonly<Call>): Readonly<Call> | undefined;
+}
+
 /** One call of a program. */
 export interface Call {
   /** Its name. */
@@ -130,8 +136,13 @@ export class SyscallProgram {
   #isBorrowed = false;
   #sequelAt: number | undefined;
 
-  constructor(purpose: string) {
+  /** Has calls that other programs have as well. */
+  readonly #pool: SharedCalls | undefined;
+
+  /** @param pool where given, it has the calls that other programs have as well: each is kept once */
+  constructor(purpose: string, pool?: SharedCalls) {
     this.purpose = purpose;
+    this.#pool = pool;
   }
 
   /** The calls, in order: they may be edited. Those of other programs are copied before. */
@@ -229,7 +240,9 @@ export class SyscallProgram {
   #add(call: Call): CallResult {
     if (this.#isBorrowed) this.#calls = [...this.#calls];
     this.#isBorrowed = false;
-    this.#calls.push(call);
+    const pooled = this.#pool?.find(call);
+    if (pooled !== undefined) this.#isShared = true;
+    this.#calls.push(pooled ?? call);
     return new CallResult(this.#calls.length - 1);
   }
 }

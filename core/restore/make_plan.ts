@@ -19,6 +19,7 @@ import { SharedParts } from "../../images/share_core.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
+import { CallPool } from "../remote/call_pool.ts";
 import { unmatchedRemaps } from "../contract/remap.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
@@ -65,6 +66,9 @@ export interface PlanRequest {
 
 /** Versions of images that can be restored. Version 1 has another framing, which no CRIU has written since 2014. */
 const KNOWN_VERSIONS: ReadonlySet<number> = new Set([IMAGES_VERSION, IMAGES_VERSION_PLUGINS]);
+
+/** From so many tasks on it is worth looking which calls they make alike. */
+const MANY = 200;
 
 /** Loads and plans. @throws {StasisError} with all problems at once; nothing has been created then */
 export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
@@ -215,12 +219,14 @@ function planAll(loaded: LoadedTree, cancellation: Cancellation): RestorePlan {
     ...findServices(images, live, machine, hooked),
   });
   const readCore = (tid: number) => cores.get(tid) ?? loaded.readCore(tid);
+  // What is planned in a rehearsal is not kept.
+  const pool = !loaded.rehearsal && live.length >= MANY ? new CallPool() : undefined;
   for (const entry of live) {
     const core = cores.get(entry.pid) as core_entry;
     const task = new PlannedTask(plan, entry, core, loaded.owners.get(entry.pid) as Owners);
     const status = firstAnswer(hooked, (hooks) => hooks.leaderStatus?.(entry.pid));
     for (const tid of threadsOf(entry)) {
-      const thread = new PlannedThread(tid, task, readCore);
+      const thread = new PlannedThread(tid, task, readCore, pool);
       if (tid === entry.pid && status !== undefined) task.ended = { thread, status };
       else task.addThread(thread);
     }

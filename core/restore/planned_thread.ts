@@ -5,7 +5,7 @@
  */
 import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { type Stage, STAGES, type TaskPlanner, type ThreadPlanner } from "../plugin.ts";
-import { SyscallProgram } from "../remote/program.ts";
+import { type SharedCalls, SyscallProgram } from "../remote/program.ts";
 import { ProgramImage } from "../remote/program_image.ts";
 
 /** The plan of one thread. */
@@ -14,15 +14,21 @@ export class PlannedThread implements ThreadPlanner {
   /** The sizes of programs that are not kept, by stage. */
   #sizes: Partial<Record<Stage, number>> | undefined;
   readonly #readCore: (tid: number) => core_entry;
+  readonly #pool: SharedCalls | undefined;
   #core: core_entry | undefined;
 
-  /** @param readCore reads the core image of a thread, which is kept then */
+  /**
+   * @param readCore reads the core image of a thread, which is kept then
+   * @param pool has the calls that many tasks make alike; absent where there are few
+   */
   constructor(
     readonly tid: number,
     readonly task: TaskPlanner,
     readCore: (tid: number) => core_entry,
+    pool?: SharedCalls,
   ) {
     this.#readCore = readCore;
+    this.#pool = pool;
   }
 
   /** Its core image, read when it is first asked for. @throws {StasisError} `bad-image` */
@@ -39,7 +45,7 @@ export class PlannedThread implements ThreadPlanner {
   program(stage: Stage): SyscallProgram {
     const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
     this.#programs ??= {};
-    return this.#programs[stage] ??= new SyscallProgram(`stage ${stage}${whose}`);
+    return this.#programs[stage] ??= new SyscallProgram(`stage ${stage}${whose}`, this.#pool);
   }
 
   /**

@@ -28,6 +28,29 @@ export function chooseHeld(sizes: readonly bigint[], limit = LIMIT): boolean[] {
   });
 }
 
+/** From so many tasks on what is held is written bit by bit, so that this process does not grow with them. */
+const MANY = 256;
+/** How much of theirs is held at a time, in bytes. */
+const LOT = 8n << 20n;
+
+/** Files by how much of them is held at a time: all at once, unless there are very many. */
+export function lotsOf<File extends { readonly size: bigint }>(files: readonly File[]): File[][] {
+  if (files.length === 0) return [];
+  if (files.length < MANY) return [[...files]];
+  const lots: File[][] = [];
+  let left = 0n;
+  for (const file of files) {
+    const lot = lots.at(-1);
+    if (lot !== undefined && file.size <= left) lot.push(file);
+    else {
+      lots.push([file]);
+      left = LOT;
+    }
+    left -= file.size;
+  }
+  return lots;
+}
+
 /**
  * The contents of some runs, one behind the other, of which a task may be unable to read some itself.
  *

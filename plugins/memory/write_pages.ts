@@ -21,7 +21,7 @@ import {
 } from "../../images/kinds/memory.ts";
 import type { Pagemap } from "../../images/mod.ts";
 import { findFamilies } from "./families.ts";
-import { chooseHeld, copyContents, divide } from "./held_pages.ts";
+import { chooseHeld, copyContents, divide, lotsOf } from "./held_pages.ts";
 import { behindEnd, copyHugePages, copyRuns, dataRuns } from "./object_pages.ts";
 import type { TaskPages } from "./pages.ts";
 import { divideFamily, mergeRuns } from "./parent_layout.ts";
@@ -92,15 +92,10 @@ export async function writePages(
   let total = files.reduce((sum, { size }) => sum + size, 0n);
   const held = holdContents(files, session);
   let done = 0n;
-  for (const { kind, id, size } of files) {
-    const contents = held.get(kind)?.get(id);
-    if (contents === undefined) continue;
-    session.writer.writeRaw(kind, id, contents);
-    done += size;
-  }
+  for (const { size } of held) done += size;
   session.progress("memory", done, total);
   const progress = (bytes: bigint): void => session.progress("memory", done + bytes, total);
-  const rest = files.filter(({ kind, id }) => !held.get(kind)?.has(id));
+  const rest = files.filter((file) => !held.has(file));
   const shadows = makeShadows(rest, session, tree);
   using stack = new DisposableStack();
   const later: Writing[] = [];
@@ -332,22 +327,36 @@ async function writeFiles(
   return writers.reduce((sum, { written }) => sum + written, 0n);
 }
 
-/** Takes the contents of those files out of their tasks that are small enough: by kind and id. */
+/**
+ * Takes the contents of those files out of their tasks that are small enough. Of very many tasks they are written bit by
+ * bit while the tree stands still: they would be the most of this process's memory.
+ *
+ * @returns those files
+ */
 function holdContents(
   files: readonly PrivateFile[],
-  { writer, check, options }: CheckpointSession,
-): ReadonlyMap<PrivateFile["kind"], ReadonlyMap<number, Uint8Array>> {
+  session: CheckpointSession,
+): ReadonlySet<PrivateFile> {
+  const { writer, options } = session;
   const chosen = chooseHeld(files.map(({ size }) => size), options.copyLimit);
   const held = files.filter((_, index) => chosen[index]);
-  const contents = new Map<PrivateFile["kind"], Map<number, Uint8Array>>();
-  if (held.length === 0) return contents;
-  const room = divide(held.map(({ size }) => size));
-  // Then they write it themselves.
-  if (room === undefined) return contents;
-  const { memory, parts: rooms } = room;
-  writer.own(memory);
-  for (const [index, { kind, id, parts }] of held.entries()) {
-    const { buffer, address } = rooms[index] as typeof rooms[number];
+  const done = new Set<PrivateFile>();
+  for (const lot of lotsOf(held)) {
+    if (done.size > 0) writer.relieve();
+    // Without memory for it they write it themselves.
+    if (!holdLot(lot, session)) break;
+    for (const file of lot) done.add(file);
+  }
+  return done;
+}
+
+/** Takes the contents of some files out of their tasks. @returns whether there is memory for it */
+function holdLot(files: readonly PrivateFile[], { writer, check }: CheckpointSession): boolean {
+  const room = divide(files.map(({ size }) => size));
+  if (room === undefined) return false;
+  writer.own(room.memory);
+  for (const [index, { kind, id, parts }] of files.entries()) {
+    const { buffer, address } = room.parts[index] as typeof room.parts[number];
     for (const { task, pieces } of parts) {
       const { direct, indirect } = cutPieces(pieces, PIECE);
       for (const { runs, offset, size } of [...direct, ...indirect]) {
@@ -360,9 +369,7 @@ function holdContents(
         });
       }
     }
-    let ofKind = contents.get(kind);
-    if (ofKind === undefined) contents.set(kind, ofKind = new Map());
-    ofKind.set(id, buffer);
+    writer.writeRaw(kind, id, buffer);
   }
-  return contents;
+  return true;
 }
