@@ -6,7 +6,7 @@
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, type Offer, Offers, runHook } from "../hooks.ts";
-import { mappingKind, readSocketProtocol, type Vma } from "../linux/procfs/mod.ts";
+import { mappingKind, type Vma } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, DescriptorDumper, MappingDumper } from "../plugin.ts";
 import type { Descriptor, Task } from "./task.ts";
 import { hintFor } from "./unclaimed.ts";
@@ -91,9 +91,9 @@ function inQueue({ what, ...problem }: Problem): Problem {
 }
 
 /** What a descriptor leads to; of a socket also which protocol it speaks. */
-function describe({ liveTid, fd, link: { kind, text } }: Descriptor): string {
-  const protocol = kind === "socket" ? readSocketProtocol(liveTid, fd) : undefined;
-  return protocol === undefined ? text : `${text}, ${protocol}`;
+function describe(descriptor: Descriptor): string {
+  const { text } = descriptor.link;
+  return descriptor.socketProtocol === undefined ? text : `${text}, ${descriptor.socketProtocol}`;
 }
 
 function judge<Dumper>(

@@ -5,7 +5,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { nameOf, readSocketProtocol } from "../linux/procfs/mod.ts";
+import { nameOf } from "../linux/procfs/mod.ts";
 import type { CheckpointHooks, CheckpointSession, DescriptorDump, FileImage } from "../plugin.ts";
 import { inodeOf } from "./each_taken.ts";
 import { externalHint, isNamedExternal, outsideHolders } from "./outside_holders.ts";
@@ -43,11 +43,12 @@ export function saveFamily<Reading extends SocketReading>(
   /** Those whose problem has been told: one that many tasks have is told once. */
   let told = new Set<number>();
 
-  const isOfFamily = ({ link, liveTid, fd }: Descriptor): boolean => {
-    let is = known.get(link.text);
+  const isOfFamily = (descriptor: Descriptor): boolean => {
+    const { text } = descriptor.link;
+    let is = known.get(text);
     if (is === undefined) {
-      is = readSocketProtocol(liveTid, fd) === protocol;
-      known.set(link.text, is);
+      is = descriptor.socketProtocol === protocol;
+      known.set(text, is);
     }
     return is;
   };

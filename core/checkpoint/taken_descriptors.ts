@@ -59,12 +59,13 @@ export class TakenDescriptors implements Disposable {
   readonly #calls: Calls = shared ??= makeCalls();
   readonly #pid: number;
   readonly #descriptors: readonly Descriptor[];
+  #hasAsked = false;
 
   /** @param descriptors at most {@link MOST_TAKEN}, of one task */
   constructor(pidfd: OwnedDescriptor, pid: number, descriptors: readonly Descriptor[]) {
     this.#pid = pid;
     this.#descriptors = descriptors;
-    const { take, ask, close } = this.#calls;
+    const { take, close } = this.#calls;
     const count = descriptors.length;
     const from = BigInt(pidfd.fd);
     for (let index = 0; index < count; index++) {
@@ -72,11 +73,19 @@ export class TakenDescriptors implements Disposable {
       take.setArgument(index, 1, BigInt((descriptors[index] as Descriptor).fd));
     }
     take.run(count);
+    for (let index = 0; index < count; index++) close.setArgument(index, 0, take.result(index));
+  }
+
+  /** Asks for the owners of all; not of those of which only something else is looked at. */
+  #askOwners(): void {
+    if (this.#hasAsked) return;
+    this.#hasAsked = true;
+    const { take, ask } = this.#calls;
+    const count = this.#descriptors.length;
     for (let index = 0; index < count; index++) {
       const fd = take.result(index);
       ask.setArgument(2 * index, 0, fd);
       ask.setArgument(2 * index + 1, 0, fd);
-      close.setArgument(index, 0, fd);
     }
     ask.run(2 * count);
   }
@@ -89,6 +98,7 @@ export class TakenDescriptors implements Disposable {
 
   /** Who gets the signals of one of them (fcntl(2)); nobody where the kind knows none (O_PATH). */
   owner(index: number): MessageInitShape<typeof fown_entrySchema> {
+    this.#askOwners();
     const { ask, owners } = this.#calls;
     const signal = ask.result(2 * index);
     if (isErrno(signal)) return NO_OWNER;

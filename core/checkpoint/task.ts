@@ -16,6 +16,7 @@ import {
   readFdInfo,
   readFdLink,
   readSmaps,
+  readSocketProtocol,
   readStat,
   readStatus,
   readTaskLink,
@@ -32,6 +33,7 @@ import { readLongLink } from "../linux/long_link.ts";
 export class Descriptor {
   #identity: FdIdentity | undefined;
   #link: FdLink;
+  #protocol: string | undefined;
   readonly #stats: DescriptorStats | undefined;
 
   constructor(
@@ -68,6 +70,12 @@ export class Descriptor {
       });
     }
     return this.#identity;
+  }
+
+  /** Which protocol a socket speaks; undefined of what is none, or is closed. Read when first asked for. */
+  get socketProtocol(): string | undefined {
+    if (this.link.kind !== "socket") return undefined;
+    return this.#protocol ??= readSocketProtocol(this.liveTid, this.fd);
   }
 
   /** The type bits of its mode (`S_IFMT`). */

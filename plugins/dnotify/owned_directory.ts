@@ -17,8 +17,11 @@ const F_GETOWN_EX = 16;
 const S_IFDIR = 0o040000;
 
 /** Whether a descriptor is of a directory, and has an owner: seen by one of its table, or of an heir of that. */
-export function hasOwner({ pid, liveTid, fd, info, fileType }: Descriptor): boolean {
-  if (fileType !== S_IFDIR || (info.flags & O.PATH) !== 0) return false;
+export function hasOwner(descriptor: Descriptor): boolean {
+  const { pid, liveTid, fd, info, link: { kind } } = descriptor;
+  // Of sockets and the like there may be thousands, and nothing else is to be known of their files.
+  if (kind === "socket" || kind === "pipe" || kind === "anon-inode") return false;
+  if (descriptor.fileType !== S_IFDIR || (info.flags & O.PATH) !== 0) return false;
   try {
     using process = openThreadPidfd(liveTid, pid);
     using duplicate = takeDescriptor(process, pid, fd);

@@ -20,7 +20,7 @@ import {
   TCP,
 } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
-import { nameOf, readSocketProtocol, readStatus } from "../../core/linux/procfs/mod.ts";
+import { nameOf, readStatus } from "../../core/linux/procfs/mod.ts";
 import type {
   CheckpointHooks,
   CheckpointSession,
@@ -102,12 +102,13 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
   /** Whether the program has accepted what waited, just before it was stopped. */
   let accepts = false;
 
-  const protocolOf = ({ link, liveTid, fd }: Descriptor): string => {
-    let protocol = protocols.get(link.text);
+  const protocolOf = (descriptor: Descriptor): string => {
+    const { text } = descriptor.link;
+    let protocol = protocols.get(text);
     if (protocol === undefined) {
-      protocol = readSocketProtocol(liveTid, fd);
+      protocol = descriptor.socketProtocol;
       if (protocol === undefined) return "";
-      protocols.set(link.text, protocol);
+      protocols.set(text, protocol);
     }
     return protocol;
   };

@@ -11,7 +11,7 @@ import {
 import { mayHaveInFlight } from "../../core/checkpoint/in_flight.ts";
 import { descriptorIds } from "../../core/checkpoint/descriptor_ids.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
-import { nameOf, readSocketProtocol } from "../../core/linux/procfs/mod.ts";
+import { nameOf } from "../../core/linux/procfs/mod.ts";
 import { readUnixSockets } from "../../core/linux/net/sock_diag.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import type { CheckpointHooks, CheckpointSession } from "../../core/plugin.ts";
@@ -39,7 +39,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
     const { text } = descriptor.link;
     let protocol = protocols.get(text);
     if (protocol === undefined) {
-      protocol = readSocketProtocol(descriptor.liveTid, descriptor.fd);
+      protocol = descriptor.socketProtocol;
       if (protocol === undefined) return false;
       protocols.set(text, protocol);
     }

@@ -225,8 +225,7 @@ export class OptionReader {
   read(fd: number): boolean {
     this.#fd = fd;
     this.#words.set(this.#blank);
-    const argument = BigInt(fd);
-    for (let index = 0; index < this.#count; index++) this.#batch.setArgument(index, 0, argument);
+    this.#batch.setFirstArguments(BigInt(fd));
     this.#batch.run();
     if (this.#isLast()) return true;
     this.#last.set(this.#words);

@@ -133,6 +133,12 @@ export class CallBatch {
     this.#words[call * WORDS + ARGUMENTS + position] = BigInt.asIntN(64, value);
   }
 
+  /** Gives all calls the same first argument. */
+  setFirstArguments(value: bigint): void {
+    const words = this.#words, word = BigInt.asIntN(64, value);
+    for (let at = ARGUMENTS; at < words.length; at += WORDS) words[at] = word;
+  }
+
   /** Makes all calls, or the first ones, one after the other, whatever comes of them. */
   run(count: number = this.#calls.length): void {
     code ??= new Deno.UnsafeFnPointer(pointerTo<typeof SIGNATURE>(), SIGNATURE);
