@@ -25,6 +25,7 @@ import type { EventListener } from "./base/events.ts";
 import { withJson } from "./base/json.ts";
 import { asStasisError } from "./base/thrown.ts";
 import type { OperationOptions, Plugin } from "./core/plugin.ts";
+import { SMALL_FILES } from "./core/linux/small_files.ts";
 import { crc32 } from "./core/linux/x86_64/crc32_ffi.ts";
 import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
@@ -315,5 +316,5 @@ export function check(settings: Pick<Settings, "plugins"> = {}): CheckReport {
  * @throws {StasisError} `bad-image` if it is none
  */
 export function openImages(directory: string): ImageDirectory {
-  return ImageDirectory.open(directory, { crc32 });
+  return ImageDirectory.open(directory, { crc32, small: SMALL_FILES });
 }

@@ -19,7 +19,7 @@ export class FileSums {
   readonly #crc32: Crc32;
   readonly #step: () => void | Promise<void>;
   /** Of what was written at once. */
-  readonly #whole = new Map<string, readonly number[]>();
+  readonly #whole = new Map<string, { readonly size?: number; readonly sums: readonly number[] }>();
   /** Of what others write, or that is written piece by piece. */
   readonly #growing = new Map<string, FileChecksums>();
 
@@ -31,12 +31,12 @@ export class FileSums {
 
   /** Notes those of a file that was written at once. */
   addWhole(name: string, bytes: Uint8Array): void {
-    this.#whole.set(name, checksumsOf(bytes, this.#crc32));
+    this.#whole.set(name, { size: bytes.length, sums: checksumsOf(bytes, this.#crc32) });
   }
 
   /** Notes what is known of a file. */
   addKnown(name: string, sums: readonly number[]): void {
-    this.#whole.set(name, sums);
+    this.#whole.set(name, { sums });
   }
 
   /** Says that a file grows. */
@@ -67,8 +67,9 @@ export class FileSums {
     for (const name of namesIn(directory)) {
       if (name === OUTSIDE_NAMES) continue;
       const path = `${directory}/${name}`;
-      const size = sizeOf(path);
-      let sums = this.#whole.get(name) ?? this.#growing.get(name)?.sums;
+      const whole = this.#whole.get(name);
+      const size = whole?.size ?? sizeOf(path);
+      let sums = whole?.sums ?? this.#growing.get(name)?.sums;
       if (sums === undefined) {
         const list = new FileChecksums(path, this.#crc32);
         await list.advance(size, true, this.#step);

@@ -18,6 +18,7 @@ import { Interruptions } from "../linux/interruptions.ts";
 import { unlessGone } from "../linux/procfs/mod.ts";
 import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import { syncFileSystem } from "../linux/sync.ts";
+import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type {
   CheckpointHooks,
@@ -155,6 +156,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     removeName: removeLinkRemap,
     step: () => cancellation.breathe(),
     crc32,
+    small: SMALL_FILES,
   });
   for (const path of writer.removed) {
     const text = `removed ${path}, which a checkpoint that was killed had left`;

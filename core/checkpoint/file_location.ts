@@ -333,7 +333,8 @@ function extendedAttributes(behind: string): string[] {
   );
 }
 
-function factsOf({ dev, ino, mode, nlink }: FileInfo | Deno.FileInfo): FileFacts {
+/** What of stat(2) tells a file from others. */
+export function factsOf({ dev, ino, mode, nlink }: FileInfo | Deno.FileInfo): FileFacts {
   return { dev, ino, mode, links: nlink };
 }
 

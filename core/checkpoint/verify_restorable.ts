@@ -12,6 +12,7 @@ import { encodeFile, ImageDirectory, type ImageWriter } from "../../images/mod.t
 import { imageFileName } from "../../images/kind.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
+import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { CheckpointParent, OperationOptions, Plugin } from "../plugin.ts";
 import { makePlan } from "../restore/make_plan.ts";
@@ -59,6 +60,7 @@ export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
       rehearsed: ImageDirectory.open(writer.path, {
         unwritten,
         crc32,
+        small: SMALL_FILES,
         remembered: rehearsal.before?.images.remembered,
       }),
       plugins,

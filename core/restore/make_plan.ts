@@ -25,6 +25,7 @@ import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
 import { CAP } from "../linux/capability.ts";
 import { readStat, requireOwnProc } from "../linux/procfs/mod.ts";
+import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { type BirthPlan, planBirths, type TreeTask } from "./births.ts";
@@ -74,7 +75,8 @@ const MANY = 200;
 export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const { listener, options, cancellation } = request;
   listener({ kind: "phase", phase: "load" });
-  const images = request.rehearsed ?? ImageDirectory.open(request.directory, { crc32 });
+  const images = request.rehearsed ??
+    ImageDirectory.open(request.directory, { crc32, small: SMALL_FILES });
   if (request.rehearsed === undefined) images.verify();
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);

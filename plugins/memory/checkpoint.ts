@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { findFile, linkText } from "../../core/checkpoint/file_location.ts";
+import { factsOf, findFile, linkText } from "../../core/checkpoint/file_location.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import { readTaskFileLink } from "../../core/linux/long_link.ts";
 import { PR } from "../../core/linux/mman.ts";
@@ -226,14 +226,15 @@ function saveExecutable(
   }
   const exe = `/proc/${liveTid}/exe`;
   const name = memfdName(link);
-  if (name !== undefined) return shared.memfdFile(BigInt(statTaskLink(exe).ino ?? 0), name, exe);
-  const found = findFile(exe, link, "its executable", session.options);
+  if (name !== undefined) return shared.memfdFile(BigInt(statTaskLink(exe).ino), name, exe);
+  const meant = statTaskLink(exe);
+  const found = findFile(exe, link, "its executable", session.options, factsOf(meant));
   if ("problem" in found) {
     throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
   }
   const { path, behind } = found;
-  const { size, mode, ino } = statTaskLink(exe);
+  const { size, mode, ino } = meant;
   const known = behind === undefined ? BigInt(size) : undefined;
-  const contents = files.contentsAt(path, BigInt(ino ?? 0));
-  return session.files.path(path, O_RDONLY, known, mode ?? undefined, behind, contents);
+  const contents = files.contentsAt(path, BigInt(ino));
+  return session.files.path(path, O_RDONLY, known, mode, behind, contents);
 }

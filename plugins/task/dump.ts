@@ -7,7 +7,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { task_extra_entrySchema } from "../../images/gen/task_pb.ts";
 import { FS } from "../../images/kinds/files.ts";
 import { firstThreadStatus } from "../../core/checkpoint/leaderless.ts";
-import { findFile } from "../../core/checkpoint/file_location.ts";
+import { factsOf, findFile } from "../../core/checkpoint/file_location.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
 import { StasisError } from "../../base/errors.ts";
 import { readTaskFileLink } from "../../core/linux/long_link.ts";
@@ -196,12 +196,12 @@ export function dumpTasks(session: CheckpointSession): CheckpointHooks {
   function directory({ pid, liveTid }: Task, link: "cwd" | "root"): number {
     const directory = `/proc/${liveTid}/${link}`;
     const text = readTaskFileLink(liveTid, link) ?? "/";
-    const found = findFile(directory, text, `its ${link}`, session.options);
+    const meant = statTaskLink(directory);
+    const found = findFile(directory, text, `its ${link}`, session.options, factsOf(meant));
     if ("problem" in found) {
       throw new StasisError("unsupported", `task ${pid}: ${found.problem.what}`, { pid });
     }
-    const { mode } = statTaskLink(directory);
-    return session.files.path(found.path, 0, undefined, mode ?? undefined, found.behind);
+    return session.files.path(found.path, 0, undefined, meant.mode, found.behind);
   }
 
   return {

@@ -11,7 +11,7 @@ import { decodeBytes } from "../../../base/byte_text.ts";
 import { StasisError } from "../../../base/errors.ts";
 import { errnoName } from "../errno.ts";
 import { readNumbers } from "../directory_numbers.ts";
-import { readLink } from "../files.ts";
+import { type FileInfo, readLink, statPath } from "../files.ts";
 import { readFile, readFilePieces, readFileText } from "../read_file.ts";
 import { takeAhead } from "../x86_64/read_ahead_ffi.ts";
 
@@ -186,10 +186,10 @@ export function readTaskLink(pid: number, file: string, tid?: number): string | 
  *
  * @throws StasisError `no-such-task` where the task or the link is gone, and as {@link taskError}.
  */
-export function statTaskLink(path: string): Deno.FileInfo {
+export function statTaskLink(path: string): FileInfo {
   const pid = Number(/^\/proc\/(\d+)\//.exec(path)?.[1]);
   try {
-    return persist(() => Deno.statSync(path), pid);
+    return persist(() => statPath(path), pid);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT" || !taskExists(pid)) throw taskError(error, path, pid);
     // Closed or unmapped meanwhile, or a zombie by now.
