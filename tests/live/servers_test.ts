@@ -10,6 +10,7 @@ import { locateProgram } from "../../scripts/setup/unpacked.ts";
 import { Subject, SUBJECT_PATH } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { script } from "../programs/scenario.ts";
+import { Lines } from "../servers/lines.ts";
 import { ImageHome } from "./round_trip.ts";
 
 const options = { ...UNHURRIED, tcpEstablished: true };
@@ -200,13 +201,41 @@ class Newcomers {
   }
 }
 
+/** Asks a server of HTTP for the same again and again, all by one connection, until it is stopped. */
+class KeptAlive {
+  answered = 0;
+  #isOver = false;
+  readonly #asking: Promise<void>;
+
+  constructor(port: number) {
+    this.#asking = this.#ask(port);
+    // Who waits for it is told later.
+    this.#asking.catch(() => {});
+  }
+
+  async #ask(port: number): Promise<void> {
+    using lines = await Lines.connect(port);
+    while (!this.#isOver) {
+      await lines.send("HEAD /file HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      assert.equal(await lines.line(), "HTTP/1.1 200 OK");
+      while (await lines.line() !== "");
+      this.answered++;
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#asking;
+  }
+}
+
 /** Bytes that are told apart by their places. */
 function numberedBytes(count: number): Uint8Array<ArrayBuffer> {
   const words = Uint32Array.from({ length: count / 4 }, (_, index) => Math.imul(index, 2654435761));
   return new Uint8Array(words.buffer);
 }
 
-Deno.test("nginx with workers goes on with a slow download, while others come and go", async () => {
+Deno.test("nginx with workers goes on with a slow download and one that asks again and again, while others come and go", async () => {
   const port = freePort();
   using home = new ImageHome();
   const room = home.directory;
@@ -219,7 +248,7 @@ Deno.test("nginx with workers goes on with a slow download, while others come an
     `user root; worker_processes 2; daemon off; pid ${room}/pid; error_log stderr;
     events { worker_connections 64; }
     http {
-      access_log off;
+      access_log off; keepalive_timeout 1h; keepalive_requests 1000000;
       ${paths.map((name) => `${name}_temp_path ${room}/${name};`).join(" ")}
       server { listen 127.0.0.1:${port}; root ${room}; limit_rate 4m; }
     }`,
@@ -242,15 +271,17 @@ Deno.test("nginx with workers goes on with a slow download, while others come an
     }
   })();
   const newcomers = new Newcomers(port);
+  const kept = new KeptAlive(port);
   await using _tree = await disturb(subject, async () => {
-    const [before, answered] = [received, newcomers.answered];
+    const [before, answered, again] = [received, newcomers.answered, kept.answered];
     await waitUntil(
-      () => received > before && newcomers.answered > answered + 20,
+      () => received > before && newcomers.answered > answered + 20 && kept.answered > again + 20,
       "bytes and answers",
       30_000,
     );
   });
   await newcomers.end();
+  await kept.end();
   await download;
   assert.equal(received, contents.length);
 });
