@@ -5,7 +5,10 @@
  */
 import { readProcess } from "../harness/processes.ts";
 
-/** What a process holds. Memory in KiB. */
+/**
+ * What a process holds. Memory in KiB, without pages of files: how many of these are there after a restore follows from
+ * how far it has come since.
+ */
 export interface Holdings {
   readonly descriptors: number;
   readonly mappings: number;
@@ -20,7 +23,8 @@ export function holdings(pid: number): Holdings {
     descriptors: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
     mappings: Deno.readTextFileSync(`/proc/${pid}/maps`).split("\n").length - 1,
     threads: readProcess(pid)?.threads ?? 0,
-    memory: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]),
+    memory: Number(/^RssAnon:\s+(\d+)/m.exec(status)?.[1]) +
+      Number(/^RssShmem:\s+(\d+)/m.exec(status)?.[1]),
   };
 }
 
