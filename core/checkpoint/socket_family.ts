@@ -17,6 +17,8 @@ export interface SocketReading {
   readonly problem?: string;
   /** What to do about it. */
   readonly hint?: string;
+  /** Whether it passes by itself when the program goes on. */
+  readonly passing?: boolean;
 }
 
 /** A family of sockets. */
@@ -64,8 +66,8 @@ export function saveFamily<Reading extends SocketReading>(
         hint: `checkpoint both together, or ${externalHint(link.text)}`,
       };
     }
-    const { problem, hint } = readings.get(ino) ?? {};
-    return problem === undefined ? undefined : { what: `${what} ${problem}`, hint };
+    const { problem, hint, passing } = readings.get(ino) ?? {};
+    return problem === undefined ? undefined : { what: `${what} ${problem}`, hint, passing };
   };
 
   return {

@@ -39,6 +39,8 @@ import { hasReceivedEnd, hasSentEnd, QUEUE, REPAIR, repairWindow } from "./tcp_s
 const PIECE = 1 << 16;
 /** Numbers of options of TCP (`include/net/tcp.h`), as TCP_REPAIR_OPTIONS takes them: struct tcp_repair_opt. */
 const OPTION = { MAXSEG: 2, WINDOW: 3, SACK_PERM: 4, TIMESTAMP: 8 } as const;
+/** What TCP_MAXSEG takes, and what is taken where nothing is known: TCP_MIN_MSS, MAX_TCP_WINDOW, TCP_MSS_DEFAULT. */
+const SMALLEST_SEGMENT = 88, LARGEST_SEGMENT = 32767, DEFAULT_SEGMENT = 536;
 const HOW = MSG_DONTWAIT | MSG_NOSIGNAL;
 /** SHUT_WR of shutdown(2). */
 const SENDING = 1;
@@ -109,7 +111,12 @@ export function planStream(
   }
   const address = encodeAddress(peer);
   const text = endText(peer.bytes, peer.port);
+  // What is not known when it is connected is taken for the smallest that there is, and stays (tcp_connect_init(),
+  // tcp_current_mss() of `net/ipv4/tcp_output.c`): every packet would be of 524 bytes.
+  const segment = segmentOf(saved);
+  if (segment !== undefined) set(TCP_OPTION.MAXSEG, segment);
   program.call("connect", fd, program.data(address, text), address.byteLength);
+  set(TCP_OPTION.MAXSEG, 0);
   const options = repairOptions(saved);
   program.call(
     "setsockopt",
@@ -173,6 +180,17 @@ function repairOptions(
   if ((optMask & TCPI_OPT.TIMESTAMPS) !== 0) pairs.push(OPTION.TIMESTAMP, 0);
   pairs.push(OPTION.MAXSEG, mssClamp);
   return new Uint8Array(Uint32Array.from(pairs).buffer);
+}
+
+/**
+ * How much goes into a packet: what both ends have agreed on, and no more than half of the other end's window
+ * (tcp_bound_to_half_wnd()), as far as it can be set.
+ */
+function segmentOf(saved: SavedStream["entry"]): number | undefined {
+  const window = present(saved, "maxWindow") ?? 0;
+  const bound = window > DEFAULT_SEGMENT ? window >>> 1 : LARGEST_SEGMENT;
+  const segment = Math.min(saved.mssClamp, bound, LARGEST_SEGMENT);
+  return segment < SMALLEST_SEGMENT ? undefined : segment;
 }
 
 /** Its windows; undefined where the images do not have them. */

@@ -106,6 +106,7 @@ export function socketProblem(
         what: `${what} with ${lost} connections that wait to be accepted at ${at}, and have ` +
           "something in them or are closed at the other end",
         hint,
+        passing: !surroundings.runs || undefined,
       };
     }
     const strangers = fromOutside(socket, waiting);
@@ -123,6 +124,7 @@ export function socketProblem(
     return {
       what: `${what}, whose other end in the tree is half made (SYN_RECV)`,
       hint: "try again when the program has accepted it, or have it closed with --tcp-close",
+      passing: !surroundings.runs || undefined,
     };
   }
   if (!surroundings.mayRepair) {

@@ -25,6 +25,7 @@ export interface NetlinkState {
   readonly problem?: string;
   /** What to do about it. */
   readonly hint?: string;
+  readonly passing?: boolean;
   /** One of TYPES. */
   readonly type: number;
   readonly protocol: number;
@@ -41,7 +42,7 @@ export interface NetlinkState {
   readonly owner: Owner;
 }
 
-const LATER = "try again when the program has received it";
+const LATER = { hint: "try again when the program has received it", passing: true } as const;
 /** Room for 1,024 groups; no protocol has as many. */
 const GROUPS_ROOM = 128;
 
@@ -106,7 +107,7 @@ function problemOf(
   isListing: boolean,
   options: OptionReader,
   cookie: bigint | undefined,
-): Pick<NetlinkState, "problem" | "hint"> {
+): Pick<NetlinkState, "problem" | "hint" | "passing"> {
   const own = cookieOf(options);
   if (own !== undefined && cookie !== undefined && own !== cookie) {
     return { problem: "is of another network namespace", hint: "close it before the checkpoint" };
@@ -123,13 +124,13 @@ function problemOf(
   }
   const ready = pollNow(fd);
   if ((ready & POLL.ERR) !== 0) {
-    return { problem: "has an error waiting that the program has not seen yet", hint: LATER };
+    return { problem: "has an error waiting that the program has not seen yet", ...LATER };
   }
   if ((ready & POLL.IN) !== 0) {
-    return { problem: "has messages waiting, which nobody could send again", hint: LATER };
+    return { problem: "has messages waiting, which nobody could send again", ...LATER };
   }
   if (isListing) {
-    return { problem: "is in the middle of a list that the kernel gives it", hint: LATER };
+    return { problem: "is in the middle of a list that the kernel gives it", ...LATER };
   }
   return {};
 }

@@ -126,6 +126,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         skipsWaiting: options.skipInFlight === true,
         acceptsLater: options.leaveRunning === true || rescuer === undefined,
         accepts,
+        stands: rescuer !== undefined,
         isNew: (ino) => rescuer !== undefined && !known.has(ino),
         reconnects: options.externalUnixSockets === true,
         hidden,
@@ -150,7 +151,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
           what:
             "an empty message waits in one of its unix sockets that was looked at before (MSG_PEEK, or " +
             "an earlier checkpoint), and cannot be found any more",
-          hint: LATER,
+          ...LATER,
         });
       }
     },

@@ -41,6 +41,7 @@ export const NOTHING: Look = {
     skipsWaiting: false,
     acceptsLater: false,
     accepts: false,
+    stands: false,
     isNew: () => false,
     reconnects: false,
     hidden: false,
@@ -98,13 +99,16 @@ export function stateProblem(
   if (state === undefined || socket === undefined) return undefined;
   const what = (text: string): string =>
     `its descriptor ${fd} (socket:[${ino}]) is a unix socket that ${text}`;
-  if (state.problem !== undefined) return { what: what(state.problem), hint: state.hint };
+  if (state.problem !== undefined) {
+    return { what: what(state.problem), hint: state.hint, passing: state.passing };
+  }
   if (!rights.has(ino) && state.queue.some((message) => message.rights.length > 0)) {
     return {
       what: what(
         "has just been sent descriptors of open files from outside of the tree (SCM_RIGHTS)",
       ),
       hint: "try again",
+      passing: true,
     };
   }
   const stranger = strangeSender(state.queue, tasks);
@@ -113,18 +117,18 @@ export function stateProblem(
       what: what(
         `has a message in its queue from task ${stranger}, which is gone or of another pid namespace, and asks for the sender (SO_PASSCRED)`,
       ),
-      hint: LATER,
+      ...LATER,
     };
   }
   const sender = senderProblem(socket, state.queue.map(({ from }) => from), surroundings);
-  if (sender !== undefined) return { what: what(sender), hint: LATER };
+  if (sender !== undefined) return { what: what(sender), ...LATER };
   const outside = outsidePeer(ino, surroundings);
   if (outside !== undefined && socket.type !== SOCK.DGRAM && state.queue.length > 0) {
     return {
       what: what(
         "has something in its queue from outside of the tree, which nobody can send again",
       ),
-      hint: LATER,
+      ...LATER,
     };
   }
   const waits = surroundings.waiting.has(ino);

@@ -26,6 +26,7 @@ export interface SocketState {
   readonly problem?: string;
   /** What to do about it. */
   readonly hint?: string;
+  readonly passing?: boolean;
   readonly options: SocketOptions;
   /** Its filter of classic BPF. */
   readonly filter: readonly bigint[];
@@ -40,7 +41,7 @@ export interface SocketState {
 }
 
 /** What to do about something that waits in a queue. */
-export const LATER = "try again when the program has received it";
+export const LATER = { hint: "try again when the program has received it", passing: true } as const;
 
 /** What getsockopt(2) tells, most of which the sockets of a program have in common. */
 interface Settings {
@@ -100,11 +101,11 @@ export function readState(
   }
   if (socket.state === STATE.LISTEN) return state;
   const problem = queueProblem(socket, ready);
-  if (problem !== undefined) return { ...state, problem, hint: LATER };
+  if (problem !== undefined) return { ...state, problem, ...LATER };
   const queue = peekQueue(fd, socket, ready, note, undo, carried);
   if (queue === undefined) {
     const problem = "has messages behind an error (ECONNRESET), which nobody can read without it";
-    return { ...state, problem, hint: LATER };
+    return { ...state, problem, ...LATER };
   }
   return { ...state, queue, ...messageProblem(queue, carried) };
 }
@@ -112,7 +113,7 @@ export function readState(
 function messageProblem(
   queue: readonly QueuedMessage[],
   carried: number,
-): Pick<SocketState, "problem" | "hint"> {
+): Pick<SocketState, "problem" | "hint" | "passing"> {
   if (queue.some(({ rightsCut }) => rightsCut)) {
     const problem =
       "has more descriptors of open files in its queue (SCM_RIGHTS) than this tool may have open";
@@ -123,7 +124,7 @@ function messageProblem(
     const problem =
       "has descriptors of open files in its queue (SCM_RIGHTS) that cannot be found: they came with an empty message " +
       "that was looked at before (MSG_PEEK, or an earlier checkpoint), or is behind an error";
-    return { problem, hint: LATER };
+    return { problem, ...LATER };
   }
   return {};
 }

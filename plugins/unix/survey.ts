@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly reconnects: boolean;
   /** Whether the tree had accepted all connections just before it was stopped. */
   readonly accepts: boolean;
+  /** Whether the tree stands still: what was not there while it ran passes as well. */
+  readonly stands: boolean;
   /** Whether a socket is one that the tree did not have when it was surveyed before it was stopped. */
   isNew(ino: number): boolean;
   /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
@@ -119,7 +121,7 @@ const ACCEPT = "try again when the program has accepted it";
 /** What waits to be accepted must be connected again by somebody of the tree. */
 function listenProblem(
   { waiting }: UnixSocket,
-  { inside, hidden, skipsWaiting, acceptsLater, accepts }: Surroundings,
+  { inside, hidden, skipsWaiting, acceptsLater, accepts, stands }: Surroundings,
 ): Finding | undefined {
   const stranger = hidden || skipsWaiting
     ? undefined
@@ -131,7 +133,7 @@ function listenProblem(
       ? "with a connection waiting to be accepted whose other end is closed: whether anything was sent is not known"
       : `with a connection waiting to be accepted from outside of the tree (socket:[${stranger}])`,
     hint: `${ACCEPT}, or leave it out with --skip-in-flight: it is reset when the tree ends`,
-    passing: stranger !== 0 && accepts || undefined,
+    passing: (stranger === 0 ? stands : accepts) || undefined,
   };
 }
 
@@ -142,7 +144,7 @@ function isUnaccepted({ type, peer, shutdown }: UnixSocket): boolean {
 
 function waitProblem(
   { ino, sendQueue }: UnixSocket,
-  { sockets, inside, waiting, hidden }: Surroundings,
+  { sockets, inside, waiting, hidden, stands }: Surroundings,
 ): Finding | undefined {
   const listener = sockets.get(waiting.get(ino) ?? 0);
   if (listener === undefined || !inside.has(listener.ino)) {
@@ -151,6 +153,7 @@ function waitProblem(
     return {
       what: `whose connection waits to be accepted outside of the tree${name}`,
       hint: ACCEPT,
+      passing: stands || undefined,
     };
   }
   // It lies in a socket that nobody has a descriptor of.
@@ -158,6 +161,7 @@ function waitProblem(
     return {
       what: "that has sent something to a connection that is not accepted yet",
       hint: ACCEPT,
+      passing: stands || undefined,
     };
   }
   return undefined;

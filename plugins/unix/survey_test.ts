@@ -41,6 +41,7 @@ function surroundings(
     skipsWaiting: false,
     acceptsLater: false,
     accepts: false,
+    stands: false,
     isNew: () => false,
     reconnects: false,
     hidden: false,

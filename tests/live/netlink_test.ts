@@ -3,8 +3,9 @@
  * refused with the reason.
  */
 import assert from "@std/assert";
-import { checkpoint, restore } from "../../mod.ts";
+import { definePlugin } from "../../mod.ts";
 import { auditDaemon } from "../../plugins/netlink/audit.ts";
+import { checkpoint, restore } from "../harness/operations.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
@@ -38,6 +39,35 @@ for (const [what, perl, why] of REFUSED) {
     assert.match(problems[0]?.what ?? "", why);
   });
 }
+
+Deno.test("a message that a program receives when it goes on is waited for", async () => {
+  // It asks for its interfaces, and hears the answer when it is told to.
+  const program = `use Socket; socket(my $s, 16, 3, 0) or die; $| = 1;
+    $SIG{USR1} = sub { 1 while defined recv($s, my $bytes, 65536, MSG_DONTWAIT); print "heard\n" };
+    send($s, pack("LSSLLCxSlLL", 32, 18, 0x301, 1, 0, 0, 0, 0, 0, 0), 0) or die;
+    print "asked\n"; sleep 1 for 1 .. 1000`;
+  await using subject = await Subject.spawn("perl", { args: ["-e", program] });
+  await waitUntil(() => subject.output() === "asked\n", () => `it to ask: ${subject.errors()}`);
+  using images = new ImageHome();
+  let attempts = 0;
+  const telling = definePlugin({
+    name: "telling",
+    description: "tells the program to go on, once it has been refused",
+    checkpoint: () => ({
+      async survey({ frozen }) {
+        if (frozen || ++attempts !== 2) return;
+        Deno.kill(subject.pid, "SIGUSR1");
+        await waitUntil(() => subject.output().endsWith("heard\n"), "it to hear");
+      },
+    }),
+  });
+  await checkpoint(subject.pid, { directory: images.directory, plugins: [telling] });
+  assert.equal(attempts, 2);
+  await subject.waitGone();
+  const tree = await restore(images.directory);
+  tree.kill(15);
+  await tree.wait();
+});
 
 Deno.test("a socket that does not get the audit log, as dbus-daemon's, comes back", async (t) => {
   if (auditDaemon() !== 0) {

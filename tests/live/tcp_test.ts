@@ -82,6 +82,47 @@ Deno.test("connections to outside go on after a restore, with every byte", async
   await tree.wait();
 });
 
+/** Python with both ends of a connection by \`HOST\`: how much goes into a packet of each, told each time it is asked. */
+const SEGMENTS = `
+import signal, socket, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener = socket.socket(family); listener.bind((sys.argv[1], 0)); listener.listen()
+one = socket.socket(family); one.connect(listener.getsockname()); other, _ = listener.accept()
+def send(here, there, size):
+    here.sendall(bytes(size))
+    while size > 0: size -= len(there.recv(size))
+for _ in range(4): send(one, other, 50000), send(other, one, 50000)
+while True:
+    print(*(end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for end in (one, other)), flush=True)
+    signal.sigwait([signal.SIGUSR1])
+    send(one, other, 300), send(other, one, 300)
+`;
+
+for (const host of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
+  Deno.test(`packets of connections are as large as before: ${host}`, async () => {
+    using images = new ImageHome();
+    await using subject = await Subject.spawn("/usr/bin/python3", {
+      args: ["-c", SEGMENTS, host],
+    });
+    const told = async (line: number) => {
+      const lines = () => subject.output().split("\n");
+      await waitUntil(() => lines().length > line + 1, () => `its sizes: ${subject.errors()}`);
+      return lines()[line]!.split(" ").map(Number);
+    };
+    const before = await told(0);
+    await checkpoint(subject.pid, { directory: images.directory });
+    const tree = await restore(images.directory);
+    Deno.kill(subject.pid, "SIGUSR1");
+    const after = await told(1);
+    tree.kill(9);
+    await tree.wait();
+    // The most that can be set but for the room that options take, which only this machine itself has packets beyond.
+    const wanted = before.map((size) => Math.min(size, 32767 - 40));
+    assert.ok(after.every((size, index) => size >= wanted[index]!), `${before} and ${after}`);
+  });
+}
+
 Deno.test("a restore that comes an hour later says what that means for the other ends", async () => {
   using images = new ImageHome();
   await using subject = await startEcho();
