@@ -105,10 +105,12 @@ export function planStream(
   set(TCP_OPTION.QUEUE_SEQ, (numbers.received - saved.inqLen) | 0);
   queue(QUEUE.SEND);
   set(TCP_OPTION.QUEUE_SEQ, numbers.acknowledged | 0);
-  // The window follows from it.
-  if (entry.opts !== undefined) {
+  const setReceiveBuffer = (): void => {
+    if (entry.opts === undefined) return;
     planNumber(program, fd, force ? SO.RCVBUFFORCE : SO.RCVBUF, entry.opts.soRcvbuf >>> 1);
-  }
+  };
+  // The window follows from it.
+  setReceiveBuffer();
   const address = encodeAddress(peer);
   const text = endText(peer.bytes, peer.port);
   // What is not known when it is connected is taken for the smallest that there is, and stays (tcp_connect_init(),
@@ -142,6 +144,10 @@ export function planStream(
     program.call("setsockopt", fd, SOL.TCP, TCP_OPTION.REPAIR_WINDOW, bytes, window.byteLength);
   }
   if (other === undefined && hasReceivedEnd(entry.state)) planEnd(program, fd, socket, numbers);
+  // Before anything comes: a larger one would take more than there is room for afterwards, and then its window would be
+  // shut to what the other end has sent already, whose acknowledgements are thrown away as being beyond it: both would
+  // wait for ever (tcp_sequence() of `net/ipv4/tcp_input.c`, tcp_acceptable_seq() of `tcp_output.c`).
+  setReceiveBuffer();
 }
 
 /** Adds the calls of the stage "task". */

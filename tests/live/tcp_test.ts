@@ -27,7 +27,7 @@ import {
 import { linger, readNumber, SO } from "../../core/linux/net/socket_options.ts";
 import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { AF_INET, IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { AF_INET, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { readStat } from "../../core/linux/procfs/mod.ts";
 import type { FrozenTree } from "../../core/plugin.ts";
@@ -122,6 +122,41 @@ for (const host of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
     assert.ok(after.every((size, index) => size >= wanted[index]!), `${before} and ${after}`);
   });
 }
+
+/** Python with a connection that is full in both directions: some room to receive in, and much more to send. */
+const FULL_BOTH_WAYS = `
+import signal, socket
+FORCE = 33 # SO_RCVBUFFORCE; SO_SNDBUFFORCE is one less.
+listener = socket.socket(); listener.setsockopt(socket.SOL_SOCKET, FORCE, 1000000)
+listener.bind(("127.0.0.1", 0)); listener.listen()
+one = socket.socket(); one.setsockopt(socket.SOL_SOCKET, FORCE, 1000000)
+one.connect(listener.getsockname()); other, _ = listener.accept()
+for end in (one, other):
+    end.setsockopt(socket.SOL_SOCKET, FORCE - 1, 8000000)
+    end.setblocking(False)
+    try:
+        while True: end.send(bytes(10000))
+    except BlockingIOError: pass
+print(listener.getsockname()[1], flush=True)
+signal.pause()
+`;
+
+Deno.test("no end of a connection takes more than it has room for while it is restored", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", FULL_BOTH_WAYS] });
+  await waitUntil(() => /^\d+\n/.test(subject.output()), () => `its port: ${subject.errors()}`);
+  const port = Number(subject.output());
+  const waiting = () =>
+    [...readInetSockets(IPPROTO.TCP, [], { ports: [port] }).byInode.values()]
+      .filter(({ state }) => state === TCP.ESTABLISHED).map(({ receiveQueue }) => receiveQueue);
+  await checkpoint(subject.pid, { directory: images.directory });
+  const tree = await restore(images.directory);
+  const after = waiting();
+  tree.kill(9);
+  await tree.wait();
+  assert.equal(after.length, 2);
+  assert.ok(after.every((bytes) => bytes > 0 && bytes <= 2_000_000), `${after} bytes`);
+});
 
 Deno.test("a restore that comes an hour later says what that means for the other ends", async () => {
   using images = new ImageHome();
