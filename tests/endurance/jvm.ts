@@ -14,8 +14,8 @@ export async function hasJava(): Promise<boolean> {
 /** Starts it. */
 export async function startJvm(): Promise<Subject> {
   const source = fileURLToPath(new URL("Busy.java", import.meta.url));
-  // A heap of one size, all of it touched: what grows is not Java's.
-  const heap = ["-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch"];
+  // A heap of one size, all of it touched: what grows is not Java's. And no file that the next JVM deletes.
+  const heap = ["-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+PerfDisableSharedMem"];
   const jvm = await Subject.spawn("java", { args: [...heap, source] });
   await jvm.waitReady(60_000);
   return jvm;

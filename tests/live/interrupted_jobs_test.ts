@@ -78,9 +78,8 @@ async function stopDatabase(): Promise<void> {
 async function interruptJvm(t: Deno.TestContext, signal: Signal): Promise<void> {
   const found = await new Deno.Command("sh", { args: ["-c", "command -v javac"] }).output();
   if (!found.success) return skip(t, "there is no javac");
-  const words = (
-    out: string,
-  ) => ["java", "-Xmx64m", program("Steps.java"), String(STEPS), out, PAUSE];
+  const java = ["java", "-Xmx64m", "-XX:+PerfDisableSharedMem"];
+  const words = (out: string) => [...java, program("Steps.java"), String(STEPS), out, PAUSE];
   await writesEachLineOnce(words, signal, ROUNDS, { moment: between(100, 3000) });
 }
 

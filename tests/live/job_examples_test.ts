@@ -45,7 +45,7 @@ const EXAMPLES: readonly Example[] = [
     language: "java",
     file: "Primes.java",
     prepare: ["javac", "Primes.java"],
-    command: ["java", "-Xmx64m", "-cp", ".", "Primes", "100"],
+    command: ["java", "-Xmx64m", "-XX:+PerfDisableSharedMem", "-cp", ".", "Primes", "100"],
     log: "primes.log",
     results: ["primes.log"],
     signal: "SIGKILL",

@@ -135,20 +135,38 @@ Deno.test("two redis-servers in one tree go on with their replication", async ()
   const server = (...args: (string | number)[]) =>
     [program, "--save", "''", "--repl-diskless-sync-delay", 0, "--bind", "127.0.0.1", ...args, "&"]
       .join(" ");
-  const both = `${server("--port", port)} ${
+  const servers = `${server("--port", port)} ${
     server("--port", other, "--replicaof", "127.0.0.1", port)
   } wait`;
-  await using subject = await Subject.spawn("/bin/bash", { args: ["-c", both], env });
-  /** What one of them says to a command. */
-  const ask = async (port: number, command: string): Promise<string> => {
+  await using subject = await Subject.spawn("/bin/bash", { args: ["-c", servers], env });
+  /** Whether a reply is there to its end, which is text of a length that it begins with. */
+  const isWhole = (said: string): boolean => {
+    const [head, length] = /^\$(\d+)\r\n/.exec(said) ?? [];
+    if (head === undefined) return /^\$-1\r\n/.test(said);
+    return said.length === head.length + Number(length) + 2;
+  };
+  /** What one of them says to commands of one connection. */
+  const ask = async (
+    port: number,
+    commands: string,
+    isAll: (said: string) => boolean = isWhole,
+  ): Promise<string> => {
     using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    await connection.write(new TextEncoder().encode(`${command}\r\n`));
+    await connection.write(new TextEncoder().encode(`${commands}\r\n`));
     const bytes = new Uint8Array(65536);
-    return new TextDecoder().decode(bytes.subarray(0, await connection.read(bytes) ?? 0));
+    let said = "";
+    while (!isAll(said)) {
+      const size = await connection.read(bytes);
+      if (size === null) break;
+      said += new TextDecoder().decode(bytes.subarray(0, size));
+    }
+    return said;
   };
   const replicated = async (key: string): Promise<void> => {
-    assert.match(await ask(port, `SET ${key} written`), /OK/);
-    assert.match(await ask(port, "WAIT 1 30000"), /:1/);
+    // What it waits for is what was written by the same connection.
+    const both = `SET ${key} written\r\nWAIT 1 30000`;
+    const waited = await ask(port, both, (said) => /:\d+\r\n$/.test(said));
+    assert.match(waited, /^\+OK\r\n:1\r\n$/);
     assert.match(await ask(other, `GET ${key}`), /written/);
   };
   const isLinked = async () =>

@@ -191,7 +191,7 @@ const JAVA: Trial = {
 `,
     );
     await run(room, "javac", "Serve.java");
-    return ["java", "-Xshare:off", "-cp", room, "Serve"];
+    return ["java", "-Xshare:off", "-XX:+PerfDisableSharedMem", "-cp", room, "Serve"];
   },
   client: echo,
 };
