@@ -55,6 +55,12 @@ export const TEST_TOOLS: readonly Tool[] = [
   { name: "perl", files: ["perl"], debian: ["perl"], why: "is checkpointed" },
   { name: "python3", files: ["python3"], debian: ["python3"], why: "is checkpointed" },
   {
+    name: "numpy",
+    files: ["/usr/lib/python3/dist-packages/numpy/__init__.py"],
+    debian: ["python3-numpy"],
+    why: "is what the guide's example of a job computes with",
+  },
+  {
     name: "sqlite3",
     files: ["sqlite3"],
     debian: ["sqlite3"],
@@ -239,6 +245,7 @@ const FAMILIES: readonly {
       "dnsmasq-base": "dnsmasq",
       "openssh-client": "openssh",
       python3: "python",
+      "python3-numpy": "python-numpy",
       "qemu-system-x86": "qemu-system-x86",
       "busybox-static": "busybox",
       bsdutils: "util-linux",

@@ -22,12 +22,15 @@ interface Example {
   readonly signal: "SIGKILL" | "SIGTERM";
 }
 
+/** The system's own, which has the numpy of the set-up; another one may stand before it on the PATH. */
+const PYTHON = "/usr/bin/python3";
+
 const EXAMPLES: readonly Example[] = [
   {
     language: "python",
     file: "train.py",
-    prepare: ["python3", "-c", "import numpy"],
-    command: ["python3", "train.py"],
+    prepare: [PYTHON, "-c", "import numpy"],
+    command: [PYTHON, "train.py"],
     log: "loss.log",
     results: ["loss.log", "weights.npy"],
     signal: "SIGTERM",
