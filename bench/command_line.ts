@@ -35,15 +35,18 @@ Options: --rounds N   medians of so many (5; growth: at most so many attempts, 3
          --smallest   the smallest sizes: whether everything works, not how long it takes
          --alone      without CRIU, although there is one
          --json       results as JSON
-         --dir DIR    where images go (/dev/shm)`;
+         --dir DIR    where images go (/dev/shm)
+         --help       this text`;
 
 /**
  * Reads the arguments.
  *
+ * @returns undefined where it is asked how it is used
  * @throws {RangeError} with a sentence where they make no sense
  */
-export function parseCommandLine(args: readonly string[]): BenchOptions {
+export function parseCommandLine(args: readonly string[]): BenchOptions | undefined {
   const { values, positionals } = parseOptions(args);
+  if (values.help) return undefined;
   const [first, ...others] = positionals;
   const what = first === "growth" || first === "floors" || first === "chain" ? first : "table";
   const known: readonly string[] = {
@@ -79,6 +82,7 @@ function parseOptions(args: readonly string[]) {
         alone: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
         dir: { type: "string", default: "/dev/shm" },
+        help: { type: "boolean", short: "h", default: false },
       },
     });
   } catch (error) {

@@ -81,13 +81,17 @@ async function runGrowth(options: BenchOptions, tool: Tool, home: string): Promi
 
 /** Measures what is asked for. @returns the exit status */
 async function main(): Promise<number> {
-  let options: BenchOptions;
+  let options: BenchOptions | undefined;
   try {
     options = parseCommandLine(Deno.args);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     console.error(`bench: ${error.message}\n${USAGE}`);
     return 2;
+  }
+  if (options === undefined) {
+    console.log(USAGE);
+    return 0;
   }
   if (Deno.uid() !== 0) {
     console.error("bench: this needs root");
