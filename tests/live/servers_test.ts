@@ -133,8 +133,10 @@ Deno.test("two redis-servers in one tree go on with their replication", async ()
   while (other === port) other = freePort();
   const { program, env } = locateProgram("redis-server", SUBJECT_PATH.split(":"), isThere);
   const server = (...args: (string | number)[]) =>
-    [program, "--save", "''", "--repl-diskless-sync-delay", 0, "--bind", "127.0.0.1", ...args, "&"]
-      .join(" ");
+    // Each ends with the shell: it overwrites its environment, by which what tests leave behind is found.
+    `setpriv --pdeathsig KILL ${program} --save '' --repl-diskless-sync-delay 0 --bind 127.0.0.1 ${
+      args.join(" ")
+    } &`;
   const servers = `${server("--port", port)} ${
     server("--port", other, "--replicaof", "127.0.0.1", port)
   } wait`;
