@@ -47,12 +47,23 @@ export function parseSkips(text: string): Skip[] {
   return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Skip);
 }
 
+/** How many lines of a complaint are told: enough for what was compared with what. */
+const COMPLAINT_LINES = 12;
+
+/** What a test complained of: its message without the stack below it. */
+function complaint(message: string): string {
+  const lines = message.split("\n");
+  const stack = lines.findIndex((line) => /^\s+at /.test(line));
+  const told = lines.slice(0, stack < 0 ? undefined : stack).filter((line) => line.trim() !== "");
+  return told.slice(0, COMPLAINT_LINES).join("\n      ");
+}
+
 /** Counts a run. A file without any test in the report did not load: Deno leaves it out, so it counts here. */
 export function countRun(run: Run): Count {
   const cases = run.cases ?? [];
   const reasons = new Map(run.skips.map((skip) => [skip.name, skip.reason]));
   const failures = cases.filter((one) => one.outcome === "failed")
-    .map((one) => `${one.file}: ${one.name}: ${one.message.split("\n")[0]}`);
+    .map((one) => `${one.file}: ${one.name}: ${complaint(one.message)}`);
   const skips: string[] = [];
   let passed = 0;
   for (const one of cases) {

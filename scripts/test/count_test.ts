@@ -48,9 +48,12 @@ Deno.test("countRun() does not count as skipped what nobody asked for", () => {
 });
 
 Deno.test("countRun() keeps a test failed that has also skipped something", () => {
-  const count = countRun({ ...RUN, cases: [test("needs hardware", "failed", "no\nstack")] });
+  const count = countRun({
+    ...RUN,
+    cases: [test("needs hardware", "failed", "no\n\n'that'\n    at x.ts:1")],
+  });
   assert.deepEqual([count.passed, count.failed, count.skipped], [0, 1, 0]);
-  assert.deepEqual(count.failures, ["./a_test.ts: needs hardware: no"]);
+  assert.deepEqual(count.failures, ["./a_test.ts: needs hardware: no\n      'that'"]);
 });
 
 Deno.test("sum() adds counts and their lists", () => {
