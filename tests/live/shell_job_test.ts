@@ -182,6 +182,33 @@ Deno.test("shell job: what stasis run runs is a job of the shell, saved in the t
   equal(await shell.run("stty -a"), before);
 });
 
+Deno.test("shell job: what stasis run runs is told of the size of the window, and of another one when it is taken up", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  await shell.run("stty rows 20 cols 90");
+  const script = "$| = 1; $SIG{WINCH} = sub { $changed = 1 }; print `stty size`; " +
+    "while (1) { sleep 1; if ($changed) { $changed = 0; print q(now ), `stty size` } }";
+  const command = `stasis run --every 1h -D ${images.directory} -- perl -e '${script}'\n`;
+  await shell.type(command);
+  await shell.shows(/\n20 90\r\n/);
+  const job = shell.find("perl") as number;
+  const resize = (rows: number, cols: number) =>
+    new Deno.Command("stty", {
+      args: ["-F", Deno.readLinkSync(`/proc/${job}/fd/0`), "rows", `${rows}`, "cols", `${cols}`],
+    }).output();
+  await resize(31, 101);
+  await shell.shows(/now 31 101\r\n/);
+  const saver = Number(/\) \S (\d+)/.exec(readIf(`/proc/${job}/stat`))?.[1]);
+  Deno.kill(saver, "SIGTERM");
+  await shell.shows(/takes the job up/);
+  await shell.prompt();
+  await shell.run("stty rows 12 cols 60");
+  await shell.type(command);
+  await shell.shows(/taken up from checkpoint[^]*now 12 60\r\n/);
+  await shell.type("\x03");
+  await shell.prompt();
+});
+
 Deno.test("shell job: a restore that fails leaves the terminal as it was", async () => {
   using images = new ImageHome();
   await using shell = await ShellSession.start();
