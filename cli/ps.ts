@@ -37,7 +37,7 @@ export const ps: Command = defineCommand({
     ["stasis ps --json | jq '.[] | select(.problems == []) | .pid'", "for scripts"],
   ],
   async run(argument, options, _setStatus, more) {
-    const [{ survey }, { chooseProcesses }, { describeVerdicts }, { readCandidates }] =
+    const [{ survey }, { chooseProcesses }, { describeVerdicts }, { processOf, readCandidates }] =
       await Promise.all([
         import("../mod.ts"),
         import("./ps/choose.ts"),
@@ -45,7 +45,7 @@ export const ps: Command = defineCommand({
         import("./ps/candidates.ts"),
       ]);
     const words = argument === undefined ? [] : [argument, ...more];
-    const chosen = chooseProcesses(readCandidates(), words);
+    const chosen = chooseProcesses(readCandidates(), words, processOf);
     const { leaveRunning, tcpEstablished, verbose = false } = options;
     const verdicts = await survey(chosen.map(({ pid }) => pid), {
       plugins: await loadPlugins(options.plugin ?? []),

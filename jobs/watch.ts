@@ -4,6 +4,7 @@
  * @module
  */
 import { StasisError } from "../base/errors.ts";
+import { namedThread } from "../core/named_thread.ts";
 import { pollInBackground } from "../core/linux/libc_ffi.ts";
 import { openPidfd } from "../core/linux/pidfd.ts";
 import { readCmdline, readStatus } from "../core/linux/procfs/mod.ts";
@@ -72,11 +73,7 @@ export async function watchTree(request: WatchRequest): Promise<WatchOutcome> {
 /** @throws {StasisError} where the id is a thread's, or nobody's */
 function requireProcess(pid: number): void {
   const { tgid } = readStatus(pid);
-  if (tgid === pid) return;
-  throw new StasisError("unsupported", `${pid} is a thread of process ${tgid}`, {
-    pid,
-    hint: `threads are saved with their process: watch ${tgid}`,
-  });
+  if (tgid !== pid) throw namedThread(pid, tgid, "watch");
 }
 
 /** Whose store it is to be: one of a job whose command was killed goes on as that. */

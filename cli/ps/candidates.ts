@@ -8,6 +8,7 @@ import {
   readCmdline,
   readProcesses,
   readStat,
+  readStatus,
   unlessGone,
 } from "../../core/linux/procfs/mod.ts";
 import type { Candidate } from "./choose.ts";
@@ -27,4 +28,9 @@ export function readCandidates(): Candidate[] {
       return [{ pid, comm, command, isCaller: callers.has(pid), isKernel }];
     }, [])
   );
+}
+
+/** Which process a thread is of; undefined where there is no such thread. */
+export function processOf(tid: number): number | undefined {
+  return unlessGone(() => readStatus(tid).tgid, undefined);
 }

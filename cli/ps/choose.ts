@@ -4,6 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { namedThread } from "../../core/named_thread.ts";
 import { parsePid } from "../options.ts";
 
 /** A process of the machine. */
@@ -22,9 +23,14 @@ export interface Candidate {
  * Those that are named by their id, or by a regular expression that their name or command line has.
  *
  * @param words ids and expressions; none: all of them
- * @throws {StasisError} `usage` where a word is neither an expression nor an id that there can be; `no-such-task` where no process has an id
+ * @param processOf tells which process a thread is of; undefined where there is no such thread
+ * @throws {StasisError} `usage` where a word is neither an expression nor an id that there can be; `no-such-task` where nobody has an id; `unsupported` where a thread has it that is not the first of its process
  */
-export function chooseProcesses(all: readonly Candidate[], words: readonly string[]): Candidate[] {
+export function chooseProcesses(
+  all: readonly Candidate[],
+  words: readonly string[],
+  processOf: (tid: number) => number | undefined,
+): Candidate[] {
   if (words.length === 0) return all.filter(({ isKernel = false }) => !isKernel);
   const pids = new Set<number>();
   const expressions: RegExp[] = [];
@@ -35,6 +41,8 @@ export function chooseProcesses(all: readonly Candidate[], words: readonly strin
     }
     const pid = parsePid(word);
     if (!all.some((one) => one.pid === pid)) {
+      const tgid = processOf(pid);
+      if (tgid !== undefined && tgid !== pid) throw namedThread(pid, tgid, "ps");
       throw new StasisError("no-such-task", `there is no process ${pid}`, { pid });
     }
     pids.add(pid);

@@ -9,7 +9,8 @@ const ALL = [
   { pid: 30, comm: "a+b", command: "" },
   { pid: 40, comm: "sudo", command: "sudo stasis ps perl", isCaller: true },
 ];
-const chosen = (...words: string[]) => chooseProcesses(ALL, words).map(({ pid }) => pid);
+const chosen = (...words: string[]) =>
+  chooseProcesses(ALL, words, (tid) => tid === 22 ? 20 : undefined).map(({ pid }) => pid);
 
 Deno.test("chooseProcesses() takes ids, and expressions for names and command lines", () => {
   deepEqual(chosen(), [1, 20, 21, 30, 40]);
@@ -27,6 +28,7 @@ Deno.test("chooseProcesses() takes ids, and expressions for names and command li
 
 Deno.test("chooseProcesses() refuses an id that nobody has, and what is no expression", () => {
   throws(() => chosen("2"), { code: "no-such-task", message: "there is no process 2" });
+  throws(() => chosen("22"), { code: "unsupported", message: "22 is a thread of process 20" });
   throws(() => chosen("("), { code: "usage" });
   throws(() => chosen("0"), { code: "usage" });
   throws(() => chosen("99999999999999999999"), { code: "usage" });

@@ -5,6 +5,7 @@
  * @module
  */
 import { type ErrorCode, type Problem, StasisError } from "../../base/errors.ts";
+import { namedThread } from "../named_thread.ts";
 import type { Cancellation } from "../cancellation.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import { type Hooked, runHook } from "../hooks.ts";
@@ -132,12 +133,7 @@ function checkRoot(task: Task, isToEnd: boolean): void {
     });
   }
   const { status, stat } = task;
-  if (status.tgid !== pid) {
-    throw new StasisError("unsupported", `${pid} is a thread of process ${status.tgid}`, {
-      pid,
-      hint: `threads are saved with their process: checkpoint ${status.tgid}`,
-    });
-  }
+  if (status.tgid !== pid) throw namedThread(pid, status.tgid, "checkpoint");
   if (pid === INIT && isToEnd) {
     // The kernel drops a SIGKILL from inside (sig_task_ignored() of kernel/signal.c); and if it did not, the
     // end of this process would end all others of the namespace, this tool too.
