@@ -1,7 +1,8 @@
 /**
  * Which memory of a tree has changed since a checkpoint of it: what somebody holds who makes one checkpoint after the
  * other. Each task with much memory gets a userfaultfd (`core/linux/userfaultfd.ts`) that is held here alone, so that
- * the kernel takes everything back when this process ends, however it does.
+ * the kernel takes everything back when this process ends, however it does. Where the kernel has no such protection, its
+ * soft-dirty bits tell (`soft_dirty.ts`).
  *
  * Nothing is believed that is not certain. A mapping counts only if it has been registered, and is the same, since the
  * checkpoint that the next one names as its parent: what was mapped since, moved (mremap(2) takes it out), inherited by
@@ -30,15 +31,16 @@ import {
 import { AT_FDCWD, O } from "../linux/fcntl.ts";
 import { fileError } from "../linux/files.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { UFFD_FLAGS, WriteTracker } from "../linux/userfaultfd.ts";
+import { hasWriteTracking, UFFD_FLAGS, WriteTracker } from "../linux/userfaultfd.ts";
 import { Remembered } from "../../images/remembered.ts";
 import type { FrozenTask, TrackedMemory } from "../contract/checkpoint.ts";
 import { LentDescriptor, lowestFree } from "../remote/send_descriptor.ts";
+import { isKnown, SoftDirty } from "./soft_dirty.ts";
 import { cutRanges, joinRanges, withoutRanges } from "./ranges.ts";
 
 /** A task whose memory is tracked. */
 interface Tracked {
-  readonly tracker: WriteTracker;
+  readonly tracker: WriteTracker | SoftDirty;
   /** What was registered and protected in the checkpoint that counts, and still is; ascending. */
   trusted: readonly AddressRange[];
   /** What of it has been written to since; ascending. */
@@ -70,10 +72,12 @@ export class MemoryTracking implements TrackedMemory, Disposable {
     if (known === undefined && (!goesOn || eligible.length === 0)) return undefined;
     const tracked = known ?? this.#begin(task);
     if (typeof tracked === "string") return tracked;
+    const { tracker } = tracked;
+    if (tracker instanceof SoftDirty) return lookByBits(tracked, tracker, task, eligible, goesOn);
     using pagemap = openPagemap(task.proc.liveTid);
     const access = { fd: pagemap.fd, ioctl, addressOf };
     const same = task.proc.vmas.filter((vma) =>
-      isAnonymous(vma) && isWriteProtected(vma) && tracked.tracker.register(vma)
+      isAnonymous(vma) && isWriteProtected(vma) && tracker.register(vma)
     );
     const trusted: AddressRange[] = [];
     const written: AddressRange[] = [];
@@ -88,7 +92,7 @@ export class MemoryTracking implements TrackedMemory, Disposable {
     const next = [...trusted];
     for (const vma of goesOn ? eligible : []) {
       for (const range of withoutRanges(vma, trusted)) {
-        if (!tracked.tracker.register(range) || !tracked.tracker.unprotect(range)) continue;
+        if (!tracker.register(range) || !tracker.unprotect(range)) continue;
         if (scanWritten(access, range, true) !== undefined) next.push(range);
       }
     }
@@ -97,24 +101,24 @@ export class MemoryTracking implements TrackedMemory, Disposable {
   }
 
   /** The tracked task, if it has the memory still that it had. */
-  #known({ pid }: FrozenTask, eligible: readonly Vma[]): Tracked | undefined {
-    const tracked = this.#tasks.get(pid);
+  #known(task: FrozenTask, eligible: readonly Vma[]): Tracked | undefined {
+    const tracked = this.#tasks.get(task.pid);
     if (tracked === undefined) return undefined;
-    // Another process with its id, or another program of it: nothing can be registered there any more.
+    const { tracker } = tracked;
     const [some] = eligible;
-    if (some === undefined || tracked.tracker.register(some)) return tracked;
-    tracked.tracker[Symbol.dispose]();
-    this.#tasks.delete(pid);
+    // Another process with its id, or another program of it: nothing can be registered there any more.
+    const isSame = tracker instanceof SoftDirty
+      ? tracker.isOf(task)
+      : some === undefined || tracker.register(some);
+    if (isSame) return tracked;
+    tracker[Symbol.dispose]();
+    this.#tasks.delete(task.pid);
     return undefined;
   }
 
   #begin(task: FrozenTask): Tracked | string {
-    const uffd = takeUserfaultfd(task);
-    if (typeof uffd === "string") return uffd;
-    const tracker = WriteTracker.open(uffd);
-    if (typeof tracker === "string") {
-      return `userfaultfd gives no asynchronous protection: ${tracker}`;
-    }
+    const tracker = hasWriteTracking() ? protect(task) : SoftDirty.open(task);
+    if (typeof tracker === "string") return tracker;
     const tracked: Tracked = { tracker, trusted: [], written: [], next: undefined };
     this.#tasks.set(task.pid, tracked);
     return tracked;
@@ -188,6 +192,40 @@ function openPagemap(tid: number): OwnedDescriptor {
   const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O.RDONLY | O.CLOEXEC, 0);
   if (isErrno(opened)) throw fileError("open", path, opened);
   return new OwnedDescriptor(Number(opened));
+}
+
+/** Has a task's memory protected asynchronously. @returns why it cannot be */
+function protect(task: FrozenTask): WriteTracker | string {
+  const uffd = takeUserfaultfd(task);
+  if (typeof uffd === "string") return uffd;
+  const tracker = WriteTracker.open(uffd);
+  return typeof tracker === "string"
+    ? `userfaultfd gives no asynchronous protection: ${tracker}`
+    : tracker;
+}
+
+/** {@link MemoryTracking.look} where the kernel has soft-dirty bits alone. */
+function lookByBits(
+  tracked: Tracked,
+  tracker: SoftDirty,
+  task: FrozenTask,
+  eligible: readonly Vma[],
+  goesOn: boolean,
+): string | undefined {
+  const known = task.proc.vmas.filter((vma) => isAnonymous(vma) && isKnown(vma));
+  const trusted = cutRanges(tracked.trusted, known);
+  const written = tracker.written(task, trusted);
+  const isLost = written === undefined && tracked.trusted.length > 0;
+  tracked.trusted = written === undefined ? [] : trusted;
+  tracked.written = joinRanges(tracked.written, written ?? []);
+  tracked.next = tracked.trusted;
+  if (!goesOn) return undefined;
+  const isMarked = tracker.begin(task);
+  tracked.next = isMarked ? joinRanges(tracked.trusted, eligible) : [];
+  if (isLost) return `somebody has cleared the soft-dirty bits of task ${task.pid}`;
+  return isMarked
+    ? undefined
+    : `no page of task ${task.pid} can tell whether somebody clears its soft-dirty bits`;
 }
 
 /** Has a task make a userfaultfd, and takes it from it. @returns why it could not */

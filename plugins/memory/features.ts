@@ -14,6 +14,7 @@ import {
   pageRegion,
   pmScanArg,
 } from "../../core/linux/procfs/mod.ts";
+import { hasSoftDirty } from "../../core/checkpoint/soft_dirty.ts";
 import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { Feature } from "../../core/plugin.ts";
@@ -124,7 +125,13 @@ export function memoryFeatures(): Feature[] {
       name: "asynchronous write protection",
       available: hasWriteTracking(),
       required: false,
-      note: "tells what has changed since the last checkpoint; without it memory is compared",
+      note: "tells what has changed since the last checkpoint; without it soft-dirty bits do",
+    },
+    {
+      name: "soft-dirty bits",
+      available: hasSoftDirty(),
+      required: false,
+      note: "tell what has changed on kernels before 6.7; without them memory is compared",
     },
     {
       name: "page frames",
