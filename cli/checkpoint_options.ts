@@ -70,6 +70,11 @@ export const CHECKPOINT_OPTIONS = {
     description:
       "of a snapshot: how much memory copies may take, as 2G (default: half of what is free); behind that the tree stands still until all is written",
   },
+  compare: {
+    flags: "--compare",
+    description:
+      "find what has changed since the checkpoint before by comparing memory with it, even where it could be tracked",
+  },
   rollbackFiles: {
     flags: "--rollback-files",
     description:
@@ -133,6 +138,7 @@ export function readCheckpointOptions(
     snapshotLimit: options.snapshotLimit === undefined
       ? undefined
       : parseSize(options.snapshotLimit),
+    compare: options.compare,
     rollbackFiles: options.rollbackFiles,
     fileValidation: parseFileValidation(options.fileValidation),
     tcpEstablished: options.tcpEstablished,

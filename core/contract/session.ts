@@ -109,6 +109,11 @@ export interface OperationOptions {
    * later, in bytes; 48 MiB if absent.
    */
   readonly copyLimit?: bigint;
+  /**
+   * At a checkpoint with a parent: what has changed is found by comparing all memory with the parent's images, whatever
+   * tracking there is, and none is begun.
+   */
+  readonly compare?: boolean;
   /** Leave the tree stopped, as by SIGSTOP, after the checkpoint or the restore. */
   readonly leaveStopped?: boolean;
   /**

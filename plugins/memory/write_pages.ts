@@ -166,7 +166,7 @@ function track(
   { tracking, options, detail }: CheckpointSession,
   tasks: readonly FrozenTask[],
 ): void {
-  if (tracking === undefined) return;
+  if (tracking === undefined || options.compare === true) return;
   for (const task of tasks) {
     const why = tracking.look(task, options.leaveRunning === true);
     if (why !== undefined) detail(`changes are found by comparing: ${why}`);

@@ -132,6 +132,32 @@ Deno.test("a checkpoint is whole again where its chain would be too long", async
   await subject.expectPass();
 });
 
+Deno.test("with `compare` nothing is tracked, and what has changed is found all the same", async () => {
+  using store = new Store();
+  await using subject = await Subject.start("pages_changing", { args: ["4096", "8", "alone"] });
+  using tracking = new MemoryTracking();
+  const sizes: bigint[] = [];
+  for (let number = 0; number < 3; number++) {
+    const { bytes } = await checkpoint(subject.pid, {
+      directory: store.at(number),
+      parent: number === 0 ? undefined : store.at(number - 1),
+      tracking,
+      leaveRunning: number < 2,
+      options: { ...UNHURRIED, compare: true },
+    });
+    sizes.push(bytes);
+    if (number === 2) break;
+    equal(/ uw\b/.test(Deno.readTextFileSync(`/proc/${subject.pid}/smaps`)), false);
+    await step(subject, number + 1);
+  }
+  const [first = 0n, ...others] = sizes;
+  ok(others.every((size) => size < first / 4n), `${sizes}`);
+  await subject.waitGone();
+  const tree = await restore(store.at(2));
+  await subject.expectPass();
+  await tree.wait();
+});
+
 Deno.test("with MemoryTracking only what was written to is looked at, and nothing of it stays", async (t) => {
   if (!hasWriteTracking()) return skip(t, "this kernel has no asynchronous write protection");
   using store = new Store();
