@@ -134,12 +134,12 @@ export async function startSleeper(setUp: string): Promise<Subject> {
   }
 }
 
-/** Waits until a shell has become `sleep`, and that has loaded its libraries and sleeps. */
-export async function becomesSleep(pid: number): Promise<void> {
+/** Waits until a shell has become `sleep`, or a copy of it, and that has loaded its libraries and sleeps. */
+export async function becomesSleep(pid: number, name = "sleep"): Promise<void> {
   // nanosleep(2), clock_nanosleep(2); after a restore it goes on by restart_syscall(2).
   const sleeps = () => /^(35|230|219) /.test(Deno.readTextFileSync(`/proc/${pid}/syscall`));
   await waitUntil(
-    () => readProcess(pid)?.comm === "sleep" && sleeps(),
+    () => readProcess(pid)?.comm === name && sleeps(),
     () => `task ${pid} to sleep`,
   );
 }

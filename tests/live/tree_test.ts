@@ -57,7 +57,7 @@ Deno.test("an executable that has lost its permission is refused, and found out 
   await using subject = await Subject.spawn("/bin/bash", {
     args: ["-c", "cp /bin/sleep mine; exec ./mine 1000"],
   });
-  await waitUntil(() => readProcess(subject.pid)?.comm === "mine", "it to be executed");
+  await becomesSleep(subject.pid, "mine");
   await checkpoint(subject.pid, images);
   Deno.chmodSync(`${subject.cwd}/mine`, 0o644);
   const error = await failureOf(planRestore(images.directory));
@@ -69,7 +69,8 @@ Deno.test("an executable on a file system that is noexec by now is refused", asy
   await withSmallDisk(room, t, async (disk) => {
     Deno.copyFileSync("/bin/sleep", `${disk.path}/mine`);
     await using subject = await Subject.spawn(`${disk.path}/mine`, { args: ["1000"] });
-    await waitUntil(() => readProcess(subject.pid)?.comm === "mine", "it to be executed");
+    // It has its name before its segments are mapped, which kills it from now on.
+    await becomesSleep(subject.pid, "mine");
     disk.limit("noexec");
     match((await problemsOf(subject.pid)).map(({ what }) => what).join(), /mounted with noexec/);
     await subject.kill();
