@@ -109,6 +109,26 @@ export class KernelMemory implements Disposable {
     return this.word(address + this.types.offset(struct, field));
   }
 
+  /** The open file (`struct file`) behind a descriptor of this process. @returns undefined where nothing is mapped */
+  fileOf(fd: number): bigint | undefined {
+    const files = this.field(this.currentTask(), "task_struct", "files");
+    const table = files && this.field(files, "files_struct", "fdt");
+    const descriptors = table && this.field(table, "fdtable", "fd");
+    return descriptors && this.word(descriptors + 8n * BigInt(fd));
+  }
+
+  /** Some bytes, read word by word. @returns undefined where nothing is mapped */
+  bytes(address: bigint, length: number): Uint8Array<ArrayBuffer> | undefined {
+    const skipped = Number(address & 7n);
+    const words = new BigUint64Array(Math.ceil((skipped + length) / 8));
+    for (let index = 0; index < words.length; index++) {
+      const word = this.word(address - BigInt(skipped) + 8n * BigInt(index));
+      if (word === undefined) return undefined;
+      words[index] = word;
+    }
+    return new Uint8Array(words.buffer, skipped, length);
+  }
+
   #run(address: bigint): boolean {
     this.#view.setBigUint64(ADDRESS, address, true);
     const attributes = new Uint8Array(RUN_SIZE);

@@ -562,6 +562,108 @@ export const inet_datagram_entrySchema: GenMessage<inet_datagram_entry> = /*@__P
   ]);
 
 /**
+ * What a connection that is over, as it was reset or given up, has for its program.
+ *
+ * @generated from message inet_ended_entry
+ */
+export type inet_ended_entry = Message<"inet_ended_entry"> & {
+  /**
+   * The errno that it has not been told of yet; 0: it has.
+   *
+   * @generated from field: required uint32 error = 1;
+   */
+  error: number;
+
+  /**
+   * Whether the other end's end of data had come before.
+   *
+   * @generated from field: required bool end = 2;
+   */
+  end: boolean;
+
+  /**
+   * What was received and not read.
+   *
+   * @generated from field: required bytes received = 3;
+   */
+  received: Uint8Array;
+};
+
+/**
+ * Describes the message inet_ended_entry.
+ * Use `create(inet_ended_entrySchema)` to create a new message.
+ */
+export const inet_ended_entrySchema: GenMessage<inet_ended_entry> = /*@__PURE__*/
+  message("inet_ended_entry", () => [
+    [1, "error", "required", "uint32"],
+    [2, "end", "required", "bool"],
+    [3, "received", "required", "bytes"],
+  ]);
+
+/**
+ * A message that was begun and not sent (MSG_MORE, UDP_CORK).
+ *
+ * @generated from message inet_corked_entry
+ */
+export type inet_corked_entry = Message<"inet_corked_entry"> & {
+  /**
+   * @generated from field: required bytes data = 1;
+   */
+  data: Uint8Array;
+
+  /**
+   * Whom it goes to: a struct sockaddr_in or sockaddr_in6.
+   *
+   * @generated from field: required bytes to = 2;
+   */
+  to: Uint8Array;
+
+  /**
+   * The address that it is sent from, of the family of the former.
+   *
+   * @generated from field: required bytes source = 3;
+   */
+  source: Uint8Array;
+
+  /**
+   * What it was begun with: hops, IP_TOS or IPV6_TCLASS, UDP_SEGMENT, IPV6_DONTFRAG; absent: nothing of its own.
+   *
+   * @generated from field: optional uint32 hops = 4;
+   */
+  hops: number;
+
+  /**
+   * @generated from field: optional uint32 traffic_class = 5;
+   */
+  trafficClass: number;
+
+  /**
+   * @generated from field: optional uint32 segment = 6;
+   */
+  segment: number;
+
+  /**
+   * @generated from field: optional bool whole = 7;
+   */
+  whole: boolean;
+};
+
+/**
+ * Describes the message inet_corked_entry.
+ * Use `create(inet_corked_entrySchema)` to create a new message.
+ */
+export const inet_corked_entrySchema: GenMessage<inet_corked_entry> = /*@__PURE__*/
+  message("inet_corked_entry", () => [
+    [1, "data", "required", "bytes"],
+    [2, "to", "required", "bytes"],
+    [3, "source", "required", "bytes"],
+    [4, "hops", "optional", "uint32"],
+    [5, "traffic_class", "optional", "uint32"],
+    [6, "segment", "optional", "uint32"],
+    [7, "whole", "optional", "bool"],
+  ]);
+
+/**
  * What a socket has beyond `inet_sk_entry`, in inet-extra.img. CRIU has no such image.
  *
  * @generated from message inet_extra_entry
@@ -620,6 +722,20 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
    * @generated from field: optional bool waiting = 8;
    */
   waiting: boolean;
+
+  /**
+   * Of one of TCP in state CLOSE: what there is of the connection that it was.
+   *
+   * @generated from field: optional inet_ended_entry ended = 9;
+   */
+  ended?: inet_ended_entry | undefined;
+
+  /**
+   * Not of TCP.
+   *
+   * @generated from field: optional inet_corked_entry corked = 10;
+   */
+  corked?: inet_corked_entry | undefined;
 };
 
 /**
@@ -636,6 +752,8 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [6, "uid", "optional", "uint32"],
     [7, "gid", "optional", "uint32"],
     [8, "waiting", "optional", "bool"],
+    [9, "ended", "optional", inet_ended_entrySchema],
+    [10, "corked", "optional", inet_corked_entrySchema],
   ]);
 
 /**

@@ -60,7 +60,8 @@ export class KernelWatches {
     if (table === undefined) throw lost();
     using process = openThreadPidfd(liveTid, pid);
     using duplicate = takeDescriptor(process, pid, fd);
-    const file = this.#fileOf(duplicate.fd);
+    const file = this.#memory.fileOf(duplicate.fd);
+    if (file === undefined) throw lost();
     const inode = this.#field(file, "file", "f_inode");
     const connector = this.#field(inode, "inode", "i_fsnotify_marks");
     if (connector === 0n) return undefined;
@@ -88,13 +89,6 @@ export class KernelWatches {
       return { events, table };
     }
     return undefined;
-  }
-
-  /** The open file behind a descriptor of this process. */
-  #fileOf(fd: number): bigint {
-    const files = this.#field(this.#memory.currentTask(), "task_struct", "files");
-    const table = this.#field(this.#field(files, "files_struct", "fdt"), "fdtable", "fd");
-    return this.#word(table + 8n * BigInt(fd));
   }
 
   *#list(first: bigint, next: (at: bigint) => bigint): Generator<bigint> {

@@ -44,9 +44,11 @@ import {
 } from "./image.ts";
 import { interfaceName } from "../../core/linux/net/interfaces.ts";
 import { readGroups } from "./memberships.ts";
+import { KernelSockets } from "./kernel_sockets.ts";
 import { lookAgain } from "./look_again.ts";
 import { makeSocket } from "../../core/linux/net/make_socket.ts";
-import { isInetName, SOCK } from "./protocol.ts";
+import { readRawSockets } from "./listed_raw.ts";
+import { isInetName, isRawName, SOCK } from "./protocol.ts";
 import { readState, type SocketState } from "./state.ts";
 import {
   type Finding,
@@ -133,9 +135,12 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       const keys = rescuer !== undefined;
       let { sockets, nobodys } = listSockets(descriptors, protocolOf, [], { ports, keys });
       const read = () =>
-        rescuer === undefined
-          ? new Map<number, SocketState>()
-          : readStates(descriptors, sockets, rescuer);
+        rescuer === undefined ? new Map<number, SocketState>() : readStates(
+          descriptors,
+          sockets,
+          rescuer,
+          [...descriptors.values()].some((one) => isRawName(protocolOf(one))),
+        );
       let states = read();
       const missing = unlisted(states, sockets);
       if (missing.length > 0) {
@@ -278,15 +283,24 @@ function readStates(
   descriptors: ReadonlyMap<number, Descriptor>,
   sockets: ReadonlyMap<number, InetSocket>,
   rescuer: Pick<Rescuer, "noteOutside">,
+  areRaw: boolean,
 ): Map<number, SocketState> {
   const states = new Map<number, SocketState>();
   const groups = readGroups();
   using own = makeSocket({ family: AF_INET, type: SOCK.DGRAM, protocol: IPPROTO.UDP });
   const cookie = namespaceCookie(own.fd);
+  using opened = new DisposableStack();
+  let memory: KernelSockets | null | undefined;
+  const kernel = (): KernelSockets | undefined => {
+    if (memory === undefined) memory = opened.use(KernelSockets.open() ?? null);
+    return memory ?? undefined;
+  };
+  const raws = new Map(areRaw ? readRawSockets().map((one) => [one.ino, one]) : []);
   eachTaken(descriptors.values(), (descriptor, fd) => {
     const ino = inodeOf(descriptor);
     const note = noteWith(rescuer, descriptor);
-    states.set(ino, readState(fd, { listed: sockets.get(ino), groups, cookie, note }));
+    const raw = raws.get(ino);
+    states.set(ino, readState(fd, { listed: sockets.get(ino), raw, groups, cookie, note, kernel }));
   });
   return states;
 }

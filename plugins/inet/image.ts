@@ -15,7 +15,7 @@ import { present } from "../../images/present.ts";
 import type { Option } from "./options.ts";
 import { AF_INET, AF_INET6, TCP } from "../../core/linux/net/inet_diag.ts";
 import { SOCK } from "./protocol.ts";
-import { needsScope, toWords } from "./address.ts";
+import { encodeAddress, needsScope, toWords } from "./address.ts";
 import { IP, IPV6, SOL, TCP_OPTION } from "./option_lists.ts";
 import type { SocketState } from "./state.ts";
 import type { Stream } from "./connections.ts";
@@ -131,12 +131,13 @@ export function connecting(state: SocketState): SocketState {
 /** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param waiting whether its other end waits */
 export function describeExtra(
   id: number,
-  { options, more, queue, isForeign, owner: { uid, gid } }: SocketState,
+  { options, more, queue, isForeign, owner: { uid, gid }, ended, corked }: SocketState,
   waiting: boolean,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
   const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
   const isRoots = uid === 0 && gid === 0;
-  if (isEmpty && !isForeign && isRoots && !waiting) return undefined;
+  const isWhole = ended === undefined && corked === undefined;
+  if (isEmpty && !isForeign && isRoots && !waiting && isWhole) return undefined;
   return {
     id,
     options: [...options.more],
@@ -144,6 +145,8 @@ export function describeExtra(
     queue: [...queue],
     foreign: isForeign || undefined,
     waiting: waiting || undefined,
+    ended,
+    corked: corked && { ...corked, to: encodeAddress(corked.to) },
     ...isRoots ? {} : { uid, gid },
   };
 }
@@ -167,8 +170,11 @@ const IN_ENTRY: readonly (readonly [level: number, name: number])[] = [
 ];
 
 /** Whether a program would see a difference without `inet-extra.img`. */
-export function needsExtra({ options, more, queue, isForeign }: SocketState): boolean {
-  return options.more.length > 0 || queue.length > 0 || isForeign ||
+export function needsExtra(
+  { options, more, queue, isForeign, ended, corked }: SocketState,
+): boolean {
+  return ended !== undefined || corked !== undefined || options.more.length > 0 ||
+    queue.length > 0 || isForeign ||
     more.some((option) =>
       !IN_ENTRY.some(([level, name]) => option.level === level && option.name === name)
     );

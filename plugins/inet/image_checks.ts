@@ -7,10 +7,13 @@
 import { StasisError } from "../../base/errors.ts";
 import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import type {
+  inet_corked_entry,
   inet_extra_entry,
   inet_sk_entry,
   tcp_stream_entry,
 } from "../../images/gen/inet_pb.ts";
+import { decodeAddress } from "./address.ts";
+import { canEndSo } from "./ended.ts";
 import { MD5_KEY_SIZE } from "./md5_keys.ts";
 import { isMembership } from "./memberships.ts";
 import { optionLists, SOL, TCP_OPTION } from "./option_lists.ts";
@@ -36,6 +39,8 @@ const TCP_STATES: readonly number[] = [
 ];
 const OTHER_STATES: readonly number[] = [TCP.ESTABLISHED, TCP.CLOSE];
 const MOST_PORT = 0xffff;
+/** More than a datagram of UDP has. */
+const MOST_DATAGRAM = 0xffff;
 /** TCP_MAX_WSCALE (`include/net/tcp.h`). */
 const MOST_SCALE = 14;
 
@@ -56,10 +61,24 @@ export function checkSocket(
   if (!(isTcp(kind) ? TCP_STATES : OTHER_STATES).includes(state)) refuse(`is in state ${state}`);
   const port = Math.max(srcPort, dstPort);
   if (port > MOST_PORT) refuse(`has port ${port}`);
+  const { ended, corked } = extra ?? {};
+  const isOver = isTcp(kind) && state === TCP.CLOSE && srcPort > 0;
+  if (ended !== undefined && !(isOver && canEndSo(ended))) {
+    refuse(`has ended with error ${ended.error}, which no checkpoint saves so`);
+  }
+  if (corked !== undefined && !isCorked(kind, corked)) {
+    refuse("has begun a message that no checkpoint saves");
+  }
   for (const option of extra?.more ?? []) {
     if (isOption(kind, option)) continue;
     refuse(`has option ${option.name} of level ${option.level}, which no checkpoint saves`);
   }
+}
+
+function isCorked(kind: SocketKind, { data, to, source }: inet_corked_entry): boolean {
+  const target = decodeAddress(to);
+  return !isTcp(kind) && data.byteLength <= MOST_DATAGRAM && target !== undefined &&
+    source.byteLength === target.bytes.byteLength;
 }
 
 /** @throws {StasisError} `bad-image` */

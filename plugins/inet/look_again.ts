@@ -45,12 +45,13 @@ export function lookAgain(
     const { pid } = descriptor;
     const ino = inodeOf(descriptor);
     const stream = streams.get(ino);
+    const isRead = states.get(ino)?.ended !== undefined;
     const before = stream?.sent.info ?? states.get(ino)?.info;
     const info = readTcpInfo(fd);
     const waits = info.state === TCP.LISTEN && skipInFlight !== true && leaveRunning !== true &&
       info.waiting > (tcpClose === true ? 0 : atListener.get(ino) ?? 0);
     const listed = marked.get(ino);
-    const what = tcpProblem(fd, pollNow(fd), info).problem ??
+    const what = tcpProblem(fd, pollNow(fd), info, isRead).problem ??
       (listed === undefined ? undefined : markProblem(bytesBeyondMark(fd, listed))) ??
       (waits ? "has connections that wait to be accepted" : undefined) ??
       (isChanged(before?.state, info.state, stream !== undefined) ? "has been closed" : undefined);

@@ -10,16 +10,17 @@
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, TCP } from "../../core/linux/net/inet_diag.ts";
-import { SOCK_CLOEXEC, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
+import { SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
 import { SO } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
 import { type BufferLimits, planNumber, planOptions } from "../../core/restore/socket_options.ts";
-import { encodeBytes } from "../../base/byte_text.ts";
 import { type Address, encodeAddress, endText } from "./address.ts";
 import type { Option } from "./options.ts";
 import { IP, IPV6, SOL, TCP_OPTION } from "./option_lists.ts";
+import { planCorked } from "./plan_corked.ts";
 import { planDatagrams, planFlag } from "./plan_datagrams.ts";
+import { planDevice } from "./plan_segment.ts";
 import { isTcp } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
 import { hasReceivedEnd, hasSentEnd, REPAIR } from "./tcp_stream.ts";
@@ -46,17 +47,7 @@ export function planSocket(
   if (isTcp(socket.kind) || opts?.reuseaddr === true) planNumber(program, fd, SO.REUSEADDR, 1);
   if (opts?.soReuseport === true) planNumber(program, fd, SO.REUSEPORT, 1);
   if (opts !== undefined && opts.soMark !== 0) planNumber(program, fd, SO.MARK, opts.soMark);
-  if (opts !== undefined && opts.soBoundDev !== "") {
-    const name = encodeBytes(opts.soBoundDev);
-    program.call(
-      "setsockopt",
-      fd,
-      SOL_SOCKET,
-      SO.BINDTODEVICE,
-      program.data(name, opts.soBoundDev),
-      name.byteLength,
-    );
-  }
+  planDevice(program, fd, opts?.soBoundDev ?? "");
   for (const option of socket.more) planOption(program, fd, option);
   const [level, freebind] = family === AF_INET
     ? [SOL.IP, IP.FREEBIND] as const
@@ -94,7 +85,11 @@ export function planRest(
   const how = HOW[entry.shutdown & ~impliedShutdown(socket)];
   // Of one that is not connected it says ENOTCONN and does it all the same (inet_shutdown()).
   if (how !== undefined) program.try("shutdown", fd, how);
+  if (socket.corked !== undefined) planCorked(program, fd, socket, socket.corked, limits);
   if (opts !== undefined) {
+    if (socket.corked !== undefined) {
+      planNumber(program, fd, SO.BROADCAST, Number(opts.soBroadcast));
+    }
     planNumber(program, fd, SO.REUSEADDR, Number(opts.reuseaddr));
     // IP_TOS has changed it.
     planNumber(program, fd, SO.PRIORITY, opts.soPriority);
@@ -122,7 +117,8 @@ export function planTcpBind(
 }
 
 /** The directions of a connection that are shut down by what it has sent and received. */
-function impliedShutdown({ entry: { state }, stream }: SavedSocket): number {
+function impliedShutdown({ entry: { state }, stream, ended }: SavedSocket): number {
+  if (ended !== undefined) return 3;
   if (stream === undefined) return 0;
   return (hasReceivedEnd(state) ? 1 : 0) | (hasSentEnd(state) ? 2 : 0);
 }

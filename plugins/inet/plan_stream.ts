@@ -11,13 +11,8 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
-import { AF_INET, AF_INET6, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
-import {
-  MSG_DONTWAIT,
-  MSG_NOSIGNAL,
-  SOCK_CLOEXEC,
-  SOL_SOCKET,
-} from "../../core/linux/net/socket_ffi.ts";
+import { TCP } from "../../core/linux/net/inet_diag.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import { LARGEST_BUFFER, POLL, SO, timeval } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
@@ -25,12 +20,10 @@ import { planStatusFlags } from "../../core/restore/owner.ts";
 import { type BufferLimits, planNumber } from "../../core/restore/socket_options.ts";
 import { present } from "../../images/present.ts";
 import { encodeAddress, endText } from "./address.ts";
-import { onWire, OWN_MARK } from "./network_lock.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
-import { checksum, HEADER, ipHeader, pseudoHeader } from "./packet.ts";
 import { planBind, planTcpBind } from "./plan.ts";
 import { planFlag } from "./plan_datagrams.ts";
-import { SOCK } from "./protocol.ts";
+import { FLAGS, type Numbers, planArrival, planSegment } from "./plan_segment.ts";
 import type { SavedSocket, SavedStream } from "./socket.ts";
 import { TCPI_OPT } from "./tcp_info.ts";
 import { hasReceivedEnd, hasSentEnd, QUEUE, REPAIR, repairWindow } from "./tcp_stream.ts";
@@ -44,21 +37,8 @@ const SMALLEST_SEGMENT = 88, LARGEST_SEGMENT = 32767, DEFAULT_SEGMENT = 536;
 const HOW = MSG_DONTWAIT | MSG_NOSIGNAL;
 /** SHUT_WR of shutdown(2). */
 const SENDING = 1;
-const EPOLL_CTL_ADD = 1;
-/** For how long a packet may be on its way inside of this machine, in milliseconds. */
-const ARRIVAL = 3000;
 /** For how long a connection inside of this machine may be made, in seconds. */
 const CONNECTING = 10n;
-/** Flags of a TCP header: FIN and ACK. */
-const FIN_ACK = 0x11;
-
-/** The numbers of a connection as it is restored: without the ends of data that come later. */
-export interface Numbers {
-  /** The next byte that is expected. */
-  readonly received: number;
-  /** The first byte that is not acknowledged. */
-  readonly acknowledged: number;
-}
 
 /** What they are. */
 export function numbersOf({ entry }: SavedSocket, { entry: stream }: SavedStream): Numbers {
@@ -143,7 +123,10 @@ export function planStream(
     const bytes = program.data(window, "window");
     program.call("setsockopt", fd, SOL.TCP, TCP_OPTION.REPAIR_WINDOW, bytes, window.byteLength);
   }
-  if (other === undefined && hasReceivedEnd(entry.state)) planEnd(program, fd, socket, numbers);
+  if (other === undefined && hasReceivedEnd(entry.state)) {
+    planSegment(program, socket, numbers, FLAGS.END);
+    planArrival(program, fd, POLL.RDHUP, endText(peer.bytes, peer.port));
+  }
   // Before anything comes: a larger one would take more than there is room for afterwards, and then its window would be
   // shut to what the other end has sent already, whose acknowledgements are thrown away as being beyond it: both would
   // wait for ever (tcp_sequence() of `net/ipv4/tcp_input.c`, tcp_acceptable_seq() of `tcp_output.c`).
@@ -164,7 +147,8 @@ export function planRelease(
   if (hasSentEnd(socket.entry.state)) program.call("shutdown", fd, SENDING);
 }
 
-function planBytesInto(
+/** Adds the calls that put bytes into the queue that is chosen. */
+export function planBytesInto(
   program: SyscallProgram,
   fd: Argument,
   bytes: Uint8Array | ImageBytes,
@@ -214,62 +198,6 @@ function windowOf(
     rcvWnd: rcvWnd + end,
     rcvWup: (rcvWup - end) >>> 0,
   });
-}
-
-/** Adds the calls that send the other end's end of data, as it would. */
-function planEnd(
-  program: SyscallProgram,
-  fd: Argument,
-  { own, peer }: SavedSocket,
-  numbers: Numbers,
-): void {
-  const source = onWire(peer.bytes), target = onWire(own.bytes);
-  const family = source.byteLength === 4 ? AF_INET : AF_INET6;
-  const segment = new Uint8Array(HEADER.TCP);
-  const view = new DataView(segment.buffer);
-  view.setUint16(0, peer.port);
-  view.setUint16(2, own.port);
-  view.setUint32(4, numbers.received);
-  view.setUint32(8, numbers.acknowledged);
-  // Five words of header.
-  view.setUint8(12, 0x50);
-  view.setUint8(13, FIN_ACK);
-  view.setUint16(14, 0xffff);
-  view.setUint16(16, checksum(pseudoHeader(IPPROTO.TCP, source, target, HEADER.TCP), segment));
-  const header = ipHeader(family, IPPROTO.TCP, source, target, HEADER.TCP);
-  const packet = new Uint8Array(header.byteLength + HEADER.TCP);
-  packet.set(header);
-  packet.set(segment, header.byteLength);
-  const raw = program.call("socket", family, SOCK.RAW | SOCK_CLOEXEC, IPPROTO.RAW);
-  planNumber(program, raw, SO.MARK, OWN_MARK);
-  const to = encodeAddress({ family, port: 0, bytes: target, scope: own.scope });
-  const data = program.data(packet, "the end of what comes");
-  const there = program.data(to, "this machine");
-  const size = packet.byteLength;
-  program.expect(BigInt(size), "sendto", raw, data, size, MSG_DONTWAIT, there, to.byteLength);
-  program.call("close", raw);
-  planArrival(program, fd, endText(peer.bytes, peer.port));
-}
-
-/**
- * Adds the calls that wait until the end of the other end's data is there: who has thrown it away does not tell, and the
- * program would wait for it for ever. @param from the other end
- */
-function planArrival(program: SyscallProgram, fd: Argument, from: string): void {
-  const waiting = program.call("epoll_create1", O.CLOEXEC);
-  // struct epoll_event, of 12 bytes.
-  const event = new Uint8Array(12);
-  new DataView(event.buffer).setUint32(0, POLL.RDHUP, true);
-  program.call("epoll_ctl", waiting, EPOLL_CTL_ADD, fd, program.data(event, "its end"));
-  const explain = (): StasisError =>
-    new StasisError(
-      "conflict",
-      `the end of what ${from} sends cannot be delivered: something on this machine throws away packets of its own`,
-      { hint: "see the rules of its firewall: nft list ruleset" },
-    );
-  const room = program.output(event.byteLength, "events");
-  program.expectExplained(1n, explain, "epoll_wait", waiting, room, 1, ARRIVAL);
-  program.call("close", waiting);
 }
 
 /** Adds the calls for a connection that is being made, or waits to be accepted: it is made anew. */

@@ -1,6 +1,7 @@
 import { deepEqual, equal } from "@std/assert";
 import { TCP } from "../../core/linux/net/inet_diag.ts";
-import { type Numbers, numbersOf, sentLength } from "./plan_stream.ts";
+import type { Numbers } from "./plan_segment.ts";
+import { numbersOf, sentLength } from "./plan_stream.ts";
 import { sampleConnection } from "./sample_sockets.ts";
 
 Deno.test("numbersOf() leaves out the ends of data, and counts around", () => {

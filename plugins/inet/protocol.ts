@@ -28,6 +28,11 @@ export function isInetName(name: string): boolean {
   return NAMES.has(name);
 }
 
+/** Whether they are raw ones, or of ICMP. */
+export function isRawName(name: string): boolean {
+  return /^(RAW|PING)(v6)?$/.test(name);
+}
+
 /** What a socket is: AF_INET or AF_INET6, one of SOCK, and IPPROTO_*. */
 export type { SocketKind };
 

@@ -26,14 +26,9 @@ import {
 } from "./network_lock.ts";
 import { movedMemberships } from "./memberships.ts";
 import { planRest, planSocket } from "./plan.ts";
-import {
-  isConnecting,
-  type Numbers,
-  numbersOf,
-  planConnecting,
-  planRelease,
-  planStream,
-} from "./plan_stream.ts";
+import { planEnded } from "./plan_ended.ts";
+import { isConnecting, numbersOf, planConnecting, planRelease, planStream } from "./plan_stream.ts";
+import type { Numbers } from "./plan_segment.ts";
 import { isTcp } from "./protocol.ts";
 import { loadSockets, type SavedSocket } from "./socket.ts";
 import { takenProblems } from "./taken.ts";
@@ -134,6 +129,7 @@ export function restoreInet(
           // By then all listen that do.
           const then = isMade ? home.program("task") : program;
           if (isMade) planConnecting(then, fd, socket, limits);
+          if (socket.ended !== undefined) planEnded(then, fd, socket, socket.ended, limits);
           return planRest(then, fd, socket, limits);
         }
         const other = otherEnd(socket);

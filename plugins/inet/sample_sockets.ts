@@ -45,6 +45,8 @@ export function sampleConnection(
     options: [],
     more: [],
     queue: [],
+    ended: undefined,
+    corked: undefined,
     stream,
   };
   return { socket, stream };

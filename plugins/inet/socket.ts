@@ -7,7 +7,9 @@ import { StasisError } from "../../base/errors.ts";
 import { AF_INET, AF_INET6, TCP } from "../../core/linux/net/inet_diag.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import type {
+  inet_corked_entry,
   inet_datagram_entry,
+  inet_ended_entry,
   inet_sk_entry,
   tcp_stream_entry,
 } from "../../images/gen/inet_pb.ts";
@@ -56,6 +58,10 @@ export interface SavedSocket {
   readonly more: readonly Option[];
   /** What waits in it; not of TCP. */
   readonly queue: readonly inet_datagram_entry[];
+  /** What is left of a connection that is over. */
+  readonly ended: inet_ended_entry | undefined;
+  /** A message that was begun and not sent; not of TCP. */
+  readonly corked: inet_corked_entry | undefined;
   /** Of a connection that is restored as one. */
   readonly stream: SavedStream | undefined;
 }
@@ -115,6 +121,8 @@ export function loadSockets(
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],
       queue: extra?.queue ?? [],
+      ended: extra?.ended,
+      corked: extra?.corked,
       stream: isStream && !isClosed ? loadStream(images, entry.ino) : undefined,
     };
   });

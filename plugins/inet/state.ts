@@ -21,7 +21,11 @@ import { OptionReader, POLL, pollNow, SO } from "../../core/linux/net/socket_opt
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { decodeBytes } from "../../base/byte_text.ts";
 import { type Address, decodeAddress, encodeAddress, isAny } from "./address.ts";
+import { readCorked } from "./corked.ts";
+import { type EndedConnection, readEnded } from "./ended.ts";
+import type { CorkedMessage, KernelSockets } from "./kernel_sockets.ts";
 import { peekDatagrams, type QueuedDatagram } from "./datagram_queue.ts";
+import type { RawSocket } from "./listed_raw.ts";
 import { md5Options } from "./md5_keys.ts";
 import { type Group, readMemberships } from "./memberships.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
@@ -29,7 +33,6 @@ import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { type Option, readOptions } from "./options.ts";
 import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
 import { hasStream, isConnection, readTcpInfo, type TcpInfo } from "./tcp_info.ts";
-import { hasUnsent } from "./unsent.ts";
 import { bytesBeyondMark, markProblem } from "./urgent_mark.ts";
 
 /** What is read of a socket. */
@@ -62,6 +65,10 @@ export interface SocketState {
   readonly owner: Owner;
   /** What waits to be received; not of TCP. */
   readonly queue: readonly QueuedDatagram[];
+  /** What is left of a connection that was reset or given up. */
+  readonly ended?: EndedConnection;
+  /** A message that was begun and not sent; not of TCP. */
+  readonly corked?: CorkedMessage;
   /** Whether there is a mark of urgent data in what a connection has received, by `urgent_mark.ts`. */
   readonly hasMark?: boolean;
 }
@@ -104,8 +111,12 @@ export interface Beside {
   readonly groups: readonly Group[];
   /** SO_NETNS_COOKIE of a socket of this process; undefined where the kernel has none. */
   readonly cookie: bigint | undefined;
+  /** What it is among raw and ICMP sockets. */
+  readonly raw?: RawSocket;
   /** Notes how something of the socket is put back. */
   readonly note: NoteCall;
+  /** Opens what reads the kernel's memory; undefined where nobody may. */
+  readonly kernel: () => KernelSockets | undefined;
 }
 
 /**
@@ -113,7 +124,10 @@ export interface Beside {
  *
  * @param fd a duplicate of its descriptor; nobody else may use the socket meanwhile
  */
-export function readState(fd: number, { listed, groups, cookie, note }: Beside): SocketState {
+export function readState(
+  fd: number,
+  { listed, raw, groups, cookie, note, kernel }: Beside,
+): SocketState {
   reader ??= new OptionReader(SOCKET_SIZES);
   reader.read(fd);
   const kind: SocketKind = {
@@ -123,7 +137,10 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
   };
   const info = isTcp(kind) ? readTcpInfo(fd) : undefined;
   const own = addressOf(fd, "getsockname");
-  const peer = addressOf(fd, "getpeername") ?? connectingTo(listed, own);
+  const peer = addressOf(fd, "getpeername") ?? connectingTo(listed, own) ??
+    (raw === undefined || isAny(raw.peer)
+      ? undefined
+      : { family: raw.family, port: 0, bytes: raw.peer, scope: own?.scope ?? 0 });
   const connected = peer !== undefined || info !== undefined && isConnection(info.state);
   const { opts, more } = decodeOptions(reader);
   const options = {
@@ -151,9 +168,13 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     ...listed?.md5Keys === undefined ? [] : md5Options(kind.family, listed.md5Keys),
   ];
   problem = problem.problem !== undefined ? problem : optionProblem(fd, kind, settings);
+  const begun = isTcp(kind) || problem.problem !== undefined
+    ? {}
+    : readCorked(fd, kind, peer, kernel);
   const state: SocketState = {
     kind,
     ...problem,
+    ...begun,
     own,
     peer,
     info,
@@ -166,9 +187,11 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
     owner: readOwner(fd),
     queue: [],
   };
-  if (problem.problem !== undefined) return state;
+  if (state.problem !== undefined) return state;
   if (info !== undefined) {
-    return { ...state, ...markOf(fd, info, listed), ...tcpProblem(fd, ready, info) };
+    const ended = state.isForeign ? undefined : readEnded(fd, ready, info, kernel, note);
+    const found = tcpProblem(fd, ready, info, ended !== undefined);
+    return { ...state, ended, ...markOf(fd, info, listed), ...found };
   }
   if ((ready & POLL.ERR) !== 0) {
     // To look at messages behind it would take it away as well.
@@ -191,12 +214,19 @@ export function readState(fd: number, { listed, groups, cookie, note }: Beside):
   return state;
 }
 
-/** Why a TCP socket cannot be saved as it is now. @param ready what {@link pollNow} says of it */
+/**
+ * Why a TCP socket cannot be saved as it is now.
+ *
+ * @param ready what {@link pollNow} says of it
+ * @param isRead whether what is left of it where it is over has been read
+ */
 export function tcpProblem(
   fd: number,
   ready: number,
   { state }: TcpInfo,
+  isRead = false,
 ): Pick<SocketState, "problem" | "hint" | "passing" | "endsWithClose"> {
+  if (isRead && state === TCP.CLOSE) return {};
   if (state === TCP.SYN_RECV) {
     // The kernel takes neither numbers nor queues of one (tcp_repair_set() of net/ipv4/tcp.c).
     return { problem: "is a connection that is not made yet (SYN_RECV)", hint: "try again" };
@@ -246,13 +276,6 @@ function optionProblem(
     return {
       problem: "signs what it sends with keys (TCP_AO)",
       hint: "close it before the checkpoint",
-    };
-  }
-  if (!isTcp(kind) && hasUnsent(fd)) {
-    return {
-      problem: "has a message that is begun and not sent (MSG_MORE, UDP_CORK)",
-      hint: "try again when it is sent",
-      passing: true,
     };
   }
   return {};

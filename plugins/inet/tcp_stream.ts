@@ -122,6 +122,20 @@ function showSent(fd: number): Pick<SentPart, "sequence" | "bytes"> {
 }
 
 /**
+ * Looks at what a connection that is over has received and its program has not read.
+ *
+ * @param room how much there is, at most
+ * @param note notes how SO_PEEK_OFF is put back
+ * @throws {StasisError} `syscall`
+ */
+export function peekReceived(fd: number, room: number, note: NoteCall): Uint8Array<ArrayBuffer> {
+  if ((readNumber(fd, SO.PEEK_OFF) ?? -1) === -1) return peek(fd, room);
+  using offset = new PeekOffset(fd, note);
+  offset.set(-1);
+  return peek(fd, room);
+}
+
+/**
  * Reads what it has received.
  *
  * @param note notes how SO_PEEK_OFF is put back

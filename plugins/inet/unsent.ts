@@ -1,6 +1,6 @@
 /**
- * What a socket of datagrams keeps of a message that its program goes on writing (MSG_MORE, UDP_CORK): nobody can read
- * it, and nothing tells of it but the memory that it takes (SIOCOUTQ). What a network card has not sent yet takes the same.
+ * What a socket of datagrams keeps of a message that its program goes on writing (MSG_MORE, UDP_CORK): no system
+ * call tells of it but by the memory that it takes (SIOCOUTQ). What a network card has not sent yet takes the same.
  *
  * @module
  */

@@ -65,6 +65,8 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
     ["eventfds", "20", "4"],
   ],
   inet_connecting: [[]],
+  inet_corked: [[]],
+  inet_ended: [[]],
   inet_listen: [[]],
   inet_others: [[]],
   inet_tcp: [[]],

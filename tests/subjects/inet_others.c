@@ -30,12 +30,25 @@ int main(void)
 		bind_end(lite, make_end(AF_INET, "127.0.0.1", 0));
 	}
 	struct end end_raw = own_end(raw), end_own = own_end(own), end_lite = lite < 0 ? none : own_end(lite);
-	struct end peer = peer_end(own);
+	/* Where no port is said getpeername() does not tell of it: only from there does it get something. */
+	int from = socket(AF_INET, SOCK_RAW, 253), strange = socket(AF_INET, SOCK_RAW, 253);
+	int heard = socket(AF_INET, SOCK_RAW, 253);
+	bind_end(from, make_end(AF_INET, "127.0.0.6", 0));
+	bind_end(strange, make_end(AF_INET, "127.0.0.7", 0));
+	bind_end(heard, make_end(AF_INET, "127.0.0.8", 0));
+	connect_end(heard, make_end(AF_INET, "127.0.0.6", 0));
+	connect_end(from, make_end(AF_INET, "127.0.0.8", 0));
+	connect_end(strange, make_end(AF_INET, "127.0.0.8", 0));
 	ready();
 	wait_for_term();
 
 	check_ends("raw", raw, end_raw, none);
-	check_ends("raw and connected", own, end_own, peer);
+	check_ends("raw and connected", own, end_own, none);
+	send_data(strange, 10, 1);
+	send_data(from, 20, 2);
+	char bytes[64];
+	check_equal("raw: from whom it is connected to alone", recv(heard, bytes, sizeof(bytes), 0), 40);
+	check_equal("raw: nothing more", recv(heard, bytes, sizeof(bytes), MSG_DONTWAIT), -1);
 	struct icmp_filter got = { 0 };
 	socklen_t len = sizeof(got);
 	getsockopt(raw, SOL_RAW, ICMP_FILTER, &got, &len);

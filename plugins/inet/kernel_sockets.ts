@@ -1,0 +1,190 @@
+/**
+ * What a socket has that no system call tells, read out of the kernel's memory (`core/linux/kernel_memory.ts`): the error
+ * that waits in it, and a message that its program has begun and not sent.
+ *
+ * @module
+ */
+import { StasisError } from "../../base/errors.ts";
+import type { KernelTypes } from "../../core/linux/btf.ts";
+import { KernelMemory } from "../../core/linux/kernel_memory.ts";
+import { AF_INET, AF_INET6, IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { type Address, isAny, needsScope } from "./address.ts";
+import { join, type KernelBuffer, KernelBuffers, unreadable } from "./kernel_buffers.ts";
+import { HEADER } from "./packet.ts";
+import { SOCK, type SocketKind } from "./protocol.ts";
+
+/** A message that was begun and not sent. */
+export interface CorkedMessage {
+  readonly data: Uint8Array<ArrayBuffer>;
+  readonly to: Address;
+  /** The address that it is sent from. */
+  readonly source: Uint8Array<ArrayBuffer>;
+  readonly hops?: number;
+  readonly trafficClass?: number;
+  readonly segment?: number;
+  readonly whole?: boolean;
+}
+
+/** Of `enum sock_flags`: the other end's end of data has come. */
+const SOCK_DONE = 1;
+/** Of a device: IFF_LOOPBACK. */
+const LOOPBACK = 8;
+const LOCALHOST = Uint8Array.of(127, 0, 0, 1);
+/** IPCORK_OPT (`include/net/inet_sock.h`). */
+const HAS_OPTIONS = 1;
+
+let types: KernelTypes | undefined;
+
+/** Reads sockets of which nobody takes anything meanwhile. */
+export class KernelSockets implements Disposable {
+  readonly #memory: KernelMemory;
+  readonly #buffers: KernelBuffers;
+
+  private constructor(memory: KernelMemory) {
+    this.#memory = memory;
+    this.#buffers = new KernelBuffers(memory);
+  }
+
+  /** @returns undefined where this kernel or this user cannot have it */
+  static open(): KernelSockets | undefined {
+    types ??= KernelMemory.readTypes();
+    const memory = types && KernelMemory.open(types);
+    return memory && new KernelSockets(memory);
+  }
+
+  /**
+   * What a TCP connection that is over has: the errno that its program has not been told of (0: none), whether the other
+   * end's end of data has come, and how many bytes were received and not read.
+   *
+   * @param fd a descriptor of this process
+   * @throws {StasisError} `unsupported`
+   */
+  endOf(fd: number): { readonly error: number; readonly end: boolean; readonly waiting: number } {
+    const buffers = this.#buffers;
+    const socket = this.#find(fd);
+    const error = buffers.number(socket, "sock", "sk_err", 4);
+    const end = (buffers.number(socket, "sock_common", "skc_flags", 4) & 1 << SOCK_DONE) !== 0;
+    const received = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
+    const read = buffers.number(socket, "tcp_sock", "copied_seq", 4);
+    return { error, end, waiting: Math.max(0, (received - read | 0) - Number(end)) };
+  }
+
+  /** What waits in a socket that takes no SO_PEEK_OFF. @throws {StasisError} `unsupported` */
+  received(fd: number): KernelBuffer[] {
+    return this.#buffers.queue(this.#buffers.at(this.#find(fd), "sock", "sk_receive_queue"));
+  }
+
+  /**
+   * The message that a socket of datagrams or a raw one has begun and not sent.
+   *
+   * @param peer what it is connected to
+   * @returns undefined where there is none
+   * @throws {StasisError} `unsupported` where it cannot be told, with the reason
+   */
+  corked(fd: number, kind: SocketKind, peer: Address | undefined): CorkedMessage | undefined {
+    const buffers = this.#buffers;
+    const socket = this.#find(fd);
+    const parts = buffers.queue(buffers.at(socket, "sock", "sk_write_queue"));
+    if (parts.length === 0) return undefined;
+    const isRaw = kind.type === SOCK.RAW;
+    const family = isRaw ? kind.family : buffers.number(socket, "udp_sock", "pending", 4);
+    const cork = buffers.at(socket, "inet_sock", "cork");
+    const data = join(parts.map(({ bytes, transport }, index) =>
+      // The first one begins with room for the header of UDP.
+      bytes.subarray(transport + (index === 0 && !isRaw ? HEADER.UDP : 0))
+    ));
+    const isUdp = !isRaw && kind.protocol === IPPROTO.UDP;
+    const segment = isUdp ? buffers.number(cork, "inet_cork", "gso_size", 2) : undefined;
+    if (!isRaw) {
+      const size = buffers.number(socket, "udp_sock", "len", 2);
+      if (size !== data.byteLength + HEADER.UDP) throw unreadable();
+    }
+    if (family === AF_INET) return { data, ...this.#ofFour(socket, cork, isRaw, peer), segment };
+    if (family === AF_INET6) return { data, ...this.#ofSix(socket, cork), segment };
+    throw unreadable();
+  }
+
+  #ofFour(
+    socket: bigint,
+    cork: bigint,
+    isRaw: boolean,
+    peer: Address | undefined,
+  ): Omit<CorkedMessage, "data"> {
+    const buffers = this.#buffers;
+    const hasOptions = (buffers.number(cork, "inet_cork", "flags", 4) & HAS_OPTIONS) !== 0;
+    if (hasOptions && buffers.field(socket, "inet_sock", "inet_opt") === 0n) throw ownOptions();
+    const hops = buffers.number(cork, "inet_cork", "ttl", 1);
+    // -1: that of the socket.
+    const tos = buffers.number(cork, "inet_cork", "tos", 2);
+    const beside = {
+      hops: hops === 0 ? undefined : hops,
+      trafficClass: tos > 0xff ? undefined : tos,
+    };
+    if (isRaw) return { ...beside, ...this.#ofRaw(cork, peer) };
+    const flow = buffers.at(cork, "inet_cork_full", "fl");
+    const bytes = buffers.bytes(buffers.at(flow, "flowi4", "daddr"), 4);
+    const source = buffers.bytes(buffers.at(flow, "flowi4", "saddr"), 4);
+    const port = portAt(buffers.bytes(buffers.at(flow, "flowi4", "uli"), 2));
+    return { ...beside, to: { family: AF_INET, port, bytes, scope: 0 }, source };
+  }
+
+  /** A raw socket of IPv4 keeps the route alone; where the packet goes is said again when it is sent. */
+  #ofRaw(cork: bigint, peer: Address | undefined): Pick<CorkedMessage, "to" | "source"> {
+    const source = new Uint8Array(4);
+    if (peer !== undefined) return { to: { ...peer, port: 0 }, source };
+    const route = this.#buffers.field(cork, "inet_cork", "dst");
+    const device = this.#buffers.field(route, "dst_entry", "dev");
+    if ((this.#buffers.number(device, "net_device", "flags", 4) & LOOPBACK) === 0) {
+      throw new StasisError(
+        "unsupported",
+        "of a raw socket that is not connected, and where to the kernel does not tell",
+      );
+    }
+    return { to: { family: AF_INET, port: 0, bytes: LOCALHOST, scope: 0 }, source };
+  }
+
+  #ofSix(socket: bigint, cork: bigint): Omit<CorkedMessage, "data"> {
+    const buffers = this.#buffers;
+    const six = buffers.field(socket, "inet_sock", "pinet6");
+    const own = buffers.at(six, "ipv6_pinfo", "cork");
+    const hasOptions = buffers.field(own, "inet6_cork", "opt") !== 0n;
+    if (hasOptions && buffers.field(six, "ipv6_pinfo", "opt") === 0n) throw ownOptions();
+    const flow = buffers.at(cork, "inet_cork_full", "fl");
+    const bytes = buffers.bytes(buffers.at(flow, "flowi6", "daddr"), 16);
+    const source = buffers.bytes(buffers.at(flow, "flowi6", "saddr"), 16);
+    const scope = needsScope(bytes) ? buffers.number(flow, "flowi_common", "flowic_oif", 4) : 0;
+    return {
+      to: {
+        family: AF_INET6,
+        port: portAt(buffers.bytes(buffers.at(flow, "flowi6", "uli"), 2)),
+        bytes,
+        scope,
+      },
+      // That of a network of its own needs an interface, which the other one names.
+      source: needsScope(source) && !isAny(source) ? new Uint8Array(16) : source,
+      hops: buffers.number(own, "inet6_cork", "hop_limit", 1),
+      trafficClass: buffers.number(own, "inet6_cork", "tclass", 1),
+      whole: (buffers.number(own, "inet6_cork", "dontfrag", 1) & 1) !== 0,
+    };
+  }
+
+  /** The `struct sock`. */
+  #find(fd: number): bigint {
+    const file = this.#memory.fileOf(fd);
+    if (file === undefined) throw unreadable();
+    const socket = this.#buffers.field(file, "file", "private_data");
+    return this.#buffers.field(socket, "socket", "sk");
+  }
+
+  [Symbol.dispose](): void {
+    this.#memory[Symbol.dispose]();
+  }
+}
+
+function ownOptions(): StasisError {
+  return new StasisError("unsupported", "with options of its own");
+}
+
+function portAt(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint16(0);
+}
