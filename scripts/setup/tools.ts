@@ -139,6 +139,13 @@ export const TEST_TOOLS: readonly Tool[] = [
     isService: true,
   },
   {
+    name: "caddy",
+    files: ["caddy"],
+    debian: ["caddy"],
+    why: "is checkpointed: it serves over TCP and UDP",
+    isService: true,
+  },
+  {
     name: "dnsmasq",
     files: ["dnsmasq"],
     // Without the service.

@@ -68,14 +68,20 @@ const REDIS: Trial = {
 };
 
 /** What a server of HTTPS says. */
-function fetchText(port: number, agent: Agent): Promise<string> {
+function fetchText(port: number, agent: Agent, path = "/"): Promise<string> {
   return new Promise((resolve, reject) => {
-    get({ host: "127.0.0.1", port, agent }, (response) => {
+    get({ host: "127.0.0.1", port, agent, path }, (response) => {
       let text = "";
       response.on("data", (bytes) => text += bytes);
       response.on("end", () => resolve(text));
     }).on("error", reject);
   });
+}
+
+/** Makes `key` and `cert` of a server of TLS. */
+function makeCertificate(room: string): Promise<void> {
+  const files = ["-keyout", "key", "-out", "cert", "-subj", "/CN=localhost"];
+  return run(room, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", ...files);
 }
 
 const NODE_SERVER = `
@@ -105,8 +111,7 @@ https.createServer(options, (_, answer) => answer.end("hello")).listen(secure, "
 const NODE: Trial = {
   needs: ["node", "openssl"],
   async command(room, port) {
-    const files = ["-keyout", "key", "-out", "cert", "-subj", "/CN=localhost"];
-    await run(room, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", ...files);
+    await makeCertificate(room);
     return ["node", write(room, "serve.mjs", NODE_SERVER), `${port}`, `${port + 1}`];
   },
   async client(port) {
@@ -132,6 +137,63 @@ const NODE: Trial = {
         socket.close();
         agent.destroy();
       },
+    };
+  },
+};
+
+/** It has a UDP socket, too, for HTTP/3, and writes to a file for each request. */
+const CADDY: Trial = {
+  needs: ["caddy", "openssl"],
+  async command(room, port) {
+    await makeCertificate(room);
+    const config = {
+      admin: { disabled: true, config: { persist: false } },
+      storage: { module: "file_system", root: `${room}/data` },
+      logging: {
+        logs: {
+          requests: {
+            writer: { output: "file", filename: `${room}/requests` },
+            include: ["http.log.access.requests"],
+          },
+        },
+      },
+      apps: {
+        http: {
+          servers: {
+            it: {
+              listen: [`127.0.0.1:${port}`],
+              automatic_https: { disable: true },
+              logs: { default_logger_name: "requests" },
+              tls_connection_policies: [{ default_sni: "localhost" }],
+              routes: [{
+                handle: [{ handler: "static_response", body: "hello {http.request.uri.query}" }],
+              }],
+            },
+          },
+        },
+        tls: {
+          certificates: { load_files: [{ certificate: `${room}/cert`, key: `${room}/key` }] },
+        },
+      },
+    };
+    return ["caddy", "run", "--config", write(room, "caddy.json", JSON.stringify(config))];
+  },
+  async client(port, room) {
+    (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
+    let count = 0;
+    return {
+      async step() {
+        assert.equal(await fetchText(port, agent, `/?${++count}`), `hello ${count}`);
+      },
+      // Each is there once, in its order.
+      end() {
+        const lines = Deno.readTextFileSync(`${room}/requests`).trim().split("\n");
+        const asked = lines.map((line) => JSON.parse(line).request?.uri);
+        assert.deepEqual(asked, Array.from({ length: count }, (_, index) => `/?${index + 1}`));
+        return Promise.resolve();
+      },
+      [Symbol.dispose]: () => agent.destroy(),
     };
   },
 };
@@ -322,6 +384,7 @@ export const TRIALS: Readonly<Record<string, Trial>> = {
   "redis with pipelined writes": REDIS,
   "Node.js with WebSocket and TLS": NODE,
   "Deno": DENO,
+  "Caddy with TLS": CADDY,
   "a Go program": GO,
   "a Java program": JAVA,
   "socat with a child": SOCAT,
