@@ -19,6 +19,7 @@ import { isMembership } from "./memberships.ts";
 import { optionLists, SOL, TCP_OPTION } from "./option_lists.ts";
 import type { Option } from "./options.ts";
 import { isTcp, SOCK, type SocketKind } from "./protocol.ts";
+import { packetProblem } from "./raw_packet.ts";
 
 /** Protocols of sockets by their type; of a raw one it is any. */
 const PROTOCOLS: ReadonlyMap<number, readonly number[]> = new Map([
@@ -61,6 +62,11 @@ export function checkSocket(
   if (!(isTcp(kind) ? TCP_STATES : OTHER_STATES).includes(state)) refuse(`is in state ${state}`);
   const port = Math.max(srcPort, dstPort);
   if (port > MOST_PORT) refuse(`has port ${port}`);
+  const isRaw = type === SOCK.RAW || protocol === IPPROTO.ICMP || protocol === IPPROTO.ICMPV6;
+  for (const { data } of isRaw && !isTcp(kind) ? extra?.queue ?? [] : []) {
+    const why = packetProblem(kind, srcPort, data);
+    if (why !== undefined) refuse(`has messages waiting, ${why}`);
+  }
   const { ended, corked } = extra ?? {};
   const isOver = isTcp(kind) && state === TCP.CLOSE && srcPort > 0;
   if (ended !== undefined && !(isOver && canEndSo(ended))) {

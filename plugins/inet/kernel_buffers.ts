@@ -19,6 +19,8 @@ const NO_PAGE = 1n;
 export interface KernelBuffer {
   /** All that is in it from its data on. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What is before that, from the header of the network on. */
+  readonly header: Uint8Array<ArrayBuffer>;
   /** Where in it the headers of network and transport begin; less than 0: before it. */
   readonly network: number;
   readonly transport: number;
@@ -80,9 +82,11 @@ export class KernelBuffers {
     this.#collect(at, pieces);
     const bytes = join(pieces);
     if (bytes.byteLength !== this.number(at, "sk_buff", "len", 4)) throw unreadable();
+    const network = this.number(at, "sk_buff", "network_header", 2) - before;
     return {
       bytes,
-      network: this.number(at, "sk_buff", "network_header", 2) - before,
+      header: network < 0 ? this.bytes(data + BigInt(network), -network) : new Uint8Array(0),
+      network,
       transport: this.number(at, "sk_buff", "transport_header", 2) - before,
     };
   }

@@ -2,8 +2,9 @@
  * Plugin `inet`: sockets of networks, TCP, UDP and others of IPv4 and IPv6.
  *
  * Saved: an `inet_sk_entry` of `files.img` for each socket, as CRIU has it; and in `inet-extra.img` what that cannot
- * say: datagrams that wait, and all options that a new socket does not have. All that is read of a socket is read
- * through a duplicate of its descriptor, when the tree stands still, and nothing is taken out of it.
+ * say: messages that wait or are begun, what is left of a connection that is over, and all options that a new socket does
+ * not have. All that is read of a socket is read through a duplicate of its descriptor, or out of the kernel's memory, when
+ * the tree stands still, and nothing is taken out of it.
  *
  * Restored: each in the task that has it, see `plan.ts`.
  *

@@ -10,7 +10,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { AF_INET, TCP } from "../../core/linux/net/inet_diag.ts";
-import { SOCK_CLOEXEC } from "../../core/linux/net/socket_ffi.ts";
+import { SOCK_CLOEXEC, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
 import { SO } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
@@ -20,34 +20,54 @@ import type { Option } from "./options.ts";
 import { IP, IPV6, SOL, TCP_OPTION } from "./option_lists.ts";
 import { planCorked } from "./plan_corked.ts";
 import { planDatagrams, planFlag } from "./plan_datagrams.ts";
+import { planGuard, planPackets, planWitness } from "./plan_raw_queue.ts";
 import { planDevice } from "./plan_segment.ts";
-import { isTcp } from "./protocol.ts";
+import { isTcp, SOCK } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
 import { hasReceivedEnd, hasSentEnd, REPAIR } from "./tcp_stream.ts";
 
 /** SHUT_RD, SHUT_WR, SHUT_RDWR of shutdown(2) by what the image says. */
 const HOW: Readonly<Partial<Record<number, number>>> = { 1: 0, 2: 1, 3: 2 };
 
+/** What it takes to fill a socket. */
+export interface Filling {
+  /** Of raw and ICMP sockets: what is marked so is for this one, and no others are to take it. */
+  readonly mark?: number;
+  /** Of UDP-Lite: the port that it has meanwhile. */
+  readonly port?: number;
+}
+
 /** Adds the calls of the stage "open". @returns the descriptor */
 export function planSocket(
   program: SyscallProgram,
   socket: SavedSocket,
   limits: BufferLimits,
+  { mark, port }: Filling = {},
 ): Argument {
   const { kind: { family, type, protocol }, entry: { opts } } = socket;
+  const isFilled = mark !== undefined && socket.queue.length > 0;
+  const witness = isFilled ? planWitness(program, socket, mark) : undefined;
+  const fill = (): void => {
+    if (isFilled && witness !== undefined) planPackets(program, fd, witness, socket, mark, limits);
+  };
   const fd = program.call("socket", family, type | O.NONBLOCK | SOCK_CLOEXEC, protocol);
   const { uid, gid } = socket.owner;
   if (uid !== 0 || gid !== 0) program.call("fchown", fd, uid, gid);
-  if (socket.queue.length > 0) {
+  if (mark !== undefined) {
+    planGuard(program, fd, mark);
+    if (type === SOCK.RAW) fill();
+  } else if (socket.queue.length > 0) {
     // Looking whether a datagram has come waits for it.
     planStatusFlags(program, fd, 0, O.NONBLOCK);
-    planDatagrams(program, fd, socket, limits);
+    planDatagrams(program, fd, socket, limits, port);
     planStatusFlags(program, fd, O.NONBLOCK);
   }
   if (isTcp(socket.kind) || opts?.reuseaddr === true) planNumber(program, fd, SO.REUSEADDR, 1);
   if (opts?.soReuseport === true) planNumber(program, fd, SO.REUSEPORT, 1);
   if (opts !== undefined && opts.soMark !== 0) planNumber(program, fd, SO.MARK, opts.soMark);
-  planDevice(program, fd, opts?.soBoundDev ?? "");
+  // What an ICMP socket is filled with comes by the loopback device.
+  const isLate = isFilled && type !== SOCK.RAW;
+  if (!isLate) planDevice(program, fd, opts?.soBoundDev ?? "");
   for (const option of socket.more) planOption(program, fd, option);
   const [level, freebind] = family === AF_INET
     ? [SOL.IP, IP.FREEBIND] as const
@@ -63,6 +83,10 @@ export function planSocket(
     );
     planFlag(program, fd, level, freebind, Number(kept));
   }
+  if (isLate) {
+    fill();
+    planDevice(program, fd, opts?.soBoundDev ?? "");
+  }
   return fd;
 }
 
@@ -72,8 +96,10 @@ export function planRest(
   fd: Argument,
   socket: SavedSocket,
   limits: BufferLimits,
+  { mark }: Filling = {},
 ): void {
   const { entry, peer, options } = socket;
+  if (mark !== undefined) planFlag(program, fd, SOL_SOCKET, SO.DETACH_FILTER, 0);
   const { opts, state, backlog } = entry;
   if (isTcp(socket.kind)) {
     if (state === TCP.LISTEN) program.explained(portProblem(socket), "listen", fd, backlog);

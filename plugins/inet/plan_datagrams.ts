@@ -25,8 +25,9 @@ import type { Argument, ScratchData, SyscallProgram } from "../../core/remote/pr
 import { type BufferLimits, planNumber } from "../../core/restore/socket_options.ts";
 import type { inet_datagram_entry } from "../../images/gen/inet_pb.ts";
 import { decodeAddress, encodeAddress, isMapped } from "./address.ts";
-import { SOL, UDP } from "./option_lists.ts";
-import { HEADER, ipHeader } from "./packet.ts";
+import { rangeOf } from "./free_port.ts";
+import { IP, SOL, UDP } from "./option_lists.ts";
+import { checksum, HEADER, ipHeader, pseudoHeader } from "./packet.ts";
 import { SOCK } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";
 
@@ -43,8 +44,9 @@ const PORT_AT = 2, PORT_SIZE = 2;
 export function planDatagrams(
   program: SyscallProgram,
   fd: Argument,
-  { kind: { family }, queue }: SavedSocket,
+  { kind: { family, protocol }, queue }: SavedSocket,
   { force }: BufferLimits,
+  port = 0,
 ): void {
   if (queue.length === 0) return;
   const any = encodeAddress({
@@ -55,8 +57,11 @@ export function planDatagrams(
   });
   planNumber(program, fd, force ? SO.RCVBUFFORCE : SO.RCVBUF, LARGEST_BUFFER);
   // The checksum needs a port that is not known yet.
-  if (family === AF_INET6) planFlag(program, fd, SOL.UDP, UDP.NO_CHECK6_RX, 1);
+  const isUnchecked = family === AF_INET6 && protocol === IPPROTO.UDP;
+  if (isUnchecked) planFlag(program, fd, SOL.UDP, UDP.NO_CHECK6_RX, 1);
   setTimeout(program, fd, PATIENCE);
+  // The kernel is to choose it: otherwise it would stay.
+  if (port !== 0) planFlag(program, fd, SOL.IP, IP.LOCAL_PORT_RANGE, rangeOf(port));
   program.call("bind", fd, program.data(any, "any port"), any.byteLength);
   const name = program.output(any.byteLength, "its name");
   const length = program.output(new Uint8Array(Uint32Array.of(any.byteLength).buffer), "size");
@@ -65,7 +70,7 @@ export function planDatagrams(
   const senders = new Map<number, Argument>();
   let seen = 0;
   for (const message of queue) {
-    planPacket(program, message, name, senders);
+    planPacket(program, message, name, senders, port);
     planNumber(program, fd, SO.PEEK_OFF, seen);
     const byte = program.output(1, "byte");
     // One that a rule of this machine has thrown away does not come.
@@ -78,15 +83,20 @@ export function planDatagrams(
   const nobody = program.data(new Uint8Array(16), "AF_UNSPEC");
   program.call("connect", fd, nobody, 16);
   setTimeout(program, fd, 0n);
-  if (family === AF_INET6) planFlag(program, fd, SOL.UDP, UDP.NO_CHECK6_RX, 0);
+  if (isUnchecked) planFlag(program, fd, SOL.UDP, UDP.NO_CHECK6_RX, 0);
+  if (port !== 0) planFlag(program, fd, SOL.IP, IP.LOCAL_PORT_RANGE, 0);
 }
 
-/** @param name where the address of the socket stands that is to get it */
+/**
+ * @param name where the address of the socket stands that is to get it
+ * @param port its port, of UDP-Lite, whose checksum it is a part of
+ */
 function planPacket(
   program: SyscallProgram,
   { data, from }: inet_datagram_entry,
   name: ScratchData,
   senders: Map<number, Argument>,
+  port: number,
 ): void {
   const sender = decodeAddress(from);
   if (sender === undefined) throw new StasisError("bad-image", "a datagram has no sender");
@@ -101,13 +111,22 @@ function planPacket(
     senders.set(family, raw);
   }
   const length = HEADER.UDP + data.byteLength;
-  const header = ipHeader(family, IPPROTO.UDP, source, target, length);
+  const protocol = port === 0 ? IPPROTO.UDP : IPPROTO.UDPLITE;
+  const header = ipHeader(family, protocol, source, target, length);
   const before = new Uint8Array(header.byteLength + PORT_SIZE);
   before.set(header);
   new DataView(before.buffer).setUint16(header.byteLength, sender.port);
-  // The length, and no checksum.
+  // The length, and no checksum; of UDP-Lite that the checksum covers all, and the checksum.
   const behind = new Uint8Array(4);
-  new DataView(behind.buffer).setUint16(0, length);
+  if (port === 0) new DataView(behind.buffer).setUint16(0, length);
+  else {
+    const ports = new Uint8Array(Uint16Array.of(0, 0).buffer);
+    new DataView(ports.buffer).setUint16(0, sender.port);
+    new DataView(ports.buffer).setUint16(2, port);
+    const sum = checksum(pseudoHeader(protocol, source, target, length), ports, data);
+    // 0 would mean that there is none.
+    new DataView(behind.buffer).setUint16(2, sum === 0 ? 0xffff : sum);
+  }
   const pieces: (readonly [ScratchData, number, number])[] = [
     [program.data(before, "headers"), 0, before.byteLength],
     [name, PORT_AT, PORT_SIZE],

@@ -25,7 +25,9 @@ import {
   tableName,
 } from "./network_lock.ts";
 import { movedMemberships } from "./memberships.ts";
-import { planRest, planSocket } from "./plan.ts";
+import { fillingsOf, listenerProblems } from "./fillings.ts";
+import { readRawSockets } from "./listed_raw.ts";
+import { type Filling, planRest, planSocket } from "./plan.ts";
 import { planEnded } from "./plan_ended.ts";
 import { isConnecting, numbersOf, planConnecting, planRelease, planStream } from "./plan_stream.ts";
 import type { Numbers } from "./plan_segment.ts";
@@ -58,6 +60,9 @@ export function restoreInet(
     [...sockets.values()].filter((socket) =>
       socket.stream !== undefined && otherEnd(socket) === undefined
     );
+  /** What sockets are filled by, by their ids. */
+  const fillings = new Map<number, Filling>();
+  const fillingOf = ({ entry: { id } }: SavedSocket): Filling => fillings.get(id) ?? {};
   return {
     load({ problem }) {
       const lock = images.has(INET_LOCK, null) ? loadLock(images) : undefined;
@@ -69,6 +74,7 @@ export function restoreInet(
         const { stream, own, peer } = one;
         if (stream !== undefined) ends.set(keyOfEnds(own, peer), numbersOf(one, stream));
       }
+      for (const [id, filling] of fillingsOf(loaded)) fillings.set(id, filling);
       const late = lock === undefined
         ? undefined
         : heldBackNote(Number(lock.since), Date.now() / 1000, orphans().length);
@@ -100,7 +106,12 @@ export function restoreInet(
       }
       // The tree that is rehearsed has its ports and connections itself.
       if (rehearsal) return;
-      for (const one of [...takenProblems(loaded), ...liveProblems(loaded)]) problem(one);
+      const inTheWay = [
+        ...takenProblems(loaded),
+        ...liveProblems(loaded),
+        ...listenerProblems(loaded, readRawSockets),
+      ];
+      for (const one of inTheWay) problem(one);
     },
     planTree(tree) {
       for (const { stream } of sockets.values()) {
@@ -120,7 +131,8 @@ export function restoreInet(
     descriptors: [{
       kind: "internet socket",
       restores: isMine,
-      plan: ({ file, program }) => planSocket(program, socketOf(file), limits),
+      plan: ({ file, program }) =>
+        planSocket(program, socketOf(file), limits, fillingOf(socketOf(file))),
       connect({ file, program, fd, home, descriptors }) {
         const socket = socketOf(file);
         const { stream } = socket;
@@ -130,7 +142,7 @@ export function restoreInet(
           const then = isMade ? home.program("task") : program;
           if (isMade) planConnecting(then, fd, socket, limits);
           if (socket.ended !== undefined) planEnded(then, fd, socket, socket.ended, limits);
-          return planRest(then, fd, socket, limits);
+          return planRest(then, fd, socket, limits, fillingOf(socket));
         }
         const other = otherEnd(socket);
         for (const [number, { id }] of descriptors) {

@@ -24,8 +24,10 @@ import { type Address, decodeAddress, encodeAddress, isAny } from "./address.ts"
 import { readCorked } from "./corked.ts";
 import { type EndedConnection, readEnded } from "./ended.ts";
 import type { CorkedMessage, KernelSockets } from "./kernel_sockets.ts";
+import { canChoosePort } from "./free_port.ts";
 import { peekDatagrams, type QueuedDatagram } from "./datagram_queue.ts";
 import type { RawSocket } from "./listed_raw.ts";
+import { readRawQueue } from "./raw_queue.ts";
 import { md5Options } from "./md5_keys.ts";
 import { type Group, readMemberships } from "./memberships.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
@@ -198,20 +200,23 @@ export function readState(
     return (ready & POLL.IN) === 0 ? { ...state, losesError: true } : { ...state, ...ERROR_WAITS };
   }
   if ((ready & POLL.IN) === 0) return state;
-  if (kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDP) {
+  const isLite = kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDPLITE;
+  if (kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDP || isLite && canChoosePort(kind)) {
     const queue = peekDatagrams(fd, note);
     const isSigned = queue.every(({ from }) => decodeAddress(from) !== undefined);
     if (isSigned) return { ...state, queue };
     const problem = "has a message waiting whose sender is not told";
     return { ...state, problem, hint: LATER, passing: true };
   }
-  // At its end a socket that is shut down gives empty messages without end. One of packets has no such option.
-  using _offset = kind.type === SOCK.RAW ? undefined : new PeekOffset(fd, note);
-  if (peekMessage(fd, 1).result > 0n) {
-    const problem = "has messages waiting, which only of UDP can be saved";
+  if (isLite) {
+    // At its end a socket that is shut down gives empty messages without end.
+    using _offset = new PeekOffset(fd, note);
+    if (peekMessage(fd, 1).result <= 0n) return state;
+    const problem = "has messages waiting, which take a newer kernel (Linux 6.3)";
     return { ...state, problem, hint: LATER, passing: true };
   }
-  return state;
+  const found = readRawQueue(fd, kind, own, kernel);
+  return { ...state, ...found, ...found.problem && { hint: LATER, passing: true } };
 }
 
 /**

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { checkpoint, restore } from "../harness/operations.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
-import { EXIT_STATUS } from "../../base/errors.ts";
+import { EXIT_STATUS, type StasisError } from "../../base/errors.ts";
 import { errnoName } from "../../core/linux/errno.ts";
 import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
@@ -25,15 +25,26 @@ import {
 
 const REFUSED = fileURLToPath(new URL("./programs/inet_refused.c", import.meta.url));
 
+/** Lets everybody have ICMP sockets, for a scope. */
+function allowingIcmp(): Disposable {
+  const path = "/proc/sys/net/ipv4/ping_group_range";
+  const before = Deno.readTextFileSync(path);
+  Deno.writeTextFileSync(path, "0 2147483647");
+  return { [Symbol.dispose]: () => Deno.writeTextFileSync(path, before) };
+}
+
 for (const [name, variants] of Object.entries(VARIANTS)) {
   if (!name.startsWith("inet_")) continue;
   for (const args of variants) {
     const title = variantName(name, args);
-    Deno.test(`${title}: it is what it was after a restore`, (t) => bringsBack(t, name, { args }));
-    Deno.test(
-      `${title}: a checkpoint that lets it run changes nothing`,
-      (t) => leavesAlone(t, name, { args }),
-    );
+    Deno.test(`${title}: it is what it was after a restore`, async (t) => {
+      using _allowed = allowingIcmp();
+      await bringsBack(t, name, { args });
+    });
+    Deno.test(`${title}: a checkpoint that lets it run changes nothing`, async (t) => {
+      using _allowed = allowingIcmp();
+      await leavesAlone(t, name, { args });
+    });
   }
 }
 
@@ -41,7 +52,7 @@ for (
   const [mode, reason] of [
     ["urgent", /has urgent data/],
     ["mark", /has data behind a mark of urgent data/],
-    ["raw", /has messages waiting/],
+    ["raw", /has messages waiting, which the kernel would take for its own, too/],
   ] as const
 ) {
   Deno.test(`an internet socket with ${mode} is refused with the reason, and left alone`, async () => {
@@ -62,19 +73,49 @@ const BLIND = [
   "--",
 ];
 
-for (const mode of ["more", "corked"]) {
-  Deno.test(`a message that was begun by ${mode} is refused where the kernel's memory cannot be read, and goes on`, async () => {
+for (
+  const [mode, reason] of [
+    ["more", /a message that is begun and not sent/],
+    ["corked", /a message that is begun and not sent/],
+    ["packet", /has messages waiting, which cannot be read here/],
+  ] as const
+) {
+  Deno.test(`an internet socket with ${mode} is refused where the kernel's memory cannot be read, and left alone`, async () => {
     const program = await buildProgram(REFUSED, ["-I", SUBJECTS_DIR]);
     await using subject = await Subject.run(program, { args: [mode] });
     using images = new ImageHome();
     const saving = ["checkpoint", String(subject.pid), "-D", images.directory];
     const refused = await stasis(saving, { through: BLIND });
     assert.equal(refused.status, EXIT_STATUS.unsupported, refused.stderr);
-    assert.match(refused.stderr, /a message that is begun and not sent/);
+    assert.match(refused.stderr, reason);
     assert.match(refused.stderr, /CAP_BPF and CAP_PERFMON/);
     await subject.expectPass();
   });
 }
+
+Deno.test("packets that wait in a raw socket are not put into one of somebody else: the restore waits for its end", async () => {
+  using _allowed = allowingIcmp();
+  await using subject = await Subject.start("inet_waiting");
+  assert.equal(subject.fact("icmp"), "1");
+  using images = new ImageHome();
+  await checkpoint(subject.pid, { directory: images.directory });
+  await subject.waitGone();
+  const protocol = 143 + subject.pid % 100;
+  const program = `use Socket; $| = 1; socket(my $s, PF_INET, SOCK_RAW, ${protocol}) or die;
+    print "ready"; sleep 1000`;
+  await using stranger = await Subject.spawn("/usr/bin/perl", { args: ["-e", program] });
+  await waitUntil(() => stranger.output() === "ready", "it is ready");
+  await assert.rejects(restore(images.directory), (error: StasisError) => {
+    const problems = (error.problems ?? []).map(({ what }) => what).join("\n");
+    assert.match(problems, /raw socket of protocol \d+ socket:\[\d+\] would get into another one/);
+    return true;
+  });
+  Deno.kill(stranger.pid, "SIGKILL");
+  await stranger.waitGone();
+  const tree = await restore(images.directory);
+  await subject.expectPass();
+  await tree.wait();
+});
 
 Deno.test("connections that wait to be accepted with something in them are refused, and the client is left alone", async () => {
   const program = `use Socket; $^F = 9; socket(my $s, PF_INET, SOCK_STREAM, 0);

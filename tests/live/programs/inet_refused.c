@@ -5,7 +5,8 @@
  *        inet_refused mark     data behind urgent data that was
  *        inet_refused more     a datagram that is begun and not sent (MSG_MORE)
  *        inet_refused corked   the same by UDP_CORK
- *        inet_refused raw      a raw socket in which a packet waits
+ *        inet_refused packet   a raw socket in which a packet waits
+ *        inet_refused raw      the same of a protocol of the kernel's own
  */
 #include "inet.h"
 
@@ -30,14 +31,15 @@ static void check_comes(int fd, const char *want, int flags)
 int main(int argc, char **argv)
 {
 	const char *what = arg(argc, argv, 1, "urgent");
-	bool is_raw = !strcmp(what, "raw"), is_tcp = !strcmp(what, "urgent") || !strcmp(what, "mark");
-	/* A number that no protocol has. */
-	int fd = is_raw ? socket(AF_INET, SOCK_RAW, 253) : new_inet(AF_INET, is_tcp ? SOCK_STREAM : SOCK_DGRAM);
-	int from = is_raw ? socket(AF_INET, SOCK_RAW, 253) : new_inet(AF_INET, is_tcp ? SOCK_STREAM : SOCK_DGRAM);
+	bool of_kernel = !strcmp(what, "raw"), is_raw = of_kernel || !strcmp(what, "packet"), is_tcp = !strcmp(what, "urgent") || !strcmp(what, "mark");
+	/* A number that no protocol has, or UDP's, for which the packet is too small. */
+	int protocol = of_kernel ? IPPROTO_UDP : 253;
+	int fd = is_raw ? socket(AF_INET, SOCK_RAW, protocol) : new_inet(AF_INET, is_tcp ? SOCK_STREAM : SOCK_DGRAM);
+	int from = is_raw ? socket(AF_INET, SOCK_RAW, protocol) : new_inet(AF_INET, is_tcp ? SOCK_STREAM : SOCK_DGRAM);
 	int on = 1, off = 0, listener = fd;
 
 	subject_init();
-	bind_end(fd, make_end(AF_INET, "127.0.0.1", 0));
+	bind_end(fd, make_end(AF_INET, is_raw ? "127.77.0.1" : "127.0.0.1", 0));
 	if (is_tcp && listen(fd, 1))
 		die("listen");
 	connect_end(from, own_end(fd));
