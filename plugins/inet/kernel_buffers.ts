@@ -21,6 +21,8 @@ export interface KernelBuffer {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** What is before that, from the header of the network on. */
   readonly header: Uint8Array<ArrayBuffer>;
+  /** How long each is of the datagrams that the kernel has joined in it; 0: it is one. */
+  readonly segment: number;
   /** Where in it the headers of network and transport begin; less than 0: before it. */
   readonly network: number;
   readonly transport: number;
@@ -85,6 +87,7 @@ export class KernelBuffers {
     const network = this.number(at, "sk_buff", "network_header", 2) - before;
     return {
       bytes,
+      segment: this.number(this.#shared(at), "skb_shared_info", "gso_size", 2),
       header: network < 0 ? this.bytes(data + BigInt(network), -network) : new Uint8Array(0),
       network,
       transport: this.number(at, "sk_buff", "transport_header", 2) - before,
@@ -99,9 +102,7 @@ export class KernelBuffers {
     if (length < 0) throw unreadable();
     pieces.push(this.bytes(this.field(at, "sk_buff", "data"), length));
     if (inPieces === 0) return;
-    // It lies behind the room for data, of which the end is told as a distance (skb_end_pointer() of 64-bit kernels).
-    const shared = this.field(at, "sk_buff", "head") +
-      BigInt(this.number(at, "sk_buff", "end", 4));
+    const shared = this.#shared(at);
     const count = this.number(shared, "skb_shared_info", "nr_frags", 1);
     if (count > MOST_FRAGMENTS) throw unreadable();
     const fragments = this.at(shared, "skb_shared_info", "frags");
@@ -117,6 +118,11 @@ export class KernelBuffers {
     for (; further !== 0n; further = this.field(further, "sk_buff", "next")) {
       this.#collect(further, pieces);
     }
+  }
+
+  /** Behind the room for data, of which the end is told as a distance (skb_end_pointer() of 64-bit kernels). */
+  #shared(at: bigint): bigint {
+    return this.field(at, "sk_buff", "head") + BigInt(this.number(at, "sk_buff", "end", 4));
   }
 
   #page(structure: bigint): bigint {

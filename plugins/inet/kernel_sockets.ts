@@ -69,9 +69,15 @@ export class KernelSockets implements Disposable {
     return { error, end, waiting: Math.max(0, (received - read | 0) - Number(end)) };
   }
 
-  /** What waits in a socket that takes no SO_PEEK_OFF. @throws {StasisError} `unsupported` */
+  /** What waits in a raw or ICMP socket. @throws {StasisError} `unsupported` */
   received(fd: number): KernelBuffer[] {
     return this.#buffers.queue(this.#buffers.at(this.#find(fd), "sock", "sk_receive_queue"));
+  }
+
+  /** What waits in a UDP or UDP-Lite socket: who reads takes all of a queue at once. @throws {StasisError} `unsupported` */
+  datagrams(fd: number): KernelBuffer[] {
+    const older = this.#buffers.at(this.#find(fd), "udp_sock", "reader_queue");
+    return [...this.#buffers.queue(older), ...this.received(fd)];
   }
 
   /**

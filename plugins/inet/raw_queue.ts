@@ -1,14 +1,14 @@
 /**
- * What waits in raw and ICMP sockets. They take no SO_PEEK_OFF, so that a look shows the first packet alone, and without
+ * What waits in raw and ICMP sockets, and in others behind an error. They take no SO_PEEK_OFF, so that a look shows the first packet alone, and without
  * its header where it is one of IPv6: all are read out of the kernel's memory.
  *
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { AF_INET } from "../../core/linux/net/inet_diag.ts";
+import { AF_INET, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { type Address, encodeAddress, needsScope } from "./address.ts";
 import { READABLE } from "./corked.ts";
-import type { QueuedDatagram } from "./datagram_queue.ts";
+import { datagramsOf, type QueuedDatagram } from "./datagram_queue.ts";
 import { join, type KernelBuffer } from "./kernel_buffers.ts";
 import type { KernelSockets } from "./kernel_sockets.ts";
 import { HEADER } from "./packet.ts";
@@ -54,6 +54,29 @@ export function readRawQueue(
     queue.push({ data, from: encodeAddress({ family: kind.family, port: 0, bytes, scope: 0 }) });
   }
   return { queue };
+}
+
+/**
+ * Reads what waits in a socket of datagrams or a raw one behind an error.
+ *
+ * @returns undefined where it cannot be read, or put there again
+ */
+export function readBehindError(
+  fd: number,
+  kind: SocketKind,
+  own: Address | undefined,
+  kernel: () => KernelSockets | undefined,
+): readonly QueuedDatagram[] | undefined {
+  const isUdp = kind.type === SOCK.DGRAM &&
+    (kind.protocol === IPPROTO.UDP || kind.protocol === IPPROTO.UDPLITE);
+  if (!isUdp) return readRawQueue(fd, kind, own, kernel).queue;
+  try {
+    const found = kernel()?.datagrams(fd).map((one) => datagramsOf(one, kind.family));
+    return found?.every((one) => one !== undefined) === true ? found.flat() : undefined;
+  } catch (error) {
+    if (!(error instanceof StasisError && error.code === "unsupported")) throw error;
+    return undefined;
+  }
 }
 
 /** The packet: of IPv6 without extension headers, which the socket does not show. */

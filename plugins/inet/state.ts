@@ -27,7 +27,7 @@ import type { CorkedMessage, KernelSockets } from "./kernel_sockets.ts";
 import { canChoosePort } from "./free_port.ts";
 import { peekDatagrams, type QueuedDatagram } from "./datagram_queue.ts";
 import type { RawSocket } from "./listed_raw.ts";
-import { readRawQueue } from "./raw_queue.ts";
+import { readBehindError, readRawQueue } from "./raw_queue.ts";
 import { md5Options } from "./md5_keys.ts";
 import { type Group, readMemberships } from "./memberships.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
@@ -195,12 +195,16 @@ export function readState(
     const found = tcpProblem(fd, ready, info, ended !== undefined);
     return { ...state, ended, ...markOf(fd, info, listed), ...found };
   }
+  const isLite = kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDPLITE;
   if ((ready & POLL.ERR) !== 0) {
+    if ((ready & POLL.IN) === 0) return { ...state, losesError: true };
     // To look at messages behind it would take it away as well.
-    return (ready & POLL.IN) === 0 ? { ...state, losesError: true } : { ...state, ...ERROR_WAITS };
+    const queue = isLite && !canChoosePort(kind)
+      ? undefined
+      : readBehindError(fd, kind, own, kernel);
+    return { ...state, ...queue === undefined ? ERROR_WAITS : { queue, losesError: true } };
   }
   if ((ready & POLL.IN) === 0) return state;
-  const isLite = kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDPLITE;
   if (kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDP || isLite && canChoosePort(kind)) {
     const queue = peekDatagrams(fd, note);
     const isSigned = queue.every(({ from }) => decodeAddress(from) !== undefined);

@@ -177,6 +177,50 @@ Deno.test("an error that waits in a UDP socket stays with a program that runs on
   assert.equal(errnoName(BigInt(found())), "EAGAIN");
 });
 
+Deno.test("datagrams that wait behind an error are saved without that, and stay behind it in a program that runs on", async () => {
+  // The other one sends some, of none, one and many bytes, and is gone when it is answered.
+  const program = `
+import errno, signal, socket
+def behind(family, address):
+    one, other = (socket.socket(family, socket.SOCK_DGRAM) for _ in range(2))
+    for each in (one, other): each.bind((address, 0))
+    one.connect(other.getsockname())
+    for size in (3000, 0, 1): other.sendto(b"x" * size, one.getsockname())
+    name = other.getsockname()
+    other.close()
+    one.send(b"y")
+    return one, name
+made = [behind(socket.AF_INET, "127.0.0.1"), behind(socket.AF_INET6, "::1"), behind(socket.AF_INET6, "::ffff:127.0.0.1")]
+def look(one, name):
+    try:
+        data, sender = one.recvfrom(9999, socket.MSG_DONTWAIT)
+        return str(len(data)) if sender == name else "from another one"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("ready", flush=True)
+signal.sigwait([signal.SIGTERM])
+with open("found", "w") as file:
+    for one, name in made:
+        while (got := look(one, name)) != "EAGAIN": file.write(got + " ")
+`;
+  await using subject = await Subject.spawn("python3", { args: ["-c", program] });
+  await waitUntil(() => subject.output() === "ready\n", "it is ready");
+  using images = new ImageHome();
+  const notes: string[] = [];
+  const { directory } = images;
+  await checkpoint(subject.pid, { directory, leaveRunning: true, onEvent: collectNotes(notes) });
+  assert.match(notes.join("\n"), /the error that waits in socket:\[\d+\] is left out/);
+  const found = () => Deno.readTextFileSync(`${subject.cwd}/found`);
+  Deno.kill(subject.pid, "SIGTERM");
+  await subject.waitGone();
+  assert.equal(found(), "ECONNREFUSED 3000 0 1 ".repeat(3));
+  const tree = await restore(directory);
+  tree.kill(15);
+  await tree.wait();
+  assert.equal(found(), "3000 0 1 ".repeat(3));
+});
+
 Deno.test("a connection to outside is refused, with both of its ends named, or closed", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
