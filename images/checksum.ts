@@ -88,14 +88,13 @@ export class FileChecksums {
   async advance(end: number, isWhole: boolean, step: () => void | Promise<void>): Promise<void> {
     const missing = end - this.#sums.length * BLOCK_SIZE;
     if (missing < BLOCK_SIZE && !(isWhole && missing > 0)) return;
-    const buffer = new Uint8Array(Math.min(BLOCK_SIZE, missing));
     try {
       using file = Deno.openSync(this.#path, { read: true });
       file.seekSync(this.#sums.length * BLOCK_SIZE, Deno.SeekMode.Start);
       for (let at = this.#sums.length * BLOCK_SIZE; at < end; at += BLOCK_SIZE) {
         const size = Math.min(BLOCK_SIZE, end - at);
         if (size < BLOCK_SIZE && !isWhole) break;
-        this.#sums.push(this.#crc32(readWhole(file, buffer.subarray(0, size))));
+        this.#sums.push(this.#crc32(readWhole(file, bufferOf(size))));
         await step();
       }
     } catch (cause) {
@@ -107,6 +106,15 @@ export class FileChecksums {
   get sums(): readonly number[] {
     return this.#sums;
   }
+}
+
+/** Where blocks of all files are read to, one at a time: buffers of thousands of files would be garbage for long. */
+let common = new Uint8Array(0);
+
+/** Room for a block, until the next one is read. */
+function bufferOf(size: number): Uint8Array {
+  if (common.length < size) common = new Uint8Array(size);
+  return common.subarray(0, size);
 }
 
 /** Fills a buffer; what a file that became shorter has no bytes for is left out. */

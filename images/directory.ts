@@ -114,8 +114,10 @@ class Kept<Content> {
     return content;
   }
 
-  forget(id: ImageId): void {
-    this.#byId.delete(id);
+  /** @param names those that are meant; all of the id where absent */
+  forget(id: ImageId, names?: readonly string[]): void {
+    if (names === undefined) this.#byId.delete(id);
+    for (const name of names ?? []) this.#byId.get(id)?.delete(name);
   }
 }
 
@@ -277,7 +279,11 @@ export class ImageDirectory {
         path,
         "image",
       );
-      for (const entry of this.#manifest.values()) checkEntry(entry, path);
+      for (const entry of this.#manifest.values()) {
+        checkEntry(entry, path);
+        // The list has grown as it was read, and has room for more: of thousands of files that is megabytes.
+        entry.crc32 = entry.crc32.slice();
+      }
     }
     return this.#manifest;
   }
@@ -393,10 +399,13 @@ export class ImageDirectory {
   /**
    * Keeps no longer what has been read of the images of this id, such as a task's: whoever asks for it again has it read
    * again. Of thousands of tasks it is much.
+   *
+   * @param kinds those that are meant; all where absent
    */
-  forget(id: ImageId): void {
-    this.#decoded.forget(id);
-    this.#pagemaps.forget(id);
+  forget<Id extends ImageId>(id: Id, kinds?: readonly ImageKind<DescMessage, Id>[]): void {
+    const names = kinds?.map((kind) => imageFileName(kind, id));
+    this.#decoded.forget(id, names);
+    this.#pagemaps.forget(id, names);
   }
 
   #decode<Schema extends DescMessage, Id extends ImageId>(

@@ -16,12 +16,18 @@ export class SharedParts {
   readonly #parts = new Map<string, unknown>();
   readonly #zeros = new Map<string, Words>();
   readonly #pieces = new Pieces();
+  /** Those of the task before: of many of a kind all have the same. */
+  #lastActions: sa_entry[] = [];
 
   /** Replaces parts of an image by smaller ones, and by those of an earlier one, which nobody must change. */
   share({ tc, threadCore, threadInfo }: core_entry): void {
     if (tc !== undefined) {
       // Most are as in a fresh process, and every process has some sixty.
-      tc.sigactions = tc.sigactions.map((action) => this.#same(action, keyOfAction(action)));
+      const actions = tc.sigactions.map((action) => this.#same(action, keyOfAction(action)));
+      const last = this.#lastActions;
+      const areSame = actions.length === last.length &&
+        actions.every((action, at) => action === last[at]);
+      tc.sigactions = this.#lastActions = areSame ? last : actions;
       if (tc.rlimits !== undefined) tc.rlimits = this.#same(tc.rlimits, keyOfLimits(tc.rlimits));
     }
     if (threadCore?.creds !== undefined) threadCore.creds = this.#same(threadCore.creds);

@@ -34,13 +34,14 @@ const TOP = decodeURI(new URL("..", import.meta.url).pathname);
  * heap begins with room for young objects, in MiB, with which a small checkpoint has one collection and had five; with
  * twice the room it has none, but a larger one takes longer: to touch new memory costs more than to collect. It stays
  * at that room, and grows by half before all of it is looked at, rather than four times: ten thousand threads take a
- * third less memory, and no more time. Cached code is only good under the flags that it was made with.
+ * third less memory, and no more time. For still larger trees it is told when to collect (`base/garbage.ts`). Cached code is only good under the flags that it was made with.
  */
 const V8_FLAGS = [
   "--no-lazy",
   "--min-semi-space-size=8",
   "--max-semi-space-size=8",
   "--heap-growing-percent=50",
+  "--expose-gc",
 ];
 const V8_ARGUMENT = `--v8-flags=${V8_FLAGS.join(",")}`;
 
@@ -126,6 +127,7 @@ const CONFIG = { imports: { "stasis": "./library.js" } };
 async function bundle(directory: string): Promise<void> {
   const entries = ["cli/main.ts", "cli/library.ts", "cli/script/preload.ts"];
   await deno(["bundle", "--quiet", "--code-splitting", "--outdir", directory, ...entries]);
+  await hideImports(directory);
   const prefixes = {
     "main.js": `// Stasis; ${MARK}\n`,
     "library.js": '/* @ts-self-types="./types/mod.d.ts" */\n',
@@ -135,6 +137,19 @@ async function bundle(directory: string): Promise<void> {
     await Deno.writeTextFile(path, prefix + await Deno.readTextFile(path));
   }
   await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify(CONFIG, null, 2) + "\n");
+}
+
+/**
+ * Has Deno read what is imported when it is needed only then: what it can see that a module may import one day, it reads
+ * at the start, and all parts of all commands take it longer than a help or completions.
+ */
+async function hideImports(directory: string): Promise<void> {
+  for (const { name } of Deno.readDirSync(directory)) {
+    if (!name.endsWith(".js")) continue;
+    const path = `${directory}/${name}`;
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, text.replace(/\bimport\(("\.\/[^"]+")\)/g, "import([$1][0])"));
+  }
 }
 
 /** Has the code of the bundle compiled and cached, by importing every file once. */

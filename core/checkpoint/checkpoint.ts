@@ -9,6 +9,7 @@ import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.
 import { PHASES } from "../../images/kinds/phases.ts";
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
+import { collectGarbage } from "../../base/garbage.ts";
 import { Cancellation } from "../cancellation.ts";
 import { blame, type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";
@@ -185,7 +186,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
   }
-  const { ahead, resident } = await lookAtRunning(request, isToEnd, hooked, cancellation);
+  const { ahead, resident, count } = await lookAtRunning(request, isToEnd, hooked, cancellation);
   // When the tree runs again.
   await using _reading = finishing(ahead);
 
@@ -206,6 +207,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   }
   using quiesced = new DisposableStack();
   await quiesce(hooked, quiesced, cancellation);
+  collectGarbage(count);
   await enter({ kind: "phase", phase: "freeze" });
   const frozenAt = performance.now();
   let frozenMs = 0;
@@ -247,6 +249,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     await dump(tree, session, hooked, tell);
     // Megabytes of it are wanted no more.
     ahead[Symbol.dispose]();
+    collectGarbage(count);
     if (found.length > 0) throw refuse((tree.tasks[0] as FrozenTask).proc, found);
     // Memory takes as long as it takes, as long as it goes on; the user may cancel.
     limit[Symbol.dispose]();
@@ -274,6 +277,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       unwritten: readonly CoreOf[] = [],
     ): Promise<void> => {
       tell("the images are read back, and their restore is planned");
+      collectGarbage(count);
       const verified = verifyRestorable({
         ...request,
         writer,
@@ -367,20 +371,23 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
 /**
  * Surveys a tree that runs. What has been read of it is not kept: of thousands of threads that is much.
  *
- * @returns what another thread is to read when it stands still, and how much memory the tree has, in bytes
+ * @returns what another thread is to read when it stands still, how much memory the tree has, in bytes, and how many
+ * threads
  */
 async function lookAtRunning(
   { pid, listener }: CheckpointRequest,
   isToEnd: boolean,
   hooked: readonly Hooked<CheckpointHooks>[],
   cancellation: Cancellation,
-): Promise<{ readonly ahead: ReadAhead; readonly resident: number }> {
+): Promise<{ readonly ahead: ReadAhead; readonly resident: number; readonly count: number }> {
   const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
   const notes = [...partedFromOutside(tasks), ...isToEnd ? heldUntilItEnds(tasks) : []];
   for (const text of notes) listener({ kind: "note", plugin: "core", text });
   const ahead = new ReadAhead(filesAhead(tasks, hooked));
   // Where a tree has been found changed at each look nothing is known.
-  return { ahead, resident: tasks.length === 0 ? Infinity : residentMemory(tasks) };
+  const resident = tasks.length === 0 ? Infinity : residentMemory(tasks);
+  const count = tasks.reduce((sum, task) => sum + unlessGone(() => task.threads.length, 0), 0);
+  return { ahead, resident, count };
 }
 
 /** How much memory tasks have, swapped out or not, in bytes; what they have in common is counted for each. */

@@ -104,6 +104,8 @@ export type Argument =
 export interface SharedCalls {
   /** One that is the same, kept for all; undefined of a call that its program has for itself. */
   find(call: Readonly<Call>): Readonly<Call> | undefined;
+  /** A list of the very same calls, kept for all and frozen; undefined where one of them is a program's own. */
+  findList(calls: readonly Readonly<Call>[]): readonly Readonly<Call>[] | undefined;
 }
 
 /** One call of a program. */
@@ -169,9 +171,22 @@ export class SyscallProgram {
       throw new StasisError("internal", `${this.purpose} cannot share calls that take results`);
     }
     this.#isShared = true;
-    this.#isBorrowed = this.#calls.length === 0;
-    if (this.#isBorrowed) this.#calls = Object.freeze(calls) as Call[];
+    if (this.#calls.length === 0) this.#calls = Object.freeze(calls) as Call[];
+    else if (this.#isBorrowed) this.#calls = [...this.#calls, ...calls];
     else this.#calls.push(...calls as Call[]);
+    this.#isBorrowed = this.#calls === calls;
+  }
+
+  /**
+   * Takes no more memory than its calls need, as nearly all have been added: those that other programs have in the same
+   * order are in one list. Whatever is added or edited later is this program's own.
+   */
+  settle(): void {
+    if (this.#pool === undefined || this.#isBorrowed || this.#calls.length === 0) return;
+    const list = this.#pool.findList(this.#calls);
+    this.#isBorrowed = list !== undefined;
+    // A list that has grown has room for half as many more.
+    this.#calls = list as Call[] | undefined ?? this.#calls.slice();
   }
 
   /** Adds a call that may fail: its result tells. */

@@ -17,6 +17,7 @@ import {
 import { ImageDirectory } from "../../images/mod.ts";
 import { SharedParts } from "../../images/share_core.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
+import { collectGarbage } from "../../base/garbage.ts";
 import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { CallPool } from "../remote/call_pool.ts";
@@ -157,6 +158,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const note = (text: string): void => listener({ kind: "note", plugin: "core", text });
   noteOutside(tasks, note);
 
+  collectGarbage(tasks.length);
   listener({ kind: "phase", phase: "plan" });
   return planAll(
     {
@@ -308,13 +310,16 @@ function complete(
         runHook(plugin, () => hooks.planThread?.(thread));
       }
       if (rehearsal) thread.keepSizesAlone();
+      else thread.settle();
     }
     // What is planned takes its place.
     plan.images.forget(task.pid);
   }
   planDescriptors(plan, cancellation);
+  for (const { allThreads } of plan.tasks) for (const thread of allThreads) thread.settle();
   // It is found out here what has no room, while nothing has been made yet.
   plan.scratchSize();
+  collectGarbage(tasks.length);
   return plan;
 }
 

@@ -156,8 +156,7 @@ export class RestorePlan implements TreePlanner {
 
   /** What a task runs after it has done something at the tree's birth, if anything. */
   afterAction(pid: number, action: BirthAction): SyscallProgram | undefined {
-    const program = action.kind === "setsid" ? this.#byPid.get(pid)?.inSession() : undefined;
-    return program?.isEmpty ? undefined : program;
+    return action.kind === "setsid" ? this.#byPid.get(pid)?.plannedInSession() : undefined;
   }
 
   /** Adds a task; parents come before their children. */

@@ -54,10 +54,12 @@ export class PlannedTask implements TaskPlanner {
   /** The first thread, where others live and it does not. */
   ended: EndedLeader | undefined;
   /** Ids of threads that it has while it is being built and that end then. */
-  readonly endedThreads: Set<number> = new Set();
-  readonly #byTid = new Map<number, PlannedThread>();
-  readonly #beforeBirths = new Map<number, SyscallProgram>();
-  readonly #inSession = new SyscallProgram("what controls the session");
+  readonly endedThreads: number[] = [];
+  // What is below is made when it is needed: of thousands of tasks nearly none needs it.
+  /** Those that live, by tid; absent where there is none but the first. */
+  #byTid: Map<number, PlannedThread> | undefined;
+  #beforeBirths: Map<number, SyscallProgram> | undefined;
+  #inSession: SyscallProgram | undefined;
 
   constructor(
     readonly tree: PlanOfTask,
@@ -115,34 +117,43 @@ export class PlannedTask implements TaskPlanner {
     return this.allThreads.slice(1);
   }
   beforeBirth(child: number): SyscallProgram {
-    let program = this.#beforeBirths.get(child);
+    let program = this.#beforeBirths?.get(child);
     if (program === undefined) {
       program = new SyscallProgram(`what task ${child} inherits`);
-      this.#beforeBirths.set(child, program);
+      (this.#beforeBirths ??= new Map()).set(child, program);
     }
     return program;
   }
   /** What it runs before it makes one of its offspring, if there is anything to run. */
   plannedBeforeBirth(child: number): SyscallProgram | undefined {
-    const program = this.#beforeBirths.get(child);
+    const program = this.#beforeBirths?.get(child);
     return program === undefined || program.isEmpty ? undefined : program;
   }
+  /** What it runs when it has begun its session, if there is anything to run. */
+  plannedInSession(): SyscallProgram | undefined {
+    return this.#inSession?.isEmpty === false ? this.#inSession : undefined;
+  }
   inSession(): SyscallProgram {
-    return this.#inSession;
+    return this.#inSession ??= new SyscallProgram("what controls the session");
   }
   endedThread(tid: number): void {
     // A first thread that ends is there in that stage in any case.
-    if (tid === this.pid || this.endedThreads.has(tid)) return;
-    this.endedThreads.add(tid);
+    if (tid === this.pid || this.endedThreads.includes(tid)) return;
+    this.endedThreads.push(tid);
     addThreads(this.program("threads"), [tid]);
   }
   /** Adds a thread; the leader is the first. */
   addThread(thread: PlannedThread): void {
+    const [first] = this.threads;
     this.threads.push(thread);
+    if (first === undefined) return;
+    this.#byTid ??= new Map([[first.tid, first]]);
     this.#byTid.set(thread.tid, thread);
   }
   /** A thread by its tid. */
   thread(tid: number): PlannedThread | undefined {
-    return this.#byTid.get(tid);
+    if (this.#byTid !== undefined) return this.#byTid.get(tid);
+    const [first] = this.threads;
+    return first?.tid === tid ? first : undefined;
   }
 }

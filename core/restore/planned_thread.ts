@@ -8,6 +8,11 @@ import { type Stage, STAGES, type TaskPlanner, type ThreadPlanner } from "../plu
 import { type SharedCalls, SyscallProgram } from "../remote/program.ts";
 import { ProgramImage } from "../remote/program_image.ts";
 
+/** What the programs of first threads are for: the same strings for all of them. */
+const PURPOSES = Object.fromEntries(STAGES.map((stage) => [stage, `stage ${stage}`])) as Readonly<
+  Record<Stage, string>
+>;
+
 /** The plan of one thread. */
 export class PlannedThread implements ThreadPlanner {
   #programs: Partial<Record<Stage, SyscallProgram>> | undefined;
@@ -43,9 +48,19 @@ export class PlannedThread implements ThreadPlanner {
 
   /** Its program for a stage; made empty when first asked for. */
   program(stage: Stage): SyscallProgram {
-    const whose = this.tid === this.task.pid ? "" : ` of thread ${this.tid}`;
     this.#programs ??= {};
-    return this.#programs[stage] ??= new SyscallProgram(`stage ${stage}${whose}`, this.#pool);
+    return this.#programs[stage] ??= new SyscallProgram(this.#purposeOf(stage), this.#pool);
+  }
+
+  #purposeOf(stage: Stage): string {
+    return this.tid === this.task.pid
+      ? PURPOSES[stage]
+      : `${PURPOSES[stage]} of thread ${this.tid}`;
+  }
+
+  /** Has its programs take no more memory than they need: nearly all has been planned. */
+  settle(): void {
+    for (const program of Object.values(this.#programs ?? {})) program.settle();
   }
 
   /**

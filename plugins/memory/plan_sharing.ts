@@ -61,27 +61,29 @@ export interface Inheritance {
 export interface SharingPlan {
   /** What is done before each child is born, by whoever bears it. */
   readonly births: ReadonlyMap<number, readonly BirthStep[]>;
-  /** By pid; absent for tasks that have nothing in common with others. */
-  readonly inheritances: ReadonlyMap<number, Inheritance>;
+  /** What one of the tasks inherits; undefined if it has nothing in common with others. */
+  inheritanceOf(task: SharingTask): Inheritance | undefined;
 }
 
 /**
  * Plans it.
  *
- * @param tasks all that have memory of their own
+ * @param tasks all that have memory of their own: one at a time, since of thousands it is much
+ * @param files the pages files in which several tasks have pages
  * @param root the task from which all others come
  * @param offspring whom a task, or one that only helps to build the tree, bears, in this order
  * @param check throws where the operation is cancelled
  */
 export function planSharing(
-  tasks: readonly SharingTask[],
+  tasks: Iterable<SharingTask>,
+  files: ReadonlySet<string>,
   root: number,
   offspring: (pid: number) => readonly number[],
   check: () => void,
 ): SharingPlan {
-  const candidates = findCommon(tasks);
-  if (candidates.length === 0) return { births: new Map(), inheritances: new Map() };
-  const family = new FamilyTree(root, offspring, new Set(tasks.map(({ pid }) => pid)));
+  const { common: candidates, pids } = findCommon(tasks, files);
+  if (candidates.length === 0) return { births: new Map(), inheritanceOf: () => undefined };
+  const family = new FamilyTree(root, offspring, pids);
   const carried = new Map<number, CommonMemory[]>();
   const makers = new Map<CommonMemory, number>();
   const carriersOf = new Map<CommonMemory, ReadonlySet<number>>();
@@ -110,13 +112,14 @@ export function planSharing(
   }
   for (const memories of carried.values()) memories.sort(byStart);
   const { births, hidden } = planSteps(carried, makers, offspring);
-  const inheritances = new Map<number, Inheritance>();
-  for (const task of tasks) {
-    const own = carried.get(task.pid)?.filter(({ users }) => users.has(task.pid)) ?? [];
-    if (own.length === 0) continue;
-    inheritances.set(task.pid, inherit(task, own, hidden.get(task.pid) ?? new Set()));
-  }
-  return { births, inheritances };
+  return {
+    births,
+    inheritanceOf(task) {
+      const own = carried.get(task.pid)?.filter(({ users }) => users.has(task.pid)) ?? [];
+      if (own.length === 0) return undefined;
+      return inherit(task, own, hidden.get(task.pid) ?? new Set());
+    },
+  };
 }
 
 /** A mapping of a task with those of its pages that are in one file. */
@@ -126,11 +129,18 @@ interface Use {
   readonly runs: readonly SavedRun[];
 }
 
-/** What several tasks have in common, the largest first. */
-function findCommon(tasks: readonly SharingTask[]): CommonMemory[] {
-  const files = sharedFiles(tasks);
-  if (files.size === 0) return [];
-  const uses = tasks.flatMap((task) => usesOf(task, files));
+/** What several tasks have in common, the largest first; and the tasks. */
+function findCommon(
+  tasks: Iterable<SharingTask>,
+  files: ReadonlySet<string>,
+): { readonly common: CommonMemory[]; readonly pids: ReadonlySet<number> } {
+  const pids = new Set<number>();
+  const uses: Use[] = [];
+  const seen = new Map<string, Use>();
+  for (const task of tasks) {
+    pids.add(task.pid);
+    if (files.size > 0) uses.push(...usesOf(task, files).map((use) => likeAnother(use, seen)));
+  }
   const common: CommonMemory[] = [];
   for (
     const alike of Map.groupBy(uses, ({ vma, runs }) => `${kindOf(vma)} ${runs[0]?.pages}`).values()
@@ -144,21 +154,36 @@ function findCommon(tasks: readonly SharingTask[]): CommonMemory[] {
     }
   }
   const sizes = new Map(common.map((memory) => [memory, totalSize(memory.runs)]));
-  return common.sort((a, b) => Number((sizes.get(b) as bigint) - (sizes.get(a) as bigint)));
+  common.sort((a, b) => Number((sizes.get(b) as bigint) - (sizes.get(a) as bigint)));
+  return { common, pids };
 }
 
-/** The pages files in which several tasks have pages. */
-export function sharedFiles(
-  tasks: Iterable<Pick<SharingTask, "runs">>,
-): ReadonlySet<string> {
-  const seen = new Set<string>(), shared = new Set<string>();
-  for (const { runs } of tasks) {
+/** A use with the mapping and the pages of another task's, where these are the same: nearly all have the same. */
+function likeAnother(use: Use, seen: Map<string, Use>): Use {
+  const { pid, vma, runs } = use;
+  const key = `${kindOf(vma)} ${vma.start} ${vma.end}`;
+  const other = seen.get(key);
+  if (other === undefined) seen.set(key, use);
+  return other !== undefined && areSame(other.runs, runs) ? { ...other, pid } : use;
+}
+
+/** Finds the pages files in which several tasks have pages. */
+export class SharedFiles {
+  readonly #seen = new Set<string>();
+  readonly #shared = new Set<string>();
+
+  /** Takes note of all pages of one more task. */
+  add(runs: readonly SavedRun[]): void {
     const own = new Set<string>();
     let last: string | undefined;
     for (const { pages } of runs) if (pages !== last) own.add(last = pages);
-    for (const pages of own) (seen.has(pages) ? shared : seen).add(pages);
+    for (const pages of own) (this.#seen.has(pages) ? this.#shared : this.#seen).add(pages);
   }
-  return shared;
+
+  /** Those in which several of the tasks so far have pages. */
+  get all(): ReadonlySet<string> {
+    return this.#shared;
+  }
 }
 
 /** The mappings of a task with pages in those files. Of more than one file the first counts. */

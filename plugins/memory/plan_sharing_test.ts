@@ -2,7 +2,13 @@ import { create } from "@bufbuild/protobuf";
 import { deepEqual, equal } from "@std/assert";
 import { VMA_ANON_PRIVATE, VMA_AREA_REGULAR, VMA_FILE_PRIVATE } from "../../images/flags.ts";
 import { type vma_entry, vma_entrySchema } from "../../images/gen/memory_pb.ts";
-import { planSharing, type SharingPlan, type SharingTask } from "./plan_sharing.ts";
+import {
+  type Inheritance,
+  planSharing,
+  SharedFiles,
+  type SharingPlan,
+  type SharingTask,
+} from "./plan_sharing.ts";
 import type { SavedRun } from "./saved_pages.ts";
 
 const page = 4096n;
@@ -45,17 +51,30 @@ const task = (pid: number, vmas: vma_entry[], ...runs: SavedRun[]): SharingTask 
   runs,
 });
 
+interface Planned extends Pick<SharingPlan, "births"> {
+  /** By pid, of those that have something in common with others. */
+  readonly inheritances: ReadonlyMap<number, Inheritance>;
+}
+
 /** Plans a tree of pid to children. */
 function plan(
   tasks: SharingTask[],
   children: Record<number, number[]>,
   check: () => void = () => {},
-): SharingPlan {
-  return planSharing(tasks, 1, (pid) => children[pid] ?? [], check);
+): Planned {
+  const files = new SharedFiles();
+  for (const { runs } of tasks) files.add(runs);
+  const plan = planSharing(tasks, files.all, 1, (pid) => children[pid] ?? [], check);
+  const inheritances = new Map<number, Inheritance>();
+  for (const task of tasks) {
+    const inheritance = plan.inheritanceOf(task);
+    if (inheritance !== undefined) inheritances.set(task.pid, inheritance);
+  }
+  return { births: plan.births, inheritances };
 }
 
 /** What is done before whose birth: the kind and the first page of the memory. */
-function stepsOf({ births }: SharingPlan): [child: number, kind: string, start: bigint][] {
+function stepsOf({ births }: Planned): [child: number, kind: string, start: bigint][] {
   return [...births].flatMap(([child, steps]) =>
     steps.map(({ kind, memory }): [number, string, bigint] => [child, kind, memory.start / page])
   );

@@ -11,20 +11,20 @@ import {
   type TaskPlanner,
   type TreePlanner,
 } from "../../core/plugin.ts";
-import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
+import type { mm_entry } from "../../images/gen/memory_pb.ts";
 import { VMA_ANON_SHARED, VMA_AREA_SYSVIPC } from "../../images/flags.ts";
-import { MEMFD_INODE, MM, PAGEMAP } from "../../images/kinds/memory.ts";
-import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
+import { MEMFD_INODE, MM } from "../../images/kinds/memory.ts";
 import { uniqueById } from "../../images/unique.ts";
 import { ghostIds, linkedIds } from "../../core/restore/file_remaps.ts";
 import { FILES } from "../../images/kinds/files.ts";
 import { executableProblem } from "./executable.ts";
+import { LoadedMemory } from "./loaded_memory.ts";
 import { memfdPlanner } from "./memfd.ts";
 import { loadRings, parsePossible, type RequestLimit, requestProblem } from "./plan_aio.ts";
 import { ObjectPlans } from "./plan_objects.ts";
 import { SegmentPlans } from "./plan_segments.ts";
 import { addBirthSteps } from "./plan_common.ts";
-import { planSharing, sharedFiles, type SharingPlan } from "./plan_sharing.ts";
+import { planSharing, type SharingPlan, type SharingTask } from "./plan_sharing.ts";
 import { ownContents, planMemory, type TaskMemory } from "./plan_task.ts";
 import {
   descriptorKey,
@@ -33,16 +33,14 @@ import {
   MappedDescriptors,
   mappingPlanners,
 } from "./planners.ts";
-import { taskRuns } from "./task_runs.ts";
-import { checkMappings, checkPagesFiles, checkRuns } from "./validate.ts";
-import { describeParts, isVdsoCode, isVdsoPart, ownVdso, placeVdso, vdsoParts } from "./vdso.ts";
+import { describeParts, isVdsoCode, ownVdso, placeVdso, vdsoParts } from "./vdso.ts";
 
 const O_WRONLY = 1;
 
 /** Makes the hooks for one restore. */
 export function restoreMemory(session: RestoreSession): RestoreHooks {
   const { images, machine } = session;
-  const loaded = new Map<number, TaskMemory>();
+  const loaded = new LoadedMemory(session);
   const objects = new ObjectPlans(session);
   const segments = new SegmentPlans(session);
   const descriptors = new Map<TaskPlanner, MappedDescriptors>();
@@ -50,6 +48,13 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
   let sharing: SharingPlan | undefined;
   let exeFd = -1, sink = -1;
   let sealed = false;
+  const sharingTask = (pid: number, memory: TaskMemory): SharingTask => ({
+    pid,
+    vmas: memory.mm.vmas.filter((vma) =>
+      isShareable(vma) && planners.includes(session.mappingPlanner(vma, memory.mm))
+    ),
+    runs: ownContents(memory),
+  });
 
   return {
     descriptors: [memfdPlanner(objects)],
@@ -70,10 +75,10 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         // Zombies have none, and tasks that share another one's.
         if (!images.has(MM, pid)) continue;
         session.check();
-        const { mm, extra, runs } = load(session, pid);
-        const rings = loadRings(pid, mm.vmas, runs, readPages, possibleProcessors, context);
-        const task = { mm, extra, runs, rings };
-        loaded.set(pid, task);
+        const task = loaded.load(
+          pid,
+          ({ mm, runs }) => loadRings(pid, mm.vmas, runs, readPages, possibleProcessors, context),
+        );
         segments.addTask(pid, task.mm, images.pathOf(MM, pid), context);
         for (const vma of task.mm.vmas) {
           const shared = (vma.status & VMA_ANON_SHARED) !== 0;
@@ -84,7 +89,7 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
         checkVdso(pid, task, vdso, session, context);
         checkExecutable(pid, task, executablePaths(session, executables), context);
       }
-      const rings = [...loaded.values()].flatMap(({ rings }) => rings);
+      const { rings } = loaded;
       if (rings.length === 0) return;
       const limit = requestLimit();
       // What a tree has that is to end is free by then.
@@ -93,31 +98,24 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
     },
 
     *occupies(pid) {
-      for (const vma of loaded.get(pid)?.mm.vmas ?? []) {
-        if (isMapped(vma) || isVdsoPart(vma)) yield vma;
-      }
+      yield* loaded.occupied(pid);
       yield* segments.ranges(pid);
     },
 
     planTree(tree) {
       exeFd = tree.service();
-      if ([...loaded.values()].some(({ rings }) => rings.length > 0)) {
+      if (loaded.rings.length > 0) {
         sink = tree.serviceFile("/dev/null", O_WRONLY);
       }
       objects.plan(tree);
       segments.plan(tree, objects);
-      sharing = planCommon(
-        tree,
-        loaded,
-        (vma, mm) => isShareable(vma) && planners.includes(session.mappingPlanner(vma, mm)),
-        () => session.check(),
-      );
+      sharing = planCommon(tree, loaded, sharingTask, () => session.check());
     },
 
     planTask(task) {
       if (task.memoryOwner !== task.pid) return;
-      const inheritance = sharing?.inheritances.get(task.pid);
-      const own = loaded.get(task.pid) ?? { ...load(session, task.pid), rings: [] };
+      const own = loaded.take(task.pid);
+      const inheritance = sharing?.inheritanceOf(sharingTask(task.pid, own));
       const memory = { ...own, inheritance };
       const mapped = memory.mm.vmas.filter((vma) =>
         isMapped(vma) && !inheritance?.vmas.has(vma.start)
@@ -132,8 +130,6 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
       planMemory(task, memory, { machine, plannerOf, exeFd, sink, memfdOf });
       if (!sealed) objects.planSeals(task.program("contents"));
       sealed = true;
-      // Of thousands of tasks it is much, and is wanted no more.
-      loaded.delete(task.pid);
     },
   };
 }
@@ -141,45 +137,38 @@ export function restoreMemory(session: RestoreSession): RestoreHooks {
 /** Plans what tasks inherit of each other's memory. */
 function planCommon(
   tree: TreePlanner,
-  loaded: ReadonlyMap<number, TaskMemory>,
-  isShareable: (vma: vma_entry, mm: mm_entry) => boolean,
+  loaded: LoadedMemory,
+  sharingTask: (pid: number, memory: TaskMemory) => SharingTask,
   check: () => void,
 ): SharingPlan | undefined {
   const [root] = tree.tasks;
   if (root === undefined) return undefined;
   // Most trees have nothing in common.
-  if (sharedFiles(loaded.values()).size === 0) return undefined;
+  const files = loaded.sharedFiles;
+  if (files.size === 0) return undefined;
   // What one hides from its children it would hide from those of all others with the same memory.
   if (tree.tasks.some(({ pid, memoryOwner }) => memoryOwner !== pid)) return undefined;
-  const tasks = tree.tasks.flatMap(({ pid, memoryOwner }) => {
-    const memory = loaded.get(pid);
-    if (memory === undefined || memoryOwner !== pid) return [];
-    const vmas = memory.mm.vmas.filter((vma) => isShareable(vma, memory.mm));
-    return [{ pid, vmas, runs: ownContents(memory) }];
-  });
-  const plan = planSharing(tasks, root.pid, (pid) => tree.offspring(pid), check);
-  const hugePagesOf = (pid: number) => {
-    const { mm, extra } = loaded.get(pid) as TaskMemory;
-    return { isOff: mm.thpDisabled === true, flags: extra?.thpDisableFlags ?? 0 };
-  };
+  function* tasks(): Generator<SharingTask> {
+    for (const { pid } of tree.tasks) {
+      check();
+      const memory = loaded.look(pid);
+      if (memory !== undefined) yield sharingTask(pid, memory);
+    }
+  }
+  const plan = planSharing(tasks(), files, root.pid, (pid) => tree.offspring(pid), check);
   for (const task of tree.tasks) {
     for (const child of tree.offspring(task.pid)) {
       const steps = plan.births.get(child);
       if (steps === undefined) continue;
-      addBirthSteps(task.beforeBirth(child), steps, task.files, hugePagesOf);
+      addBirthSteps(
+        task.beforeBirth(child),
+        steps,
+        task.files,
+        (pid) => loaded.hugePagesOf(pid),
+      );
     }
   }
   return plan;
-}
-
-function load({ images }: RestoreSession, pid: number): Omit<TaskMemory, "rings"> {
-  const mm = images.read(MM, pid);
-  checkMappings(mm, images.pathOf(MM, pid));
-  const extra = images.has(MM_EXTRA, pid) ? images.read(MM_EXTRA, pid) : undefined;
-  const runs = taskRuns(images, pid);
-  checkRuns(mm, runs, images.pathOf(PAGEMAP, pid));
-  checkPagesFiles(runs);
-  return { mm, extra, runs };
 }
 
 /** The paths of regular files that are there by name, by id; read when first asked for. */
