@@ -15,7 +15,6 @@
 import { around } from "./core/around.ts";
 import { Cancellation, onEndingSignals } from "./core/cancellation.ts";
 import { tryAgain } from "./core/checkpoint/try_again.ts";
-import { checkMachine, type CheckReport as MachineReport } from "./core/check.ts";
 import { type CheckpointResult, runCheckpoint } from "./core/checkpoint/checkpoint.ts";
 import type { MemoryTracking } from "./core/checkpoint/memory_tracking.ts";
 import { surveyOnly, type Verdict } from "./core/checkpoint/survey_only.ts";
@@ -37,8 +36,8 @@ import { mergeParents as merge } from "./plugins/memory/merge_parents.ts";
 import { terminalInfos } from "./plugins/tty/image.ts";
 import { shellTerminalUse as terminalUse } from "./plugins/tty/shell_job.ts";
 import type { TerminalUse } from "./core/restore/shell_terminal.ts";
-import { chooseBackend } from "./plugins/sud/choose_backend.ts";
 
+export { check, type CheckReport } from "./check.ts";
 export type { CheckpointResult } from "./core/checkpoint/checkpoint.ts";
 export { MemoryTracking } from "./core/checkpoint/memory_tracking.ts";
 export type { Verdict } from "./core/checkpoint/survey_only.ts";
@@ -296,18 +295,6 @@ function noteTo(listener: EventListener): (text: string) => void {
  */
 export function shellTerminalUse(plan: RestorePlan): TerminalUse | undefined {
   return terminalUse(plan.images.readList(PSTREE, null), terminalInfos(plan.images));
-}
-
-/** What {@link check} tells. */
-export interface CheckReport extends MachineReport {
-  /** The back end of Syscall User Dispatch on this kernel. */
-  readonly sudBackend: "ptrace" | "series" | "none";
-}
-
-/** Tells what this kernel and this user can do, feature by feature. */
-export function check(settings: Pick<Settings, "plugins"> = {}): CheckReport {
-  const { plugins } = common(settings);
-  return { ...checkMachine(plugins), sudBackend: chooseBackend().name };
 }
 
 /**

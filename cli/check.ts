@@ -4,7 +4,7 @@
  * @module
  */
 import { EXIT_STATUS } from "../base/errors.ts";
-import type { CheckReport } from "../mod.ts";
+import type { CheckReport } from "../check.ts";
 import { type Command, defineCommand } from "./command.ts";
 import { toJson } from "../base/json.ts";
 import { loadPlugins, PLUGIN_OPTION } from "./options.ts";
@@ -61,7 +61,7 @@ export const check: Command = defineCommand({
   examples: [["stasis check", "look at this machine"]],
   async run(_argument, options, setStatus) {
     const plugins = await loadPlugins(options.plugin ?? []);
-    const { check } = await import("../mod.ts");
+    const { check } = await import("../check.ts");
     const report = check({ plugins });
     const usable = isUsable(report);
     print(

@@ -9,6 +9,14 @@ import type { AnyOptionValues, Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { criuAnswer, criuCommandAnswer } from "./criu_options.ts";
 import { examplesHelp, exitStatusHelp, PROGRAM_DESCRIPTION, STATUS_POINTER } from "./help.ts";
+import {
+  HELP_COMMAND,
+  HELP_FLAGS,
+  HELP_SUMMARY,
+  optionTerm,
+  VERSION_FLAGS,
+  VERSION_SUMMARY,
+} from "./help_text.ts";
 import type { SetStatus } from "./status.ts";
 import { paint } from "./ui/colour.ts";
 import { VERSION } from "./version.ts";
@@ -17,14 +25,12 @@ import { VERSION } from "./version.ts";
 export function createProgram(setStatus: SetStatus): Program {
   const program = new Program("stasis")
     .description(PROGRAM_DESCRIPTION)
-    .version(VERSION, "-V, --version", "print the version")
-    .helpOption("-h, --help", "print help")
-    .helpCommand("help [command]", "print help of a command")
+    .version(VERSION, VERSION_FLAGS, VERSION_SUMMARY)
+    .helpOption(HELP_FLAGS, HELP_SUMMARY)
+    .helpCommand(...HELP_COMMAND)
     .configureHelp({
       styleTitle: (text) => paint("bold", text, true),
-      // As getopt_long(3) has it: the next word is no value.
-      optionTerm: ({ flags }) =>
-        flags.replace(/ (\[.*)(\])$/, (_, open, close) => `[=${open.slice(1)}${close}`),
+      optionTerm: ({ flags }) => optionTerm(flags),
     })
     .exitOverride()
     .enablePositionalOptions() // those behind a script are the script's

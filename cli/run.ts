@@ -9,6 +9,7 @@ import { describeError, errorJson } from "./error_text.ts";
 import { toJson } from "../base/json.ts";
 import { readPlainArguments } from "./plain_arguments.ts";
 import { hasColour } from "./ui/colour.ts";
+import { print } from "./ui/print.ts";
 
 /**
  * Runs a command line. Results go to stdout, everything else to stderr; with `--json` stdout gets one JSON
@@ -25,7 +26,11 @@ export async function run(args: readonly string[]): Promise<number> {
     if (plain !== undefined) {
       const { command, argument, options, more } = plain;
       await command.run(argument, options, setStatus, more);
-    } else await (await import("./program.ts")).runProgram(args, setStatus);
+      return status;
+    }
+    const help = (await import("./help_text.ts")).helpAnswer(COMMANDS, args);
+    if (help !== undefined) print(help);
+    else await (await import("./program.ts")).runProgram(args, setStatus);
     return status;
   } catch (error) {
     const failure = asStasisError(error);

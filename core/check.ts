@@ -59,7 +59,7 @@ const CAPABILITIES: readonly (readonly [bit: bigint, name: string, note: string]
  *
  * @throws {StasisError} `unsupported` where /proc is not of this pid namespace
  */
-export function checkMachine(plugins: readonly Plugin[]): CheckReport {
+export function checkMachine(plugins: readonly Pick<Plugin, "name" | "check">[]): CheckReport {
   requireOwnProc();
   const userNamespace = userNamespaceProblem(readPrivileges()) === undefined;
   const core = coreFeatures(userNamespace);

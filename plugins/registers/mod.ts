@@ -21,29 +21,17 @@
  * @module
  */
 import { WAITS } from "../../images/kinds/time.ts";
-import { syscall } from "../../core/linux/libc_ffi.ts";
-import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { definePlugin, type Feature, type Plugin } from "../../core/plugin.ts";
+import { definePlugin, type Plugin } from "../../core/plugin.ts";
 import { dumpRegisters } from "./checkpoint.ts";
+import { registerFeatures } from "./features.ts";
 import { restoreRegisters } from "./restore.ts";
 
 /** The plugin. */
 export const registers: Plugin = definePlugin({
   name: "registers",
   description: "general and extended registers, interrupted calls, rseq, robust lists",
-  check: checkFeatures,
+  check: registerFeatures,
   images: [WAITS],
   checkpoint: dumpRegisters,
   restore: restoreRegisters,
 });
-
-function checkFeatures(): readonly Feature[] {
-  // A registration of nothing is refused with EINVAL, where there is such a call.
-  const known = syscall(SYSCALLS.rseq, 0, 0, 0, 0) !== -38n;
-  return [{
-    name: "rseq",
-    available: known,
-    required: false,
-    note: "restartable sequences of a target are saved where the kernel has them",
-  }];
-}

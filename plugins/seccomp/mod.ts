@@ -45,7 +45,6 @@ import {
   type CheckpointHooks,
   type CheckpointSession,
   definePlugin,
-  type Feature,
   type FrozenTree,
   type Plugin,
   type RestoreHooks,
@@ -69,6 +68,7 @@ import {
   SECCOMP_MODE,
   type ThreadSeccomp,
 } from "./chain.ts";
+import { seccompFeatures } from "./features.ts";
 import { findFiltered, readFilters } from "./kernel.ts";
 import { planThreads } from "./plan.ts";
 import { isRestartBlock, withoutRestart } from "./restart.ts";
@@ -83,31 +83,10 @@ export const seccomp: Plugin = definePlugin({
   description: "seccomp's strict mode and filters of every thread",
   images: [SECCOMP],
   before: ["sud", "credentials"],
-  check: checkFeatures,
+  check: seccompFeatures,
   checkpoint: dumpSeccomp,
   restore: restoreSeccomp,
 });
-
-function checkFeatures(): readonly Feature[] {
-  const own = readStatus(Deno.pid);
-  const inability = ownInability();
-  return [
-    {
-      name: "seccomp filters",
-      available: own.seccomp !== undefined,
-      required: false,
-      note: "strict mode and filters of targets are saved where the kernel has them",
-    },
-    {
-      name: "PTRACE_O_SUSPEND_SECCOMP and PTRACE_SECCOMP_GET_FILTER",
-      available: inability === undefined,
-      required: false,
-      note: inability === undefined
-        ? "targets under seccomp"
-        : `targets under seccomp cannot be saved: ${inability.why}`,
-    },
-  ];
-}
 
 /* ------------------------------------------------------------------ checkpoint */
 

@@ -20,10 +20,11 @@
 import { INVENTORY } from "../../images/kinds/core.ts";
 import { SUD } from "../../images/kinds/sud.ts";
 import { uniqueById } from "../../images/unique.ts";
-import type { CheckpointHooks, Feature, Plugin, RestoreHooks } from "../../core/plugin.ts";
+import type { CheckpointHooks, Plugin, RestoreHooks } from "../../core/plugin.ts";
 import { definePlugin } from "../../core/plugin.ts";
 import { chooseBackend, hasInclusiveMode } from "./choose_backend.ts";
 import { SUD_MODE, type SudConfig } from "./config.ts";
+import { sudFeatures } from "./features.ts";
 
 /** The plugin. */
 export const sud: Plugin = definePlugin({
@@ -31,23 +32,7 @@ export const sud: Plugin = definePlugin({
   description: "Syscall User Dispatch of every thread",
   images: [SUD],
 
-  check(): Feature[] {
-    const backend = chooseBackend();
-    return [
-      {
-        name: `Syscall User Dispatch: back end ${backend.name}`,
-        available: backend.usable,
-        required: false,
-        note: backend.description,
-      },
-      {
-        name: "inclusive mode of Syscall User Dispatch",
-        available: hasInclusiveMode(),
-        required: false,
-        note: "Linux 6.17; programs that use it cannot be restored on older kernels",
-      },
-    ];
-  },
+  check: sudFeatures,
 
   checkpoint(session): CheckpointHooks {
     const backend = chooseBackend();

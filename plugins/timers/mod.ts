@@ -25,14 +25,12 @@
  */
 import type { posix_timer_entry } from "../../images/gen/timers_pb.ts";
 import { StasisError } from "../../base/errors.ts";
-import { prctl } from "../../core/linux/libc_ffi.ts";
 import { readTimers, unlessGone } from "../../core/linux/procfs/mod.ts";
 import {
   type CheckpointHooks,
   type CheckpointSession,
   type Collected,
   definePlugin,
-  type Feature,
   type FrozenTask,
   type Plugin,
   type RestoreHooks,
@@ -43,8 +41,10 @@ import type { SyscallProgram } from "../../core/remote/program.ts";
 import { Siginfo } from "../../core/linux/siginfo.ts";
 import { cpuClock, threadClock } from "./clock.ts";
 import { TIMERS_EXTRA } from "./image.ts";
+import { restoreIds, timerFeatures } from "./features.ts";
 import { findMaker } from "./maker.ts";
 import { firesAtOnce } from "./pending.ts";
+import { PR_TIMER_CREATE_RESTORE_IDS, RESTORE_IDS } from "./restore_ids.ts";
 import { timerProblems } from "./survey.ts";
 import {
   decodeItimer,
@@ -61,10 +61,6 @@ import {
 /** setitimer(2): the three timers in the order of their numbers, by the image's fields. */
 const ITIMERS = ["real", "virt", "prof"] as const;
 
-/** prctl(2), from `include/uapi/linux/prctl.h`. */
-const PR_TIMER_CREATE_RESTORE_IDS = 77;
-const RESTORE_IDS_OFF = 0, RESTORE_IDS_ON = 1, RESTORE_IDS_GET = 2;
-
 const SIGALRM = 14;
 
 /** How far ids are counted up on kernels that cannot be told one; each step is two calls. */
@@ -75,20 +71,11 @@ export const timers: Plugin = definePlugin({
   name: "timers",
   description: "interval timers and POSIX timers",
   after: ["signals"],
-  check: () => [restoreIds()],
+  check: timerFeatures,
   images: [TIMERS_EXTRA],
   checkpoint: checkpointTimers,
   restore: restoreTimers,
 });
-
-function restoreIds(): Feature {
-  return {
-    name: "PR_TIMER_CREATE_RESTORE_IDS",
-    available: prctl(PR_TIMER_CREATE_RESTORE_IDS, BigInt(RESTORE_IDS_GET)) >= 0,
-    required: false,
-    note: "without it (before Linux 6.16) POSIX timers with high ids cannot be restored",
-  };
-}
 
 /* ------------------------------------------------------------------ checkpoint */
 
@@ -131,7 +118,7 @@ function collectTask(
   const restoreIds = program.try(
     "prctl",
     PR_TIMER_CREATE_RESTORE_IDS,
-    RESTORE_IDS_GET,
+    RESTORE_IDS.GET,
     0,
     0,
     0,
@@ -220,7 +207,7 @@ function planTask(task: TaskPlanner, canTellIds: boolean, takesIds: boolean): vo
     create(task, posix);
   }
   const program = task.program("signals");
-  if (takesIds) program.call("prctl", PR_TIMER_CREATE_RESTORE_IDS, RESTORE_IDS_ON, 0, 0, 0);
+  if (takesIds) program.call("prctl", PR_TIMER_CREATE_RESTORE_IDS, RESTORE_IDS.ON, 0, 0, 0);
   const waiting = waitingSignals(task);
   for (const entry of posix) {
     const spec = decodeSpec(entry, firesAtOnce(entry, waiting));
@@ -256,11 +243,11 @@ function waitingSignals({ core, threads }: TaskPlanner): Siginfo[] {
 function createById(task: TaskPlanner, entries: readonly posix_timer_entry[]): void {
   const program = task.program("threads");
   const turn = (mode: number) => program.call("prctl", PR_TIMER_CREATE_RESTORE_IDS, mode, 0, 0, 0);
-  turn(RESTORE_IDS_ON);
+  turn(RESTORE_IDS.ON);
   for (const entry of entries) {
     create(task, entry, new Uint8Array(new Int32Array([entry.itId]).buffer));
   }
-  turn(RESTORE_IDS_OFF);
+  turn(RESTORE_IDS.OFF);
 }
 
 function createByCounting(task: TaskPlanner, entries: readonly posix_timer_entry[]): void {
