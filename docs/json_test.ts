@@ -49,7 +49,7 @@ Deno.test("docs/json.md has the fields of each command's result", () => {
   deepEqual(waited?.slice(0, -1), detached);
   deepEqual(documented("stasis check"), [[
     ...fieldsOf("core/check.ts", "CheckReport"),
-    ...fieldsOf("mod.ts", "CheckReport"),
+    ...fieldsOf("check.ts", "CheckReport"),
     "usable",
   ]]);
   deepEqual(documented("stasis ps"), [fieldsOf("core/checkpoint/survey_only.ts", "Verdict")]);

@@ -7,9 +7,9 @@ import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { CGROUP } from "../../images/kinds/cgroups.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { present } from "../../images/present.ts";
-import { describeGroup } from "../../core/linux/cgroup/group_path.ts";
+import { describeGroup, ROOT_GROUP } from "../../core/linux/cgroup/group_path.ts";
 import { decodeGroups } from "../../plugins/cgroups/image.ts";
-import { type Member, ROOT_GROUP } from "../../plugins/cgroups/membership.ts";
+import type { Member } from "../../plugins/cgroups/membership.ts";
 
 /**
  * What tells the groups that threads were in, each once: `/jobs/7 (memory)`. The roots of hierarchies are left out.

@@ -6,8 +6,8 @@
 import { type tty_info_entry, TtyType } from "../../images/gen/terminals_pb.ts";
 import { TTY_DATA } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
-import { slavePath } from "../../plugins/tty/holders.ts";
 import { isHungUpSlave, isMaster, terminalInfos } from "../../plugins/tty/image.ts";
+import { slavePath } from "../../plugins/tty/slave_path.ts";
 
 /** What each terminal is, by its id. */
 export function describeTerminals(images: ImageDirectory): ReadonlyMap<number, string> {

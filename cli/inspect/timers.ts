@@ -8,7 +8,7 @@ import type {
   posix_timer_entry,
   task_timers_entry,
 } from "../../images/gen/timers_pb.ts";
-import { CLOCK } from "../../core/linux/clocks.ts";
+import { CLOCK } from "../../core/linux/clock_numbers.ts";
 import { signalName } from "../../core/linux/signals.ts";
 import { cpuClock } from "../../plugins/timers/clock.ts";
 import { SIGEV } from "../../plugins/timers/encode.ts";

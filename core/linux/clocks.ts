@@ -5,20 +5,11 @@
  */
 import { joinNanoseconds } from "../../images/time.ts";
 import { StasisError } from "../../base/errors.ts";
+import { CLOCK } from "./clock_numbers.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { syscall } from "./libc_ffi.ts";
 import type { ClockOffsets } from "./procfs/mod.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
-
-/** Clocks by number (`include/uapi/linux/time.h`). */
-export const CLOCK = {
-  REALTIME: 0,
-  MONOTONIC: 1,
-  BOOTTIME: 7,
-  REALTIME_ALARM: 8,
-  BOOTTIME_ALARM: 9,
-  TAI: 11,
-} as const;
 
 /** Clocks that tell the time of day: they go on while the machine is off. */
 const WALL: ReadonlySet<number> = new Set([CLOCK.REALTIME, CLOCK.REALTIME_ALARM, CLOCK.TAI]);

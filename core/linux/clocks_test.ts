@@ -1,5 +1,6 @@
 import { equal } from "@std/assert";
-import { CLOCK, clockLead, isWallClock, readClocks } from "./clocks.ts";
+import { CLOCK } from "./clock_numbers.ts";
+import { clockLead, isWallClock, readClocks } from "./clocks.ts";
 
 Deno.test("isWallClock() tells the clocks that go on while a machine is off", () => {
   for (const clock of [CLOCK.REALTIME, CLOCK.REALTIME_ALARM, CLOCK.TAI]) {

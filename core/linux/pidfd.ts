@@ -6,7 +6,7 @@
 import { StasisError } from "../../base/errors.ts";
 import { errnoName, isErrno } from "./errno.ts";
 import { syscall } from "./libc_ffi.ts";
-import { taskExists } from "./procfs/mod.ts";
+import { taskExists } from "./procfs/read.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** A descriptor of this process that is closed with its scope. */

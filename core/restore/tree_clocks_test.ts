@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, throws } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
 import { clocks_entrySchema } from "../../images/gen/time_pb.ts";
-import { CLOCK } from "../linux/clocks.ts";
+import { CLOCK } from "../linux/clock_numbers.ts";
 import { checkClocks, type OwnClocks, TreeClocks } from "./tree_clocks.ts";
 
 const SECOND = 1_000_000_000n;

@@ -11,7 +11,8 @@ import { present } from "../../images/present.ts";
 import { obstacleOf } from "./entrance.ts";
 import type { GroupFinder } from "./group_files.ts";
 import type { SavedGroups } from "./image.ts";
-import { type Member, memberIn, ROOT_GROUP } from "./membership.ts";
+import { ROOT_GROUP } from "../../core/linux/cgroup/group_path.ts";
+import { type Member, memberIn } from "./membership.ts";
 import { placeMember } from "./placement.ts";
 
 /** A group that a thread gets into. */

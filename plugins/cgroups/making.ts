@@ -6,9 +6,8 @@
 import type { Problem } from "../../base/errors.ts";
 import type { ManageCgroups } from "../../core/plugin.ts";
 import type { FoundGroup } from "./group_files.ts";
-import { describeGroup } from "../../core/linux/cgroup/group_path.ts";
 import type { SavedGroup, SavedHierarchy, SavedSetting } from "./image.ts";
-import { ROOT_GROUP } from "./membership.ts";
+import { describeGroup, ROOT_GROUP } from "../../core/linux/cgroup/group_path.ts";
 import { makesGroups } from "./placement.ts";
 import { controllerOf, isInitial } from "./settings.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { parseCgroup } from "../../core/linux/procfs/mod.ts";
-import { isOutside, isWithin, topmost } from "../../core/linux/cgroup/group_path.ts";
+import { isOutside, isWithin, ROOT_GROUP, topmost } from "../../core/linux/cgroup/group_path.ts";
 
 /** The group of a thread in one hierarchy. */
 export interface Member {
@@ -79,9 +79,6 @@ export function memberIn(
 ): Member | undefined {
   return members.find((one) => one.hierarchy === hierarchy);
 }
-
-/** The root of a hierarchy is in no group, as it were. */
-export const ROOT_GROUP = "/";
 
 /**
  * The groups whose settings are saved with the tree: those that its threads are in, but for the roots of hierarchies,

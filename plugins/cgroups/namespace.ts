@@ -10,8 +10,8 @@ import { cString, syscall } from "../../core/linux/libc_ffi.ts";
 import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { readCgroupText, readTaskLink } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { isOutside, isWithin } from "../../core/linux/cgroup/group_path.ts";
-import { type Member, memberIn, membersOf, ROOT_GROUP } from "./membership.ts";
+import { isOutside, isWithin, ROOT_GROUP } from "../../core/linux/cgroup/group_path.ts";
+import { type Member, memberIn, membersOf } from "./membership.ts";
 
 /** `include/uapi/linux/sched.h`. */
 export const CLONE_NEWCGROUP = 0x0200_0000;

@@ -7,8 +7,7 @@
  * @module
  */
 import type { Problem } from "../../base/errors.ts";
-import { describeGroup, isWithin } from "../../core/linux/cgroup/group_path.ts";
-import { ROOT_GROUP } from "./membership.ts";
+import { describeGroup, isWithin, ROOT_GROUP } from "../../core/linux/cgroup/group_path.ts";
 
 /** The threads of a process in one hierarchy. */
 export interface PlacedProcess {

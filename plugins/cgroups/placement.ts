@@ -7,8 +7,8 @@
 import type { ManageCgroups } from "../../core/plugin.ts";
 import type { Obstacle } from "./entrance.ts";
 import type { FoundGroup } from "./group_files.ts";
-import { describeGroup, isOutside } from "../../core/linux/cgroup/group_path.ts";
-import { type Member, memberIn, ROOT_GROUP } from "./membership.ts";
+import { describeGroup, isOutside, ROOT_GROUP } from "../../core/linux/cgroup/group_path.ts";
+import { type Member, memberIn } from "./membership.ts";
 
 /** Modes in which groups are made that are not there. */
 const MAKING: ReadonlySet<ManageCgroups> = new Set(["soft", "full", "strict"]);

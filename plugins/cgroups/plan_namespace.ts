@@ -10,7 +10,8 @@ import { AT_FDCWD, O } from "../../core/linux/fcntl.ts";
 import type { TreePlanner } from "../../core/plugin.ts";
 import type { Destination } from "./destinations.ts";
 import type { Doors } from "./doors.ts";
-import { type Member, ROOT_GROUP } from "./membership.ts";
+import { ROOT_GROUP } from "../../core/linux/cgroup/group_path.ts";
+import type { Member } from "./membership.ts";
 import { CLONE_NEWCGROUP } from "./namespace.ts";
 
 /**

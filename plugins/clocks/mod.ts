@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { CLOCK, clockLead, readClocks } from "../../core/linux/clocks.ts";
+import { CLOCK } from "../../core/linux/clock_numbers.ts";
+import { clockLead, readClocks } from "../../core/linux/clocks.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import {
   type ClockOffsets,

@@ -15,7 +15,7 @@ import {
   readFrames,
   type SharedRun,
 } from "./shared_frames.ts";
-import { openPath } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
 
 const O_RDONLY = 0;
 

@@ -18,7 +18,7 @@ import { hasSoftDirty } from "../../core/checkpoint/soft_dirty.ts";
 import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { Feature } from "../../core/plugin.ts";
-import { openPath } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
 
 /** A page of this process, unmapped with its scope. */
 function withPage<T>(use: (address: bigint) => T): T | undefined {

@@ -28,7 +28,7 @@ import { savedFamilies } from "./merge_layout.ts";
 import { layOutShared, ownPieces, pagemapEntries, type Piece } from "./pages_files.ts";
 import type { Run } from "./runs.ts";
 import type { SavedRun } from "./saved_pages.ts";
-import { openPath } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
 import { writeAll } from "./target_writer.ts";
 import { objectRuns, taskRuns } from "./task_runs.ts";
 import { savedBefore } from "./unchanged_pages.ts";

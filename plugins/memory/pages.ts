@@ -17,7 +17,7 @@ import { hasPagemapScan } from "./features.ts";
 import { isReserved } from "./huge_pages.ts";
 import type { ReadableRun } from "./pages_files.ts";
 import { appendRun, hasContents, isGuard, type Run } from "./runs.ts";
-import { openPath } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
 
 const O_RDONLY = 0;
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { PAGE_SIZE } from "../../core/linux/address.ts";
-import { PageIs } from "../../core/linux/procfs/mod.ts";
+import { PageIs } from "../../core/linux/procfs/pagemap.ts";
 
 /** Adjacent pages. */
 export interface Run {

@@ -45,7 +45,8 @@ import { VMA_ANON_SHARED, VMA_AREA_REGULAR, VMA_AREA_SYSVIPC } from "../../image
 import { IPC_NAMESPACE, IPCNS_SHM, SEGMENT_PAGES } from "../../images/kinds/sysv_ipc.ts";
 import { mapFilesPath } from "./file_check.ts";
 import { isReserved, reservedPageSize, roundUp, sizeFlag } from "./huge_pages.ts";
-import { openPath, type SharedObjects } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
+import type { SharedObjects } from "./shared_objects.ts";
 import { describeVma } from "./vma_image.ts";
 
 const O_RDONLY = 0, O_RDWR = 2;

@@ -4,24 +4,22 @@
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
 import { hugePageSize } from "../../core/checkpoint/file_location.ts";
-import { errnoName, isErrno } from "../../core/linux/errno.ts";
-import { cString, syscall } from "../../core/linux/libc_ffi.ts";
+import { isErrno } from "../../core/linux/errno.ts";
+import { syscall } from "../../core/linux/libc_ffi.ts";
 import { F_GET_SEALS, F_SEAL_SEAL, MFD } from "../../core/linux/mman.ts";
-import { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { CheckpointSession } from "../../core/plugin.ts";
 import { fd_types } from "../../images/gen/descriptors_pb.ts";
 import { NO_OWNER } from "../../images/fown.ts";
 import { MEMFD_INODE } from "../../images/kinds/memory.ts";
 import { sizeFlag } from "./huge_pages.ts";
+import { openPath } from "./open_path.ts";
 
 /** What the kernel calls the file behind shared anonymous memory (shmem_zero_setup() of `mm/shmem.c`). */
 export const SHARED_MEMORY_NAME = "/dev/zero";
 
-const O_RDWR = 2, O_CLOEXEC = 0o2000000, O_LARGEFILE = 0o100000;
-const AT_FDCWD = -100;
+const O_RDWR = 2, O_LARGEFILE = 0o100000;
 
 /** One object. */
 export interface SharedObject {
@@ -95,16 +93,4 @@ export class SharedObjects {
     }
     return id;
   }
-}
-
-/** Opens a path below /proc here. @throws {StasisError} `no-privilege`, `syscall` */
-export function openPath(path: string, flags: number): OwnedDescriptor {
-  const fd = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), flags | O_CLOEXEC, 0);
-  if (!isErrno(fd)) return new OwnedDescriptor(Number(fd));
-  const errno = errnoName(-fd);
-  const denied = errno === "EPERM" || errno === "EACCES";
-  throw new StasisError(denied ? "no-privilege" : "syscall", `${path} cannot be opened: ${errno}`, {
-    errno,
-    hint: denied ? "shared memory can be saved by root, or with CAP_CHECKPOINT_RESTORE" : undefined,
-  });
 }

@@ -9,7 +9,7 @@
 import { offsetAddress, PAGE_SIZE } from "../../core/linux/address.ts";
 import { addressOf, ioctl } from "../../core/linux/libc_ffi.ts";
 import { scanWritten, type Vma } from "../../core/linux/procfs/mod.ts";
-import { openPath } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
 
 const O_RDONLY = 0;
 

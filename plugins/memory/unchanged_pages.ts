@@ -12,7 +12,7 @@ import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { CallBatch } from "../../core/linux/x86_64/call_batch_ffi.ts";
 import type { Run } from "./runs.ts";
 import { cutRun, type SavedRun } from "./saved_pages.ts";
-import { openPath } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
 
 const O_RDONLY = 0;
 /** So much is compared at once: it stays in the processor's cache, and a call more for each megabyte costs nothing. */

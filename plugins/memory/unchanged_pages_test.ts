@@ -1,7 +1,7 @@
 import { deepEqual, equal, throws } from "@std/assert";
 import type { StasisError } from "../../base/errors.ts";
 import type { SavedRun } from "./saved_pages.ts";
-import { openPath } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
 import { append, PageComparer, savedBefore } from "./unchanged_pages.ts";
 
 const PAGE = 4096;

@@ -4,9 +4,9 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
+import { errnoOf } from "../../base/io_error.ts";
 import { PAGE_SIZE, TASK_SIZE } from "../../core/linux/address.ts";
 import { MAP } from "../../core/linux/mman.ts";
-import { errnoOf } from "../../core/linux/procfs/mod.ts";
 import { VMA_AREA_GUARD, VMA_AREA_VSYSCALL } from "../../images/flags.ts";
 import type { mm_entry, vma_entry } from "../../images/gen/memory_pb.ts";
 import { isRingEntry } from "./plan_aio.ts";

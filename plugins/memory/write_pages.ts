@@ -39,7 +39,8 @@ import {
 } from "./pages_files.ts";
 import { joinRuns, type Run, totalSize } from "./runs.ts";
 import type { SavedRun } from "./saved_pages.ts";
-import { openPath, type SharedObjects } from "./shared_objects.ts";
+import { openPath } from "./open_path.ts";
+import type { SharedObjects } from "./shared_objects.ts";
 import { givenUp, uncopied } from "./uncopied.ts";
 import { PIECE, TaskWriter, writeAll, writeError } from "./target_writer.ts";
 

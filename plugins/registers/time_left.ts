@@ -9,7 +9,8 @@
  * @module
  */
 import { remoteAddress } from "../../core/linux/address.ts";
-import { CLOCK, clockNow } from "../../core/linux/clocks.ts";
+import { CLOCK } from "../../core/linux/clock_numbers.ts";
+import { clockNow } from "../../core/linux/clocks.ts";
 import { ProcessMemory } from "../../core/linux/memory.ts";
 import { readClockOffsets, readSleepers } from "../../core/linux/procfs/mod.ts";
 import { StasisError } from "../../base/errors.ts";

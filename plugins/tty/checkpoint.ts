@@ -36,7 +36,8 @@ import { type tty_info_entrySchema, TtyFlow, TtyType } from "../../images/gen/te
 import { TTY_DATA, TTY_EXTRA, TTY_INFO } from "../../images/kinds/files.ts";
 import { EMPTY, lookInto, mayPush } from "./contents.ts";
 import type { PtyContents } from "./exchange.ts";
-import { namesOf, outsideMasters, slavePath } from "./holders.ts";
+import { namesOf, outsideMasters } from "./holders.ts";
+import { slavePath } from "./slave_path.ts";
 import { FIRST_OTHER, masterId, slaveId, termiosImage, windowImage } from "./image.ts";
 import { deviceOf, sessionProblem, terminalProblem } from "./survey.ts";
 

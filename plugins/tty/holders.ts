@@ -5,6 +5,7 @@
  */
 import { openBy, type OutsideHolders } from "../../core/checkpoint/outside_holders.ts";
 import { readFdInfo, readFdLink, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { slavePath } from "./slave_path.ts";
 
 /** The names under which masters are opened. */
 const MASTERS = ["/dev/ptmx", "/dev/pts/ptmx"];
@@ -13,11 +14,6 @@ const MASTERS = ["/dev/ptmx", "/dev/pts/ptmx"];
 export function* namesOf(indices: Iterable<number>): Generator<string> {
   yield* MASTERS;
   for (const index of indices) yield slavePath(index);
-}
-
-/** The name of a slave. */
-export function slavePath(index: number): string {
-  return `/dev/pts/${index}`;
 }
 
 /** A process outside that has the slave of a pty open. */

@@ -14,7 +14,7 @@ import { FILES, TTY_DATA, TTY_EXTRA } from "../../images/kinds/files.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import { uniqueById } from "../../images/unique.ts";
-import { slavePath } from "./holders.ts";
+import { slavePath } from "./slave_path.ts";
 import { isHungUpSlave, isMaster, isRestoredTerminal, slaveId, terminalInfos } from "./image.ts";
 
 /** A pseudoterminal whose master is in the tree. */

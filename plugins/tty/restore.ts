@@ -19,7 +19,7 @@ import {
 import { readDescriptors } from "../../core/restore/descriptors.ts";
 import { isProvided } from "../external/provided.ts";
 import { mayPush } from "./contents.ts";
-import { slavePath } from "./holders.ts";
+import { slavePath } from "./slave_path.ts";
 import { isRestoredTerminal } from "./image.ts";
 import { openings } from "./indices.ts";
 import { loadTerminals, type Pty, type Terminals } from "./load.ts";

@@ -9,7 +9,8 @@ import { slaveIndex, terminalOf, type TreeTerminals } from "../../core/checkpoin
 import { nameOf } from "../../core/linux/procfs/mod.ts";
 import { statPath } from "../../core/linux/files.ts";
 import type { Problem } from "../../base/errors.ts";
-import { slaveHolder, slavePath } from "./holders.ts";
+import { slaveHolder } from "./holders.ts";
+import { slavePath } from "./slave_path.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
 

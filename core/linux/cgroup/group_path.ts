@@ -5,6 +5,9 @@
  * @module
  */
 
+/** The root of a hierarchy is in no group, as it were. */
+export const ROOT_GROUP = "/";
+
 interface Parts {
   /** How many `..` it begins with. */
   readonly ups: number;

@@ -1,0 +1,10 @@
+/**
+ * The names of pseudoterminals.
+ *
+ * @module
+ */
+
+/** The name of a slave. */
+export function slavePath(index: number): string {
+  return `/dev/pts/${index}`;
+}
