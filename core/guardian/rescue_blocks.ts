@@ -40,8 +40,8 @@ const ENDS = [1n, 2n, 3n] as const;
 /** Where `si_code` stands in a siginfo_t. */
 const CODE_AT = 8n;
 const REGISTERS_SIZE = REGISTER_NAMES.length * 8;
-/** Where the data of a block begins: more entries than this none has. */
-const DATA = 36 * ENTRY_SIZE;
+/** Where the data of a block begins: more entries than this none has but a thread's, which has less data. */
+const DATA = 36 * ENTRY_SIZE, THREAD_DATA = 40 * ENTRY_SIZE;
 
 /** A block, where it is linked in, and its gate. */
 export interface Block {
@@ -176,20 +176,25 @@ export function threadBlock(
   before: Before,
 ): Block {
   const { pid, tid, calls, afterSignal, waitingMask } = undo;
-  const entries = new Entries(at, BLOCK_SIZE, DATA);
+  const entries = new Entries(at, BLOCK_SIZE, THREAD_DATA);
   const status = entries.data(8);
   const registers = entries.data(REGISTERS_SIZE);
-  const skip = entries.ahead(6);
+  // A thread may have been noted, put back, and noted again: its stop is told once, to the note that asked for it.
+  const hasAsked = entries.word(0n);
+  const skip = entries.ahead(8);
   entries.jump(entries.ahead(1));
   const seizing = entries.here;
   const seized = entries.call(ptraceCall(PTRACE.SEIZE, tid, 0n, undo.options));
   entries.unless(seized, BigInt.asUintN(64, BigInt(-Errno.EINTR)), entries.ahead(3));
   yieldTurn(entries, process, seizing);
+  entries.unless(seized, 0n, entries.ahead(3));
   entries.call(ptraceCall(PTRACE.INTERRUPT, tid));
+  entries.copy(hasAsked, WORD.one);
   entries.jump(before(process.stop));
 
   // Those that wait still run, and each round of them takes its time: none is waited for before all were asked.
   const awaiting = entries.here;
+  entries.unless(hasAsked, 1n, entries.ahead(5));
   entries.unless(look(entries, tid, status), 0n, entries.ahead(3));
   yieldTurn(entries, process, awaiting);
   entries.jump(before(process.await));

@@ -512,6 +512,17 @@ Deno.test("threads that were killed are reaped while another one of their proces
   assert.equal(names(made.slice(0, looking)).includes("wait4 11"), false);
 });
 
+Deno.test("a thread that was put back and noted again is waited for once", () => {
+  const table = new Table();
+  const [noted] = table.notes.noteThreads([undoOf(10)]);
+  noted?.erase();
+  table.notes.noteThreads([undoOf(10)]);
+  const made = table.run([10], ([name], made) =>
+    // The kernel tells of a stop once.
+    name === "wait4" && names(made).includes("wait4 10") ? 0n : undefined);
+  assert.deepEqual(released(made), ["10"]);
+});
+
 Deno.test("PTRACE_SEIZE is made again where it was interrupted", () => {
   const table = new Table();
   table.notes.noteThreads([undoOf(10)]);

@@ -19,9 +19,9 @@ import {
   setOptions,
   waitForStop,
 } from "../../core/linux/ptrace.ts";
-import { readStat, unlessGone } from "../../core/linux/procfs/mod.ts";
+import { readStat, readTasks, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
-import { isAlive, readProcess, waitUntil } from "./processes.ts";
+import { allPids, isAlive, readProcess, waitUntil } from "./processes.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
@@ -115,12 +115,38 @@ export async function actAtMoment(
   await waitUntil(
     () => !children.some(({ pid, start }) => isAlive(pid) && startOf(pid) === start),
     () =>
-      `what the tool has started to end: ${
-        JSON.stringify(children.map(({ pid }) => readProcess(pid)))
-      }`,
+      `what the tool has started to end, at ${call}:\n${children.map(describeWaiting).join("")}`,
     60_000,
   );
   return { moments, call, status, stderr: await said };
+}
+
+/** What a process waits in, and what those wait in that it traces: where it should have ended. */
+function describeWaiting({ pid }: Child): string {
+  const traced = allPids().flatMap((one) => threadsOf(one)).filter((tid) =>
+    new RegExp(`^TracerPid:\\t${pid}$`, "m").test(fileOf(tid, "status"))
+  );
+  const lines = [pid, ...traced].map((tid) => {
+    const [name, state] = ["comm", "wchan"].map((file) => fileOf(tid, file).trim());
+    const status = /^State:.*|^Sig.*|^Shd.*/gm;
+    return `${tid} ${name} ${state} ${fileOf(tid, "syscall").trim()} ${
+      fileOf(tid, "status").match(status)?.join(" ")
+    }\n${fileOf(tid, "stack")}`;
+  });
+  return `${traced.length} traced\n${lines.join("\n")}\n`;
+}
+
+function threadsOf(pid: number): readonly number[] {
+  return unlessGone(() => readTasks(pid), []);
+}
+
+/** A file of `/proc`; empty where it is gone. */
+function fileOf(tid: number, name: string): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${tid}/${name}`);
+  } catch {
+    return "";
+  }
 }
 
 /** Starts `stasis ARGS`, which stops before its first instruction. */
