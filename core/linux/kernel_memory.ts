@@ -61,6 +61,9 @@ function encode(program: readonly Instruction[]): Uint8Array {
   return bytes;
 }
 
+/** The types that have been read. */
+let shared: KernelTypes | undefined;
+
 /** A reader of the kernel's memory. */
 export class KernelMemory implements Disposable {
   readonly types: KernelTypes;
@@ -84,6 +87,12 @@ export class KernelMemory implements Disposable {
     } catch {
       return undefined;
     }
+  }
+
+  /** Makes one, with types that are read once; undefined where this kernel or this user cannot have it. */
+  static openHere(): KernelMemory | undefined {
+    shared ??= KernelMemory.readTypes();
+    return shared && KernelMemory.open(shared);
   }
 
   /** Makes one; undefined where this kernel or this user cannot have it. */

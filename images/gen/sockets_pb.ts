@@ -599,6 +599,37 @@ export const socket_option_entrySchema: GenMessage<socket_option_entry> = /*@__P
   ]);
 
 /**
+ * A connection that waits to be accepted, and whose other end is closed.
+ *
+ * @generated from message unix_closed_entry
+ */
+export type unix_closed_entry = Message<"unix_closed_entry"> & {
+  /**
+   * How many wait before it.
+   *
+   * @generated from field: required uint32 place = 1;
+   */
+  place: number;
+
+  /**
+   * What was sent by it.
+   *
+   * @generated from field: repeated bytes sent = 2;
+   */
+  sent: Uint8Array[];
+};
+
+/**
+ * Describes the message unix_closed_entry.
+ * Use `create(unix_closed_entrySchema)` to create a new message.
+ */
+export const unix_closed_entrySchema: GenMessage<unix_closed_entry> = /*@__PURE__*/
+  message("unix_closed_entry", () => [
+    [1, "place", "required", "uint32"],
+    [2, "sent", "repeated", "bytes"],
+  ]);
+
+/**
  * What a socket has beyond `unix_sk_entry`, in unix-extra.img. CRIU has no such image.
  *
  * @generated from message unix_extra_entry
@@ -667,6 +698,20 @@ export type unix_extra_entry = Message<"unix_extra_entry"> & {
    * @generated from field: optional string file_path = 9;
    */
   filePath: string;
+
+  /**
+   * Of a connection that waits to be accepted: what it has sent already.
+   *
+   * @generated from field: repeated bytes sent = 10;
+   */
+  sent: Uint8Array[];
+
+  /**
+   * Of a listening socket: connections that wait whose other end is closed.
+   *
+   * @generated from field: repeated unix_closed_entry closed = 11;
+   */
+  closed: unix_closed_entry[];
 };
 
 /**
@@ -684,6 +729,8 @@ export const unix_extra_entrySchema: GenMessage<unix_extra_entry> = /*@__PURE__*
     [7, "place", "optional", "uint32"],
     [8, "orphan", "optional", "bool"],
     [9, "file_path", "optional", "string"],
+    [10, "sent", "repeated", "bytes"],
+    [11, "closed", "repeated", unix_closed_entrySchema],
   ]);
 
 /**

@@ -12,7 +12,7 @@ import { AF_INET6 } from "../../core/linux/net/inet_diag.ts";
 import { parseControl } from "../../core/linux/net/control_message.ts";
 import { peekMessage, USUAL_MESSAGE } from "../../core/linux/net/socket_ffi.ts";
 import { encodeAddress, needsScope } from "./address.ts";
-import type { KernelBuffer } from "./kernel_buffers.ts";
+import type { KernelBuffer } from "../../core/linux/net/kernel_buffers.ts";
 import { SOL, UDP } from "./option_lists.ts";
 import { HEADER } from "./packet.ts";
 

@@ -5,11 +5,15 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import type { KernelTypes } from "../../core/linux/btf.ts";
 import { KernelMemory } from "../../core/linux/kernel_memory.ts";
 import { AF_INET, AF_INET6, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { type Address, isAny, needsScope } from "./address.ts";
-import { join, type KernelBuffer, KernelBuffers, unreadable } from "./kernel_buffers.ts";
+import {
+  join,
+  type KernelBuffer,
+  KernelBuffers,
+  unreadable,
+} from "../../core/linux/net/kernel_buffers.ts";
 import { HEADER } from "./packet.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";
 
@@ -33,8 +37,6 @@ const LOCALHOST = Uint8Array.of(127, 0, 0, 1);
 /** IPCORK_OPT (`include/net/inet_sock.h`). */
 const HAS_OPTIONS = 1;
 
-let types: KernelTypes | undefined;
-
 /** Reads sockets of which nobody takes anything meanwhile. */
 export class KernelSockets implements Disposable {
   readonly #memory: KernelMemory;
@@ -47,8 +49,7 @@ export class KernelSockets implements Disposable {
 
   /** @returns undefined where this kernel or this user cannot have it */
   static open(): KernelSockets | undefined {
-    types ??= KernelMemory.readTypes();
-    const memory = types && KernelMemory.open(types);
+    const memory = KernelMemory.openHere();
     return memory && new KernelSockets(memory);
   }
 
@@ -61,7 +62,7 @@ export class KernelSockets implements Disposable {
    */
   endOf(fd: number): { readonly error: number; readonly end: boolean; readonly waiting: number } {
     const buffers = this.#buffers;
-    const socket = this.#find(fd);
+    const socket = this.#buffers.socketOf(fd);
     const error = buffers.number(socket, "sock", "sk_err", 4);
     const end = (buffers.number(socket, "sock_common", "skc_flags", 4) & 1 << SOCK_DONE) !== 0;
     const received = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
@@ -71,12 +72,14 @@ export class KernelSockets implements Disposable {
 
   /** What waits in a raw or ICMP socket. @throws {StasisError} `unsupported` */
   received(fd: number): KernelBuffer[] {
-    return this.#buffers.queue(this.#buffers.at(this.#find(fd), "sock", "sk_receive_queue"));
+    return this.#buffers.queue(
+      this.#buffers.at(this.#buffers.socketOf(fd), "sock", "sk_receive_queue"),
+    );
   }
 
   /** What waits in a UDP or UDP-Lite socket: who reads takes all of a queue at once. @throws {StasisError} `unsupported` */
   datagrams(fd: number): KernelBuffer[] {
-    const older = this.#buffers.at(this.#find(fd), "udp_sock", "reader_queue");
+    const older = this.#buffers.at(this.#buffers.socketOf(fd), "udp_sock", "reader_queue");
     return [...this.#buffers.queue(older), ...this.received(fd)];
   }
 
@@ -89,7 +92,7 @@ export class KernelSockets implements Disposable {
    */
   corked(fd: number, kind: SocketKind, peer: Address | undefined): CorkedMessage | undefined {
     const buffers = this.#buffers;
-    const socket = this.#find(fd);
+    const socket = this.#buffers.socketOf(fd);
     const parts = buffers.queue(buffers.at(socket, "sock", "sk_write_queue"));
     if (parts.length === 0) return undefined;
     const isRaw = kind.type === SOCK.RAW;
@@ -172,14 +175,6 @@ export class KernelSockets implements Disposable {
       trafficClass: buffers.number(own, "inet6_cork", "tclass", 1),
       whole: (buffers.number(own, "inet6_cork", "dontfrag", 1) & 1) !== 0,
     };
-  }
-
-  /** The `struct sock`. */
-  #find(fd: number): bigint {
-    const file = this.#memory.fileOf(fd);
-    if (file === undefined) throw unreadable();
-    const socket = this.#buffers.field(file, "file", "private_data");
-    return this.#buffers.field(socket, "socket", "sk");
   }
 
   [Symbol.dispose](): void {

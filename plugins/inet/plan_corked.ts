@@ -15,7 +15,7 @@ import { type BufferLimits, planNumber, planRoom } from "../../core/restore/sock
 import type { inet_corked_entry } from "../../images/gen/inet_pb.ts";
 import { present } from "../../images/present.ts";
 import { decodeAddress, endText, isAny } from "./address.ts";
-import { join } from "./kernel_buffers.ts";
+import { join } from "../../core/linux/net/kernel_buffers.ts";
 import { IP, IPV6, SOL, UDP } from "./option_lists.ts";
 import { SOCK } from "./protocol.ts";
 import type { SavedSocket } from "./socket.ts";

@@ -9,7 +9,7 @@ import { AF_INET, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { type Address, encodeAddress, needsScope } from "./address.ts";
 import { READABLE } from "./corked.ts";
 import { datagramsOf, type QueuedDatagram } from "./datagram_queue.ts";
-import { join, type KernelBuffer } from "./kernel_buffers.ts";
+import { join, type KernelBuffer } from "../../core/linux/net/kernel_buffers.ts";
 import type { KernelSockets } from "./kernel_sockets.ts";
 import { HEADER } from "./packet.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";

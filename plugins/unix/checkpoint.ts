@@ -8,6 +8,8 @@ import {
   isNamedExternal,
   outsideHolders,
 } from "../../core/checkpoint/outside_holders.ts";
+import { eachTaken } from "../../core/checkpoint/each_taken.ts";
+import { KernelMemory } from "../../core/linux/kernel_memory.ts";
 import { mayHaveInFlight } from "../../core/checkpoint/in_flight.ts";
 import { descriptorIds } from "../../core/checkpoint/descriptor_ids.ts";
 import type { Descriptor, Task } from "../../core/checkpoint/task.ts";
@@ -17,6 +19,7 @@ import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/uni
 import type { CheckpointHooks, CheckpointSession } from "../../core/plugin.ts";
 import { dumpSocket, writeMessage } from "./dump.ts";
 import { inodeOf, linkText, missesMessages, NOTHING, readStates, stateProblem } from "./look.ts";
+import { readSent, type Sent, withSomething } from "./unaccepted.ts";
 import { nameKey } from "./name.ts";
 import { LATER, type SocketState } from "./state.ts";
 import { findSenders, findWaiting, socketProblem, type Surroundings } from "./survey.ts";
@@ -119,7 +122,20 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         noted.add(ino);
         session.note(`socket:[${ino}] is cut off from who has its other end`);
       }
+      const full = withSomething(sockets, inside);
+      using memory = full.length === 0 ? undefined : KernelMemory.openHere();
+      const sent = new Map<number, readonly Sent[]>();
+      if (memory !== undefined && rescuer !== undefined) {
+        const listening = full.flatMap(({ ino }) => descriptors.get(ino) ?? []);
+        eachTaken(listening, (descriptor, fd) => {
+          const ino = inodeOf(descriptor);
+          const found = readSent(fd, memory);
+          if (found.length === sockets.get(ino)?.waiting.length) sent.set(ino, found);
+        });
+      }
       const surroundings: Surroundings = {
+        sent,
+        mayRead: memory !== undefined,
         sockets,
         inside,
         waiting: findWaiting(sockets),
@@ -146,7 +162,7 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         ? new Map()
         : new Map([...read, ...readStates(unread(descriptors), sockets, rescuer, late)]);
       seen = { surroundings, states, rights, holders, tasks, told: new Set() };
-      if (missesMessages(sockets, states)) {
+      if (missesMessages(sockets, states, sent)) {
         problem({
           what:
             "an empty message waits in one of its unix sockets that was looked at before (MSG_PEEK, or " +

@@ -69,6 +69,17 @@ export function writeMessage(
   writer.append(SK_QUEUES, null, { idFor: id, length: bytes.byteLength, scm }, bytes);
 }
 
+/** The connections that wait at a listening socket and whose other end is closed. */
+function closedAt(
+  { ino, waiting }: UnixSocket,
+  { sent }: Look["surroundings"],
+): { readonly place: number; readonly sent: Uint8Array<ArrayBuffer>[] }[] {
+  return waiting.flatMap((client, place) => {
+    const messages = sent.get(ino)?.[place];
+    return client !== 0 || messages === undefined ? [] : [{ place, sent: [...messages] }];
+  });
+}
+
 /** Writes what the images have of a socket besides its entry. @returns that */
 export function dumpSocket(
   session: CheckpointSession,
@@ -94,10 +105,14 @@ export function dumpSocket(
   }));
   // Without these a program sees a difference, even one that does not look who its peer is.
   const orphan = socket.type === SOCK.DGRAM && socket.peer === 0;
-  const needed = reset || orphan || more.length > 0 || messages.length > 0 ||
+  const listener = surroundings.sockets.get(surroundings.waiting.get(ino) ?? 0);
+  const waits = listener?.waiting.indexOf(ino) ?? -1;
+  const sent = surroundings.sent.get(listener?.ino ?? 0)?.[waits] ?? [];
+  const closed = session.options.skipInFlight === true ? [] : closedAt(socket, surroundings);
+  const needed = sent.length > 0 || closed.length > 0 || reset || orphan || more.length > 0 ||
+    messages.length > 0 ||
     place.moved !== undefined;
   if (needed) requirePlugin();
-  const listener = surroundings.sockets.get(surroundings.waiting.get(ino) ?? 0);
   const connects = listener !== undefined || outside !== undefined;
   if (peer !== undefined || needed || connects) {
     writer.append(UNIX_EXTRA, null, {
@@ -110,6 +125,8 @@ export function dumpSocket(
       connector: connects ? commonIdentity(holders.get(ino) ?? []) : undefined,
       place: listener?.waiting.indexOf(ino),
       filePath: place.moved,
+      sent: [...sent],
+      closed,
     });
   }
   return {

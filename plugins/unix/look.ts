@@ -44,6 +44,8 @@ export const NOTHING: Look = {
     stands: false,
     isNew: () => false,
     reconnects: false,
+    sent: new Map(),
+    mayRead: false,
     hidden: false,
     holders: () => [],
     senders: { inside: new Set(), taken: new Set(), partners: new Map() },
@@ -171,6 +173,7 @@ function strangeSender(
 export function missesMessages(
   sockets: ReadonlyMap<number, UnixSocket>,
   states: ReadonlyMap<number, SocketState>,
+  sentTo: Surroundings["sent"],
 ): boolean {
   let sent = 0;
   const lengths: number[] = [];
@@ -179,6 +182,10 @@ export function missesMessages(
     if (problem !== undefined || mayCut(filter)) return false;
     const socket = sockets.get(ino);
     if (socket === undefined || socket.type === SOCK.STREAM) continue;
+    socket.waiting.forEach((client, place) => {
+      if (!states.has(client)) return;
+      for (const { byteLength } of sentTo.get(ino)?.[place] ?? []) lengths.push(byteLength);
+    });
     if (socket.state !== STATE.LISTEN) sent += socket.sendQueue;
     for (const { bytes } of queue) lengths.push(bytes.byteLength);
   }

@@ -8,6 +8,8 @@
  * @module
  */
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from "../../core/linux/net/socket_ffi.ts";
+import { planRoom } from "../../core/restore/socket_options.ts";
 import { planBind, planConnect } from "./bind.ts";
 import { planDatagrams } from "./datagrams.ts";
 import type { Connection, Group, SavedSocket } from "./group.ts";
@@ -191,5 +193,34 @@ export function planWaiting(
     socket.extra?.connector,
     () => planConnect(program, fd, listener.entry, means.place(listener)),
   );
+  planSent(program, fd, socket.extra?.sent ?? [], means);
   planRest(program, fd, socket, means);
+}
+
+/** Adds the calls by which one comes to wait again whose other end is closed. @param sent by that */
+export function planClosed(
+  program: SyscallProgram,
+  listener: SavedSocket,
+  sent: readonly Uint8Array[],
+  means: Means,
+): void {
+  const fd = planSocket(program, listener);
+  planConnect(program, fd, listener.entry, means.place(listener));
+  planSent(program, fd, sent, means);
+  program.call("close", fd);
+}
+
+/** Adds the calls that send to a connection that is not accepted yet. */
+function planSent(
+  program: SyscallProgram,
+  fd: Argument,
+  sent: readonly Uint8Array[],
+  { limits }: Means,
+): void {
+  if (sent.length > 0) planRoom(program, fd, limits);
+  for (const bytes of sent) {
+    const size = bytes.byteLength;
+    const data = program.data(bytes, `${size} bytes`);
+    program.expect(BigInt(size), "sendto", fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
+  }
 }

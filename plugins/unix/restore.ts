@@ -32,7 +32,8 @@ import {
 
 import { loadSockets } from "./load.ts";
 import { type BufferLimits, bufferLimits, isTooLarge } from "../../core/restore/socket_options.ts";
-import { planGroup, planWaiting } from "./plan.ts";
+import type { unix_closed_entry } from "../../images/gen/sockets_pb.ts";
+import { planClosed, planGroup, planWaiting } from "./plan.ts";
 import type { MadeGroup, Means } from "./socket.ts";
 import { nameProblems, outsideProblem } from "./taken.ts";
 
@@ -94,19 +95,26 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
     return home;
   };
   /** Connections that wait, by the task that makes them: all are planned at once, in the order in which they wait. */
-  const waiting = new Map<TaskPlanner, { group: Group & { kind: "waiting" }; fd: number }[]>();
+  const waiting = new Map<TaskPlanner, Waiting[]>();
   /** How many there are of each task. By then every group has its home. */
   let counts: ReadonlyMap<TaskPlanner | undefined, number> | undefined;
   const countWaiting = (home: TaskPlanner): number | undefined => {
     counts ??= new Map(
       [...Map.groupBy(
-        groups.values(),
-        (one) => one.kind === "waiting" ? homes.get(one) : undefined,
+        [
+          ...groups.values().filter(({ kind }) => kind === "waiting"),
+          ...closedAt.entries().flatMap(([id, { closed }]) =>
+            closed.map(() => groups.get(id) as Group)
+          ),
+        ],
+        (one) => homes.get(one),
       )]
         .map(([home, all]) => [home, all.length]),
     );
     return counts.get(home);
   };
+  /** Listening sockets at which some wait whose other end is closed, by their ids. */
+  const closedAt = new Map<number, { socket: SavedSocket; closed: readonly unix_closed_entry[] }>();
   /** The tasks of the tree. */
   let own: ReadonlySet<number> = new Set();
   const strangersOf = (group: Group): Set<number> => strangeSenders(group, own);
@@ -144,6 +152,10 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
       }
       for (const one of all) {
         for (const { entry } of one.sockets) groups.set(entry.id, one);
+      }
+      for (const socket of sockets) {
+        const closed = socket.extra?.closed ?? [];
+        if (closed.length > 0) closedAt.set(socket.entry.id, { socket, closed });
       }
       for (const { entry, queue } of sockets) {
         held.set(entry.id, queue.flatMap(({ rights = [] }) => rights));
@@ -217,24 +229,30 @@ export function restoreUnix({ images, machine, options, rehearsal }: RestoreSess
             (fd) => later.numbers.get(fd) ?? fd,
           );
         }
-        if (group.kind !== "waiting") return;
+        const closed = closedAt.get(file.id);
+        if (group.kind !== "waiting" && closed === undefined) return;
         const ready = waiting.get(home) ?? [];
         waiting.set(home, ready);
-        ready.push({ group, fd });
+        if (group.kind === "waiting") {
+          const { sockets: [{ extra }], listener } = group;
+          const plan = () => planWaiting(program, fd, group, means);
+          ready.push({ place: extra?.place ?? 0, listener, plan });
+        }
+        for (const { place, sent } of closed?.closed ?? []) {
+          const listener = closed?.socket as SavedSocket;
+          ready.push({ place, listener, plan: () => planClosed(program, listener, sent, means) });
+        }
         if (ready.length < (countWaiting(home) ?? 0)) return;
-        const place = ({ group: { sockets: [{ extra }] } }: typeof ready[0]): number =>
-          extra?.place ?? 0;
-        ready.sort((one, other) => place(one) - place(other));
+        ready.sort((one, other) => one.place - other.place);
         const fetched = new Set<number>();
-        for (const { group, fd } of ready) {
-          const { entry } = group.listener;
+        for (const { listener: { entry }, plan } of ready) {
           const maker = homes.get(groups.get(entry.id) as Group);
           const place = places.get(entry.id);
           if (place !== undefined && maker !== undefined && !fetched.has(place.service)) {
             fetched.add(place.service);
             planFetch(program, maker, home, place.service);
           }
-          planWaiting(program, fd, group, means);
+          plan();
         }
       },
     }],
@@ -250,6 +268,15 @@ function chooseHome(group: Group, proposed: TaskPlanner): TaskPlanner {
   const pid = makerOf(group);
   return proposed.tree.tasks.find((task) => task.pid === pid && task.filesOwner === pid) ??
     proposed;
+}
+
+/** A connection that comes to wait again. */
+interface Waiting {
+  /** How many wait before it. */
+  readonly place: number;
+  readonly listener: SavedSocket;
+  /** Adds the calls. */
+  plan(): void;
 }
 
 /** A group that is filled later. */

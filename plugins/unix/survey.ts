@@ -6,6 +6,7 @@
 import type { Problem } from "../../base/errors.ts";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { externalHint, sharedHint } from "../../core/checkpoint/outside_holders.ts";
+import type { Sent } from "./unaccepted.ts";
 import { nameKey, nameText, pathOf } from "./name.ts";
 
 type Finding = Omit<Problem, "plugin" | "pid">;
@@ -32,6 +33,10 @@ export interface Surroundings {
   isNew(ino: number): boolean;
   /** Whether sockets of the tree may lie in the queues of others, and are not known yet. */
   readonly hidden: boolean;
+  /** Of listening sockets: what was sent to the connections that wait, in their order, where the tree stands still. */
+  readonly sent: ReadonlyMap<number, readonly Sent[]>;
+  /** Whether that can be read, while the tree runs. */
+  readonly mayRead: boolean;
   /** By what names messages can come again. */
   readonly senders: Senders;
   /** Tells whether a name leads to a socket outside of the tree, which may have lost its file. */
@@ -120,21 +125,29 @@ const ACCEPT = "try again when the program has accepted it";
 
 /** What waits to be accepted must be connected again by somebody of the tree. */
 function listenProblem(
-  { waiting }: UnixSocket,
-  { inside, hidden, skipsWaiting, acceptsLater, accepts, stands }: Surroundings,
+  { ino, waiting }: UnixSocket,
+  surroundings: Surroundings,
 ): Finding | undefined {
+  const { inside, hidden, skipsWaiting, acceptsLater, accepts, stands } = surroundings;
   const stranger = hidden || skipsWaiting
     ? undefined
-    : waiting.find((client) => !inside.has(client) && !(acceptsLater && client !== 0));
+    : waiting.find((client, place) =>
+      client === 0 ? !isReadable(ino, place, surroundings) : !inside.has(client) && !acceptsLater
+    );
   if (stranger === undefined) return undefined;
   return {
-    // The kernel tells nobody what lies in the end that waits (sk_diag_dump() of `net/unix/diag.c`).
+    // No system call tells what lies in the end that waits (sk_diag_dump() of `net/unix/diag.c`).
     what: stranger === 0
       ? "with a connection waiting to be accepted whose other end is closed: whether anything was sent is not known"
       : `with a connection waiting to be accepted from outside of the tree (socket:[${stranger}])`,
     hint: `${ACCEPT}, or leave it out with --skip-in-flight: it is reset when the tree ends`,
     passing: (stranger === 0 ? stands : accepts) || undefined,
   };
+}
+
+/** Whether what was sent to a connection that waits is known, or can be. @param ino the listening socket */
+function isReadable(ino: number, place: number, { sent, mayRead, stands }: Surroundings): boolean {
+  return stands ? sent.get(ino)?.[place] !== undefined : mayRead;
 }
 
 /** A peer that closed has shut down both directions; one that has not accepted yet has none. */
@@ -144,8 +157,9 @@ function isUnaccepted({ type, peer, shutdown }: UnixSocket): boolean {
 
 function waitProblem(
   { ino, sendQueue }: UnixSocket,
-  { sockets, inside, waiting, hidden, stands }: Surroundings,
+  surroundings: Surroundings,
 ): Finding | undefined {
+  const { sockets, inside, waiting, hidden, stands } = surroundings;
   const listener = sockets.get(waiting.get(ino) ?? 0);
   if (listener === undefined || !inside.has(listener.ino)) {
     if (hidden) return undefined;
@@ -157,7 +171,7 @@ function waitProblem(
     };
   }
   // It lies in a socket that nobody has a descriptor of.
-  if (sendQueue > 0) {
+  if (sendQueue > 0 && !isReadable(listener.ino, listener.waiting.indexOf(ino), surroundings)) {
     return {
       what: "that has sent something to a connection that is not accepted yet",
       hint: ACCEPT,

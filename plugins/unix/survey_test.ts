@@ -1,4 +1,4 @@
-import { equal, match, ok } from "@std/assert";
+import { equal, match, notEqual, ok } from "@std/assert";
 import { SHUTDOWN, SOCK, STATE, type UnixSocket } from "../../core/linux/net/unix_diag.ts";
 import { nameKey } from "./name.ts";
 import {
@@ -44,6 +44,8 @@ function surroundings(
     stands: false,
     isNew: () => false,
     reconnects: false,
+    sent: new Map(),
+    mayRead: false,
     hidden: false,
     holders,
     nameOf,
@@ -143,6 +145,15 @@ Deno.test("socketProblem() says which connections that wait cannot be made again
   equal(of(1, { ...hasty, skipsWaiting: true }), "");
   equal(of(1, { ...service({}, [1]), acceptsLater: true }), "");
   match(of(1, { ...hasty, acceptsLater: true }), /other end is closed/);
+  // What was sent can be read, or has been.
+  const sender = service({ sendQueue: 768 });
+  const sent = new Map([[1, [[Uint8Array.of(1)]]]]);
+  for (const [ino, all] of [[1, hasty], [2, sender]] as const) {
+    equal(of(ino, { ...all, mayRead: true }), "");
+    equal(of(ino, { ...all, stands: true, sent }), "");
+    notEqual(of(ino, { ...all, stands: true, mayRead: true }), "");
+    notEqual(of(ino, { ...all, stands: true, sent: new Map([[1, [undefined]]]) }), "");
+  }
 });
 
 Deno.test("senderProblem() lets come back what the peer or a socket with that name can send", () => {

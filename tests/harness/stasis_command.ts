@@ -100,3 +100,11 @@ export async function stasis(
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { status: code, stdout: text(stdout), stderr: text(stderr) };
 }
+
+/** What the tool is run through so that it may not read the kernel's memory. */
+export const BLIND: readonly string[] = [
+  "setpriv",
+  "--bounding-set=-bpf,-perfmon,-sys_admin",
+  "--inh-caps=-bpf,-perfmon,-sys_admin",
+  "--",
+];

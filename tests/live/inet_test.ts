@@ -12,7 +12,7 @@ import { errnoName } from "../../core/linux/errno.ts";
 import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { waitUntil } from "../harness/processes.ts";
-import { stasis } from "../harness/stasis_command.ts";
+import { BLIND, stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import {
   bringsBack,
@@ -64,14 +64,6 @@ for (
     await subject.expectPass();
   });
 }
-
-/** For the tool: it may not read the kernel's memory. */
-const BLIND = [
-  "setpriv",
-  "--bounding-set=-bpf,-perfmon,-sys_admin",
-  "--inh-caps=-bpf,-perfmon,-sys_admin",
-  "--",
-];
 
 for (
   const [mode, reason] of [

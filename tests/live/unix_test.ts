@@ -10,7 +10,9 @@ import { ownInability } from "../../plugins/seccomp/ability.ts";
 import { chooseBackend } from "../../plugins/sud/choose_backend.ts";
 import { buildProgram, SUBJECTS_DIR } from "../harness/build.ts";
 import { readStat } from "../../core/linux/procfs/mod.ts";
+import { EXIT_STATUS } from "../../base/errors.ts";
 import { skip } from "../harness/skip.ts";
+import { BLIND, stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { waitUntil } from "../harness/processes.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
@@ -96,8 +98,6 @@ for (
     ["urgent", /urgent data/],
     ["error", /messages behind an error/],
     ["filter", /filter of eBPF attached/],
-    ["unread", /has sent something to a connection that is not accepted yet/],
-    ["hasty", /waiting to be accepted whose other end is closed/],
   ] as const
 ) {
   Deno.test(`a socket with ${mode} is refused with the reason, and left alone`, async (t) => {
@@ -110,6 +110,23 @@ for (
       assert.match(problems[0]?.what ?? "", reason);
       assert.ok(problems[0]?.hint !== undefined);
     }
+    await subject.expectPass();
+  });
+}
+
+for (
+  const [mode, reason] of [
+    ["unread", /has sent something to a connection that is not accepted yet/],
+    ["hasty", /waiting to be accepted whose other end is closed/],
+  ] as const
+) {
+  Deno.test(`a socket with ${mode} is refused where the kernel's memory cannot be read, and left alone`, async () => {
+    await using subject = await startRefused(mode);
+    using images = new ImageHome();
+    const saving = ["checkpoint", String(subject.pid), "-D", images.directory];
+    const refused = await stasis(saving, { through: BLIND });
+    assert.equal(refused.status, EXIT_STATUS.unsupported, refused.stderr);
+    assert.match(refused.stderr, reason);
     await subject.expectPass();
   });
 }

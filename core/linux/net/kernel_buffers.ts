@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { StasisError } from "../../base/errors.ts";
-import type { KernelMemory } from "../../core/linux/kernel_memory.ts";
-import { KernelPages } from "../../core/linux/kernel_pages.ts";
+import { StasisError } from "../../../base/errors.ts";
+import type { KernelMemory } from "../kernel_memory.ts";
+import { KernelPages } from "../kernel_pages.ts";
 
 /** A part of a page (skb_frag_t): its structure, how much, and from where. */
 const FRAGMENT_SIZE = 16, FRAGMENT_LENGTH = 8, FRAGMENT_OFFSET = 12;
@@ -39,12 +39,24 @@ export class KernelBuffers {
 
   /** The messages of a queue, oldest first. @param head of its `struct sk_buff_head` @throws {StasisError} `unsupported` */
   queue(head: bigint): KernelBuffer[] {
-    const found: KernelBuffer[] = [];
+    return this.list(head).map((at) => this.buffer(at));
+  }
+
+  /** Where the messages of a queue are, oldest first. @param head of its `struct sk_buff_head` @throws {StasisError} `unsupported` */
+  list(head: bigint): bigint[] {
+    const found: bigint[] = [];
     for (let at = this.word(head); at !== head; at = this.field(at, "sk_buff", "next")) {
       if (at === 0n || found.length > MANY) throw unreadable();
-      found.push(this.#buffer(at));
+      found.push(at);
     }
     return found;
+  }
+
+  /** The `struct sock` behind a descriptor of this process. @throws {StasisError} `unsupported` */
+  socketOf(fd: number): bigint {
+    const file = this.#memory.fileOf(fd);
+    if (file === undefined) throw unreadable();
+    return this.field(this.field(file, "file", "private_data"), "socket", "sk");
   }
 
   /** A field as eight bytes, of which it may be the first. @throws {StasisError} `unsupported` */
@@ -76,7 +88,8 @@ export class KernelBuffers {
     return found;
   }
 
-  #buffer(at: bigint): KernelBuffer {
+  /** One message. @throws {StasisError} `unsupported` */
+  buffer(at: bigint): KernelBuffer {
     const head = this.field(at, "sk_buff", "head");
     const data = this.field(at, "sk_buff", "data");
     const before = Number(data - head);
