@@ -40,9 +40,9 @@ const TIME_LIMIT_MS: Readonly<Record<Step, number>> = {
   lint: 5 * 60_000,
   types: 10 * 60_000,
   unit: 10 * 60_000,
-  live: 10 * 60_000,
+  live: 20 * 60_000,
   kernel: 40 * 60_000,
-  vm: 20 * 60_000,
+  vm: 40 * 60_000,
 };
 
 /** For how long a program that has ended may still be heard. */
