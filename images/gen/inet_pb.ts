@@ -724,6 +724,13 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
   waiting: boolean;
 
   /**
+   * Of such a one: what it has sent, and the other end has received.
+   *
+   * @generated from field: optional bytes sent = 11;
+   */
+  sent: Uint8Array;
+
+  /**
    * Of one of TCP in state CLOSE: what there is of the connection that it was.
    *
    * @generated from field: optional inet_ended_entry ended = 9;
@@ -752,6 +759,7 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [6, "uid", "optional", "uint32"],
     [7, "gid", "optional", "uint32"],
     [8, "waiting", "optional", "bool"],
+    [11, "sent", "optional", "bytes"],
     [9, "ended", "optional", inet_ended_entrySchema],
     [10, "corked", "optional", inet_corked_entrySchema],
   ]);

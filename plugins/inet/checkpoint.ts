@@ -44,7 +44,7 @@ import {
 } from "./image.ts";
 import { interfaceName } from "../../core/linux/net/interfaces.ts";
 import { readGroups } from "./memberships.ts";
-import { KernelSockets } from "./kernel_sockets.ts";
+import { SharedKernel } from "./kernel_sockets.ts";
 import { lookAgain } from "./look_again.ts";
 import { makeSocket } from "../../core/linux/net/make_socket.ts";
 import { readRawSockets } from "./listed_raw.ts";
@@ -69,6 +69,8 @@ interface Look {
   readonly surroundings: Surroundings;
   /** What is read of each when the tree stands still, by inode. */
   readonly states: ReadonlyMap<number, SocketState>;
+  /** What was sent by connections that wait to be accepted, by the inodes of those. */
+  readonly sent: ReadonlyMap<number, Uint8Array<ArrayBuffer>>;
   /** Those of which the kernel tells nothing, though it should. */
   readonly unlisted: ReadonlySet<number>;
   /** Those whose problem has been told: one that many tasks have is told once. */
@@ -89,6 +91,7 @@ const NOTHING: Look = {
     nameOf,
   },
   states: new Map(),
+  sent: new Map(),
   unlisted: new Set(),
   told: new Set(),
 };
@@ -147,6 +150,14 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         ({ sockets, nobodys } = listSockets(descriptors, protocolOf, missing, { keys }));
         states = read();
       }
+      using kernel = new SharedKernel();
+      const sent = new Map<number, Uint8Array<ArrayBuffer>>();
+      const isReadable = (client: InetSocket, listener: InetSocket): boolean => {
+        if (rescuer === undefined) return kernel.open() !== undefined;
+        const bytes = readUnaccepted(client, descriptors.get(listener.ino), kernel);
+        if (bytes !== undefined) sent.set(client.ino, bytes);
+        return bytes !== undefined;
+      };
       const connections = [...sockets.values()].filter(({ state }) => isConnection(state));
       const inside = new Set([...connections, ...nobodys.filter(isOver)].map(connectionKey));
       seen = {
@@ -155,7 +166,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
           sockets,
           inside,
           hidden: rescuer === undefined && mayHaveInFlight(tasks),
-          waiting: findWaiting(sockets, nobodys),
+          waiting: findWaiting(sockets, nobodys, isReadable),
           mayRepair: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
           runs: rescuer === undefined,
           accepts,
@@ -163,6 +174,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
           nameOf,
         },
         states,
+        sent,
         unlisted: new Set(unlisted(states, sockets)),
         told: new Set(),
       };
@@ -289,12 +301,8 @@ function readStates(
   const groups = readGroups();
   using own = makeSocket({ family: AF_INET, type: SOCK.DGRAM, protocol: IPPROTO.UDP });
   const cookie = namespaceCookie(own.fd);
-  using opened = new DisposableStack();
-  let memory: KernelSockets | null | undefined;
-  const kernel = (): KernelSockets | undefined => {
-    if (memory === undefined) memory = opened.use(KernelSockets.open() ?? null);
-    return memory ?? undefined;
-  };
+  using shared = new SharedKernel();
+  const kernel = () => shared.open();
   const raws = new Map(areRaw ? readRawSockets().map((one) => [one.ino, one]) : []);
   eachTaken(descriptors.values(), (descriptor, fd) => {
     const ino = inodeOf(descriptor);
@@ -303,6 +311,22 @@ function readStates(
     states.set(ino, readState(fd, { listed: sockets.get(ino), raw, groups, cookie, note, kernel }));
   });
   return states;
+}
+
+/** What was sent by a connection that waits, and has arrived; undefined where that is not known. */
+function readUnaccepted(
+  { source, sendQueue }: InetSocket,
+  listener: Descriptor | undefined,
+  kernel: SharedKernel,
+): Uint8Array<ArrayBuffer> | undefined {
+  if (listener === undefined || sendQueue > 0) return undefined;
+  let bytes: Uint8Array<ArrayBuffer> | undefined;
+  try {
+    eachTaken([listener], (_, fd) => bytes = kernel.open()?.unaccepted(fd, source));
+  } catch (error) {
+    if (!(error instanceof StasisError && error.code === "unsupported")) throw error;
+  }
+  return bytes;
 }
 
 /** What only a look at the socket itself tells. */
@@ -328,7 +352,7 @@ function stateProblem(
 function dumpSocket(
   { writer, requirePlugin, options, note }: CheckpointSession,
   { descriptor, id, fown }: DescriptorDump,
-  { states, surroundings }: Look,
+  { states, surroundings, sent }: Look,
   held: HeldConnections | undefined,
 ): FileImage {
   const ino = inodeOf(descriptor);
@@ -343,7 +367,7 @@ function dumpSocket(
     note(`socket:[${ino}] ${state.problem}: that is left out, as it is restored closed`);
   }
   const isWaiting = options.tcpClose !== true && surroundings.waiting.clients.has(ino);
-  const extra = describeExtra(id, state, isWaiting);
+  const extra = describeExtra(id, state, isWaiting, isWaiting ? sent.get(ino) : undefined);
   if (extra !== undefined) writer.append(INET_EXTRA, null, extra);
   if (needsExtra(state) || isWaiting) requirePlugin();
   const stream = held?.streams.get(ino);

@@ -128,11 +128,12 @@ export function connecting(state: SocketState): SocketState {
   return { ...state, info: { ...info, state: TCP.SYN_SENT } };
 }
 
-/** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param waiting whether its other end waits */
+/** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param waiting whether its other end waits @param sent what was sent to that */
 export function describeExtra(
   id: number,
   { options, more, queue, isForeign, owner: { uid, gid }, ended, corked }: SocketState,
   waiting: boolean,
+  sent?: Uint8Array<ArrayBuffer>,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
   const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
   const isRoots = uid === 0 && gid === 0;
@@ -145,6 +146,7 @@ export function describeExtra(
     queue: [...queue],
     foreign: isForeign || undefined,
     waiting: waiting || undefined,
+    sent: sent === undefined || sent.byteLength === 0 ? undefined : sent,
     ended,
     corked: corked && { ...corked, to: encodeAddress(corked.to) },
     ...isRoots ? {} : { uid, gid },

@@ -14,6 +14,7 @@ import {
   KernelBuffers,
   unreadable,
 } from "../../core/linux/net/kernel_buffers.ts";
+import { onWire } from "./network_lock.ts";
 import { HEADER } from "./packet.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";
 
@@ -33,6 +34,8 @@ export interface CorkedMessage {
 const SOCK_DONE = 1;
 /** Of a device: IFF_LOOPBACK. */
 const LOOPBACK = 8;
+/** More connections than wait at a socket. */
+const MOST_WAITING = 100_000;
 const LOCALHOST = Uint8Array.of(127, 0, 0, 1);
 /** IPCORK_OPT (`include/net/inet_sock.h`). */
 const HAS_OPTIONS = 1;
@@ -68,6 +71,59 @@ export class KernelSockets implements Disposable {
     const received = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
     const read = buffers.number(socket, "tcp_sock", "copied_seq", 4);
     return { error, end, waiting: Math.max(0, (received - read | 0) - Number(end)) };
+  }
+
+  /**
+   * What was sent by a connection that waits to be accepted.
+   *
+   * @param fd of the listening socket
+   * @param client the other end's own port and address
+   * @returns undefined where there is none, or it is not known which
+   * @throws {StasisError} `unsupported`
+   */
+  unaccepted(
+    fd: number,
+    client: { readonly port: number; readonly address: Uint8Array },
+  ): Uint8Array<ArrayBuffer> | undefined {
+    const buffers = this.#buffers;
+    const queue = buffers.at(buffers.socketOf(fd), "inet_connection_sock", "icsk_accept_queue");
+    const found: bigint[] = [];
+    let request = buffers.field(queue, "request_sock_queue", "rskq_accept_head");
+    for (let count = 0; request !== 0n; count++) {
+      if (count > MOST_WAITING) throw unreadable();
+      const socket = buffers.field(request, "request_sock", "sk");
+      const isSix = buffers.number(socket, "sock_common", "skc_family", 2) === AF_INET6;
+      const address = isSix
+        ? buffers.bytes(buffers.at(socket, "sock_common", "skc_v6_daddr"), 16)
+        : buffers.bytes(buffers.at(socket, "sock_common", "skc_daddr"), 4);
+      const port = portAt(buffers.bytes(buffers.at(socket, "sock_common", "skc_dport"), 2));
+      const [one, other] = [onWire(address), onWire(client.address)];
+      if (port === client.port && one.every((byte, at) => byte === other[at])) found.push(socket);
+      request = buffers.field(request, "request_sock", "dl_next");
+    }
+    const [socket, ...others] = found;
+    return socket === undefined || others.length > 0 ? undefined : this.#stream(socket);
+  }
+
+  /** All that a connection has received and nobody has read. */
+  #stream(socket: bigint): Uint8Array<ArrayBuffer> | undefined {
+    const buffers = this.#buffers;
+    if (buffers.number(socket, "tcp_sock", "urg_data", 2) !== 0) return undefined;
+    const first = buffers.number(socket, "tcp_sock", "copied_seq", 4);
+    const end = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
+    const bytes = new Uint8Array((end - first) >>> 0);
+    let filled = 0;
+    for (const at of buffers.list(buffers.at(socket, "sock", "sk_receive_queue"))) {
+      const sequence = buffers.number(buffers.at(at, "sk_buff", "cb"), "tcp_skb_cb", "seq", 4);
+      // It may begin with some that is there already.
+      const known = (first + filled - sequence) | 0;
+      const piece = buffers.buffer(at).bytes;
+      if (known < 0 || filled + piece.byteLength - known > bytes.byteLength) return undefined;
+      if (known >= piece.byteLength) continue;
+      bytes.set(piece.subarray(known), filled);
+      filled += piece.byteLength - known;
+    }
+    return filled === bytes.byteLength ? bytes : undefined;
   }
 
   /** What waits in a raw or ICMP socket. @throws {StasisError} `unsupported` */
@@ -179,6 +235,21 @@ export class KernelSockets implements Disposable {
 
   [Symbol.dispose](): void {
     this.#memory[Symbol.dispose]();
+  }
+}
+
+/** One that is opened where it is needed. */
+export class SharedKernel implements Disposable {
+  #kernel: KernelSockets | null | undefined;
+
+  /** @returns undefined where this kernel or this user cannot have it */
+  open(): KernelSockets | undefined {
+    if (this.#kernel === undefined) this.#kernel = KernelSockets.open() ?? null;
+    return this.#kernel ?? undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.#kernel?.[Symbol.dispose]();
   }
 }
 

@@ -17,7 +17,7 @@ import { LARGEST_BUFFER, POLL, SO, timeval } from "../../core/linux/net/socket_o
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
-import { type BufferLimits, planNumber } from "../../core/restore/socket_options.ts";
+import { type BufferLimits, planNumber, planRoom } from "../../core/restore/socket_options.ts";
 import { present } from "../../images/present.ts";
 import { encodeAddress, endText } from "./address.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
@@ -204,7 +204,7 @@ function windowOf(
 export function planConnecting(
   program: SyscallProgram,
   fd: Argument,
-  { own, peer, isWaiting }: SavedSocket,
+  { own, peer, isWaiting, sent }: SavedSocket,
   limits: BufferLimits,
 ): void {
   planTcpBind(program, fd, own, limits);
@@ -234,6 +234,8 @@ export function planConnecting(
   wait(CONNECTING);
   program.explained(explain, "connect", fd, to, address.byteLength);
   wait(0n);
+  if (sent.byteLength > 0) planRoom(program, fd, limits);
+  planBytesInto(program, fd, sent);
   planStatusFlags(program, fd, O.NONBLOCK);
 }
 

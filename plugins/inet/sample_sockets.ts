@@ -41,6 +41,7 @@ export function sampleConnection(
     isConnected: true,
     isForeign: false,
     isWaiting: false,
+    sent: new Uint8Array(0),
     owner: { uid: 0, gid: 0 },
     options: [],
     more: [],

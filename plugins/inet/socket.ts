@@ -50,6 +50,8 @@ export interface SavedSocket {
   readonly isForeign: boolean;
   /** Whether the other end waits to be accepted: it is connected anew. */
   readonly isWaiting: boolean;
+  /** What was sent to that already. */
+  readonly sent: Uint8Array;
   /** Whom it belongs to. */
   readonly owner: Owner;
   /** Options of SOL_SOCKET that the entry has no field for. */
@@ -117,6 +119,7 @@ export function loadSockets(
         : entry.state === TCP.ESTABLISHED,
       isForeign: extra?.foreign ?? false,
       isWaiting: extra?.waiting ?? false,
+      sent: extra?.sent ?? new Uint8Array(0),
       owner: { uid: extra?.uid ?? 0, gid: extra?.gid ?? 0 },
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],

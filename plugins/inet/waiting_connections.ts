@@ -1,6 +1,6 @@
 /**
- * Connections that wait to be accepted by a socket of the tree. Nobody has a descriptor of such an end, so nothing can be
- * read from it; one by which nothing was sent is as good as new, and is made anew where its other end is in the tree.
+ * Connections that wait to be accepted by a socket of the tree. Nobody has a descriptor of such an end, so what was sent to
+ * it lies in the kernel's memory alone. They are made anew where their other ends are in the tree.
  * So is one that the kernel holds half made until something comes by it (TCP_DEFER_ACCEPT): for the one that connected it
  * is there. Pure.
  *
@@ -42,10 +42,12 @@ export const NONE_WAITS: Waiting = {
  *
  * @param sockets those of the tree, by inode
  * @param nobodys those that nobody has a descriptor of
+ * @param isReadable whether what one has sent is known, or can be
  */
 export function findWaiting(
   sockets: ReadonlyMap<number, InetSocket>,
   nobodys: readonly InetSocket[],
+  isReadable: (client: InetSocket, listener: InetSocket) => boolean = () => false,
 ): Waiting {
   const all = [...sockets.values()];
   // A connection is of the one with its address before it is of one that takes any.
@@ -69,7 +71,10 @@ export function findWaiting(
     const client = byKey.get(key);
     // One that is still connecting is asked again anyway.
     if (client?.state === TCP.SYN_SENT) continue;
-    if (client === undefined || !isFresh(client) || !isHalf && !isFresh(one)) {
+    const isNew = client !== undefined && isFresh(client) && (isHalf || isFresh(one));
+    const isKnown = isNew || !isHalf && client !== undefined && isOpen(client) && isOpen(one) &&
+        isReadable(client, listener);
+    if (client === undefined || !isKnown) {
       if (!isHalf && (client !== undefined || closed.has(key))) {
         count(unreadable, listener);
         if (client !== undefined) lone.add(client.ino);
@@ -94,6 +99,11 @@ export function fromOutside(
 /** Whether a connection that nobody has may wait to be accepted. One that was closed here is in another state. */
 function mayWait(state: number): boolean {
   return state === TCP.ESTABLISHED || state === TCP.CLOSE_WAIT;
+}
+
+/** Whether a connection has sent something, and goes on. */
+function isOpen({ state, shutdown }: InetSocket): boolean {
+  return state === TCP.ESTABLISHED && shutdown === 0;
 }
 
 /** Whether a connection is as it was when it was made, as far as one can see from outside. */

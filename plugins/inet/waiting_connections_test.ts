@@ -103,3 +103,15 @@ Deno.test("findWaiting() finds the listener of the same family, one with the add
   deepEqual([...findWaiting(sockets, [waits]).atListener], [[1, 1]]);
   deepEqual([...findWaiting(sockets, [WAITS]).atListener], [[LISTENER.ino, 1]]);
 });
+
+Deno.test("findWaiting() takes one by which something was sent where that is known, and which goes on", () => {
+  const clients = (client: InetSocket, waits: InetSocket, known: boolean) => {
+    const sockets = new Map([client, LISTENER].map((one) => [one.ino, one]));
+    return [...findWaiting(sockets, [waits], () => known).clients];
+  };
+  const full = { ...WAITS, receiveQueue: 5 };
+  deepEqual(clients(CLIENT, full, true), [CLIENT.ino]);
+  deepEqual(clients(CLIENT, full, false), []);
+  deepEqual(clients({ ...CLIENT, shutdown: 2 }, full, true), []);
+  deepEqual(clients(CLIENT, { ...full, state: TCP.CLOSE_WAIT }, true), []);
+});

@@ -71,6 +71,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   inet_others: [[]],
   inet_tcp: [[]],
   inet_udp: [[]],
+  inet_unaccepted: [[]],
   inet_waiting: [[]],
   inotify: [[]],
   leaderless: [[]],
