@@ -9,34 +9,20 @@
  * fork(2) or made by execve(2) is not registered, and counts as changed. So does what other mappings change, and
  * whatever has changed while a checkpoint failed.
  *
- * Only anonymous memory counts. Where a page of another private mapping (of a file, of a memfd) is dropped while it is
- * protected, by madvise(2) with MADV_DONTNEED or by truncating the file, the kernel keeps the protection as a marker
- * (PTE_MARKER_UFFD_WP: `zap_install_uffd_wp_if_needed()` of `mm/memory.c`), and PAGEMAP_SCAN tells that like a page that
- * is swapped out and has not been written to, although the file shows there again. Of anonymous memory nothing is left,
- * and a page that is there anew counts as written to.
+ * Only anonymous memory counts (`trackable.ts`).
  *
  * @module
  */
-import { errnoName, isErrno } from "../linux/errno.ts";
-import { addressOf, cString, ioctl, syscall } from "../linux/libc_ffi.ts";
-import { openThreadPidfd, OwnedDescriptor, takeDescriptor } from "../linux/pidfd.ts";
-import {
-  type AddressRange,
-  type MappingKind,
-  mappingKind,
-  readFds,
-  scanWritten,
-  type Vma,
-} from "../linux/procfs/mod.ts";
-import { AT_FDCWD, O } from "../linux/fcntl.ts";
-import { fileError } from "../linux/files.ts";
-import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
-import { hasWriteTracking, UFFD_FLAGS, WriteTracker } from "../linux/userfaultfd.ts";
+import { type AddressRange, scanWritten, type Vma } from "../linux/procfs/mod.ts";
+import { OpenPagemap } from "../linux/open_pagemap.ts";
+import { hasWriteTracking, type WriteTracker } from "../linux/userfaultfd.ts";
 import { Remembered } from "../../images/remembered.ts";
 import type { FrozenTask, TrackedMemory } from "../contract/checkpoint.ts";
-import { LentDescriptor, lowestFree } from "../remote/send_descriptor.ts";
+import { takeWriteTracker } from "../remote/take_userfaultfd.ts";
 import { isKnown, SoftDirty } from "./soft_dirty.ts";
+import { beginTracking } from "./begin_tracking.ts";
 import { cutRanges, joinRanges, withoutRanges } from "./ranges.ts";
+import { isAnonymous, isWorthIt, isWriteProtected } from "./trackable.ts";
 
 /** A task whose memory is tracked. */
 interface Tracked {
@@ -48,9 +34,6 @@ interface Tracked {
   /** What will be trusted if the checkpoint under way succeeds. */
   next: readonly AddressRange[] | undefined;
 }
-
-/** Mappings with less than so many bytes of their own are not worth it: they are compared. */
-const LEAST = 1 << 18;
 
 /** Holds what tells the changes of one tree between its checkpoints; `using` gives all of it back. */
 export class MemoryTracking implements TrackedMemory, Disposable {
@@ -74,15 +57,14 @@ export class MemoryTracking implements TrackedMemory, Disposable {
     if (typeof tracked === "string") return tracked;
     const { tracker } = tracked;
     if (tracker instanceof SoftDirty) return lookByBits(tracked, tracker, task, eligible, goesOn);
-    using pagemap = openPagemap(task.proc.liveTid);
-    const access = { fd: pagemap.fd, ioctl, addressOf };
+    using access = new OpenPagemap(task.proc.liveTid);
     const same = task.proc.vmas.filter((vma) =>
       isAnonymous(vma) && isWriteProtected(vma) && tracker.register(vma)
     );
     const trusted: AddressRange[] = [];
     const written: AddressRange[] = [];
     for (const range of cutRanges(tracked.trusted, same)) {
-      const found = scanWritten(access, range, goesOn);
+      const found = scanWritten(access, range, goesOn ? "protect" : "look");
       if (found === undefined) continue;
       trusted.push(range);
       for (const one of found) written.push(one);
@@ -92,8 +74,7 @@ export class MemoryTracking implements TrackedMemory, Disposable {
     const next = [...trusted];
     for (const vma of goesOn ? eligible : []) {
       for (const range of withoutRanges(vma, trusted)) {
-        if (!tracker.register(range) || !tracker.unprotect(range)) continue;
-        if (scanWritten(access, range, true) !== undefined) next.push(range);
+        if (beginTracking(tracker, access, range)) next.push(range);
       }
     }
     tracked.next = joinRanges(next, []);
@@ -117,7 +98,7 @@ export class MemoryTracking implements TrackedMemory, Disposable {
   }
 
   #begin(task: FrozenTask): Tracked | string {
-    const tracker = hasWriteTracking() ? protect(task) : SoftDirty.open(task);
+    const tracker = hasWriteTracking() ? takeWriteTracker(task.remote) : SoftDirty.open(task);
     if (typeof tracker === "string") return tracker;
     const tracked: Tracked = { tracker, trusted: [], written: [], next: undefined };
     this.#tasks.set(task.pid, tracked);
@@ -163,47 +144,6 @@ export class MemoryTracking implements TrackedMemory, Disposable {
   }
 }
 
-/** Whether a mapping is registered for write protection alone. */
-function isWriteProtected({ flags }: Vma): boolean {
-  return flags.has("uw") && !flags.has("um") && !flags.has("ui");
-}
-
-/** What anonymous memory is called. That of a file has the file's name, whatever lies in it. */
-const ANONYMOUS: ReadonlySet<MappingKind> = new Set([
-  "anonymous",
-  "named-anonymous",
-  "heap",
-  "stack",
-]);
-
-/** Whether a mapping is of no file: what is dropped of it leaves no marker. */
-function isAnonymous(vma: Vma): boolean {
-  return !vma.shared && ANONYMOUS.has(mappingKind(vma));
-}
-
-/** Whether an anonymous mapping has so much of its own that comparing it costs more than tracking. */
-function isWorthIt(vma: Vma): boolean {
-  return isAnonymous(vma) && vma.flags.has("mw") && !vma.flags.has("dp") && !vma.flags.has("um") &&
-    !vma.flags.has("ui") && vma.anonymous + vma.swap >= LEAST;
-}
-
-function openPagemap(tid: number): OwnedDescriptor {
-  const path = `/proc/${tid}/pagemap`;
-  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O.RDONLY | O.CLOEXEC, 0);
-  if (isErrno(opened)) throw fileError("open", path, opened);
-  return new OwnedDescriptor(Number(opened));
-}
-
-/** Has a task's memory protected asynchronously. @returns why it cannot be */
-function protect(task: FrozenTask): WriteTracker | string {
-  const uffd = takeUserfaultfd(task);
-  if (typeof uffd === "string") return uffd;
-  const tracker = WriteTracker.open(uffd);
-  return typeof tracker === "string"
-    ? `userfaultfd gives no asynchronous protection: ${tracker}`
-    : tracker;
-}
-
 /** {@link MemoryTracking.look} where the kernel has soft-dirty bits alone. */
 function lookByBits(
   tracked: Tracked,
@@ -226,20 +166,4 @@ function lookByBits(
   return isMarked
     ? undefined
     : `no page of task ${task.pid} can tell whether somebody clears its soft-dirty bits`;
-}
-
-/** Has a task make a userfaultfd, and takes it from it. @returns why it could not */
-function takeUserfaultfd({ pid, remote }: FrozenTask): OwnedDescriptor | string {
-  const { leader: { tid } } = remote;
-  // The kernel gives the lowest free number.
-  const [number] = lowestFree(readFds(tid), 1) as [number];
-  const noted = remote.noteDescriptor(number);
-  const made = remote.tryCall("userfaultfd", UFFD_FLAGS);
-  if (isErrno(made)) {
-    noted?.erase();
-    return `task ${pid} can make no userfaultfd: ${errnoName(-made)}`;
-  }
-  using lent = new LentDescriptor(remote, Number(made), noted);
-  using pidfd = openThreadPidfd(tid, pid);
-  return takeDescriptor(pidfd, pid, lent.fd);
 }

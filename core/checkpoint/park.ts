@@ -7,7 +7,13 @@
 import { StasisError } from "../../base/errors.ts";
 import { offsetAddress, type RemoteAddress, remoteAddress } from "../linux/address.ts";
 import { ProcessMemory } from "../linux/memory.ts";
-import { mappingKind, PROT_EXEC, PROT_READ, readStatus, type Vma } from "../linux/procfs/mod.ts";
+import {
+  type Mapping,
+  mappingKind,
+  PROT_EXEC,
+  PROT_READ,
+  readStatus,
+} from "../linux/procfs/mod.ts";
 import { LANDING_WORDS } from "../linux/x86_64/waiting_code.ts";
 import { type CodePlaces, type CodeRegion, findCodePlaces } from "../remote/code_places.ts";
 import type { Shelter } from "../remote/remote_calls.ts";
@@ -85,7 +91,7 @@ function shelterOf(
   leader: Tracee,
   rescuer: Rescuer,
 ): Shelter {
-  const stack = landingStack(leader.registers.get("sp"), proc.vmas);
+  const stack = landingStack(leader.registers.get("sp"), proc.mappings);
   return {
     rescuer,
     landing: returns && waiting !== undefined && stack !== undefined
@@ -93,7 +99,7 @@ function shelterOf(
       : undefined,
     findRoom(size) {
       try {
-        return findHole(proc.vmas, size);
+        return findHole(proc.mappings, size);
       } catch (error) {
         if (error instanceof StasisError) return undefined;
         throw error;
@@ -111,9 +117,9 @@ const WORDS = BigInt(2 * LANDING_WORDS * 8);
  * The middle of memory for those words: below the stack, where the kernel puts the frames of signal handlers, or,
  * where that is no memory, in whatever the process may write to. It is put back before the process runs.
  */
-export function landingStack(sp: bigint, vmas: readonly Vma[]): RemoteAddress | undefined {
+export function landingStack(sp: bigint, vmas: readonly Mapping[]): RemoteAddress | undefined {
   const start = (sp - RED_ZONE - WORDS) & ~15n;
-  const usable = (vma: Vma) =>
+  const usable = (vma: Mapping) =>
     !vma.shared && (vma.prot & (PROT_READ | PROT_WRITE)) === (PROT_READ | PROT_WRITE);
   const below = vmas.find((vma) => vma.start <= start && start + WORDS <= vma.end);
   const vma = below !== undefined && usable(below) ? below : vmas.find(usable);
@@ -130,7 +136,7 @@ function innerTid(proc: Task, tid: number): number {
 /** Where the task has code: the vDSO first, which has a system call instruction, then the rest. */
 function* codeRegions(proc: Task): Generator<CodeRegion> {
   // A program may take the right to execute it away from its vDSO, too.
-  const code = proc.vmas.filter((vma) =>
+  const code = proc.mappings.filter((vma) =>
     (vma.prot & PROT_EXEC) !== 0 && mappingKind(vma) !== "vsyscall"
   );
   const vdso = code.find((vma) => mappingKind(vma) === "vdso");

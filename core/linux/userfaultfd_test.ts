@@ -4,7 +4,7 @@ import { isErrno } from "./errno.ts";
 import { addressOf, cString, ioctl, syscall } from "./libc_ffi.ts";
 import { MADV, MAP, PROT } from "./mman.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
-import { scanWritten } from "./procfs/mod.ts";
+import { scanMarked, scanWritten, type WrittenScan } from "./procfs/mod.ts";
 import { hasWriteTracking, UFFD_FLAGS, WriteTracker } from "./userfaultfd.ts";
 import { ProcessMemory } from "./memory.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
@@ -32,21 +32,26 @@ Deno.test({
     using pagemap = new OwnedDescriptor(
       Number(syscall(SYSCALLS.openat, -100, cString("/proc/self/pagemap"), 0, 0)),
     );
-    const scan = (protect: boolean) =>
-      scanWritten({ fd: pagemap.fd, ioctl, addressOf }, range, protect);
-    equal(scan(true), undefined, "it is not registered");
+    const access = { fd: pagemap.fd, ioctl, addressOf };
+    const scan = (what: WrittenScan) => scanWritten(access, range, what);
+    equal(scan("protect"), undefined, "it is not registered");
+    equal(scanMarked(access, range), undefined);
     equal(tracker.register(range), true);
+    deepEqual(scanMarked(access, range), []);
     for (const page of [1n, 2n, 5n]) memory.write(at(page), Uint8Array.of(1));
-    deepEqual(scan(true), [{ start: at(1n), end: at(3n), categories: 2 }, {
+    deepEqual(scan("protect"), [{ start: at(1n), end: at(3n), categories: 2 }, {
       start: at(5n),
       end: at(6n),
       categories: 2,
     }]);
-    deepEqual(scan(true), []);
+    deepEqual(scan("protect"), []);
+    deepEqual(scanMarked(access, range)?.map(({ start }) => start), [at(1n), at(5n)]);
     memory.write(at(2n), Uint8Array.of(1));
     memory.write(at(7n), Uint8Array.of(1));
-    deepEqual(scan(false)?.map(({ start }) => start), [at(2n), at(7n)]);
+    const ends = scan("look")?.map(({ start, end }) => [start, end]);
+    deepEqual(ends, [[at(0n), at(1n)], [at(2n), at(5n)], [at(6n), at(8n)]]);
     equal(tracker.unprotect(range), true);
-    deepEqual(scan(false)?.map(({ start }) => start), [at(1n), at(5n), at(7n)]);
+    deepEqual(scan("look")?.map(({ start, end }) => [start, end]), [[at(0n), at(8n)]]);
+    deepEqual(scanMarked(access, range), []);
   },
 });

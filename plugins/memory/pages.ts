@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { addressOf, ioctl, pread } from "../../core/linux/libc_ffi.ts";
+import { isAnonymous } from "../../core/checkpoint/trackable.ts";
+import { OpenPagemap } from "../../core/linux/open_pagemap.ts";
 import {
   mappingKind,
   type PageRegion,
@@ -17,9 +18,6 @@ import { hasPagemapScan } from "./features.ts";
 import { isReserved } from "./huge_pages.ts";
 import type { ReadableRun } from "./pages_files.ts";
 import { appendRun, hasContents, isGuard, type Run } from "./runs.ts";
-import { openPath } from "./open_path.ts";
-
-const O_RDONLY = 0;
 
 /** What of a task's memory is saved. */
 export interface TaskPages {
@@ -41,8 +39,8 @@ export function findPages(task: FrozenTask): TaskPages {
     // What smaps counts of reserved huge pages stands elsewhere.
     return !vma.shared && (vma.rss > 0 || vma.swap > 0 || isReserved(vma));
   });
-  using file = openPath(`/proc/${task.proc.liveTid}/pagemap`, O_RDONLY);
-  const regions = scanPages({ fd: file.fd, ioctl, pread, addressOf }, scanned);
+  using pagemap = new OpenPagemap(task.proc.liveTid);
+  const regions = scanPages(pagemap, scanned, isAnonymous);
   return savedPages(task.proc.vmas, regions);
 }
 

@@ -18,5 +18,5 @@ export function isTracked(tid: number, { start, flags }: Vma): boolean {
   if (flags.has("um") || flags.has("ui")) return false;
   using pagemap = openPath(`/proc/${tid}/pagemap`, O_RDONLY);
   const page = { start, end: offsetAddress(start, PAGE_SIZE) };
-  return scanWritten({ fd: pagemap.fd, ioctl, addressOf }, page, false) !== undefined;
+  return scanWritten({ fd: pagemap.fd, ioctl, addressOf }, page, "look") !== undefined;
 }
