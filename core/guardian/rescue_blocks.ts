@@ -317,8 +317,16 @@ export function childBlock(
       name: "process_vm_readv",
       args: [BigInt(pid), new Vector(id, ID_SIZE), 1n, new Vector(word, ID_SIZE), 1n, 0n],
     });
-    entries.copy(entries.ahead(1) + BigInt(ENTRY_ARGUMENTS), id);
+    const killing = entries.ahead(2), reaping = entries.ahead(3);
+    entries.copy(killing + BigInt(ENTRY_ARGUMENTS), id);
+    entries.copy(reaping + BigInt(ENTRY_ARGUMENTS), id);
     entries.call({ name: "kill", args: [0n, BigInt(SIG.KILL)] });
+    // One that is born while its parent is seized already is traced by the guardian (ptrace_init_task() of
+    // `include/linux/ptrace.h`): only then, and before its parent, it has to reap it.
+    const reaped = entries.call({ name: "wait4", args: [0n, 0n, WNOHANG | WALL, 0n] });
+    entries.unless(reaped, BigInt.asUintN(64, BigInt(-Errno.ECHILD)), entries.ahead(2));
+    entries.jump(entries.ahead(3));
+    yieldTurn(entries, process, reaping);
     callIn(entries, process, tid, registers);
   });
 }

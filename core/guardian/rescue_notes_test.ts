@@ -36,6 +36,8 @@ class Table {
   mask = WAITING_MASK;
   /** The status of a thread, by its id; that of one which was interrupted if absent. */
   readonly statuses = new Map<number, readonly number[]>();
+  /** Children of others that the guardian traces all the same: each is told once, when it has been killed. */
+  traced: readonly number[] = [];
   /** Threads that have ended. */
   ended: readonly number[] = [];
   /** The signals that wait for the process of every thread. */
@@ -110,6 +112,9 @@ class Table {
         view(args[2]!).setInt32(8, this.ended.includes(Number(second)) ? 2 : 4, true);
         return 0n;
       case "wait4":
+        // Threads have ids below 50 here.
+        if (first >= 50n && !this.traced.includes(Number(first))) return -10n;
+        if (first >= 50n) this.traced = this.traced.filter((one) => one !== Number(first));
         if (second !== 0n) this.at(second, 4).set(this.statuses.get(Number(first)) ?? INTERRUPTED);
         return first;
       case "ptrace":
@@ -289,13 +294,18 @@ Deno.test("noteChild() kills a child that memory of its parent tells of, and has
   assert.equal(unknown.reaped, BigInt(NO_CHILD));
   const { made, reaped } = run(88);
   assert.deepEqual(names(made).slice(3), [
-    ...["GETREGS 10", "process_vm_readv 10", "kill 88"],
+    ...["GETREGS 10", "process_vm_readv 10", "kill 88", "wait4 88"],
     ...["SETREGS 10", "SYSCALL 10", "wait4 10", "SYSCALL 10", "wait4 10"],
     ...["INTERRUPT 10", "CONT 10", "wait4 10"],
     ...["GETREGS 10", "SETREGS 10", "DETACH 10", "DETACH 10"],
     ...END,
   ]);
   assert.equal(reaped, 88n);
+  // One that was born traced is the guardian's to reap before it is the thread's.
+  table.traced = [88];
+  const born = names(run(88).made);
+  assert.equal(born.filter((name) => name === "wait4 88").length, 2);
+  assert.ok(born.lastIndexOf("wait4 88") < born.indexOf("SYSCALL 10"));
   noted.erase();
   assert.ok(!names(run(88).made).includes("kill 88"));
 });
