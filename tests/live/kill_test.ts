@@ -343,6 +343,31 @@ for (const name of ["mem_anon", "sud_guard"]) {
 /** SIGXFSZ ends a tool that may not write files of such a size: 8000 KiB, in an image of 20 MiB. */
 const TOO_LARGE = 128 + 25;
 
+Deno.test("a target runs on as it was where the tool is killed while fork(2) copies its memory", async () => {
+  using room = new ImageRoom();
+  await using subject = await Subject.start("mem_anon", { args: ["400"] });
+  const stateOf = () => readProcess(subject.pid)?.state;
+  /** Whether it makes a call that takes as long as none but that, while the tool is stopped. */
+  const isForking = () => {
+    for (const end = performance.now() + 4; performance.now() < end;) {
+      if (stateOf() !== "R") return false;
+    }
+    return true;
+  };
+  let hits = 0;
+  for (let kill = 0; kill < 3; kill++) {
+    const before = look(subject.pid);
+    const run = await actAtMoment(
+      saving(subject, room),
+      (call) => call === "ptrace CONT" && isForking(),
+    );
+    if (run.call !== undefined) hits++;
+    assertAsBefore("mem_anon", before, look(subject.pid), `killed at ${describe(run)}`);
+  }
+  await subject.expectPass();
+  assert.ok(hits > 0, "the tool was never killed meanwhile");
+});
+
 Deno.test("a target runs on as it was where a limit on the size of files ends the tool", async () => {
   await using subject = await Subject.start("mem_anon", { args: ["20"] });
   using room = new ImageRoom();
