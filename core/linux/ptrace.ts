@@ -309,6 +309,21 @@ export function decodeStatus(status: number): Stop {
   return { kind: "signal", signal };
 }
 
+/** si_code of a SIGCHLD that tells of a tracee's stop; si_status is then the upper half of what wait4(2) tells. */
+const CLD_TRAPPED = 4;
+
+/**
+ * The stop of a tracee that is about to take a signal; undefined if it tells of something else.
+ *
+ * @param code si_code, as waitid(2) tells it
+ * @param status si_status
+ */
+export function signalStop(code: number, status: number): Stop | undefined {
+  if (code !== CLD_TRAPPED) return undefined;
+  const stop = decodeStatus(status << 8 | STOPPED);
+  return stop.kind === "signal" ? stop : undefined;
+}
+
 /**
  * Waits for one tracee (wait4 with `__WALL`).
  *

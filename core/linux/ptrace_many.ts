@@ -13,6 +13,7 @@ import {
   PTRACE,
   rseqConfiguration,
   type RseqRegistration,
+  signalStop,
   type Stop,
   STOPPED,
   WALL,
@@ -66,8 +67,40 @@ const waiting = onceNeeded(() =>
   new Sweep([{ name: "wait4", args: [TID, new Own(0), WALL | WNOHANG, 0] }], 8)
 );
 
-/** Takes what each thread has done, if it has done anything. */
+/** Of waitid(2). */
+const P_PID = 1, WSTOPPED = 2, WNOWAIT = 0x1000000;
+/** The size of a siginfo_t, and where it has si_code and si_status (`include/uapi/asm-generic/siginfo.h`), in words. */
+const INFO = 128, INFO_CODE = 1, INFO_STATUS = 3;
+
+const looking = onceNeeded(() => {
+  const args = [P_PID, TID, new Own(0), WSTOPPED | WNOWAIT | WALL | WNOHANG, 0] as const;
+  return new Sweep([{ name: "waitid", args }], INFO);
+});
+
+/**
+ * Takes what each thread has done, if it has done anything. A signal that it is about to take is left to be told again,
+ * as `nextStop()` of `core/remote/reap.ts` leaves it.
+ */
 export function nextStops(
+  tids: readonly number[],
+  look: (tid: number, stop: Stop, index: number) => void,
+): void {
+  const others: number[] = [];
+  const indices: number[] = [];
+  looking().run(tids, {
+    look(tid, { result, words }, index) {
+      const word = (at: number) => Number(words[at]! & 0xffffffffn);
+      const stop = result(0) === 0 ? signalStop(word(INFO_CODE), word(INFO_STATUS)) : undefined;
+      if (stop !== undefined) return look(tid, stop, index);
+      others.push(tid);
+      indices.push(index);
+    },
+  });
+  takeAny(others, (tid, stop, at) => look(tid, stop, indices[at] as number));
+}
+
+/** Takes what each thread has done, if it has done anything. */
+function takeAny(
   tids: readonly number[],
   look: (tid: number, stop: Stop, index: number) => void,
 ): void {
@@ -80,11 +113,6 @@ export function nextStops(
     },
   });
 }
-
-/** Of waitid(2). */
-const P_PID = 1, WSTOPPED = 2;
-/** The size of a siginfo_t, and where it has si_status (`include/uapi/asm-generic/siginfo.h`). */
-const INFO = 128, INFO_STATUS = 3;
 
 const stopping = onceNeeded(() =>
   new Sweep([

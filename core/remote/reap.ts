@@ -7,7 +7,7 @@
 import { Errno, isErrno } from "../linux/errno.ts";
 import { addressOf, syscall } from "../linux/libc_ffi.ts";
 import { readStat, readStatus, readTasks, unlessGone } from "../linux/procfs/mod.ts";
-import { type Stop, waitForStop } from "../linux/ptrace.ts";
+import { signalStop, type Stop, waitForStop } from "../linux/ptrace.ts";
 import { LOOK_FOR_ALL } from "../linux/x86_64/interrupt_code.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 
@@ -45,11 +45,17 @@ export function awaitStop(tid: number, pid: number, whileWaiting?: () => void): 
 /**
  * What a tracee has done, if it has done anything; how a child of this process ended is for whoever started it here.
  *
+ * A signal that it is about to take is left to be told again: the tracee takes it still if this process dies, and does
+ * not once that has been told (wait_task_stopped() of `kernel/exit.c`). So whoever asks has it go on with it.
+ *
  * @param pid its process
  */
 export function nextStop(tid: number, pid: number): Stop {
   const seen = look(tid, LOOK_FOR_ALL | WNOHANG);
-  return seen.result === -BigInt(Errno.EINTR) ? { kind: "none" } : take(tid, pid, seen);
+  if (seen.result === -BigInt(Errno.EINTR)) return { kind: "none" };
+  const isTold = seen.result === 0n && seen.signal !== 0;
+  const signal = isTold ? signalStop(seen.code, seen.status) : undefined;
+  return signal ?? take(tid, pid, seen);
 }
 
 function take(tid: number, pid: number, { result, signal, code, status }: Look): Stop {

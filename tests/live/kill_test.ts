@@ -5,6 +5,7 @@
  * A sample of all moments is spread over the subjects. `deno task test:kill` takes a large one, and kills the tool beside
  * a Go program and a JVM as well, where these are installed.
  */
+import { readStatus } from "../../core/linux/procfs/mod.ts";
 import assert from "@std/assert";
 import { buildGo } from "../harness/build.ts";
 import { type Act, actAtMoment, killTool, type TracedRun } from "../harness/kill_at_call.ts";
@@ -342,6 +343,25 @@ for (const name of ["mem_anon", "sud_guard"]) {
 
 /** SIGXFSZ ends a tool that may not write files of such a size: 8000 KiB, in an image of 20 MiB. */
 const TOO_LARGE = 128 + 25;
+
+Deno.test({
+  name: "a thread takes the signal that it was about to take where the tool is killed just then",
+  ignore: !backend.usable,
+  async fn() {
+    using room = new ImageRoom();
+    await using subject = await Subject.start("sud_guard", { args: ["4"] });
+    for (let kill = 0; kill < 12; kill++) {
+      let last = "";
+      // A thread that has stopped for something else than it was asked to is asked again, and let go on.
+      await actAtMoment(saving(subject, room), (call) => {
+        const isNow = call === "ptrace CONT" && last === "ptrace INTERRUPT";
+        last = call;
+        return isNow && readStatus(subject.pid).tracerPid !== 0;
+      });
+    }
+    await subject.expectPass();
+  },
+});
 
 Deno.test("a target runs on as it was where the tool is killed while fork(2) copies its memory", async (t) => {
   using room = new ImageRoom();
