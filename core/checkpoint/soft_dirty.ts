@@ -15,7 +15,8 @@ import { isErrno } from "../linux/errno.ts";
 import { AT_FDCWD, O } from "../linux/fcntl.ts";
 import { fileError } from "../linux/files.ts";
 import { lockDirectory } from "../linux/flock.ts";
-import { addressOf, cString, ioctl, pread, syscall } from "../linux/libc_ffi.ts";
+import { addressOf, cString, pread, syscall } from "../linux/libc_ffi.ts";
+import { OpenPagemap } from "../linux/open_pagemap.ts";
 import { OwnedDescriptor } from "../linux/pidfd.ts";
 import { offsetAddress, PAGE_SIZE, type RemoteAddress } from "../linux/address.ts";
 import {
@@ -71,9 +72,9 @@ export class SoftDirty implements Disposable {
     ranges: readonly AddressRange[],
   ): AddressRange[] | undefined {
     if (this.#marks.length === 0) return undefined;
-    using pagemap = openTask(liveTid, "pagemap", O.RDONLY);
-    if (!this.#marks.every((mark) => isMarked(vmas, pagemap.fd, mark))) return undefined;
-    return dirty(pagemap.fd, ranges);
+    using pagemap = new OpenPagemap(liveTid);
+    if (!this.#marks.every((mark) => isMarked(vmas, pagemap, mark))) return undefined;
+    return dirty(pagemap, ranges);
   }
 
   /**
@@ -83,15 +84,15 @@ export class SoftDirty implements Disposable {
    */
   begin({ proc: { liveTid, vmas }, remote: { memory } }: FrozenTask): boolean {
     this.#marks = [];
-    using pagemap = openTask(liveTid, "pagemap", O.RDONLY);
-    using references = openTask(liveTid, "clear_refs", O.WRONLY);
-    const marks = findPlaces(vmas, pagemap.fd);
+    using pagemap = new OpenPagemap(liveTid);
+    using references = openReferences(liveTid);
+    const marks = findPlaces(vmas, pagemap);
     if (
       marks.length === 0 ||
       syscall(SYSCALLS.write, references.fd, CLEAR, CLEAR.length) !== BigInt(CLEAR.length)
     ) return false;
     for (const mark of marks) memory.write(mark, memory.read(mark, 1));
-    if (!marks.every((mark) => dirty(pagemap.fd, [pageAt(mark)]).length > 0)) return false;
+    if (!marks.every((mark) => dirty(pagemap, [pageAt(mark)]).length > 0)) return false;
     this.#marks = marks;
     return true;
   }
@@ -112,21 +113,21 @@ function isReadOnly({ shared, anonymous, prot }: Vma): boolean {
 }
 
 /** Pages to mark, one a mapping. */
-function findPlaces(vmas: readonly Vma[], pagemap: number): RemoteAddress[] {
+function findPlaces(vmas: readonly Vma[], pagemap: OpenPagemap): RemoteAddress[] {
   const places: RemoteAddress[] = [];
   for (const vma of vmas) {
     if (places.length === MARKS) break;
-    const page = isReadOnly(vma) && scan(pagemap, [vma]).find(isOwn);
+    const page = isReadOnly(vma) && scanPages(pagemap, [vma]).find(isOwn);
     if (page) places.push(page.start);
   }
   return places;
 }
 
 /** Whether a page is still where it was marked, and marked. */
-function isMarked(vmas: readonly Vma[], pagemap: number, mark: RemoteAddress): boolean {
+function isMarked(vmas: readonly Vma[], pagemap: OpenPagemap, mark: RemoteAddress): boolean {
   const vma = vmas.find(({ start, end }) => start <= mark && mark < end);
   if (vma === undefined || !isReadOnly(vma) || !isKnown(vma)) return false;
-  const [page] = scan(pagemap, [pageAt(mark)]);
+  const [page] = scanPages(pagemap, [pageAt(mark)]);
   return page !== undefined && isOwn(page) && (page.categories & PageIs.SOFT_DIRTY) !== 0;
 }
 
@@ -140,18 +141,16 @@ function pageAt(start: RemoteAddress): AddressRange {
 }
 
 /** What of some ranges is marked; ascending. */
-function dirty(pagemap: number, ranges: readonly AddressRange[]): AddressRange[] {
-  const found = scan(pagemap, ranges).filter(({ categories }) => categories & PageIs.SOFT_DIRTY);
+function dirty(pagemap: OpenPagemap, ranges: readonly AddressRange[]): AddressRange[] {
+  const found = scanPages(pagemap, ranges).filter(({ categories }) =>
+    categories & PageIs.SOFT_DIRTY
+  );
   return cutRanges(found, ranges);
 }
 
-function scan(fd: number, ranges: readonly AddressRange[]) {
-  return scanPages({ fd, ioctl, pread, addressOf }, ranges);
-}
-
-function openTask(tid: number, name: string, flags: number): OwnedDescriptor {
-  const path = `/proc/${tid}/${name}`;
-  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), flags | O.CLOEXEC, 0);
+function openReferences(tid: number): OwnedDescriptor {
+  const path = `/proc/${tid}/clear_refs`;
+  const opened = syscall(SYSCALLS.openat, AT_FDCWD, cString(path), O.WRONLY | O.CLOEXEC, 0);
   if (isErrno(opened)) throw fileError("open", path, opened);
   return new OwnedDescriptor(Number(opened));
 }
@@ -163,7 +162,7 @@ export function hasSoftDirty(): boolean {
   if (known !== undefined) return known;
   const page = new Uint8Array(8).fill(1);
   const entry = new Uint8Array(8);
-  using pagemap = openTask(Deno.pid, "pagemap", O.RDONLY);
+  using pagemap = new OpenPagemap(Deno.pid);
   pread(pagemap.fd, entry, addressOf(page) / PAGE_SIZE * 8n);
   return known = decodePagemapEntry(new BigUint64Array(entry.buffer)[0] as bigint).softDirty;
 }

@@ -23,8 +23,14 @@ import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
  *
  * @param pid its process
  * @param whileWaiting is called now and then, and may throw: then nothing has been taken of what the tracee does
+ * @param leavesSignals whether a signal that it is about to take is left to be told again ({@link nextStop})
  */
-export function awaitStop(tid: number, pid: number, whileWaiting?: () => void): Stop {
+export function awaitStop(
+  tid: number,
+  pid: number,
+  whileWaiting?: () => void,
+  leavesSignals = false,
+): Stop {
   const mayCome = (): boolean => {
     const { threads, tgid, tracerPid } = unlessGone(() => readStatus(tid), NOBODY);
     if (tracerPid !== ownTid()) return false;
@@ -37,7 +43,7 @@ export function awaitStop(tid: number, pid: number, whileWaiting?: () => void): 
       whileWaiting?.();
       if (mayCome()) continue;
     }
-    const stop = take(tid, pid, seen);
+    const stop = (leavesSignals ? untaken(seen) : undefined) ?? take(tid, pid, seen);
     if (stop.kind !== "none") return stop;
   }
 }
@@ -53,9 +59,12 @@ export function awaitStop(tid: number, pid: number, whileWaiting?: () => void): 
 export function nextStop(tid: number, pid: number): Stop {
   const seen = look(tid, LOOK_FOR_ALL | WNOHANG);
   if (seen.result === -BigInt(Errno.EINTR)) return { kind: "none" };
-  const isTold = seen.result === 0n && seen.signal !== 0;
-  const signal = isTold ? signalStop(seen.code, seen.status) : undefined;
-  return signal ?? take(tid, pid, seen);
+  return untaken(seen) ?? take(tid, pid, seen);
+}
+
+/** A signal that a tracee is about to take; undefined where it has something else to tell, or nothing. */
+function untaken({ result, signal, code, status }: Look): Stop | undefined {
+  return result === 0n && signal !== 0 ? signalStop(code, status) : undefined;
 }
 
 function take(tid: number, pid: number, { result, signal, code, status }: Look): Stop {

@@ -97,7 +97,7 @@ export class Reentry implements Disposable {
     if (this.#state === "still") return;
     const { pid, tid } = this.#tracee;
     if (this.#state === "under way") interrupt(tid);
-    while (this.#state !== "stopped") this.#goOn(awaitStop(tid, pid));
+    while (this.#state !== "stopped") this.#goOn(awaitStop(tid, pid, undefined, true));
     this.#state = "still";
     this.#tracee.registers = getRegisters(tid);
     this.#tracee.signalMask = getSignalMask(tid);

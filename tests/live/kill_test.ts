@@ -347,19 +347,22 @@ const TOO_LARGE = 128 + 25;
 Deno.test({
   name: "a thread takes the signal that it was about to take where the tool is killed just then",
   ignore: !backend.usable,
-  async fn() {
+  async fn(t) {
     using room = new ImageRoom();
     await using subject = await Subject.start("sud_guard", { args: ["4"] });
+    let hits = 0;
     for (let kill = 0; kill < 12; kill++) {
       let last = "";
       // A thread that has stopped for something else than it was asked to is asked again, and let go on.
-      await actAtMoment(saving(subject, room), (call) => {
+      const run = await actAtMoment(saving(subject, room), (call) => {
         const isNow = call === "ptrace CONT" && last === "ptrace INTERRUPT";
         last = call;
         return isNow && readStatus(subject.pid).tracerPid !== 0;
       });
+      if (run.call !== undefined) hits++;
     }
     await subject.expectPass();
+    if (hits === 0) skip(t, "no thread had stopped for a signal when it was to stand still");
   },
 });
 

@@ -47,6 +47,17 @@ static inline void bind_end(int fd, struct end end)
 		die("bind");
 }
 
+/* A socket with an address, and a port that is free. */
+static inline int bound_socket(int family, int type, int protocol, const char *address)
+{
+	int fd = socket(family, type, protocol);
+
+	if (fd < 0)
+		die("socket");
+	bind_end(fd, make_end(family, address, 0));
+	return fd;
+}
+
 static inline void connect_end(int fd, struct end end)
 {
 	if (connect(fd, &end.at.any, end.len))

@@ -11,16 +11,6 @@
 /* A number that no protocol has. */
 enum { RAW = 253, LARGE = 40000 };
 
-static int bound(int family, int type, int protocol, const char *address)
-{
-	int fd = socket(family, type, protocol);
-
-	if (fd < 0)
-		die("socket");
-	bind_end(fd, make_end(family, address, 0));
-	return fd;
-}
-
 /* Sends a piece, with a number beside it. */
 static void piece(int fd, const struct end *to, const void *bytes, size_t size, int flags, int level, int type,
 		  int value)
@@ -74,10 +64,10 @@ int main(void)
 
 	subject_init();
 	fill_bytes(large, sizeof(large), 3);
-	int four = bound(AF_INET, SOCK_DGRAM, 0, "127.0.0.1"), other = bound(AF_INET, SOCK_DGRAM, 0, "127.0.0.2");
-	int six = bound(AF_INET6, SOCK_DGRAM, 0, "::1"), lite = bound(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "127.0.0.1");
-	int whole = bound(AF_INET, SOCK_DGRAM, 0, "127.0.0.1");
-	int raw = bound(AF_INET, SOCK_RAW, RAW, "127.0.0.3"), raw_six = bound(AF_INET6, SOCK_RAW, RAW, "::1");
+	int four = bound_socket(AF_INET, SOCK_DGRAM, 0, "127.0.0.1"), other = bound_socket(AF_INET, SOCK_DGRAM, 0, "127.0.0.2");
+	int six = bound_socket(AF_INET6, SOCK_DGRAM, 0, "::1"), lite = bound_socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "127.0.0.1");
+	int whole = bound_socket(AF_INET, SOCK_DGRAM, 0, "127.0.0.1");
+	int raw = bound_socket(AF_INET, SOCK_RAW, RAW, "127.0.0.3"), raw_six = bound_socket(AF_INET6, SOCK_RAW, RAW, "::1");
 	struct end to_four = own_end(four), to_other = own_end(other), to_six = own_end(six), to_lite = own_end(lite);
 	struct end to_whole = own_end(whole), to_raw = own_end(raw), to_raw_six = own_end(raw_six);
 	set_inet_option(other, IPPROTO_IP, IP_RECVTTL, 1);

@@ -11,16 +11,6 @@
 
 enum { LARGE = 20000 };
 
-static int bound(int family, int type, int protocol, const char *address)
-{
-	int fd = socket(family, type, protocol);
-
-	if (fd < 0)
-		die("socket");
-	bind_end(fd, make_end(family, address, 0));
-	return fd;
-}
-
 static struct end without_port(int fd)
 {
 	struct end end = own_end(fd);
@@ -91,9 +81,9 @@ int main(void)
 
 	subject_init();
 	/* UDP-Lite. */
-	int lite = bound(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "127.0.0.1");
-	int gone = bound(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "127.0.0.2");
-	int lite_six = bound(AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE, "::1");
+	int lite = bound_socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "127.0.0.1");
+	int gone = bound_socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, "127.0.0.2");
+	int lite_six = bound_socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE, "::1");
 	struct end end_lite = own_end(lite), end_gone = own_end(gone), end_lite_six = own_end(lite_six);
 	send_to(gone, end_lite, 101, 1);
 	set_inet_option(gone, IPPROTO_UDPLITE, 10 /* UDPLITE_SEND_CSCOV */, 12);
@@ -102,8 +92,8 @@ int main(void)
 	send_to(lite_six, end_lite_six, 33, 3);
 
 	/* Raw ones: three with the same protocol, of which two have something. */
-	int raw = bound(AF_INET, SOCK_RAW, RAW, "127.0.0.3"), other = bound(AF_INET, SOCK_RAW, RAW, "127.0.0.4");
-	int none = bound(AF_INET, SOCK_RAW, RAW, "127.0.0.5"), raw_six = bound(AF_INET6, SOCK_RAW, RAW, "::1");
+	int raw = bound_socket(AF_INET, SOCK_RAW, RAW, "127.0.0.3"), other = bound_socket(AF_INET, SOCK_RAW, RAW, "127.0.0.4");
+	int none = bound_socket(AF_INET, SOCK_RAW, RAW, "127.0.0.5"), raw_six = bound_socket(AF_INET6, SOCK_RAW, RAW, "::1");
 	int any = socket(AF_INET, SOCK_RAW, RAW);
 	set_inet_option(other, IPPROTO_IP, IP_TTL, 7);
 	set_inet_option(other, IPPROTO_IP, IP_TOS, 0x20);
