@@ -162,6 +162,7 @@ for (const [index, subjectLine] of SUBJECTS.entries()) {
       await awaitStops(stopped);
       assertAsBefore(name, before, look(subject.pid), `killed at ${describe(run)}`);
     }
+    await awaitStops(stopped); // before the program itself looks
     await subject.expectPass();
   });
 }
