@@ -45,6 +45,7 @@ import { explainKilled } from "./killed.ts";
 import { LinkRemaps, removeLinkRemap } from "./link_remaps.ts";
 import { StandingAgain } from "./standing_again.ts";
 import { Shadows } from "./shadows.ts";
+import { QuickMappings } from "./quick_mappings.ts";
 import { standStill } from "./stand_still.ts";
 import { findTree, refuse, surveyRunning } from "./survey.ts";
 import { heldUntilItEnds, partedFromOutside } from "./survey_tree.ts";
@@ -186,7 +187,14 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const hooks = runHook(plugin, () => plugin.checkpoint?.(session) ?? {});
     hooked.push({ plugin, hooks });
   }
-  const { ahead, resident, count } = await lookAtRunning(request, isToEnd, hooked, cancellation);
+  using quick = new QuickMappings(tasks);
+  const { ahead, resident, count } = await lookAtRunning(
+    request,
+    isToEnd,
+    hooked,
+    cancellation,
+    quick,
+  );
   // When the tree runs again.
   await using _reading = finishing(ahead);
 
@@ -230,6 +238,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       (frozen) => {
         requireSame(root, frozen[0] as Task);
         still = frozen;
+        for (const task of frozen) {
+          if (quick.has(task.pid)) task.readMappingsBy((one) => quick.read(one));
+        }
         for (const { pid } of frozen) noted.set(pid, guardian.noteProcess(pid));
       },
       ahead,
@@ -379,11 +390,13 @@ async function lookAtRunning(
   isToEnd: boolean,
   hooked: readonly Hooked<CheckpointHooks>[],
   cancellation: Cancellation,
+  quick: QuickMappings,
 ): Promise<{ readonly ahead: ReadAhead; readonly resident: number; readonly count: number }> {
   const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
+  quick.learn(tasks);
   const notes = [...partedFromOutside(tasks), ...isToEnd ? heldUntilItEnds(tasks) : []];
   for (const text of notes) listener({ kind: "note", plugin: "core", text });
-  const ahead = new ReadAhead(filesAhead(tasks, hooked));
+  const ahead = new ReadAhead(filesAhead(tasks, hooked, (pid) => quick.has(pid)));
   // Where a tree has been found changed at each look nothing is known.
   const resident = tasks.length === 0 ? Infinity : residentMemory(tasks);
   const count = tasks.reduce((sum, task) => sum + unlessGone(() => task.threads.length, 0), 0);

@@ -22,10 +22,13 @@ const OF_A_MAPPING = 800, MORE = 16384, MOST = 1 << 18;
 /**
  * The files of tasks as they were looked at before: of what they have got since nothing is read ahead, nor of those that
  * have ended.
+ *
+ * @param isQuick whether the mappings of a task are read in another way
  */
 export function* filesAhead(
   surveyed: readonly Pick<Task, "pid" | "threads" | "vmas">[],
   plugins: readonly Hooked<Pick<CheckpointHooks, "reads">>[],
+  isQuick: (pid: number) => boolean = () => false,
 ): Generator<FileAhead> {
   const tasks = surveyed.flatMap((task) =>
     unlessGone(() => {
@@ -35,7 +38,8 @@ export function* filesAhead(
   );
   for (const { pid, vmas } of tasks) {
     const smaps = vmas.length * OF_A_MAPPING + MORE;
-    yield* filesIn(taskPath(pid), smaps > MOST ? { status: STATUS } : { status: STATUS, smaps });
+    const isRead = smaps <= MOST && !isQuick(pid);
+    yield* filesIn(taskPath(pid), isRead ? { status: STATUS, smaps } : { status: STATUS });
   }
   for (const { pid } of tasks) yield* filesIn(taskPath(pid), { stat: STAT });
   for (const { hooks: { reads } } of plugins) {

@@ -142,6 +142,7 @@ export class Task {
   #liveTid?: number;
   #mappings?: readonly Mapping[];
   #vmas?: readonly Vma[];
+  #readQuickly?: (task: Task) => readonly Vma[] | undefined;
   #descriptors?: readonly Descriptor[];
 
   /** @param threads its threads, the leader first, then ascending, if they are known already */
@@ -216,13 +217,19 @@ export class Task {
    * takes 20 ms for each gigabyte of small pages.
    */
   get mappings(): readonly Mapping[] {
-    if (this.#vmas !== undefined || this.liveStat.rss < MANY_PAGES) return this.vmas;
+    const isCheap = this.#vmas !== undefined || this.#readQuickly !== undefined;
+    if (isCheap || this.liveStat.rss < MANY_PAGES) return this.vmas;
     return this.#mappings ??= readMaps(this.liveTid);
   }
 
   /** The mappings with their flags and sizes, ascending. */
   get vmas(): readonly Vma[] {
-    return this.#vmas ??= readSmaps(this.liveTid);
+    return this.#vmas ??= this.#readQuickly?.(this) ?? readSmaps(this.liveTid);
+  }
+
+  /** Has the mappings read in another way, where that can be. */
+  readMappingsBy(read: (task: Task) => readonly Vma[] | undefined): void {
+    this.#readQuickly = read;
   }
 
   /** Adds descriptors that lie in the queues of its sockets, or of sockets that do. */

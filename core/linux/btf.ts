@@ -8,83 +8,123 @@ import { StasisError } from "../../base/errors.ts";
 
 const MAGIC = 0xeb9f;
 /** Kinds of type: BTF_KIND_*. */
-const STRUCT = 4, UNION = 5;
+const STRUCT = 4, UNION = 5, FUNC = 12;
 /** Kinds that only add to another type: TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG. */
 const MODIFIERS: ReadonlySet<number> = new Set([8, 9, 10, 11, 18]);
-/** How many bytes follow a type, by its kind: always, and for each of its `vlen` parts. */
+/** How many words follow a type, by its kind: always, and for each of its `vlen` parts. */
 const TAILS: Readonly<Record<number, readonly [fixed: number, each: number]>> = {
-  1: [4, 0], // INT
-  3: [12, 0], // ARRAY
-  4: [0, 12], // STRUCT
-  5: [0, 12], // UNION
-  6: [0, 8], // ENUM
-  13: [0, 8], // FUNC_PROTO
-  14: [4, 0], // VAR
-  15: [0, 12], // DATASEC
-  17: [4, 0], // DECL_TAG
-  19: [0, 12], // ENUM64
+  1: [1, 0], // INT
+  3: [3, 0], // ARRAY
+  4: [0, 3], // STRUCT
+  5: [0, 3], // UNION
+  6: [0, 2], // ENUM
+  13: [0, 2], // FUNC_PROTO
+  14: [1, 0], // VAR
+  15: [0, 3], // DATASEC
+  17: [1, 0], // DECL_TAG
+  19: [0, 3], // ENUM64
 };
-/** A type's name, info and size; a member's name, type and offset. */
-const HEAD = 12, MEMBER = 12;
+const KINDS = 32;
+const FIXED = Uint8Array.from({ length: KINDS }, (_, kind) => TAILS[kind]?.[0] ?? 0);
+const EACH = Uint8Array.from({ length: KINDS }, (_, kind) => TAILS[kind]?.[1] ?? 0);
+/** The header in bytes; a type's name, info and size, and a member's name, type and offset, in words. */
+const HEADER = 24, HEAD = 3, MEMBER = 3;
 
-/** The structures of a kernel. */
+/** The types of a kernel: 150,000 of them, of which a handful is asked for. */
 export class KernelTypes {
-  readonly #view: DataView;
-  readonly #bytes: Uint8Array;
-  readonly #strings: number;
-  /** Where each type is, by its number, from 1. */
-  readonly #types: number[] = [0];
-  readonly #byName = new Map<string, number>();
+  /** All that tells of types, as words of four bytes. */
+  readonly #words: Uint32Array;
+  /** Where each type begins there, by its number, from 1. */
+  readonly #types: Uint32Array;
+  /** The names, each with a NUL before it and one behind it, whose places the types tell. */
+  readonly #strings: string;
+  readonly #structs = new Map<string, number>();
+  readonly #offsets = new Map<string, bigint>();
 
   /** @param bytes of `/sys/kernel/btf/vmlinux` @throws {StasisError} `unsupported` of what is none */
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    const view = this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    if (bytes.length < 24 || view.getUint16(0, true) !== MAGIC) throw unknown("its types");
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (bytes.length < HEADER || view.getUint16(0, true) !== MAGIC) throw unknown("its types");
     const header = view.getUint32(4, true);
-    this.#strings = header + view.getUint32(16, true);
-    const start = header + view.getUint32(8, true);
-    const end = start + view.getUint32(12, true);
-    for (let at = start; at < end;) {
-      const info = view.getUint32(at + 4, true);
-      const [fixed, each] = TAILS[kindOf(info)] ?? [0, 0];
-      if (kindOf(info) === STRUCT) this.#byName.set(this.#name(at), at);
-      this.#types.push(at);
-      at += HEAD + fixed + each * (info & 0xffff);
+    const word = (at: number): number => view.getUint32(at, true);
+    const part = (at: number): Uint8Array<ArrayBuffer> =>
+      bytes.slice(header + word(at), header + word(at) + word(at + 4));
+    const words = this.#words = new Uint32Array(part(8).buffer);
+    this.#strings = new TextDecoder("latin1").decode(part(16));
+    const types = new Uint32Array(1 + Math.ceil(words.length / HEAD));
+    let count = 1;
+    for (let at = 0; at < words.length;) {
+      const info = words[at + 1]!;
+      const kind = kindOf(info);
+      types[count++] = at;
+      at += HEAD + FIXED[kind]! + EACH[kind]! * (info & 0xffff);
     }
+    this.#types = types.subarray(0, count);
   }
 
   /** How large a structure is, in bytes. @throws {StasisError} `unsupported` where there is none of that name */
   size(struct: string): number {
-    return this.#view.getUint32(this.#find(struct) + 8, true);
+    return this.#words[this.#struct(struct) + 2]!;
   }
 
   /** Where a field of a structure lies, in bytes from its begin. @throws {StasisError} `unsupported` where there is none */
   offset(struct: string, field: string): bigint {
-    const bits = this.#bits(this.#find(struct), field);
-    if (bits === undefined || bits % 8 !== 0) throw unknown(`${struct}.${field}`);
-    return BigInt(bits / 8);
+    const path = `${struct}.${field}`;
+    let offset = this.#offsets.get(path);
+    if (offset === undefined) {
+      const name = this.#nameAt(field);
+      const bits = name === undefined ? undefined : this.#bits(this.#struct(struct), name);
+      if (bits === undefined || bits % 8 !== 0) throw unknown(path);
+      this.#offsets.set(path, offset = BigInt(bits / 8));
+    }
+    return offset;
   }
 
-  #find(struct: string): number {
-    const at = this.#byName.get(struct);
-    if (at === undefined) throw unknown(`struct ${struct}`);
+  /** The number of a function. @throws {StasisError} `unsupported` where there is none of that name */
+  functionId(name: string): number {
+    const id = this.#find(FUNC, name);
+    if (id === undefined) throw unknown(`${name}()`);
+    return id;
+  }
+
+  /** Where a structure begins. */
+  #struct(name: string): number {
+    let at = this.#structs.get(name);
+    if (at === undefined) {
+      const id = this.#find(STRUCT, name);
+      if (id === undefined) throw unknown(`struct ${name}`);
+      this.#structs.set(name, at = this.#types[id]!);
+    }
     return at;
   }
 
+  /** The number of a type. */
+  #find(kind: number, name: string): number | undefined {
+    const nameAt = this.#nameAt(name);
+    if (nameAt === undefined) return undefined;
+    const id = this.#types.findIndex((at, id) =>
+      id > 0 && this.#words[at] === nameAt && kindOf(this.#words[at + 1]!) === kind
+    );
+    return id < 0 ? undefined : id;
+  }
+
+  /** Where a name stands, which stands there once. */
+  #nameAt(name: string): number | undefined {
+    const before = this.#strings.indexOf(`\0${name}\0`);
+    return before < 0 ? undefined : before + 1;
+  }
+
   /** The offset of a field in bits, also of one within a part that has no name. */
-  #bits(at: number, field: string): number | undefined {
-    const info = this.#view.getUint32(at + 4, true);
+  #bits(at: number, name: number): number | undefined {
+    const info = this.#words[at + 1]!;
     for (let index = 0; index < (info & 0xffff); index++) {
       const member = at + HEAD + index * MEMBER;
       // Of structures with bit fields (kind_flag) the high byte is the number of bits.
-      const offset = this.#view.getUint32(member + 8, true) &
-        (info >>> 31 ? 0xff_ffff : 0xffff_ffff);
-      const name = this.#name(member);
-      if (name === field) return offset;
-      if (name !== "") continue;
-      const inner = this.#plain(this.#view.getUint32(member + 4, true));
-      const found = inner === undefined ? undefined : this.#bits(inner, field);
+      const offset = this.#words[member + 2]! & (info >>> 31 ? 0xff_ffff : 0xffff_ffff);
+      if (this.#words[member] === name) return offset;
+      if (this.#words[member] !== 0) continue;
+      const inner = this.#plain(this.#words[member + 1]!);
+      const found = inner === undefined ? undefined : this.#bits(inner, name);
       if (found !== undefined) return offset + found;
     }
     return undefined;
@@ -92,17 +132,11 @@ export class KernelTypes {
 
   /** Where a structure or union is that a type stands for. */
   #plain(type: number): number | undefined {
-    const at = this.#types[type] ?? 0;
-    if (at === 0) return undefined;
-    const kind = kindOf(this.#view.getUint32(at + 4, true));
-    if (MODIFIERS.has(kind)) return this.#plain(this.#view.getUint32(at + 8, true));
+    if (type === 0 || type >= this.#types.length) return undefined;
+    const at = this.#types[type]!;
+    const kind = kindOf(this.#words[at + 1]!);
+    if (MODIFIERS.has(kind)) return this.#plain(this.#words[at + 2]!);
     return kind === STRUCT || kind === UNION ? at : undefined;
-  }
-
-  #name(at: number): string {
-    const start = this.#strings + this.#view.getUint32(at, true);
-    const end = this.#bytes.indexOf(0, start);
-    return String.fromCharCode(...this.#bytes.subarray(start, end));
   }
 }
 

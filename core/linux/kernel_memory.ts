@@ -7,30 +7,22 @@
  *
  * @module
  */
+import { type Instruction, loadProgram } from "./bpf.ts";
 import { KernelTypes } from "./btf.ts";
 import { isErrno } from "./errno.ts";
 import { addressOf, syscall } from "./libc_ffi.ts";
-import { OwnedDescriptor } from "./pidfd.ts";
+import type { OwnedDescriptor } from "./pidfd.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
-/** `include/uapi/linux/bpf.h`: commands, a program that is run by a system call, that it may sleep. */
-const PROG_LOAD = 5, PROG_TEST_RUN = 10, TYPE_SYSCALL = 31, SLEEPABLE = 1 << 4;
-/** How large the parts of `union bpf_attr` are that these take. */
-const LOAD_SIZE = 72, RUN_SIZE = 80;
+/** `include/uapi/linux/bpf.h`: a command, a program that is run by a system call, that it may sleep. */
+const PROG_TEST_RUN = 10, TYPE_SYSCALL = 31, SLEEPABLE = 1 << 4;
+/** How much of `union bpf_attr` the command takes. */
+const RUN_SIZE = 80;
 /** Numbers of the helpers. */
 const GET_CURRENT_TASK = 35, PROBE_READ_KERNEL = 113;
 
 /** What the program works on: the address to read (in), the task that asks, what was read, whether that failed (out). */
 const ADDRESS = 0, TASK = 8, WORD = 16, RESULT = 24, CONTEXT_SIZE = 32;
-
-/** An instruction: its code, target and source register, offset and immediate value. */
-type Instruction = readonly [
-  code: number,
-  target: number,
-  source: number,
-  offset: number,
-  value: number,
-];
 
 /** Copies a word of the kernel's memory to the context. The verifier lets helpers write to the stack alone. */
 const PROGRAM: readonly Instruction[] = [
@@ -48,18 +40,6 @@ const PROGRAM: readonly Instruction[] = [
   [0xb7, 0, 0, 0, 0], // return 0
   [0x95, 0, 0, 0, 0],
 ];
-
-function encode(program: readonly Instruction[]): Uint8Array {
-  const bytes = new Uint8Array(program.length * 8);
-  const view = new DataView(bytes.buffer);
-  program.forEach(([code, target, source, offset, value], index) => {
-    view.setUint8(index * 8, code);
-    view.setUint8(index * 8 + 1, target | source << 4);
-    view.setInt16(index * 8 + 2, offset, true);
-    view.setInt32(index * 8 + 4, value, true);
-  });
-  return bytes;
-}
 
 /** The types that have been read. */
 let shared: KernelTypes | undefined;
@@ -154,15 +134,5 @@ export class KernelMemory implements Disposable {
 }
 
 function load(): OwnedDescriptor | undefined {
-  const program = encode(PROGRAM);
-  const license = new TextEncoder().encode("GPL\0");
-  const attributes = new Uint8Array(LOAD_SIZE);
-  const view = new DataView(attributes.buffer);
-  view.setUint32(0, TYPE_SYSCALL, true);
-  view.setUint32(4, PROGRAM.length, true);
-  view.setBigUint64(8, addressOf(program), true);
-  view.setBigUint64(16, addressOf(license), true);
-  view.setUint32(44, SLEEPABLE, true);
-  const fd = syscall(SYSCALLS.bpf, PROG_LOAD, attributes, LOAD_SIZE);
-  return isErrno(fd) ? undefined : new OwnedDescriptor(Number(fd));
+  return loadProgram({ type: TYPE_SYSCALL, flags: SLEEPABLE }, PROGRAM);
 }

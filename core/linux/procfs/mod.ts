@@ -35,6 +35,7 @@ export {
   taskPath,
   unlessGone,
 } from "./read.ts";
+export * from "./known_flags.ts";
 export * from "./smaps.ts";
 export * from "./stat.ts";
 export * from "./status.ts";

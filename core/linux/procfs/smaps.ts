@@ -60,11 +60,11 @@ export type VmFlag = keyof typeof VM_FLAGS;
 export interface Vma extends Mapping {
   /** The codes of {@link VM_FLAGS}; equal sets are the same object. */
   readonly flags: ReadonlySet<VmFlag | string>;
-  /** Resident pages, shared ones counted in full. */
+  /** Resident pages, shared ones counted in full; where they were not counted, as many as there can be. */
   readonly rss: number;
-  /** Pages that are no file's: private ones that were written to. */
+  /** Pages that are no file's: private ones that were written to; the same. */
   readonly anonymous: number;
-  /** Swapped out. */
+  /** Swapped out; the same. */
   readonly swap: number;
   /** The protection key (pkey_alloc); undefined where CPU or kernel has none. */
   readonly protectionKey?: number;
