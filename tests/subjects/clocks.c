@@ -33,6 +33,9 @@ static void *waiter(void *unused)
 		syscall(SYS_futex, &word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, &end, NULL, -1);
 	while (errno == EINTR);
 	woken = now(CLOCK_MONOTONIC);
+	/* On a busy machine it is woken before it is looked at. */
+	while (!term_requested)
+		usleep(1000);
 	return NULL;
 }
 
