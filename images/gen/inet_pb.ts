@@ -664,6 +664,59 @@ export const inet_corked_entrySchema: GenMessage<inet_corked_entry> = /*@__PURE_
   ]);
 
 /**
+ * A connection that waits to be accepted, whose other end was on this machine and is over.
+ *
+ * @generated from message inet_orphaned_entry
+ */
+export type inet_orphaned_entry = Message<"inet_orphaned_entry"> & {
+  /**
+   * Who has connected, and to where: a struct sockaddr_in or sockaddr_in6 each, of the same family.
+   *
+   * @generated from field: required bytes from = 1;
+   */
+  from: Uint8Array;
+
+  /**
+   * @generated from field: required bytes to = 2;
+   */
+  to: Uint8Array;
+
+  /**
+   * What was sent by it.
+   *
+   * @generated from field: required bytes received = 3;
+   */
+  received: Uint8Array;
+
+  /**
+   * Whether the other end's end of data has come.
+   *
+   * @generated from field: required bool end = 4;
+   */
+  end: boolean;
+
+  /**
+   * Whether the other end has reset it, behind that.
+   *
+   * @generated from field: required bool reset = 5;
+   */
+  reset: boolean;
+};
+
+/**
+ * Describes the message inet_orphaned_entry.
+ * Use `create(inet_orphaned_entrySchema)` to create a new message.
+ */
+export const inet_orphaned_entrySchema: GenMessage<inet_orphaned_entry> = /*@__PURE__*/
+  message("inet_orphaned_entry", () => [
+    [1, "from", "required", "bytes"],
+    [2, "to", "required", "bytes"],
+    [3, "received", "required", "bytes"],
+    [4, "end", "required", "bool"],
+    [5, "reset", "required", "bool"],
+  ]);
+
+/**
  * What a socket has beyond `inet_sk_entry`, in inet-extra.img. CRIU has no such image.
  *
  * @generated from message inet_extra_entry
@@ -731,6 +784,13 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
   sent: Uint8Array;
 
   /**
+   * Of one that listens: those that wait to be accepted, whose other ends are over.
+   *
+   * @generated from field: repeated inet_orphaned_entry orphaned = 12;
+   */
+  orphaned: inet_orphaned_entry[];
+
+  /**
    * Of one of TCP in state CLOSE: what there is of the connection that it was.
    *
    * @generated from field: optional inet_ended_entry ended = 9;
@@ -760,6 +820,7 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [7, "gid", "optional", "uint32"],
     [8, "waiting", "optional", "bool"],
     [11, "sent", "optional", "bytes"],
+    [12, "orphaned", "repeated", inet_orphaned_entrySchema],
     [9, "ended", "optional", inet_ended_entrySchema],
     [10, "corked", "optional", inet_corked_entrySchema],
   ]);

@@ -44,9 +44,11 @@ import {
 } from "./image.ts";
 import { interfaceName } from "../../core/linux/net/interfaces.ts";
 import { readGroups } from "./memberships.ts";
+import { AcceptQueues } from "./accept_queues.ts";
 import { SharedKernel } from "./kernel_sockets.ts";
 import { lookAgain } from "./look_again.ts";
 import { makeSocket } from "../../core/linux/net/make_socket.ts";
+import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { readRawSockets } from "./listed_raw.ts";
 import { isInetName, isRawName, SOCK } from "./protocol.ts";
 import { readState, type SocketState } from "./state.ts";
@@ -60,7 +62,7 @@ import {
 } from "./survey.ts";
 import { hasStream, isConnection } from "./tcp_info.ts";
 import { quiesce } from "./quiesce.ts";
-import { findWaiting, fromOutside, NONE_WAITS } from "./waiting_connections.ts";
+import { findWaiting, fromOutside, NONE_WAITS, readableIf } from "./waiting_connections.ts";
 
 /** The sockets of the tree at one look. */
 interface Look {
@@ -69,8 +71,6 @@ interface Look {
   readonly surroundings: Surroundings;
   /** What is read of each when the tree stands still, by inode. */
   readonly states: ReadonlyMap<number, SocketState>;
-  /** What was sent by connections that wait to be accepted, by the inodes of those. */
-  readonly sent: ReadonlyMap<number, Uint8Array<ArrayBuffer>>;
   /** Those of which the kernel tells nothing, though it should. */
   readonly unlisted: ReadonlySet<number>;
   /** Those whose problem has been told: one that many tasks have is told once. */
@@ -91,7 +91,6 @@ const NOTHING: Look = {
     nameOf,
   },
   states: new Map(),
-  sent: new Map(),
   unlisted: new Set(),
   told: new Set(),
 };
@@ -136,7 +135,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       outside.look(tasks);
       // They are saved when the tree stands still.
       const keys = rescuer !== undefined;
-      let { sockets, nobodys } = listSockets(descriptors, protocolOf, [], { ports, keys });
+      let { sockets, nobodys, others } = listSockets(descriptors, protocolOf, [], { ports, keys });
       const read = () =>
         rescuer === undefined ? new Map<number, SocketState>() : readStates(
           descriptors,
@@ -147,17 +146,13 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       let states = read();
       const missing = unlisted(states, sockets);
       if (missing.length > 0) {
-        ({ sockets, nobodys } = listSockets(descriptors, protocolOf, missing, { keys }));
+        ({ sockets, nobodys, others } = listSockets(descriptors, protocolOf, missing, { keys }));
         states = read();
       }
       using kernel = new SharedKernel();
-      const sent = new Map<number, Uint8Array<ArrayBuffer>>();
-      const isReadable = (client: InetSocket, listener: InetSocket): boolean => {
-        if (rescuer === undefined) return kernel.open() !== undefined;
-        const bytes = readUnaccepted(client, descriptors.get(listener.ino), kernel);
-        if (bytes !== undefined) sent.set(client.ino, bytes);
-        return bytes !== undefined;
-      };
+      const sight = rescuer === undefined
+        ? { ...readableIf(() => kernel.open() !== undefined), others }
+        : new AcceptQueues(descriptors, kernel, others, (ino) => defersAccept(states.get(ino)));
       const connections = [...sockets.values()].filter(({ state }) => isConnection(state));
       const inside = new Set([...connections, ...nobodys.filter(isOver)].map(connectionKey));
       seen = {
@@ -166,7 +161,7 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
           sockets,
           inside,
           hidden: rescuer === undefined && mayHaveInFlight(tasks),
-          waiting: findWaiting(sockets, nobodys, isReadable),
+          waiting: findWaiting(sockets, nobodys, sight),
           mayRepair: (readStatus(Deno.pid).caps.effective & CAP.NET_ADMIN) !== 0n,
           runs: rescuer === undefined,
           accepts,
@@ -174,7 +169,6 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
           nameOf,
         },
         states,
-        sent,
         unlisted: new Set(unlisted(states, sockets)),
         told: new Set(),
       };
@@ -198,7 +192,9 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
       if (options.skipInFlight === true) return;
       const { sockets, mayRepair: mayHold } = seen.surroundings;
       const isToEnd = options.leaveRunning !== true;
-      accepts = await quiesce(sockets, { isToEnd, mayHold }, context);
+      using kernel = new SharedKernel();
+      const mayRead = () => kernel.open() !== undefined;
+      accepts = await quiesce(sockets, { isToEnd, mayHold, mayRead }, context);
     },
     hold(context) {
       const toEnd = options.leaveRunning !== true;
@@ -258,6 +254,15 @@ function portsOf(sockets: ReadonlyMap<number, InetSocket>): readonly number[] | 
   return ports.size === 0 || ports.size > MOST_PORTS ? undefined : [...ports];
 }
 
+/** What sock_diag(7) lists. */
+interface ListedSockets {
+  /** The sockets of the tree, by inode. */
+  readonly sockets: Map<number, InetSocket>;
+  /** Those of TCP that nobody has a descriptor of, and those of others. */
+  readonly nobodys: readonly InetSocket[];
+  readonly others: readonly InetSocket[];
+}
+
 /**
  * What sock_diag(7) says of the sockets of the tree.
  *
@@ -269,9 +274,9 @@ function listSockets(
   protocolOf: (descriptor: Descriptor) => string,
   wanted: readonly number[],
   asked: AskedSockets,
-): { readonly sockets: Map<number, InetSocket>; readonly nobodys: readonly InetSocket[] } {
+): ListedSockets {
   const sockets = new Map<number, InetSocket>();
-  let nobodys: readonly InetSocket[] = [];
+  let nobodys: readonly InetSocket[] = [], others: readonly InetSocket[] = [];
   const names = new Set([...descriptors.values()].map(protocolOf));
   for (
     const [prefix, protocol] of [
@@ -286,9 +291,11 @@ function listSockets(
     if (!isAsked) continue;
     const found = readInetSockets(protocol, wanted, asked);
     for (const [ino, one] of found.byInode) if (descriptors.has(ino)) sockets.set(ino, one);
-    if (protocol === IPPROTO.TCP) nobodys = found.nobodys;
+    if (protocol !== IPPROTO.TCP) continue;
+    nobodys = found.nobodys;
+    others = [...found.byInode.values()].filter(({ ino }) => !descriptors.has(ino));
   }
-  return { sockets, nobodys };
+  return { sockets, nobodys, others };
 }
 
 function readStates(
@@ -313,20 +320,11 @@ function readStates(
   return states;
 }
 
-/** What was sent by a connection that waits, and has arrived; undefined where that is not known. */
-function readUnaccepted(
-  { source, sendQueue }: InetSocket,
-  listener: Descriptor | undefined,
-  kernel: SharedKernel,
-): Uint8Array<ArrayBuffer> | undefined {
-  if (listener === undefined || sendQueue > 0) return undefined;
-  let bytes: Uint8Array<ArrayBuffer> | undefined;
-  try {
-    eachTaken([listener], (_, fd) => bytes = kernel.open()?.unaccepted(fd, source));
-  } catch (error) {
-    if (!(error instanceof StasisError && error.code === "unsupported")) throw error;
-  }
-  return bytes;
+/** Whether connections are half made until something comes by them. */
+function defersAccept(state: SocketState | undefined): boolean {
+  return state?.more.some(({ level, name }) =>
+    level === SOL.TCP && name === TCP_OPTION.DEFER_ACCEPT
+  ) === true;
 }
 
 /** What only a look at the socket itself tells. */
@@ -352,7 +350,7 @@ function stateProblem(
 function dumpSocket(
   { writer, requirePlugin, options, note }: CheckpointSession,
   { descriptor, id, fown }: DescriptorDump,
-  { states, surroundings, sent }: Look,
+  { states, surroundings: { waiting } }: Look,
   held: HeldConnections | undefined,
 ): FileImage {
   const ino = inodeOf(descriptor);
@@ -366,10 +364,12 @@ function dumpSocket(
   if (state.endsWithClose === true) {
     note(`socket:[${ino}] ${state.problem}: that is left out, as it is restored closed`);
   }
-  const isWaiting = options.tcpClose !== true && surroundings.waiting.clients.has(ino);
-  const extra = describeExtra(id, state, isWaiting, isWaiting ? sent.get(ino) : undefined);
+  const sent = options.tcpClose === true ? undefined : waiting.clients.get(ino);
+  const orphaned = options.tcpClose === true ? [] : waiting.orphaned.get(ino) ?? [];
+  const isWaiting = sent !== undefined;
+  const extra = describeExtra(id, state, { sent, orphaned });
   if (extra !== undefined) writer.append(INET_EXTRA, null, extra);
-  if (needsExtra(state) || isWaiting) requirePlugin();
+  if (needsExtra(state) || isWaiting || orphaned.length > 0) requirePlugin();
   const stream = held?.streams.get(ino);
   if (stream !== undefined) {
     const { entry, bytes } = describeStream(stream);

@@ -13,13 +13,15 @@ import type {
 } from "../../images/gen/inet_pb.ts";
 import { present } from "../../images/present.ts";
 import type { Option } from "./options.ts";
-import { AF_INET, AF_INET6, TCP } from "../../core/linux/net/inet_diag.ts";
+import { AF_INET, AF_INET6, type InetEnd, TCP } from "../../core/linux/net/inet_diag.ts";
 import { SOCK } from "./protocol.ts";
 import { encodeAddress, needsScope, toWords } from "./address.ts";
 import { IP, IPV6, SOL, TCP_OPTION } from "./option_lists.ts";
+import { onWire } from "./network_lock.ts";
 import type { SocketState } from "./state.ts";
 import type { Stream } from "./connections.ts";
 import { TCPI_OPT } from "./tcp_info.ts";
+import type { OrphanedConnection } from "./waiting_connections.ts";
 
 /** What identifies a socket in the images. */
 export interface Identity {
@@ -128,25 +130,52 @@ export function connecting(state: SocketState): SocketState {
   return { ...state, info: { ...info, state: TCP.SYN_SENT } };
 }
 
-/** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param waiting whether its other end waits @param sent what was sent to that */
+/** What a socket has to do with connections that wait to be accepted. */
+export interface OfWaiting {
+  /** What it has sent to one; undefined: it is no other end of one. */
+  readonly sent: Uint8Array<ArrayBuffer> | undefined;
+  /** Those that wait at it, and whose other ends are over. */
+  readonly orphaned: readonly OrphanedConnection[];
+}
+
+/** As it goes over the wire: whoever connects does so by IPv4 where that was. */
+function sockaddrOf({ address, port }: InetEnd): Uint8Array<ArrayBuffer> {
+  const bytes = onWire(address);
+  return encodeAddress({
+    family: bytes.byteLength === 4 ? AF_INET : AF_INET6,
+    port,
+    bytes,
+    scope: 0,
+  });
+}
+
+/** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param waiting what it has to do with connections that wait to be accepted */
 export function describeExtra(
   id: number,
   { options, more, queue, isForeign, owner: { uid, gid }, ended, corked }: SocketState,
-  waiting: boolean,
-  sent?: Uint8Array<ArrayBuffer>,
+  { sent, orphaned }: OfWaiting,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
   const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
   const isRoots = uid === 0 && gid === 0;
   const isWhole = ended === undefined && corked === undefined;
-  if (isEmpty && !isForeign && isRoots && !waiting && isWhole) return undefined;
+  const isWaiting = sent !== undefined;
+  const isConcerned = isWaiting || orphaned.length > 0;
+  if (isEmpty && !isForeign && isRoots && !isConcerned && isWhole) return undefined;
   return {
     id,
     options: [...options.more],
     more: [...more],
     queue: [...queue],
     foreign: isForeign || undefined,
-    waiting: waiting || undefined,
+    waiting: isWaiting || undefined,
     sent: sent === undefined || sent.byteLength === 0 ? undefined : sent,
+    orphaned: orphaned.map(({ source, target, received, end, reset }) => ({
+      from: sockaddrOf(target),
+      to: sockaddrOf(source),
+      received,
+      end,
+      reset,
+    })),
     ended,
     corked: corked && { ...corked, to: encodeAddress(corked.to) },
     ...isRoots ? {} : { uid, gid },

@@ -9,6 +9,7 @@ import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import type {
   inet_corked_entry,
   inet_extra_entry,
+  inet_orphaned_entry,
   inet_sk_entry,
   tcp_stream_entry,
 } from "../../images/gen/inet_pb.ts";
@@ -75,6 +76,10 @@ export function checkSocket(
   if (corked !== undefined && !isCorked(kind, corked)) {
     refuse("has begun a message that no checkpoint saves");
   }
+  const canHave = isTcp(kind) && state === TCP.LISTEN;
+  if (extra?.orphaned.some((one) => !canHave || !isOrphaned(one)) === true) {
+    refuse("has connections that wait to be accepted and are over, which no checkpoint saves so");
+  }
   for (const option of extra?.more ?? []) {
     if (isOption(kind, option)) continue;
     refuse(`has option ${option.name} of level ${option.level}, which no checkpoint saves`);
@@ -85,6 +90,12 @@ function isCorked(kind: SocketKind, { data, to, source }: inet_corked_entry): bo
   const target = decodeAddress(to);
   return !isTcp(kind) && data.byteLength <= MOST_DATAGRAM && target !== undefined &&
     source.byteLength === target.bytes.byteLength;
+}
+
+/** One that is neither closed nor reset is somebody's. */
+function isOrphaned({ from, to, end, reset }: inet_orphaned_entry): boolean {
+  const source = decodeAddress(from), target = decodeAddress(to);
+  return source !== undefined && source.family === target?.family && (end || reset);
 }
 
 /** @throws {StasisError} `bad-image` */

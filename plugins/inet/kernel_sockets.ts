@@ -6,7 +6,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import { KernelMemory } from "../../core/linux/kernel_memory.ts";
-import { AF_INET, AF_INET6, IPPROTO } from "../../core/linux/net/inet_diag.ts";
+import { AF_INET, AF_INET6, type InetEnd, IPPROTO } from "../../core/linux/net/inet_diag.ts";
 import { type Address, isAny, needsScope } from "./address.ts";
 import {
   join,
@@ -14,7 +14,6 @@ import {
   KernelBuffers,
   unreadable,
 } from "../../core/linux/net/kernel_buffers.ts";
-import { onWire } from "./network_lock.ts";
 import { HEADER } from "./packet.ts";
 import { SOCK, type SocketKind } from "./protocol.ts";
 
@@ -28,6 +27,21 @@ export interface CorkedMessage {
   readonly trafficClass?: number;
   readonly segment?: number;
   readonly whole?: boolean;
+}
+
+/** A connection that waits to be accepted. */
+export interface UnacceptedConnection {
+  /** Its own end, and that of who has connected. */
+  readonly source: InetEnd;
+  readonly target: InetEnd;
+  /** One of TCP. CLOSE: it has been reset or given up. */
+  readonly state: number;
+  /** The errno that waits in it; 0: none. */
+  readonly error: number;
+  /** Whether the other end's end of data has come. */
+  readonly end: boolean;
+  /** What was sent by it; undefined where that is not known, as with urgent data. */
+  readonly received: Uint8Array<ArrayBuffer> | undefined;
 }
 
 /** Of `enum sock_flags`: the other end's end of data has come. */
@@ -66,43 +80,55 @@ export class KernelSockets implements Disposable {
   endOf(fd: number): { readonly error: number; readonly end: boolean; readonly waiting: number } {
     const buffers = this.#buffers;
     const socket = this.#buffers.socketOf(fd);
-    const error = buffers.number(socket, "sock", "sk_err", 4);
-    const end = (buffers.number(socket, "sock_common", "skc_flags", 4) & 1 << SOCK_DONE) !== 0;
+    const { error, end } = this.#ending(socket);
     const received = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
     const read = buffers.number(socket, "tcp_sock", "copied_seq", 4);
     return { error, end, waiting: Math.max(0, (received - read | 0) - Number(end)) };
   }
 
   /**
-   * What was sent by a connection that waits to be accepted.
+   * The connections that wait to be accepted, in their order: those as well that have been reset, which nobody lists.
    *
    * @param fd of the listening socket
-   * @param client the other end's own port and address
-   * @returns undefined where there is none, or it is not known which
    * @throws {StasisError} `unsupported`
    */
-  unaccepted(
-    fd: number,
-    client: { readonly port: number; readonly address: Uint8Array },
-  ): Uint8Array<ArrayBuffer> | undefined {
+  acceptQueue(fd: number): UnacceptedConnection[] {
     const buffers = this.#buffers;
     const queue = buffers.at(buffers.socketOf(fd), "inet_connection_sock", "icsk_accept_queue");
-    const found: bigint[] = [];
+    const found: UnacceptedConnection[] = [];
     let request = buffers.field(queue, "request_sock_queue", "rskq_accept_head");
-    for (let count = 0; request !== 0n; count++) {
-      if (count > MOST_WAITING) throw unreadable();
-      const socket = buffers.field(request, "request_sock", "sk");
-      const isSix = buffers.number(socket, "sock_common", "skc_family", 2) === AF_INET6;
-      const address = isSix
-        ? buffers.bytes(buffers.at(socket, "sock_common", "skc_v6_daddr"), 16)
-        : buffers.bytes(buffers.at(socket, "sock_common", "skc_daddr"), 4);
-      const port = portAt(buffers.bytes(buffers.at(socket, "sock_common", "skc_dport"), 2));
-      const [one, other] = [onWire(address), onWire(client.address)];
-      if (port === client.port && one.every((byte, at) => byte === other[at])) found.push(socket);
-      request = buffers.field(request, "request_sock", "dl_next");
+    for (; request !== 0n; request = buffers.field(request, "request_sock", "dl_next")) {
+      if (found.length > MOST_WAITING) throw unreadable();
+      found.push(this.#unaccepted(buffers.field(request, "request_sock", "sk")));
     }
-    const [socket, ...others] = found;
-    return socket === undefined || others.length > 0 ? undefined : this.#stream(socket);
+    return found;
+  }
+
+  #unaccepted(socket: bigint): UnacceptedConnection {
+    const buffers = this.#buffers;
+    const common = (name: string, length: number): Uint8Array =>
+      buffers.bytes(buffers.at(socket, "sock_common", name), length);
+    const isSix = buffers.number(socket, "sock_common", "skc_family", 2) === AF_INET6;
+    return {
+      source: {
+        address: isSix ? common("skc_v6_rcv_saddr", 16) : common("skc_rcv_saddr", 4),
+        port: portAt(buffers.bytes(buffers.at(socket, "inet_sock", "inet_sport"), 2)),
+      },
+      target: {
+        address: isSix ? common("skc_v6_daddr", 16) : common("skc_daddr", 4),
+        port: portAt(common("skc_dport", 2)),
+      },
+      state: buffers.number(socket, "sock_common", "skc_state", 1),
+      ...this.#ending(socket),
+      received: this.#stream(socket),
+    };
+  }
+
+  /** The errno that waits in a connection, and whether the other end's end of data has come. */
+  #ending(socket: bigint): { readonly error: number; readonly end: boolean } {
+    const flags = this.#buffers.number(socket, "sock_common", "skc_flags", 4);
+    const error = this.#buffers.number(socket, "sock", "sk_err", 4);
+    return { error, end: (flags & 1 << SOCK_DONE) !== 0 };
   }
 
   /** All that a connection has received and nobody has read. */
@@ -111,7 +137,10 @@ export class KernelSockets implements Disposable {
     if (buffers.number(socket, "tcp_sock", "urg_data", 2) !== 0) return undefined;
     const first = buffers.number(socket, "tcp_sock", "copied_seq", 4);
     const end = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
-    const bytes = new Uint8Array((end - first) >>> 0);
+    // The other end's end of data has a number like a byte.
+    const length = (end - first | 0) - Number(this.#ending(socket).end);
+    if (length < 0) throw unreadable();
+    const bytes = new Uint8Array(length);
     let filled = 0;
     for (const at of buffers.list(buffers.at(socket, "sock", "sk_receive_queue"))) {
       const sequence = buffers.number(buffers.at(at, "sk_buff", "cb"), "tcp_skb_cb", "seq", 4);

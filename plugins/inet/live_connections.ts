@@ -10,6 +10,7 @@ import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { endText } from "./address.ts";
 import { connectionKey, keyOfEnds } from "./connection_key.ts";
 import { isConnecting } from "./plan_stream.ts";
+import { endsOf } from "./plan_orphaned.ts";
 import type { SavedSocket } from "./socket.ts";
 
 /**
@@ -20,9 +21,14 @@ const FREE: readonly number[] = [TCP.CLOSE, TCP.LISTEN, TCP.TIME_WAIT];
 
 /** Looks for them. @throws {StasisError} `kernel-too-old`, `syscall` */
 export function liveProblems(saved: readonly SavedSocket[]): Omit<Problem, "plugin">[] {
-  const connections = saved.filter((socket) =>
-    socket.stream !== undefined || socket.isConnected && isConnecting(socket)
-  );
+  const connections = [
+    ...saved.filter((socket) =>
+      socket.stream !== undefined || socket.isConnected && isConnecting(socket)
+    ),
+    ...saved.flatMap(({ orphaned, entry }) =>
+      orphaned.map(endsOf).map(({ from, to }) => ({ own: from, peer: to, entry }))
+    ),
+  ];
   if (connections.length === 0) return [];
   const { byInode, nobodys } = readInetSockets(IPPROTO.TCP);
   return findLive(connections, [...byInode.values(), ...nobodys]);

@@ -19,7 +19,7 @@ import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
 import { type BufferLimits, planNumber, planRoom } from "../../core/restore/socket_options.ts";
 import { present } from "../../images/present.ts";
-import { encodeAddress, endText } from "./address.ts";
+import { type Address, encodeAddress, endText } from "./address.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { planBind, planTcpBind } from "./plan.ts";
 import { planFlag } from "./plan_datagrams.ts";
@@ -200,22 +200,10 @@ function windowOf(
   });
 }
 
-/** Adds the calls for a connection that is being made, or waits to be accepted: it is made anew. */
-export function planConnecting(
-  program: SyscallProgram,
-  fd: Argument,
-  { own, peer, isWaiting, sent }: SavedSocket,
-  limits: BufferLimits,
-): void {
-  planTcpBind(program, fd, own, limits);
+/** Adds the calls that connect a socket to one of the tree that listens, and wait for that. */
+export function planConnect(program: SyscallProgram, fd: Argument, peer: Address): void {
   const address = encodeAddress(peer);
   const text = endText(peer.bytes, peer.port);
-  const to = program.data(address, text);
-  if (!isWaiting) {
-    // It does not wait: EINPROGRESS.
-    program.try("connect", fd, to, address.byteLength);
-    return;
-  }
   const wait = (sec: bigint): void => {
     const time = program.data(timeval.make({ sec, usec: 0n }), `${sec} s`);
     program.call("setsockopt", fd, SOL_SOCKET, SO.SNDTIMEO, time, timeval.size);
@@ -230,10 +218,28 @@ export function planConnecting(
           "it may take fewer connections here (sysctl net.core.somaxconn), or a firewall is in the way (nft list ruleset)",
       },
     );
-  planStatusFlags(program, fd, 0, O.NONBLOCK);
   wait(CONNECTING);
-  program.explained(explain, "connect", fd, to, address.byteLength);
+  program.explained(explain, "connect", fd, program.data(address, text), address.byteLength);
   wait(0n);
+}
+
+/** Adds the calls for a connection that is being made, or waits to be accepted: it is made anew. */
+export function planConnecting(
+  program: SyscallProgram,
+  fd: Argument,
+  { own, peer, isWaiting, sent }: SavedSocket,
+  limits: BufferLimits,
+): void {
+  planTcpBind(program, fd, own, limits);
+  if (!isWaiting) {
+    const address = encodeAddress(peer);
+    const to = program.data(address, endText(peer.bytes, peer.port));
+    // It does not wait: EINPROGRESS.
+    program.try("connect", fd, to, address.byteLength);
+    return;
+  }
+  planStatusFlags(program, fd, 0, O.NONBLOCK);
+  planConnect(program, fd, peer);
   if (sent.byteLength > 0) planRoom(program, fd, limits);
   planBytesInto(program, fd, sent);
   planStatusFlags(program, fd, O.NONBLOCK);

@@ -9,22 +9,30 @@ import { type InetSocket, IPPROTO, MOST_PORTS, TCP } from "../../core/linux/net/
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import type { QuiesceContext } from "../../core/plugin.ts";
 import { closedMessages, NetworkLock, tableName } from "./network_lock.ts";
-import { findWaiting, fromOutside } from "./waiting_connections.ts";
+import { findWaiting, fromOutside, readableIf } from "./waiting_connections.ts";
 
 /** For how long one that is half made is waited for (SYN_RECV), in milliseconds: its other end may never answer. */
 const HALF_PATIENCE = 200;
+
+/** What matters to who waits. */
+export interface QuiesceOptions {
+  /** Whether the program is to end; those from outside that wait at one that runs on do not matter. */
+  readonly isToEnd: boolean;
+  /** Whether packets may be held back: CAP_NET_ADMIN. */
+  readonly mayHold: boolean;
+  /** Whether the kernel's memory can be read, and so what was sent by those that wait. */
+  readonly mayRead: () => boolean;
+}
 
 /**
  * Waits until a program has accepted the connections that cannot be saved, as long as it may take.
  *
  * @param sockets those of the tree, by inode
- * @param isToEnd whether it is to end; those from outside that wait at one that runs on do not matter
- * @param mayHold whether packets may be held back: CAP_NET_ADMIN
  * @returns whether it has
  */
 export async function quiesce(
   sockets: ReadonlyMap<number, InetSocket>,
-  { isToEnd, mayHold }: { readonly isToEnd: boolean; readonly mayHold: boolean },
+  { isToEnd, mayHold, mayRead }: QuiesceOptions,
   { undo, settle }: QuiesceContext,
 ): Promise<boolean> {
   const listeners = [...sockets.values()].filter(({ state }) => state === TCP.LISTEN);
@@ -35,7 +43,8 @@ export async function quiesce(
   return await settle((elapsed) => {
     const { byInode, nobodys } = readInetSockets(IPPROTO.TCP, [], { ports: asked });
     const now = new Map([...byInode].filter(([ino]) => sockets.has(ino)));
-    const waiting = findWaiting(now, nobodys);
+    const others = [...byInode.values()].filter(({ ino }) => !sockets.has(ino));
+    const waiting = findWaiting(now, nobodys, { ...readableIf(mayRead), others });
     if (waiting.unreadable.size > 0) return false;
     if (!isToEnd) return true;
     const isWaiting = now.values().some((one) =>

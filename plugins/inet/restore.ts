@@ -29,6 +29,7 @@ import { fillingsOf, listenerProblems } from "./fillings.ts";
 import { readRawSockets } from "./listed_raw.ts";
 import { type Filling, planRest, planSocket } from "./plan.ts";
 import { planEnded } from "./plan_ended.ts";
+import { planOrphaned } from "./plan_orphaned.ts";
 import { isConnecting, numbersOf, planConnecting, planRelease, planStream } from "./plan_stream.ts";
 import type { Numbers } from "./plan_segment.ts";
 import { isTcp } from "./protocol.ts";
@@ -141,6 +142,7 @@ export function restoreInet(
           // By then all listen that do.
           const then = isMade ? home.program("task") : program;
           if (isMade) planConnecting(then, fd, socket, limits);
+          for (const one of socket.orphaned) planOrphaned(home.program("task"), one, limits);
           if (socket.ended !== undefined) planEnded(then, fd, socket, socket.ended, limits);
           return planRest(then, fd, socket, limits, fillingOf(socket));
         }

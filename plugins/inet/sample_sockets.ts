@@ -42,6 +42,7 @@ export function sampleConnection(
     isForeign: false,
     isWaiting: false,
     sent: new Uint8Array(0),
+    orphaned: [],
     owner: { uid: 0, gid: 0 },
     options: [],
     more: [],

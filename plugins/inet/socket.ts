@@ -10,6 +10,7 @@ import type {
   inet_corked_entry,
   inet_datagram_entry,
   inet_ended_entry,
+  inet_orphaned_entry,
   inet_sk_entry,
   tcp_stream_entry,
 } from "../../images/gen/inet_pb.ts";
@@ -52,6 +53,8 @@ export interface SavedSocket {
   readonly isWaiting: boolean;
   /** What was sent to that already. */
   readonly sent: Uint8Array;
+  /** Those that wait to be accepted by it, whose other ends are over. */
+  readonly orphaned: readonly inet_orphaned_entry[];
   /** Whom it belongs to. */
   readonly owner: Owner;
   /** Options of SOL_SOCKET that the entry has no field for. */
@@ -120,6 +123,7 @@ export function loadSockets(
       isForeign: extra?.foreign ?? false,
       isWaiting: extra?.waiting ?? false,
       sent: extra?.sent ?? new Uint8Array(0),
+      orphaned: extra?.orphaned ?? [],
       owner: { uid: extra?.uid ?? 0, gid: extra?.gid ?? 0 },
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],

@@ -104,7 +104,7 @@ export function socketProblem(
     if (lost > 0) {
       return {
         what: `${what} with ${lost} connections that wait to be accepted at ${at}, and have ` +
-          "something in them or are closed at the other end",
+          "something in them or are closed at the other end, which cannot be read",
         hint,
         passing: !surroundings.runs || undefined,
       };

@@ -68,6 +68,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   inet_corked: [[]],
   inet_ended: [[]],
   inet_listen: [[]],
+  inet_orphaned: [[]],
   inet_others: [[]],
   inet_tcp: [[]],
   inet_udp: [[]],

@@ -109,6 +109,58 @@ Deno.test("packets that wait in a raw socket are not put into one of somebody el
   await tree.wait();
 });
 
+for (const name of ["inet_unaccepted", "inet_orphaned"]) {
+  Deno.test(`${name}: images of a tree that ran on bring it back when that has been killed`, async () => {
+    await using subject = await Subject.start(name);
+    using images = new ImageHome();
+    const notes: string[] = [];
+    await checkpoint(subject.pid, {
+      directory: images.directory,
+      leaveRunning: true,
+      onEvent: collectNotes(notes),
+    });
+    assert.deepEqual(notes, []);
+    Deno.kill(subject.pid, "SIGKILL");
+    await subject.waitGone();
+    const tree = await restore(images.directory);
+    await subject.expectPass();
+    await tree.wait();
+  });
+}
+
+Deno.test("a connection that a stranger of this machine has made and closed comes back to be accepted, unless it cannot be read", async () => {
+  const program = `use Socket; $^F = 9; socket(my $s, PF_INET, SOCK_STREAM, 0);
+    bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)); listen($s, 3);
+    if (!fork) { socket(my $c, PF_INET, SOCK_STREAM, 0); connect($c, getsockname($s)) or die; send($c, "words", 0);
+      close $c; exit } wait; exec "sleep", 1000`;
+  await using subject = await startSleeper(`exec perl -e '${program}'`);
+  using images = new ImageHome();
+  const saving = ["checkpoint", String(subject.pid), "-D", images.directory];
+  const refused = await stasis(saving, { through: BLIND });
+  assert.equal(refused.status, EXIT_STATUS.unsupported, refused.stderr);
+  assert.match(
+    refused.stderr,
+    /with 1 connections that wait to be accepted .* closed at the other/,
+  );
+  assert.match(refused.stderr, /--skip-in-flight/);
+  await checkpoint(subject.pid, { directory: images.directory });
+  await subject.waitGone();
+  const tree = await restore(images.directory);
+  const inodes = [...Deno.readDirSync(`/proc/${subject.pid}/fd`)].flatMap(({ name }) =>
+    /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${subject.pid}/fd/${name}`))?.[1] ?? []
+  );
+  const { byInode, nobodys } = readInetSockets(IPPROTO.TCP);
+  const [listener] = inodes.map((inode) => byInode.get(Number(inode)));
+  assert.equal(listener?.receiveQueue, 1);
+  const waits = nobodys.filter(({ source, state }) =>
+    state === TCP.CLOSE_WAIT && source.port === listener?.source.port
+  );
+  // Its end has a number like a byte.
+  assert.deepEqual(waits.map(({ receiveQueue }) => receiveQueue), ["words".length + 1]);
+  tree.kill(15);
+  await tree.wait();
+});
+
 Deno.test("connections that wait to be accepted with something in them are refused where that cannot be read, and the client is left alone", async () => {
   const program = `use Socket; $^F = 9; socket(my $s, PF_INET, SOCK_STREAM, 0);
     bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)); listen($s, 3);
