@@ -503,6 +503,72 @@ Deno.test("a connection that is there still is refused before anything is built,
   assert.equal(await connection.read(answer), 6);
 });
 
+/** Has this machine throw away what comes from a port, for a scope. */
+function throwAway(port: number): Disposable {
+  const table = `stasis_test_${Deno.pid}`;
+  const rule = new NfTables();
+  rule.run([
+    newTable(table, true),
+    newChain(table, "input", 0),
+    newSet(table, "ports", 1, [KEY.PORT]),
+    ...newElements(table, "ports", [[Uint8Array.of(port >> 8, port & 0xff)]]),
+    newRule(table, "input", [
+      ...whereMeta(META.L4PROTO, Uint8Array.of(IPPROTO.TCP)),
+      ...whereInSet("ports", [{ base: PAYLOAD.TRANSPORT, offset: 0, size: KEY.PORT.size }]),
+      drop(),
+    ]),
+  ]);
+  return {
+    [Symbol.dispose]() {
+      rule.run([deleteTable(table)]);
+      rule[Symbol.dispose]();
+    },
+  };
+}
+
+Deno.test("somebody from outside who is half connected does not matter: he asks again, and finds the restored program", async () => {
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  const port = Number(subject.fact("port"));
+  using client = makeSocket({
+    family: AF_INET,
+    type: SOCK.STREAM | O.NONBLOCK,
+    protocol: IPPROTO.TCP,
+  });
+  const halves = () =>
+    readInetSockets(IPPROTO.TCP).nobodys.filter(({ state, source }) =>
+      state === TCP.SYN_RECV && source.port === port
+    );
+  const notes: string[] = [];
+  const save = (leaveRunning: boolean) =>
+    checkpoint(subject.pid, {
+      directory: `${images.directory}-${leaveRunning}`,
+      options: ESTABLISHED,
+      leaveRunning,
+      onEvent: collectNotes(notes),
+    });
+  let tree;
+  {
+    using _ = throwAway(port);
+    connectTo(client, port);
+    await waitUntil(() => halves().length === 1, "it is half connected");
+    await save(true);
+    await waitUntil(() => halves().length === 1, "it is half connected still");
+    await save(false);
+    await subject.waitGone();
+    tree = await restore(`${images.directory}-false`);
+  }
+  assert.deepEqual(notes, []);
+  const writes = () => syscall(SYSCALLS.sendto, client.fd, Uint8Array.of(7), 1, 0, 0, 0);
+  await waitUntil(() => writes() === 1n, "it is connected", 30_000);
+  const answer = new Uint8Array(1);
+  const reads = () => syscall(SYSCALLS.recvfrom, client.fd, answer, 1, 0, 0, 0);
+  await waitUntil(() => reads() === 1n, "an answer", 30_000);
+  client[Symbol.dispose]();
+  await subject.expectPass();
+  await tree.wait();
+});
+
 Deno.test("an end of data that the machine's own rules throw away makes the restore fail, not the program wait", async () => {
   using images = new ImageHome();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -517,23 +583,11 @@ Deno.test("an end of data that the machine's own rules throw away makes the rest
   await connection.closeWrite();
   await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
   await subject.waitGone();
-  const table = `stasis_test_${Deno.pid}`;
-  using rule = new NfTables();
-  rule.run([
-    newTable(table, true),
-    newChain(table, "input", 0),
-    newSet(table, "ports", 1, [KEY.PORT]),
-    ...newElements(table, "ports", [[Uint8Array.of(port >> 8, port & 0xff)]]),
-    newRule(table, "input", [
-      ...whereMeta(META.L4PROTO, Uint8Array.of(IPPROTO.TCP)),
-      ...whereInSet("ports", [{ base: PAYLOAD.TRANSPORT, offset: 0, size: KEY.PORT.size }]),
-      drop(),
-    ]),
-  ]);
+  const rule = throwAway(port);
   const error = await failureOf(restore(images.directory));
   assert.equal(error.code, "conflict", error.message);
   assert.match(error.message, /throws away packets/);
-  rule.run([deleteTable(table)]);
+  rule[Symbol.dispose]();
   const tree = await restore(images.directory);
   Deno.writeTextFileSync(`${subject.cwd}/go`, "");
   assert.deepEqual(await tree.wait(), { code: 0 });
