@@ -229,6 +229,8 @@ Deno.test("a shadow stays in the control groups of its task where these limit it
 
 Deno.test("a snapshot fails where its limit demands that a tree stands still whose root has ended", async () => {
   await using subject = await Subject.start("pages_changing", { args: ["8192"] });
+  // One that has ended has none, as every other one that has.
+  const command = commandLine(subject.pid);
   using room = new ImageRoom();
   const directory = room.fresh();
   const failure = await failureOf(checkpoint(subject.pid, {
@@ -244,7 +246,7 @@ Deno.test("a snapshot fails where its limit demands that a tree stands still who
   equal(failure.code, "no-such-task");
   match(failure.message, /^task \d+ has ended while its memory was being written/);
   room.assertAbsent(directory);
-  deepEqual(shadowsOf(subject), []);
+  deepEqual(shadowsOf(subject, command), []);
 });
 
 /** How often the tool is killed. */
@@ -271,8 +273,7 @@ Deno.test("nothing is left where the tool is killed in the middle of a snapshot"
 });
 
 /** The shadows of a subject that live: they have its command line. */
-function shadowsOf({ pid }: Subject): number[] {
-  const own = commandLine(pid);
+function shadowsOf({ pid }: Subject, own = commandLine(pid)): number[] {
   return allPids().filter((other) => other !== pid && commandLine(other) === own);
 }
 
