@@ -9,7 +9,7 @@ import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.
 import { PHASES } from "../../images/kinds/phases.ts";
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
-import { collectGarbage } from "../../base/garbage.ts";
+import { collectGarbage, isMany } from "../../base/garbage.ts";
 import { Cancellation } from "../cancellation.ts";
 import { blame, type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";
@@ -35,6 +35,7 @@ import { StandIn } from "../remote/stand_in.ts";
 import { tellSteps } from "../remote/steps.ts";
 import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
+import { forgetDescriptorIds } from "./descriptor_ids.ts";
 import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
 import { filesAhead, finishing } from "./files_ahead.ts";
@@ -220,6 +221,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   const frozenAt = performance.now();
   let frozenMs = 0;
   let saved: SavedTree;
+  let size: Pick<CheckpointResult, "tasks" | "threads">;
   let bytes: bigint;
   let taken: number[] = [];
   /** What stands still. */
@@ -246,6 +248,8 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       ahead,
     );
     saved = describeSaved(tree);
+    const threads = tree.tasks.reduce((sum, task) => sum + task.threads.length, 0);
+    size = { tasks: tree.tasks.length + tree.zombies.length, threads };
 
     await enter({ kind: "phase", phase: "dump" });
     const session: CheckpointSession = {
@@ -260,7 +264,6 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     await dump(tree, session, hooked, tell);
     // Megabytes of it are wanted no more.
     ahead[Symbol.dispose]();
-    collectGarbage(count);
     if (found.length > 0) throw refuse((tree.tasks[0] as FrozenTask).proc, found);
     // Memory takes as long as it takes, as long as it goes on; the user may cancel.
     limit[Symbol.dispose]();
@@ -273,6 +276,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       await runHook(plugin, () => hooks.pages?.(tree));
     }
     cancellation.check();
+    if (isMany(count)) { for (const { proc } of tree.tasks) proc.forgetStatus(); }
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
     if (isToEnd) {
       tell("what is written is put on the disk");
@@ -288,17 +292,25 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       unwritten: readonly CoreOf[] = [],
     ): Promise<void> => {
       tell("the images are read back, and their restore is planned");
-      collectGarbage(count);
+      const concluded = conclude(saved, hooked);
+      // Of thousands of tasks that run again nothing is kept beside the plan.
+      if (runsOn && isMany(count)) {
+        await concluded;
+        saved = { tasks: [], zombies: [] };
+        hooked.length = 0;
+        forgetDescriptorIds(writer);
+      }
       const verified = verifyRestorable({
         ...request,
         writer,
+        count,
         unwritten,
         inventory: last,
         before: parent,
         cancellation,
       });
       // Nothing may go on when the operation has failed; and neither may fail unheard while the other goes on.
-      const results = await Promise.allSettled([verified, conclude(saved, hooked)]);
+      const results = await Promise.allSettled([verified, concluded]);
       for (const result of results) if (result.status === "rejected") throw result.reason;
     };
     if (isToEnd) {
@@ -319,6 +331,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       tree = { tasks: [], zombies: [] };
       // It has nothing to undo any more, and nobody to end.
       guardian[Symbol.dispose]();
+      noted.clear();
     };
     if (runsOn) {
       shadows.watch();
@@ -369,8 +382,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   return {
     pid,
     directory: writer.target,
-    tasks: saved.tasks.length + saved.zombies.length,
-    threads: saved.tasks.reduce((sum, { threads }) => sum + threads.length, 0),
+    ...size,
     bytes,
     parent: writer.hasParent ? parent?.images.path : undefined,
     frozenMs: toMicroseconds(frozenMs),

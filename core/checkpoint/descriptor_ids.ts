@@ -16,3 +16,8 @@ export function descriptorIds(operation: object): Map<Descriptor, number> {
   if (ids === undefined) known.set(operation, ids = new Map());
   return ids;
 }
+
+/** Forgets them, when nobody will ask any more: descriptors lead to much. */
+export function forgetDescriptorIds(operation: object): void {
+  known.delete(operation);
+}

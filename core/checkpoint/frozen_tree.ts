@@ -14,6 +14,34 @@ import { openRemote, type ParkedProcess } from "./park.ts";
 import { findOwners } from "./sharing.ts";
 import type { Task } from "./task.ts";
 
+/** A task that calls can be made in. There are thousands: V8 makes a hash table of an object that is written with a getter. */
+class OpenedTask implements FrozenTask {
+  readonly filesOwner: number;
+  readonly memoryOwner: number;
+  readonly handlersOwner: number;
+  readonly fsOwner: number;
+
+  constructor(
+    readonly pid: number,
+    readonly proc: Task,
+    readonly remote: RemoteTask,
+    readonly threads: readonly FrozenThread[],
+    readonly sharedPending: FrozenTask["sharedPending"],
+    { files, memory, handlers, fs }: Readonly<
+      Record<"files" | "memory" | "handlers" | "fs", number>
+    >,
+  ) {
+    this.filesOwner = files;
+    this.memoryOwner = memory;
+    this.handlersOwner = handlers;
+    this.fsOwner = fs;
+  }
+
+  get leader(): FrozenThread {
+    return this.threads[0] as FrozenThread;
+  }
+}
+
 /** Opens every parked process for calls; `undo` gets what gives its scratch memory back. */
 export function openTree(
   processes: readonly ParkedProcess[],
@@ -32,20 +60,12 @@ export function openTree(
     const remote = undo.use(openRemote(process, rescuer));
     remotes.push(remote);
     const threads: FrozenThread[] = [];
-    const task: FrozenTask = {
-      pid,
-      proc,
-      remote,
-      threads,
-      get leader() {
-        return threads[0] as FrozenThread;
-      },
-      sharedPending,
-      filesOwner: files.get(pid) as number,
-      memoryOwner: memory.get(pid) as number,
-      handlersOwner: handlers.get(pid) as number,
-      fsOwner: fs.get(pid) as number,
-    };
+    const task = new OpenedTask(pid, proc, remote, threads, sharedPending, {
+      files: files.get(pid) as number,
+      memory: memory.get(pid) as number,
+      handlers: handlers.get(pid) as number,
+      fs: fs.get(pid) as number,
+    });
     for (const tracee of tracees) {
       const core = newCore();
       if (tracee === tracees[0]) {

@@ -232,6 +232,14 @@ export class Task {
     this.#readQuickly = read;
   }
 
+  /**
+   * Lets go of `status`, the most of what a task keeps that is needed no more when its images are written. Who asks all
+   * the same has it read again.
+   */
+  forgetStatus(): void {
+    this.#status = undefined;
+  }
+
   /** Adds descriptors that lie in the queues of its sockets, or of sockets that do. */
   carry(inFlight: readonly Descriptor[]): void {
     this.#descriptors = [...this.descriptors, ...inFlight];

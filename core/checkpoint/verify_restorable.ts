@@ -11,6 +11,7 @@ import { CORE, INVENTORY } from "../../images/kinds/core.ts";
 import { encodeFile, ImageDirectory, type ImageWriter } from "../../images/mod.ts";
 import { imageFileName } from "../../images/kind.ts";
 import { StasisError } from "../../base/errors.ts";
+import { collectGarbage } from "../../base/garbage.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
@@ -26,6 +27,8 @@ export interface Rehearsal {
   readonly writer: ImageWriter;
   /** The core images that it does not have yet either. */
   readonly unwritten: readonly CoreOf[];
+  /** How many threads there are. */
+  readonly count: number;
   /** The inventory as it will be. */
   readonly inventory: MessageInitShape<typeof inventory_entrySchema>;
   /** The checkpoint before, which the restore needs too. */
@@ -46,6 +49,7 @@ export interface Rehearsal {
 export async function verifyRestorable(rehearsal: Rehearsal): Promise<void> {
   const { pid, writer, inventory, plugins, options, cancellation } = rehearsal;
   writer.flushLists();
+  collectGarbage(rehearsal.count);
   // Of thousands of threads there is one encoded image at a time.
   const unwritten = new Map(
     rehearsal.unwritten.map(({ tid, core }) => [

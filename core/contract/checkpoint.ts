@@ -339,7 +339,10 @@ export interface FrozenTree {
   readonly zombies: readonly Task[];
 }
 
-/** What stays known of a tree that stood still, when it may run again: what `/proc` said then. */
+/**
+ * What stays known of a tree that stood still, when it may run again: what `/proc` said then. Of more than a thousand
+ * tasks `status` is read again, and tells what it is now.
+ */
 export interface SavedTree {
   /** The tasks that lived, parents before children. */
   readonly tasks: readonly Task[];

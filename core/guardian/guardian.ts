@@ -200,6 +200,7 @@ export class Guardian implements Rescuer, Disposable {
     this.#ended = true;
     this.#alive?.[Symbol.dispose]();
     end(this.pids, this.#memories);
+    this.#notes.forget();
   }
 
   #write(at: number, bytes: Uint8Array): void {

@@ -317,6 +317,13 @@ export class RescueNotes {
     return { links, off };
   }
 
+  /** Forgets them all, when nobody reads them any more. */
+  forget(): void {
+    this.#processes.clear();
+    this.#newest.clear();
+    this.#patterns.clear();
+  }
+
   #process(pid: number): NotedProcess {
     const known = this.#processes.get(pid);
     if (known !== undefined) return known;

@@ -17,7 +17,7 @@ import {
 import { ImageDirectory } from "../../images/mod.ts";
 import { SharedParts } from "../../images/share_core.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
-import { collectGarbage } from "../../base/garbage.ts";
+import { collectAmong, collectGarbage } from "../../base/garbage.ts";
 import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { CallPool } from "../remote/call_pool.ts";
@@ -299,7 +299,8 @@ function complete(
     cancellation.check();
     runHook(plugin, () => hooks.planTree?.(plan));
   }
-  for (const task of plan.tasks) {
+  for (const [index, task] of plan.tasks.entries()) {
+    collectAmong(tasks.length, index);
     planThreads(task);
     for (const { plugin, hooks } of plan.plugins) runHook(plugin, () => hooks.planTask?.(task));
     for (const thread of task.threads) {
@@ -312,6 +313,8 @@ function complete(
       if (rehearsal) thread.keepSizesAlone();
       else thread.settle();
     }
+    // Nobody arms the threads of a rehearsal.
+    if (rehearsal) task.core.threadInfo = undefined;
     // What is planned takes its place.
     plan.images.forget(task.pid);
   }

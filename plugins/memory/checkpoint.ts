@@ -169,9 +169,14 @@ function checkpointWith(
     async pages(tree) {
       using _ = segments.save(shared, tree.tasks);
       writeLater = await writePages(session, tree, tree.tasks.filter(ownsMemory), pagesOf, shared);
+      told.clear();
+      if (writeLater === undefined) found.clear();
     },
 
-    pagesLater: () => writeLater?.(),
+    async pagesLater() {
+      await writeLater?.();
+      found.clear();
+    },
   };
 }
 
