@@ -11,7 +11,7 @@ import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
 import { collectGarbage, isMany } from "../../base/garbage.ts";
 import { Cancellation } from "../cancellation.ts";
-import { blame, type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";
 import { lockDirectory } from "../linux/flock.ts";
 import { sleep } from "../linux/libc_ffi.ts";
@@ -54,6 +54,7 @@ import type { Task } from "./task.ts";
 import type { MemoryTracking } from "./memory_tracking.ts";
 import { openParent, sumOf } from "./parent.ts";
 import { PhaseTimes, toMicroseconds } from "./phase_times.ts";
+import { prepareEnd } from "./prepare_end.ts";
 import { verifyRestorable } from "./verify_restorable.ts";
 import { warmUp } from "./warm_up.ts";
 
@@ -452,26 +453,6 @@ async function quiesce(
   for (const { plugin, hooks } of hooked) {
     await runHook(plugin, () => hooks.quiesce?.({ undo, settle }));
   }
-}
-
-/**
- * Has the plugins make ready for the end of a tree. It is killed whatever they say: its images are there, and a tree of
- * which one half is ready for its end must not run on.
- *
- * @returns what has failed
- */
-function prepareEnd(
-  tree: FrozenTree,
-  hooked: readonly Hooked<CheckpointHooks>[],
-): readonly StasisError[] {
-  return hooked.flatMap(({ plugin, hooks }) => {
-    try {
-      runHook(plugin, () => hooks.end?.(tree));
-      return [];
-    } catch (error) {
-      return [blame(plugin, error)];
-    }
-  });
 }
 
 /** Starts a stand-in where calls may have to be made that none but it can make without harm if this process dies. */
