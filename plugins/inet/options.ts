@@ -23,6 +23,8 @@ interface Level {
   readonly sizes: OptionSizes;
   readonly reader: OptionReader;
   readonly usual: ReadonlyMap<number, Uint8Array | undefined>;
+  /** Those of the socket that was read last, which most sockets of a program have in common. */
+  last: readonly Option[] | undefined;
 }
 
 const known = new Map<string, readonly Level[]>();
@@ -35,16 +37,18 @@ const known = new Map<string, readonly Level[]>();
  * @throws {StasisError} `syscall`, `no-privilege` where this process may not make a socket of its kind
  */
 export function readOptions(fd: number, kind: SocketKind, connected: boolean): Option[] {
-  const options: Option[] = [];
-  for (const { level, sizes, reader, usual } of levelsOf(kind, connected)) {
-    reader.read(fd);
-    for (const name of sizes.keys()) {
-      const value = reader.bytes(name);
-      if (value === undefined || isSame(value, usual.get(name))) continue;
-      options.push({ level, name, value });
-    }
-  }
-  return options;
+  return levelsOf(kind, connected).flatMap((level) => {
+    if (!level.reader.read(fd)) level.last = undefined;
+    return level.last ??= unusual(level);
+  });
+}
+
+/** What was read last and is not that of a new socket. */
+function unusual({ level, sizes, reader, usual }: Level): Option[] {
+  return [...sizes.keys()].flatMap((name) => {
+    const value = reader.bytes(name);
+    return value === undefined || isSame(value, usual.get(name)) ? [] : [{ level, name, value }];
+  });
 }
 
 function levelsOf(kind: SocketKind, connected: boolean): readonly Level[] {
@@ -56,7 +60,7 @@ function levelsOf(kind: SocketKind, connected: boolean): readonly Level[] {
       const reader = new OptionReader(sizes, level);
       reader.read(fresh.fd);
       const usual = new Map([...sizes.keys()].map((name) => [name, reader.bytes(name)]));
-      return { level, sizes, reader, usual };
+      return { level, sizes, reader, usual, last: undefined };
     });
     known.set(key, levels);
   }
