@@ -717,6 +717,43 @@ export const inet_orphaned_entrySchema: GenMessage<inet_orphaned_entry> = /*@__P
   ]);
 
 /**
+ * Urgent data (MSG_OOB) in what a connection has received, which is in tcp-stream-INO.img with the byte itself.
+ *
+ * @generated from message inet_urgent_entry
+ */
+export type inet_urgent_entry = Message<"inet_urgent_entry"> & {
+  /**
+   * Behind how many bytes it comes.
+   *
+   * @generated from field: required uint32 offset = 1;
+   */
+  offset: number;
+
+  /**
+   * @generated from field: required uint32 byte = 2;
+   */
+  byte: number;
+
+  /**
+   * Whether the program has taken it: the mark is there still, at which readers stop.
+   *
+   * @generated from field: required bool read = 3;
+   */
+  read: boolean;
+};
+
+/**
+ * Describes the message inet_urgent_entry.
+ * Use `create(inet_urgent_entrySchema)` to create a new message.
+ */
+export const inet_urgent_entrySchema: GenMessage<inet_urgent_entry> = /*@__PURE__*/
+  message("inet_urgent_entry", () => [
+    [1, "offset", "required", "uint32"],
+    [2, "byte", "required", "uint32"],
+    [3, "read", "required", "bool"],
+  ]);
+
+/**
  * What a socket has beyond `inet_sk_entry`, in inet-extra.img. CRIU has no such image.
  *
  * @generated from message inet_extra_entry
@@ -791,6 +828,13 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
   orphaned: inet_orphaned_entry[];
 
   /**
+   * Of a connection.
+   *
+   * @generated from field: optional inet_urgent_entry urgent = 13;
+   */
+  urgent?: inet_urgent_entry | undefined;
+
+  /**
    * Of one of TCP in state CLOSE: what there is of the connection that it was.
    *
    * @generated from field: optional inet_ended_entry ended = 9;
@@ -821,6 +865,7 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [8, "waiting", "optional", "bool"],
     [11, "sent", "optional", "bytes"],
     [12, "orphaned", "repeated", inet_orphaned_entrySchema],
+    [13, "urgent", "optional", inet_urgent_entrySchema],
     [9, "ended", "optional", inet_ended_entrySchema],
     [10, "corked", "optional", inet_corked_entrySchema],
   ]);

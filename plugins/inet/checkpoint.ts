@@ -243,6 +243,7 @@ function connectionsOf(
       own: { bytes: source.address, port: source.port },
       peer: { bytes: target.address, port: target.port },
       reuse: state.options.opts.reuseaddr === true,
+      hasUrgent: state.hasUrgent === true,
       isOutside: !isInside(socket, surroundings),
     }];
   });
@@ -367,10 +368,13 @@ function dumpSocket(
   const sent = options.tcpClose === true ? undefined : waiting.clients.get(ino);
   const orphaned = options.tcpClose === true ? [] : waiting.orphaned.get(ino) ?? [];
   const isWaiting = sent !== undefined;
-  const extra = describeExtra(id, state, { sent, orphaned });
-  if (extra !== undefined) writer.append(INET_EXTRA, null, extra);
-  if (needsExtra(state) || isWaiting || orphaned.length > 0) requirePlugin();
   const stream = held?.streams.get(ino);
+  const mark = stream?.received.mark;
+  const extra = describeExtra(id, state, { sent, orphaned, mark });
+  if (extra !== undefined) writer.append(INET_EXTRA, null, extra);
+  if (needsExtra(state) || isWaiting || orphaned.length > 0 || mark !== undefined) {
+    requirePlugin();
+  }
   if (stream !== undefined) {
     const { entry, bytes } = describeStream(stream);
     writer.write(TCP_STREAM, ino, entry, bytes);

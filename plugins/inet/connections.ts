@@ -9,6 +9,7 @@ import { noteWith } from "../../core/checkpoint/noted_socket.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import type { HoldContext } from "../../core/plugin.ts";
 import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
+import { SharedKernel } from "./kernel_sockets.ts";
 import {
   type Connection,
   lockMessages,
@@ -34,6 +35,8 @@ export interface HeldConnection extends Connection {
   readonly descriptor: Descriptor;
   /** Whether it has SO_REUSEADDR. */
   readonly reuse: boolean;
+  /** Whether it has received urgent data, which is read out of the kernel's memory. */
+  readonly hasUrgent: boolean;
   /** Whether its other end is outside of the tree. */
   readonly isOutside: boolean;
 }
@@ -120,6 +123,13 @@ export class HeldConnections {
   }
 
   #read(): void {
+    using kernel = new SharedKernel();
+    const urgent = new Set(
+      this.#connections.filter(({ hasUrgent }) => hasUrgent).map(({ descriptor }) =>
+        inodeOf(descriptor)
+      ),
+    );
+    const readUrgent = (fd: number) => kernel.open()?.urgent(fd);
     let left = this.#connections.map(({ descriptor }) => descriptor);
     for (let attempt = 0; left.length > 0 && attempt < ATTEMPTS; attempt++) {
       const sent = new Map<number, SentPart>();
@@ -130,7 +140,11 @@ export class HeldConnections {
       eachTaken(left, (descriptor, fd) => {
         const ino = inodeOf(descriptor);
         const first = sent.get(ino) as SentPart;
-        const received = readReceived(fd, noteWith(this.#rescuer, descriptor));
+        const received = readReceived(
+          fd,
+          noteWith(this.#rescuer, descriptor),
+          urgent.has(ino) ? readUrgent : undefined,
+        );
         this.streams.set(ino, { sent: first, received });
         if (received.info.state !== first.info.state) changed.push(descriptor);
       });

@@ -12,6 +12,7 @@ import type {
   tcp_stream_entrySchema,
 } from "../../images/gen/inet_pb.ts";
 import { present } from "../../images/present.ts";
+import type { UrgentMark } from "./kernel_sockets.ts";
 import type { Option } from "./options.ts";
 import { AF_INET, AF_INET6, type InetEnd, TCP } from "../../core/linux/net/inet_diag.ts";
 import { SOCK } from "./protocol.ts";
@@ -130,12 +131,14 @@ export function connecting(state: SocketState): SocketState {
   return { ...state, info: { ...info, state: TCP.SYN_SENT } };
 }
 
-/** What a socket has to do with connections that wait to be accepted. */
-export interface OfWaiting {
+/** What a socket has to do with connections. */
+export interface OfConnections {
   /** What it has sent to one; undefined: it is no other end of one. */
   readonly sent: Uint8Array<ArrayBuffer> | undefined;
   /** Those that wait at it, and whose other ends are over. */
   readonly orphaned: readonly OrphanedConnection[];
+  /** Where there is urgent data in what it has received. */
+  readonly mark: UrgentMark | undefined;
 }
 
 /** As it goes over the wire: whoever connects does so by IPv4 where that was. */
@@ -149,17 +152,17 @@ function sockaddrOf({ address, port }: InetEnd): Uint8Array<ArrayBuffer> {
   });
 }
 
-/** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param waiting what it has to do with connections that wait to be accepted */
+/** The entry of `inet-extra.img`; undefined where there is nothing to be said. @param connections what it has to do with them */
 export function describeExtra(
   id: number,
   { options, more, queue, isForeign, owner: { uid, gid }, ended, corked }: SocketState,
-  { sent, orphaned }: OfWaiting,
+  { sent, orphaned, mark }: OfConnections,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
   const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
   const isRoots = uid === 0 && gid === 0;
   const isWhole = ended === undefined && corked === undefined;
   const isWaiting = sent !== undefined;
-  const isConcerned = isWaiting || orphaned.length > 0;
+  const isConcerned = isWaiting || orphaned.length > 0 || mark !== undefined;
   if (isEmpty && !isForeign && isRoots && !isConcerned && isWhole) return undefined;
   return {
     id,
@@ -176,6 +179,7 @@ export function describeExtra(
       end,
       reset,
     })),
+    urgent: mark && { offset: mark.offset, byte: mark.byte, read: mark.isRead },
     ended,
     corked: corked && { ...corked, to: encodeAddress(corked.to) },
     ...isRoots ? {} : { uid, gid },

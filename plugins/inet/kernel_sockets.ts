@@ -44,6 +44,26 @@ export interface UnacceptedConnection {
   readonly received: Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** Where urgent data is in what a connection has received. */
+export interface UrgentMark {
+  /** Behind how many bytes that are not read. */
+  readonly offset: number;
+  readonly byte: number;
+  /** Whether the program has taken it: the mark is there still, at which readers stop. */
+  readonly isRead: boolean;
+}
+
+/** What a connection with urgent data has received. */
+export interface UrgentStream {
+  /** All that is not read, the urgent byte as well. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The number of the next byte that is expected. */
+  readonly next: number;
+  readonly mark: UrgentMark;
+}
+
+/** TCP_URG_VALID, TCP_URG_READ (`include/net/tcp.h`). */
+const URGENT = { VALID: 0x100, READ: 0x400 } as const;
 /** Of `enum sock_flags`: the other end's end of data has come. */
 const SOCK_DONE = 1;
 /** Of a device: IFF_LOOPBACK. */
@@ -120,7 +140,7 @@ export class KernelSockets implements Disposable {
       },
       state: buffers.number(socket, "sock_common", "skc_state", 1),
       ...this.#ending(socket),
-      received: this.#stream(socket),
+      received: this.#hasMark(socket) ? undefined : this.#stream(socket),
     };
   }
 
@@ -131,10 +151,34 @@ export class KernelSockets implements Disposable {
     return { error, end: (flags & 1 << SOCK_DONE) !== 0 };
   }
 
+  /**
+   * Urgent data that a connection has received, with all that its program has not read; undefined where there is none, and
+   * where the byte itself has not come.
+   *
+   * @throws {StasisError} `unsupported`
+   */
+  urgent(fd: number): UrgentStream | undefined {
+    const buffers = this.#buffers;
+    const socket = buffers.socketOf(fd);
+    const data = buffers.number(socket, "tcp_sock", "urg_data", 2);
+    const first = buffers.number(socket, "tcp_sock", "copied_seq", 4);
+    const offset = (buffers.number(socket, "tcp_sock", "urg_seq", 4) - first) | 0;
+    const isRead = (data & URGENT.READ) !== 0;
+    if (!isRead && (data & URGENT.VALID) === 0 || offset < 0) return undefined;
+    const next = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
+    const bytes = this.#stream(socket);
+    const byte = bytes?.[offset];
+    if (bytes === undefined || byte === undefined) throw unreadable();
+    return { bytes, next, mark: { offset, byte, isRead } };
+  }
+
+  #hasMark(socket: bigint): boolean {
+    return this.#buffers.number(socket, "tcp_sock", "urg_data", 2) !== 0;
+  }
+
   /** All that a connection has received and nobody has read. */
   #stream(socket: bigint): Uint8Array<ArrayBuffer> | undefined {
     const buffers = this.#buffers;
-    if (buffers.number(socket, "tcp_sock", "urg_data", 2) !== 0) return undefined;
     const first = buffers.number(socket, "tcp_sock", "copied_seq", 4);
     const end = buffers.number(socket, "tcp_sock", "rcv_nxt", 4);
     // The other end's end of data has a number like a byte.

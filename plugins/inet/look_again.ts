@@ -8,7 +8,7 @@ import { type Problem, StasisError } from "../../base/errors.ts";
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { type InetSocket, IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
-import { pollNow } from "../../core/linux/net/socket_options.ts";
+import { POLL, pollNow } from "../../core/linux/net/socket_options.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 import type { Stream } from "./connections.ts";
 import { eachTaken, inodeOf } from "../../core/checkpoint/each_taken.ts";
@@ -51,8 +51,12 @@ export function lookAgain(
     const waits = info.state === TCP.LISTEN && skipInFlight !== true && leaveRunning !== true &&
       info.waiting > (tcpClose === true ? 0 : atListener.get(ino) ?? 0);
     const listed = marked.get(ino);
-    const what = tcpProblem(fd, pollNow(fd), info, isRead).problem ??
-      (listed === undefined ? undefined : markProblem(bytesBeyondMark(fd, listed))) ??
+    const isUrgentRead = stream?.received.mark !== undefined;
+    const ready = isUrgentRead ? pollNow(fd) & ~POLL.PRI : pollNow(fd);
+    const what = tcpProblem(fd, ready, info, isRead).problem ??
+      (listed === undefined || isUrgentRead
+        ? undefined
+        : markProblem(bytesBeyondMark(fd, listed))) ??
       (waits ? "has connections that wait to be accepted" : undefined) ??
       (isChanged(before?.state, info.state, stream !== undefined) ? "has been closed" : undefined);
     if (what === undefined) return;

@@ -22,8 +22,14 @@ const EPOLL_CTL_ADD = 1;
 /** For how long a packet may be on its way inside of this machine, in milliseconds. */
 const ARRIVAL = 3000;
 
-/** Flags of the header: the end of data (FIN, ACK), and a reset (RST, ACK). */
-export const FLAGS = { END: 0x11, RESET: 0x14 } as const;
+/** Flags of the header: the end of data (FIN, ACK), a reset (RST, ACK), and urgent data (URG, ACK, PSH). */
+export const FLAGS = { END: 0x11, RESET: 0x14, URGENT: 0x38 } as const;
+/** What it is, for people. */
+const NAMES: Readonly<Partial<Record<number, string>>> = {
+  [FLAGS.END]: "the end of what comes",
+  [FLAGS.RESET]: "a reset",
+  [FLAGS.URGENT]: "urgent data",
+};
 
 /** The numbers of a connection as it is restored: without the ends of data that come later. */
 export interface Numbers {
@@ -33,16 +39,24 @@ export interface Numbers {
   readonly acknowledged: number;
 }
 
-/** Adds the calls that send a segment without data, as the other end would. @param flags of {@link FLAGS} */
+/**
+ * Adds the calls that send a segment, as the other end would.
+ *
+ * @param flags of {@link FLAGS}; of urgent data it is the first byte, wherever the machine takes the pointer to point
+ * (`net.ipv4.tcp_stdurg`; tcp_check_urg() of `net/ipv4/tcp_input.c`)
+ */
 export function planSegment(
   program: SyscallProgram,
   { own, peer, entry: { opts } }: Pick<SavedSocket, "own" | "peer" | "entry">,
   numbers: Numbers,
   flags: number,
+  data = new Uint8Array(0),
 ): void {
   const source = onWire(peer.bytes), target = onWire(own.bytes);
   const family = source.byteLength === 4 ? AF_INET : AF_INET6;
-  const segment = new Uint8Array(HEADER.TCP);
+  const length = HEADER.TCP + data.byteLength;
+  const segment = new Uint8Array(length);
+  segment.set(data, HEADER.TCP);
   const view = new DataView(segment.buffer);
   view.setUint16(0, peer.port);
   view.setUint16(2, own.port);
@@ -52,19 +66,19 @@ export function planSegment(
   view.setUint8(12, 0x50);
   view.setUint8(13, flags);
   view.setUint16(14, 0xffff);
-  view.setUint16(16, checksum(pseudoHeader(IPPROTO.TCP, source, target, HEADER.TCP), segment));
-  const header = ipHeader(family, IPPROTO.TCP, source, target, HEADER.TCP);
-  const packet = new Uint8Array(header.byteLength + HEADER.TCP);
+  view.setUint16(16, checksum(pseudoHeader(IPPROTO.TCP, source, target, length), segment));
+  const header = ipHeader(family, IPPROTO.TCP, source, target, length);
+  const packet = new Uint8Array(header.byteLength + length);
   packet.set(header);
   packet.set(segment, header.byteLength);
   const raw = program.call("socket", family, SOCK.RAW | SOCK_CLOEXEC, IPPROTO.RAW);
   planNumber(program, raw, SO.MARK, OWN_MARK);
   planDevice(program, raw, opts?.soBoundDev ?? "");
   const to = encodeAddress({ family, port: 0, bytes: target, scope: own.scope });
-  const data = program.data(packet, flags === FLAGS.END ? "the end of what comes" : "a reset");
+  const sent = program.data(packet, NAMES[flags] ?? "a segment");
   const there = program.data(to, "this machine");
   const size = packet.byteLength;
-  program.expect(BigInt(size), "sendto", raw, data, size, MSG_DONTWAIT, there, to.byteLength);
+  program.expect(BigInt(size), "sendto", raw, sent, size, MSG_DONTWAIT, there, to.byteLength);
   program.call("close", raw);
 }
 

@@ -12,12 +12,18 @@
 import { StasisError } from "../../base/errors.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { TCP } from "../../core/linux/net/inet_diag.ts";
-import { MSG_DONTWAIT, MSG_NOSIGNAL, SOL_SOCKET } from "../../core/linux/net/socket_ffi.ts";
+import {
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  MSG_OOB,
+  SOL_SOCKET,
+} from "../../core/linux/net/socket_ffi.ts";
 import { LARGEST_BUFFER, POLL, SO, timeval } from "../../core/linux/net/socket_options.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
 import { type ImageBytes, planBytes } from "../../core/restore/image_bytes.ts";
 import { planStatusFlags } from "../../core/restore/owner.ts";
 import { type BufferLimits, planNumber, planRoom } from "../../core/restore/socket_options.ts";
+import type { inet_urgent_entry } from "../../images/gen/inet_pb.ts";
 import { present } from "../../images/present.ts";
 import { type Address, encodeAddress, endText } from "./address.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
@@ -35,6 +41,8 @@ const OPTION = { MAXSEG: 2, WINDOW: 3, SACK_PERM: 4, TIMESTAMP: 8 } as const;
 /** What TCP_MAXSEG takes, and what is taken where nothing is known: TCP_MIN_MSS, MAX_TCP_WINDOW, TCP_MSS_DEFAULT. */
 const SMALLEST_SEGMENT = 88, LARGEST_SEGMENT = 32767, DEFAULT_SEGMENT = 536;
 const HOW = MSG_DONTWAIT | MSG_NOSIGNAL;
+/** A window that takes a byte. */
+const URGENT_WINDOW = 0xffff;
 /** SHUT_WR of shutdown(2). */
 const SENDING = 1;
 /** For how long a connection inside of this machine may be made, in seconds. */
@@ -71,10 +79,11 @@ export function planStream(
   fd: Argument,
   socket: SavedSocket,
   stream: SavedStream,
-  { force }: BufferLimits,
+  limits: BufferLimits,
   other: Numbers | undefined,
 ): void {
-  const { entry, own, peer } = socket;
+  const { entry, own, peer, urgent } = socket;
+  const { force } = limits;
   const { entry: saved, received, sent } = stream;
   const numbers = numbersOf(socket, stream);
   const set = (name: number, value: number): void => planFlag(program, fd, SOL.TCP, name, value);
@@ -85,12 +94,8 @@ export function planStream(
   set(TCP_OPTION.QUEUE_SEQ, (numbers.received - saved.inqLen) | 0);
   queue(QUEUE.SEND);
   set(TCP_OPTION.QUEUE_SEQ, numbers.acknowledged | 0);
-  const setReceiveBuffer = (): void => {
-    if (entry.opts === undefined) return;
-    planNumber(program, fd, force ? SO.RCVBUFFORCE : SO.RCVBUF, entry.opts.soRcvbuf >>> 1);
-  };
   // The window follows from it.
-  setReceiveBuffer();
+  planReceiveBuffer(program, fd, entry, limits);
   const address = encodeAddress(peer);
   const text = endText(peer.bytes, peer.port);
   // What is not known when it is connected is taken for the smallest that there is, and stays (tcp_connect_init(),
@@ -114,15 +119,26 @@ export function planStream(
     planNumber(program, fd, name, LARGEST_BUFFER);
   }
   queue(QUEUE.RECEIVE);
-  planBytesInto(program, fd, received);
+  planBytesInto(program, fd, received.subarray(0, urgent?.offset ?? received.byteLength));
   queue(QUEUE.SEND);
   planBytesInto(program, fd, sent.subarray(0, sentLength(socket, stream, other)));
   queue(QUEUE.NONE);
+  if (urgent === undefined) planReceived(program, fd, socket, stream, limits, other);
+}
+
+/** Adds the calls for what comes when all that was received is there: the window, and the other end's end of data. */
+function planReceived(
+  program: SyscallProgram,
+  fd: Argument,
+  socket: SavedSocket,
+  stream: SavedStream,
+  limits: BufferLimits,
+  other: Numbers | undefined,
+): void {
+  const { entry, peer } = socket;
+  const numbers = numbersOf(socket, stream);
   const window = windowOf(socket, stream);
-  if (window !== undefined) {
-    const bytes = program.data(window, "window");
-    program.call("setsockopt", fd, SOL.TCP, TCP_OPTION.REPAIR_WINDOW, bytes, window.byteLength);
-  }
+  if (window !== undefined) planWindow(program, fd, window);
   if (other === undefined && hasReceivedEnd(entry.state)) {
     planSegment(program, socket, numbers, FLAGS.END);
     planArrival(program, fd, POLL.RDHUP, endText(peer.bytes, peer.port));
@@ -130,7 +146,59 @@ export function planStream(
   // Before anything comes: a larger one would take more than there is room for afterwards, and then its window would be
   // shut to what the other end has sent already, whose acknowledgements are thrown away as being beyond it: both would
   // wait for ever (tcp_sequence() of `net/ipv4/tcp_input.c`, tcp_acceptable_seq() of `tcp_output.c`).
-  setReceiveBuffer();
+  planReceiveBuffer(program, fd, entry, limits);
+}
+
+/**
+ * Adds the calls that have a connection receive urgent data, and what has come behind it. They go to the stage "task": the
+ * kernel acknowledges it, and by then the other end is there, or its packets are held back.
+ */
+function planUrgent(
+  program: SyscallProgram,
+  fd: Argument,
+  socket: SavedSocket,
+  stream: SavedStream,
+  { offset, byte, read }: inet_urgent_entry,
+): void {
+  const { entry: saved, received } = stream;
+  const numbers = numbersOf(socket, stream);
+  const at = (numbers.received - saved.inqLen + offset) >>> 0;
+  planWindow(
+    program,
+    fd,
+    repairWindow.make({
+      sndWl1: at,
+      sndWnd: URGENT_WINDOW,
+      maxWindow: URGENT_WINDOW,
+      rcvWnd: URGENT_WINDOW,
+      rcvWup: at,
+    }),
+  );
+  const before = { received: at, acknowledged: numbers.acknowledged };
+  planSegment(program, socket, before, FLAGS.URGENT, Uint8Array.of(byte));
+  planArrival(program, fd, POLL.PRI, endText(socket.peer.bytes, socket.peer.port));
+  if (read) {
+    const room = program.output(1, "the urgent byte");
+    program.expect(1n, "recvfrom", fd, room, 1, MSG_OOB, 0, 0);
+  }
+  planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR_QUEUE, QUEUE.RECEIVE);
+  planBytesInto(program, fd, received.subarray(offset + 1, received.byteLength));
+  planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR_QUEUE, QUEUE.NONE);
+}
+
+function planWindow(program: SyscallProgram, fd: Argument, window: Uint8Array): void {
+  const bytes = program.data(window, "window");
+  program.call("setsockopt", fd, SOL.TCP, TCP_OPTION.REPAIR_WINDOW, bytes, window.byteLength);
+}
+
+function planReceiveBuffer(
+  program: SyscallProgram,
+  fd: Argument,
+  { opts }: SavedSocket["entry"],
+  { force }: BufferLimits,
+): void {
+  if (opts === undefined) return;
+  planNumber(program, fd, force ? SO.RCVBUFFORCE : SO.RCVBUF, opts.soRcvbuf >>> 1);
 }
 
 /** Adds the calls of the stage "task". */
@@ -139,9 +207,14 @@ export function planRelease(
   fd: Argument,
   socket: SavedSocket,
   stream: SavedStream,
+  limits: BufferLimits,
   other: Numbers | undefined,
 ): void {
   const { entry: { outqLen }, sent } = stream;
+  if (socket.urgent !== undefined) {
+    planUrgent(program, fd, socket, stream, socket.urgent);
+    planReceived(program, fd, socket, stream, limits, other);
+  }
   planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF_AND_ASK);
   planBytesInto(program, fd, sent.subarray(sentLength(socket, stream, other), outqLen));
   if (hasSentEnd(socket.entry.state)) program.call("shutdown", fd, SENDING);

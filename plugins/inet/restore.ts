@@ -153,7 +153,7 @@ export function restoreInet(
         planStream(program, fd, socket, stream, limits, other);
         // By then the other ends are there.
         const later = home.program("task");
-        planRelease(later, fd, socket, stream, other);
+        planRelease(later, fd, socket, stream, limits, other);
         planRest(later, fd, socket, limits);
       },
     }],

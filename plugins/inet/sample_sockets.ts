@@ -47,6 +47,7 @@ export function sampleConnection(
     options: [],
     more: [],
     queue: [],
+    urgent: undefined,
     ended: undefined,
     corked: undefined,
     stream,

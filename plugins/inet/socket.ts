@@ -12,6 +12,7 @@ import type {
   inet_ended_entry,
   inet_orphaned_entry,
   inet_sk_entry,
+  inet_urgent_entry,
   tcp_stream_entry,
 } from "../../images/gen/inet_pb.ts";
 import type { Owner } from "../../core/checkpoint/socket_belonging.ts";
@@ -63,6 +64,8 @@ export interface SavedSocket {
   readonly more: readonly Option[];
   /** What waits in it; not of TCP. */
   readonly queue: readonly inet_datagram_entry[];
+  /** Where urgent data is in what a connection has received. */
+  readonly urgent: inet_urgent_entry | undefined;
   /** What is left of a connection that is over. */
   readonly ended: inet_ended_entry | undefined;
   /** A message that was begun and not sent; not of TCP. */
@@ -128,9 +131,10 @@ export function loadSockets(
       options: extra?.options ?? [],
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],
       queue: extra?.queue ?? [],
+      urgent: extra?.urgent,
       ended: extra?.ended,
       corked: extra?.corked,
-      stream: isStream && !isClosed ? loadStream(images, entry.ino) : undefined,
+      stream: isStream && !isClosed ? loadStream(images, entry.ino, extra?.urgent) : undefined,
     };
   });
 }
@@ -141,7 +145,11 @@ function closedEntry(entry: inet_sk_entry): inet_sk_entry {
 }
 
 /** @throws {StasisError} `bad-image` */
-function loadStream(images: ImageDirectory, ino: number): SavedStream {
+function loadStream(
+  images: ImageDirectory,
+  ino: number,
+  urgent: inet_urgent_entry | undefined,
+): SavedStream {
   const path = images.pathOf(TCP_STREAM, ino);
   if (!images.has(TCP_STREAM, ino)) {
     throw new StasisError("bad-image", `${path}, a connection of the tree, is missing`);
@@ -151,6 +159,9 @@ function loadStream(images: ImageDirectory, ino: number): SavedStream {
   const { message: entry, offset } = located;
   checkStream(entry, path);
   const { inqLen, outqLen } = entry;
+  if (urgent !== undefined && (urgent.offset >= inqLen || urgent.byte > 0xff)) {
+    throw new StasisError("bad-image", `${path} has urgent data behind what was received`);
+  }
   const image = new ServedImage(path);
   return {
     entry,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { StasisError } from "../../base/errors.ts";
 import { type NoteCall, PeekOffset } from "../../core/checkpoint/noted_socket.ts";
 import {
   decodeOptions,
@@ -21,7 +22,7 @@ import { OptionReader, POLL, pollNow, SO } from "../../core/linux/net/socket_opt
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import { decodeBytes } from "../../base/byte_text.ts";
 import { type Address, decodeAddress, encodeAddress, isAny } from "./address.ts";
-import { readCorked } from "./corked.ts";
+import { READABLE, readCorked } from "./corked.ts";
 import { type EndedConnection, readEnded } from "./ended.ts";
 import type { CorkedMessage, KernelSockets } from "./kernel_sockets.ts";
 import { canChoosePort } from "./free_port.ts";
@@ -73,6 +74,8 @@ export interface SocketState {
   readonly corked?: CorkedMessage;
   /** Whether there is a mark of urgent data in what a connection has received, by `urgent_mark.ts`. */
   readonly hasMark?: boolean;
+  /** Whether a connection has received urgent data, and the kernel's memory tells where. */
+  readonly hasUrgent?: boolean;
 }
 
 /** What to do about something that passes. */
@@ -89,6 +92,9 @@ const OR_CLOSED = {
   hint: `${LATER}, or have it restored closed and empty with --tcp-close`,
   endsWithClose: true,
 } as const;
+
+/** The same of urgent data, which the kernel's memory did not tell of. */
+const OR_READ = { ...OR_CLOSED, hint: `${OR_CLOSED.hint}; or ${READABLE}` } as const;
 
 /** IFNAMSIZ. */
 const DEVICE_ROOM = 16;
@@ -192,8 +198,13 @@ export function readState(
   if (state.problem !== undefined) return state;
   if (info !== undefined) {
     const ended = state.isForeign ? undefined : readEnded(fd, ready, info, kernel, note);
-    const found = tcpProblem(fd, ready, info, ended !== undefined);
-    return { ...state, ended, ...markOf(fd, info, listed), ...found };
+    const marked = markOf(fd, info, listed);
+    const isUrgent = marked.hasMark === true || (ready & POLL.PRI) !== 0;
+    const hasUrgent = isUrgent && hasStream(info.state) && canReadUrgent(fd, kernel);
+    const seen = hasUrgent ? ready & ~POLL.PRI : ready;
+    const found = tcpProblem(fd, seen, info, ended !== undefined);
+    const mark = hasUrgent ? { hasMark: marked.hasMark, hasUrgent } : marked;
+    return { ...state, ended, ...mark, ...found };
   }
   const isLite = kind.type === SOCK.DGRAM && kind.protocol === IPPROTO.UDPLITE;
   if ((ready & POLL.ERR) !== 0) {
@@ -241,7 +252,7 @@ export function tcpProblem(
     return { problem: "is a connection that is not made yet (SYN_RECV)", hint: "try again" };
   }
   if ((ready & POLL.PRI) !== 0) {
-    return { problem: "has urgent data (MSG_OOB) waiting", ...OR_CLOSED };
+    return { problem: "has urgent data (MSG_OOB) waiting", passing: true, ...OR_READ };
   }
   if ((ready & POLL.ERR) !== 0) {
     // Which one it is nobody can look at without taking it away (sock_error()).
@@ -255,6 +266,16 @@ export function tcpProblem(
   return {};
 }
 
+/** Whether the kernel's memory tells where urgent data is, and what is behind it. */
+function canReadUrgent(fd: number, kernel: Beside["kernel"]): boolean {
+  try {
+    return kernel()?.urgent(fd) !== undefined;
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "unsupported") return false;
+    throw error;
+  }
+}
+
 /** What there is behind urgent data: no look shows it. */
 function markOf(
   fd: number,
@@ -265,7 +286,7 @@ function markOf(
   const beyond = bytesBeyondMark(fd, listed);
   const problem = markProblem(beyond);
   return {
-    ...problem === undefined ? {} : { problem, passing: true, ...OR_CLOSED },
+    ...problem === undefined ? {} : { problem, passing: true, ...OR_READ },
     hasMark: beyond > 0,
   };
 }

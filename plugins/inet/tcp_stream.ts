@@ -27,6 +27,7 @@ import { defineStruct } from "../../core/linux/struct.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
 import type { ListedCall } from "../../core/remote/undo.ts";
 import { dropIncoming } from "./drop_incoming.ts";
+import type { UrgentMark, UrgentStream } from "./kernel_sockets.ts";
 import { SOL, TCP_OPTION } from "./option_lists.ts";
 import { readTcpInfo, type TcpInfo } from "./tcp_info.ts";
 
@@ -83,7 +84,12 @@ export interface ReceivedPart {
   readonly timestamp: number;
   /** The largest segment that is sent (TCP_MAXSEG). */
   readonly segment: number;
+  /** Where urgent data is in it. */
+  readonly mark?: UrgentMark;
 }
+
+/** Reads what a connection with urgent data has received; undefined where there is none. */
+export type UrgentReader = (fd: number) => UrgentStream | undefined;
 
 const SIOCINQ = 0x541b, SIOCOUTQ = 0x5411, SIOCOUTQNSD = 0x894b;
 /** More than one segment, some of which may be acknowledged and is shown all the same. */
@@ -139,19 +145,24 @@ export function peekReceived(fd: number, room: number, note: NoteCall): Uint8Arr
  * Reads what it has received.
  *
  * @param note notes how SO_PEEK_OFF is put back
+ * @param readUrgent reads the same where there is urgent data, which no look shows
  * @throws {StasisError} `syscall`
  */
-export function readReceived(fd: number, note: NoteCall): ReceivedPart {
+export function readReceived(
+  fd: number,
+  note: NoteCall,
+  readUrgent: UrgentReader = () => undefined,
+): ReceivedPart {
   // Where it was set, a look begins there.
-  if ((readNumber(fd, SO.PEEK_OFF) ?? -1) === -1) return readAtBegin(fd);
+  if ((readNumber(fd, SO.PEEK_OFF) ?? -1) === -1) return readAtBegin(fd, readUrgent);
   using offset = new PeekOffset(fd, note);
   offset.set(-1);
-  return readAtBegin(fd);
+  return readAtBegin(fd, readUrgent);
 }
 
-function readAtBegin(fd: number): ReceivedPart {
+function readAtBegin(fd: number, readUrgent: UrgentReader): ReceivedPart {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const found = tryReceived(fd);
+    const found = tryReceived(fd, readUrgent);
     if (found !== undefined) return found;
   }
   throw new StasisError("syscall", "a connection receives too fast to be looked at", {
@@ -159,22 +170,23 @@ function readAtBegin(fd: number): ReceivedPart {
   });
 }
 
-function tryReceived(fd: number): ReceivedPart | undefined {
+function tryReceived(fd: number, readUrgent: UrgentReader): ReceivedPart | undefined {
   const info = readTcpInfo(fd);
   using _ = repaired(fd);
   setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.RECEIVE);
   const sequence = option(fd, TCP_OPTION.QUEUE_SEQ);
-  const waiting = count(fd, SIOCINQ);
-  const bytes = peek(fd, waiting);
+  const urgent = readUrgent(fd);
+  const waiting = urgent === undefined ? count(fd, SIOCINQ) : urgent.bytes.byteLength;
+  const bytes = urgent === undefined ? peek(fd, waiting) : urgent.bytes;
   const window = readWindow(fd);
   const after = option(fd, TCP_OPTION.QUEUE_SEQ);
   setOption(fd, TCP_OPTION.REPAIR_QUEUE, QUEUE.NONE);
   const isSame = after === sequence && bytes.byteLength === waiting &&
-    readTcpInfo(fd).state === info.state;
+    readTcpInfo(fd).state === info.state && (urgent === undefined || urgent.next === sequence);
   if (!isSame) return undefined;
   const timestamp = option(fd, TCP_OPTION.TIMESTAMP);
   const segment = option(fd, TCP_OPTION.MAXSEG);
-  return { info, sequence, bytes, window, timestamp, segment };
+  return { info, sequence, bytes, window, timestamp, segment, mark: urgent?.mark };
 }
 
 /**

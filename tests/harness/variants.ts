@@ -73,6 +73,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   inet_tcp: [[]],
   inet_udp: [[]],
   inet_unaccepted: [[]],
+  inet_urgent: [[]],
   inet_waiting: [[]],
   inotify: [[]],
   leaderless: [[]],

@@ -50,8 +50,6 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
 
 for (
   const [mode, reason] of [
-    ["urgent", /has urgent data/],
-    ["mark", /has data behind a mark of urgent data/],
     ["raw", /has messages waiting, which the kernel would take for its own, too/],
   ] as const
 ) {
@@ -67,6 +65,8 @@ for (
 
 for (
   const [mode, reason] of [
+    ["urgent", /has urgent data \(MSG_OOB\) waiting/],
+    ["mark", /has data behind a mark of urgent data/],
     ["more", /a message that is begun and not sent/],
     ["corked", /a message that is begun and not sent/],
     ["packet", /has messages waiting, which cannot be read here/],

@@ -44,6 +44,8 @@ export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const MSG_DONTWAIT = 0x40;
 /** For recvmsg(2): leave the message where it is. */
 export const MSG_PEEK = 2;
+/** Urgent data. */
+export const MSG_OOB = 1;
 /** For recvmsg(2): return the true length; set where the message was longer than the buffer. */
 const MSG_TRUNC = 0x20;
 /** Set where there were more control messages than the buffer holds. */
