@@ -835,6 +835,13 @@ export type inet_extra_entry = Message<"inet_extra_entry"> & {
   urgent?: inet_urgent_entry | undefined;
 
   /**
+   * Of a connection: behind how many bytes there is urgent data in what was sent and not acknowledged.
+   *
+   * @generated from field: optional uint32 urgent_sent = 14;
+   */
+  urgentSent: number;
+
+  /**
    * Of one of TCP in state CLOSE: what there is of the connection that it was.
    *
    * @generated from field: optional inet_ended_entry ended = 9;
@@ -866,6 +873,7 @@ export const inet_extra_entrySchema: GenMessage<inet_extra_entry> = /*@__PURE__*
     [11, "sent", "optional", "bytes"],
     [12, "orphaned", "repeated", inet_orphaned_entrySchema],
     [13, "urgent", "optional", inet_urgent_entrySchema],
+    [14, "urgent_sent", "optional", "uint32"],
     [9, "ended", "optional", inet_ended_entrySchema],
     [10, "corked", "optional", inet_corked_entrySchema],
   ]);

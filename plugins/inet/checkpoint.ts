@@ -150,6 +150,12 @@ export function checkpointInet(session: CheckpointSession): CheckpointHooks {
         states = read();
       }
       using kernel = new SharedKernel();
+      // Of what is on its way the kernel's memory tells which is urgent. Its types take a while to be read, which they are
+      // once: not while the tree stands still.
+      const isOnItsWay = sockets.values().some(({ state, sendQueue }) =>
+        hasStream(state) && sendQueue > 0
+      );
+      if (rescuer === undefined && isOnItsWay) kernel.open();
       const sight = rescuer === undefined
         ? { ...readableIf(() => kernel.open() !== undefined), others }
         : new AcceptQueues(descriptors, kernel, others, (ino) => defersAccept(states.get(ino)));
@@ -369,10 +375,11 @@ function dumpSocket(
   const orphaned = options.tcpClose === true ? [] : waiting.orphaned.get(ino) ?? [];
   const isWaiting = sent !== undefined;
   const stream = held?.streams.get(ino);
-  const mark = stream?.received.mark;
-  const extra = describeExtra(id, state, { sent, orphaned, mark });
+  const mark = stream?.received.mark, urgentAt = stream?.sent.urgentAt;
+  const hasUrgent = mark !== undefined || urgentAt !== undefined;
+  const extra = describeExtra(id, state, { sent, orphaned, mark, urgentAt });
   if (extra !== undefined) writer.append(INET_EXTRA, null, extra);
-  if (needsExtra(state) || isWaiting || orphaned.length > 0 || mark !== undefined) {
+  if (needsExtra(state) || isWaiting || orphaned.length > 0 || hasUrgent) {
     requirePlugin();
   }
   if (stream !== undefined) {

@@ -56,6 +56,16 @@ function unlessRefused(act: () => void): void {
   }
 }
 
+/** What the kernel's memory tells; undefined where it does not. */
+function whereReadable<Told>(read: () => Told): Told | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof StasisError && error.code === "unsupported") return undefined;
+    throw error;
+  }
+}
+
 /** The connections of one checkpoint. */
 export class HeldConnections {
   /** By the inodes of their sockets. */
@@ -130,11 +140,15 @@ export class HeldConnections {
       ),
     );
     const readUrgent = (fd: number) => kernel.open()?.urgent(fd);
+    const readUrgentSent = (fd: number) => whereReadable(() => kernel.open()?.urgentSent(fd));
     let left = this.#connections.map(({ descriptor }) => descriptor);
     for (let attempt = 0; left.length > 0 && attempt < ATTEMPTS; attempt++) {
       const sent = new Map<number, SentPart>();
       eachTaken(left, (descriptor, fd) => {
-        sent.set(inodeOf(descriptor), readSent(fd, noteWith(this.#rescuer, descriptor)));
+        sent.set(
+          inodeOf(descriptor),
+          readSent(fd, noteWith(this.#rescuer, descriptor), readUrgentSent),
+        );
       });
       const changed: Descriptor[] = [];
       eachTaken(left, (descriptor, fd) => {

@@ -139,6 +139,8 @@ export interface OfConnections {
   readonly orphaned: readonly OrphanedConnection[];
   /** Where there is urgent data in what it has received. */
   readonly mark: UrgentMark | undefined;
+  /** Behind how many bytes it is of what was sent and not acknowledged. */
+  readonly urgentAt: number | undefined;
 }
 
 /** As it goes over the wire: whoever connects does so by IPv4 where that was. */
@@ -156,13 +158,14 @@ function sockaddrOf({ address, port }: InetEnd): Uint8Array<ArrayBuffer> {
 export function describeExtra(
   id: number,
   { options, more, queue, isForeign, owner: { uid, gid }, ended, corked }: SocketState,
-  { sent, orphaned, mark }: OfConnections,
+  { sent, orphaned, mark, urgentAt }: OfConnections,
 ): MessageInitShape<typeof inet_extra_entrySchema> | undefined {
   const isEmpty = options.more.length === 0 && more.length === 0 && queue.length === 0;
   const isRoots = uid === 0 && gid === 0;
   const isWhole = ended === undefined && corked === undefined;
   const isWaiting = sent !== undefined;
-  const isConcerned = isWaiting || orphaned.length > 0 || mark !== undefined;
+  const isConcerned = isWaiting || orphaned.length > 0 || mark !== undefined ||
+    urgentAt !== undefined;
   if (isEmpty && !isForeign && isRoots && !isConcerned && isWhole) return undefined;
   return {
     id,
@@ -180,6 +183,7 @@ export function describeExtra(
       reset,
     })),
     urgent: mark && { offset: mark.offset, byte: mark.byte, read: mark.isRead },
+    urgentSent: urgentAt,
     ended,
     corked: corked && { ...corked, to: encodeAddress(corked.to) },
     ...isRoots ? {} : { uid, gid },

@@ -172,6 +172,19 @@ export class KernelSockets implements Disposable {
     return { bytes, next, mark: { offset, byte, isRead } };
   }
 
+  /**
+   * The number behind urgent data that a connection has sent and that is not acknowledged; undefined where there is none
+   * (tcp_urg_mode() of `net/ipv4/tcp_output.c`).
+   *
+   * @throws {StasisError} `unsupported`
+   */
+  urgentSent(fd: number): number | undefined {
+    const socket = this.#buffers.socketOf(fd);
+    const behind = this.#buffers.number(socket, "tcp_sock", "snd_up", 4);
+    const first = this.#buffers.number(socket, "tcp_sock", "snd_una", 4);
+    return (behind - first | 0) > 0 ? behind : undefined;
+  }
+
   #hasMark(socket: bigint): boolean {
     return this.#buffers.number(socket, "tcp_sock", "urg_data", 2) !== 0;
   }

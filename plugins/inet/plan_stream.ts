@@ -121,7 +121,7 @@ export function planStream(
   queue(QUEUE.RECEIVE);
   planBytesInto(program, fd, received.subarray(0, urgent?.offset ?? received.byteLength));
   queue(QUEUE.SEND);
-  planBytesInto(program, fd, sent.subarray(0, sentLength(socket, stream, other)));
+  planSent(program, fd, socket, sent, 0, sentLength(socket, stream, other));
   queue(QUEUE.NONE);
   if (urgent === undefined) planReceived(program, fd, socket, stream, limits, other);
 }
@@ -216,20 +216,47 @@ export function planRelease(
     planReceived(program, fd, socket, stream, limits, other);
   }
   planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF_AND_ASK);
-  planBytesInto(program, fd, sent.subarray(sentLength(socket, stream, other), outqLen));
+  planSent(program, fd, socket, sent, sentLength(socket, stream, other), outqLen);
   if (hasSentEnd(socket.entry.state)) program.call("shutdown", fd, SENDING);
 }
 
-/** Adds the calls that put bytes into the queue that is chosen. */
+/** Adds the calls that put a part of what was sent into its queue: urgent data as such. */
+function planSent(
+  program: SyscallProgram,
+  fd: Argument,
+  { urgentAt }: SavedSocket,
+  sent: ImageBytes,
+  from: number,
+  to: number,
+): void {
+  const isIn = urgentAt !== undefined && urgentAt >= from && urgentAt < to;
+  const before = isIn ? urgentAt : to;
+  planBytesInto(program, fd, sent.subarray(from, before));
+  if (!isIn) return;
+  planBytesInto(program, fd, sent.subarray(before, before + 1), MSG_OOB);
+  planBytesInto(program, fd, sent.subarray(before + 1, to));
+}
+
+/** Adds the calls that put bytes into the queue that is chosen. @param flags further ones of send(2) */
 export function planBytesInto(
   program: SyscallProgram,
   fd: Argument,
   bytes: Uint8Array | ImageBytes,
+  flags = 0,
 ): void {
   for (let from = 0; from < bytes.byteLength; from += PIECE) {
     const piece = bytes.subarray(from, Math.min(from + PIECE, bytes.byteLength));
     const data = planBytes(program, piece, `${piece.byteLength} bytes`);
-    program.expect(BigInt(piece.byteLength), "sendto", fd, data, piece.byteLength, HOW, 0, 0);
+    program.expect(
+      BigInt(piece.byteLength),
+      "sendto",
+      fd,
+      data,
+      piece.byteLength,
+      HOW | flags,
+      0,
+      0,
+    );
   }
 }
 

@@ -48,6 +48,7 @@ export function sampleConnection(
     more: [],
     queue: [],
     urgent: undefined,
+    urgentAt: undefined,
     ended: undefined,
     corked: undefined,
     stream,

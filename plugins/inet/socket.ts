@@ -66,6 +66,8 @@ export interface SavedSocket {
   readonly queue: readonly inet_datagram_entry[];
   /** Where urgent data is in what a connection has received. */
   readonly urgent: inet_urgent_entry | undefined;
+  /** Behind how many bytes it is of what was sent and not acknowledged. */
+  readonly urgentAt: number | undefined;
   /** What is left of a connection that is over. */
   readonly ended: inet_ended_entry | undefined;
   /** A message that was begun and not sent; not of TCP. */
@@ -132,6 +134,7 @@ export function loadSockets(
       more: [...optionsOfEntry(entry), ...extra?.more ?? []],
       queue: extra?.queue ?? [],
       urgent: extra?.urgent,
+      urgentAt: extra === undefined ? undefined : present(extra, "urgentSent"),
       ended: extra?.ended,
       corked: extra?.corked,
       stream: isStream && !isClosed ? loadStream(images, entry.ino, extra?.urgent) : undefined,

@@ -71,6 +71,8 @@ export interface SentPart {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** How many of these were never sent. */
   readonly unsent: number;
+  /** Behind how many of these there is urgent data. */
+  readonly urgentAt?: number;
 }
 
 /** What it has received. */
@@ -106,9 +108,14 @@ const ATTEMPTS = 100;
  * more what it has.
  *
  * @param note notes how that is ended
+ * @param readUrgent tells the number behind urgent data that is not acknowledged
  * @throws {StasisError} `syscall`
  */
-export function readSent(fd: number, note: NoteCall): SentPart {
+export function readSent(
+  fd: number,
+  note: NoteCall,
+  readUrgent: (fd: number) => number | undefined = () => undefined,
+): SentPart {
   const info = readTcpInfo(fd);
   const hasUnsent = count(fd, SIOCOUTQNSD) > 0;
   using _ = repaired(fd, hasUnsent ? REPAIR.OFF_AND_ASK : REPAIR.OFF);
@@ -116,7 +123,11 @@ export function readSent(fd: number, note: NoteCall): SentPart {
   const { sequence, bytes } = showSent(fd);
   const end = hasSentEnd(info.state) ? 1 : 0;
   const unsent = Math.max(0, count(fd, SIOCOUTQNSD) - end);
-  return { info, sequence, bytes, unsent: Math.min(unsent, bytes.byteLength) };
+  const part = { info, sequence, bytes, unsent: Math.min(unsent, bytes.byteLength) };
+  const behind = bytes.byteLength === 0 ? undefined : readUrgent(fd);
+  if (behind === undefined) return part;
+  const urgentAt = (behind - 1 - (sequence - end - bytes.byteLength)) | 0;
+  return urgentAt >= 0 && urgentAt < bytes.byteLength ? { ...part, urgentAt } : part;
 }
 
 function showSent(fd: number): Pick<SentPart, "sequence" | "bytes"> {

@@ -140,14 +140,53 @@ static void check_case(struct urgent *one)
 	check_comes("the other direction", one->there, 9, 4);
 }
 
+enum { MUCH = 60000 };
+
+/* It is written, and has no room at the other end: @returns how much of it was not sent yet. */
+static int make_unsent(int ends[2])
+{
+	int listener = new_inet(AF_INET, SOCK_STREAM), left = 0;
+
+	set_inet_option(listener, SOL_SOCKET, SO_RCVBUF, 4096);
+	bind_end(listener, make_end(AF_INET, "127.0.0.1", 0));
+	if (listen(listener, 1))
+		die("listen");
+	ends[0] = new_inet(AF_INET, SOCK_STREAM);
+	set_inet_option(ends[0], SOL_SOCKET, SO_SNDBUF, 200000);
+	connect_end(ends[0], own_end(listener));
+	ends[1] = accept(listener, NULL, NULL);
+	if (ends[1] < 0)
+		die("accept");
+	close(listener);
+	send_data(ends[0], MUCH, 5);
+	send_urgent(ends[0], 'Z');
+	send_data(ends[0], 6, 6);
+	if (ioctl(ends[0], SIOCOUTQ, &left))
+		die("SIOCOUTQ");
+	return left;
+}
+
+static void check_unsent(int fd)
+{
+	check_comes("not sent yet: before it", fd, MUCH, 5);
+	wait_for(fd, POLLPRI);
+	check_mark("not sent yet", fd, 1);
+	check_urgent("not sent yet", fd, 'Z');
+	check_comes("not sent yet: behind it", fd, 6, 6);
+}
+
 int main(void)
 {
+	int unsent[2];
+
 	subject_init();
 	for (int i = 0; i < CASES; i++)
 		make(&cases[i]);
+	check(make_unsent(unsent) > 7, "not sent yet", "all is sent");
 	ready();
 	wait_for_term();
 	for (int i = 0; i < CASES; i++)
 		check_case(&cases[i]);
+	check_unsent(unsent[1]);
 	finish();
 }
