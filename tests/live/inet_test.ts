@@ -109,7 +109,7 @@ Deno.test("packets that wait in a raw socket are not put into one of somebody el
   await tree.wait();
 });
 
-for (const name of ["inet_unaccepted", "inet_orphaned"]) {
+for (const name of ["inet_unaccepted", "inet_orphaned", "inet_urgent"]) {
   Deno.test(`${name}: images of a tree that ran on bring it back when that has been killed`, async () => {
     await using subject = await Subject.start(name);
     using images = new ImageHome();
