@@ -8,7 +8,7 @@
 const MOST_EXTRA_HELD = 1 << 20;
 
 /** So many writes are held back at most: of thousands of tasks the messages would be the most of the memory. */
-const MOST_HELD = 4096;
+const MOST_HELD = 2048;
 
 /** Does writes at once, or keeps them in their order until there is time. */
 export class HeldWrites {

@@ -265,6 +265,10 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     await dump(tree, session, hooked, tell);
     // Megabytes of it are wanted no more.
     ahead[Symbol.dispose]();
+    if (isMany(count)) {
+      forgetDescriptorIds(writer);
+      for (const { proc } of tree.tasks) proc.forgetWritten();
+    }
     if (found.length > 0) throw refuse((tree.tasks[0] as FrozenTask).proc, found);
     // Memory takes as long as it takes, as long as it goes on; the user may cancel.
     limit[Symbol.dispose]();
@@ -277,7 +281,6 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       await runHook(plugin, () => hooks.pages?.(tree));
     }
     cancellation.check();
-    if (isMany(count)) { for (const { proc } of tree.tasks) proc.forgetStatus(); }
     // A tree that is killed must not lose what comes while gigabytes go to the disk.
     if (isToEnd) {
       tell("what is written is put on the disk");
@@ -299,7 +302,6 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
         await concluded;
         saved = { tasks: [], zombies: [] };
         hooked.length = 0;
-        forgetDescriptorIds(writer);
       }
       const verified = verifyRestorable({
         ...request,

@@ -233,11 +233,12 @@ export class Task {
   }
 
   /**
-   * Lets go of `status`, the most of what a task keeps that is needed no more when its images are written. Who asks all
-   * the same has it read again.
+   * Lets go of `status` and of the descriptors, the most of what a task keeps that is needed no more when its images are
+   * written. Who asks all the same has them read again.
    */
-  forgetStatus(): void {
+  forgetWritten(): void {
     this.#status = undefined;
+    this.#descriptors = undefined;
   }
 
   /** Adds descriptors that lie in the queues of its sockets, or of sockets that do. */

@@ -341,7 +341,7 @@ export interface FrozenTree {
 
 /**
  * What stays known of a tree that stood still, when it may run again: what `/proc` said then. Of more than a thousand
- * tasks `status` is read again, and tells what it is now.
+ * tasks `status` and `descriptors` are read again, and tell what is now.
  */
 export interface SavedTree {
   /** The tasks that lived, parents before children. */

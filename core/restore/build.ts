@@ -8,6 +8,7 @@ import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { present } from "../../images/present.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
+import { collectGarbage } from "../../base/garbage.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
 import { readStat, unlessGone } from "../linux/procfs/mod.ts";
@@ -112,13 +113,14 @@ export class BuiltTree implements Disposable {
     this.#tell(`the seed: ${this.#plan.seed.calls.length} calls`, [this.#plan.seed]);
     this.#bearRoot();
     this.#bearTree();
+    collectGarbage(this.#plan.tasks.length);
     await this.#cancellation.breathe();
     const groups = takingTurns(this.#plan.tasks).map((group) =>
       group.map(({ pid }) => this.#bornTask(pid))
     );
     for (const stage of STAGES.slice(1)) {
       if (stage === "seccomp_all") this.#endLeaders();
-      const working: { readonly runs: StartedRuns; readonly rest: Turns }[] = [];
+      const working: (Working | undefined)[] = [];
       const startNext = (rest: Turns): void => {
         const next = rest.next();
         if (next.done) return;
@@ -134,8 +136,10 @@ export class BuiltTree implements Disposable {
       for (const group of stage === "meet" ? [groups.flat()] : groups) {
         startNext(stageTurns(group, stage));
       }
-      // A list that grows while it is walked is walked to its end.
-      for (const { runs, rest } of working) {
+      // The list grows while it is walked, and what has been walked is kept no longer.
+      for (let at = 0; at < working.length; at++) {
+        const { runs, rest } = working[at] as Working;
+        working[at] = undefined;
         sayWhoHasIds(() => runs.finish());
         startNext(rest);
       }
@@ -560,6 +564,12 @@ function limitsOf(value: bigint): Uint8Array {
 
 /** What tasks that take turns do in a stage: each what threads of one of them do at the same time. */
 type Turns = Iterator<{ readonly task: BuiltTask; readonly programs: readonly Run[] }>;
+
+/** Programs that run, and what their tasks do next. */
+interface Working {
+  readonly runs: StartedRuns;
+  readonly rest: Turns;
+}
 
 function* stageTurns(group: readonly BuiltTask[], stage: Stage): Turns {
   for (const task of group) {

@@ -82,6 +82,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
   const plugins = orderPlugins(request.plugins);
   checkInventory(images, plugins);
   const { tasks, cores, readCore } = readTree(images, cancellation);
+  collectGarbage(tasks.length);
   const files = restoredFiles(images, options);
   const rehearsal = request.rehearsed !== undefined;
   const machine = readMachine(rehearsal, !rehearsal && needsUserNamespace(options));

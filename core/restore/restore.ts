@@ -5,6 +5,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
+import { collectGarbage } from "../../base/garbage.ts";
 import { Cancellation } from "../cancellation.ts";
 import { blame, runHook } from "../hooks.ts";
 import { Interruptions } from "../linux/interruptions.ts";
@@ -110,6 +111,7 @@ export async function runPlan(
   using tree = new BuiltTree(plan, names.files, cancellation, listener);
   try {
     await tree.build();
+    collectGarbage(plan.tasks.length);
     listener({ kind: "phase", phase: "arm" });
     tree.arm();
     await cancellation.breathe();
