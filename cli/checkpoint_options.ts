@@ -59,7 +59,7 @@ export const CHECKPOINT_OPTIONS = {
   snapshot: {
     flags: "--snapshot",
     description:
-      "write large memory of a tree that is left running when it runs again, from a copy-on-write image of it; so it is unless --no-snapshot is given",
+      "write large memory of a tree that is left running while it runs: before it stands still, and what is written to meanwhile afterwards, from a copy-on-write image; so it is unless --no-snapshot is given",
   },
   noSnapshot: {
     flags: "--no-snapshot",

@@ -11,6 +11,7 @@
  * | phase | hook | called | the target |
  * |---|---|---|---|
  * | survey | `survey` | once, and again after the freeze | runs, then stands still |
+ * | survey | `copyAhead` | once, where a snapshot is made | runs, but for moments |
  * | survey | `quiesce` | once, last before the tree is stopped | runs |
  * | freeze | `stopThread` | for each thread, the moment that it has stopped | is being stopped |
  * | freeze | `examineThreads` | once, with all threads as they were found | stands still |

@@ -69,7 +69,9 @@ export function checksumsOf(bytes: Uint8Array, crc32: Crc32): number[] {
 export class FileChecksums {
   readonly #path: string;
   readonly #crc32: Crc32;
-  readonly #sums: number[] = [];
+  readonly #sums: (number | undefined)[] = [];
+  /** All blocks before this one have theirs. */
+  #next = 0;
 
   /** @param path where the file is */
   constructor(path: string, crc32: Crc32) {
@@ -77,8 +79,20 @@ export class FileChecksums {
     this.#crc32 = crc32;
   }
 
+  /** Makes that of one whole block, or of the last one, of bytes that are what the file has there. */
+  add(block: number, bytes: Uint8Array): void {
+    this.#sums[block] = this.#crc32(bytes);
+  }
+
+  /** Says that a part of the file has changed. @param end the byte behind it */
+  forget(start: number, end: number): void {
+    const first = Math.floor(start / BLOCK_SIZE);
+    for (let block = first; block * BLOCK_SIZE < end; block++) this.#sums[block] = undefined;
+    this.#next = Math.min(this.#next, first);
+  }
+
   /**
-   * Makes those of all blocks that end at or before `end`, and of the last one if `isWhole`.
+   * Makes those of all blocks that end at or before `end` and have none, and of the last one if `isWhole`.
    *
    * @param end how much of the file is as it will be, in bytes
    * @param isWhole whether nothing comes behind it
@@ -86,25 +100,29 @@ export class FileChecksums {
    * @throws {StasisError} `io`
    */
   async advance(end: number, isWhole: boolean, step: () => void | Promise<void>): Promise<void> {
-    const missing = end - this.#sums.length * BLOCK_SIZE;
-    if (missing < BLOCK_SIZE && !(isWhole && missing > 0)) return;
+    let file: Deno.FsFile | undefined;
     try {
-      using file = Deno.openSync(this.#path, { read: true });
-      file.seekSync(this.#sums.length * BLOCK_SIZE, Deno.SeekMode.Start);
-      for (let at = this.#sums.length * BLOCK_SIZE; at < end; at += BLOCK_SIZE) {
+      while (this.#next * BLOCK_SIZE < end) {
+        const at = this.#next * BLOCK_SIZE;
         const size = Math.min(BLOCK_SIZE, end - at);
         if (size < BLOCK_SIZE && !isWhole) break;
-        this.#sums.push(this.#crc32(readWhole(file, bufferOf(size))));
+        const block = this.#next++;
+        if (this.#sums[block] !== undefined) continue;
+        file ??= Deno.openSync(this.#path, { read: true });
+        file.seekSync(at, Deno.SeekMode.Start);
+        this.add(block, readWhole(file, bufferOf(size)));
         await step();
       }
     } catch (cause) {
       throw ioError(`read ${this.#path}`, cause);
+    } finally {
+      file?.close();
     }
   }
 
-  /** Those that have been made. */
+  /** Those that have been made, up to the first block that has none. */
   get sums(): readonly number[] {
-    return this.#sums;
+    return this.#sums.slice(0, this.#next) as number[];
   }
 }
 

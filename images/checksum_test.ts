@@ -38,3 +38,30 @@ Deno.test("FileChecksums follows a file that grows, and has the same as one that
     Deno.removeSync(path);
   }
 });
+
+Deno.test("FileChecksums takes what is told of blocks, and reads those again that have changed", async () => {
+  const path = Deno.makeTempFileSync();
+  try {
+    const bytes = sample(4 * BLOCK_SIZE + 100);
+    Deno.writeFileSync(path, bytes);
+    const sums = new FileChecksums(path, crc32ByTables);
+    const block = (index: number) =>
+      bytes.subarray(index * BLOCK_SIZE, Math.min((index + 1) * BLOCK_SIZE, bytes.length));
+    for (const index of [3, 1, 4, 0]) sums.add(index, block(index));
+    equal(sums.sums.length, 0);
+    let steps = 0;
+    const step = () => void steps++;
+    await sums.advance(bytes.length, true, step);
+    equal(steps, 1, "block 2 alone was read");
+    deepEqual(sums.sums, checksumsOf(bytes, crc32ByTables));
+    bytes.fill(7, BLOCK_SIZE - 1, BLOCK_SIZE + 1);
+    Deno.writeFileSync(path, bytes);
+    sums.forget(BLOCK_SIZE - 1, BLOCK_SIZE + 1);
+    equal(sums.sums.length, 0);
+    await sums.advance(bytes.length, true, step);
+    equal(steps, 3);
+    deepEqual(sums.sums, checksumsOf(bytes, crc32ByTables));
+  } finally {
+    Deno.removeSync(path);
+  }
+});

@@ -49,6 +49,21 @@ export class FileSums {
     await this.#growing.get(name)?.advance(end, false, this.#step);
   }
 
+  /** Makes that of one block of a file that grows, of the bytes that it has there. */
+  addBlock(name: string, block: number, bytes: Uint8Array): void {
+    this.#growing.get(name)?.add(block, bytes);
+  }
+
+  /** Says that a part of a file that grows is another one than it was. */
+  forget(name: string, start: number, end: number): void {
+    this.#growing.get(name)?.forget(start, end);
+  }
+
+  /** Says that a file that grew is gone. */
+  remove(name: string): void {
+    this.#growing.delete(name);
+  }
+
   /** Makes those of all files that grew. @throws {StasisError} `io` */
   async finish(directory: string): Promise<void> {
     for (const [name, sums] of this.#growing) {

@@ -96,6 +96,18 @@ export function makeParent(directory: string): void {
   }
 }
 
+/** Takes a file of an image directory away, and its inner parent where nothing is left in it. @throws {StasisError} `io` */
+export function removeFile(directory: string, name: string): void {
+  try {
+    Deno.removeSync(`${directory}/${name}`);
+    if (name.startsWith(`${PARENT}/`) && innerNames(directory).length === 0) {
+      Deno.removeSync(`${directory}/${PARENT}`);
+    }
+  } catch (cause) {
+    throw ioError(`remove ${directory}/${name}`, cause);
+  }
+}
+
 /**
  * Links an image directory, or its inner parent where it has one, to the checkpoint before: relative, so that both can
  * be moved together.

@@ -20,7 +20,7 @@ import { LINEAGE } from "./kinds/lineage.ts";
 import { MANIFEST } from "./kinds/manifest.ts";
 import { encodePagemap, type Pagemap } from "./pagemap.ts";
 import { createPartial, type LockDirectory, type Partial, removeAbandoned } from "./partial.ts";
-import { linkParent, makeParent, PARENT } from "./parent.ts";
+import { linkParent, makeParent, PARENT, removeFile } from "./parent.ts";
 import { forgetOutsideNames, noteOutsideName, type OutsideName } from "./outside_names.ts";
 import { createFile, ListFile, type NewFile, sizeOf, writeWhole } from "./new_file.ts";
 import { absolutePath, parentPath } from "./path.ts";
@@ -389,6 +389,33 @@ export class ImageWriter implements Disposable, AsyncDisposable {
     end: bigint,
   ): Promise<void> {
     await this.#sums.advance(imageFileName(kind, id), Number(end));
+  }
+
+  /** Makes the checksum of one block of a file of {@link createRaw}, of the bytes that were written there. */
+  rawBlock<Id extends ImageId>(
+    kind: RawImageKind<Id>,
+    id: NoInfer<Id>,
+    block: number,
+    bytes: Uint8Array,
+  ): void {
+    this.#sums.addBlock(imageFileName(kind, id), block, bytes);
+  }
+
+  /** Says that bytes of a file of {@link createRaw} have become others. @param end the byte behind them */
+  rawChanged<Id extends ImageId>(
+    kind: RawImageKind<Id>,
+    id: NoInfer<Id>,
+    start: bigint,
+    end: bigint,
+  ): void {
+    this.#sums.forget(imageFileName(kind, id), Number(start), Number(end));
+  }
+
+  /** Takes a file of {@link createRaw} away again, and the inner parent if nothing else is in it. @throws {StasisError} `io` */
+  removeRaw<Id extends ImageId>(kind: RawImageKind<Id>, id: NoInfer<Id>): void {
+    const name = imageFileName(kind, id);
+    this.#sums.remove(name);
+    removeFile(this.path, name);
   }
 
   /**

@@ -137,9 +137,7 @@ function describeTask(task: TaskInfo, { verbose }: TextOptions): string[] {
     lines.push(`memory: that of ${memoryOf}`);
     return lines;
   }
-  const parent = task.parentBytes > 0n
-    ? `, ${formatBytes(task.parentBytes)} in common with other processes or checkpoints`
-    : "";
+  const parent = task.parentBytes > 0n ? `, ${formatBytes(task.parentBytes)} in parent/` : "";
   lines.push(
     `memory: ${plural(task.mappings.length, "mapping")}, ${
       formatBytes(task.mappedBytes)

@@ -17,7 +17,15 @@ export function beginTracking(
   pagemap: OpenPagemap,
   range: AddressRange,
 ): boolean {
-  if (!tracker.register(range)) return false;
+  return tracker.register(range) && protectAnew(tracker, pagemap, range);
+}
+
+/** Protects what is in a range that is registered. @returns whether that is done */
+export function protectAnew(
+  tracker: WriteTracker,
+  pagemap: OpenPagemap,
+  range: AddressRange,
+): boolean {
   // Pages that were moved here may have a mark that protects nothing. Looking for it takes a thirtieth of the time.
   const marked = scanMarked(pagemap, range);
   if (marked === undefined || !marked.every((one) => tracker.unprotect(one))) return false;

@@ -17,7 +17,6 @@ import { lockDirectory } from "../linux/flock.ts";
 import { sleep } from "../linux/libc_ffi.ts";
 import { Interruptions } from "../linux/interruptions.ts";
 import { unlessGone } from "../linux/procfs/mod.ts";
-import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
 import { syncFileSystem } from "../linux/sync.ts";
 import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
@@ -35,21 +34,22 @@ import { StandIn } from "../remote/stand_in.ts";
 import { tellSteps } from "../remote/steps.ts";
 import type { Noted } from "../remote/undo.ts";
 import { mappingClaims, onlyClaim } from "./claims.ts";
+import { AheadOfFreeze } from "./copy_ahead.ts";
 import { forgetDescriptorIds } from "./descriptor_ids.ts";
 import { conclude, dump, dumpLast, namespaceIds } from "./dump.ts";
 import { createFileTable } from "./file_table.ts";
-import { filesAhead, finishing } from "./files_ahead.ts";
+import { finishing } from "./files_ahead.ts";
 import { type CoreOf, coresOf, describeSaved } from "./frozen_tree.ts";
 import { killTree } from "./kill.ts";
 import { stopAll } from "../remote/stop_all.ts";
 import { explainKilled } from "./killed.ts";
 import { LinkRemaps, removeLinkRemap } from "./link_remaps.ts";
+import { lookAtRunning } from "./look_at_running.ts";
 import { StandingAgain } from "./standing_again.ts";
 import { Shadows } from "./shadows.ts";
 import { QuickMappings } from "./quick_mappings.ts";
 import { standStill } from "./stand_still.ts";
-import { findTree, refuse, surveyRunning } from "./survey.ts";
-import { heldUntilItEnds, partedFromOutside } from "./survey_tree.ts";
+import { findTree, refuse } from "./survey.ts";
 import type { Task } from "./task.ts";
 import type { MemoryTracking } from "./memory_tracking.ts";
 import { openParent, sumOf } from "./parent.ts";
@@ -190,18 +190,18 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     hooked.push({ plugin, hooks });
   }
   using quick = new QuickMappings(tasks);
-  const { ahead, resident, count } = await lookAtRunning(
-    request,
-    isToEnd,
-    hooked,
-    cancellation,
-    quick,
-  );
+  const looked = await lookAtRunning(request, isToEnd, hooked, cancellation, quick);
+  const { ahead, resident, count, tasks: surveyed } = looked;
   // When the tree runs again.
   await using _reading = finishing(ahead);
 
-  const maySnapshot = options.copyLimit !== undefined || resident >= SHADOWED;
+  const maySnapshot = options.copyLimit !== undefined || options.copyAheadFrom !== undefined ||
+    resident >= SHADOWED;
   const isSnapshot = runsOn && options.snapshot === true && maySnapshot;
+  // Where changes are told already, or are to be found by comparing, nothing else is to look for them.
+  const isTracked = request.tracking !== undefined && options.compare !== true;
+  const mayCopyAhead = isSnapshot && parent === undefined && !isTracked;
+  if (!mayCopyAhead) surveyed.length = 0;
   if (isSnapshot) await shadows.awaitReaped();
   writer.hold();
   // Somebody may kill the tree meanwhile.
@@ -215,6 +215,19 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     const snapshot = isSnapshot && shadows.arePossible && pid !== 1;
     await warmUp(request.warmedUp ?? [], { ...options, snapshot }, guardian, request.signal);
   }
+  await using copying = new AheadOfFreeze({
+    root: { pid, startTime: root.stat.startTime },
+    plugins,
+    options,
+    hooked,
+    startRescuer: (pid) => Guardian.start([pid], standIn),
+    cancellation,
+    timeout: options.timeout ?? TIMEOUT,
+    quick,
+    detail: (text) => listener({ kind: "detail", plugin: "core", text }),
+  });
+  if (mayCopyAhead) await copying.run(surveyed);
+  surveyed.length = 0;
   using quiesced = new DisposableStack();
   await quiesce(hooked, quiesced, cancellation);
   collectGarbage(count);
@@ -344,7 +357,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       shadows.begin(options.snapshotLimit, () => again.begin());
       for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pagesLater?.());
       shadows[Symbol.dispose]();
-      frozenMs += again.end();
+      frozenMs += again.end() + copying.stoodStill;
     }
     await enter({ kind: "phase", phase: "commit" });
     if (!isToEnd) await verifyBeside(last);
@@ -392,37 +405,6 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
     totalMs: toMicroseconds(performance.now() - begin),
     taken,
   };
-}
-
-/**
- * Surveys a tree that runs. What has been read of it is not kept: of thousands of threads that is much.
- *
- * @returns what another thread is to read when it stands still, how much memory the tree has, in bytes, and how many
- * threads
- */
-async function lookAtRunning(
-  { pid, listener }: CheckpointRequest,
-  isToEnd: boolean,
-  hooked: readonly Hooked<CheckpointHooks>[],
-  cancellation: Cancellation,
-  quick: QuickMappings,
-): Promise<{ readonly ahead: ReadAhead; readonly resident: number; readonly count: number }> {
-  const tasks = await surveyRunning(pid, isToEnd, hooked, cancellation);
-  quick.learn(tasks);
-  const notes = [...partedFromOutside(tasks), ...isToEnd ? heldUntilItEnds(tasks) : []];
-  for (const text of notes) listener({ kind: "note", plugin: "core", text });
-  const ahead = new ReadAhead(filesAhead(tasks, hooked, (pid) => quick.has(pid)));
-  // Where a tree has been found changed at each look nothing is known.
-  const resident = tasks.length === 0 ? Infinity : residentMemory(tasks);
-  const count = tasks.reduce((sum, task) => sum + unlessGone(() => task.threads.length, 0), 0);
-  return { ahead, resident, count };
-}
-
-/** How much memory tasks have, swapped out or not, in bytes; what they have in common is counted for each. */
-function residentMemory(tasks: readonly Task[]): number {
-  const sizes = tasks.map((task) => unlessGone(() => task.vmas, []))
-    .map((vmas) => vmas.reduce((sum, { rss, swap }) => sum + rss + swap, 0));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 /** @throws {StasisError} `no-such-task` where the root has ended since it was looked at, and another one has its id */

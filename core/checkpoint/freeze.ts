@@ -92,6 +92,29 @@ export function freezeTree(
   return { processes, zombies: [...zombies].map((pid) => new Task(pid)) };
 }
 
+/**
+ * Stops one process of a tree, while the others run.
+ *
+ * @param undo gets the release of its threads
+ * @param onStop is told of every thread as soon as it stands still
+ * @returns undefined where it has ended
+ * @throws {StasisError} as {@link freezeTree}
+ */
+export function freezeProcess(
+  pid: number,
+  undo: DisposableStack,
+  cancellation: Cancellation,
+  onStop: (tracee: Tracee) => void,
+): StoppedProcess | undefined {
+  using _ = new Interruptions();
+  const taken: Tracee[] = [];
+  const asked = undo.use(new DisposableStack());
+  undo.defer(() => letGo(taken));
+  const stopper = new ProcessStopper(pid, asked, taken, cancellation, onStop);
+  stopper.stop();
+  return stopper.tracees.size === 0 ? undefined : describe(stopper);
+}
+
 /** Lets threads run on, those that stood still before first: nobody of the tree is to see that they have run. */
 function letGo(tracees: readonly Tracee[]): void {
   using undo = new DisposableStack();

@@ -60,6 +60,15 @@ export class QuickMappings implements Disposable {
     }
   }
 
+  /** Learns what the mappings of a task that stands still are when they have got a flag. @param give has them get it */
+  learnFlag(flag: string, { pid, liveTid }: Task, give: () => void): void {
+    const read = () => this.has(pid) ? this.#reader?.read(liveTid) : undefined;
+    const before = read();
+    give();
+    const after = before && read();
+    if (before && after) this.#known.learnFlag(flag, before, after);
+  }
+
   /** The mappings of a task that stands still; undefined where they have to be read as those of any other one. */
   read({ pid, liveTid }: Task): readonly Vma[] | undefined {
     const known = this.#tasks.get(pid);

@@ -6,11 +6,11 @@
  */
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
-import type { CheckpointHooks, FrozenTree, StoppedThread } from "../plugin.ts";
+import type { CheckpointHooks, FrozenTask, FrozenTree, StoppedThread } from "../plugin.ts";
 import type { Tell } from "../remote/steps.ts";
 import type { Rescuer } from "../remote/undo.ts";
 import type { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
-import { freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
+import { freezeProcess, freezeTree, type StoppedProcess, type StoppedTree } from "./freeze.ts";
 import { openTree } from "./frozen_tree.ts";
 import { type ParkedProcess, parkTree } from "./park.ts";
 import { survey } from "./survey.ts";
@@ -60,6 +60,38 @@ export async function standStill(
     runHook(plugin, () => hooks.hold?.({ tree, rescuer, undo }));
   }
   return tree;
+}
+
+/**
+ * Has one process of a tree stand still for as long as something takes that is done by calls in it, while the others
+ * run.
+ *
+ * @param hooked hooks of this one stop: what they learn of threads is not true any more at the next
+ * @param cancellation of this one stop: it is over where that fails
+ * @returns what `use` does; undefined where the process has ended
+ * @throws {StasisError} as `freezeTree()`
+ */
+export function standStillBriefly<T>(
+  pid: number,
+  hooked: readonly Hooked<CheckpointHooks>[],
+  { rescuer, cancellation }: Pick<StandingStill, "rescuer" | "cancellation">,
+  use: (task: FrozenTask) => T,
+): T | undefined {
+  using undo = new DisposableStack();
+  try {
+    const process = freezeProcess(pid, undo, cancellation, (tracee) => {
+      for (const { plugin, hooks } of hooked) runHook(plugin, () => hooks.stopThread?.(tracee));
+    });
+    if (process === undefined) return undefined;
+    const stopped: StoppedTree = { processes: [process], zombies: [] };
+    const parked = park(stopped, rescuer, hooked, undo, cancellation);
+    makeSafe(parked, hooked, undo, cancellation);
+    const [task] = openTree(parked, rescuer, undo) as [FrozenTask];
+    return use(task);
+  } catch (error) {
+    cancellation.end();
+    throw error;
+  }
 }
 
 /** Has every thread wait where it can only wait. Plugins that look at it as it was found do so first. */

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type MappingKind, mappingKind, type Vma } from "../linux/procfs/mod.ts";
+import { type Mapping, type MappingKind, mappingKind, type Vma } from "../linux/procfs/mod.ts";
 
 /** Mappings with less than so many bytes of their own are not worth it. */
 const LEAST = 1 << 18;
@@ -23,8 +23,8 @@ const ANONYMOUS: ReadonlySet<MappingKind> = new Set([
 ]);
 
 /** Whether a mapping is of no file: what is dropped of it leaves no marker. */
-export function isAnonymous(vma: Vma): boolean {
-  return !vma.shared && ANONYMOUS.has(mappingKind(vma));
+export function isAnonymous(mapping: Mapping): boolean {
+  return !mapping.shared && ANONYMOUS.has(mappingKind(mapping));
 }
 
 /** Whether a mapping is registered with a userfaultfd, for write protection alone. */
@@ -32,8 +32,17 @@ export function isWriteProtected({ flags }: Vma): boolean {
   return flags.has("uw") && !flags.has("um") && !flags.has("ui");
 }
 
-/** Whether an anonymous mapping has so much of its own that it is worth being tracked. */
+/** Whether a mapping can have contents that are the program's, which the kernel does not drop as it likes. */
+export function isKept({ flags }: Vma): boolean {
+  return flags.has("mw") && !flags.has("dp");
+}
+
+/** Whether an anonymous mapping can be tracked; one that is so already is `isWriteProtected()`. */
+export function isTrackable(vma: Vma): boolean {
+  return isAnonymous(vma) && isKept(vma) && !vma.flags.has("um") && !vma.flags.has("ui");
+}
+
+/** Whether it has so much of its own that it is worth it. */
 export function isWorthIt(vma: Vma): boolean {
-  return isAnonymous(vma) && vma.flags.has("mw") && !vma.flags.has("dp") && !vma.flags.has("um") &&
-    !vma.flags.has("ui") && vma.anonymous + vma.swap >= LEAST;
+  return isTrackable(vma) && vma.anonymous + vma.swap >= LEAST;
 }

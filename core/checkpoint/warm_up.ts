@@ -4,24 +4,21 @@
  *
  * @module
  */
-import { ImageWriter } from "../../images/mod.ts";
 import { Cancellation } from "../cancellation.ts";
 import { RescueNotes } from "../guardian/rescue_notes.ts";
-import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
+import { orderPlugins, runHook } from "../hooks.ts";
 import { SIG } from "../linux/signals.ts";
 import { ReadAhead } from "../linux/x86_64/read_ahead_ffi.ts";
-import type { CheckpointHooks, CheckpointSession, OperationOptions, Plugin } from "../plugin.ts";
+import type { OperationOptions, Plugin } from "../plugin.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import { endSeed, openSeed, PR_SET_PDEATHSIG, startSeed } from "../remote/seed.ts";
 import type { Rescuer } from "../remote/undo.ts";
-import { mappingClaims, onlyClaim } from "./claims.ts";
 import { dump, dumpLast } from "./dump.ts";
-import { createFileTable } from "./file_table.ts";
 import { filesAhead, finishing } from "./files_ahead.ts";
-import { LinkRemaps } from "./link_remaps.ts";
 import { Shadows } from "./shadows.ts";
 import { standStill } from "./stand_still.ts";
 import { Task } from "./task.ts";
+import { UnsavedHooks } from "./unsaved_hooks.ts";
 
 const ALL_DESCRIPTORS = 0xffffffff;
 const O_RDWR = 2;
@@ -102,28 +99,18 @@ async function freezeDouble(
   rescuer: Rescuer,
   cancellation: Cancellation,
 ): Promise<void> {
-  using writer = ImageWriter.createNothing();
   using shadows = new Shadows(cancellation, () => {});
-  using links = new LinkRemaps(() => {});
-  const files = createFileTable(writer, links);
-  const hooked: Hooked<CheckpointHooks>[] = [];
   const settings: { -readonly [Key in keyof OperationOptions]: OperationOptions[Key] } = {
     ...options,
   };
-  const sessionOf = (plugin: Pick<Plugin, "name" | "description">): CheckpointSession => ({
-    ...makeSession(plugin, () => {}, cancellation, settings),
-    writer,
-    files,
-    inventory: {},
-    requirePlugin: () => {},
-    problem: () => {},
-    shadows: options.snapshot === true ? shadows : undefined,
-    mappingDumper: (vma, task) => onlyClaim(mappingClaims(vma, task, hooked), "a mapping").offered,
-  });
-  for (const plugin of orderPlugins(plugins)) {
-    const hooks = runHook(plugin, () => plugin.checkpoint?.(sessionOf(plugin)) ?? {});
-    hooked.push({ plugin, hooks });
-  }
+  const isSnapshot = options.snapshot === true;
+  using unsaved = new UnsavedHooks(
+    orderPlugins(plugins),
+    settings,
+    cancellation,
+    isSnapshot ? shadows : undefined,
+  );
+  const { hooked } = unsaved;
   const ahead = new ReadAhead(filesAhead([new Task(pid)], hooked));
   await using _reading = finishing(ahead);
   using undo = new DisposableStack();
@@ -137,13 +124,13 @@ async function freezeDouble(
   );
   // A process that has its memory is nobody's child soon.
   for (const { remote } of tree.tasks) remote.leader.endWithTool(true);
-  const session = sessionOf({ name: "core", description: "" });
+  const session = unsaved.sessionOf({ name: "core", description: "" });
   await dump(tree, session, hooked, tell);
   dumpLast(tree, session, hooked);
   const pages = async () => {
     for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pages?.(tree));
   };
-  if (options.snapshot === true) {
+  if (isSnapshot) {
     // Little as it has, its memory is a shadow's then, for which there is no place here.
     settings.copyLimit = 0n;
     await pages().catch(() => {});

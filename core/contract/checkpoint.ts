@@ -16,6 +16,7 @@ import type {
 } from "../../images/gen/thread_pb.ts";
 import type { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import type { Descriptor, Task } from "../checkpoint/task.ts";
+import type { WriteWatch } from "../checkpoint/write_watch.ts";
 import type { Problem } from "../../base/errors.ts";
 import type { OwnedDescriptor } from "../linux/pidfd.ts";
 import type { AddressRange, Vma } from "../linux/procfs/mod.ts";
@@ -85,6 +86,27 @@ export interface TrackedMemory {
   unwritten(pid: number, since: number): readonly AddressRange[];
 }
 
+/** What memory is copied with while its tree runs ({@link CheckpointHooks.copyAhead}). */
+export interface CopyAhead {
+  /** The tasks that live, as they were surveyed. */
+  readonly tasks: readonly Task[];
+  /** Gets what is to be given back, in the end. */
+  readonly undo: AsyncDisposableStack;
+  /**
+   * Has a task stand still for a moment, so that what it writes to can be told.
+   *
+   * @param mappings of which it is to be told, as they were surveyed; those are that are the same still
+   * @returns undefined where that cannot be, which is told as a detail
+   */
+  watch(task: Task, mappings: readonly Vma[]): WriteWatch | undefined;
+  /**
+   * Has the tree stand still for a moment: no system call goes on after this that a task of it had begun before.
+   *
+   * @returns false where that cannot be, which is told as a detail
+   */
+  settleCalls(): boolean;
+}
+
 /** A task that is to have a shadow. */
 export interface Shadowed {
   /** It owns its memory. */
@@ -146,6 +168,11 @@ export interface CheckpointHooks {
   ): readonly FoundInFlight[];
   /** Looks for what cannot be saved and reports it. Must not disturb the target. */
   survey?(tree: SurveyContext): Awaitable<void>;
+  /**
+   * Copies memory of a tree that is to run on, before it stands still: what is written to meanwhile is found out then.
+   * Is called where that is asked for ({@link CheckpointSession.shadows}), and where nothing else tells of changes.
+   */
+  copyAhead?(ahead: CopyAhead): Awaitable<void>;
   /**
    * Is called last before the tree is stopped: what passes by itself, and could not be saved, may be waited for, and new
    * of its kind be kept away. What it does must end with this process.

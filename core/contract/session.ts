@@ -114,6 +114,11 @@ export interface OperationOptions {
    * tracking there is, and none is begun.
    */
   readonly compare?: boolean;
+  /**
+   * At a checkpoint with {@link snapshot}: from how much memory in small pages on that of a task is copied while it runs,
+   * in bytes; 128 MiB if absent.
+   */
+  readonly copyAheadFrom?: bigint;
   /** Leave the tree stopped, as by SIGSTOP, after the checkpoint or the restore. */
   readonly leaveStopped?: boolean;
   /**

@@ -11,6 +11,7 @@ import { ioctl, syscall } from "./libc_ffi.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
 import type { AddressRange } from "./procfs/mod.ts";
 import { defineStruct } from "./struct.ts";
+import { callAside } from "./x86_64/call_batch_ffi.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 const O_CLOEXEC = 0o2000000, O_NONBLOCK = 0o4000;
@@ -28,6 +29,9 @@ const UFFDIO_API = 0xc018aa3f, UFFDIO_REGISTER = 0xc020aa00, UFFDIO_WRITEPROTECT
 const WP_ASYNC = 1n << 15n;
 /** UFFDIO_REGISTER_MODE_WP. */
 const MODE_WP = 1n << 1n;
+
+/** How much is given back by one call, in bytes. */
+const PIECE = 1n << 26n;
 
 const uffdioApi = defineStruct("uffdio_api", 24, {
   api: [0, "u64"],
@@ -91,6 +95,28 @@ export class WriteTracker implements Disposable {
   unprotect({ start, end }: AddressRange): boolean {
     const range = uffdioWriteprotect.make({ start, len: end - start, mode: 0n });
     return ioctl(this.#uffd.fd, UFFDIO_WRITEPROTECT, range) >= 0;
+  }
+
+  /**
+   * Takes the protection away from all of some ranges, piece by piece in another thread, and closes it: the kernel would
+   * do so at once, with the memory of the process locked, which must wait meanwhile (30 ms for each gigabyte).
+   */
+  async giveBack(ranges: readonly AddressRange[]): Promise<void> {
+    const pieces = ranges.flatMap(({ start, end }) => {
+      const starts: bigint[] = [];
+      for (let at: bigint = start; at < end; at += PIECE) starts.push(at);
+      return starts.map((at) => ({ start: at, len: at + PIECE < end ? PIECE : end - at }));
+    });
+    const { size } = uffdioWriteprotect;
+    const structs = new Uint8Array(Math.max(pieces.length, 1) * size);
+    const calls = pieces.map((piece, index) => {
+      const argument = structs.subarray(index * size, (index + 1) * size);
+      argument.set(uffdioWriteprotect.make({ ...piece, mode: 0n }));
+      return { name: "ioctl" as const, args: [this.#uffd.fd, UFFDIO_WRITEPROTECT, argument] };
+    });
+    // What is not registered any more needs nothing.
+    await callAside(calls, [structs]);
+    this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {

@@ -4,7 +4,7 @@ import { isErrno } from "./errno.ts";
 import { addressOf, cString, ioctl, syscall } from "./libc_ffi.ts";
 import { MADV, MAP, PROT } from "./mman.ts";
 import { OwnedDescriptor } from "./pidfd.ts";
-import { scanMarked, scanWritten, type WrittenScan } from "./procfs/mod.ts";
+import { scanMarked, scanWritten, sizeOfSmallPages, type WrittenScan } from "./procfs/mod.ts";
 import { hasWriteTracking, UFFD_FLAGS, WriteTracker } from "./userfaultfd.ts";
 import { ProcessMemory } from "./memory.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
@@ -39,6 +39,7 @@ Deno.test({
     equal(tracker.register(range), true);
     deepEqual(scanMarked(access, range), []);
     for (const page of [1n, 2n, 5n]) memory.write(at(page), Uint8Array.of(1));
+    equal(sizeOfSmallPages(access, range), 3n * PAGE_SIZE);
     deepEqual(scan("protect"), [{ start: at(1n), end: at(3n), categories: 2 }, {
       start: at(5n),
       end: at(6n),

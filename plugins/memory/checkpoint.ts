@@ -22,6 +22,7 @@ import { isRing, requestsFor } from "./aio_ring.ts";
 import { mappingDumpers } from "./dumpers.ts";
 import { executableProblem } from "./executable.ts";
 import type { Task } from "../../core/checkpoint/task.ts";
+import { AheadCopies } from "./ahead_copies.ts";
 import { MappedFiles } from "./file_check.ts";
 import { MM_EXTRA } from "../../images/kinds/mm_extra.ts";
 import { memfdDumper } from "./memfd.ts";
@@ -77,6 +78,7 @@ function checkpointWith(
   };
   const ownsMemory = (task: FrozenTask): boolean => task.memoryOwner === task.pid;
   let writeLater: WriteLater | undefined;
+  const copies = new AheadCopies(session);
 
   return {
     reads: { ofTasks: { exe: "link", auxv: 1024 } },
@@ -92,6 +94,8 @@ function checkpointWith(
       // While the tree runs: it is remembered for the moment in which that stands still.
       for (const { pid } of tree.tasks) parentTaskRuns(session.parent.images, pid);
     },
+
+    copyAhead: (ahead) => copies.make(ahead),
 
     collectTask(task, program) {
       if (!ownsMemory(task)) return;
@@ -168,12 +172,14 @@ function checkpointWith(
 
     async pages(tree) {
       using _ = segments.save(shared, tree.tasks);
-      writeLater = await writePages(session, tree, tree.tasks.filter(ownsMemory), pagesOf, shared);
+      const owners = tree.tasks.filter(ownsMemory);
+      writeLater = await writePages(session, tree, owners, pagesOf, shared, copies);
       told.clear();
       if (writeLater === undefined) found.clear();
     },
 
     async pagesLater() {
+      copies.beginGivingBack();
       await writeLater?.();
       found.clear();
     },

@@ -8,6 +8,7 @@ import { PAGE_SIZE } from "../../core/linux/address.ts";
 import { pread } from "../../core/linux/libc_ffi.ts";
 import type { FrozenTask } from "../../core/plugin.ts";
 import type { Run } from "./runs.ts";
+import { ancestry } from "./ancestry.ts";
 import {
   appendSharedRuns,
   hasShared,
@@ -42,7 +43,7 @@ export function findFamilies(
   check: () => void,
 ): Family[] {
   const families: Family[] = [];
-  for (const related of Map.groupBy(tasks, ancestry).values()) {
+  for (const related of Map.groupBy(tasks, ({ proc }) => ancestry(proc)).values()) {
     for (let at = 0; at < related.length; at += MOST) {
       const members = related.slice(at, at + MOST);
       if (members.length < 2) continue;
@@ -51,11 +52,6 @@ export function findFamilies(
     }
   }
   return families;
-}
-
-/** What fork(2) hands on and execve(2) sets anew: where code, stack and heap begin. */
-function ancestry({ proc: { liveStat: { startCode, startStack, startBrk } } }: FrozenTask): string {
-  return `${startCode} ${startStack} ${startBrk}`;
 }
 
 /** What is compared at a time, in bytes: what one page table maps. */

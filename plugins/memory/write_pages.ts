@@ -20,6 +20,7 @@ import {
   SHMEM_PAGEMAP,
 } from "../../images/kinds/memory.ts";
 import type { Pagemap } from "../../images/mod.ts";
+import type { AheadCopies } from "./ahead_copies.ts";
 import { findFamilies } from "./families.ts";
 import { chooseHeld, copyContents, divide, lotsOf } from "./held_pages.ts";
 import { behindEnd, copyHugePages, copyRuns, dataRuns } from "./object_pages.ts";
@@ -78,6 +79,7 @@ export type WriteLater = () => Promise<void>;
  * Writes the pages of all tasks and objects.
  *
  * @param tasks those that own their memory
+ * @param copies what was copied while the tree ran
  * @returns what writes the rest of it; undefined if all is written
  */
 export async function writePages(
@@ -86,10 +88,11 @@ export async function writePages(
   tasks: readonly FrozenTask[],
   pagesOf: (task: FrozenTask) => TaskPages,
   shared: SharedObjects,
+  copies: AheadCopies,
 ): Promise<WriteLater | undefined> {
   track(session, tasks);
   using before = session.parent && new ParentPages(session, session.parent);
-  const files = writePagemaps(session, tasks, pagesOf, before);
+  const files = writePagemaps(session, tasks, pagesOf, before, copies);
   let total = files.reduce((sum, { size }) => sum + size, 0n);
   const held = holdContents(files, session);
   let done = 0n;
@@ -180,6 +183,7 @@ function writePagemaps(
   tasks: readonly FrozenTask[],
   pagesOf: (task: FrozenTask) => TaskPages,
   before: ParentPages | undefined,
+  copies: AheadCopies,
 ): PrivateFile[] {
   const files: PrivateFile[] = [];
   const runsOf = (task: FrozenTask): Run[] => pagesOf(task).runs.map(({ run }) => run);
@@ -190,11 +194,15 @@ function writePagemaps(
   }
   /** What is in the inner parent, and how its pagemap says so. */
   const inner = new Map<FrozenTask, { readonly runs: readonly Run[]; readonly pagemap: Pagemap }>();
+  for (const [task, { copy, runs }] of copies.leftOf(tasks, runsOf)) {
+    const entries = pagemapEntries(copy.layout, []);
+    inner.set(task, { runs, pagemap: { pagesId: copy.pagesId, entries } });
+  }
   for (const family of findFamilies(tasks, runsOf, check)) {
     const divided = divideFamily(family.runs, family.tasks.map((task) => left.get(task) ?? []));
     if (divided.written.length === 0) continue;
     for (const [index, task] of family.tasks.entries()) left.set(task, divided.left[index] ?? []);
-    const pagesId = files.length + 1;
+    const pagesId = copies.count + files.length + 1;
     const { entries, shared, parts, size } = layOutShared(
       family.tasks,
       divided.written,
@@ -208,9 +216,10 @@ function writePagemaps(
     const further = joinRuns(left.get(task) ?? []);
     const { runs = [], pagemap } = inner.get(task) ?? {};
     const elsewhere = mergeRuns(runs, further);
-    if (first !== undefined && elsewhere.length > 0) {
-      // What is in the checkpoint before is in the parent of the inner one.
-      const { pagesId, entries } = pagemap ?? { pagesId: first.id, entries: [] };
+    // What is in the checkpoint before is in the parent of the inner one.
+    const leading = pagemap ?? (first && { pagesId: first.id, entries: [] });
+    if (leading !== undefined && elsewhere.length > 0) {
+      const { pagesId, entries } = leading;
       const all = mergeEntries(entries, pagemapEntries([], further));
       writer.writePagemap(PARENT_PAGEMAP, task.pid, { pagesId, entries: all });
     }

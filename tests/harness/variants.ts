@@ -132,6 +132,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   ptys: [[]],
   regs_trap_flag: [["call"], ["run"]],
   regs_xstate: [[]],
+  remade: [[]],
   restart_futex: [["forever"], ["timeout"], ["wake"], ["absolute"], ["pi"]],
   restart_nanosleep: [["plain"], ["rem"], ["abs"]],
   restart_pause: [["pause"], ["sigsuspend"], ["select"], ["semop"], ["msgrcv"]],

@@ -2,7 +2,7 @@
  * Threads that write to all of their memory all the time, and agree on it: each write takes the next number of one
  * sequence, and adds to one sum of all memory what it changes there. Memory of two moments breaks that for good: the
  * pages hold other numbers than were taken, or another sum than was noted.
- * Usage: agreed [MIB=8] [THREADS=4]
+ * Usage: agreed [MIB=8] [THREADS=4] [STILL_MIB=0, that nobody writes to]
  */
 #include "mem.h"
 
@@ -91,12 +91,18 @@ static bool are_of_sequence(size_t pages)
 int main(int argc, char **argv)
 {
 	size_t pages = (atol(arg(argc, argv, 1, "8")) << 20) / PAGE;
+	size_t still_size = atol(arg(argc, argv, 3, "0")) << 20;
+	char *still = NULL;
 	int rw = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
 	pthread_t threads[MOST];
 
 	count = atol(arg(argc, argv, 2, "4"));
 	subject_init();
 	agreed = (void *)map(NULL, PAGE, rw, flags, -1, 0);
+	if (still_size) {
+		still = map(NULL, still_size, rw, flags, -1, 0);
+		fill_pages(still, still_size, 3);
+	}
 	for (size_t i = 0; i < count; i++) {
 		struct part *part = parts[i] = (void *)map(NULL, PAGE, rw, flags, -1, 0);
 
@@ -136,5 +142,7 @@ int main(int argc, char **argv)
 	check(are_of_sequence(pages), "each number is there once", "one is there twice, or was never taken");
 	check_equal("numbers that were taken", taken, agreed->sequence);
 	check_equal("sum of all memory", sum, agreed->sum);
+	if (still_size)
+		check_pages("what nobody writes to", still, still_size, 3);
 	finish();
 }

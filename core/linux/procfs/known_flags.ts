@@ -41,6 +41,22 @@ export class KnownFlags {
   }
 
   /**
+   * Learns from mappings that have got one flag more while their task stood still.
+   *
+   * @param before the words, read before that; both ascending
+   */
+  learnFlag(flag: string, before: readonly MappingWords[], after: readonly MappingWords[]): void {
+    const was = new Map(before.map((words) => [words.start, words]));
+    for (const { start, end, flags: word } of after) {
+      const one = was.get(start);
+      if (one?.end !== end || this.#meanings.has(word)) continue;
+      const meaning = this.#meanings.get(one.flags);
+      if (meaning === undefined) continue;
+      this.#meanings.set(word, { ...meaning, flags: new Set([...meaning.flags, flag]) });
+    }
+  }
+
+  /**
    * The mappings of a task that stands still; undefined where something of them is not known. Their sizes are those of
    * `earlier`, or as much as there can be ({@link Vma.rss}).
    *

@@ -54,6 +54,19 @@ Deno.test("KnownFlags tells of a mapping that is new or has grown that it may be
   deepEqual([first?.anonymous, first?.rss, first?.swap], [0x3000, 0x3000, 0x3000]);
 });
 
+Deno.test("KnownFlags tells of a flag that mappings have got besides", () => {
+  const known = learnt();
+  const watched = [{ ...WORDS[0]!, flags: WORDS[0]!.flags | 0x1000n }, ...WORDS.slice(1)];
+  known.learnFlag("uw", WORDS, watched);
+  const told = (words: typeof WORDS) =>
+    known.vmas(maps(), words, earlier(smaps()))?.map(({ flags }) => [...flags].join(" "));
+  deepEqual(told(watched), [`${FLAGS[0]} uw`, ...FLAGS.slice(1)]);
+  deepEqual(told(WORDS), FLAGS);
+  const other = { ...WORDS[0]!, flags: 0x5n };
+  known.learnFlag("uw", [other], [{ ...other, flags: 0x1005n }]);
+  equal(told([{ ...other, flags: 0x1005n }, ...WORDS.slice(1)]), undefined, "of an unknown word");
+});
+
 Deno.test("KnownFlags does not guess", () => {
   const vmas = (known: KnownFlags, words = WORDS, lines = LINES) =>
     known.vmas(maps(lines), words, earlier(smaps()));

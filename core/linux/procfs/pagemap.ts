@@ -380,6 +380,20 @@ function scanRegistered(
   return found;
 }
 
+/** How much of a range is in small pages, in bytes; undefined where this kernel cannot tell. */
+export function sizeOfSmallPages(
+  access: Pick<PagemapAccess, "fd" | "ioctl" | "addressOf">,
+  range: AddressRange,
+): bigint | undefined {
+  return scanRegistered(access, range, {
+    flags: 0,
+    categoryInverted: PageIs.HUGE,
+    categoryMask: PageIs.HUGE,
+    categoryAnyofMask: POPULATED,
+    returnMask: 0,
+  })?.reduce((sum, { start, end }) => sum + end - start, 0n);
+}
+
 /** Reads the entries of swapped pages: a kernel whose ioctl has no GUARD may show it there (6.15). */
 function refineSwapped(access: PagemapAccess, regions: readonly PageRegion[]): PageRegion[] {
   const refined: PageRegion[] = [];

@@ -83,6 +83,28 @@ export async function runAside(
   pending.delete(held);
 }
 
+/**
+ * Has another thread make calls, one after the other, whatever comes of them.
+ *
+ * @param kept what they write to, which must stay where it is until all have been made
+ * @returns what each returned: 0 or more, or the negative errno
+ */
+export async function callAside(
+  calls: readonly BatchCall[],
+  kept: readonly Uint8Array[],
+): Promise<bigint[]> {
+  const words = new BigInt64Array(calls.length * WORDS);
+  calls.forEach(({ name, args }, index) => {
+    words[index * WORDS] = BigInt(SYSCALLS[name]);
+    args.forEach((arg, position) => {
+      const value = arg instanceof Uint8Array ? addressOf(arg) : BigInt(arg);
+      words[index * WORDS + ARGUMENTS + position] = BigInt.asIntN(64, value);
+    });
+  });
+  if (calls.length > 0) await runAside(words, kept);
+  return calls.map((_, index) => words[index * WORDS + RESULT] as bigint);
+}
+
 /** One call of a batch. Bytes stand for their address; the batch keeps them. */
 export interface BatchCall {
   readonly name: SyscallName;
