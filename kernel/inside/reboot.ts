@@ -55,8 +55,10 @@ async function bringBack(): Promise<void> {
       () => `the verdict of ${title}: ${Deno.readTextFileSync(stdout)}`,
       60_000,
     );
-    const verdict = /^verdict .*$/m.exec(Deno.readTextFileSync(stdout))![0];
+    const said = Deno.readTextFileSync(stdout);
+    const verdict = /^verdict .*$/m.exec(said)![0];
     const { code } = await tree.wait();
+    if (code !== 0) console.error(`${title}:\n${said}`);
     console.log(`${title}: ${verdict}, exit status ${code}`);
   }
 }

@@ -15,7 +15,7 @@
  * @module
  */
 import { claimsAnonymous } from "../../core/checkpoint/outside_holders.ts";
-import { clockLead, clockNow } from "../../core/linux/clocks.ts";
+import { clockLead } from "../../core/linux/clocks.ts";
 import { O } from "../../core/linux/fcntl.ts";
 import { readClockOffsets } from "../../core/linux/procfs/mod.ts";
 import { defineStruct } from "../../core/linux/struct.ts";
@@ -52,15 +52,14 @@ export const timerfd: Plugin = definePlugin({
       kind: "timerfd",
       claims: claimsAnonymous(session.options, "timerfd"),
       dump({ descriptor, task, id, fown, fd }) {
-        const timer = settledTimer(fd, descriptor.info);
+        const { timer, now } = settledTimer(fd, descriptor.info);
         const left = timer === undefined
           ? 0n
           : joinNanoseconds(timer.value.seconds, BigInt(timer.value.nanoseconds));
         if (timer !== undefined && (timer.settimeFlags & TFD_TIMER_ABSTIME) !== 0 && left > 0n) {
-          // The clock is read after what is left: rather a few microseconds late than early.
           const own = readClockOffsets(Deno.pid);
           const lead = clockLead(timer.clockId, readClockOffsets(task.proc.liveTid), own);
-          const deadline = clockNow(timer.clockId) + lead + left;
+          const deadline = now + lead + left;
           session.writer.append(DEADLINES, null, { id, deadline });
         }
         return {

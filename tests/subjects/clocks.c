@@ -73,10 +73,12 @@ int main(void)
 	}
 	check_goes_on("CLOCK_MONOTONIC", monotonic, now(CLOCK_MONOTONIC));
 	check_goes_on("CLOCK_BOOTTIME", boottime, now(CLOCK_BOOTTIME));
+	int64_t before = now(CLOCK_BOOTTIME);
 	timerfd_gettime(fd, &spec);
-	int64_t left = spec.it_value.tv_sec * SECOND + spec.it_value.tv_nsec;
-	int64_t off = now(CLOCK_BOOTTIME) + left - deadline;
-	check(off > -SECOND && off < SECOND, "timerfd", "off by %lld ns", (long long)off);
+	int64_t left = spec.it_value.tv_sec * SECOND + spec.it_value.tv_nsec - deadline;
+	int64_t after = now(CLOCK_BOOTTIME);
+	check(after + left > -SECOND && before + left < SECOND, "timerfd", "off by %lld to %lld ns",
+	      (long long)(before + left), (long long)(after + left));
 	pthread_join(thread, NULL);
 	check(woken >= end_of_wait && woken < end_of_wait + MOST, "wait", "%lld instead of %lld",
 	      (long long)woken, (long long)end_of_wait);
