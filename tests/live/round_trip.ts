@@ -70,6 +70,8 @@ export interface TripOptions extends SubjectOptions {
   readonly ignore?: readonly RegExp[];
   /** What the checkpoint is to do otherwise than usual. */
   readonly options?: OperationOptions;
+  /** Is called when the subject has been looked at first. */
+  readonly onStart?: () => void;
 }
 
 /**
@@ -85,6 +87,7 @@ export async function bringsBack(
   await using subject = await Subject.start(name, options);
   if (subject.unsupported !== null) return skip(test, subject.unsupported);
   const before = await settled(subject.pid, options.ignore);
+  options.onStart?.();
   await checkpoint(subject.pid, {
     directory: images.directory,
     options: { ...UNHURRIED, ...options.options },
