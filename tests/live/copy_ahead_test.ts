@@ -5,6 +5,11 @@
  * @module
  */
 import { deepEqual, equal, match, ok } from "@std/assert";
+import { Cancellation } from "../../core/cancellation.ts";
+import { AheadOfFreeze } from "../../core/checkpoint/copy_ahead.ts";
+import { QuickMappings } from "../../core/checkpoint/quick_mappings.ts";
+import { Task } from "../../core/checkpoint/task.ts";
+import { Guardian } from "../../core/guardian/guardian.ts";
 import { pause } from "../../core/linux/pause.ts";
 import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { readFds, readSmaps, readStatus } from "../../core/linux/procfs/mod.ts";
@@ -262,3 +267,32 @@ function allocated(path: string): number {
 function commOf(pid: number): string {
   return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
 }
+
+Deno.test({
+  name: "what cannot be stopped in time is not copied ahead, and runs on",
+  ignore,
+  async fn() {
+    await using subject = await Subject.start("threads_many", { args: ["4"] });
+    const task = new Task(subject.pid);
+    const { pid, vmas, stat: { startTime } } = task;
+    const said: string[] = [];
+    using quick = new QuickMappings([task], 0n);
+    await using ahead = new AheadOfFreeze({
+      root: { pid, startTime },
+      plugins: [],
+      options: {},
+      hooked: [],
+      startRescuer: (pid) => Guardian.start([pid]),
+      cancellation: new Cancellation(new AbortController().signal),
+      timeout: Number.MIN_VALUE,
+      quick,
+      detail: (text) => void said.push(text),
+    });
+    equal(ahead.watch(task, vmas), undefined);
+    equal(ahead.settleCalls(), false);
+    equal(said.length, 2);
+    for (const text of said) match(text, /(?:cannot|could not) be stopped in /);
+    equal(readStatus(pid).tracerPid, 0);
+    await subject.expectPass();
+  },
+});
