@@ -73,10 +73,10 @@ Deno.test("Subject leaves no zombie at its pid after SIGKILL from elsewhere", as
 });
 
 Deno.test("Subject's disposal kills orphans in other sessions and removes its files", async () => {
-  const source =
-    `int main(void) { subject_init(); if (fork() == 0) { setsid(); if (fork()) _exit(0);
-    fact("orphan", "%d", getpid()); wait_for_term(); pause(); } sleep_ms(100); ready();
-    wait_for_term(); finish(); }`;
+  const source = `int main(void) { int told[2]; char byte; subject_init(); pipe(told);
+    if (fork() == 0) { setsid(); if (fork()) _exit(0);
+    fact("orphan", "%d", getpid()); write(told[1], "", 1); wait_for_term(); pause(); }
+    read(told[0], &byte, 1); ready(); wait_for_term(); finish(); }`;
   await withProgram(source, async (program) => {
     let orphan: number;
     let stdout: string;
