@@ -7,7 +7,7 @@ import { type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { findIdHolders, type IdHolder } from "../linux/id_holders.ts";
 import { sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
-import { readStat } from "../linux/procfs/mod.ts";
+import { readStat, readStatus } from "../linux/procfs/mod.ts";
 import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { RestorePlan } from "./plan.ts";
 
@@ -28,12 +28,18 @@ const PID_TIMEOUT = 5_000;
  */
 const REAP_AFTER_TURNS = 20;
 
+/** So often an id is found taken by somebody who lives, before that is believed. */
+const LOOKS = 3;
+
+/** PF_EXITING (`include/linux/sched.h`), and SIGKILL in a mask of pending signals. */
+const PF_EXITING = 0x4, KILLED = 1n << 8n;
+
 /** An id that a restored tree needs and that somebody has. */
 export interface TakenId {
   readonly id: number;
   /** Which, and by whom, a sentence without a full stop. */
   readonly what: string;
-  /** Whether who has it has ended and waits for being reaped, for which a restore waits a while. */
+  /** Whether who has it has ended, or ends just now, for which a restore waits a while. */
   readonly passes: boolean;
 }
 
@@ -49,18 +55,19 @@ export function takenProblems(ids: Iterable<number>): Problem[] {
 }
 
 /**
- * Waits until all pids and tids of the tree are free. After a dump that killed the tree they may belong to
- * zombies for a while, until a parent (often init) reaps them.
+ * Waits until all pids and tids of the tree are free. Where a tree has been killed they may belong for a while to who
+ * has not come to its end yet, and to zombies until a parent (often init) reaps them.
  *
  * @throws {StasisError} `conflict` with all that are taken
  */
 export async function awaitIds(plan: RestorePlan, cancellation: Cancellation): Promise<void> {
   const begin = performance.now();
-  for (let turns = 0;; turns++) {
+  for (let turns = 0, lasting = 0;; turns++) {
     const { taken, holders } = lookFor(wantedBy(plan));
     if (taken.length === 0) return;
-    const passes = taken.every((id) => isPassing(id, holders));
-    if (!passes || performance.now() - begin > PID_TIMEOUT) throw idsTaken(taken, holders);
+    lasting = taken.every((id) => isPassing(id, holders)) ? 0 : lasting + 1;
+    const isOver = lasting === LOOKS || performance.now() - begin > PID_TIMEOUT;
+    if (isOver) throw idsTaken(taken, holders);
     // The root of an earlier restore that nobody waits for, killed by its next checkpoint.
     if (turns > REAP_AFTER_TURNS) { for (const pid of taken) wait4(pid, WNOHANG); }
     await sleep(10);
@@ -133,14 +140,21 @@ function isPassing(id: number, holders: Holders): boolean {
   return isEnding(holders.get(id)?.pid ?? id);
 }
 
-/** Whether a task has ended, and waits for being reaped. */
+/** Whether a task has ended, or comes to its end: it is a zombie, exits, or has been sent SIGKILL. */
 function isEnding(pid: number): boolean {
   try {
-    const { state, threads } = readStat(pid);
-    return state === "X" || state === "Z" && threads === 1;
+    if (isZombie(pid) || (readStat(pid).flags & PF_EXITING) !== 0) return true;
+    const { sigPending, sharedPending } = readStatus(pid);
+    return ((sigPending | sharedPending) & KILLED) !== 0n;
   } catch {
     return true;
   }
+}
+
+/** Whether a task has ended, and waits for being reaped. @throws {StasisError} `no-such-task` */
+function isZombie(pid: number): boolean {
+  const { state, threads } = readStat(pid);
+  return state === "X" || state === "Z" && threads === 1;
 }
 
 /** The error for ids that a restored tree needs and that somebody has. @param ids at least one */
@@ -171,7 +185,7 @@ function describeHolder(pid: number, holders: Holders): string {
   let holder = "a task that has just gone";
   try {
     const { comm, ppid } = readStat(pid);
-    holder = isEnding(pid)
+    holder = isZombie(pid)
       ? `a zombie (${comm}) that its parent ${ppid} has not reaped`
       : `another task (${comm})`;
   } catch {
