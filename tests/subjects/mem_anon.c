@@ -1,8 +1,13 @@
 /*
  * Private anonymous memory: full, sparse, untouched, read but never written, all permissions.
- * Usage: mem_anon [MIB=2]
+ * Usage: mem_anon [MIB=2] [forked]
+ *
+ * With "forked" it is in small pages, which fork(2) takes its time for, and there is a ring of io_setup(2), with which a
+ * snapshot holds memory by fork(2) rather than copy it before.
  */
 #include "mem.h"
+
+#include <linux/aio_abi.h>
 
 int main(int argc, char **argv)
 {
@@ -10,7 +15,13 @@ int main(int argc, char **argv)
 	int rw = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
 
 	subject_init();
+	aio_context_t context = 0;
+
+	if (argc > 2 && syscall(SYS_io_setup, 1, &context) < 0)
+		die("io_setup");
 	char *full = map(NULL, len, rw, flags, -1, 0);
+	if (argc > 2)
+		madvise(full, len, MADV_NOHUGEPAGE);
 	char *sparse = map(NULL, 64 * PAGE, rw, flags, -1, 0);
 	char *untouched = map(NULL, 64 * PAGE, rw, flags, -1, 0);
 	char *zero = map(NULL, 16 * PAGE, rw, flags, -1, 0);
