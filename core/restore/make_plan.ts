@@ -24,7 +24,6 @@ import { CallPool } from "../remote/call_pool.ts";
 import { unmatchedRemaps } from "../contract/remap.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { pageAlign } from "../linux/address.ts";
-import { CAP } from "../linux/capability.ts";
 import { readStat, requireOwnProc } from "../linux/procfs/mod.ts";
 import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
@@ -42,8 +41,8 @@ import { PlannedThread } from "./planned_thread.ts";
 import { freePids, unusedIds } from "./free_pids.ts";
 import { INIT } from "./pid_namespace.ts";
 import { findServiceRange } from "./service_numbers.ts";
-import { readMachine, readPrivileges } from "./machine.ts";
-import { userNamespaceProblem } from "./user_namespace.ts";
+import { checkPrivileges, needsUserNamespace } from "./id_privileges.ts";
+import { readMachine } from "./machine.ts";
 import { MadeDirectories } from "./made_directories.ts";
 import { mappingPlanner } from "./mappings.ts";
 import { takenProblems } from "./taken_ids.ts";
@@ -419,44 +418,6 @@ function findOwners(images: ImageDirectory, tasks: readonly pstree_entry[]): Map
     });
   }
   return owners;
-}
-
-/** Whether only a user namespace gives this process a pid namespace. */
-function needsUserNamespace({ newPidNamespace }: OperationOptions): boolean {
-  return newPidNamespace === true && (readPrivileges().caps.effective & CAP.SYS_ADMIN) === 0n;
-}
-
-const NO_USER_NAMESPACE =
-  "restore as root, or have user namespaces allowed here (/proc/sys/user/max_user_namespaces, " +
-  "/proc/sys/kernel/unprivileged_userns_clone, /proc/sys/kernel/apparmor_restrict_unprivileged_userns)";
-
-/** @throws {StasisError} `no-privilege` where the ids of the tree cannot be had, free or not */
-function checkPrivileges(
-  { privileges, userNamespace }: Machine,
-  { newPidNamespace }: OperationOptions,
-): void {
-  if (userNamespace) {
-    const why = userNamespaceProblem(privileges);
-    if (why === undefined) return;
-    throw new StasisError(
-      "no-privilege",
-      `a pid namespace takes CAP_SYS_ADMIN, which is missing, or a user namespace, which cannot be had: ${why}`,
-      { hint: NO_USER_NAMESPACE },
-    );
-  }
-  const { effective } = privileges.caps;
-  if (newPidNamespace === true || (effective & (CAP.SYS_ADMIN | CAP.CHECKPOINT_RESTORE)) !== 0n) {
-    return;
-  }
-  throw new StasisError(
-    "no-privilege",
-    "to give processes the ids that they had takes CAP_CHECKPOINT_RESTORE, which is missing",
-    {
-      hint: userNamespaceProblem(privileges) === undefined
-        ? "restore in namespaces of the tree's own, for which no privilege is needed: --new-pid-namespace; or as root"
-        : NO_USER_NAMESPACE,
-    },
-  );
 }
 
 /** What cannot be in a pid namespace of its own: from there nobody can name the group that was outside. */

@@ -38,7 +38,12 @@ function told(watch: RunningCommand): Event[] {
 }
 
 function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0;
+  return quantile(numbers, 0.5);
+}
+
+/** @param part of the numbers, from 0 to 1, that are less than it */
+function quantile(numbers: readonly number[], part: number): number {
+  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length * part)] ?? 0;
 }
 
 /** The numbers of the checkpoints that are there. */
@@ -87,13 +92,12 @@ function report(watch: RunningCommand): void {
   const [first] = saved;
   const of = (key: "bytes" | "frozenMs" | "totalMs") => saved.map((one) => one[key] ?? 0);
   const mib = (bytes: number) => (bytes / (1 << 20)).toFixed(1);
+  const ms = (key: "frozenMs" | "totalMs", part: number) => quantile(of(key), part).toFixed();
+  const longest = of("frozenMs").sort((a, b) => b - a).slice(0, 5).map((one) => one.toFixed());
   console.log(
-    `${saved.length} checkpoints: stood still for ${
-      median(of("frozenMs")).toFixed()
-    } ms, at most ` +
-      `${Math.max(...of("frozenMs")).toFixed()}; each took ${
-        median(of("totalMs")).toFixed()
-      } ms; ` +
+    `${saved.length} checkpoints: stood still for ${ms("frozenMs", 0.5)} ms, ` +
+      `one in a hundred for ${ms("frozenMs", 0.99)} or more, the longest ${longest.join(", ")}; ` +
+      `each took ${ms("totalMs", 0.5)} ms; ` +
       `the first had ${mib(first?.bytes ?? 0)} MiB, the others ${mib(median(of("bytes")))}`,
   );
 }

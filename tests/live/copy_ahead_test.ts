@@ -15,11 +15,11 @@ import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { readFds, readSmaps, readStatus } from "../../core/linux/procfs/mod.ts";
 import { ImageDirectory } from "../../images/mod.ts";
 import { checkpoint, mergeParents, type OperationOptions, restore } from "../../mod.ts";
-import { actAtMoment } from "../harness/kill_at_call.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf, ImageRoom } from "../harness/unharmed.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
+import { killsFrom } from "./kills_from.ts";
 import { ImageHome } from "./round_trip.ts";
 
 const ignore = !hasWriteTracking();
@@ -209,33 +209,18 @@ Deno.test({
   },
 });
 
-/** How often the tool is killed. */
-const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? 4);
-
 Deno.test({
   name: "nothing is left where the tool is killed while it copies ahead",
   ignore,
   async fn() {
     await using subject = await Subject.start("remade", { args: [MUCH] });
-    using room = new ImageRoom();
     const before = readFds(subject.pid);
-    const saving = () => [
-      ...["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"],
-      ...["--timeout", "120"],
-    ];
-    const { moments, status, stderr } = await actAtMoment(saving(), Infinity);
-    equal(status.code, 0, stderr);
-    for (let kill = 0; kill < KILLS; kill++) {
-      // The guardian is made in the first half, and the warm-up.
-      const moment = Math.floor((0.4 + 0.6 * (kill + Math.random()) / KILLS) * moments);
-      const run = await actAtMoment(saving(), moment);
-      const where = `killed at ${run.call}, moment ${run.moments} of ${moments}`;
-      ok(subject.alive, where);
+    // The guardian is made in the first half, and the warm-up.
+    await killsFrom(0.4, subject, (where) => {
       equal(readStatus(subject.pid).tracerPid, 0, where);
       deepEqual(watchedOf(subject), [], where);
       deepEqual(readFds(subject.pid), before, where);
-    }
-    await subject.expectPass();
+    });
   },
 });
 

@@ -10,6 +10,7 @@ import {
   collectNotes,
   ImageHome,
   leavesAlone,
+  notesOfSaving,
   startSleeper,
 } from "./round_trip.ts";
 
@@ -356,12 +357,7 @@ Deno.test("whoever has a file of O_TMPFILE is told what nothing tells of it", as
 os.dup2(os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_EXCL), 5)
 os.execv("/bin/sleep", ["sleep", "1000"])'`,
   );
-  const notes: string[] = [];
-  await checkpoint(subject.pid, {
-    directory: images.directory,
-    leaveRunning: true,
-    onEvent: collectNotes(notes),
-  });
+  const notes = await notesOfSaving(subject.pid, images.directory);
   equal(notes.length, 1);
   match(notes[0]!, /^descriptor 5 of task \d+ is a file without a name \(O_TMPFILE\): a restored/);
 });

@@ -19,6 +19,7 @@ import {
   collectNotes,
   ImageHome,
   leavesAlone,
+  notesOfSaving,
   problemsOf,
   startSleeper,
 } from "./round_trip.ts";
@@ -113,12 +114,7 @@ for (const name of ["inet_unaccepted", "inet_orphaned", "inet_urgent"]) {
   Deno.test(`${name}: images of a tree that ran on bring it back when that has been killed`, async () => {
     await using subject = await Subject.start(name);
     using images = new ImageHome();
-    const notes: string[] = [];
-    await checkpoint(subject.pid, {
-      directory: images.directory,
-      leaveRunning: true,
-      onEvent: collectNotes(notes),
-    });
+    const notes = await notesOfSaving(subject.pid, images.directory);
     assert.deepEqual(notes, []);
     Deno.kill(subject.pid, "SIGKILL");
     await subject.waitGone();
@@ -204,12 +200,7 @@ Deno.test("an error that waits in a UDP socket stays with a program that runs on
   await using subject = await Subject.spawn("perl", { args: ["-e", program] });
   await waitUntil(() => subject.output() === "ready", "it is ready");
   using images = new ImageHome();
-  const notes: string[] = [];
-  await checkpoint(subject.pid, {
-    directory: images.directory,
-    leaveRunning: true,
-    onEvent: collectNotes(notes),
-  });
+  const notes = await notesOfSaving(subject.pid, images.directory);
   assert.match(notes.join("\n"), /the error that waits in socket:\[\d+\] is left out/);
   const found = () => Deno.readTextFileSync(`${subject.cwd}/found`);
   Deno.kill(subject.pid, "SIGTERM");

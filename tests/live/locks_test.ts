@@ -14,9 +14,9 @@ import { variantName, VARIANTS } from "../harness/variants.ts";
 import {
   becomesSleep,
   bringsBack,
-  collectNotes,
   ImageHome,
   leavesAlone,
+  notesOfSaving,
   problemsOf,
   startSleeper,
 } from "./round_trip.ts";
@@ -200,12 +200,7 @@ time.sleep(1000)`;
   using images = new ImageHome();
   await using subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", script] });
   await subject.waitReady();
-  const notes: string[] = [];
-  await checkpoint(subject.pid, {
-    directory: images.directory,
-    leaveRunning: true,
-    onEvent: collectNotes(notes),
-  });
+  const notes = await notesOfSaving(subject.pid, images.directory);
   equal(notes.length, 1);
   match(notes[0] ?? "", /has a lock \(flock\) on a file that it has mapped \(inode \d+\)/);
 });

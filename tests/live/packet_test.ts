@@ -3,8 +3,7 @@
  * which is told.
  */
 import assert from "@std/assert";
-import { checkpoint } from "../../mod.ts";
-import { bringsBack, collectNotes, ImageHome, leavesAlone, startSleeper } from "./round_trip.ts";
+import { bringsBack, ImageHome, leavesAlone, notesOfSaving, startSleeper } from "./round_trip.ts";
 
 Deno.test("packet: it is what it was after a restore", (t) => bringsBack(t, "packet"));
 Deno.test("packet: a checkpoint that lets it run changes nothing", (t) => leavesAlone(t, "packet"));
@@ -15,12 +14,7 @@ Deno.test("packets that wait in a packet socket are left out, and that is told",
     send($s, "x" x 60, 0, pack("SnLSCCx8", 17, 0x88b5, 1, 0, 0, 6)) or die; exec "sleep", 1000`;
   await using subject = await startSleeper(`exec perl -e '${perl}'`);
   using images = new ImageHome();
-  const notes: string[] = [];
-  await checkpoint(subject.pid, {
-    directory: images.directory,
-    leaveRunning: true,
-    onEvent: collectNotes(notes),
-  });
+  const notes = await notesOfSaving(subject.pid, images.directory);
   assert.match(
     notes.join("\n"),
     /packets that wait in the packet socket socket:\[\d+\] are left out/,

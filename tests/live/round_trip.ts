@@ -167,6 +167,13 @@ export async function problemsOf(
 /** What is said of objects that any other program of this machine has made meanwhile, as this user. */
 const OF_OTHERS = /^the System V .* may be the tree's as well/;
 
+/** Saves a tree that runs on. @returns what was noted of it */
+export async function notesOfSaving(pid: number, directory: string): Promise<string[]> {
+  const notes: string[] = [];
+  await checkpoint(pid, { directory, leaveRunning: true, onEvent: collectNotes(notes) });
+  return notes;
+}
+
 /** Puts the notes of an operation that are about its tree into a list. */
 export function collectNotes(notes: string[]): (event: StasisEvent) => void {
   return (event) => {

@@ -10,7 +10,6 @@ import { readChildren, readStat, readStatus, unlessGone } from "../../core/linux
 import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
 import { buildSubject } from "../harness/build.ts";
 import { groupOf, Hierarchy } from "../harness/control_groups.ts";
-import { actAtMoment } from "../harness/kill_at_call.ts";
 import { allPids, processTree, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
@@ -20,6 +19,7 @@ import { failureOf, ImageRoom } from "../harness/unharmed.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { variantName } from "../harness/variants.ts";
 import { backend } from "./dispatch.ts";
+import { killsFrom } from "./kills_from.ts";
 import { collectNotes, ImageHome } from "./round_trip.ts";
 
 /** All memory is that of a shadow, however little it is. */
@@ -249,27 +249,13 @@ Deno.test("a snapshot fails where its limit demands that a tree stands still who
   deepEqual(shadowsOf(subject, command), []);
 });
 
-/** How often the tool is killed. */
-const KILLS = Number(Deno.env.get("STASIS_KILLS") ?? 4);
 Deno.test("nothing is left where the tool is killed in the middle of a snapshot", async () => {
   await using subject = await Subject.start("snapshot", { args: ["subreaper", MORE, "1"] });
-  using room = new ImageRoom();
-  const saving = () => [
-    ...["checkpoint", String(subject.pid), "-D", room.fresh(), "--leave-running"],
-    ...["--timeout", "120"],
-  ];
-  const { moments, status, stderr } = await actAtMoment(saving(), Infinity);
-  equal(status.code, 0, stderr);
-  for (let kill = 0; kill < KILLS; kill++) {
-    // Shadows are made in the last third.
-    const moment = Math.floor((0.6 + 0.4 * (kill + Math.random()) / KILLS) * moments);
-    const run = await actAtMoment(saving(), moment);
-    const where = `killed at ${run.call}, moment ${run.moments} of ${moments}`;
-    ok(subject.alive, where);
+  // Shadows are made in the last third.
+  await killsFrom(0.6, subject, async (where) => {
     deepEqual(readChildren(subject.pid), [], where);
     await waitUntil(() => shadowsOf(subject).length === 0, () => `${where}: shadows to end`);
-  }
-  await subject.expectPass();
+  });
 });
 
 /** The shadows of a subject that live: they have its command line. */

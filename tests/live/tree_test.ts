@@ -13,6 +13,7 @@ import {
   collectNotes,
   ImageHome,
   leavesAlone,
+  notesOfSaving,
   problemsOf,
 } from "./round_trip.ts";
 
@@ -152,12 +153,7 @@ Deno.test("a process that shares descriptors and directories with one outside is
   using images = new ImageHome();
   await using subject = await Subject.start("files_shared_between");
   const pid = Number(subject.fact("sharing"));
-  const notes: string[] = [];
-  await checkpoint(pid, {
-    directory: images.directory,
-    leaveRunning: true,
-    onEvent: collectNotes(notes),
-  });
+  const notes = await notesOfSaving(pid, images.directory);
   deepEqual(
     notes.filter((note) => note.includes("will not after a restore")),
     [["descriptor table", "CLONE_FILES"], ["directories and umask", "CLONE_FS"]].map((

@@ -18,9 +18,9 @@ import { waitUntil } from "../harness/processes.ts";
 import { variantName, VARIANTS } from "../harness/variants.ts";
 import {
   bringsBack,
-  collectNotes,
   ImageHome,
   leavesAlone,
+  notesOfSaving,
   problemsOf,
   startSleeper,
 } from "./round_trip.ts";
@@ -167,12 +167,7 @@ Deno.test("connections from outside that wait are left to the program, whether i
   Deno.kill(subject.pid, "SIGSTOP");
   await waitUntil(() => readStat(subject.pid).state === "T", "it stands still");
   const waits = await connect();
-  const notes: string[] = [];
-  await checkpoint(subject.pid, {
-    directory: `${images.directory}-1`,
-    leaveRunning: true,
-    onEvent: collectNotes(notes),
-  });
+  const notes = await notesOfSaving(subject.pid, `${images.directory}-1`);
   assert.match(notes.join("\n"), /that wait to be accepted \(1\) are left out/);
   const goes = {
     name: "goes",

@@ -12,7 +12,14 @@ import { waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { failureOf } from "../harness/unharmed.ts";
-import { bringsBack, collectNotes, ImageHome, leavesAlone, problemsOf } from "./round_trip.ts";
+import {
+  bringsBack,
+  collectNotes,
+  ImageHome,
+  leavesAlone,
+  notesOfSaving,
+  problemsOf,
+} from "./round_trip.ts";
 
 Deno.test("inotify: it is what it was after a restore", (t) =>
   bringsBack(t, "inotify", { ignore: [/\/inotify wd$/] }));
@@ -221,9 +228,7 @@ Deno.test("events that wait are told of when they are lost, and are there still 
   const script = python('open("dir/x", "w").close()');
   await using subject = await startWatcher("/usr/bin/python3", ["-c", script], "true");
   await waitUntil(() => [...Deno.readDirSync(`${subject.cwd}/dir`)].length === 1, "the events");
-  const notes: string[] = [];
-  const onEvent = collectNotes(notes);
-  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true, onEvent });
+  const notes = await notesOfSaving(subject.pid, images.directory);
   equal(notes.length, 1);
   match(
     notes[0]!,
@@ -258,12 +263,7 @@ Deno.test("fanotify: events that wait are told of when they are lost, and are th
     () => `its event: ${subject.errors()}`,
   );
   for (const round of [1, 2]) {
-    const notes: string[] = [];
-    await checkpoint(subject.pid, {
-      directory: `${images.directory}-${round}`,
-      leaveRunning: true,
-      onEvent: collectNotes(notes),
-    });
+    const notes = await notesOfSaving(subject.pid, `${images.directory}-${round}`);
     match(
       notes.join("\n"),
       /has not read \d+ bytes of events of its fanotify descriptor \d+ yet, which a restored/,
