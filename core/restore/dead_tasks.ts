@@ -1,11 +1,15 @@
 /**
  * Files of `/proc` of tasks that are gone, which a tree has open or works in: they are opened, and gone to, while there
- * is a task of that id. It ends before anybody runs.
+ * is a task of that id. It ends before anybody runs. What was there at the checkpoint, outside of the tree, and is not
+ * where the tree is restored, has gone as well.
  *
  * @module
  */
 import type { Problem } from "../../base/errors.ts";
+import type { file_entry } from "../../images/gen/descriptors_pb.ts";
+import { PID_LIMIT } from "../../images/validate_tree.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
+import { taskExists } from "../linux/procfs/mod.ts";
 import { SyscallProgram } from "../remote/program.ts";
 import type { DeadTaskFile } from "./ghosts.ts";
 import { INIT } from "./pid_namespace.ts";
@@ -23,6 +27,30 @@ export function openDead(pid: number, files: readonly DeadTaskFile[]): SyscallPr
     program.call("close", fd);
   }
   return program;
+}
+
+/**
+ * The entries of `files.img` that mean files of `/proc` of tasks outside of the tree which are not there any more, each
+ * with the id of the task. A tree in a pid namespace of its own has nobody outside, but for the init there.
+ *
+ * @param pathOf the path of a regular file, by the id of its entry
+ * @param inside the ids of all tasks and threads of the tree
+ */
+export function absentTaskIds(
+  files: Iterable<file_entry>,
+  pathOf: (id: number) => string,
+  inside: ReadonlySet<number>,
+  isApart: boolean,
+): ReadonlyMap<number, number> {
+  const absent = new Map<number, number>();
+  for (const { id, reg } of files) {
+    if (reg === undefined) continue;
+    const pid = Number(/^\/proc\/(\d+)(?:\/|$)/.exec(pathOf(id))?.[1] ?? 0);
+    // A number that no task can have is in no file's way.
+    if (pid === 0 || pid >= PID_LIMIT || inside.has(pid)) continue;
+    if (isApart ? pid !== INIT : !taskExists(pid)) absent.set(id, pid);
+  }
+  return absent;
 }
 
 /**

@@ -27,8 +27,16 @@ export function restoredFiles(
   options: Pick<OperationOptions, "remap">,
 ): RestoredFiles & {
   readonly all: ReadonlyMap<number, file_entry>;
-  /** Adds the making of deleted files to the seed's program. Before it none of them can be opened. */
-  planGhosts(tree: GhostPlanner, note: (text: string) => void): void;
+  /**
+   * Adds the making of deleted files to the seed's program. Before it none of them can be opened.
+   *
+   * @param dead the files of `/proc` of tasks that are gone, each with the id of the task
+   */
+  planGhosts(
+    tree: GhostPlanner,
+    dead: ReadonlyMap<number, number>,
+    note: (text: string) => void,
+  ): void;
 } {
   const entries = images.has(FILES, null) ? images.readList(FILES, null) : [];
   const all = validFiles(entries, images.pathOf(FILES, null));
@@ -52,7 +60,7 @@ export function restoredFiles(
     all,
     get,
     pathOf,
-    planGhosts: (tree, note) => ghosts.plan(tree, regular, note),
+    planGhosts: (tree, dead, note) => ghosts.plan(tree, regular, dead, note),
     open(program, id, flags = regular(id).flags) {
       const kept = (flags & ~ONCE) | O_CLOEXEC | O_NOCTTY;
       const ghost = ghosts.open(program, id, kept);

@@ -22,7 +22,7 @@ import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { isMissing, lstatPath, statPath } from "../linux/files.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { CallResult, SyscallProgram } from "../remote/program.ts";
-import { deadTaskIds, ghostIds, linkedIds } from "./file_remaps.ts";
+import { ghostIds, linkedIds } from "./file_remaps.ts";
 import {
   type GhostContents,
   planContents,
@@ -92,12 +92,14 @@ export class Ghosts {
    * Adds the making of all ghosts.
    *
    * @param entryOf a regular file entry by its id
+   * @param dead the files of `/proc` of tasks that are gone, each with the id of the task
    * @param note is told of a file that is made under another name, which `/proc` will go on showing
    * @throws {StasisError} `conflict` where a file cannot be made; `bad-image`
    */
   plan(
     tree: GhostPlanner,
     entryOf: (id: number) => reg_file_entry,
+    dead: ReadonlyMap<number, number>,
     note: (text: string) => void,
   ): void {
     const users = Map.groupBy(ghostIds(this.#images), ([, ghost]) => ghost);
@@ -120,7 +122,7 @@ export class Ghosts {
       );
       tree.linkRemaps.set(name, linked.get(link));
     }
-    for (const [id, pid] of deadTaskIds(this.#images)) this.#planDead(tree, pid, entryOf(id));
+    for (const [id, pid] of dead) this.#planDead(tree, pid, entryOf(id));
   }
 
   #planDead(tree: GhostPlanner, pid: number, { id, flags, pos }: reg_file_entry): void {

@@ -80,7 +80,12 @@ async function planned({ mode, users, chunks = true, relative = false }: Case) {
     };
     const notes: string[] = [];
     const entryOf = (id: number) => entries.get(id) as reg_file_entry;
-    ghosts.plan(tree as unknown as GhostPlanner, entryOf, (text) => void notes.push(text));
+    ghosts.plan(
+      tree as unknown as GhostPlanner,
+      entryOf,
+      new Map(),
+      (text) => void notes.push(text),
+    );
     const task = new SyscallProgram("open");
     for (const [id, { flags }] of entries) ghosts.open(task, id, flags);
     const image = new TextDecoder("latin1").decode(Deno.readFileSync(images.pathOf(GHOST_FILE, 9)));
@@ -251,7 +256,7 @@ Deno.test("Ghosts makes and cuts nothing when it opens the file of a task that i
     const deadTasks = new Map<number, DeadTaskFile[]>();
     const tree = { deadTasks, files: { pathOf: () => entry.name }, service: () => 100 };
     const entryOf = () => create(reg_file_entrySchema, entry);
-    new Ghosts(images).plan(tree as unknown as GhostPlanner, entryOf, () => {});
+    new Ghosts(images).plan(tree as unknown as GhostPlanner, entryOf, new Map([[1, 7]]), () => {});
     const how = O.RDWR | O.NONBLOCK | O.NOCTTY;
     deepEqual([...deadTasks], [[7, [{ path: entry.name, flags: how, pos: 3n, service: 100 }]]]);
   }));

@@ -30,7 +30,7 @@ import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
 import { type BirthPlan, planBirths, type TreeTask } from "./births.ts";
 import { addThreads } from "./clone.ts";
-import { deadTaskProblems } from "./dead_tasks.ts";
+import { absentTaskIds, deadTaskProblems } from "./dead_tasks.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
 import { deadTaskIds } from "./file_remaps.ts";
@@ -115,10 +115,27 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];
   });
   const live = tasks.filter(({ pid }) => !isDead(cores, pid));
-  const gone = [...deadTaskIds(images).values()];
+  const gone = new Map(deadTaskIds(images));
+  if (!rehearsal) {
+    const inside = new Set(tasks.flatMap(threadsOf));
+    const isApart = options.newPidNamespace === true;
+    const absent = absentTaskIds(files.all.values(), files.pathOf, inside, isApart);
+    for (const [id, pid] of absent) {
+      if (gone.has(id)) continue;
+      gone.set(id, pid);
+      made.add(`/proc/${pid}`);
+      listener({
+        kind: "note",
+        plugin: "core",
+        text: `${
+          files.pathOf(id)
+        } is of a process that is not there: the tree has it as of one that has ended`,
+      });
+    }
+  }
   const taken = new Set([
     ...tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
-    ...gone,
+    ...gone.values(),
   ]);
   const owners = findOwners(images, live);
   const signalOf = ({ pid, ppid }: pstree_entry) =>
@@ -135,7 +152,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     ...births.helpers.map(({ pid }) => pid),
     ...options.newPidNamespace ? [INIT] : [],
   ]);
-  problems.push(...deadTaskProblems(gone, needed, (tasks[0] as pstree_entry).pid));
+  problems.push(...deadTaskProblems(gone.values(), needed, (tasks[0] as pstree_entry).pid));
   for (const { plugin, hooks } of hooked) {
     if (hooks.load === undefined) continue;
     const problem = (one: Omit<Problem, "plugin">) =>
@@ -173,6 +190,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
       readCore,
       births,
       owners,
+      gone,
       note,
       rehearsal,
     },
@@ -196,6 +214,8 @@ interface LoadedTree {
   readonly readCore: (tid: number) => core_entry;
   readonly births: RestorePlan["births"];
   readonly owners: ReadonlyMap<number, Owners>;
+  /** The files of `/proc` of tasks that are gone, each with the id of the task. */
+  readonly gone: ReadonlyMap<number, number>;
   readonly note: (text: string) => void;
   readonly rehearsal: boolean;
 }
@@ -242,7 +262,7 @@ function planAll(loaded: LoadedTree, cancellation: Cancellation): RestorePlan {
     }
     plan.addTask(task);
   }
-  files.planGhosts(plan, loaded.note);
+  files.planGhosts(plan, loaded.gone, loaded.note);
   return complete(plan, loaded, cancellation);
 }
 

@@ -5,6 +5,7 @@
  */
 import type { Descriptor } from "../../core/checkpoint/task.ts";
 import { findFile, type Lost, type Whereabouts } from "../../core/checkpoint/file_location.ts";
+import { readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { OperationOptions } from "../../core/plugin.ts";
 
@@ -43,6 +44,15 @@ export function located(descriptor: Descriptor, options: OperationOptions): Wher
   });
 }
 
+/** Whether a file of `/proc` is of another thread than the first of its process; threads have directories of their own. */
+function isOfThread(path: string): boolean {
+  const [, owner, thread] = /^\/proc\/(\d+)(?:\/task\/(\d+))?(?:\/|$)/.exec(path) ?? [];
+  if (owner === undefined) return false;
+  if (thread !== undefined && thread !== owner) return true;
+  const tid = Number(owner);
+  return unlessGone(() => readStatus(tid).tgid, tid) !== tid;
+}
+
 /** Says why a file with a path cannot be opened again by it, nor saved itself. */
 export function pathProblem(
   descriptor: Descriptor,
@@ -56,8 +66,7 @@ export function pathProblem(
       hint: "run the tool in the same root directory and mount namespace as the program",
     };
   }
-  const thread = /^\/proc\/(\d+)\/task\/(\d+)(\/|$)/.exec(link.text);
-  if (thread !== null && thread[1] !== thread[2]) {
+  if (isOfThread(link.text)) {
     return {
       what: `its ${what} is a file of one thread, ${link.text}, which cannot be opened at restore`,
       hint: "threads are restored after files: close it before the checkpoint",

@@ -103,6 +103,24 @@ for (const [name, setUp, what] of REFUSED) {
   });
 }
 
+/** Python with a file of its second thread open by number 5, from the directory that this has beside those of processes. */
+const HOLDS_THREAD = `import os, threading, time
+def hold():
+    fd = os.open(f"/proc/{threading.get_native_id()}/stat", os.O_RDONLY)
+    os.dup2(fd, 5)
+    os.close(fd)
+    print("ready", flush=True)
+    time.sleep(1000)
+threading.Thread(target=hold).start()`;
+
+Deno.test("a file of one thread is refused, by whatever name, and the program does not notice", async () => {
+  await using subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", HOLDS_THREAD] });
+  await waitUntil(() => subject.output().includes("ready"), () => subject.errors());
+  const problems = await problemsOf(subject.pid);
+  equal(problems.length, 1);
+  match(problems[0]?.what ?? "", /its descriptor 5 is a file of one thread, \/proc\/\d+\/stat/);
+});
+
 Deno.test("files of /proc that tell of a task's own descriptors tell of the same after a restore", async () => {
   using images = new ImageHome();
   // One of a number that is opened before, and one behind.

@@ -2,13 +2,13 @@
  * A tree that keeps its ids in a pid namespace of its own: whatever is taken, several times at once, with an init that
  * reaps and that ends in time; and what is said of taken ids where it has none.
  */
-import { deepEqual, equal, match } from "@std/assert";
+import { deepEqual, equal, match, throws } from "@std/assert";
 import { readStat, readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
 import { checkpoint, planRestore, restore } from "../../mod.ts";
 import { allPids, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { startStasis, stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
-import { becomesSleep, ImageHome } from "./round_trip.ts";
+import { becomesSleep, collectNotes, ImageHome, startSleeper } from "./round_trip.ts";
 
 const APART = { options: { newPidNamespace: true } };
 
@@ -64,6 +64,57 @@ for (
     }
     await subject.expectPass();
   });
+}
+
+/** A sleeper with files of `/proc` of a process open, by numbers 5 to 7, and of process 1, which works in the directory of it. */
+async function startReader(of: number): Promise<Subject> {
+  const files = `5</proc/${of} 6</proc/${of}/status 7</proc/${of}/net/dev 8</proc/1/stat`;
+  return await startSleeper(`exec ${files}; read -n 10 -u 6; cd /proc/${of}`);
+}
+
+Deno.test("files of /proc of a process outside are those of one that has ended, in a pid namespace of its own", async () => {
+  using images = new ImageHome();
+  await using outside = await startSleeper("true");
+  await using subject = await startReader(outside.pid);
+  await checkpoint(subject.pid, { directory: images.directory, leaveRunning: true });
+  const notes: string[] = [];
+  const tree = await restore(images.directory, { ...APART, onEvent: collectNotes(notes) });
+  try {
+    checkEnded(tree.pid, outside.pid, notes);
+  } finally {
+    tree.kill(9);
+    await tree.wait();
+  }
+  equal(Deno.readLinkSync(`/proc/${subject.pid}/cwd`), `/proc/${outside.pid}`);
+});
+
+Deno.test("files of /proc of a process outside that has ended by the restore are those of one that has ended", async () => {
+  using images = new ImageHome();
+  await using outside = await startSleeper("true");
+  await using subject = await startReader(outside.pid);
+  await checkpoint(subject.pid, images);
+  await subject.waitGone();
+  await outside.kill();
+  await outside.waitGone();
+  const notes: string[] = [];
+  const tree = await restore(images.directory, { onEvent: collectNotes(notes) });
+  checkEnded(tree.pid, outside.pid, notes);
+  tree.kill(9);
+  await tree.wait();
+});
+
+/** Looks at what a reader has of a process that has ended, and at what was said of it. */
+function checkEnded(pid: number, outside: number, notes: readonly string[]): void {
+  const links = ["cwd", "fd/5", "fd/6", "fd/7"].map((name) =>
+    Deno.readLinkSync(`/proc/${pid}/${name}`)
+  );
+  const directory = `/proc/${outside} (deleted)`;
+  const files = ["status", "net/dev"].map((name) => `/proc/${outside}/${name}`);
+  deepEqual(links, [directory, directory, ...files]);
+  match(Deno.readTextFileSync(`/proc/${pid}/fdinfo/6`), /^pos:\s+10$/m);
+  throws(() => Deno.readDirSync(`/proc/${pid}/fd/5/`).next());
+  const said = notes.filter((note) => note.includes("is of a process that is not there"));
+  deepEqual(said.length, 4, notes.join("; "));
 }
 
 /** A shell whose child ends by itself when `end` is there; the shell ends at SIGTERM, and leaves a sleeper. */
