@@ -196,14 +196,32 @@ export class Subject implements AsyncDisposable {
   async waitReady(timeoutMs = 10_000): Promise<void> {
     await waitUntil(
       () => {
-        const output = this.output();
-        if (/^(ready|unsupported .*)$/m.test(output)) return true;
+        const said = /^(ready|unsupported .*)$/m.exec(this.output());
+        if (said !== null) return this.#hasWritten(said.index + said[0].length);
         if (!this.alive) throw new Error(`${this.#name} died before it was ready:\n${this.#said}`);
         return false;
       },
       () => `${this.#name} to be ready:\n${this.#said}`,
       timeoutMs,
     );
+  }
+
+  /**
+   * Whether the first task has come back from writing that much: others see what is written a moment before the position
+   * of the descriptor is moved (`ksys_write()`, fs/read_write.c).
+   *
+   * @param size in bytes; what subjects write is ASCII
+   */
+  #hasWritten(size: number): boolean {
+    const proc = `/proc/${this.pid}`;
+    try {
+      if (Deno.readLinkSync(`${proc}/fd/1`) !== this.stdout) return true;
+      const position = /^pos:\s*(\d+)$/m.exec(Deno.readTextFileSync(`${proc}/fdinfo/1`))?.[1];
+      return Number(position) >= size;
+    } catch {
+      // It has ended, or closed it.
+      return true;
+    }
   }
 
   /**
