@@ -10,6 +10,7 @@ import { StasisError } from "../../base/errors.ts";
 import { splitPath } from "../linux/path_pieces.ts";
 import { type OperationOptions, remapPath, type RestoredFiles } from "../plugin.ts";
 import type { CallResult, SyscallProgram } from "../remote/program.ts";
+import type { AbsentFiles } from "./absent_files.ts";
 import { type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { validFiles } from "../../images/validate_files.ts";
 
@@ -30,11 +31,11 @@ export function restoredFiles(
   /**
    * Adds the making of deleted files to the seed's program. Before it none of them can be opened.
    *
-   * @param dead the files of `/proc` of tasks that are gone, each with the id of the task
+   * @param absent what is not there any more beside them
    */
   planGhosts(
     tree: GhostPlanner,
-    dead: ReadonlyMap<number, number>,
+    absent: AbsentFiles,
     note: (text: string) => void,
   ): void;
 } {
@@ -60,7 +61,7 @@ export function restoredFiles(
     all,
     get,
     pathOf,
-    planGhosts: (tree, dead, note) => ghosts.plan(tree, regular, dead, note),
+    planGhosts: (tree, absent, note) => ghosts.plan(tree, regular, absent, note),
     open(program, id, flags = regular(id).flags) {
       const kept = (flags & ~ONCE) | O_CLOEXEC | O_NOCTTY;
       const ghost = ghosts.open(program, id, kept);

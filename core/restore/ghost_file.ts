@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { create } from "@bufbuild/protobuf";
 import { FileSource, partOf } from "../../images/byte_source.ts";
-import type { ghost_file_entry } from "../../images/gen/ghost_pb.ts";
+import { type ghost_file_entry, ghost_file_entrySchema } from "../../images/gen/ghost_pb.ts";
 import { locateGhostChunks } from "../../images/ghost_chunks.ts";
 import { GHOST_FILE } from "../../images/kinds/files.ts";
 import type { ImageDirectory, LocatedEntry } from "../../images/mod.ts";
@@ -65,6 +66,16 @@ export function readGhost(images: ImageDirectory, id: number): GhostContents {
     size: BigInt(size),
   }));
   return { image, file, stretches };
+}
+
+/** A file of root's, of which nothing is known but what it is. @param mode its type; a regular file if that says none */
+export function emptyFile(path: string, mode: number): GhostContents {
+  const type = (mode & S_IFMT) === 0 ? S_IFREG : mode & S_IFMT;
+  return {
+    image: path,
+    file: create(ghost_file_entrySchema, { uid: 0, gid: 0, mode: type | mode & 0o777 }),
+    stretches: [],
+  };
 }
 
 /** Adds the call that makes the file. @returns the call; of a regular file its result is a descriptor to write to */

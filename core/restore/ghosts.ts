@@ -20,10 +20,12 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { isMissing, lstatPath, statPath } from "../linux/files.ts";
+import type { AbsentFiles } from "./absent_files.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { CallResult, SyscallProgram } from "../remote/program.ts";
 import { ghostIds, linkedIds } from "./file_remaps.ts";
 import {
+  emptyFile,
   type GhostContents,
   planContents,
   planMake,
@@ -92,14 +94,14 @@ export class Ghosts {
    * Adds the making of all ghosts.
    *
    * @param entryOf a regular file entry by its id
-   * @param dead the files of `/proc` of tasks that are gone, each with the id of the task
+   * @param absent what is not there any more beside them
    * @param note is told of a file that is made under another name, which `/proc` will go on showing
    * @throws {StasisError} `conflict` where a file cannot be made; `bad-image`
    */
   plan(
     tree: GhostPlanner,
     entryOf: (id: number) => reg_file_entry,
-    dead: ReadonlyMap<number, number>,
+    absent: AbsentFiles,
     note: (text: string) => void,
   ): void {
     const users = Map.groupBy(ghostIds(this.#images), ([, ghost]) => ghost);
@@ -122,7 +124,14 @@ export class Ghosts {
       );
       tree.linkRemaps.set(name, linked.get(link));
     }
-    for (const [id, pid] of dead) this.#planDead(tree, pid, entryOf(id));
+    // Those of one path were one file, as far as anybody knows.
+    for (const [path, ids] of Map.groupBy(absent.events, (id) => tree.files.pathOf(id))) {
+      const lost = ids.map(entryOf);
+      const [{ id, mode }] = lost as [reg_file_entry];
+      this.#checkPath(tree, id);
+      this.#planGhost(tree, { id, contents: emptyFile(path, mode), users: lost }, note);
+    }
+    for (const [id, pid] of absent.dead) this.#planDead(tree, pid, entryOf(id));
   }
 
   #planDead(tree: GhostPlanner, pid: number, { id, flags, pos }: reg_file_entry): void {

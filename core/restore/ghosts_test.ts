@@ -11,9 +11,13 @@ import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import { O } from "../linux/fcntl.ts";
 import { type Argument, CallResult, ScratchData, SyscallProgram } from "../remote/program.ts";
+import type { AbsentFiles } from "./absent_files.ts";
 import { deadTaskIds } from "./file_remaps.ts";
 import { type DeadTaskFile, freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { TemporaryNames } from "./temporary_names.ts";
+
+/** Of files that are not there any more beside deleted ones. */
+const NOTHING: AbsentFiles = { dead: new Map(), events: new Set() };
 
 const DATA = new TextEncoder().encode("contents");
 
@@ -83,7 +87,7 @@ async function planned({ mode, users, chunks = true, relative = false }: Case) {
     ghosts.plan(
       tree as unknown as GhostPlanner,
       entryOf,
-      new Map(),
+      NOTHING,
       (text) => void notes.push(text),
     );
     const task = new SyscallProgram("open");
@@ -256,7 +260,10 @@ Deno.test("Ghosts makes and cuts nothing when it opens the file of a task that i
     const deadTasks = new Map<number, DeadTaskFile[]>();
     const tree = { deadTasks, files: { pathOf: () => entry.name }, service: () => 100 };
     const entryOf = () => create(reg_file_entrySchema, entry);
-    new Ghosts(images).plan(tree as unknown as GhostPlanner, entryOf, new Map([[1, 7]]), () => {});
+    new Ghosts(images).plan(tree as unknown as GhostPlanner, entryOf, {
+      ...NOTHING,
+      dead: new Map([[1, 7]]),
+    }, () => {});
     const how = O.RDWR | O.NONBLOCK | O.NOCTTY;
     deepEqual([...deadTasks], [[7, [{ path: entry.name, flags: how, pos: 3n, service: 100 }]]]);
   }));

@@ -28,12 +28,12 @@ import { readStat, requireOwnProc } from "../linux/procfs/mod.ts";
 import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type { Machine, OperationOptions, Plugin, RestoreHooks, RestoreSession } from "../plugin.ts";
+import { type AbsentFiles, findAbsent } from "./absent_files.ts";
 import { type BirthPlan, planBirths, type TreeTask } from "./births.ts";
 import { addThreads } from "./clone.ts";
-import { absentTaskIds, deadTaskProblems } from "./dead_tasks.ts";
+import { deadTaskProblems } from "./dead_tasks.ts";
 import { planDescriptors, readDescriptors } from "./descriptors.ts";
 import { restoredFiles } from "./files.ts";
-import { deadTaskIds } from "./file_remaps.ts";
 import { findHole, type Range } from "./layout.ts";
 import { DESCRIPTOR_HINT, type PlanBasis, RestorePlan, SCRATCH_ROOM } from "./plan.ts";
 import { type Owners, PlannedTask } from "./planned_task.ts";
@@ -89,14 +89,12 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     requireOwnProc();
     checkPrivileges(machine, options);
   }
+  const note = (text: string): void => listener({ kind: "note", plugin: "core", text });
   if (machine.userNamespace) {
-    listener({
-      kind: "note",
-      plugin: "core",
-      text:
-        "without CAP_SYS_ADMIN the tree gets a user namespace of its own as well, in which no program can become " +
+    note(
+      "without CAP_SYS_ADMIN the tree gets a user namespace of its own as well, in which no program can become " +
         "another user",
-    });
+    );
   }
   const clocks = readTreeClocks(images, machine.privileges.caps.effective, options.timeNamespace);
   const made = new MadeDirectories();
@@ -115,27 +113,19 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     return [{ plugin, hooks: runHook(plugin, () => plugin.restore?.(session) ?? {}) }];
   });
   const live = tasks.filter(({ pid }) => !isDead(cores, pid));
-  const gone = new Map(deadTaskIds(images));
-  if (!rehearsal) {
-    const inside = new Set(tasks.flatMap(threadsOf));
-    const isApart = options.newPidNamespace === true;
-    const absent = absentTaskIds(files.all.values(), files.pathOf, inside, isApart);
-    for (const [id, pid] of absent) {
-      if (gone.has(id)) continue;
-      gone.set(id, pid);
-      made.add(`/proc/${pid}`);
-      listener({
-        kind: "note",
-        plugin: "core",
-        text: `${
-          files.pathOf(id)
-        } is of a process that is not there: the tree has it as of one that has ended`,
-      });
-    }
-  }
+  const absent = findAbsent({
+    images,
+    files,
+    tasks,
+    rehearsal,
+    isApart: options.newPidNamespace === true,
+    note,
+  });
+  const gone = [...absent.dead.values()];
+  for (const pid of gone) made.add(`/proc/${pid}`);
   const taken = new Set([
     ...tasks.flatMap(({ pid, pgid, sid, threads }) => [pid, pgid, sid, ...threads]),
-    ...gone.values(),
+    ...gone,
   ]);
   const owners = findOwners(images, live);
   const signalOf = ({ pid, ppid }: pstree_entry) =>
@@ -152,7 +142,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     ...births.helpers.map(({ pid }) => pid),
     ...options.newPidNamespace ? [INIT] : [],
   ]);
-  problems.push(...deadTaskProblems(gone.values(), needed, (tasks[0] as pstree_entry).pid));
+  problems.push(...deadTaskProblems(gone, needed, (tasks[0] as pstree_entry).pid));
   for (const { plugin, hooks } of hooked) {
     if (hooks.load === undefined) continue;
     const problem = (one: Omit<Problem, "plugin">) =>
@@ -172,7 +162,6 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
     const taken = rehearsal || options.newPidNamespace ? [] : takenProblems(needed);
     throw refuse(images, [...problems, ...taken]);
   }
-  const note = (text: string): void => listener({ kind: "note", plugin: "core", text });
   noteOutside(tasks, note);
 
   collectGarbage(tasks.length);
@@ -190,7 +179,7 @@ export async function makePlan(request: PlanRequest): Promise<RestorePlan> {
       readCore,
       births,
       owners,
-      gone,
+      absent,
       note,
       rehearsal,
     },
@@ -214,8 +203,7 @@ interface LoadedTree {
   readonly readCore: (tid: number) => core_entry;
   readonly births: RestorePlan["births"];
   readonly owners: ReadonlyMap<number, Owners>;
-  /** The files of `/proc` of tasks that are gone, each with the id of the task. */
-  readonly gone: ReadonlyMap<number, number>;
+  readonly absent: AbsentFiles;
   readonly note: (text: string) => void;
   readonly rehearsal: boolean;
 }
@@ -262,7 +250,7 @@ function planAll(loaded: LoadedTree, cancellation: Cancellation): RestorePlan {
     }
     plan.addTask(task);
   }
-  files.planGhosts(plan, loaded.gone, loaded.note);
+  files.planGhosts(plan, loaded.absent, loaded.note);
   return complete(plan, loaded, cancellation);
 }
 

@@ -38,6 +38,7 @@ import {
   remapPath,
   type RestoreSession,
 } from "../../core/plugin.ts";
+import { eventFiles } from "../../core/restore/event_files.ts";
 import { linkedFiles, linkRemapProblem } from "../../core/restore/link_remaps.ts";
 import { planStatusFlags, reopenFlags } from "../../core/restore/owner.ts";
 import type { Argument, SyscallProgram } from "../../core/remote/program.ts";
@@ -160,6 +161,10 @@ export const files: Plugin = definePlugin({
         for (const { tty } of entries) {
           if (infos.get(tty?.ttyInfoId ?? 0)?.pty !== undefined) ghosts.add(tty?.regfId ?? 0);
         }
+        // Those that others were at work on may be anything by now.
+        const byId = new Map(entries.map((entry) => [entry.id, entry]));
+        const pids = context.tasks.map(({ pid }) => pid);
+        for (const id of eventFiles(images, byId, pids)) ghosts.add(id);
         const named = entries.flatMap(({ id, reg }) =>
           reg === undefined || ghosts.has(id) ? [] : [reg]
         );

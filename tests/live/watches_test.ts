@@ -271,6 +271,61 @@ Deno.test("fanotify: events that wait are told of when they are lost, and are th
   }
 });
 
+/** Python that watches a mount, and keeps what comes with the events of three files open, by numbers 20 to 22, beside one of its own. */
+const HOLDING = `
+import ctypes, os, struct, time
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.fanotify_init(0, 0)
+FAN_MARK_ADD, FAN_MARK_MOUNT, FAN_CLOSE_WRITE = 0x1, 0x10, 0x8
+assert libc.fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_MOUNT, ctypes.c_uint64(FAN_CLOSE_WRITE), -100, b"mount") == 0
+for number in 20, 21, 22:
+    # The descriptor of an event is its sixth field.
+    given = struct.unpack("IBBHQii", os.read(fd, 24))[5]
+    os.dup2(given, number)
+    os.close(given)
+own = os.open("/proc/self/status", os.O_RDONLY)
+open("done", "w").close()
+time.sleep(1000)
+`;
+
+Deno.test("fanotify: files of events that others have changed or deleted since stand against no restore", async () => {
+  using images = new ImageHome();
+  await using subject = await startWatcher(
+    "/usr/bin/python3",
+    ["-c", HOLDING],
+    "mkdir mount; mount -t tmpfs none mount; mkdir mount/dir",
+    "fanotify",
+  );
+  const { pid, cwd } = subject;
+  try {
+    Deno.writeTextFileSync(`${cwd}/mount/grows`, "one");
+    Deno.writeTextFileSync(`${cwd}/mount/dir/goes`, "text");
+    Deno.writeTextFileSync(`${cwd}/mount/gone`, "saved");
+    await waitUntil(
+      () => [...Deno.readDirSync(cwd)].some(({ name }) => name === "done"),
+      () => `its events: ${subject.errors()}`,
+    );
+    Deno.removeSync(`${cwd}/mount/gone`);
+    await checkpoint(pid, images);
+    await subject.waitGone();
+    Deno.writeTextFileSync(`${cwd}/mount/grows`, " and two", { append: true });
+    Deno.removeSync(`${cwd}/mount/dir`, { recursive: true });
+    const notes: string[] = [];
+    const tree = await restore(images.directory, { onEvent: collectNotes(notes) });
+    equal(Deno.readTextFileSync(`/proc/${pid}/fd/20`), "one and two");
+    equal(Deno.readTextFileSync(`/proc/${pid}/fd/21`), "");
+    equal(Deno.readTextFileSync(`/proc/${pid}/fd/22`), "saved");
+    equal(Deno.readLinkSync(`/proc/${pid}/fd/21`), `${cwd}/mount/dir/goes (deleted)`);
+    equal([...Deno.readDirSync(`${cwd}/mount`)].map(({ name }) => name).join(), "grows");
+    match(notes.join("\n"), /^\S+\/mount\/dir\/goes, which a task has by an event of fanotify,/m);
+    tree.kill(9);
+    await tree.wait();
+  } finally {
+    await subject.kill();
+    new Deno.Command("umount", { args: ["mount"], cwd }).outputSync();
+  }
+});
+
 Deno.test("a watch on a deleted file that is only mapped is refused, and the program does not notice", async () => {
   const script = python(`
 file = os.open("file", os.O_CREAT | os.O_RDWR)
