@@ -202,7 +202,12 @@ function surveyThread(
   if (names.length === 0) return;
   const others = names.length === 1 ? "another namespace" : "other namespaces";
   const which = names.map((name) => WHAT[name] ?? name).join(", ");
-  problem({ pid, tid, what: `it is in ${others} than its process: ${which}` });
+  problem({
+    pid,
+    tid,
+    what: `it is in ${others} than its process: ${which}`,
+    hint: OWN_THREAD_HINT,
+  });
 }
 
 /**
@@ -254,6 +259,10 @@ export function surveyTags(
   });
 }
 
+/** What can be done about a thread that has something of its own which processes have otherwise. */
+const OWN_THREAD_HINT =
+  "threads are restored with what their process has: end that thread, or have a process of its own do its work";
+
 /** Threads are restored with one working directory and one descriptor table, as clone(2) of a libc makes them. */
 const SHARED = new Map<number, string>([
   [KCMP.FS, "a working directory, root and umask of its own (unshare(CLONE_FS))"],
@@ -272,7 +281,14 @@ function surveySharing(
   ofShared().compare(liveTid, tids, (tid, type) => {
     if (kcmp(liveTid, tid, type) === 0) return;
     // One that is ending has given up what it shared.
-    if (!isEnding(pid, tid)) return problem({ pid, tid, what: `it has ${SHARED.get(type)}` });
+    if (!isEnding(pid, tid)) {
+      return problem({
+        pid,
+        tid,
+        what: `it has ${SHARED.get(type)}`,
+        hint: OWN_THREAD_HINT,
+      });
+    }
     throw new StasisError("no-such-task", `thread ${tid} of task ${pid} ends`, { pid });
   });
 }

@@ -79,7 +79,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   leaderless: [[]],
   leases: [[], ["breaking"]],
   locks: [[]],
-  mem_aio: [[], ["many"]],
+  mem_aio: [[], ["busy"], ["many"]],
   mem_anon: [[], ["32"]],
   mem_brk: [[]],
   mem_cow: [[]],

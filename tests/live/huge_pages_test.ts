@@ -1,8 +1,9 @@
-import { deepEqual, match, rejects } from "@std/assert";
+import { deepEqual, equal, match, rejects } from "@std/assert";
 import { MM } from "../../images/kinds/memory.ts";
 import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts";
 import { withHugePages } from "../harness/huge_pages.ts";
 import { readProcess, waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import { bringsBack, ImageHome, leavesAlone, save } from "./round_trip.ts";
 
@@ -62,6 +63,38 @@ Deno.test("a restore for which there are no huge pages says so, and leaves nothi
   } finally {
     Deno.removeSync(room, { recursive: true });
   }
+});
+
+/** Python with 32 MiB of memory that is to be in transparent huge pages, of which it has written every page. */
+const TRANSPARENT = `import mmap, time
+memory = mmap.mmap(-1, 32 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(mmap.MADV_HUGEPAGE)
+for at in range(0, len(memory), 4096): memory[at] = at // 4096 % 251
+print("ready", flush=True)
+time.sleep(1000)`;
+
+Deno.test("transparent huge pages stay huge", async (t) => {
+  await using subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", TRANSPARENT] });
+  const { pid } = subject;
+  await waitUntil(() => subject.output() === "ready\n", () => subject.errors());
+  const huge = () =>
+    Number(/^AnonHugePages: +(\d+)/m.exec(Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`))?.[1]);
+  const before = huge();
+  if (before === 0) return skip(t, "there are no transparent huge pages to be had");
+  using images = new ImageHome();
+  await checkpoint(pid, { directory: images.directory, leaveRunning: true });
+  equal(huge(), before);
+  await subject.kill();
+  await subject.waitGone();
+  const tree = await restore(images.directory);
+  equal(huge(), before);
+  using again = new ImageHome();
+  await checkpoint(pid, again);
+  await tree.wait();
+  const second = await restore(again.directory);
+  equal(huge(), before);
+  second.kill(9);
+  await second.wait();
 });
 
 /** Maps a page of 1 GiB for which none need be there, and ends its first thread. */

@@ -11,6 +11,7 @@ import {
   definePlugin,
   type ErrorCode,
   type Plugin,
+  restore,
   StasisError,
   type StasisEvent,
 } from "../../mod.ts";
@@ -188,6 +189,18 @@ for (const which of ["leader", "thread"]) {
   });
 }
 
+Deno.test("checkpoint refuses a tree in which one traces another, by their ids", async () => {
+  await using subject = await start("tracer", ["leader"]);
+  const before = witness(subject.pid, { dispatch: false });
+  await refuses(subject.pid, {
+    code: "unsupported",
+    says: new RegExp(`traced already, by task ${subject.pid}`),
+    hint: /end the debugger, strace or other tracer first/,
+  });
+  assertUnharmed(before);
+  await subject.expectPass();
+});
+
 Deno.test("checkpoint refuses 32-bit programs by their executable", async (t) => {
   const missing = await cannotBuild32();
   await t.step({
@@ -250,6 +263,59 @@ for (const which of ["", "thread"]) {
     await subject.expectPass();
   });
 }
+
+/** Python that has posix_spawn(3) in progress: the child waits for somebody to write to a fifo, and Python for the child. */
+const SPAWNING = `import os, time
+os.mkfifo("fifo")
+opens = (os.POSIX_SPAWN_OPEN, 0, "fifo", os.O_RDONLY, 0)
+pid = os.posix_spawn("/bin/true", ["true"], {}, file_actions=[opens])
+print("ended with", os.waitpid(pid, 0)[1], flush=True)
+time.sleep(1000)`;
+
+/** Starts that. @returns it, with its child's id and what has the child go on */
+async function startSpawning() {
+  const subject = await Subject.spawn("/usr/bin/python3", { args: ["-c", SPAWNING] });
+  const children = () => processTree(subject.pid).filter((pid) => pid !== subject.pid);
+  await waitUntil(
+    () => children().length === 1 && readProcess(children()[0]!)?.state === "S",
+    () => `its child to wait: ${subject.errors()}`,
+  );
+  const goOn = () => Deno.writeTextFile(`${subject.cwd}/fifo`, "");
+  return { subject, child: children()[0]!, goOn };
+}
+
+const SPAWNED = "ended with 0\n";
+
+Deno.test("checkpoint refuses a process that waits in posix_spawn", async () => {
+  const { subject, child, goOn } = await startSpawning();
+  await using _subject = subject;
+  await refuses(subject.pid, {
+    code: "unsupported",
+    says: new RegExp(`waits in vfork\\(2\\) for its child ${child}`),
+    hint: /try again/,
+  });
+  await goOn();
+  await waitUntil(() => subject.output() === SPAWNED, () => subject.errors());
+});
+
+Deno.test("checkpoint waits for a process to come back from posix_spawn", async () => {
+  using room = new ImageRoom();
+  const { subject, goOn } = await startSpawning();
+  await using _subject = subject;
+  const directory = room.fresh();
+  let going: Promise<void> | undefined;
+  const onEvent = (event: StasisEvent) => {
+    const begins = event.kind === "phase" && event.phase === "survey";
+    if (begins) going ??= new Promise((done) => setTimeout(() => done(goOn()), 300));
+  };
+  await checkpoint(subject.pid, { directory, onEvent });
+  await going;
+  await subject.waitGone();
+  const tree = await restore(directory);
+  await waitUntil(() => subject.output() === SPAWNED, () => subject.errors());
+  tree.kill(9);
+  await tree.wait();
+});
 
 Deno.test("what the kernel lacks is told together with everything else", async () => {
   using room = new ImageRoom();

@@ -342,6 +342,7 @@ const PROGRAMS: Readonly<Record<string, Trial>> = {
   "PostgreSQL in a transaction": { make: postgres, needs: POSTGRES },
   "stress-ng with locks, watches and System V objects": { make: stressors },
   "stress-ng with dnotify": { make: dnotify },
+  "stress-ng with message queues": { make: queues },
 };
 
 /** What is done to each. */
@@ -368,9 +369,6 @@ for (const [how, scenario] of Object.entries(SCENARIOS)) {
     });
   });
 }
-
-Deno.test("stress-ng with message queues comes to the right end after checkpoint and restore", () =>
-  withEnoughToDo(queues, (program) => killAndRestore(program, 1)));
 
 function exists(path: string): boolean {
   try {

@@ -123,8 +123,11 @@ for (const [what, says] of Object.entries(REFUSED)) {
   Deno.test(`${what}: the program is refused, and left alone`, async (t) => {
     await using subject = await run("refused", [what]);
     if (subject.unsupported !== null) return skip(t, subject.unsupported);
-    const { message, problems } = await refusalOf(subject.pid);
+    const refusal = await refusalOf(subject.pid);
+    const { message, problems } = refusal;
     match([message, ...problems.map(({ what }) => what)].join("\n"), says);
+    // Whoever is refused is told what to do.
+    for (const one of problems.length > 0 ? problems : [refusal]) match(one.hint ?? "", /./);
     await subject.expectPass();
   });
 }

@@ -149,14 +149,18 @@ async function startWatcher(
 
 Deno.test("tail -f goes on to tell what is appended", async () => {
   using images = new ImageHome();
-  await using subject = await startWatcher("tail", ["-f", "log"], "echo one >log");
-  await waitUntil(() => subject.output() === "one\n", "its first line");
+  await using subject = await startWatcher("tail", ["-f", "log"], "echo none >log");
+  await waitUntil(() => subject.output() === "none\n", "its first line");
+  await checkpoint(subject.pid, { directory: `${images.directory}-running`, leaveRunning: true });
+  Deno.removeSync(`${images.directory}-running`, { recursive: true });
+  await Deno.writeTextFile(`${subject.cwd}/log`, "one\n", { append: true });
+  await waitUntil(() => subject.output() === "none\none\n", () => subject.output());
   await checkpoint(subject.pid, images);
   // It is not told of what happens meanwhile, and finds it when it looks the next time.
   await Deno.writeTextFile(`${subject.cwd}/log`, "two\n", { append: true });
   await restore(images.directory, { options: { ignoreFileChange: true } });
   await Deno.writeTextFile(`${subject.cwd}/log`, "three\n", { append: true });
-  await waitUntil(() => subject.output() === "one\ntwo\nthree\n", () => subject.output());
+  await waitUntil(() => subject.output() === "none\none\ntwo\nthree\n", () => subject.output());
 });
 
 Deno.test("fs.watch of Node.js goes on to tell of changes", async () => {
@@ -169,9 +173,10 @@ Deno.test("fs.watch of Node.js goes on to tell of changes", async () => {
     ["--input-type=module", "-e", script],
     "mkdir dir",
   );
-  for (const round of [1, 2]) {
-    await checkpoint(subject.pid, { directory: `${images.directory}-${round}` });
-    await restore(`${images.directory}-${round}`);
+  for (const round of [1, 2, 3]) {
+    const leaveRunning = round === 1;
+    await checkpoint(subject.pid, { directory: `${images.directory}-${round}`, leaveRunning });
+    if (!leaveRunning) await restore(`${images.directory}-${round}`);
     await Deno.writeTextFile(`${subject.cwd}/dir/file${round}`, "");
     await waitUntil(() => subject.output().includes(`rename file${round}`), subject.output());
     Deno.removeSync(`${images.directory}-${round}`, { recursive: true });

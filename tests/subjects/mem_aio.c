@@ -1,6 +1,7 @@
 /*
  * Contexts of asynchronous I/O: one that is new, one whose ring has gone round with events that nobody has taken, a
  * large one, one that a thread waits for, one in a child; each goes on under its old name, with the events that wait, and takes new requests.
+ * With "busy": a thread that reads a file past its cache (O_DIRECT), so that requests are under way nearly always.
  * With "many": more of one request each than the machine would allow if each were of as many as its ring has room for.
  */
 #include "files.h"
@@ -120,6 +121,103 @@ static int main_many(void)
 	finish();
 }
 
+enum { REQUESTS = 1000, PIECE = 256 << 10, PIECES = 32 };
+
+static volatile bool enough, over;
+static volatile int rounds;
+static int direct;
+
+/* What is at a place of the file. */
+static unsigned char content(size_t at)
+{
+	return 1 + at / 4096 % 251;
+}
+
+/* Asks for the whole file many times at once, and waits for all of that, over and over. */
+static void *reader(void *arg)
+{
+	aio_context_t context = setup(REQUESTS);
+	unsigned char *memory =
+		mmap(NULL, PIECES * PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	for (; !enough; rounds++) {
+		static struct iocb all[REQUESTS], *requests[REQUESTS];
+		bool came_once[REQUESTS] = { false };
+
+		memset(memory, 0, PIECES * PIECE);
+		for (int i = 0; i < REQUESTS; i++) {
+			requests[i] = &all[i];
+			all[i].aio_data = i;
+			all[i].aio_lio_opcode = IOCB_CMD_PREAD;
+			all[i].aio_fildes = direct;
+			all[i].aio_buf = (unsigned long)memory + i % PIECES * PIECE;
+			all[i].aio_nbytes = PIECE;
+			all[i].aio_offset = i % PIECES * PIECE;
+		}
+		for (int sent = 0; sent < REQUESTS;) {
+			long n = syscall(SYS_io_submit, context, (long)(REQUESTS - sent), requests + sent);
+			if (n < 0 && errno != EINTR)
+				die("io_submit");
+			sent += n > 0 ? n : 0;
+		}
+		for (int left = REQUESTS; left > 0;) {
+			struct io_event events[REQUESTS];
+			struct timespec patience = { 30, 0 };
+			long n = syscall(SYS_io_getevents, context, 1L, (long)left, events, &patience);
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0) {
+				check(false, "busy", "%d of %d requests of round %d got lost", left, REQUESTS, rounds);
+				return over = true, arg;
+			}
+			for (long i = 0; i < n; i++) {
+				if (came_once[events[i].data] || events[i].res != PIECE)
+					check(false, "event", "of %lld: %lld", (long long)events[i].data,
+					      (long long)events[i].res);
+				came_once[events[i].data] = true;
+			}
+			left -= n;
+		}
+		for (size_t at = 0; at < PIECES * PIECE; at += 4096)
+			if (memory[at] != content(at) || memory[at + 4095] != content(at)) {
+				check(false, "read", "%d at %zu in round %d", memory[at], at, rounds);
+				return over = true, arg;
+			}
+	}
+	return arg;
+}
+
+static int main_busy(void)
+{
+	static unsigned char page[4096];
+	pthread_t thread;
+	int file = open("file", O_RDWR | O_CREAT, 0600);
+
+	for (size_t at = 0; at < PIECES * PIECE; at += sizeof(page)) {
+		memset(page, content(at), sizeof(page));
+		if (write(file, page, sizeof(page)) != sizeof(page))
+			die("write");
+	}
+	if (fsync(file))
+		die("fsync");
+	close(file);
+	direct = open("file", O_RDONLY | O_DIRECT);
+	if (direct < 0)
+		unsupported("no O_DIRECT on this file system");
+	if (pthread_create(&thread, NULL, reader, NULL))
+		die("pthread_create");
+	while (rounds < 2)
+		sleep_ms(1);
+	ready();
+	wait_for_term();
+	for (int before = rounds; rounds < before + 2 && !over;)
+		sleep_ms(1);
+	enough = true;
+	pthread_join(thread, NULL);
+	check(!over, "busy", "after %d rounds", rounds);
+	finish();
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t thread;
@@ -128,6 +226,8 @@ int main(int argc, char **argv)
 	sink = open("/dev/null", O_WRONLY);
 	if (strcmp(arg(argc, argv, 1, ""), "many") == 0)
 		return main_many();
+	if (strcmp(arg(argc, argv, 1, ""), "busy") == 0)
+		return main_busy();
 	aio_context_t fresh = setup(1), turned = setup(64), large = setup(3000), gone = setup(8);
 	unsigned room = ((struct ring *)turned)->nr;
 	turn(turned, room + 40, room / 2);
