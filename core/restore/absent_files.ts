@@ -9,15 +9,8 @@ import type { pstree_entry } from "../../images/gen/tree_pb.ts";
 import type { ImageDirectory } from "../../images/mod.ts";
 import { absentTaskIds } from "./dead_tasks.ts";
 import { eventFiles, isLost } from "./event_files.ts";
+import type { AbsentFiles } from "./ghosts.ts";
 import { deadTaskIds, ghostIds, linkedIds } from "./file_remaps.ts";
-
-/** The entries of `files.img` that mean such files. */
-export interface AbsentFiles {
-  /** Files of `/proc` of tasks that are gone: the id of the task, by that of the entry. */
-  readonly dead: ReadonlyMap<number, number>;
-  /** Files of events, by the ids of their entries. */
-  readonly events: ReadonlySet<number>;
-}
 
 /** What is restored, and how. */
 export interface AbsentFilesRequest {

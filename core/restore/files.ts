@@ -10,8 +10,7 @@ import { StasisError } from "../../base/errors.ts";
 import { splitPath } from "../linux/path_pieces.ts";
 import { type OperationOptions, remapPath, type RestoredFiles } from "../plugin.ts";
 import type { CallResult, SyscallProgram } from "../remote/program.ts";
-import type { AbsentFiles } from "./absent_files.ts";
-import { type GhostPlanner, Ghosts } from "./ghosts.ts";
+import { type AbsentFiles, type GhostPlanner, Ghosts } from "./ghosts.ts";
 import { validFiles } from "../../images/validate_files.ts";
 
 const AT_FDCWD = -100;

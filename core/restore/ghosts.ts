@@ -20,7 +20,6 @@ import type { ImageDirectory } from "../../images/mod.ts";
 import { StasisError } from "../../base/errors.ts";
 import { AT_FDCWD, F, O, SETFL_MASK } from "../linux/fcntl.ts";
 import { isMissing, lstatPath, statPath } from "../linux/files.ts";
-import type { AbsentFiles } from "./absent_files.ts";
 import type { TreePlanner } from "../plugin.ts";
 import type { CallResult, SyscallProgram } from "../remote/program.ts";
 import { ghostIds, linkedIds } from "./file_remaps.ts";
@@ -70,6 +69,14 @@ export interface DeadTaskFile {
   readonly pos: bigint;
   /** The number that it is kept under. */
   readonly service: number;
+}
+
+/** The entries of `files.img` that mean files which are not there where the tree is restored, and come back as such. */
+export interface AbsentFiles {
+  /** Files of `/proc` of tasks that are gone: the id of the task, by that of the entry. */
+  readonly dead: ReadonlyMap<number, number>;
+  /** Files of events, by the ids of their entries. */
+  readonly events: ReadonlySet<number>;
 }
 
 /** What ghosts are planned for. */

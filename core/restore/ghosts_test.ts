@@ -11,9 +11,14 @@ import { GHOST_FILE, REMAP_FPATH } from "../../images/kinds/files.ts";
 import { ImageDirectory, ImageWriter } from "../../images/mod.ts";
 import { O } from "../linux/fcntl.ts";
 import { type Argument, CallResult, ScratchData, SyscallProgram } from "../remote/program.ts";
-import type { AbsentFiles } from "./absent_files.ts";
 import { deadTaskIds } from "./file_remaps.ts";
-import { type DeadTaskFile, freeName, type GhostPlanner, Ghosts } from "./ghosts.ts";
+import {
+  type AbsentFiles,
+  type DeadTaskFile,
+  freeName,
+  type GhostPlanner,
+  Ghosts,
+} from "./ghosts.ts";
 import { TemporaryNames } from "./temporary_names.ts";
 
 /** Of files that are not there any more beside deleted ones. */
