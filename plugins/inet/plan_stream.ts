@@ -135,18 +135,28 @@ function planReceived(
   limits: BufferLimits,
   other: Numbers | undefined,
 ): void {
-  const { entry, peer } = socket;
-  const numbers = numbersOf(socket, stream);
+  const { entry } = socket;
   const window = windowOf(socket, stream);
   if (window !== undefined) planWindow(program, fd, window);
-  if (other === undefined && hasReceivedEnd(entry.state)) {
-    planSegment(program, socket, numbers, FLAGS.END);
-    planArrival(program, fd, POLL.RDHUP, endText(peer.bytes, peer.port));
+  // Of one that is CLOSING it came behind its own.
+  if (other === undefined && hasReceivedEnd(entry.state) && entry.state !== TCP.CLOSING) {
+    planOthersEnd(program, fd, socket, stream);
   }
   // Before anything comes: a larger one would take more than there is room for afterwards, and then its window would be
   // shut to what the other end has sent already, whose acknowledgements are thrown away as being beyond it: both would
   // wait for ever (tcp_sequence() of `net/ipv4/tcp_input.c`, tcp_acceptable_seq() of `tcp_output.c`).
   planReceiveBuffer(program, fd, entry, limits);
+}
+
+/** Adds the calls that have a connection receive the other end's end of data. */
+function planOthersEnd(
+  program: SyscallProgram,
+  fd: Argument,
+  socket: SavedSocket,
+  stream: SavedStream,
+): void {
+  planSegment(program, socket, numbersOf(socket, stream), FLAGS.END);
+  planArrival(program, fd, POLL.RDHUP, endText(socket.peer.bytes, socket.peer.port));
 }
 
 /**
@@ -218,6 +228,9 @@ export function planRelease(
   planFlag(program, fd, SOL.TCP, TCP_OPTION.REPAIR, REPAIR.OFF_AND_ASK);
   planSent(program, fd, socket, sent, sentLength(socket, stream, other), outqLen);
   if (hasSentEnd(socket.entry.state)) program.call("shutdown", fd, SENDING);
+  if (other === undefined && socket.entry.state === TCP.CLOSING) {
+    planOthersEnd(program, fd, socket, stream);
+  }
 }
 
 /** Adds the calls that put a part of what was sent into its queue: urgent data as such. */
