@@ -6,8 +6,11 @@
 import { printableName } from "../../base/byte_text.ts";
 import { addressText, endText, fromWords, isAny } from "../../plugins/inet/address.ts";
 import { kindText } from "../../plugins/inet/protocol.ts";
+import { groupNumbers } from "../../plugins/netlink/address.ts";
+import { swapped } from "../../plugins/packet/options.ts";
 import { nameText } from "../../plugins/unix/name.ts";
 import { fd_types, type file_entry } from "../../images/gen/descriptors_pb.ts";
+import { plural } from "../ui/units.ts";
 
 /** What a descriptor leads to. */
 export interface FileText {
@@ -51,7 +54,24 @@ export function describeFile(
 }
 
 function words(file: file_entry, terminals: ReadonlyMap<number, string>): string {
-  const { reg, pipe, fifo, usk, isk, efd, epfd, ify, sgfd, tfd, tty, memfd, nsf, pidfd } = file;
+  const {
+    reg,
+    pipe,
+    fifo,
+    usk,
+    isk,
+    nlsk,
+    psk,
+    efd,
+    epfd,
+    ify,
+    sgfd,
+    tfd,
+    tty,
+    memfd,
+    nsf,
+    pidfd,
+  } = file;
   if (reg !== undefined) {
     const path = printableName(reg.name.startsWith("/") ? reg.name : `/${reg.name}`);
     if (reg.flags & O_PATH) return `${path}  O_PATH`;
@@ -62,6 +82,8 @@ function words(file: file_entry, terminals: ReadonlyMap<number, string>): string
   if (fifo !== undefined) return `fifo ${fifo.pipeId}`;
   if (usk !== undefined) return socket(usk);
   if (isk !== undefined) return inetSocket(isk);
+  if (nlsk !== undefined) return netlinkSocket(nlsk);
+  if (psk !== undefined) return packetSocket(psk);
   if (efd !== undefined) return `counter ${efd.counter}`;
   if (epfd !== undefined) {
     return `watches ${epfd.tfd.map(({ tfd }) => tfd).join(", ") || "nothing"}`;
@@ -131,6 +153,40 @@ function inetSocket(isk: NonNullable<file_entry["isk"]>): string {
   if (type === SOCK_STREAM) parts.push(TCP_STATES[state] ?? `state ${state}`);
   if (shutdown !== 0) parts.push(`${SHUT[shutdown]} shut down`);
   return parts.join("  ");
+}
+
+/** What protocols are called (`include/uapi/linux/netlink.h`), of those that programs mostly have. */
+const NETLINK_NAMES: Readonly<Record<number, string>> = {
+  0: "NETLINK_ROUTE",
+  2: "NETLINK_USERSOCK",
+  4: "NETLINK_SOCK_DIAG",
+  9: "NETLINK_AUDIT",
+  15: "NETLINK_KOBJECT_UEVENT",
+  16: "NETLINK_GENERIC",
+};
+
+function netlinkSocket(nlsk: NonNullable<file_entry["nlsk"]>): string {
+  const { ino, protocol, portid, state, dstPortid, dstGroup } = nlsk;
+  const parts = [`socket:[${ino}] ${NETLINK_NAMES[protocol] ?? `netlink protocol ${protocol}`}`];
+  parts.push(portid === 0 ? "not bound" : `address ${portid}`);
+  const groups = groupNumbers(nlsk.groups);
+  if (groups.length > 0) parts.push(`in ${plural(groups.length, "group")} (${groups.join(", ")})`);
+  if (state === TCP_ESTABLISHED) parts.push(`to ${dstGroup > 0 ? `group ${dstGroup}` : dstPortid}`);
+  return parts.join("  ");
+}
+
+/** ETH_P_ALL (`include/uapi/linux/if_ether.h`), and SOCK_RAW. */
+const EVERY_PROTOCOL = 3, SOCK_RAW = 3;
+
+function packetSocket({ type, protocol, ifindex }: NonNullable<file_entry["psk"]>): string {
+  const number = swapped(protocol);
+  const what = number === 0
+    ? "hears nothing"
+    : number === EVERY_PROTOCOL
+    ? "every protocol"
+    : `protocol 0x${number.toString(16).padStart(4, "0")}`;
+  const where = ifindex === 0 ? "all interfaces" : `interface ${ifindex}`;
+  return [type === SOCK_RAW ? "raw" : "without headers", what, where].join("  ");
 }
 
 function timer(tfd: NonNullable<file_entry["tfd"]>): string {

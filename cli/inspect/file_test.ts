@@ -2,6 +2,8 @@ import { equal } from "@std/assert";
 import { create } from "@bufbuild/protobuf";
 import { STATE } from "../../core/linux/net/unix_diag.ts";
 import { fd_types, file_entrySchema } from "../../images/gen/descriptors_pb.ts";
+import { type netlink_sk_entry, netlink_sk_entrySchema } from "../../images/gen/netlink_pb.ts";
+import { type packet_sock_entry, packet_sock_entrySchema } from "../../images/gen/packet_pb.ts";
 import { type inet_sk_entry, inet_sk_entrySchema } from "../../images/gen/inet_pb.ts";
 import { sampleSocket } from "../../plugins/unix/sample_sockets.ts";
 import { describeFile } from "./file.ts";
@@ -54,4 +56,28 @@ Deno.test("describeFile() shows where an internet socket is bound and to whom it
     shown({ state: 7, shutdown: 3 }),
     "socket:[7] TCP socket  closed  both directions shut down",
   );
+});
+
+Deno.test("describeFile() shows addresses and groups of netlink sockets, and what packet sockets hear", () => {
+  const netlink = (init: Partial<netlink_sk_entry>): string => {
+    const nlsk = Object.assign(create(netlink_sk_entrySchema, { ino: 7 }), init);
+    const file = create(file_entrySchema, { type: fd_types.NETLINKSK, id: 1, nlsk });
+    return describeFile(fd_types.NETLINKSK, file).what;
+  };
+  equal(netlink({ protocol: 0 }), "socket:[7] NETLINK_ROUTE  not bound");
+  equal(
+    netlink({ protocol: 15, portid: 99, groups: [3] }),
+    "socket:[7] NETLINK_KOBJECT_UEVENT  address 99  in 2 groups (1, 2)",
+  );
+  equal(
+    netlink({ protocol: 19, portid: 5, state: 1, dstGroup: 4 }),
+    "socket:[7] netlink protocol 19  address 5  to group 4",
+  );
+  const packet = (init: Partial<packet_sock_entry>): string => {
+    const psk = Object.assign(create(packet_sock_entrySchema, { type: 3 }), init);
+    const file = create(file_entrySchema, { type: fd_types.PACKETSK, id: 1, psk });
+    return describeFile(fd_types.PACKETSK, file).what;
+  };
+  equal(packet({ protocol: 0x0300, ifindex: 2 }), "raw  every protocol  interface 2");
+  equal(packet({ type: 2, protocol: 0x0008 }), "without headers  protocol 0x0800  all interfaces");
 });
