@@ -5,17 +5,26 @@ import { stasis } from "../harness/stasis_command.ts";
 import { ShellSession } from "../harness/shell_session.ts";
 import { ImageHome } from "./round_trip.ts";
 
-/** Starts a program in a shell, saves it when it shows something, and has the shell ask again. */
+/**
+ * Starts a program in a shell, saves it when it shows something, while it runs on and then so that it ends, and has the
+ * shell ask again.
+ *
+ * @param goesOn shows that it has run on
+ */
 async function saved(
   shell: ShellSession,
   images: ImageHome,
   [command, comm]: readonly [command: string, comm: string],
   shows: RegExp,
+  goesOn?: () => Promise<unknown>,
 ): Promise<number> {
   await shell.type(`${command}\n`);
   await shell.shows(shows);
   await waitUntil(() => shell.find(comm) !== undefined, () => `${comm} to run`);
   const pid = shell.find(comm) as number;
+  const running = `${images.directory}-1`;
+  await checkpoint(pid, { directory: running, leaveRunning: true });
+  await goesOn?.();
   await checkpoint(pid, { directory: images.directory });
   await shell.prompt();
   await waitUntil(() => !isAlive(pid), () => `${command} to be gone`);
@@ -111,7 +120,9 @@ Deno.test("shell job: top draws again, in another window", async () => {
   using images = new ImageHome();
   await using shell = await ShellSession.start();
   await shell.run("stty rows 20 cols 90; export TERM=vt100");
-  const pid = await saved(shell, images, ["top -d 0.3 -p $$", "top"], /PID[^]*bash/);
+  const draws = /top - [^]*PID[^]*bash/;
+  const drawsOn = () => shell.shows(/top - /);
+  const pid = await saved(shell, images, ["top -d 0.3 -p $$", "top"], draws, drawsOn);
   await shell.run("stty sane; stty rows 12 cols 60");
   const before = await shell.run("stty -a");
   await restore(shell, images, pid);
@@ -258,6 +269,59 @@ Deno.test("shell job: a tree that was in the background is not in the foreground
     /\) \S \d+ (\d+) \d+ \d+ (-?\d+) /.exec(readIf(`/proc/${pid}/stat`))?.slice(1) ?? [];
   equal(group, String(pid));
   equal(group === foreground, false);
+  Deno.kill(pid, "SIGKILL");
+  await shell.prompt();
+});
+
+Deno.test("shell job: less and an editor are where they were", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  await shell.run("export TERM=vt100; stty rows 20 cols 120");
+  const file = `${images.directory}-file`;
+  const lines = Array.from({ length: 99 }, (_, index) => `line ${index + 1}\n`).join("");
+  Deno.writeTextFileSync(file, lines);
+  const pager = await saved(shell, images, [`less -X ${file}`, "less"], /line 19/);
+  await restore(shell, images, pager);
+  await shell.shows(/line 19/);
+  await shell.type("G");
+  await shell.shows(/line 99/);
+  await shell.type("q");
+  await shell.prompt();
+  equal(await shell.run("echo $?"), "0\n");
+
+  using others = new ImageHome();
+  const editor = await saved(shell, others, [
+    `vim -n -u NONE --cmd 'set shortmess=F' ${file}`,
+    "vim",
+  ], /line 19/);
+  await restore(shell, others, editor);
+  await shell.shows(/line 19/);
+  await shell.type("Gohere");
+  await shell.shows(/here/);
+  await shell.type("\x1b:wq\r");
+  await shell.prompt();
+  equal(await shell.run("echo $?"), "0\n");
+  equal(Deno.readTextFileSync(file), `${lines}here\n`);
+});
+
+Deno.test("shell job: the first of a pipeline is saved, and is the first of another one when it is back", async () => {
+  using images = new ImageHome();
+  await using shell = await ShellSession.start();
+  const counts = "$| = 1; for (;;) { print $n++, qq(\\n); select undef, undef, undef, 0.05 }";
+  await shell.type(`perl -e '${counts}' | cat\n`);
+  await shell.shows(/\n5\r\n/);
+  const pid = shell.find("perl") as number;
+  // As a user would, from another terminal.
+  const { status, stderr } = await stasis(["checkpoint", `${pid}`, "-D", images.directory]);
+  equal(status, 0, stderr);
+  await shell.prompt();
+  await waitUntil(() => !isAlive(pid), "its end");
+  const last = Number(/(\d+)\r\n[^\n]*$/.exec(shell.shown)?.[1]);
+  await shell.type(`stasis restore ${images.directory} | sed -u 's/^/then /'\n`);
+  for (const number of [last + 1, last + 9]) {
+    await shell.shows(new RegExp(`^then ${number}\r$`, "m"));
+  }
+  equal(shell.shown.includes(`then ${last}\r`), false);
   Deno.kill(pid, "SIGKILL");
   await shell.prompt();
 });

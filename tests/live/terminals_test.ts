@@ -263,6 +263,9 @@ Deno.test("script: the shell in it goes on, and what it says is written down", a
   );
   type("x=$((6 * 7))\n");
   await waitUntil(() => /7\)\)[^]*[$#] $/.test(log()), () => `a prompt again:\n${log()}`);
+  await checkpoint(subject.pid, { directory: `${images.directory}-1`, leaveRunning: true });
+  type("echo $((x + 1))\n");
+  await waitUntil(() => /^43\r\n[^]*[$#] $/m.test(log()), () => `an answer:\n${log()}`);
   await save(subject, images);
   const tree = await restore(images.directory);
   type("echo $x\nsleep 1000\n");
