@@ -152,7 +152,7 @@ export async function endure(name: string, trial: Trial, cycles: number): Promis
   await client.end?.();
   tree?.kill(trial.endsBy ?? 9);
   await tree?.wait();
-  const wrong = grown(name, early, late, TARGETS_OWN);
+  const wrong = grown(name, early, late, trial.own ?? TARGETS_OWN);
   if (wrong.length > 0) throw new Error(wrong.join("; "));
   return load.steps;
 }

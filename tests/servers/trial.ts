@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Holdings } from "../endurance/holdings.ts";
 
 /** What a client does once; it throws where something is wrong. */
 export type Step = () => Promise<void>;
@@ -20,6 +21,8 @@ export interface Trial {
   /** The command that serves, in the foreground. @param room an empty directory, its working directory */
   command(room: string, port: number): Promise<readonly string[]> | readonly string[];
   client(port: number, room: string): Promise<Client>;
+  /** How much more it may hold at the end than after a tenth; TARGETS_OWN if absent. */
+  readonly own?: Holdings;
   /** The signal that ends it; SIGKILL if absent, which suits all that leave nothing behind. */
   readonly endsBy?: number;
 }

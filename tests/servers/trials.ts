@@ -6,6 +6,7 @@
 import assert from "@std/assert";
 import { createSocket } from "node:dgram";
 import { Agent, get } from "node:https";
+import { V8S_OWN } from "../endurance/holdings.ts";
 import { Lines } from "./lines.ts";
 import { POSTGRESQL } from "./postgres.ts";
 import type { Client, Trial } from "./trial.ts";
@@ -110,6 +111,7 @@ https.createServer(options, (_, answer) => answer.end("hello")).listen(secure, "
 
 const NODE: Trial = {
   needs: ["node", "openssl"],
+  own: V8S_OWN,
   async command(room, port) {
     await makeCertificate(room);
     return ["node", write(room, "serve.mjs", NODE_SERVER), `${port}`, `${port + 1}`];
@@ -200,6 +202,7 @@ const CADDY: Trial = {
 
 const DENO: Trial = {
   needs: ["deno"],
+  own: V8S_OWN,
   command: (room, port) => {
     const text =
       `for await (const connection of Deno.listen({ hostname: "127.0.0.1", port: ${port} })) {
