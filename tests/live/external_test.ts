@@ -236,3 +236,47 @@ Deno.test("a terminal that controls a session of the tree, and whose master is o
   Deno.kill(pid, "SIGKILL");
   await outer.status;
 });
+
+/** Serves by a listening socket that its parent, which lives on, has too: tells what it gets of each connection. */
+const SERVER = `
+import os, signal, socket, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
+print("socket=" + os.readlink("/proc/self/fd/%d" % listener.fileno()), flush=True)
+if os.fork():
+    time.sleep(1000)
+os.setsid()
+print("port=%d" % listener.getsockname()[1], flush=True)
+print("pid=%d\\nready" % os.getpid(), flush=True)
+while True:
+    one, _ = listener.accept()
+    print("got", one.recv(9).decode(), flush=True)
+    one.close()
+`;
+
+Deno.test("a listening socket of others is refused with what to type, and one that somebody gives serves in its place", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.spawn("python3", { args: ["-c", SERVER] });
+  await subject.waitReady();
+  const pid = Number(subject.fact("pid")), name = subject.fact("socket");
+  const asks = async (port: number, text: string): Promise<void> => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    await connection.write(new TextEncoder().encode(text));
+    await waitUntil(() => subject.output().includes(`got ${text}`), () => subject.output());
+  };
+  await asks(Number(subject.fact("port")), "one");
+  const [problem, ...others] = await problemsOf(pid);
+  deepEqual(others, []);
+  match(problem?.what ?? "", new RegExp(`task ${subject.pid} \\(python3\\)`));
+  equal(problem?.hint?.includes(`--external '${name}'`), true, problem?.hint);
+  await checkpoint(pid, { directory: images.directory, options: { external: [name] } });
+
+  const isSocket = (fd: number) => tryLink(fd)?.startsWith("socket:") === true;
+  const fds = () => [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name));
+  const before = fds().filter(isSocket);
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const mine = fds().find((fd) => isSocket(fd) && !before.includes(fd)) as number;
+  const tree = await restore(images.directory, { options: { inheritFds: { [name]: mine } } });
+  await asks(listener.addr.port, "two");
+  await end(tree);
+});

@@ -11,7 +11,7 @@ import { EXIT_STATUS, type StasisError } from "../../base/errors.ts";
 import { errnoName } from "../../core/linux/errno.ts";
 import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
-import { waitUntil } from "../harness/processes.ts";
+import { processTree, waitUntil } from "../harness/processes.ts";
 import { BLIND, stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import {
@@ -276,6 +276,28 @@ Deno.test("a connection to outside is refused, with both of its ends named, or c
   const tree = await restore(images.directory);
   tree.kill(15);
   await tree.wait();
+});
+
+Deno.test("a connection that was saved to go on is closed by a restore that is asked for it, and its other end is told when it sends", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const accepting = listener.accept();
+  const program = `exec 5<>/dev/tcp/127.0.0.1/${listener.addr.port}; read go <&5
+    until [ -e go ]; do sleep 0.05; done; read -r line <&5; exec echo "$? $line"`;
+  await using subject = await Subject.spawn("bash", { args: ["-c", program] });
+  using connection = await accepting;
+  await connection.write(new TextEncoder().encode("go\n"));
+  await waitUntil(() => processTree(subject.pid).length > 1, "it to wait");
+  await connection.write(new TextEncoder().encode("lost\n"));
+  using images = new ImageHome();
+  const options = { tcpEstablished: true };
+  await checkpoint(subject.pid, { directory: images.directory, options });
+  const tree = await restore(images.directory, { options: { tcpClose: true } });
+  // It is told when it sends something.
+  await connection.write(new TextEncoder().encode("late\n"));
+  await assert.rejects(connection.read(new Uint8Array(1)), Deno.errors.ConnectionReset);
+  Deno.writeTextFileSync(`${subject.cwd}/go`, "");
+  await tree.wait();
+  assert.equal(subject.output(), "1 \n");
 });
 
 Deno.test("a connection to outside that was reset comes back so; where its error cannot be read it is refused, or closed", async () => {

@@ -72,6 +72,26 @@ static void check_member(const char *name, int fd, const char *group)
 	check(result == -1 && errno == EADDRINUSE, name, "joining gives %d, errno %d", result, errno);
 }
 
+/* Joins or leaves a group of IPv6. @returns 0, or -errno */
+static int change_six(int fd, int option, const char *group)
+{
+	struct ipv6_mreq request = { .ipv6mr_interface = if_nametoindex("lo") };
+
+	inet_pton(AF_INET6, group, &request.ipv6mr_multiaddr);
+	return setsockopt(fd, IPPROTO_IPV6, option, &request, sizeof(request)) ? -errno : 0;
+}
+
+/* The same of what one address sends to a group of IPv4. */
+static int change_source(int fd, int option, const char *group, const char *source)
+{
+	struct group_source_req request = { .gsr_interface = if_nametoindex("lo") };
+	struct end at = make_end(AF_INET, group, 0), from = make_end(AF_INET, source, 0);
+
+	memcpy(&request.gsr_group, &at.at, at.len);
+	memcpy(&request.gsr_source, &from.at, from.len);
+	return setsockopt(fd, IPPROTO_IP, option, &request, sizeof(request)) ? -errno : 0;
+}
+
 static void talk(const char *name, int from, int to, struct end sender)
 {
 	char with[64];
@@ -132,6 +152,17 @@ int main(void)
 	inet_pton(AF_INET, "239.1.2.3", &request.imr_multiaddr);
 	if (setsockopt(set, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof(request)))
 		die("IP_ADD_MEMBERSHIP");
+	if (change_six(set_six, IPV6_ADD_MEMBERSHIP, "ff02::1234"))
+		die("IPV6_ADD_MEMBERSHIP");
+	/* Of two addresses, and of all but one. */
+	int choosing = new_inet(AF_INET, SOCK_DGRAM);
+	if (change_source(choosing, MCAST_JOIN_SOURCE_GROUP, "239.1.2.4", "127.0.0.1") ||
+	    change_source(choosing, MCAST_JOIN_SOURCE_GROUP, "239.1.2.4", "127.0.0.2"))
+		die("MCAST_JOIN_SOURCE_GROUP");
+	inet_pton(AF_INET, "239.1.2.5", &request.imr_multiaddr);
+	if (setsockopt(choosing, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof(request)) ||
+	    change_source(choosing, MCAST_BLOCK_SOURCE, "239.1.2.5", "127.0.0.3"))
+		die("MCAST_BLOCK_SOURCE");
 	/* Of another user. */
 	int owned = new_inet(AF_INET, SOCK_DGRAM);
 	if (fchown(owned, 1234, 5678))
@@ -213,6 +244,14 @@ int main(void)
 	getsockopt(set, SOL_SOCKET, SO_BINDTODEVICE, device, &len);
 	check(!strcmp(device, "lo"), "SO_BINDTODEVICE", "it is %s", device);
 	check_member("IP_ADD_MEMBERSHIP", set, "239.1.2.3");
+	check_equal("IPV6_ADD_MEMBERSHIP", change_six(set_six, IPV6_DROP_MEMBERSHIP, "ff02::1234"), 0);
+	for (int i = 1; i <= 2; i++) {
+		char source[] = { '1', '2', '7', '.', '0', '.', '0', '.', '0' + i, 0 };
+		check_equal("MCAST_JOIN_SOURCE_GROUP",
+			    change_source(choosing, MCAST_LEAVE_SOURCE_GROUP, "239.1.2.4", source), 0);
+	}
+	check_member("a group but for one", choosing, "239.1.2.5");
+	check_equal("MCAST_BLOCK_SOURCE", change_source(choosing, MCAST_UNBLOCK_SOURCE, "239.1.2.5", "127.0.0.3"), 0);
 	check_equal("IPV6_V6ONLY", inet_option(set_six, IPPROTO_IPV6, IPV6_V6ONLY), 1);
 	check_equal("IPV6_TCLASS", inet_option(set_six, IPPROTO_IPV6, IPV6_TCLASS), 8);
 	check_equal("IPV6_RECVPKTINFO", inet_option(set_six, IPPROTO_IPV6, IPV6_RECVPKTINFO), 1);
