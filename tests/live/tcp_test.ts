@@ -4,7 +4,6 @@
  */
 import assert from "@std/assert";
 import { EXIT_STATUS } from "../../base/errors.ts";
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { O } from "../../core/linux/fcntl.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
@@ -40,28 +39,15 @@ import { SOCK } from "../../plugins/inet/protocol.ts";
 import { failureOf } from "../harness/unharmed.ts";
 import { openLock } from "../../plugins/inet/network_lock.ts";
 import { EchoClient } from "../harness/echo_client.ts";
+import { startEcho, tablesOf } from "../harness/echo_server.ts";
 import { processTree, waitUntil } from "../harness/processes.ts";
-import { actAtMoment } from "../harness/kill_at_call.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
 import { UNHURRIED } from "../harness/unhurried.ts";
 import { becomesSleep, collectNotes, ImageHome } from "./round_trip.ts";
 
-const PROGRAM = fileURLToPath(new URL("./programs/inet_echo.c", import.meta.url));
 const MANY_PROGRAM = fileURLToPath(new URL("./programs/inet_many.c", import.meta.url));
 const ESTABLISHED = { ...UNHURRIED, tcpEstablished: true };
-
-async function startEcho(): Promise<Subject> {
-  return await Subject.run(await buildProgram(PROGRAM, ["-I", SUBJECTS_DIR]));
-}
-
-/** The names of this tool's tables that hold back packets of a port. Those of other tests are none of a test's business. */
-async function tablesOf(port: number): Promise<string[]> {
-  const { stdout } = await new Deno.Command("nft", { args: ["list", "ruleset"] }).output();
-  return new TextDecoder().decode(stdout).split(/^table inet /m)
-    .filter((text) => text.startsWith("stasis-") && new RegExp(` \\. ${port}\\b`).test(text))
-    .map((text) => text.split(" ", 1)[0] as string);
-}
 
 Deno.test("connections to outside go on after a restore, with every byte", async () => {
   using images = new ImageHome();
@@ -73,9 +59,9 @@ Deno.test("connections to outside go on after a restore, with every byte", async
   for (const client of clients) await client.goesOn();
   await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
   const { table } = openImages(images.directory).read(INET_LOCK, null);
-  assert.deepEqual(await tablesOf(port), [table]);
+  assert.deepEqual(tablesOf(port), [table]);
   const tree = await restore(images.directory);
-  assert.deepEqual(await tablesOf(port), []);
+  assert.deepEqual(tablesOf(port), []);
   for (const client of clients) await client.goesOn();
   await Promise.all(clients.map((client) => client.end()));
   await subject.expectPass();
@@ -426,7 +412,7 @@ Deno.test("a checkpoint that fails lets the packets of connections pass again", 
     }),
     /it fails/,
   );
-  assert.deepEqual(await tablesOf(port), []);
+  assert.deepEqual(tablesOf(port), []);
   await client.goesOn();
   await client.end();
   await subject.expectPass();
@@ -698,54 +684,4 @@ Deno.test("connections of a tree are ended in silence, whoever else of it was ki
   // Others' connections may be from a port of the same number.
   assert.ok(!nobodys.some(({ source, target }) => source.port === end && target.port === port));
   for (const connection of connections) connection.close();
-});
-
-/** How many moments of a checkpoint the tool is killed at. */
-const KILLS = 6;
-
-function saving(subject: Subject, directory: string): string[] {
-  const where = ["-D", directory, "--tcp-established", "--timeout", "120"];
-  return ["checkpoint", String(subject.pid), ...where];
-}
-
-/** Between which moments of a checkpoint a connection is held, as one learns that ends a program. */
-async function momentsOfHolding(): Promise<readonly [first: number, last: number]> {
-  using images = new ImageHome();
-  await using subject = await startEcho();
-  using _connection = await Deno.connect({ port: Number(subject.fact("port")) });
-  const calls: string[] = [];
-  const { status, stderr } = await actAtMoment(
-    saving(subject, images.directory),
-    Infinity,
-    () => {},
-    (call) => void calls.push(call),
-  );
-  assert.equal(status.code, 0, stderr);
-  openLock(openImages(images.directory).read(INET_LOCK, null).table);
-  const [first, last] = [calls.indexOf("setsockopt"), calls.lastIndexOf("setsockopt")];
-  assert.ok(first >= 0 && last > first, calls.join(" "));
-  return [first, last];
-}
-
-Deno.test("connections to outside go on wherever the tool is killed", async () => {
-  const [first, last] = await momentsOfHolding();
-  using images = new ImageHome();
-  await using subject = await startEcho();
-  const port = Number(subject.fact("port"));
-  const client = await EchoClient.connect(port, "127.0.0.1");
-  for (let kill = 0; kill < KILLS; kill++) {
-    await client.goesOn();
-    const moment = first + Math.floor((last - first) * kill / (KILLS - 1));
-    const directory = `${images.directory}-${kill}`;
-    const run = await actAtMoment(saving(subject, directory), moment);
-    // Past the commit the tree is ended, whoever does it, and the images are there.
-    if (existsSync(directory)) {
-      await waitUntil(() => !subject.alive, "the tree to be dead");
-      await restore(directory);
-    }
-    assert.deepEqual(await tablesOf(port), [], `killed at ${run.call}, moment ${moment}`);
-  }
-  await client.goesOn();
-  await client.end();
-  await subject.expectPass();
 });
