@@ -557,6 +557,13 @@ export type unix_message_entry = Message<"unix_message_entry"> & {
    * @generated from field: optional bytes from = 2;
    */
   from: Uint8Array;
+
+  /**
+   * It is the urgent byte of a stream (MSG_OOB).
+   *
+   * @generated from field: optional bool urgent = 3;
+   */
+  urgent: boolean;
 };
 
 /**
@@ -567,6 +574,7 @@ export const unix_message_entrySchema: GenMessage<unix_message_entry> = /*@__PUR
   message("unix_message_entry", () => [
     [1, "sender", "optional", unix_sender_entrySchema],
     [2, "from", "optional", "bytes"],
+    [3, "urgent", "optional", "bool"],
   ]);
 
 /**

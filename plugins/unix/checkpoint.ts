@@ -24,6 +24,7 @@ import { nameKey } from "./name.ts";
 import { LATER, type SocketState } from "./state.ts";
 import { findSenders, findWaiting, socketProblem, type Surroundings } from "./survey.ts";
 import { leadsTo } from "./taken.ts";
+import { readUrgent } from "./urgent.ts";
 
 /** The hooks of one checkpoint. */
 export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
@@ -123,7 +124,11 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
         session.note(`socket:[${ino}] is cut off from who has its other end`);
       }
       const full = withSomething(sockets, inside);
-      using memory = full.length === 0 ? undefined : KernelMemory.openHere();
+      // Where it is needed: its types take a while to be read.
+      using opened = new DisposableStack();
+      let found: { readonly memory: KernelMemory | undefined } | undefined;
+      const openMemory = () => (found ??= { memory: opened.use(KernelMemory.openHere()) }).memory;
+      const memory = full.length === 0 ? undefined : openMemory();
       const sent = new Map<number, readonly Sent[]>();
       if (memory !== undefined && rescuer !== undefined) {
         const listening = full.flatMap(({ ino }) => descriptors.get(ino) ?? []);
@@ -158,9 +163,14 @@ export function checkpointUnix(session: CheckpointSession): CheckpointHooks {
             "other ends is served by the program that runs on, and by none that is restored",
         );
       }
-      const states = rescuer === undefined
-        ? new Map()
-        : new Map([...read, ...readStates(unread(descriptors), sockets, rescuer, late)]);
+      const urgentOf = (fd: number) => {
+        const memory = openMemory();
+        return memory === undefined ? undefined : readUrgent(fd, memory);
+      };
+      const states = rescuer === undefined ? new Map() : new Map([
+        ...read,
+        ...readStates(unread(descriptors), sockets, rescuer, late, urgentOf),
+      ]);
       seen = { surroundings, states, rights, holders, tasks, told: new Set() };
       if (missesMessages(sockets, states, sent)) {
         problem({

@@ -99,9 +99,11 @@ export function dumpSocket(
   const outside = outsidePeer(ino, surroundings);
   if (outside !== undefined) writeOutside(session, outside);
   const signed = queue.some(({ sender }) => sender !== undefined && !isUnknown(sender));
-  const messages = !named && !signed ? [] : queue.map(({ sender, from }) => ({
+  const urgent = queue.some(({ isUrgent }) => isUrgent === true);
+  const messages = !named && !signed && !urgent ? [] : queue.map(({ sender, from, isUrgent }) => ({
     sender,
     from: named && from.byteLength > 0 ? from : undefined,
+    urgent: isUrgent,
   }));
   // Without these a program sees a difference, even one that does not look who its peer is.
   const orphan = socket.type === SOCK.DGRAM && socket.peer === 0;

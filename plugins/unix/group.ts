@@ -18,6 +18,8 @@ export interface Message {
   readonly from?: Uint8Array;
   /** The open files that come with it (SCM_RIGHTS), by their ids; absent: none. */
   readonly rights?: readonly number[];
+  /** It is the urgent byte of a stream (MSG_OOB). */
+  readonly urgent?: boolean;
 }
 
 /** A socket of the images. */

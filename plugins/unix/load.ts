@@ -6,6 +6,7 @@
 import { ImageBytes, type ServedImage } from "../../core/restore/image_bytes.ts";
 import { StasisError } from "../../base/errors.ts";
 import { SCM } from "../../core/linux/net/control_message.ts";
+import { SOCK } from "../../core/linux/net/unix_diag.ts";
 import type { file_entry } from "../../images/gen/descriptors_pb.ts";
 import type { unix_sk_entry } from "../../images/gen/sockets_pb.ts";
 import { FILES, SK_QUEUES } from "../../images/kinds/files.ts";
@@ -69,11 +70,18 @@ export function loadSockets(
   return files.filter(({ usk }) => usk !== undefined && !isOutside(usk)).map(({ id, usk }) => {
     const extra = extras.get(id);
     const queue = (queues.get(id) ?? []).map(({ bytes, rights }, index): Message => {
-      const { sender, from } = extra?.messages[index] ?? {};
+      const { sender, from, urgent } = extra?.messages[index] ?? {};
+      if (urgent === true && (usk?.type !== SOCK.STREAM || bytes.byteLength !== 1)) {
+        throw new StasisError(
+          "bad-image",
+          `${images.pathOf(UNIX_EXTRA, null)}: urgent data of file ${id} is no byte of a stream`,
+        );
+      }
       return {
         bytes,
         rights,
         from,
+        urgent,
         sender: sender === undefined || isUnknown(sender) ? undefined : sender,
       };
     });

@@ -14,7 +14,7 @@ import type { Rescuer } from "../../core/remote/undo.ts";
 import { CostMeter, hiddenMessages, mayCut } from "./hidden.ts";
 import { commonIdentity } from "./holders.ts";
 import { isUnknown, type QueuedMessage } from "./queue.ts";
-import { LATER, readState, type SocketState } from "./state.ts";
+import { LATER, readState, type SocketState, type UrgentReader } from "./state.ts";
 import { senderProblem, type Surroundings } from "./survey.ts";
 import { leadsTo } from "./taken.ts";
 
@@ -63,12 +63,14 @@ export const NOTHING: Look = {
  * Reads the sockets themselves, through duplicates of the descriptors.
  *
  * @param undo what is found in flight in their queues is closed by it
+ * @param readUrgent reads what waits in one with urgent data
  */
 export function readStates(
   descriptors: ReadonlyMap<number, Descriptor>,
   sockets: ReadonlyMap<number, UnixSocket>,
   rescuer: Pick<Rescuer, "noteOutside">,
   undo: DisposableStack,
+  readUrgent?: UrgentReader,
 ): Map<number, SocketState> {
   const states = new Map<number, SocketState>();
   const byTask = Map.groupBy(descriptors.values(), ({ pid }) => pid);
@@ -83,7 +85,7 @@ export function readStates(
         if (socket === undefined) continue;
         const note = noteWith(rescuer, descriptor);
         const carried = descriptor.info.scmFds ?? 0;
-        states.set(ino, readState(taken.fd(index), socket, note, undo, carried));
+        states.set(ino, readState(taken.fd(index), socket, note, undo, carried, readUrgent));
       }
     }
   }

@@ -8,6 +8,7 @@ import {
   iovec,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
+  MSG_OOB,
   msghdr,
   SOL_SOCKET,
 } from "../../core/linux/net/socket_ffi.ts";
@@ -57,7 +58,7 @@ export function planByte(program: SyscallProgram, fd: Argument): void {
 export function planMessage(
   program: SyscallProgram,
   fd: Argument,
-  { bytes, sender, rights = [] }: Message,
+  { bytes, sender, rights = [], urgent }: Message,
   means: QueueMeans,
   to: Destination = { address: 0, size: 0 },
 ): void {
@@ -65,7 +66,8 @@ export function planMessage(
   const length = BigInt(byteLength);
   const data = planBytes(program, bytes, `${byteLength} bytes`);
   if (sender === undefined && rights.length === 0) {
-    program.expect(length, "sendto", fd, data, byteLength, HOW, to.address, to.size);
+    const how = urgent === true ? HOW | MSG_OOB : HOW;
+    program.expect(length, "sendto", fd, data, byteLength, how, to.address, to.size);
     return;
   }
   const parts: Uint8Array[] = [];

@@ -57,15 +57,22 @@ export interface QueuedMessage {
   readonly rightsCut: boolean;
   /** Who sent it, where the receiver asks for that (SO_PASSCRED). */
   readonly sender?: Sender;
+  /** It is the urgent byte of a stream. */
+  readonly isUrgent?: boolean;
+}
+
+/** Whether urgent data waits. @param ready what poll(2) says */
+export function hasUrgent(ready: number): boolean {
+  return (ready & POLL.PRI) !== 0;
 }
 
 /**
- * Why the queue cannot be read.
+ * Why the queue cannot be looked at.
  *
  * @param ready what poll(2) says
  */
 export function queueProblem({ type, shutdown }: UnixSocket, ready: number): string | undefined {
-  if ((ready & POLL.PRI) !== 0) return "has urgent data (MSG_OOB) waiting";
+  if (hasUrgent(ready)) return "has urgent data (MSG_OOB) waiting";
   if ((ready & POLL.ERR) === 0) return undefined;
   // A stream whose peer has closed without reading everything; so does SOCK_SEQPACKET.
   if (type !== SOCK.DGRAM && shutdown === SHUTDOWN.BOTH) return undefined;

@@ -18,7 +18,7 @@ import {
 import { readFilter } from "../../core/checkpoint/socket_filter.ts";
 import { optionProblem } from "./options.ts";
 import { findPlace, type SocketPlace } from "./place.ts";
-import { countRights, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
+import { countRights, hasUrgent, peekQueue, type QueuedMessage, queueProblem } from "./queue.ts";
 
 /** What is read of a socket. */
 export interface SocketState {
@@ -39,6 +39,9 @@ export interface SocketState {
   /** What waits to be received, oldest first. */
   readonly queue: readonly QueuedMessage[];
 }
+
+/** Reads what waits in a socket with urgent data; undefined where that cannot be read. */
+export type UrgentReader = (fd: number) => QueuedMessage[] | undefined;
 
 /** What to do about something that waits in a queue. */
 export const LATER = { hint: "try again when the program has received it", passing: true } as const;
@@ -79,6 +82,7 @@ function readSettings(fd: number): Settings {
  * @param note notes how something of the socket is put back
  * @param undo gets what closes the descriptors that lie in its queue
  * @param carried how many of these the kernel says there are
+ * @param readUrgent reads what waits where urgent data is among it
  */
 export function readState(
   fd: number,
@@ -86,6 +90,7 @@ export function readState(
   note: NoteCall,
   undo: DisposableStack,
   carried: number,
+  readUrgent: UrgentReader = () => undefined,
 ): SocketState {
   const { options, filter, peer, problem: option } = readSettings(fd);
   const ready = pollNow(fd);
@@ -100,6 +105,11 @@ export function readState(
     return { ...state, problem: option, hint: "take it away before the checkpoint" };
   }
   if (socket.state === STATE.LISTEN) return state;
+  // Who sent what is not read there.
+  if (hasUrgent(ready) && (ready & POLL.ERR) === 0 && options.opts.soPasscred !== true) {
+    const queue = readUrgent(fd);
+    if (queue !== undefined) return { ...state, queue };
+  }
   const problem = queueProblem(socket, ready);
   if (problem !== undefined) return { ...state, problem, ...LATER };
   const queue = peekQueue(fd, socket, ready, note, undo, carried);

@@ -204,6 +204,7 @@ export const VARIANTS: Readonly<Record<string, readonly (readonly string[])[]>> 
   unix_rights: [[]],
   unix_service: [["stream"], ["seqpacket"]],
   unix_unaccepted: [["stream"], ["seqpacket"], ["stream", "queue"]],
+  unix_urgent: [[]],
   waits: [["relative"], ["eintr"]],
   zombies: [[]],
 };

@@ -95,7 +95,6 @@ async function startRefused(...args: string[]): Promise<Subject> {
 for (
   const [mode, reason] of [
     ["locked", /a file in flight \(.*locked\) is locked \(FLOCK\)/],
-    ["urgent", /urgent data/],
     ["error", /messages behind an error/],
     ["filter", /filter of eBPF attached/],
   ] as const
@@ -116,6 +115,7 @@ for (
 
 for (
   const [mode, reason] of [
+    ["urgent", /has urgent data \(MSG_OOB\) waiting/],
     ["unread", /has sent something to a connection that is not accepted yet/],
     ["hasty", /waiting to be accepted whose other end is closed/],
   ] as const
