@@ -80,6 +80,13 @@ export const TEST_TOOLS: readonly Tool[] = [
     isService: true,
   },
   {
+    name: "cron",
+    files: ["cron"],
+    debian: ["cron"],
+    why: "is checkpointed: it locks the file of its process id",
+    isService: true,
+  },
+  {
     name: "inotifywait",
     files: ["inotifywait"],
     debian: ["inotify-tools"],

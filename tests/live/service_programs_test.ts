@@ -4,7 +4,6 @@
  * left it running.
  */
 import assert from "@std/assert";
-import { dirname } from "node:path";
 import { FILE_LOCKS } from "../../images/kinds/files.ts";
 import { openImages } from "../../mod.ts";
 import { locateProgram } from "../../scripts/setup/unpacked.ts";
@@ -21,6 +20,7 @@ import {
   script,
   withEnoughToDo,
 } from "../programs/scenario.ts";
+import { furnish } from "../programs/root_directory.ts";
 
 /** Runs a command that must succeed. @returns what it wrote */
 function run(
@@ -281,16 +281,6 @@ function dnotify(work: number): Program {
 /** Where stress-ng is in a root directory of its own. */
 const STRESS_NG = "/usr/bin/stress-ng";
 
-/** Puts stress-ng into a root directory, with the libraries that it needs and a directory for its files. */
-function furnish(root: string): void {
-  const libraries = run("ldd", [STRESS_NG], { cwd: root }).match(/\/\S+/g) ?? [];
-  for (const name of [STRESS_NG, ...libraries]) {
-    Deno.mkdirSync(dirname(root + name), { recursive: true });
-    Deno.copyFileSync(name, root + name);
-  }
-  Deno.mkdirSync(`${root}/tmp`);
-}
-
 /** By how many descriptors of a tree a file system is marked. */
 function markedFileSystems({ pid }: Subject): number {
   let count = 0;
@@ -364,7 +354,8 @@ for (const [how, scenario] of Object.entries(SCENARIOS)) {
     using _room = { [Symbol.dispose]: () => Deno.removeSync(room, { recursive: true }) };
     await withSmallDisk(room, t, async ({ path, limit }) => {
       limit("size=256m");
-      furnish(path);
+      furnish(path, [STRESS_NG]);
+      Deno.mkdirSync(`${path}/tmp`);
       await withEnoughToDo((work) => fanotify(path, work), scenario);
     });
   });
