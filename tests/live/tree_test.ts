@@ -1,7 +1,7 @@
 /** Who is whose child, leads what and shares what with whom comes back, or is refused in time. */
 import { deepEqual, equal, match } from "@std/assert";
 import { readStatus } from "../../core/linux/procfs/mod.ts";
-import { checkpoint, planRestore, restore } from "../../mod.ts";
+import { checkpoint, EXIT_STATUS, planRestore, restore } from "../../mod.ts";
 import { type ProcessLine, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
@@ -132,6 +132,9 @@ Deno.test("a tree whose process group somebody outside is in has it again in a p
   const error = await failureOf(restore(images.directory));
   const taken = new RegExp(`pid ${member} is taken by the process group of task \\d+ \\(sleep\\)`);
   match(error.problems.map(({ what }) => what).join(), taken);
+  const dry = await stasis(["restore", images.directory, "--dry-run"]);
+  equal(dry.status, EXIT_STATUS.conflict);
+  match(dry.stderr, taken);
   const tree = await restore(images.directory, { options: { newPidNamespace: true } });
   const groups = tree.pids.map((pid) => readStatus(pid).nsPgid.at(-1));
   deepEqual(groups, [root, member]);

@@ -1,5 +1,5 @@
 /*
- * fanotify: groups with their flags and marks: on a file that was renamed, on a directory and its children, with events
+ * fanotify: groups with their flags and marks: on a file that was renamed, on one that was deleted, on a directory and its children, with events
  * that are ignored, on a mount, on a file system.
  */
 #include "files.h"
@@ -77,6 +77,12 @@ int main(void)
 	mark(content, FAN_MARK_MOUNT, FAN_CLOSE_WRITE, "/sys");
 	if (handles >= 0)
 		mark(handles, FAN_MARK_FILESYSTEM, FAN_DELETE_SELF, "/dev/shm");
+	/* Under a number that the test knows: its file is made anew, and is another inode. */
+	int made = fanotify_init(FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC), unlinked = dup2(made, 50);
+	close(made);
+	int gone = open("gone", O_CREAT | O_RDWR, 0600);
+	mark(unlinked, 0, FAN_MODIFY, "gone");
+	unlink("gone");
 	look(fd, before, sizeof(before));
 	look(content, before, sizeof(before));
 	if (handles >= 0)
@@ -98,6 +104,9 @@ int main(void)
 	expect("a file is opened", fd, FAN_OPEN, "renamed");
 	close(file);
 	expect("a file is closed", fd, FAN_CLOSE_WRITE, "renamed");
+	if (write(gone, "x", 1) != 1)
+		die("write");
+	expect("a deleted file is written to", unlinked, FAN_MODIFY, "gone (deleted)");
 	make("dir/child");
 	expect("a child is closed", fd, FAN_CLOSE_WRITE, "child");
 	make("quiet");
