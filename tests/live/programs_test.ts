@@ -292,6 +292,7 @@ function deno(work: number): Program {
     args: ["run", "-A", "--no-check", "--no-config", ...script.args],
     // Those of the user are locked by whatever else runs.
     env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", DENO_DIR: "caches" },
+    isCaught: (directory) => openImages(directory).has(FILE_LOCKS, null),
   };
 }
 
