@@ -60,6 +60,11 @@ Deno.test("connections to outside go on after a restore, with every byte", async
   await checkpoint(subject.pid, { directory: images.directory, options: ESTABLISHED });
   const { table } = openImages(images.directory).read(INET_LOCK, null);
   assert.deepEqual(tablesOf(port), [table]);
+  // Others between the same addresses are not held back.
+  await using other = await startEcho();
+  const stranger = await EchoClient.connect(Number(other.fact("port")), "127.0.0.1");
+  await stranger.goesOn();
+  await stranger.end();
   const tree = await restore(images.directory);
   assert.deepEqual(tablesOf(port), []);
   for (const client of clients) await client.goesOn();

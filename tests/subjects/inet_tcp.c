@@ -152,6 +152,40 @@ static int connect_with_key(const char *name, int listener)
 	return served;
 }
 
+/* What both ends have agreed on: timestamps, SACK, and the scales of their windows; and where time is by the first. */
+struct agreed {
+	struct tcp_info info;
+	unsigned int time;
+};
+
+static struct agreed agreed(int fd)
+{
+	struct agreed found = { 0 };
+	socklen_t len = sizeof(found.info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &found.info, &len))
+		die("TCP_INFO");
+	len = sizeof(found.time);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_TIMESTAMP, &found.time, &len))
+		die("TCP_TIMESTAMP");
+	return found;
+}
+
+static void check_agreed(const char *name, int fd, struct agreed before)
+{
+	int known = TCPI_OPT_TIMESTAMPS | TCPI_OPT_SACK | TCPI_OPT_WSCALE;
+	struct agreed now = agreed(fd);
+
+	check((now.info.tcpi_options & known) == (before.info.tcpi_options & known) &&
+		      now.info.tcpi_snd_wscale == before.info.tcpi_snd_wscale &&
+		      now.info.tcpi_rcv_wscale == before.info.tcpi_rcv_wscale, name, "options %#x instead of %#x",
+	      now.info.tcpi_options, before.info.tcpi_options);
+	/* It does not go back, and neither do they come to differ by an hour. */
+	unsigned int passed = now.time - before.time;
+	check(!(before.info.tcpi_options & TCPI_OPT_TIMESTAMPS) || passed < 3600000, name, "timestamps go from %u to %u",
+	      before.time, now.time);
+}
+
 static void settle(int fd, int want)
 {
 	for (int i = 0; i < 500 && state_of(fd) != want; i++)
@@ -223,6 +257,12 @@ int main(void)
 	set_option(orphan.a, SO_KEEPALIVE, 1);
 	set_option(orphan.b, SO_REUSEADDR, 1);
 	set_option(orphan.b, SO_PEEK_OFF, 0);
+	set_inet_option(orphan.a, IPPROTO_TCP, TCP_KEEPINTVL, 78);
+	set_inet_option(orphan.a, IPPROTO_TCP, TCP_KEEPCNT, 79);
+	set_option(orphan.a, SO_SNDBUF, 30000);
+	set_option(orphan.a, SO_RCVBUF, 20000);
+	if (setsockopt(orphan.a, IPPROTO_TCP, TCP_CONGESTION, "reno", 4))
+		die("TCP_CONGESTION");
 	struct end ends[2] = { own_end(orphan.a), own_end(orphan.b) };
 
 	/* Signed with a key. */
@@ -235,9 +275,13 @@ int main(void)
 	sealed.b = accept_from(keyed);
 
 	send_data(between.a, 150, 8);
+	struct agreed agreements[] = { agreed(orphan.a), agreed(orphan.b), agreed(over_six.a) };
 	ready();
 	wait_for_term();
 
+	check_agreed("agreed on", orphan.a, agreements[0]);
+	check_agreed("agreed on by the other", orphan.b, agreements[1]);
+	check_agreed("agreed on over IPv6", over_six.a, agreements[2]);
 	check_talks("idle", idle);
 	check_talks("IPv6", over_six);
 	check_talks("IPv4 over IPv6", mapped);
@@ -273,6 +317,14 @@ int main(void)
 	check_talks("without who listens", orphan);
 	check_equal("TCP_NODELAY", inet_option(orphan.a, IPPROTO_TCP, TCP_NODELAY), 1);
 	check_equal("TCP_KEEPIDLE", inet_option(orphan.a, IPPROTO_TCP, TCP_KEEPIDLE), 77);
+	check_equal("TCP_KEEPINTVL", inet_option(orphan.a, IPPROTO_TCP, TCP_KEEPINTVL), 78);
+	check_equal("TCP_KEEPCNT", inet_option(orphan.a, IPPROTO_TCP, TCP_KEEPCNT), 79);
+	check_equal("SO_SNDBUF", option(orphan.a, SO_SNDBUF), 60000);
+	check_equal("SO_RCVBUF", option(orphan.a, SO_RCVBUF), 40000);
+	char algorithm[16] = "";
+	socklen_t length = sizeof(algorithm);
+	getsockopt(orphan.a, IPPROTO_TCP, TCP_CONGESTION, algorithm, &length);
+	check(!strcmp(algorithm, "reno"), "TCP_CONGESTION", "it is %s", algorithm);
 	check_equal("TCP_USER_TIMEOUT", inet_option(orphan.a, IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
 	check_equal("SO_KEEPALIVE", option(orphan.a, SO_KEEPALIVE), 1);
 	check_equal("SO_REUSEADDR", option(orphan.b, SO_REUSEADDR), 1);
