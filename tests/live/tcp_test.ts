@@ -393,6 +393,28 @@ Deno.test("connections from outside that wait to be accepted are left to the pro
   await tree.wait();
 });
 
+Deno.test("--skip-in-flight: a connection from outside that waits to be accepted is reset when the tree ends, and others go on", async () => {
+  using images = new ImageHome();
+  await using subject = await startEcho();
+  const port = Number(subject.fact("port"));
+  const accepted = await EchoClient.connect(port, "127.0.0.1");
+  await accepted.goesOn();
+  Deno.kill(subject.pid, "SIGSTOP");
+  await waitUntil(() => readStat(subject.pid).state === "T", "it stands still");
+  using waits = await Deno.connect({ port });
+  const { directory } = images;
+  const refused = await failureOf(checkpoint(subject.pid, { directory, options: ESTABLISHED }));
+  assert.match(refused.problems.map(({ hint }) => hint).join(), /--skip-in-flight/);
+  await checkpoint(subject.pid, { directory, options: { ...ESTABLISHED, skipInFlight: true } });
+  await assert.rejects(waits.read(new Uint8Array(1)), Deno.errors.ConnectionReset);
+  const tree = await restore(directory);
+  Deno.kill(subject.pid, "SIGCONT");
+  await accepted.goesOn();
+  await accepted.end();
+  await subject.expectPass();
+  await tree.wait();
+});
+
 Deno.test("a checkpoint that fails lets the packets of connections pass again", async () => {
   using images = new ImageHome();
   await using subject = await startEcho();
