@@ -13,6 +13,7 @@ import { IPPROTO, TCP } from "../../core/linux/net/inet_diag.ts";
 import { readInetSockets } from "../../core/linux/net/sock_diag.ts";
 import { processTree, waitUntil } from "../harness/processes.ts";
 import { BLIND, stasis } from "../harness/stasis_command.ts";
+import { skip } from "../harness/skip.ts";
 import { Subject } from "../harness/subject.ts";
 import {
   bringsBack,
@@ -52,11 +53,13 @@ for (const [name, variants] of Object.entries(VARIANTS)) {
 for (
   const [mode, reason] of [
     ["raw", /has messages waiting, which the kernel would take for its own, too/],
+    ["filter", /has a filter of eBPF attached/],
   ] as const
 ) {
-  Deno.test(`an internet socket with ${mode} is refused with the reason, and left alone`, async () => {
+  Deno.test(`an internet socket with ${mode} is refused with the reason, and left alone`, async (t) => {
     const program = await buildProgram(REFUSED, ["-I", SUBJECTS_DIR]);
     await using subject = await Subject.run(program, { args: [mode] });
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
     const problems = await problemsOf(subject.pid);
     assert.ok(problems.length > 0);
     for (const { what } of problems) assert.match(what, reason);

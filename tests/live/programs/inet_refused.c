@@ -7,7 +7,9 @@
  *        inet_refused corked   the same by UDP_CORK
  *        inet_refused packet   a raw socket in which a packet waits
  *        inet_refused raw      the same of a protocol of the kernel's own
+ *        inet_refused filter   a filter of eBPF
  */
+#include "ebpf.h"
 #include "inet.h"
 
 static void send_bytes(int fd, const char *bytes, int flags)
@@ -58,6 +60,9 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "corked")) {
 		if (setsockopt(from, IPPROTO_UDP, UDP_CORK, &on, sizeof(on)))
 			die("UDP_CORK");
+		send_bytes(from, "abc", 0);
+	} else if (!strcmp(what, "filter")) {
+		attach_ebpf(fd);
 		send_bytes(from, "abc", 0);
 	} else {
 		send_bytes(from, "abc", is_raw ? 0 : MSG_MORE);
