@@ -4,7 +4,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { readProcesses, readStat, taskExists, unlessGone } from "../linux/procfs/mod.ts";
+import { IdProbe } from "../linux/id_probe.ts";
 
 /** RESERVED_PIDS of `kernel/pid.c`: numbers below are given to nobody after the first round. */
 const LOWEST = 300;
@@ -16,13 +16,11 @@ const LOWEST = 300;
  * @returns throws {StasisError} `conflict` when there are no more
  */
 export function freePids(taken: ReadonlySet<number>): () => number {
-  let used: Set<number> | undefined;
   let next = LOWEST;
   return () => {
-    used ??= new Set([...taken, ...idsInUse()]);
     const limit = Number(Deno.readTextFileSync("/proc/sys/kernel/pid_max"));
-    // A thread has a directory in /proc too, though it is not listed.
-    while (next < limit && (used.has(next) || taskExists(next))) next++;
+    using probe = new IdProbe();
+    while (next < limit && (taken.has(next) || probe.isTaken(next))) next++;
     if (next < limit) return next++;
     throw new StasisError("conflict", "there is no pid left for what helps to build the tree", {
       hint: "end something, or raise kernel.pid_max",
@@ -37,11 +35,4 @@ export function unusedIds(taken: ReadonlySet<number>): () => number {
     while (taken.has(next)) next++;
     return next++;
   };
-}
-
-function* idsInUse(): Generator<number> {
-  for (const pid of readProcesses()) {
-    const stat = unlessGone(() => readStat(pid), undefined);
-    if (stat !== undefined) yield* [stat.pgrp, stat.session];
-  }
 }

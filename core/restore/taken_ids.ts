@@ -6,13 +6,12 @@
 import { type Problem, StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { findIdHolders, type IdHolder } from "../linux/id_holders.ts";
-import { sleep, syscall, wait4 } from "../linux/libc_ffi.ts";
+import { IdProbe } from "../linux/id_probe.ts";
+import { sleep, wait4 } from "../linux/libc_ffi.ts";
 import { readStat, readStatus } from "../linux/procfs/mod.ts";
-import { SYSCALLS } from "../linux/x86_64/syscalls.ts";
 import type { RestorePlan } from "./plan.ts";
 
 const WNOHANG = 1;
-const ESRCH = -3n;
 /** So many taken ids are named, at most. */
 const MOST_NAMED = 20;
 const HINT =
@@ -122,9 +121,9 @@ function lookFor(wanted: readonly number[]): {
   readonly taken: readonly number[];
   readonly holders: Holders;
 } {
-  const holders = findIdHolders(new Set(wanted));
-  // kill(2) finds threads by their tids too.
-  const taken = wanted.filter((id) => holders.has(id) || syscall(SYSCALLS.kill, id, 0) !== ESRCH);
+  using probe = new IdProbe();
+  const taken = wanted.filter((id) => probe.isTaken(id));
+  const holders = taken.length === 0 ? new Map() : findIdHolders(new Set(taken));
   return { taken, holders };
 }
 
