@@ -34,7 +34,7 @@ const TOP = decodeURI(new URL("..", import.meta.url).pathname);
  * heap begins with room for young objects, in MiB, with which a small checkpoint has one collection and had five; with
  * twice the room it has none, but a larger one takes longer: to touch new memory costs more than to collect. It stays
  * at that room, and grows by half before all of it is looked at, rather than four times: ten thousand threads take a
- * third less memory, and no more time. For still larger trees it is told when to collect (`base/garbage.ts`). It marks
+ * third less memory, and no more time. For still larger trees it is told when to collect (`core/garbage.ts`). It marks
  * at once rather than bit by bit: what becomes garbage meanwhile would stay until the next time, some twentieth of the
  * memory of three thousand processes, and a checkpoint of hundreds takes a little less processor time. Objects of more
  * than a dozen private fields stay what others are, rather than become hash tables of three to six times their size:

@@ -9,7 +9,7 @@ import { IMAGES_VERSION, IMAGES_VERSION_PLUGINS } from "../../images/kinds/core.
 import { PHASES } from "../../images/kinds/phases.ts";
 import { ImageWriter } from "../../images/mod.ts";
 import type { EventListener } from "../../base/events.ts";
-import { collectGarbage, isMany } from "../../base/garbage.ts";
+import { collectGarbage, isMany } from "../garbage.ts";
 import { Cancellation } from "../cancellation.ts";
 import { type Hooked, makeSession, orderPlugins, runHook } from "../hooks.ts";
 import { Guardian } from "../guardian/guardian.ts";

@@ -11,7 +11,7 @@ import { CORE, INVENTORY } from "../../images/kinds/core.ts";
 import { encodeFile, ImageDirectory, type ImageWriter } from "../../images/mod.ts";
 import { imageFileName } from "../../images/kind.ts";
 import { StasisError } from "../../base/errors.ts";
-import { collectGarbage } from "../../base/garbage.ts";
+import { collectGarbage } from "../garbage.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { SMALL_FILES } from "../linux/small_files.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";

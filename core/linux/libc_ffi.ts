@@ -37,6 +37,7 @@ const libc = Deno.dlopen("libc.so.6", {
   __errno_location: { type: "pointer" },
   memcmp: { type: "pointer" },
   posix_spawn: { type: "pointer" },
+  malloc_trim: { type: "pointer" },
 });
 
 /** A function that is called once or twice. */
@@ -166,6 +167,11 @@ let memcmp: Deno.UnsafeFnPointer<typeof MEMCMP> | undefined;
 export function isSameMemory(one: bigint, other: bigint, size: number): boolean {
   memcmp ??= functionAt(libc.symbols.memcmp, MEMCMP);
   return memcmp.call(one, other, BigInt(size)) === 0;
+}
+
+/** Gives what is free of libc's heap back to the kernel: malloc_trim(3). */
+export function trimHeap(): void {
+  functionAt(libc.symbols.malloc_trim, { parameters: ["usize"], result: "i32" }).call(0n);
 }
 
 /** prctl(2) of this process. @returns 0 or more, or the negative errno */

@@ -8,7 +8,7 @@ import type { core_entry } from "../../images/gen/thread_pb.ts";
 import { present } from "../../images/present.ts";
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
-import { collectGarbage } from "../../base/garbage.ts";
+import { collectGarbage } from "../garbage.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { runHook } from "../hooks.ts";
 import { readStat, unlessGone } from "../linux/procfs/mod.ts";

@@ -17,7 +17,7 @@ import {
 import { ImageDirectory } from "../../images/mod.ts";
 import { SharedParts } from "../../images/share_core.ts";
 import { type Problem, StasisError } from "../../base/errors.ts";
-import { collectAmong, collectGarbage } from "../../base/garbage.ts";
+import { collectAmong, collectGarbage } from "../garbage.ts";
 import type { EventListener } from "../../base/events.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { CallPool } from "../remote/call_pool.ts";

@@ -5,7 +5,7 @@
  */
 import { StasisError } from "../../base/errors.ts";
 import type { EventListener } from "../../base/events.ts";
-import { collectGarbage } from "../../base/garbage.ts";
+import { collectGarbage } from "../garbage.ts";
 import { Cancellation } from "../cancellation.ts";
 import { blame, runHook } from "../hooks.ts";
 import { Interruptions } from "../linux/interruptions.ts";

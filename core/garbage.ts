@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { trimHeap } from "./linux/libc_ffi.ts";
 
 /** From so many tasks and threads on it is worth its time: some ten milliseconds for a thousand. */
 const MANY = 1500;
@@ -23,10 +24,13 @@ export function collectAmong(count: number, index: number): void {
 /**
  * Has V8 collect its garbage now, if a tree is so large that it matters: by itself V8 lets half as much garbage come
  * together as there is in use, and what is collected while it is still marking stays until the next time. Only where V8
- * lets programs ask for it, as the installed command has it (`--expose-gc`).
+ * lets programs ask for it, as the installed command has it (`--expose-gc`). What has become free of libc's heap, where
+ * buffers are, goes back to the kernel.
  *
  * @param count how many tasks and threads there are
  */
 export function collectGarbage(count: number): void {
-  if (isMany(count)) (globalThis as { readonly gc?: () => void }).gc?.();
+  if (!isMany(count)) return;
+  (globalThis as { readonly gc?: () => void }).gc?.();
+  trimHeap();
 }
