@@ -79,12 +79,22 @@ export function sayWhoHasIds(make: () => unknown): void {
   try {
     make();
   } catch (error) {
-    const taken = error instanceof StasisError && error.errno === "EEXIST"
-      ? /set_tid=(\d+)/.exec(error.message)?.[1]
-      : undefined;
+    const taken = takenIn(error);
     if (taken === undefined) throw explainRefusal(error);
-    throw idsTaken([Number(taken)]);
+    throw idsTaken([taken], undefined, error);
   }
+}
+
+/** Whether a restore has failed because an id was taken while it was under way, perhaps for a moment only. */
+export function wasTakenMeanwhile(error: unknown): boolean {
+  return error instanceof StasisError && takenIn(error.cause) !== undefined;
+}
+
+/** The id that a call that makes a task could not give it. */
+function takenIn(error: unknown): number | undefined {
+  if (!(error instanceof StasisError) || error.errno !== "EEXIST") return undefined;
+  const id = /set_tid=(\d+)/.exec(error.message)?.[1];
+  return id === undefined ? undefined : Number(id);
 }
 
 /** Ids can be chosen by who has the privilege in the user namespace that the pid namespace belongs to. */
@@ -160,6 +170,7 @@ function isZombie(pid: number): boolean {
 export function idsTaken(
   ids: readonly number[],
   holders: Holders = findIdHolders(new Set(ids)),
+  cause?: unknown,
 ): StasisError {
   const problems = ids.slice(0, MOST_NAMED).map((pid) => ({
     pid,
@@ -176,6 +187,7 @@ export function idsTaken(
       errno: "EEXIST",
       hint: HINT,
       problems: ids.length === 1 ? undefined : problems,
+      cause,
     },
   );
 }

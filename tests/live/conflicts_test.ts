@@ -15,9 +15,11 @@ import { CORE, INVENTORY } from "../../images/kinds/core.ts";
 import { MM } from "../../images/kinds/memory.ts";
 import {
   checkpoint,
+  definePlugin,
   type ErrorCode,
   openImages,
   planRestore,
+  type Plugin,
   restore,
   type StasisError,
 } from "../../mod.ts";
@@ -268,6 +270,46 @@ for (const kind of ["process", "thread", "zombie"] as const) {
     await tree.wait();
   });
 }
+
+/** Takes an id at the beginning of a restore that finds it free, as long as that lasts; only once. */
+function takesMeanwhile(id: number): { plugin: Plugin; takers: Deno.ChildProcess[] } {
+  const takers: Deno.ChildProcess[] = [];
+  const plugin = definePlugin({
+    name: "taker",
+    description: "takes an id",
+    restore: () => ({
+      begin() {
+        while (takers.at(-1)?.pid !== id && takers.length < 50) {
+          Deno.writeTextFileSync("/proc/sys/kernel/ns_last_pid", String(id - 1));
+          const silent = { stdin: "null", stdout: "null", stderr: "null" } as const;
+          takers.push(new Deno.Command("sleep", { args: ["1000"], ...silent }).spawn());
+        }
+      },
+      abandon: () => takers.forEach((taker) => taker.kill("SIGKILL")),
+    }),
+  });
+  return { plugin, takers };
+}
+
+Deno.test("restore takes an id that somebody has for a moment while the tree is built", async () => {
+  using room = new ImageRoom();
+  const directory = room.fresh();
+  await using subject = await Subject.start("sud_threads", { args: ["3"] });
+  const tids = [...Deno.readDirSync(`/proc/${subject.pid}/task`)].map(({ name }) => +name);
+  await takeAway(subject, directory);
+  const wanted = Math.max(...tids);
+  const { plugin, takers } = takesMeanwhile(wanted);
+  const phases: string[] = [];
+  const tree = await restore(directory, {
+    plugins: [plugin],
+    onEvent: (event) => event.kind === "phase" && phases.push(event.phase),
+  });
+  assert.equal(takers.at(-1)?.pid, wanted, "the id was somebody else's");
+  assert.deepEqual(phases.filter((phase) => phase === "build").length, 2);
+  for (const taker of takers) await taker.status;
+  await subject.expectPass();
+  await tree.wait();
+});
 
 Deno.test("restore refuses files that have changed or vanished, and takes a remapped directory", async () => {
   using room = new ImageRoom();
