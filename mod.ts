@@ -29,6 +29,7 @@ import { crc32 } from "./core/linux/x86_64/crc32_ffi.ts";
 import { makePlan } from "./core/restore/make_plan.ts";
 import { RestorePlan } from "./core/restore/plan.ts";
 import { type RestoredTree, runPlan } from "./core/restore/restore.ts";
+import { wasTakenMeanwhile } from "./core/restore/taken_ids.ts";
 import { ImageDirectory } from "./images/mod.ts";
 import { DEFAULT_PLUGINS, WARMED_UP_PLUGINS } from "./plugins/default.ts";
 import { PSTREE } from "./images/kinds/core.ts";
@@ -133,7 +134,16 @@ export interface RestoreSettings extends Settings {
    * nothing is left.
    */
   readonly beforeRun?: (pid: number) => void;
+  /**
+   * Makes the plan anew. Where somebody has one of the tree's ids just when a task is to get it, all is taken back, and
+   * the tree is built once more by a new plan: what the old one found may have changed by then. Not needed where the
+   * source is a directory; where the source is a plan and this is absent the restore fails with a `conflict`.
+   */
+  readonly replan?: () => Promise<RestorePlan>;
 }
+
+/** So often a tree is built at most, where somebody has one of its ids for a moment. */
+const MOST_BUILDS = 3;
 
 function common(settings: Settings) {
   return {
@@ -264,7 +274,10 @@ export async function restore(
 ): Promise<RestoredTree> {
   using cancelling = cancelledBy(settings.signal);
   const { signal } = cancelling;
-  const plan = source instanceof RestorePlan
+  const replan = source instanceof RestorePlan
+    ? settings.replan
+    : () => planRestore(source, { ...settings, signal });
+  let plan = source instanceof RestorePlan
     ? source
     : await planRestore(source, { ...settings, signal });
   const given = { ...common(settings), signal };
@@ -281,7 +294,18 @@ export async function restore(
     note: noteTo(given.listener),
     // Whoever restores a tree is to wait for it.
     keepsResult: true,
-  }, () => runPlan(plan, { ...given, beforeRun }));
+  }, async () => {
+    for (let builds = 1;; builds++) {
+      try {
+        return await runPlan(plan, { ...given, beforeRun });
+      } catch (error) {
+        if (replan === undefined || builds === MOST_BUILDS || !wasTakenMeanwhile(error)) {
+          throw error;
+        }
+        plan = await replan();
+      }
+    }
+  });
 }
 
 function noteTo(listener: EventListener): (text: string) => void {

@@ -256,7 +256,8 @@ export const restore: Command = defineCommand({
       if (!operation.newPidNamespace) terminal?.give(terminalUse.use, plan.pid);
     };
     const settings = { plugins, signal: controller.signal, onEvent };
-    const plan = await report.of(() => planRestore(directory, { ...settings, options: operation }));
+    const replan = () => planRestore(directory, { ...settings, options: operation });
+    const plan = await report.of(replan);
     if (options.dryRun) {
       const lines = [...plan.describe()];
       const taken = findTaken(plan);
@@ -271,7 +272,9 @@ export const restore: Command = defineCommand({
     terminalUse.use = shellTerminalUse(plan);
     if (options.shellJob && terminalUse.use === undefined) throw ownSession();
     const beforeRun = announcement?.prepare;
-    const tree = running.tree = await report.of(() => restore(plan, { ...settings, beforeRun }));
+    const tree = running.tree = await report.of(() =>
+      restore(plan, { ...settings, beforeRun, replan })
+    );
     const untold = announcement?.tell();
     report.clear();
     const { pid, innerPid, pids } = tree;

@@ -230,6 +230,7 @@ class Run {
     const tree = await restore(plan, {
       ...settings,
       onEvent,
+      replan: () => planned(plan.isApart),
       beforeRun: (pid) => {
         this.#files.rollBack(checkpoint, rollback);
         this.#forgetEnd();

@@ -18,7 +18,7 @@ import { BuiltTree } from "./build.ts";
 import { LastNames } from "./last_names.ts";
 import { deleteLinkRemaps, linkRemapRemovals } from "./link_remaps.ts";
 import type { RestorePlan } from "./plan.ts";
-import { awaitIds, wasTakenMeanwhile } from "./taken_ids.ts";
+import { awaitIds } from "./taken_ids.ts";
 
 const WNOHANG = 1;
 
@@ -93,28 +93,13 @@ export interface PlanRun {
   readonly beforeRun?: (pid: number) => void | Promise<void>;
 }
 
-/** How often a tree is built where somebody has one of its ids just when it is to get it. */
-const TURNS = 3;
-
 /** Runs a plan. @throws {StasisError} nothing is left of the tree then */
-export async function runPlan(plan: RestorePlan, run: PlanRun): Promise<RestoredTree> {
-  const cancellation = new Cancellation(run.signal);
-  for (let turn = 1;; turn++) {
-    if (!plan.isApart) await awaitIds(plan, cancellation);
-    try {
-      return await runOnce(plan, run, cancellation);
-    } catch (error) {
-      // The kernel gives new tasks one id after the other, and some live for a moment only.
-      if (turn === TURNS || !wasTakenMeanwhile(error)) throw error;
-    }
-  }
-}
-
-async function runOnce(
+export async function runPlan(
   plan: RestorePlan,
-  { listener, beforeRun }: PlanRun,
-  cancellation: Cancellation,
+  { signal, listener, beforeRun }: PlanRun,
 ): Promise<RestoredTree> {
+  const cancellation = new Cancellation(signal);
+  if (!plan.isApart) await awaitIds(plan, cancellation);
   listener({ kind: "phase", phase: "build" });
   // Somebody may kill the tree meanwhile.
   using _ = new Interruptions();
