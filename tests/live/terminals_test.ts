@@ -241,10 +241,13 @@ Deno.test("tmux: a shell's jobs, in the foreground and stopped", async () => {
   await takeAway(tmux);
   await tmux.press("ne", "Enter");
   await tmux.shows(/^half a line\nhalf a line$/m);
+  // A shell whose job a signal has ended throws away what is typed before it asks anew.
   await tmux.press("C-c");
+  await tmux.shows(/\^C\n\S+[#$]\s*$/);
   await tmux.press("fg", "Enter");
   await tmux.shows(/fg\nsleep 1000/);
   await tmux.press("C-c");
+  await tmux.shows(/\^C\n\S+[#$]\s*$/);
   await tmux.press("jobs; echo $((6 * 7))", "Enter");
   await tmux.shows(/7\)\)\n42$/m);
 });
