@@ -6,7 +6,7 @@
 import assert from "@std/assert";
 import { createSocket } from "node:dgram";
 import { Agent, get } from "node:https";
-import { V8S_OWN } from "../endurance/holdings.ts";
+import { GOS_OWN, V8S_OWN } from "../endurance/holdings.ts";
 import { Lines } from "./lines.ts";
 import { POSTGRESQL } from "./postgres.ts";
 import type { Client, Trial } from "./trial.ts";
@@ -146,6 +146,7 @@ const NODE: Trial = {
 /** It has a UDP socket, too, for HTTP/3, and writes to a file for each request. */
 const CADDY: Trial = {
   needs: ["caddy", "openssl"],
+  own: GOS_OWN,
   async command(room, port) {
     await makeCertificate(room);
     const config = {
@@ -215,6 +216,7 @@ const DENO: Trial = {
 
 const GO: Trial = {
   needs: ["go"],
+  own: GOS_OWN,
   async command(room, port) {
     write(
       room,
