@@ -10,6 +10,7 @@ import { cutRanges, withoutRanges } from "../../core/checkpoint/ranges.ts";
 import { type RemoteAddress, remoteAddress } from "../../core/linux/address.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { isErrno } from "../../core/linux/errno.ts";
+import { EarlyWriteback } from "../../core/linux/early_writeback.ts";
 import { OpenPagemap } from "../../core/linux/open_pagemap.ts";
 import type { OwnedDescriptor } from "../../core/linux/pidfd.ts";
 import { type AddressRange, scanPages, type Vma } from "../../core/linux/procfs/mod.ts";
@@ -38,6 +39,7 @@ export class AheadCopy implements Disposable {
   readonly #watch: WriteWatch;
   readonly #path: string;
   readonly #file: OwnedDescriptor;
+  readonly #early: EarlyWriteback;
   readonly #pieces: readonly Piece[];
   /** What of it was read as it was at one moment or later, and is watched since; ascending. */
   #copied: readonly AddressRange[];
@@ -69,6 +71,7 @@ export class AheadCopy implements Disposable {
     this.#file = openPath(this.#path, O_WRONLY);
     const sized = syscall(SYSCALLS.ftruncate, this.#file.fd, this.size);
     if (isErrno(sized)) throw writeError(this.#path, Number(sized));
+    this.#early = new EarlyWriteback(this.#path);
   }
 
   /** The size of the file, in bytes. */
@@ -130,6 +133,7 @@ export class AheadCopy implements Disposable {
         const block = Number(transfer.offset) / BLOCK_SIZE;
         writer.rawBlock(PARENT_PAGES, this.pagesId, block, bytes);
       }
+      this.#early.written(transfer.offset, transfer.offset + transfer.size);
       progress(transfer.size);
     });
     failed.sort((a, b) => a.start < b.start ? -1 : 1);
@@ -169,6 +173,7 @@ export class AheadCopy implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#early[Symbol.dispose]();
     this.#file[Symbol.dispose]();
   }
 }

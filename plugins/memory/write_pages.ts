@@ -5,6 +5,7 @@
  */
 import { hugePageSize } from "../../core/checkpoint/file_location.ts";
 import { pageAlign } from "../../core/linux/address.ts";
+import { EarlyWriteback } from "../../core/linux/early_writeback.ts";
 import { isErrno } from "../../core/linux/errno.ts";
 import { syscall } from "../../core/linux/libc_ffi.ts";
 import { SYSCALLS } from "../../core/linux/x86_64/syscalls.ts";
@@ -46,6 +47,8 @@ import { givenUp, uncopied } from "./uncopied.ts";
 import { PIECE, TaskWriter, writeAll, writeError } from "./target_writer.ts";
 
 const O_RDONLY = 0, O_WRONLY = 1;
+/** From how many bytes on the disk is to begin with a file before all of it is there. */
+const WRITTEN_EARLY = 16n << 20n;
 
 /** A pages file of private memory, and who writes what of it. */
 interface PrivateFile {
@@ -299,7 +302,7 @@ function partWriting(
  * @returns how many bytes that were
  */
 async function writeFiles(
-  { writer, check, breathe, shadows }: CheckpointSession,
+  { writer, check, breathe, shadows, options }: CheckpointSession,
   files: readonly Writing[],
   progress: (bytes: bigint) => void,
 ): Promise<bigint> {
@@ -311,7 +314,12 @@ async function writeFiles(
       const writer = new TaskWriter(remote, file, path, direct, indirect, check, byShadows);
       return [stack.use(writer)];
     });
-    return { kind, id, isMore, writers };
+    const size = parts.reduce((sum, { pieces }) => sum + piecesSize(pieces), 0n);
+    // A tree that stands still for the pages alone is not to share the processors with what writes to the disk.
+    const early = size >= WRITTEN_EARLY && (byShadows || options.leaveRunning !== true)
+      ? stack.use(new EarlyWriteback(path))
+      : undefined;
+    return { kind, id, isMore, writers, early, reached: 0n };
   });
   const writers = writing.flatMap((file) => file.writers);
   for (const one of writers) one.start();
@@ -325,12 +333,15 @@ async function writeFiles(
     }
     progress(writers.reduce((sum, { written }) => sum + written, 0n));
     active = active.filter((one) => !one.done);
-    for (const { kind, id, isMore, writers } of writing) {
+    for (const file of writing) {
+      const { kind, id, isMore, writers, early } = file;
       const frontiers = writers.flatMap(({ frontier }) => frontier ?? []);
       const [first] = frontiers;
       if (first === undefined || isMore) continue;
       const frontier = frontiers.reduce((least, one) => one < least ? one : least, first);
       await writer.rawWritten(kind, id, frontier);
+      early?.written(file.reached, frontier);
+      file.reached = frontier;
     }
     await breathe();
   }
