@@ -31,20 +31,20 @@ const MARK = "written by: deno task install";
 const TOP = decodeURI(new URL("..", import.meta.url).pathname);
 /**
  * V8 compiles whole files rather than what is called, which takes long once and makes the cached code complete. Its
- * heap begins with room for young objects, in MiB, with which a small checkpoint has one collection and had five; with
- * twice the room it has none, but a larger one takes longer: to touch new memory costs more than to collect. It stays
- * at that room, and grows by half before all of it is looked at, rather than four times: ten thousand threads take a
- * third less memory, and no more time. For still larger trees it is told when to collect (`core/garbage.ts`). It marks
- * at once rather than bit by bit: what becomes garbage meanwhile would stay until the next time, some twentieth of the
+ * heap begins with room for young objects, in MiB, with which a small checkpoint has three collections and had five;
+ * with twice the room it has one and is no quicker, for to touch new memory costs as much as to collect, and three
+ * thousand processes take ten MiB more. It stays at that room, and grows by a third before all of it is looked at,
+ * rather than four times: ten thousand threads take a third less memory, and no more time. For still larger trees it is
+ * told when to collect (`core/garbage.ts`). It marks at once rather than bit by bit: what becomes garbage meanwhile would stay until the next time, some twentieth of the
  * memory of three thousand processes, and a checkpoint of hundreds takes a little less processor time. Objects of more
  * than a dozen private fields stay what others are, rather than become hash tables of three to six times their size:
  * those of threads and tasks are such. Cached code is only good under the flags that it was made with.
  */
 const V8_FLAGS = [
   "--no-lazy",
-  "--min-semi-space-size=8",
-  "--max-semi-space-size=8",
-  "--heap-growing-percent=50",
+  "--min-semi-space-size=4",
+  "--max-semi-space-size=4",
+  "--heap-growing-percent=30",
   "--expose-gc",
   "--no-incremental-marking",
   "--fast-properties-soft-limit=64",

@@ -1,5 +1,6 @@
 /**
- * `/proc/PID/stat` and `/proc/PID/task/TID/stat`: all 52 fields by name.
+ * `/proc/PID/stat` and `/proc/PID/task/TID/stat`: of their 52 fields those that somebody asks for, as a tree of thousands
+ * is kept while it stands still.
  * Source: proc_pid_stat(5); kernel fs/proc/array.c, do_task_stat().
  *
  * @module
@@ -26,55 +27,22 @@ export interface TaskStat {
   /** PF_* flags (include/linux/sched.h): see {@link PF_KTHREAD}. */
   readonly flags: number;
   readonly minorFaults: bigint;
-  readonly childMinorFaults: bigint;
   readonly majorFaults: bigint;
-  readonly childMajorFaults: bigint;
   readonly userTime: bigint;
   readonly systemTime: bigint;
-  readonly childUserTime: bigint;
-  readonly childSystemTime: bigint;
-  readonly priority: number;
-  readonly nice: number;
   readonly threads: number;
-  /** Always 0 since 2.6.17. */
-  readonly itRealValue: number;
   /** When the task started, in clock ticks after boot: with the pid it names a task for good. */
   readonly startTime: bigint;
   /** The address space in bytes. */
   readonly vsize: bigint;
   /** Resident pages. */
   readonly rss: bigint;
-  /** The soft limit of the resident size in bytes. */
-  readonly rssLimit: bigint;
   /** Addresses are 0 (the code's: 1) where the reader may not trace the task. */
   readonly startCode: RemoteAddress;
   readonly endCode: RemoteAddress;
   readonly startStack: RemoteAddress;
-  /** 0, except in a task that is exiting or writing a core file. */
-  readonly esp: RemoteAddress;
-  readonly eip: RemoteAddress;
-  /** Low 31 signals only: use the ones of `status`. */
-  readonly signal: bigint;
-  readonly blocked: bigint;
-  readonly sigIgnore: bigint;
-  readonly sigCatch: bigint;
-  /** 1 if the task waits in the kernel, else 0. */
-  readonly wchan: bigint;
-  /** Always 0. */
-  readonly nswap: bigint;
-  /** Always 0. */
-  readonly cnswap: bigint;
   /** The signal that the parent gets; -1 for a thread that is no leader. */
   readonly exitSignal: number;
-  /** The CPU that it ran on last. */
-  readonly processor: number;
-  /** 1 to 99 under a real-time policy, else 0. */
-  readonly rtPriority: number;
-  /** SCHED_* (include/uapi/linux/sched.h). */
-  readonly policy: number;
-  readonly delayacctBlkioTicks: bigint;
-  readonly guestTime: bigint;
-  readonly childGuestTime: bigint;
   readonly startData: RemoteAddress;
   readonly endData: RemoteAddress;
   readonly startBrk: RemoteAddress;
@@ -116,40 +84,17 @@ export function parseStat(text: string): TaskStat {
     tpgid: number(8),
     flags: number(9),
     minorFaults: big(10),
-    childMinorFaults: big(11),
     majorFaults: big(12),
-    childMajorFaults: big(13),
     userTime: big(14),
     systemTime: big(15),
-    childUserTime: big(16),
-    childSystemTime: big(17),
-    priority: number(18),
-    nice: number(19),
     threads: number(20),
-    itRealValue: number(21),
     startTime: big(22),
     vsize: big(23),
     rss: big(24),
-    rssLimit: big(25),
     startCode: address(26),
     endCode: address(27),
     startStack: address(28),
-    esp: address(29),
-    eip: address(30),
-    signal: big(31),
-    blocked: big(32),
-    sigIgnore: big(33),
-    sigCatch: big(34),
-    wchan: big(35),
-    nswap: big(36),
-    cnswap: big(37),
     exitSignal: number(38),
-    processor: number(39),
-    rtPriority: number(40),
-    policy: number(41),
-    delayacctBlkioTicks: big(42),
-    guestTime: big(43),
-    childGuestTime: big(44),
     startData: address(45),
     endData: address(46),
     startBrk: address(47),
