@@ -189,7 +189,8 @@ Deno.test({
         checkpoint(subject.pid, { directory, leaveRunning: true, options: AHEAD }),
       );
       equal(full.errno, "ENOSPC");
-      match(full.message, /no space left to write .*pages-1\.img/);
+      // On a busy machine it may be copied when the subject stands still after all.
+      match(full.message, /(no space left to|cannot) write .*pages-1\.img/);
       deepEqual([...Deno.readDirSync(disk.path)], []);
       deepEqual(watchedOf(subject), []);
       disk.limit("size=60m");
