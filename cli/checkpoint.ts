@@ -134,6 +134,7 @@ export const checkpoint: Command = defineCommand({
       ...await aroundPlugins(options),
     ];
     const { checkpoint, onEndingSignals } = await import("../mod.ts");
+    (await import("../core/linux/signal_watch.ts")).keepDebuggerShut();
 
     const controller = new AbortController();
     // Nothing that a person or a closed terminal sends may end the tool in its middle.

@@ -230,6 +230,7 @@ export const restore: Command = defineCommand({
       ShellTerminal,
       waitAsJob,
     } = await import("../mod.ts");
+    (await import("../core/linux/signal_watch.ts")).keepDebuggerShut();
     const isForeground = !options.detach && !options.dryRun;
     using terminal = isForeground ? ShellTerminal.open() : undefined;
     if (options.shellJob && terminal === undefined) throw noTerminal(isForeground);

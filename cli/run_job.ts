@@ -68,6 +68,7 @@ export const runJobCommand: Command = defineCommand({
       timeNamespace: parseTimeNamespace(options.timeNamespace ?? "auto"),
     };
     const { runJob } = await import("../jobs/run.ts");
+    (await import("../core/linux/signal_watch.ts")).keepDebuggerShut();
     using report = new JobReport(options);
     const outcome = await report.of(() =>
       runJob({

@@ -36,6 +36,7 @@ export const watch: Command = defineCommand({
     const job = await readJobOptions(options, "stasis watch PID -D DIR");
     const saving = readCheckpointOptions(options);
     const { watchTree } = await import("../jobs/watch.ts");
+    (await import("../core/linux/signal_watch.ts")).keepDebuggerShut();
     using report = new JobReport(options);
     const outcome = await report.of(() =>
       watchTree({

@@ -11,6 +11,7 @@ import { addressOf, syscall } from "./libc_ffi.ts";
 import { kernelSigaction, SIGSET_SIZE } from "./sigaction.ts";
 import { countCode } from "./x86_64/count_code.ts";
 import { mapOwnCode } from "./x86_64/own_code.ts";
+import { SIG } from "./signals.ts";
 import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** How often each signal has come, by number. Handlers write to it for as long as this process lives. */
@@ -18,6 +19,10 @@ const counts = new Int32Array(65);
 const countsAddress = addressOf(new Uint8Array(counts.buffer));
 /** The signals whose handlers count. */
 const counting = new Set<number>();
+
+/** SIGURG, which nobody sends and by which nothing happens, in place of SIGUSR1: {@link keepDebuggerShut}. */
+const CARRIER = { name: "SIGURG", signal: SIG.URG } as const;
+let isDebuggerShut = false;
 
 /** SIG_DFL and SIG_IGN are no handlers. */
 const SIG_IGN = 1n;
@@ -43,7 +48,7 @@ export class SignalWatch implements Disposable {
     using listening = new DisposableStack();
     const look = () => this.look();
     for (const [key, signal] of Object.entries(signals)) {
-      const name = key as Deno.Signal;
+      const name = carrierOf(signal)?.name ?? key as Deno.Signal;
       // First Deno's handler, which wakes its event loop, then the one that counts and goes on with it.
       Deno.addSignalListener(name, look);
       listening.defer(() => Deno.removeSignalListener(name, look));
@@ -70,6 +75,27 @@ export class SignalWatch implements Disposable {
   }
 }
 
+/**
+ * Has SIGUSR1 open no debugger, for as long as this process lives: since 2.9.2 Deno opens one then, to every user of the
+ * machine, half a second after its start and later, and no option keeps it from that. So its handler is told another
+ * signal's number, and nobody hears of SIGUSR1 but by {@link SignalWatch}. For programs that are all this tool's.
+ *
+ * @throws {StasisError} `syscall`
+ */
+export function keepDebuggerShut(): void {
+  if (isDebuggerShut) return;
+  isDebuggerShut = true;
+  // For whoever listens Deno sets its handler, and does not set it again when it begins to listen itself.
+  const nothing = () => {};
+  Deno.addSignalListener("SIGUSR1", nothing);
+  count(SIG.USR1);
+  Deno.removeSignalListener("SIGUSR1", nothing);
+}
+
+function carrierOf(signal: number): typeof CARRIER | undefined {
+  return signal === SIG.USR1 && isDebuggerShut ? CARRIER : undefined;
+}
+
 function count(signal: number): void {
   const bytes = new Uint8Array(kernelSigaction.size);
   must(syscall(SYSCALLS.rt_sigaction, signal, 0, bytes, SIGSET_SIZE));
@@ -81,7 +107,10 @@ function count(signal: number): void {
     );
   }
   const counter = countsAddress + BigInt(signal * Int32Array.BYTES_PER_ELEMENT);
-  const handler = mapOwnCode("count", countCode(counter, action.handler));
+  const handler = mapOwnCode(
+    "count",
+    countCode(counter, action.handler, carrierOf(signal)?.signal),
+  );
   must(
     syscall(
       SYSCALLS.rt_sigaction,
