@@ -3,6 +3,7 @@ import { checkpoint, openImages, restore } from "../../mod.ts";
 import { skip } from "../harness/skip.ts";
 import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
 import { allVariants } from "../harness/variants.ts";
 import { ImageHome, settled } from "./round_trip.ts";
 
@@ -69,5 +70,25 @@ for (const { args } of allVariants("cow_tree")) {
       `${again} bytes of memory after the checkpoint, ${shared} before`,
     );
     await subject.expectPass();
+  });
+  Deno.test(`a snapshot saves memory that is shared copy-on-write once: ${how}`, async (t) => {
+    using images = new ImageHome();
+    await using subject = await Subject.start("cow_tree", { args });
+    if (subject.unsupported !== null) return skip(t, subject.unsupported);
+    const before = await settled(subject.pid);
+    const shared = sumOf(subject.pid, "Pss_Anon");
+    await checkpoint(subject.pid, {
+      directory: images.directory,
+      leaveRunning: true,
+      options: { ...UNHURRIED, snapshot: true, copyLimit: 0n },
+    });
+    deepEqual(diffSnapshots(before, takeSnapshot(subject.pid)), []);
+    const size = sizeOf(images.directory);
+    ok(size < shared + TOLERANCE, `${size} bytes of images for ${shared} bytes of memory`);
+    for (const pid of treeOf(subject.pid)) Deno.kill(pid, "SIGKILL");
+    await subject.waitGone();
+    const tree = await restore(images.directory);
+    await subject.expectPass();
+    await tree.wait();
   });
 }

@@ -1,11 +1,14 @@
 import { deepEqual, equal, match, rejects } from "@std/assert";
+import { dirname } from "node:path";
 import { MM } from "../../images/kinds/memory.ts";
 import { checkpoint, openImages, restore, type StasisError } from "../../mod.ts";
 import { withHugePages } from "../harness/huge_pages.ts";
-import { readProcess, waitUntil } from "../harness/processes.ts";
+import { processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { skip } from "../harness/skip.ts";
+import { diffSnapshots, takeSnapshot } from "../harness/snapshot.ts";
 import { Subject } from "../harness/subject.ts";
-import { bringsBack, ImageHome, leavesAlone, save } from "./round_trip.ts";
+import { UNHURRIED } from "../harness/unhurried.ts";
+import { bringsBack, ImageHome, leavesAlone, save, settled } from "./round_trip.ts";
 
 /** The kernel's own file behind private memory, which is the same for a child as for its parent, and matters to nobody. */
 const IGNORED = [/\/map\/[^/]+\/file$/];
@@ -37,6 +40,27 @@ for (
     }
   });
 }
+
+Deno.test("hugetlb: a snapshot changes nothing, and brings it back", async (t) => {
+  using room = new ImageHome();
+  const home = dirname(room.directory);
+  await withHugePages(home, ENOUGH, t, async (directory) => {
+    await using subject = await Subject.start("hugetlb", { args: [directory] });
+    const before = await settled(subject.pid, IGNORED);
+    await checkpoint(subject.pid, {
+      directory: room.directory,
+      leaveRunning: true,
+      // All memory that fork copies is a shadow's.
+      options: { ...UNHURRIED, ghostLimit: 16n << 20n, snapshot: true, copyLimit: 0n },
+    });
+    deepEqual(diffSnapshots(before, takeSnapshot(subject.pid), { ignore: IGNORED }), []);
+    for (const pid of processTree(subject.pid)) Deno.kill(pid, "SIGKILL");
+    await subject.waitGone();
+    const tree = await restore(room.directory);
+    await subject.expectPass();
+    await tree.wait();
+  });
+});
 
 Deno.test("a restore for which there are no huge pages says so, and leaves nothing", async (t) => {
   const room = Deno.makeTempDirSync();

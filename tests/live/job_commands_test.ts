@@ -3,6 +3,7 @@
 import { deepEqual, equal, match, ok } from "@std/assert";
 import { directoriesOf } from "../../mod.ts";
 import { isAlive, waitUntil } from "../harness/processes.ts";
+import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { JobRoom } from "../jobs/interrupted.ts";
 import { becomesSleep, startSleeper } from "./round_trip.ts";
@@ -107,6 +108,49 @@ Deno.test("run --keep-appended: what was appended after the checkpoint comes twi
   deepEqual(lines(room), ["one", "two", "two", "three"]);
 });
 
+Deno.test("run: a job goes on while the disk is full, and is saved by itself when there is room again", async (t) => {
+  using room = new JobRoom();
+  await withSmallDisk(room.path, t, async (disk) => {
+    const store = `${disk.path}/store`;
+    const script = "exec >>out; while [ ! -e go ]; do echo step; sleep 0.02; done; echo end";
+    const options = ["--json", "--every", "200ms", "-D", store];
+    disk.limit("size=64k");
+    const child = room.start(["run", ...options, "--", "sh", "-c", script]);
+    await until(room, "not-saved", 3);
+    const before = lines(room).length;
+    await until(room, "not-saved", 4);
+    await waitUntil(() => lines(room).length > before, () => `a step:\n${room.log}`, 60_000);
+    equal(told(room).some(({ event }) => event === "saved"), false, room.log);
+    // Nobody asks for it.
+    disk.limit("size=64m");
+    await until(room, "saved");
+    Deno.writeTextFileSync(`${room.path}/go`, "");
+    equal((await child.status).code, 0, room.log);
+    equal(lines(room).at(-1), "end");
+  });
+});
+
+Deno.test("run: a script is run at every stage of each save, and when the job is taken up", async () => {
+  using room = new JobRoom();
+  const file = `${room.path}/script`;
+  Deno.writeTextFileSync(file, `#!/bin/sh\necho "$CRTOOLS_SCRIPT_ACTION" >>${room.path}/stages\n`, {
+    mode: 0o755,
+  });
+  const stages = () => Deno.readTextFileSync(`${room.path}/stages`).trim().split("\n");
+  const words = ["run", "--json", "--every", "1h", "--action-script", file, "-D", room.store];
+  const first = room.start([...words, ...job(":")]);
+  await untilLine(room, "ready");
+  await until(room, "saved", 2);
+  first.kill("SIGTERM");
+  equal((await first.status).code, 75, room.log);
+  const dump = ["pre-dump", "post-dump"];
+  deepEqual(stages(), [...dump, ...dump, ...dump], room.log);
+  Deno.removeSync(`${room.path}/stages`);
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await room.start([...words, ...job(":")]).status).code, 0, room.log);
+  deepEqual(stages(), ["pre-restore", "post-restore", "pre-resume", "post-resume"], room.log);
+});
+
 Deno.test("watch: is left at once by SIGINT, and says where there was no time for a last save; two have no place", async () => {
   using room = new JobRoom();
   await using subject = await startSleeper("");
@@ -157,6 +201,12 @@ Deno.test("watch: a chain is bounded, list shows it, and prune leaves what the l
   deepEqual(
     checkpoints.map(({ number }: { number: number }) => `${room.store}/${number}`).sort(),
     [...needed].sort(),
+  );
+  // Each leads to the one before; the oldest of them is whole.
+  const numbers = checkpoints.map(({ number }: { number: number }) => number);
+  deepEqual(
+    checkpoints.map(({ parent }: { parent?: number }) => parent),
+    [undefined, ...numbers.slice(0, -1)],
   );
   for (const { at, bytes, frozenMs } of checkpoints) {
     ok(Date.parse(at) > 0 && bytes > 0 && frozenMs > 0, JSON.stringify(checkpoints));

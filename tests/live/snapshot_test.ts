@@ -6,7 +6,13 @@
  */
 import { deepEqual, doesNotMatch, equal, match, ok } from "@std/assert";
 import { pause } from "../../core/linux/pause.ts";
-import { readChildren, readStat, readStatus, unlessGone } from "../../core/linux/procfs/mod.ts";
+import {
+  readChildren,
+  readFds,
+  readStat,
+  readStatus,
+  unlessGone,
+} from "../../core/linux/procfs/mod.ts";
 import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
 import { buildSubject } from "../harness/build.ts";
 import { groupOf, Hierarchy } from "../harness/control_groups.ts";
@@ -225,6 +231,49 @@ Deno.test("a shadow stays in the control groups of its task where these limit it
   });
   deepEqual([...seen], [group.path]);
   await subject.expectPass();
+});
+
+/** Has a locked file, a listening socket, and memory; says which port that is. */
+const HOLDER = `import fcntl, socket, sys, time
+file = open(sys.argv[1], "w")
+fcntl.flock(file, fcntl.LOCK_EX)
+listener = socket.create_server(("127.0.0.1", 0))
+memory = b"x" * (64 << 20)
+print(listener.getsockname()[1], flush=True)
+time.sleep(1000)`;
+
+Deno.test("what a task has locked and listens on is free when it ends, though its shadow is there still", async () => {
+  using room = new ImageRoom();
+  const file = `${room.path}/locked`;
+  await using subject = await Subject.spawn("python3", { args: ["-c", HOLDER, file] });
+  await waitUntil(() => subject.output().endsWith("\n"), () => subject.errors());
+  const port = Number(subject.output());
+  const isFree = () =>
+    new Deno.Command("flock", { args: ["--nonblock", file, "true"] }).outputSync().success;
+  ok(!isFree());
+  const command = commandLine(subject.pid);
+  const { session } = readStat(subject.pid);
+  const seen: unknown[] = [];
+  let isKilled = false;
+  await checkpoint(subject.pid, {
+    directory: room.fresh(),
+    leaveRunning: true,
+    options: SNAPSHOT,
+    onEvent: (event) => {
+      if (isKilled || event.kind !== "progress" || readStatus(subject.pid).tracerPid !== 0) return;
+      isKilled = true;
+      Deno.kill(subject.pid, "SIGKILL");
+      while (unlessGone(() => readStat(subject.pid).state, "Z") !== "Z") pause(1);
+      Deno.listen({ hostname: "127.0.0.1", port }).close();
+      for (const shadow of shadowsOf(subject, command)) {
+        // But for the images.
+        const kept = readFds(shadow).map((fd) => Deno.readLinkSync(`/proc/${shadow}/fd/${fd}`))
+          .filter((path) => !path.endsWith("/pages-1.img"));
+        seen.push([kept, readStat(shadow).session === session, isFree()]);
+      }
+    },
+  });
+  deepEqual(seen, [[[], false, true]]);
 });
 
 Deno.test("a snapshot fails where its limit demands that a tree stands still whose root has ended", async () => {
