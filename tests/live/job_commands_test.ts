@@ -5,6 +5,7 @@ import { directoriesOf } from "../../mod.ts";
 import { isAlive, waitUntil } from "../harness/processes.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
+import { Subject } from "../harness/subject.ts";
 import { JobRoom } from "../jobs/interrupted.ts";
 import { becomesSleep, startSleeper } from "./round_trip.ts";
 
@@ -169,6 +170,30 @@ Deno.test("watch: is left at once by SIGINT, and says where there was no time fo
   second.kill("SIGTERM");
   equal((await second.status).code, 12, room.log);
   ok(isAlive(subject.pid));
+});
+
+Deno.test("watch: a tree that is killed is restored, and has written each line once", async () => {
+  using room = new JobRoom();
+  const script = "exec >>$0; n=0; while [ ! -e $1 ]; do echo $n; n=$((n + 1)); sleep 0.02; done";
+  const [out, go] = [`${room.path}/out`, `${room.path}/go`];
+  await using subject = await Subject.spawn("sh", { args: ["-c", script, out, go] });
+  await waitUntil(() => lines(room).length > 0, "a line");
+  const words = ["watch", String(subject.pid), "--json", "--every", "100ms", "-D", room.store];
+  const child = room.start(words);
+  await until(room, "saved", 3);
+  await room.killAll(child);
+  // It does more than is saved.
+  const count = lines(room).length;
+  await waitUntil(() => lines(room).length > count + 5, "some more lines");
+  Deno.kill(-subject.pid, "SIGKILL");
+  await subject.waitGone();
+  const before = lines(room).length;
+  const { status, stderr } = await stasis(["restore", room.store, "--rollback-files", "--detach"]);
+  equal(status, 0, stderr);
+  await waitUntil(() => lines(room).length > before, () => `lines behind ${before}`, 60_000);
+  Deno.writeTextFileSync(go, "");
+  await subject.waitGone();
+  deepEqual(lines(room), lines(room).map((_, number) => String(number)));
 });
 
 Deno.test("watch: a chain is bounded, list shows it, and prune leaves what the latest needs", async () => {

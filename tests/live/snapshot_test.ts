@@ -208,14 +208,20 @@ Deno.test("a snapshot that fails when the tree runs again leaves neither a direc
   await subject.expectPass();
 });
 
-Deno.test("a shadow stays in the control groups of its task where these limit its memory", async (t) => {
+for (const limited of [true, false]) {
+  const where = limited ? "stays in the control groups of its task" : "gets into the tool's";
+  const when = limited ? "these limit its memory" : "its task's limit none";
+  Deno.test(`a shadow ${where} where ${when}`, (t) => looksAtGroups(t, limited));
+}
+
+async function looksAtGroups(t: Deno.TestContext, limited: boolean): Promise<void> {
   const found = Hierarchy.having("memory");
   if (typeof found === "string") return skip(t, found);
   await using hierarchy = found;
   using images = new ImageHome();
   const group = hierarchy.make();
   const limit = hierarchy.name === "" ? "memory.max" : "memory.limit_in_bytes";
-  group.write(limit, String(1n << 30n));
+  if (limited) group.write(limit, String(1n << 30n));
   await using subject = await Subject.start("snapshot", { args: ["plain", "32"] });
   group.enter(subject.pid);
   const seen = new Set<string>();
@@ -229,9 +235,9 @@ Deno.test("a shadow stays in the control groups of its task where these limit it
       for (const shadow of shadowsOf(subject)) seen.add(groupOf(hierarchy, shadow));
     },
   });
-  deepEqual([...seen], [group.path]);
+  deepEqual([...seen], [limited ? group.path : groupOf(hierarchy, Deno.pid)]);
   await subject.expectPass();
-});
+}
 
 /** Has a locked file, a listening socket, and memory; says which port that is. */
 const HOLDER = `import fcntl, socket, sys, time
