@@ -1,8 +1,10 @@
 /** What the commands on jobs promise: signals that are handed on, the last save, the store, and its chain. */
 
 import { deepEqual, equal, match, ok } from "@std/assert";
+import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { directoriesOf } from "../../mod.ts";
 import { isAlive, waitUntil } from "../harness/processes.ts";
+import { skip } from "../harness/skip.ts";
 import { withSmallDisk } from "../harness/small_disk.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
@@ -92,6 +94,21 @@ Deno.test("run: a job that cannot be saved in time gets the SIGTERM itself, and 
   deepEqual(lines(room), ["ready", "end"]);
 });
 
+Deno.test("run: a job that is killed alone is told by its status, and taken up by the same command line", async () => {
+  using room = new JobRoom();
+  const words = ["run", "--json", "--every", "1h", "-D", room.store, ...job(":")];
+  const first = room.start(words);
+  await untilLine(room, "ready");
+  await until(room, "saved", 2);
+  const { pid } = JSON.parse(Deno.readTextFileSync(`${room.store}/running.json`));
+  Deno.kill(pid, "SIGKILL");
+  equal((await first.status).code, 137, room.log);
+  deepEqual(told(room).at(-1)?.event, "ended");
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await room.start(words).status).code, 0, room.log);
+  deepEqual(lines(room), ["ready", "end"]);
+});
+
 Deno.test("run --keep-appended: what was appended after the checkpoint comes twice", async () => {
   using room = new JobRoom();
   const script = "exec >>out; echo one; until [ -e more ]; do sleep 0.02; done; echo two; " +
@@ -170,6 +187,26 @@ Deno.test("watch: is left at once by SIGINT, and says where there was no time fo
   second.kill("SIGTERM");
   equal((await second.status).code, 12, room.log);
   ok(isAlive(subject.pid));
+});
+
+Deno.test("watch: memory is written when the tree runs again, and tracked, unless that is not wanted", async (t) => {
+  // One that may have no shadow, which is noted where it was to have one.
+  await using subject = await Subject.start("snapshot", { args: ["crowded", "56"] });
+  const isTracked = () => / uw\b/.test(Deno.readTextFileSync(`/proc/${subject.pid}/smaps`));
+  for (const options of [[], ["--no-snapshot", "--compare"]]) {
+    using room = new JobRoom();
+    const words = ["watch", String(subject.pid), "--json", "--every", "1h", "-D", room.store];
+    const child = room.start([...words, ...options]);
+    await until(room, "saved");
+    const isUsual = options.length === 0;
+    equal(/stands still while its memory is written/.test(room.log), isUsual, room.log);
+    if (hasWriteTracking()) equal(isTracked(), isUsual);
+    else skip(t, "this kernel has no asynchronous write protection");
+    child.kill("SIGINT");
+    equal((await child.status).code, 130, room.log);
+  }
+  equal(isTracked(), false);
+  await subject.expectPass();
 });
 
 Deno.test("watch: a tree that is killed is restored, and has written each line once", async () => {
