@@ -6,7 +6,7 @@
  * @module
  */
 import assert from "@std/assert";
-import { checkpoint, restore } from "../../mod.ts";
+import { checkpoint, type OperationOptions, restore } from "../../mod.ts";
 import { ownInability } from "../../plugins/seccomp/ability.ts";
 import { type SandboxedVariant, sandboxedVariants } from "../harness/sandbox.ts";
 import { seccompOf } from "../harness/seccomp_status.ts";
@@ -16,6 +16,10 @@ import { UNHURRIED } from "../harness/unhurried.ts";
 import { variantName } from "../harness/variants.ts";
 import { backend, hasModeOf, isRefused, restless } from "./dispatch.ts";
 import { bringsBack, ImageHome, leavesAlone } from "./round_trip.ts";
+
+/** All memory is a shadow's: some of them show whether one can be made under both. */
+const SNAPSHOT: OperationOptions = { snapshot: true, copyLimit: 0n };
+const SNAPSHOTS: ReadonlySet<string> = new Set(["sud_threads", "sud_in_handler", "sud_fork"]);
 
 const unable = ownInability() !== undefined;
 
@@ -33,6 +37,8 @@ for (const variant of sandboxedVariants()) {
   }
   Deno.test({ name: `${title}: survives`, ignore, fn: () => survives(variant) });
   Deno.test({ name: `${title}: is left alone`, ignore, fn: () => isLeftAlone(variant) });
+  if (!SNAPSHOTS.has(name)) continue;
+  Deno.test({ name: `${title}: a snapshot`, ignore, fn: () => isLeftAlone(variant, SNAPSHOT) });
 }
 
 async function survives(variant: SandboxedVariant): Promise<void> {
@@ -46,13 +52,13 @@ async function survives(variant: SandboxedVariant): Promise<void> {
   await tree.wait();
 }
 
-async function isLeftAlone(variant: SandboxedVariant): Promise<void> {
+async function isLeftAlone(variant: SandboxedVariant, more: OperationOptions = {}): Promise<void> {
   using images = new ImageHome();
   await using subject = await Subject.start(variant.name, variant);
   const before = takeSnapshot(subject.pid);
   await checkpoint(subject.pid, {
     directory: images.directory,
-    options: UNHURRIED,
+    options: { ...UNHURRIED, ...more },
     leaveRunning: true,
   });
   const ignore = restless(variant.name);
