@@ -96,6 +96,55 @@ Deno.test("a chain of checkpoints has each page once, and the last one brings al
   await tree.wait();
 });
 
+/** The calls at which whoever merges is killed: before one is exchanged for the other, then, and when the old one goes. */
+const KILLS = ["syncfs:when=1", "renameat2:when=1", "unlinkat:when=1", "unlinkat:when=4"];
+
+Deno.test("a chain is whole wherever the tool is killed that merges it", async () => {
+  using store = new Store();
+  await using subject = await Subject.start("pages_changing", { args: ["64", "8", "alone"] });
+  const chain = `${store.path}/chain`;
+  Deno.mkdirSync(chain);
+  for (let number = 0; number < 4; number++) {
+    if (number > 0) await step(subject, number);
+    await checkpoint(subject.pid, {
+      directory: `${chain}/${number}`,
+      parent: number === 0 ? undefined : `${chain}/${number - 1}`,
+      leaveRunning: number < 3,
+      options: UNHURRIED,
+    });
+  }
+  await subject.waitGone();
+  const script = `${store.path}/merge.ts`;
+  const library = new URL("../../mod.ts", import.meta.url);
+  Deno.writeTextFileSync(
+    script,
+    `import { mergeParents } from "${library}";\nawait mergeParents(Deno.args[0]);`,
+  );
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  for (const kill of KILLS) {
+    const copy = `${store.path}/${kill}`;
+    await new Deno.Command("cp", { args: ["-a", chain, copy] }).output();
+    const { signal } = await new Deno.Command("strace", {
+      args: [
+        ...["-f", "-qq", "-o", "/dev/null", "-e", `inject=${kill.replace(":", ":signal=KILL:")}`],
+        ...[Deno.execPath(), "run", "-A", "--no-check", "--config", config, script, `${copy}/2`],
+      ],
+      stderr: "null",
+    }).output();
+    equal(signal, "SIGKILL", kill);
+    const { status, stderr } = await stasis(["inspect", "--verify", `${copy}/3`]);
+    equal(status, 0, `${kill}: ${stderr}`);
+    const isMerged = kill.startsWith("unlinkat");
+    equal(directoriesOf(`${copy}/3`).length, isMerged ? 2 : 4, kill);
+  }
+  // What was left beside it is nobody's, and what is there is enough.
+  const last = `${store.path}/${KILLS.at(-1)}`;
+  for (const number of [0, 1]) Deno.removeSync(`${last}/${number}`, { recursive: true });
+  const tree = await restore(`${last}/3`);
+  await subject.expectPass();
+  await tree.wait();
+});
+
 Deno.test("checkpoint() refuses the checkpoint of another tree as parent, and touches nothing", async () => {
   using store = new Store();
   await using one = await Subject.start("mem_brk");
