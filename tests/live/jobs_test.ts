@@ -51,6 +51,8 @@ Deno.test("run: a database that was written to after the last checkpoint is refu
   const { code } = await room.start([...words, ...command]).status;
   equal(code, 9, room.log);
   match(room.log, /out\.db has been written to since the checkpoint, and not at its end alone/);
+  // And what to do.
+  match(room.log, /or begin anew; with --ignore-file-change it is taken as it is/);
 });
 
 Deno.test("run: what others made is left as it is, and what the job has written elsewhere is refused by name", async () => {
