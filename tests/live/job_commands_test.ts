@@ -1,6 +1,6 @@
 /** What the commands on jobs promise: signals that are handed on, the last save, the store, and its chain. */
 
-import { deepEqual, equal, match, ok } from "@std/assert";
+import { deepEqual, doesNotMatch, equal, match, ok } from "@std/assert";
 import { hasWriteTracking } from "../../core/linux/userfaultfd.ts";
 import { directoriesOf } from "../../mod.ts";
 import { isAlive, waitUntil } from "../harness/processes.ts";
@@ -92,6 +92,21 @@ Deno.test("run: a job that cannot be saved in time gets the SIGTERM itself, and 
   Deno.writeTextFileSync(`${room.path}/go`, "");
   equal((await room.start(["run", ...options, ...job(traps)]).status).code, 0, room.log);
   deepEqual(lines(room), ["ready", "end"]);
+});
+
+Deno.test("run: SIGUSR1 saves the job, and opens no debugger", async () => {
+  using room = new JobRoom();
+  const child = room.start(["run", "--json", "--every", "1h", "-D", room.store, ...job(":")]);
+  await untilLine(room, "ready");
+  await until(room, "saved", 2);
+  // Deno listens to it only half a second after its start (since 2.9.2).
+  for (let count = 3; count < 8; count++) {
+    child.kill("SIGUSR1");
+    await until(room, "saved", count);
+  }
+  Deno.writeTextFileSync(`${room.path}/go`, "");
+  equal((await child.status).code, 0, room.log);
+  doesNotMatch(room.log, /Debugger listening/);
 });
 
 Deno.test("run: a job that is killed alone is told by its status, and taken up by the same command line", async () => {
