@@ -14,18 +14,18 @@ import { SYSCALLS } from "./x86_64/syscalls.ts";
 const O_CLOEXEC = 0o2000000;
 /** SYNC_FILE_RANGE_WRITE (`include/uapi/linux/fs.h`). */
 const BEGIN = 2;
-/** From so many bytes on it is worth a call. */
-const LEAST = 4n << 20n;
+/** From so many bytes on it is worth a call, which is for so many at most: nothing can interrupt it. */
+const LEAST = 4n << 20n, MOST = 8n << 20n;
 
 /**
  * Has another thread begin it, which waits where the disk has enough to do. It only ever begins: whether all comes to
  * the disk is asked by who waits for it, and the kernel keeps errors until then (`errseq_sample()`, lib/errseq.c).
  */
-export class EarlyWriteback implements Disposable {
+export class EarlyWriteback implements AsyncDisposable {
   readonly #file?: OwnedDescriptor;
   #from = 0n;
   #to = 0n;
-  #isUnderWay = false;
+  #underWay: Promise<void> | undefined;
   #isOver = false;
 
   /** @param path a file that is there */
@@ -44,23 +44,24 @@ export class EarlyWriteback implements Disposable {
     }
     const isWorthIt = this.#to - this.#from >= LEAST && !areThreadsScarce();
     const file = this.#file;
-    if (isWorthIt && !this.#isUnderWay && file !== undefined) void this.#begin(file);
+    if (isWorthIt && file !== undefined) this.#underWay ??= this.#begin(file);
   }
 
   async #begin(file: OwnedDescriptor): Promise<void> {
-    this.#isUnderWay = true;
     while (!this.#isOver && this.#to - this.#from >= LEAST) {
-      const args = [file.fd, this.#from, this.#to - this.#from, BEGIN];
-      this.#from = this.#to;
+      const left = this.#to - this.#from;
+      const size = left > MOST ? MOST : left;
+      const args = [file.fd, this.#from, size, BEGIN];
+      this.#from += size;
       await callAside([{ name: "sync_file_range", args }], []);
     }
-    this.#isUnderWay = false;
-    if (this.#isOver) file[Symbol.dispose]();
+    this.#underWay = undefined;
   }
 
   /** Begins no more. */
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
-    if (!this.#isUnderWay) this.#file?.[Symbol.dispose]();
+    await this.#underWay;
+    this.#file?.[Symbol.dispose]();
   }
 }

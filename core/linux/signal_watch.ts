@@ -85,10 +85,13 @@ export class SignalWatch implements Disposable {
 export function keepDebuggerShut(): void {
   if (isDebuggerShut) return;
   isDebuggerShut = true;
+  const before = actionOf(SIG.USR1);
   // For whoever listens Deno sets its handler, and does not set it again when it begins to listen itself.
   const nothing = () => {};
   Deno.addSignalListener("SIGUSR1", nothing);
-  count(SIG.USR1);
+  // What is ignored here is so in programs that are begun here, too.
+  if (before.handler === SIG_IGN) setAction(SIG.USR1, before);
+  else count(SIG.USR1);
   Deno.removeSignalListener("SIGUSR1", nothing);
 }
 
@@ -97,9 +100,7 @@ function carrierOf(signal: number): typeof CARRIER | undefined {
 }
 
 function count(signal: number): void {
-  const bytes = new Uint8Array(kernelSigaction.size);
-  must(syscall(SYSCALLS.rt_sigaction, signal, 0, bytes, SIGSET_SIZE));
-  const action = kernelSigaction.read(bytes);
+  const action = actionOf(signal);
   if (action.handler <= SIG_IGN) {
     throw new StasisError(
       "internal",
@@ -111,16 +112,20 @@ function count(signal: number): void {
     "count",
     countCode(counter, action.handler, carrierOf(signal)?.signal),
   );
-  must(
-    syscall(
-      SYSCALLS.rt_sigaction,
-      signal,
-      kernelSigaction.make({ ...action, handler }),
-      0,
-      SIGSET_SIZE,
-    ),
-  );
+  setAction(signal, { ...action, handler });
   counting.add(signal);
+}
+
+type Action = ReturnType<typeof kernelSigaction.read>;
+
+function actionOf(signal: number): Action {
+  const bytes = new Uint8Array(kernelSigaction.size);
+  must(syscall(SYSCALLS.rt_sigaction, signal, 0, bytes, SIGSET_SIZE));
+  return kernelSigaction.read(bytes);
+}
+
+function setAction(signal: number, action: Action): void {
+  must(syscall(SYSCALLS.rt_sigaction, signal, kernelSigaction.make(action), 0, SIGSET_SIZE));
 }
 
 function must(result: bigint): void {

@@ -29,7 +29,7 @@ const O_WRONLY = 1;
 const PUNCH_HOLE = 0x2 | 0x1;
 
 /** One copy. */
-export class AheadCopy implements Disposable {
+export class AheadCopy implements AsyncDisposable {
   /** The number of its pages file. */
   readonly pagesId: number;
   /** What is in the file, one behind the other; ascending. */
@@ -172,8 +172,8 @@ export class AheadCopy implements Disposable {
     this.#watch.beginGivingBack();
   }
 
-  [Symbol.dispose](): void {
-    this.#early[Symbol.dispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#early[Symbol.asyncDispose]();
     this.#file[Symbol.dispose]();
   }
 }

@@ -306,7 +306,7 @@ async function writeFiles(
   files: readonly Writing[],
   progress: (bytes: bigint) => void,
 ): Promise<bigint> {
-  using stack = new DisposableStack();
+  await using stack = new AsyncDisposableStack();
   const writing = files.map(({ kind, id, path, file, parts, byShadows, isMore }) => {
     const writers = parts.flatMap(({ remote, pieces }) => {
       if (pieces.length === 0) return [];
