@@ -16,14 +16,7 @@ import {
 import { isAlive, processTree, waitUntil } from "../harness/processes.ts";
 import type { CommandOutcome } from "../harness/stasis_command.ts";
 import { Subject } from "../harness/subject.ts";
-import {
-  assertUnharmed,
-  DISPATCHING,
-  ImageRoom,
-  isTaken,
-  type Witness,
-  witness,
-} from "../harness/unharmed.ts";
+import { assertUnharmed, ImageRoom, isTaken, type Witness, witness } from "../harness/unharmed.ts";
 
 /** Set by `deno task test:faults`. */
 const ALL = Deno.env.get("STASIS_ALL_FAULTS") !== undefined;
@@ -32,8 +25,8 @@ const SAMPLES = ALL ? Number(Deno.env.get("STASIS_ALL_FAULTS")) : 1;
 /** How many faults are tried of a subject where not all are. */
 const SAMPLE = 14;
 
-const SUBJECTS: readonly { name: string; args: readonly string[]; ignore?: readonly RegExp[] }[] = [
-  { name: "sud_threads", args: ["2"], ignore: DISPATCHING },
+const SUBJECTS: readonly { name: string; args: readonly string[] }[] = [
+  { name: "sud_threads", args: ["2"] },
   ...ALL
     ? [
       { name: "threads_many", args: ["3"] },
@@ -101,10 +94,9 @@ function assertStill(
   before: Witness,
   fault: Fault,
   outcome: CommandOutcome,
-  ignore?: readonly RegExp[],
 ): void {
   try {
-    assertUnharmed(before, ignore);
+    assertUnharmed(before);
   } catch (error) {
     throw new Error(`${describe(fault, outcome)}\n${(error as Error).message}`);
   }
@@ -119,7 +111,6 @@ async function endWith(
   fault: Fault,
   name: string,
   args: readonly string[],
-  ignore?: readonly RegExp[],
   isMeant: (failed: readonly string[]) => boolean = () => true,
 ): Promise<FaultyOutcome> {
   using room = new ImageRoom();
@@ -133,14 +124,14 @@ async function endWith(
     assert.deepEqual(tree.filter(isAlive), [], describe(fault, outcome));
     return outcome;
   }
-  assertStill(before, fault, outcome, ignore);
+  assertStill(before, fault, outcome);
   assertClearError(fault, outcome);
   assert.ok(!isOnDisk(directory), `a directory is left: ${describe(fault, outcome)}`);
   await subject.expectPass();
   return outcome;
 }
 
-for (const { name, args, ignore } of SUBJECTS) {
+for (const { name, args } of SUBJECTS) {
   Deno.test(`a checkpoint of ${name} in which a call fails succeeds, or says why and harms nothing`, async () => {
     using room = new ImageRoom();
     await using subject = await Subject.start(name, { args });
@@ -153,7 +144,7 @@ for (const { name, args, ignore } of SUBJECTS) {
       const before = witness(subject.pid);
       const outcome = await withFault(fault, command(directory));
       assert.ok(subject.alive, `it died: ${describe(fault, outcome)}`);
-      assertStill(before, fault, outcome, ignore);
+      assertStill(before, fault, outcome);
       if (outcome.status === 0) await assertComplete(directory);
       else {
         assertClearError(fault, outcome);
@@ -169,7 +160,7 @@ for (const { name, args, ignore } of SUBJECTS) {
     const command = (pid: number, directory: string) => ["checkpoint", `${pid}`, "-D", directory];
     await using first = await Subject.start(name, { args });
     const faults = await plausibleFaults(command(first.pid, room.fresh()), SAMPLES);
-    await tryAll(sample(faults), (fault) => endWith(fault, name, args, ignore));
+    await tryAll(sample(faults), (fault) => endWith(fault, name, args));
   });
 
   Deno.test(`a restore of ${name} in which a call fails succeeds, or says why and leaves nothing`, async () => {
@@ -221,7 +212,7 @@ Deno.test("a thread that is not let go of at once for a call under filters is ha
   let hits = 0;
   for (const fault of ALL ? lettingGo : lettingGo.slice(-12)) {
     const twice = { ...fault, times: 2 };
-    const outcome = await endWith(twice, "seccomp_threads", [], [], isMeant);
+    const outcome = await endWith(twice, "seccomp_threads", [], isMeant);
     if (!isMeant(outcome.failed)) continue;
     assert.equal(outcome.status, 0, describe(twice, outcome));
     hits++;

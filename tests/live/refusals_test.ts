@@ -19,7 +19,7 @@ import { buildProgram } from "../harness/build.ts";
 import { allPids, processTree, readProcess, waitUntil } from "../harness/processes.ts";
 import { stasis } from "../harness/stasis_command.ts";
 import { Subject, type SubjectOptions } from "../harness/subject.ts";
-import { assertUnharmed, DISPATCHING, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
+import { assertUnharmed, failureOf, ImageRoom, witness } from "../harness/unharmed.ts";
 
 /** Starts a program of this folder. */
 async function start(
@@ -168,7 +168,7 @@ Deno.test("checkpoint refuses a thread's id and names its process", async () => 
     says: new RegExp(`${tid} is a thread of process ${subject.pid}`),
     hint: new RegExp(`checkpoint ${subject.pid}`),
   });
-  assertUnharmed(before, DISPATCHING);
+  assertUnharmed(before);
   await subject.expectPass();
 });
 
@@ -365,7 +365,7 @@ Deno.test("checkpoint and restore without privilege are refused as such", async 
     /^stasis: task \d+ .* may not be looked into without CAP_SYS_PTRACE$/m,
   );
   assert.match(refused.stderr, /^hint: .*root/m);
-  assertUnharmed(before, DISPATCHING);
+  assertUnharmed(before);
   room.assertAbsent(directory);
 
   await checkpoint(subject.pid, { directory });
@@ -402,7 +402,7 @@ Deno.test("checkpoint refuses a directory that is taken, or that cannot be made"
   }
   assert.equal(Deno.readTextFileSync(file), "mine");
   assert.deepEqual([...Deno.readDirSync(room.path)].map(({ name }) => name), ["full"]);
-  assertUnharmed(before, DISPATCHING);
+  assertUnharmed(before);
   await subject.expectPass();
 });
 
