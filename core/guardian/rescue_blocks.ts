@@ -40,6 +40,7 @@ const ENDS = [1n, 2n, 3n] as const;
 /** Where `si_code` stands in a siginfo_t. */
 const CODE_AT = 8n;
 const REGISTERS_SIZE = REGISTER_NAMES.length * 8;
+const MASK_SIZE = 8;
 /** Where the data of a block begins: more entries than this none has but a thread's, which has less data. */
 const DATA = 36 * ENTRY_SIZE, THREAD_DATA = 40 * ENTRY_SIZE;
 
@@ -165,7 +166,7 @@ function reap(entries: Entries, tid: number, next: bigint): void {
 }
 
 /**
- * A thread: stopping it, and putting it back if it has the mark. A signal that it is about to take it gets; so the
+ * A thread: stopping it, and putting it back if it has the mark, or half of it where it is halfway. A signal that it is about to take it gets; so the
  * first of the two detaching calls fails where there is none (its number is no signal's then).
  */
 export function threadBlock(
@@ -175,7 +176,7 @@ export function threadBlock(
   mark: bigint,
   before: Before,
 ): Block {
-  const { pid, tid, calls, afterSignal, waitingMask } = undo;
+  const { pid, tid, calls, halfway } = undo;
   const entries = new Entries(at, BLOCK_SIZE, THREAD_DATA);
   const status = entries.data(8);
   const registers = entries.data(REGISTERS_SIZE);
@@ -205,18 +206,20 @@ export function threadBlock(
   // Last, since what a note is changed to may have more calls: where the others begin is known to their lists.
   const thread = entries.here;
   entries.call(ptraceCall(PTRACE.GETREGS, tid, 0n, registers));
-  const more = afterSignal === undefined ? 0 : 4;
-  const end = entries.ahead(1 + calls.length + more);
-  entries.unless(registers + BigInt(REGISTER.r15 * 8), mark, end);
-  const signals = entries.data(8);
-  if (afterSignal !== undefined) {
-    entries.call(ptraceCall(PTRACE.GETSIGMASK, tid, 8n, signals));
-  }
+  const rest = entries.ahead(1 + calls.length);
+  entries.unless(
+    registers + BigInt(REGISTER.r15 * 8),
+    mark,
+    halfway === undefined ? rest : rest + BigInt(ENTRY_SIZE),
+  );
   for (const call of calls) entries.call(call);
-  if (afterSignal !== undefined) {
-    entries.unless(signals, waitingMask, entries.ahead(2));
+  if (halfway !== undefined) {
+    const signals = entries.data(8);
+    const end = entries.ahead(4);
     entries.jump(end);
-    entries.call(afterSignal);
+    entries.call(ptraceCall(PTRACE.GETSIGMASK, tid, BigInt(MASK_SIZE), signals));
+    entries.unless(signals, halfway.mask, end);
+    entries.call(halfway.call);
   }
   // The signal of a stop is the second byte of its status; what is no signal's stop has more in it.
   const detach = entries.ahead(1);

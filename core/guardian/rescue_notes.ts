@@ -308,10 +308,10 @@ export class RescueNotes {
       bytes.set(block.bytes);
       return { links: block.links, off: block.off };
     }
-    const mayHandle = undo.afterSignal !== undefined;
-    let pattern = this.#patterns.get(mayHandle);
+    const isHalfway = undo.halfway !== undefined;
+    let pattern = this.#patterns.get(isHalfway);
     if (pattern === undefined) {
-      this.#patterns.set(mayHandle, pattern = new ThreadPattern(this.#mark, mayHandle));
+      this.#patterns.set(isHalfway, pattern = new ThreadPattern(this.#mark, isHalfway));
     }
     const { links, off } = pattern.make(at, place, undo, before, bytes);
     return { links, off };

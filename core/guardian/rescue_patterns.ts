@@ -20,28 +20,32 @@ import { BLOCK_SIZE, LISTS } from "./rescue_table.ts";
 /** Where the thread of the pattern and its process would have their blocks. */
 const AT = 0x40_0000, PROCESS_AT = 0x41_0000;
 /** What stands in the pattern for what is a thread's own: numbers that stand for nothing else in it. */
-const TID = 0x7a1d_5e47, OPTIONS = 0x5e47_0000_0000_0001n, WAITING = 0x5e47_0000_0000_0002n;
+const TID = 0x7a1d_5e47, OPTIONS = 0x5e47_0000_0000_0001n, HALFWAY = 0x5e47_0000_0000_0002n;
 const BEFORE = 0x5e47_0000_0000_0010n, DATA = 0x5e47_0000_0000_0020n;
 
 const REGISTERS_SIZE = REGISTER_NAMES.length * 8;
 const MASK_SIZE = 8;
 
-/** What the calls that put a thread back are given: its mask, its registers, those for where it has handled a signal. */
-function dataOf({ calls: [mask, registers], afterSignal }: ThreadUndo): readonly Uint8Array[] {
-  const calls = [mask, registers, afterSignal].filter((call) => call !== undefined);
-  return calls.map(({ args }) => args[3] as Uint8Array);
+/** What the calls that put a thread back are given: masks and registers. */
+function dataOf({ calls, halfway }: ThreadUndo): readonly Uint8Array[] {
+  const all = halfway === undefined ? calls : [...calls, halfway.call];
+  return all.map(({ args }) => args[3] as Uint8Array);
 }
+
+/** What a thread is put back by that has no more than its mask and its registers to get back. */
+const USUAL = [PTRACE.SETSIGMASK, PTRACE.SETREGS];
+/** The same for one that is halfway in between. */
+const USUAL_HALFWAY = [...USUAL, PTRACE.SETSIGMASK];
 
 /** Whether a thread is put back by its mask and its registers, and by nothing else. */
-export function isUsual({ pid, tid, calls, afterSignal }: ThreadUndo): boolean {
-  const [mask, registers] = calls;
-  return calls.length === 2 && pid !== tid && asks(mask, PTRACE.SETSIGMASK) &&
-    asks(registers, PTRACE.SETREGS) &&
-    (afterSignal === undefined || asks(afterSignal, PTRACE.SETREGS));
+export function isUsual({ pid, tid, calls, halfway }: ThreadUndo): boolean {
+  const usual = halfway === undefined ? USUAL : USUAL_HALFWAY;
+  return pid !== tid && calls.length === usual.length &&
+    calls.every((call, index) => asks(call, usual[index] as bigint));
 }
 
-function asks(call: RawCall | undefined, request: bigint): boolean {
-  return call?.name === "ptrace" && call.args[0] === request;
+function asks({ name, args }: RawCall, request: bigint): boolean {
+  return name === "ptrace" && args[0] === request;
 }
 
 /** Words of the pattern, by where they stand in bytes. */
@@ -51,7 +55,7 @@ interface Places {
   readonly process: number[];
   readonly tid: number[];
   readonly options: number[];
-  readonly waiting: number[];
+  readonly halfway: number[];
   readonly before: [at: number, which: number][];
   /** Where each of the data begins. */
   readonly data: number[];
@@ -66,30 +70,27 @@ export class ThreadPattern {
     process: [],
     tid: [],
     options: [],
-    waiting: [],
+    halfway: [],
     before: [],
     data: [],
   };
 
   /**
    * @param mark as for {@link threadBlock}
-   * @param mayHandle whether the undo says what is to be done where it may have handled a signal
+   * @param isHalfway whether the undo says what is to be done with a thread that is halfway
    */
-  constructor(mark: bigint, mayHandle: boolean) {
+  constructor(mark: bigint, isHalfway: boolean) {
     const words = (which: number, size: number) =>
       new Uint8Array(new BigUint64Array(size / 8).fill(DATA + BigInt(which)).buffer);
-    const setRegisters = (which: number) =>
-      ptraceCall(PTRACE.SETREGS, TID, 0n, words(which, REGISTERS_SIZE));
+    const setMask = (which: number) =>
+      ptraceCall(PTRACE.SETSIGMASK, TID, BigInt(MASK_SIZE), words(which, MASK_SIZE));
+    const usual = [setMask(0), ptraceCall(PTRACE.SETREGS, TID, 0n, words(1, REGISTERS_SIZE))];
     const undo: ThreadUndo = {
       pid: TID + 1,
       tid: TID,
       options: OPTIONS,
-      waitingMask: WAITING,
-      calls: [
-        ptraceCall(PTRACE.SETSIGMASK, TID, BigInt(MASK_SIZE), words(0, MASK_SIZE)),
-        setRegisters(1),
-      ],
-      afterSignal: mayHandle ? setRegisters(2) : undefined,
+      calls: isHalfway ? [...usual, setMask(2)] : usual,
+      halfway: isHalfway ? { mask: HALFWAY, call: setMask(3) } : undefined,
     };
     let asked = 0n;
     const before = () => BEFORE + asked++;
@@ -106,8 +107,8 @@ export class ThreadPattern {
     else if (isIn(PROCESS_AT)) places.process.push(at);
     else if (word === BigInt(TID)) places.tid.push(at);
     else if (word === OPTIONS) places.options.push(at);
-    else if (word === WAITING) places.waiting.push(at);
-    else if (word >= DATA && word < DATA + 3n) places.data[Number(word - DATA)] ??= at;
+    else if (word === HALFWAY) places.halfway.push(at);
+    else if (word >= DATA && word < DATA + 4n) places.data[Number(word - DATA)] ??= at;
     else if (word >= BEFORE && word < DATA) places.before.push([at, Number(word - BEFORE)]);
   }
 
@@ -121,7 +122,7 @@ export class ThreadPattern {
   ): Block {
     bytes.set(this.#block.bytes);
     const view = new DataView(bytes.buffer, bytes.byteOffset);
-    const { own, process: ofProcess, tid, options, waiting, before: links, data } = this.#places;
+    const { own, process: ofProcess, tid, options, halfway, before: links, data } = this.#places;
     // Addresses of the table differ in their lower halves alone, and by as much as the places in it do.
     const shift = (places: readonly number[], from: number, to: number) => {
       for (const place of places) {
@@ -132,7 +133,7 @@ export class ThreadPattern {
     shift(ofProcess, PROCESS_AT, process.at);
     for (const place of tid) view.setBigUint64(place, BigInt(undo.tid), true);
     for (const place of options) view.setBigUint64(place, BigInt.asUintN(64, undo.options), true);
-    for (const place of waiting) view.setBigUint64(place, undo.waitingMask, true);
+    for (const place of halfway) view.setBigUint64(place, undo.halfway?.mask ?? 0n, true);
     dataOf(undo).forEach((one, which) => bytes.set(one, data[which]));
     const newest = [process.stop, process.await, LISTS.reap, process.threads].map(before);
     for (const [place, which] of links) {

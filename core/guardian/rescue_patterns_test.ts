@@ -7,25 +7,25 @@ import { FIRST_BLOCK, TABLE_SIZE } from "./rescue_table.ts";
 
 const MARK = 0x1234_5678_9abc_def0n;
 
-function undoOf(tid: number, mayHandle: boolean): ThreadUndo {
+function undoOf(tid: number, isHalfway: boolean): ThreadUndo {
   const bytes = (size: number) => crypto.getRandomValues(new Uint8Array(size));
-  const setRegisters = () => ptraceCall(PTRACE.SETREGS, tid, 0n, bytes(27 * 8));
+  const setMask = () => ptraceCall(PTRACE.SETSIGMASK, tid, 8n, bytes(8));
+  const usual = [setMask(), ptraceCall(PTRACE.SETREGS, tid, 0n, bytes(27 * 8))];
   return {
     pid: 10,
     tid,
     options: 1n << 21n,
-    waitingMask: 0xffff_ffff_fffb_feffn,
-    calls: [ptraceCall(PTRACE.SETSIGMASK, tid, 8n, bytes(8)), setRegisters()],
-    afterSignal: mayHandle ? setRegisters() : undefined,
+    calls: isHalfway ? [...usual, setMask()] : usual,
+    halfway: isHalfway ? { mask: 0xffff_ffff_fffb_feffn, call: setMask() } : undefined,
   };
 }
 
 Deno.test("ThreadPattern makes the blocks that threadBlock() makes", () => {
-  for (const mayHandle of [false, true]) {
-    const pattern = new ThreadPattern(MARK, mayHandle);
+  for (const isHalfway of [false, true]) {
+    const pattern = new ThreadPattern(MARK, isHalfway);
     for (const at of [FIRST_BLOCK, 0x12_3000, Number(TABLE_SIZE) - 4096]) {
       const process = processPlace(FIRST_BLOCK + 0x9000);
-      const undo = undoOf(4_000_000, mayHandle);
+      const undo = undoOf(4_000_000, isHalfway);
       const before: Before = (list) => list.end + BigInt(list.head);
       assert.deepEqual(
         pattern.make(at, process, undo, before),
@@ -36,10 +36,11 @@ Deno.test("ThreadPattern makes the blocks that threadBlock() makes", () => {
 });
 
 Deno.test("isUsual() tells threads that are put back by their masks and registers alone", () => {
-  const undo = undoOf(11, true);
-  assert.ok(isUsual(undo));
-  assert.ok(isUsual({ ...undo, afterSignal: undefined }));
-  assert.ok(!isUsual({ ...undo, pid: 11 }));
-  assert.ok(!isUsual({ ...undo, calls: [ptraceCall(PTRACE.SETREGS, 11), ...undo.calls] }));
-  assert.ok(!isUsual({ ...undo, calls: [...undo.calls].reverse() }));
+  for (const undo of [undoOf(11, false), undoOf(11, true)]) {
+    assert.ok(isUsual(undo));
+    assert.ok(!isUsual({ ...undo, pid: 11 }));
+    assert.ok(!isUsual({ ...undo, calls: [ptraceCall(PTRACE.SETREGS, 11), ...undo.calls] }));
+    assert.ok(!isUsual({ ...undo, calls: [...undo.calls.slice(1), ...undo.calls.slice(0, 1)] }));
+  }
+  assert.ok(!isUsual({ ...undoOf(11, true), halfway: undefined }));
 });

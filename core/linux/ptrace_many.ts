@@ -240,35 +240,67 @@ export function peekMany(
   return found;
 }
 
-const setting = onceNeeded(() =>
-  new Sweep([
-    ptraceOfEach(PTRACE.SETREGS, 0n, new Own(0)),
-    ptraceOfEach(PTRACE.SETSIGMASK, 8n, new Own(REGISTERS * 8)),
-  ], REGISTERS * 8 + 8)
-);
+/** What is set in a thread that stands still. */
+export type Setting = Pick<ThreadState, "registers" | "signalMask">;
+
+const SET_REGISTERS = ptraceOfEach(PTRACE.SETREGS, 0n, new Own(0));
+const SET_MASK = ptraceOfEach(PTRACE.SETSIGMASK, 8n, new Own(REGISTERS * 8));
+const SET_HALFWAY_MASK = ptraceOfEach(PTRACE.SETSIGMASK, 8n, new Own(REGISTERS * 8 + 8));
+
+/** @returns what sets registers and masks in an order, and gives the threads that have not got them */
+function settingBy(...calls: readonly SweepCall[]) {
+  const sweep = onceNeeded(() => new Sweep(calls, REGISTERS * 8 + 16));
+  return (
+    tids: readonly number[],
+    state: (index: number) => Setting & { readonly halfwayMask?: bigint },
+  ): number[] => {
+    const failed: number[] = [];
+    sweep().run(tids, {
+      fill(_, words, index) {
+        const { registers, signalMask, halfwayMask = 0n } = state(index);
+        words.set(registers.words);
+        words[REGISTERS] = BigInt.asUintN(64, signalMask);
+        words[REGISTERS + 1] = halfwayMask;
+      },
+      look(tid, { result }) {
+        if (calls.some((_, index) => result(index) !== 0)) failed.push(tid);
+      },
+    });
+    return failed;
+  };
+}
+
+const registersFirst = settingBy(SET_REGISTERS, SET_MASK);
+const maskFirst = settingBy(SET_MASK, SET_REGISTERS);
+const halfwayFirst = settingBy(SET_HALFWAY_MASK, SET_REGISTERS, SET_MASK);
 
 /**
  * Sets the registers and then the blocked signals of each.
  *
- * @param fill gives both, for the thread of an index
+ * @param state gives both, for the thread of an index
  * @returns the threads that have not got them
  */
 export function setMany(
   tids: readonly number[],
-  fill: (index: number) => { readonly registers: Registers; readonly signalMask: bigint },
+  state: (index: number) => Setting,
 ): number[] {
-  const failed: number[] = [];
-  setting().run(tids, {
-    fill(_, words, index) {
-      const { registers, signalMask } = fill(index);
-      words.set(registers.words);
-      words[REGISTERS] = BigInt.asUintN(64, signalMask);
-    },
-    look(tid, { result }) {
-      if (result(0) !== 0 || result(1) !== 0) failed.push(tid);
-    },
-  });
-  return failed;
+  return registersFirst(tids, state);
+}
+
+/** Sets the blocked signals and then the registers of each: {@link setMany} in the other order. */
+export function putBackMany(
+  tids: readonly number[],
+  state: (index: number) => Setting,
+): number[] {
+  return maskFirst(tids, state);
+}
+
+/** Sets a mask of each that it has meanwhile, its registers, and its blocked signals. */
+export function setManyHalfway(
+  tids: readonly number[],
+  state: (index: number) => Setting & { readonly halfwayMask: bigint },
+): number[] {
+  return halfwayFirst(tids, state);
 }
 
 const choosing = onceNeeded(() => new Sweep([ptraceOfEach(PTRACE.SETOPTIONS, 0n, GIVEN)]));
@@ -362,32 +394,6 @@ export function getRegistersOfMany(
     look: (tid, { result, words }, index) =>
       look(tid, result(0) === 0 ? new Registers(words.slice(0, REGISTERS)) : undefined, index),
   });
-}
-
-const puttingBack = onceNeeded(() =>
-  new Sweep([
-    ptraceOfEach(PTRACE.SETSIGMASK, 8n, new Own(REGISTERS * 8)),
-    ptraceOfEach(PTRACE.SETREGS, 0n, new Own(0)),
-  ], REGISTERS * 8 + 8)
-);
-
-/** Sets the blocked signals and then the registers of each: {@link setMany} in the other order. */
-export function putBackMany(
-  tids: readonly number[],
-  state: (index: number) => Pick<ThreadState, "registers" | "signalMask">,
-): number[] {
-  const failed: number[] = [];
-  puttingBack().run(tids, {
-    fill(_, words, index) {
-      const { registers, signalMask } = state(index);
-      words.set(registers.words);
-      words[REGISTERS] = BigInt.asUintN(64, signalMask);
-    },
-    look(tid, { result }) {
-      if (result(0) !== 0 || result(1) !== 0) failed.push(tid);
-    },
-  });
-  return failed;
 }
 
 const receiving = onceNeeded(() =>

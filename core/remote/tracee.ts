@@ -11,7 +11,7 @@
  * @module
  */
 import { StasisError } from "../../base/errors.ts";
-import { detachMany, putBackMany } from "../linux/ptrace_many.ts";
+import { detachMany, putBackMany, setManyHalfway } from "../linux/ptrace_many.ts";
 import { detachAsked, detachThread } from "./detach.ts";
 import { TraceeCalls } from "./tracee_calls.ts";
 import { mustCall } from "./undo.ts";
@@ -39,7 +39,12 @@ export class Tracee extends TraceeCalls {
       if (!(error instanceof StasisError)) throw error;
     }
     const plain = threads.filter((thread) => thread.#isUnchanged && thread.isSettled);
-    const unset = new Set(putBackMany(plain.map(({ tid }) => tid), (at) => plain[at] as Tracee));
+    const putBack = (some: readonly Tracee[], set: typeof putBackMany | typeof setManyHalfway) =>
+      set(some.map(({ tid }) => tid), (index) => some[index] as Tracee);
+    const unset = new Set([
+      ...putBack(plain.filter((thread) => !thread.isEndedBySignals), putBackMany),
+      ...putBack(plain.filter((thread) => thread.isEndedBySignals), setManyHalfway),
+    ]);
     const ready = plain.filter(({ tid }) => !unset.has(tid));
     const traced = new Set(detachMany(ready.map(({ tid }) => tid)));
     const released = new Set(ready);

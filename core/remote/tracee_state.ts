@@ -15,6 +15,7 @@ import { PTRACE, PTRACE_O, setOptions, setRegisters, setSignalMask } from "../li
 import {
   readState,
   setMany,
+  setManyHalfway,
   setOptionsOfMany,
   setRegistersOfMany,
   type ThreadState,
@@ -38,21 +39,18 @@ const SUSPENSIONS = PTRACE_O.SUSPEND_SECCOMP | PTRACE_O.SUSPEND_SYSCALL_USER_DIS
 
 /** Signals that no mask has. */
 const UNBLOCKABLE = signalBit(SIG.KILL) | signalBit(SIG.STOP);
-/** The restart codes of calls that the kernel begins again only where no handler has run. */
-const ENDED_BY_SIGNALS: readonly number[] = [Errno.ERESTARTNOHAND, Errno.ERESTART_RESTARTBLOCK];
-
 /**
  * By which glibc has all threads of a process change their ids (SIGSETXID of its `internal-signals.h`): each that has
  * threads catches it, and no mask of its functions has it. No program waits for that handler.
  */
 const SIGSETXID = 33;
 
-/**
- * Signals whose handlers no call waits for: {@link SIGSETXID}, and those of a thread's own instructions and calls,
- * which come of nothing while it waits.
- */
-const NOT_AWAITED = [SIGSETXID, SIG.ILL, SIG.TRAP, SIG.BUS, SIG.FPE, SIG.SEGV, SIG.SYS]
+/** Signals of a thread's own instructions and calls, which come of nothing while it waits. */
+const OF_ITSELF = [SIG.ILL, SIG.TRAP, SIG.BUS, SIG.FPE, SIG.SEGV, SIG.SYS]
   .reduce((mask, signal) => mask | signalBit(signal), 0n);
+
+/** Signals whose handlers no call waits for. */
+const NOT_AWAITED = OF_ITSELF | signalBit(SIGSETXID);
 
 /** Where a thread can only wait. */
 export interface WaitingPlace {
@@ -95,8 +93,8 @@ export abstract class TraceeState {
   #blocksAll = false;
   /** Whether the target does something at that signal. */
   #isHeard = false;
-  /** The signals that its process catches, once that is known. */
-  #caught = ALL_SIGNALS;
+  /** The signals that its process catches, of one that somebody else puts back as well. */
+  #caught = 0n;
   #parked: { readonly place: WaitingPlace; readonly rescuer: Rescuer } | undefined;
   #noted: NotedThread | undefined;
   /** What plugins have changed by ptrace, last first. */
@@ -150,7 +148,8 @@ export abstract class TraceeState {
    * Sends threads to where they wait until they are released, by whoever that is then. All are noted before any is sent.
    *
    * The registers are set before the mask: should the tool die in between, a signal is handled, and its handler
-   * returns to the waiting place. The other way round the thread would run on with its signals blocked.
+   * returns to the waiting place. The other way round the thread would run on with its signals blocked; but where it is
+   * in a call that a handler ends ({@link isEndedBySignals}) that must not be.
    *
    * @throws {StasisError} before any of them is sent, or as ptrace(2) says
    */
@@ -161,19 +160,30 @@ export abstract class TraceeState {
       thread.#isHeard = !isHarmless(signal, caught);
       thread.#caught = caught;
     }
-    const noted = rescuer.noteThreads(threads.map((thread) => thread.describeUndo()));
+    let noted: NotedThread[];
+    try {
+      noted = rescuer.noteThreads(threads.map((thread) => thread.describeUndo()));
+    } catch (error) {
+      for (const thread of threads) thread.#caught = 0n;
+      throw error;
+    }
     threads.forEach((thread, index) => {
       thread.#parked = { place: (parked[index] as ParkedThread).place, rescuer };
       thread.#noted = noted[index];
     });
-    const failed = setMany(threads.map(({ tid }) => tid), (index) => {
-      const thread = threads[index] as TraceeState;
-      return { registers: thread.baseRegisters(), signalMask: thread.#waitingMask };
-    });
-    if (failed.length === 0) return;
-    const again = new Set(failed);
-    for (const thread of threads) {
-      if (!again.has(thread.tid)) continue;
+    const again: TraceeState[] = [];
+    for (const halfway of [false, true]) {
+      const some = threads.filter((thread) => thread.isEndedBySignals === halfway);
+      const set = halfway ? setManyHalfway : setMany;
+      const failed = new Set(set(some.map(({ tid }) => tid), (index) => {
+        const thread = some[index] as TraceeState;
+        const { halfwayMask } = thread;
+        return { registers: thread.baseRegisters(), signalMask: thread.#waitingMask, halfwayMask };
+      }));
+      again.push(...some.filter(({ tid }) => failed.has(tid)));
+    }
+    for (const thread of again) {
+      if (thread.isEndedBySignals) setSignalMask(thread.tid, thread.halfwayMask);
       setRegisters(thread.tid, thread.baseRegisters());
       thread.#blockSignals();
     }
@@ -249,33 +259,46 @@ export abstract class TraceeState {
 
   /** What puts it back: the same for the tool and for the guardian. */
   protected describeUndo(): ThreadUndo {
-    const { pid, tid } = this;
-    const mask = new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, this.#signalMask)).buffer);
+    const { pid, tid, halfwayMask } = this;
+    const setMask = (mask: bigint) => {
+      const bytes = new Uint8Array(BigUint64Array.of(BigInt.asUintN(64, mask)).buffer);
+      return ptraceCall(PTRACE.SETSIGMASK, tid, BigInt(bytes.length), bytes);
+    };
     const registers = new Uint8Array(this.#registers.words.slice().buffer);
+    const setRegisters = ptraceCall(PTRACE.SETREGS, tid, 0n, registers);
+    const setOwn = setMask(this.#signalMask);
+    const undo = { pid, tid, options: this.#options & SUSPENSIONS };
+    if (!this.isEndedBySignals) return { ...undo, calls: [...this.#undo, setOwn, setRegisters] };
     return {
-      pid,
-      tid,
-      options: this.#options & SUSPENSIONS,
-      waitingMask: this.#waitingMask & ~UNBLOCKABLE,
-      afterSignal: this.#afterSignal(),
-      calls: [
-        ...this.#undo,
-        ptraceCall(PTRACE.SETSIGMASK, tid, BigInt(mask.length), mask),
-        ptraceCall(PTRACE.SETREGS, tid, 0n, registers),
-      ],
+      ...undo,
+      calls: [...this.#undo, setMask(halfwayMask), setRegisters, setOwn],
+      halfway: { mask: halfwayMask, call: setOwn },
     };
   }
 
-  /** An interrupted call that a handled signal ends must not go on: the program would miss what it waits for. */
-  #afterSignal(): RawCall | undefined {
-    const { tid } = this;
-    const code = -BigInt.asIntN(64, this.#registers.get("ax"));
+  /**
+   * Whether it is in a call that the kernel begins again only where no handler has run (pause(2), select(2), ppoll(2),
+   * msgrcv(2) ...), has handlers that may run, and is noted. It must never wait elsewhere with its own mask: a handler
+   * would leave no trace, and the call go on that it was to end. So its own registers are set before its own mask, and
+   * taken away after it; should the tool die in between, it is in its call, with {@link halfwayMask}, until the guardian
+   * comes.
+   *
+   * The calls that restart_syscall(2) begins again (poll(2), sleeps) need no such care: the kernel notes that a handler
+   * has run (`restore_sigcontext()` of `arch/x86/kernel/signal_64.c`).
+   */
+  get isEndedBySignals(): boolean {
     const isCall = BigInt.asIntN(64, this.#registers.get("orig_ax")) >= 0n;
-    if (!isCall || !ENDED_BY_SIGNALS.includes(Number(code))) return undefined;
-    // While it waits with its own mask, no handler can run of a thread that blocks all signals that have one.
-    if ((this.#caught & ~this.#signalMask & ~NOT_AWAITED) === 0n) return undefined;
-    const ended = this.#registers.copy().set("ax", BigInt(-Errno.EINTR)).set("orig_ax", -1n);
-    return ptraceCall(PTRACE.SETREGS, tid, 0n, new Uint8Array(ended.words.buffer));
+    const code = BigInt.asIntN(64, this.#registers.get("ax"));
+    if (!isCall || code !== BigInt(-Errno.ERESTARTNOHAND)) return false;
+    return (this.#caught & ~this.#signalMask & ~NOT_AWAITED) !== 0n;
+  }
+
+  /**
+   * All signals but those that come of its own code, unless it has these blocked itself: the kernel kills a thread that
+   * has them blocked (`force_sig_info_to_task()` of `kernel/signal.c`).
+   */
+  get halfwayMask(): bigint {
+    return ALL_SIGNALS & ~UNBLOCKABLE & (~OF_ITSELF | BigInt.asUintN(64, this.#signalMask));
   }
 
   #note(): void {

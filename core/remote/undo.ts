@@ -93,15 +93,18 @@ export interface ThreadUndo {
   readonly tid: number;
   /** The bits of PTRACE_O that calls in it need. */
   readonly options: bigint;
-  /** The calls, in their order; the last one sets the registers. */
+  /** The calls, in their order. */
   readonly calls: readonly RawCall[];
-  /** The mask of a thread that waits, as the kernel tells it: it takes no signal. */
-  readonly waitingMask: bigint;
-  /**
-   * The call that sets the registers where it may have handled a signal while it waited (its mask is another): an
-   * interrupted call that ends with a signal then ends. Absent where it was in none.
-   */
-  readonly afterSignal?: RawCall;
+  /** For where it is found with its own registers, and with a mask that it has between two of the calls. */
+  readonly halfway?: HalfwayUndo;
+}
+
+/** What is left to be done with a thread that runs its own code already, or still, with most signals blocked. */
+export interface HalfwayUndo {
+  /** The mask by which it is told, as the kernel tells it. */
+  readonly mask: bigint;
+  /** The call that gives it its own. */
+  readonly call: RawCall;
 }
 
 /** A call for a thread that waits, to be made while another process than this tool traces it. */

@@ -187,6 +187,31 @@ for (const [index, subjectLine] of TIMED.entries()) {
   });
 }
 
+/** Calls that any handled signal ends, and that go on where none was: killed with their tool whenever a mask is set. */
+for (const call of MANY ? ["pause", "select", "sigsuspend", "msgrcv"] : ["pause"]) {
+  Deno.test(`restart_pause (${call}) waits on wherever the tool is killed as signals are blocked or not any more`, async () => {
+    await using subject = await Subject.start("restart_pause", { args: [call] });
+    using room = new ImageRoom();
+    const setsMask = (call: string) => call === "ptrace SETSIGMASK";
+    let moments = 0;
+    await actAtMoment(saving(subject, room), Infinity, killTool, (call) => {
+      if (setsMask(call)) moments++;
+    });
+    assert.ok(moments >= 8, `two threads are parked and let go: ${moments} moments`);
+    for (let moment = 0; moment < moments; moment++) {
+      const before = look(subject.pid);
+      let seen = 0;
+      const run = await actAtMoment(
+        saving(subject, room),
+        (call) => setsMask(call) && seen++ === moment,
+      );
+      const what = `killed at ${describe(run)}, mask ${moment}`;
+      assertAsBefore("restart_pause", before, look(subject.pid), what);
+    }
+    await subject.expectPass();
+  });
+}
+
 /** Starts goroutines, which the runtime preempts by SIGURG. @returns why there is none, where there is none */
 async function startGo(room: ImageRoom): Promise<Subject | string> {
   const program = `${room.path}/preempted`;
