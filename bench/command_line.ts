@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly json: boolean;
   /** Whether CRIU is left out, although there is one. */
   readonly alone: boolean;
+  /** How much memory the program has that is saved again and again, in MiB, where that is said. */
+  readonly mib: number | undefined;
   /** Where images go: a directory in memory, if the disk is not to be measured. */
   readonly dir: string;
 }
@@ -32,6 +34,7 @@ export const USAGE = `usage: deno task bench [ROW...] [OPTION...]
 Rows:    ${ROW_NAMES.join(" ")}
 Kinds:   ${KINDS.map(({ name }) => name).join(" ")}
 Options: --rounds N   medians of so many (5; growth: at most so many attempts, 3)
+         --mib N      how much memory the program of a chain has (1024)
          --smallest   the smallest sizes: whether everything works, not how long it takes
          --alone      without CRIU, although there is one
          --json       results as JSON
@@ -60,8 +63,13 @@ export function parseCommandLine(args: readonly string[]): BenchOptions | undefi
   if (unknown !== undefined) throw new RangeError(`there is no "${unknown}"`);
   const rounds = Number(values.rounds ?? (what === "growth" ? 3 : values.smallest ? 1 : 5));
   if (!Number.isInteger(rounds) || rounds < 1) throw new RangeError("--rounds: at least 1");
+  const mib = values.mib === undefined ? undefined : Number(values.mib);
+  if (mib !== undefined && !(Number.isInteger(mib) && mib >= 1)) {
+    throw new RangeError("--mib: at least 1");
+  }
   return {
     what,
+    mib,
     names: names.length > 0 ? names : known,
     rounds,
     smallest: values.smallest,
@@ -78,6 +86,7 @@ function parseOptions(args: readonly string[]) {
       allowPositionals: true,
       options: {
         rounds: { type: "string" },
+        mib: { type: "string" },
         smallest: { type: "boolean", default: false },
         alone: { type: "boolean", default: false },
         json: { type: "boolean", default: false },

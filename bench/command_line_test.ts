@@ -19,6 +19,8 @@ Deno.test("parseCommandLine() takes everything where nothing is said", () => {
 
 Deno.test("parseCommandLine() takes names, and refuses those that there are not", () => {
   assert.deepEqual(options(["files", "tree", "--rounds=9"]).names, ["files", "tree"]);
+  assert.equal(options(["chain", "--mib", "4096"]).mib, 4096);
+  assert.throws(() => parseCommandLine(["chain", "--mib", "0.5"]), RangeError);
   assert.deepEqual(options(["growth", "epolls"]).names, ["epolls"]);
   assert.throws(() => parseCommandLine(["epolls"]), /no "epolls"/);
   assert.throws(() => parseCommandLine(["growth", "tree"]), /no "tree"/);

@@ -8,13 +8,14 @@
 import type { Round } from "./round.ts";
 
 /** The columns of the table. */
-export const COLUMNS = ["frozen", "checkpoint", "restore"] as const;
+export const COLUMNS = ["frozen", "running", "checkpoint", "restore"] as const;
 /** A column. */
 export type Column = typeof COLUMNS[number];
 
 /** What each column is of a round, in milliseconds. */
 export const READ: Readonly<Record<Column, (round: Round) => number>> = {
   frozen: (round) => round.frozenMs,
+  running: (round) => round.leaveRunning.wallMs,
   checkpoint: (round) => round.checkpoint.wallMs,
   restore: (round) => round.restore.wallMs,
 };
@@ -88,7 +89,7 @@ export function markdown(rows: readonly Row[]): string[] {
     return `${formatTime(stasis.median)} / ${formatTime(criu.median)} = ${mark}${ratio.toFixed(2)}`;
   };
   return markdownTable(
-    ["", "stands still (`-R`)", "checkpoint", "restore"],
+    ["", "stands still (`-R`)", "all of `-R`", "checkpoint", "restore"],
     rows.map((row) => [row.title, ...COLUMNS.map((column) => cell(row[column]))]),
   );
 }

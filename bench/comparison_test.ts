@@ -19,6 +19,7 @@ const ROWS: readonly Row[] = [
     name: "small",
     title: "small process",
     frozen: compare([10, 30, 20], [5, 5, 5]),
+    running: compare([210, 211, 212], []),
     checkpoint: compare([200, 201, 202], []),
     restore: compare([100, 100, 100], [50, 51, 52]),
   },
@@ -26,17 +27,17 @@ const ROWS: readonly Row[] = [
 
 Deno.test("markdown() is a table, and marks ratios of restless rounds", () => {
   assert.deepEqual(markdown(ROWS), [
-    "|               | stands still (`-R`)    | checkpoint | restore               |",
-    "| ------------- | ---------------------- | ---------- | --------------------- |",
-    "| warm          | 2.1 ms / 2.0 ms = 1.05 |            |                       |",
-    "| small process | 20 ms / 5.0 ms = ~4.00 | 201 ms     | 100 ms / 51 ms = 1.96 |",
+    "|               | stands still (`-R`)    | all of `-R` | checkpoint | restore               |",
+    "| ------------- | ---------------------- | ----------- | ---------- | --------------------- |",
+    "| warm          | 2.1 ms / 2.0 ms = 1.05 |             |            |                       |",
+    "| small process | 20 ms / 5.0 ms = ~4.00 | 211 ms      | 201 ms     | 100 ms / 51 ms = 1.96 |",
   ]);
 });
 
 Deno.test("spreadNotes() names the worst and warns", () => {
   const [spread, warning] = spreadNotes(ROWS);
   assert.match(spread!, /at worst 3\.00 times \(small process, frozen, stasis\)/);
-  assert.match(warning!, /^WARNING: 1 of 7 series/);
+  assert.match(warning!, /^WARNING: 1 of 8 series/);
   assert.equal(spreadNotes(ROWS.slice(0, 1)).length, 1);
   assert.deepEqual(spreadNotes([]), []);
 });

@@ -125,11 +125,10 @@ async function main(): Promise<number> {
 }
 
 async function runChain(
-  { smallest, rounds }: BenchOptions,
+  { smallest, rounds, mib = smallest ? SMALLEST_CHAIN_MIB : FLOOR_MIB }: BenchOptions,
   _tool: Tool,
   home: string,
 ): Promise<Report> {
-  const mib = smallest ? SMALLEST_CHAIN_MIB : FLOOR_MIB;
   const rows = await measureChain({ home, mib, rounds, progress });
   const head =
     `${mib} MiB of 4 KiB pages, of which 1 % are written to each time; medians of ${rounds}.`;

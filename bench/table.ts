@@ -48,8 +48,8 @@ export async function measureRows(
     const { name } = workload;
     const title = workload.title(sizeOf(workload, options.smallest));
     if (isWanted) {
-      const [frozen, saved, restored] = COLUMNS.map(cell);
-      rows.push({ name, title, frozen, checkpoint: saved, restore: restored });
+      const cells = Object.fromEntries(COLUMNS.map((column) => [column, cell(column)]));
+      rows.push({ name, title, ...cells });
     }
     if (isSmall && names.includes(WARM)) {
       options.progress("small process, again and again");

@@ -32,6 +32,8 @@ export function jobEventText(event: JobEvent, verbose: boolean): string | undefi
       return `saved as checkpoint ${event.checkpoint} nevertheless`;
     case "not-saved":
       return `not saved, and runs on: ${withHint(event.error)}`;
+    case "merging":
+      return verbose ? `making checkpoint ${event.checkpoint} whole by itself` : undefined;
     case "pruned":
       return verbose ? `deleted checkpoints: ${event.checkpoints.join(", ")}` : undefined;
     case "failed":

@@ -30,6 +30,8 @@ export type JobEvent =
   | { readonly event: "adopted"; readonly checkpoint: number; readonly ended: boolean }
   /** It could not be saved, and runs on as it was. */
   | { readonly event: "not-saved"; readonly error: StasisError }
+  /** This one gets what it has from those before it, so that they can go. */
+  | { readonly event: "merging"; readonly checkpoint: number }
   /** Checkpoints that are needed no more were deleted. */
   | { readonly event: "pruned"; readonly checkpoints: readonly number[] }
   /** Something else has failed, for which the job is none the worse. */

@@ -99,6 +99,7 @@ export class Keeper implements Disposable {
     const { keep, tell } = this.#settings;
     const [oldest = latest] = this.#store.list().checkpoints.slice(-keep);
     if (runsOn && chainLength(this.#store.path, latest) > longestChain(keep)) {
+      tell({ event: "merging", checkpoint: oldest });
       await mergeParents(this.#store.directoryOf(oldest), { signal });
       this.#store.measure(oldest);
     }

@@ -17,9 +17,19 @@ import { inVm } from "./live/kernels.ts";
 /** The job makes at most so many steps a second, and runs at most so many milliseconds until the power is cut. */
 const STEPS_A_SECOND = 50, LONGEST = 4000;
 
+/** About how long it takes to merge checkpoints, in milliseconds. */
+const LONGEST_MERGE = 300;
+/** Every so many cuts one is made while checkpoints are merged: for so long may saving last until they are. */
+const MERGING_CUTS = 4, LONGEST_TO_MERGE = 60_000;
+
+function isOfMerging(cut: number): boolean {
+  return cut % MERGING_CUTS === MERGING_CUTS - 2;
+}
+
 /** So many that it does not end before the last cut. */
 function stepsFor(cuts: number): number {
-  return (2 * cuts + 1) * STEPS_A_SECOND * LONGEST / 1000;
+  const merging = Array.from({ length: cuts }, (_, cut) => cut).filter(isOfMerging).length;
+  return ((2 * cuts + 1) * LONGEST + merging * LONGEST_TO_MERGE) * STEPS_A_SECOND / 1000;
 }
 
 /**
@@ -112,6 +122,10 @@ export async function cutPower(cuts: number): Promise<void> {
         // some saves come to their end.
         if (cut % 4 === 0) {
           await within(cut === 0 ? /saved as checkpoint 2:/ : /saved as checkpoint/);
+        }
+        if (isOfMerging(cut)) {
+          await within(/making checkpoint \d+ whole/);
+          span = LONGEST_MERGE;
         }
       } else {
         // While it is being taken up, or shortly after that.

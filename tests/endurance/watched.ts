@@ -87,6 +87,36 @@ async function watchFor(
   ];
 }
 
+/** What the phases of the checkpoints took that stood still for long, while they are there. */
+class LongPauses {
+  readonly #timer: ReturnType<typeof setInterval>;
+  #seen = 0;
+
+  constructor(private readonly watch: RunningCommand, private readonly store: string) {
+    this.#timer = setInterval(() => void this.#look(), 500);
+  }
+
+  async #look(): Promise<void> {
+    const saved = told(this.watch).filter(({ event }) => event === "saved");
+    const news = saved.slice(this.#seen);
+    this.#seen = saved.length;
+    for (const { checkpoint, frozenMs = 0 } of news) {
+      if (frozenMs < LONGEST_PAUSE / 4) continue;
+      const { status, stdout, stderr } = await stasis([
+        "inspect",
+        `${this.store}/${checkpoint}`,
+        "--json",
+      ]);
+      const phases = status === 0 ? JSON.stringify(JSON.parse(stdout).phases) : stderr;
+      console.log(`checkpoint ${checkpoint} stood still for ${frozenMs.toFixed()} ms: ${phases}`);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
+
 function report(watch: RunningCommand): void {
   const saved = told(watch).filter(({ event }) => event === "saved");
   const [first] = saved;
@@ -116,6 +146,7 @@ if (import.meta.main) {
     const tree = processTree(jvm.pid).length;
     const words = ["--json", "--every", "1s", "--keep", String(KEEP), "-D", store];
     const watch = startStasis(["watch", String(jvm.pid), ...words]);
+    using _ = new LongPauses(watch, store);
     wrong.push(...await watchFor(checkpoints, jvm, watch, store));
     report(watch);
     watch.kill("SIGTERM");

@@ -260,7 +260,9 @@ Deno.test("watch: a chain is bounded, list shows it, and prune leaves what the l
   }
   child.kill("SIGTERM");
   equal((await child.status).code, 75, room.log);
-  ok(told(room).some(({ event }) => event === "pruned"), room.log);
+  for (const wanted of ["merging", "pruned"]) {
+    ok(told(room).some(({ event }) => event === wanted), room.log);
+  }
   equal(told(room).some(({ event }) => event === "failed"), false, room.log);
   const list = async () => {
     const { status, stdout, stderr } = await stasis(["list", room.store, "--json"]);
