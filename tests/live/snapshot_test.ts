@@ -134,6 +134,48 @@ Deno.test("a tree stands still again behind the limit of a snapshot, whose image
   await bringsBackAfterKill(subject, images);
 });
 
+Deno.test("the limit of a snapshot is half of what the control groups of the tree leave it", async (t) => {
+  const found = Hierarchy.having("memory");
+  if (typeof found === "string") return skip(t, found);
+  await using hierarchy = found;
+  using images = new ImageHome();
+  const group = hierarchy.make();
+  await using subject = await Subject.start("agreed", { args: ["112"] });
+  const limit = hierarchy.name === "" ? "memory.max" : "memory.limit_in_bytes";
+  const pages = Number(subject.facts.get("pages"));
+  const notesOf = async ({ directory }: ImageHome): Promise<string> => {
+    const notes: string[] = [];
+    let before = Infinity;
+    let isWritten = false;
+    await checkpoint(subject.pid, {
+      directory,
+      leaveRunning: true,
+      options: SNAPSHOT,
+      onEvent: (event) => {
+        collectNotes(notes)(event);
+        if (event.kind === "phase" && event.phase === "pages") before = minorFaults(subject.pid);
+        if (isWritten || event.kind !== "progress") return;
+        if (readStatus(subject.pid).tracerPid !== 0) return;
+        // All of it is more than the half, as each fault since the fork tells.
+        while (minorFaults(subject.pid) < before + pages) pause(5);
+        isWritten = event.done < event.total;
+      },
+    });
+    ok(isWritten, "the subject wrote to its memory while there was some to be saved");
+    return notes.join("\n");
+  };
+  equal(await notesOf(images), "", "where its groups have no limit it may take what is free");
+  // What it has does not count for a group that it enters; copies do that are made since.
+  group.write(limit, String(160 << 20));
+  group.enter(subject.pid);
+  using more = new ImageHome();
+  match(await notesOf(more), /stands still again/);
+  equal(readStatus(subject.pid).tracerPid, 0);
+  // What is restored counts there.
+  group.write(limit, String(1n << 30n));
+  await bringsBackAfterKill(subject, more);
+});
+
 Deno.test("a task that may have no shadow stands still while its memory is written, which is noted", async () => {
   using images = new ImageHome();
   await using subject = await Subject.start("snapshot", { args: ["crowded"] });
