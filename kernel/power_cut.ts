@@ -33,8 +33,8 @@ function stepsFor(cuts: number): number {
 }
 
 /**
- * What is run in each boot: a tree with pipes, whose output is the log and whose result is on the disk. Its arguments are
- * the log, and how many steps there are.
+ * What is run in each boot: a tree with pipes, whose output is the log and whose result is on the disk, and with enough
+ * memory for a checkpoint to leave some of it to the one before. Its arguments are the log, and how many steps there are.
  */
 const BOOT = `
 mkdir /run/disk && mount -t ext4 /dev/vdb /run/disk || exit 99
@@ -44,7 +44,10 @@ mkdir /run/disk && mount -t ext4 /dev/vdb /run/disk || exit 99
 repository=$PWD
 cd /run/disk
 deno run -A --no-check --config "$repository/deno.json" "$repository/cli/main.ts" \\
-  run -v --every 300ms -D /run/disk/store -- sh pipes.sh "$2" out ${1 / STEPS_A_SECOND} 2>"$1"
+  run -v --every 300ms -D /run/disk/store -- \\
+  sh -c 'memory=$(head -c 4000000 /dev/zero | tr "\\0" x); . ./pipes.sh' sh "$2" out ${
+  1 / STEPS_A_SECOND
+} 2>"$1"
 status=$?
 cat out
 exit $status
@@ -108,11 +111,11 @@ export async function cutPower(cuts: number): Promise<void> {
     ended.catch(() => {}); // told below
     try {
       const begun = performance.now();
-      const within = (text: RegExp) =>
+      const within = (text: RegExp, timeout = 300_000) =>
         waitUntil(
           () => early !== undefined || text.test(log()),
           () => `${text}:\n${log()}`,
-          300_000,
+          timeout,
         );
       let span = LONGEST;
       if (cut % 2 === 0) {
@@ -124,7 +127,7 @@ export async function cutPower(cuts: number): Promise<void> {
           await within(cut === 0 ? /saved as checkpoint 2:/ : /saved as checkpoint/);
         }
         if (isOfMerging(cut)) {
-          await within(/making checkpoint \d+ whole/);
+          await within(/making checkpoint \d+ whole/, 1_200_000);
           span = LONGEST_MERGE;
         }
       } else {

@@ -19,6 +19,7 @@ import { Interruptions } from "../linux/interruptions.ts";
 import { unlessGone } from "../linux/procfs/mod.ts";
 import { syncFileSystem } from "../linux/sync.ts";
 import { SMALL_FILES } from "../linux/small_files.ts";
+import { Urgency } from "../linux/urgency.ts";
 import { crc32 } from "../linux/x86_64/crc32_ffi.ts";
 import type {
   CheckpointHooks,
@@ -232,6 +233,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   await quiesce(hooked, quiesced, cancellation);
   collectGarbage(count);
   await enter({ kind: "phase", phase: "freeze" });
+  // A tree that is ended waits for nobody.
+  using urgency = new DisposableStack();
+  if (runsOn) urgency.use(new Urgency());
   const frozenAt = performance.now();
   let frozenMs = 0;
   let saved: SavedTree;
@@ -342,6 +346,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       undo.dispose();
       quiesced.dispose();
       frozenMs = performance.now() - frozenAt;
+      urgency.dispose();
       still = [];
       // What is known of thousands of threads, which is needed no more, makes room for the plan of their restore.
       tree = { tasks: [], zombies: [] };

@@ -8,6 +8,7 @@ import { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { OpenPagemap } from "../linux/open_pagemap.ts";
 import { readMaps, unlessGone, type Vma } from "../linux/procfs/mod.ts";
+import { Urgency } from "../linux/urgency.ts";
 import { hasWriteTracking } from "../linux/userfaultfd.ts";
 import type { CheckpointHooks, CopyAhead, OperationOptions, Plugin } from "../plugin.ts";
 import { takeWriteTracker } from "../remote/take_userfaultfd.ts";
@@ -119,7 +120,8 @@ export class AheadOfFreeze implements CopyAhead, AsyncDisposable {
     const { timeout, detail } = this.#with;
     const ms = timeout === 0 ? Infinity : Math.min(timeout, PATIENCE);
     const tooSlow = () => new StasisError("timeout", `it cannot be stopped in ${ms} ms`);
-    using _ = cancellation.limit(ms, tooSlow);
+    using _limit = cancellation.limit(ms, tooSlow);
+    using _urgency = new Urgency();
     const since = performance.now();
     try {
       return act();

@@ -8,6 +8,7 @@ import { StasisError } from "../../base/errors.ts";
 import type { Cancellation } from "../cancellation.ts";
 import { type Hooked, runHook } from "../hooks.ts";
 import { readStat, unlessGone } from "../linux/procfs/mod.ts";
+import { Urgency } from "../linux/urgency.ts";
 import type { CheckpointHooks } from "../plugin.ts";
 import { freezeTree } from "./freeze.ts";
 
@@ -55,6 +56,7 @@ export class StandingAgain implements Disposable {
 
   #freeze(): DisposableStack {
     using undo = new DisposableStack();
+    undo.use(new Urgency());
     freezeTree(this.#root.pid, undo, this.#cancellation, (tracee) => {
       for (const { plugin, hooks } of this.#hooked) {
         runHook(plugin, () => hooks.stopThread?.(tracee));

@@ -69,12 +69,12 @@ int main(int argc, char **argv)
 		finish();
 	}
 	struct itimerval set[3];
+	double armed = now_s();
 	for (int i = 0; i < 3; i++) {
 		set[i] = (struct itimerval){ { 7 + i, 250000 }, { 1000 * (i + 1), 500000 } };
 		if (setitimer(i, &set[i], NULL))
 			die("setitimer");
 	}
-	double armed = now_s();
 	ready();
 	wait_for_term();
 	double elapsed = now_s() - armed;
