@@ -96,10 +96,10 @@ async function bringsBackAfterKill(subject: Subject, images: ImageHome): Promise
   await tree.wait();
 }
 
-Deno.test("a snapshot of threads that write to all of their memory meanwhile is of one moment, on which they agree", async () => {
-  using images = new ImageHome();
-  await using subject = await Subject.start("agreed", { args: [MORE] });
+/** Takes a snapshot of threads that have written to all of their memory before all is saved. @returns what was noted */
+async function takeSnapshotOfWritten(subject: Subject, images: ImageHome): Promise<string[]> {
   const pages = Number(subject.facts.get("pages"));
+  const notes: string[] = [];
   let before = Infinity;
   let isWritten = false;
   await checkpoint(subject.pid, {
@@ -107,6 +107,7 @@ Deno.test("a snapshot of threads that write to all of their memory meanwhile is 
     leaveRunning: true,
     options: SNAPSHOT,
     onEvent: (event) => {
+      collectNotes(notes)(event);
       if (event.kind === "phase" && event.phase === "pages") before = minorFaults(subject.pid);
       if (isWritten || event.kind !== "progress") return;
       if (readStatus(subject.pid).tracerPid !== 0) return;
@@ -116,6 +117,13 @@ Deno.test("a snapshot of threads that write to all of their memory meanwhile is 
     },
   });
   ok(isWritten, "the subject wrote to all of its memory while there was some to be saved");
+  return notes;
+}
+
+Deno.test("a snapshot of threads that write to all of their memory meanwhile is of one moment, on which they agree", async () => {
+  using images = new ImageHome();
+  await using subject = await Subject.start("agreed", { args: [MORE] });
+  await takeSnapshotOfWritten(subject, images);
   await bringsBackAfterKill(subject, images);
 });
 
@@ -142,34 +150,13 @@ Deno.test("the limit of a snapshot is half of what the control groups of the tre
   const group = hierarchy.make();
   await using subject = await Subject.start("agreed", { args: ["112"] });
   const limit = hierarchy.name === "" ? "memory.max" : "memory.limit_in_bytes";
-  const pages = Number(subject.facts.get("pages"));
-  const notesOf = async ({ directory }: ImageHome): Promise<string> => {
-    const notes: string[] = [];
-    let before = Infinity;
-    let isWritten = false;
-    await checkpoint(subject.pid, {
-      directory,
-      leaveRunning: true,
-      options: SNAPSHOT,
-      onEvent: (event) => {
-        collectNotes(notes)(event);
-        if (event.kind === "phase" && event.phase === "pages") before = minorFaults(subject.pid);
-        if (isWritten || event.kind !== "progress") return;
-        if (readStatus(subject.pid).tracerPid !== 0) return;
-        // All of it is more than the half, as each fault since the fork tells.
-        while (minorFaults(subject.pid) < before + pages) pause(5);
-        isWritten = event.done < event.total;
-      },
-    });
-    ok(isWritten, "the subject wrote to its memory while there was some to be saved");
-    return notes.join("\n");
-  };
-  equal(await notesOf(images), "", "where its groups have no limit it may take what is free");
+  deepEqual(await takeSnapshotOfWritten(subject, images), []);
   // What it has does not count for a group that it enters; copies do that are made since.
   group.write(limit, String(160 << 20));
   group.enter(subject.pid);
   using more = new ImageHome();
-  match(await notesOf(more), /stands still again/);
+  const [again = ""] = await takeSnapshotOfWritten(subject, more);
+  match(again, /stands still again/);
   equal(readStatus(subject.pid).tracerPid, 0);
   // What is restored counts there.
   group.write(limit, String(1n << 30n));
