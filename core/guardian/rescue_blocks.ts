@@ -166,8 +166,9 @@ function reap(entries: Entries, tid: number, next: bigint): void {
 }
 
 /**
- * A thread: stopping it, and putting it back if it has the mark, or half of it where it is halfway. A signal that it is about to take it gets; so the
- * first of the two detaching calls fails where there is none (its number is no signal's then).
+ * A thread: stopping it, and putting it back if it has the mark, or giving it its mask where it is halfway. A signal that
+ * it is about to take it gets; so the first of the two detaching calls fails where there is none (its number is no
+ * signal's then).
  */
 export function threadBlock(
   at: number,
