@@ -87,6 +87,11 @@ Deno.test("checkpoint() goes before others for as long as a tree stands still th
   equal(policy, RR);
   deepEqual(scheduling(OWN), before);
 
+  await using crowd = await Subject.start("threads_many", { args: ["300"] });
+  const many = await policies(crowd.pid, { directory: room.fresh(), leaveRunning: true });
+  deepEqual(new Set(Object.values(many)), new Set([OTHER]));
+  await crowd.expectPass();
+
   // One that is ended waits for nobody.
   const directory = room.fresh();
   const ended = await policies(subject.pid, { directory });
