@@ -67,8 +67,6 @@ const TIMEOUT = 10_000;
  * for them. Two thirds of what is copied unless something else is wanted, in bytes.
  */
 const SHADOWED = 32 * 2 ** 20;
-/** How many threads a tree has at the most for which this one goes before others: 1,000 stop later than without that. */
-const URGENT = 256;
 
 /** For how long it is waited for what passes, and how long the tree is left alone between two looks, in milliseconds. */
 const SETTLE_PATIENCE = 2000, SETTLE_PAUSE = 2;
@@ -220,6 +218,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   }
   await using copying = new AheadOfFreeze({
     root: { pid, startTime: root.stat.startTime },
+    threads: count,
     plugins,
     options,
     hooked,
@@ -235,9 +234,9 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
   await quiesce(hooked, quiesced, cancellation);
   collectGarbage(count);
   await enter({ kind: "phase", phase: "freeze" });
-  // A tree that is ended waits for nobody; and of very many threads each needs a processor, too.
   using urgency = new DisposableStack();
-  if (runsOn && count <= URGENT) urgency.use(new Urgency());
+  // A tree that is ended waits for nobody.
+  if (runsOn) urgency.use(new Urgency(count));
   const frozenAt = performance.now();
   let frozenMs = 0;
   let saved: SavedTree;
@@ -360,7 +359,7 @@ export async function runCheckpoint(request: CheckpointRequest): Promise<Checkpo
       shadows.watch();
       release();
       const { stat: { startTime } } = root;
-      using again = new StandingAgain({ pid, startTime }, hooked, cancellation);
+      using again = new StandingAgain({ pid, startTime }, count, hooked, cancellation);
       shadows.begin(options.snapshotLimit, () => again.begin());
       for (const { plugin, hooks } of hooked) await runHook(plugin, () => hooks.pagesLater?.());
       shadows[Symbol.dispose]();

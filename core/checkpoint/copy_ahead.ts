@@ -23,6 +23,8 @@ import { WriteWatch } from "./write_watch.ts";
 /** What goes along with it. */
 export interface CopyingAhead {
   readonly root: Root;
+  /** How many the tree has. */
+  readonly threads: number;
   /** In their order. */
   readonly plugins: readonly Plugin[];
   readonly options: OperationOptions;
@@ -99,9 +101,9 @@ export class AheadOfFreeze implements CopyAhead, AsyncDisposable {
   }
 
   settleCalls(): boolean {
-    const { root, hooked } = this.#with;
+    const { root, threads, hooked } = this.#with;
     const own = this.#cancellation();
-    using again = new StandingAgain(root, hooked, own);
+    using again = new StandingAgain(root, threads, hooked, own);
     const settle = () => {
       again.begin();
       again.end();
@@ -117,11 +119,11 @@ export class AheadOfFreeze implements CopyAhead, AsyncDisposable {
 
   /** Does something for which the tree or a part of it stands still. What stands against the checkpoint is told at the freeze. */
   #briefly<T>(what: string, cancellation: Cancellation, act: () => T): T | undefined {
-    const { timeout, detail } = this.#with;
+    const { threads, timeout, detail } = this.#with;
     const ms = timeout === 0 ? Infinity : Math.min(timeout, PATIENCE);
     const tooSlow = () => new StasisError("timeout", `it cannot be stopped in ${ms} ms`);
     using _limit = cancellation.limit(ms, tooSlow);
-    using _urgency = new Urgency();
+    using _urgency = new Urgency(threads);
     const since = performance.now();
     try {
       return act();

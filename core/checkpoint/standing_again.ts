@@ -25,12 +25,20 @@ export interface Root {
 /** The second standing of one checkpoint, if there is one. Disposing of it ends that. */
 export class StandingAgain implements Disposable {
   readonly #root: Root;
+  readonly #threads: number;
   readonly #hooked: readonly Hooked<CheckpointHooks>[];
   readonly #cancellation: Cancellation;
   #standing: { readonly undo: DisposableStack; readonly since: number } | undefined;
 
-  constructor(root: Root, hooked: readonly Hooked<CheckpointHooks>[], cancellation: Cancellation) {
+  /** @param threads how many the tree has, about */
+  constructor(
+    root: Root,
+    threads: number,
+    hooked: readonly Hooked<CheckpointHooks>[],
+    cancellation: Cancellation,
+  ) {
     this.#root = root;
+    this.#threads = threads;
     this.#hooked = hooked;
     this.#cancellation = cancellation;
   }
@@ -56,7 +64,7 @@ export class StandingAgain implements Disposable {
 
   #freeze(): DisposableStack {
     using undo = new DisposableStack();
-    undo.use(new Urgency());
+    undo.use(new Urgency(this.#threads));
     freezeTree(this.#root.pid, undo, this.#cancellation, (tracee) => {
       for (const { plugin, hooks } of this.#hooked) {
         runHook(plugin, () => hooks.stopThread?.(tracee));

@@ -15,11 +15,11 @@ Deno.test("begin() has the tree stand still, and touches no other process that h
     const plugin = { name: "probe", description: "" };
     const hooks: CheckpointHooks = { stopThread: ({ tid }) => void stopped.push(tid) };
     const hooked: Hooked<CheckpointHooks>[] = [{ plugin, hooks }];
-    using other = new StandingAgain({ pid, startTime: startTime - 1n }, hooked, cancellation);
+    using other = new StandingAgain({ pid, startTime: startTime - 1n }, 1, hooked, cancellation);
     throws(() => other.begin(), { code: "no-such-task" });
     deepEqual(stopped, []);
     equal(other.end(), 0);
-    using same = new StandingAgain({ pid, startTime }, hooked, cancellation);
+    using same = new StandingAgain({ pid, startTime }, 1, hooked, cancellation);
     same.begin();
     deepEqual(stopped, [pid]);
     notEqual(readStatus(pid).tracerPid, 0);

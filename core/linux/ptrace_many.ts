@@ -247,7 +247,10 @@ const SET_REGISTERS = ptraceOfEach(PTRACE.SETREGS, 0n, new Own(0));
 const SET_MASK = ptraceOfEach(PTRACE.SETSIGMASK, 8n, new Own(REGISTERS * 8));
 const SET_HALFWAY_MASK = ptraceOfEach(PTRACE.SETSIGMASK, 8n, new Own(REGISTERS * 8 + 8));
 
-/** @returns what sets registers and masks in an order, and gives the threads that have not got them */
+/**
+ * @returns what sets registers and masks in an order, told them for the thread of an index, and gives the threads that
+ * have not got them
+ */
 function settingBy(...calls: readonly SweepCall[]) {
   const sweep = onceNeeded(() => new Sweep(calls, REGISTERS * 8 + 16));
   return (
@@ -270,38 +273,14 @@ function settingBy(...calls: readonly SweepCall[]) {
   };
 }
 
-const registersFirst = settingBy(SET_REGISTERS, SET_MASK);
-const maskFirst = settingBy(SET_MASK, SET_REGISTERS);
-const halfwayFirst = settingBy(SET_HALFWAY_MASK, SET_REGISTERS, SET_MASK);
-
-/**
- * Sets the registers and then the blocked signals of each.
- *
- * @param state gives both, for the thread of an index
- * @returns the threads that have not got them
- */
-export function setMany(
-  tids: readonly number[],
-  state: (index: number) => Setting,
-): number[] {
-  return registersFirst(tids, state);
-}
+/** Sets the registers and then the blocked signals of each. */
+export const setMany = settingBy(SET_REGISTERS, SET_MASK);
 
 /** Sets the blocked signals and then the registers of each: {@link setMany} in the other order. */
-export function putBackMany(
-  tids: readonly number[],
-  state: (index: number) => Setting,
-): number[] {
-  return maskFirst(tids, state);
-}
+export const putBackMany = settingBy(SET_MASK, SET_REGISTERS);
 
-/** Sets a mask of each that it has meanwhile, its registers, and its blocked signals. */
-export function setManyHalfway(
-  tids: readonly number[],
-  state: (index: number) => Setting & { readonly halfwayMask: bigint },
-): number[] {
-  return halfwayFirst(tids, state);
-}
+/** Sets a mask of each that it has meanwhile (`halfwayMask`), its registers, and its blocked signals. */
+export const setManyHalfway = settingBy(SET_HALFWAY_MASK, SET_REGISTERS, SET_MASK);
 
 const choosing = onceNeeded(() => new Sweep([ptraceOfEach(PTRACE.SETOPTIONS, 0n, GIVEN)]));
 

@@ -9,11 +9,15 @@ import { SYSCALLS } from "./x86_64/syscalls.ts";
 
 /** Policies (`include/uapi/linux/sched.h`): the usual ones, and the one that goes before all of these. */
 const SCHED_OTHER = 0, SCHED_BATCH = 3, SCHED_RR = 2;
-/** What it starts meanwhile is as it was. */
+const USUAL: readonly number[] = [SCHED_OTHER, SCHED_BATCH];
+/** What it starts meanwhile has the usual policy. */
 const RESET_ON_FORK = 0x40000000;
 const LOWEST = 1, NONE = 0;
 /** The limit on how long a real-time thread may run in one go, behind which it gets SIGXCPU (getrlimit(2)). */
 const RLIMIT_RTTIME = 15, UNLIMITED = 0xffffffffffffffffn;
+
+/** How many threads are waited for at the most: 1,000 stop later than without it, since they need this processor, too. */
+const MOST_AWAITED = 256;
 
 function setPolicy(policy: number, priority: number): boolean {
   const param = new Uint8Array(Int32Array.of(priority).buffer);
@@ -33,9 +37,12 @@ function mayRunOn(): boolean {
 export class Urgency implements Disposable {
   readonly #before: number | undefined;
 
-  constructor() {
+  /** @param threads how many stand still for it: of very many it does nothing */
+  constructor(threads: number) {
+    if (threads > MOST_AWAITED || !mayRunOn()) return;
     const policy = Number(syscall(SYSCALLS.sched_getscheduler, 0));
-    if (policy !== SCHED_OTHER && policy !== SCHED_BATCH || !mayRunOn()) return;
+    // The flag stays where it could not be taken away.
+    if (!USUAL.includes(policy & ~RESET_ON_FORK)) return;
     if (setPolicy(SCHED_RR | RESET_ON_FORK, LOWEST)) this.#before = policy;
   }
 

@@ -39,7 +39,7 @@ export class Tracee extends TraceeCalls {
       if (!(error instanceof StasisError)) throw error;
     }
     const plain = threads.filter((thread) => thread.#isUnchanged && thread.isSettled);
-    const putBack = (some: readonly Tracee[], set: typeof putBackMany | typeof setManyHalfway) =>
+    const putBack = (some: readonly Tracee[], set: typeof putBackMany) =>
       set(some.map(({ tid }) => tid), (index) => some[index] as Tracee);
     const unset = new Set([
       ...putBack(plain.filter((thread) => !thread.isEndedBySignals), putBackMany),

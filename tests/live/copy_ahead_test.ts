@@ -265,6 +265,7 @@ Deno.test({
     using quick = new QuickMappings([task], 0n);
     await using ahead = new AheadOfFreeze({
       root: { pid, startTime },
+      threads: 1,
       plugins: [],
       options: {},
       hooked: [],
