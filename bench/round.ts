@@ -6,7 +6,8 @@
  */
 
 import { prctl, wait4 } from "../core/linux/libc_ffi.ts";
-import { processTree, readProcess, waitUntil } from "../tests/harness/processes.ts";
+import { SHADOW_NAME } from "../core/remote/shadow.ts";
+import { allPids, processTree, readProcess, waitUntil } from "../tests/harness/processes.ts";
 import type { Subject } from "../tests/harness/subject.ts";
 import { runTimed, type TimedRun } from "./timed.ts";
 import type { Tool } from "./tools.ts";
@@ -65,6 +66,7 @@ export async function measureRound(tool: Tool, subject: Subject, home: string): 
     const spent = treeCpuMs(pids) - before;
     const frozenMs = tool.frozenMs(running, first.stdout);
     await Deno.remove(running, { recursive: true });
+    reapShadows();
     await settle();
     const second = await runTimed(tool.checkpoint(subject.pid, ended, false), home);
     await reap(pids);
@@ -88,6 +90,14 @@ export async function measureRound(tool: Tool, subject: Subject, home: string): 
 
 function cost({ wallMs, cpuMs, peakBytes }: TimedRun, treeCpuMs: number): Cost {
   return { wallMs, cpuMs, peakBytes, treeCpuMs };
+}
+
+/** Reaps the shadows of a checkpoint, which are orphans: where many of them are left, there are no further ones. */
+export function reapShadows(): void {
+  for (const pid of allPids()) {
+    const process = readProcess(pid);
+    if (process?.comm === SHADOW_NAME && process.ppid === Deno.pid) wait4(pid, LOOK);
+  }
 }
 
 /** Waits until processes that were ended have left their ids. */
