@@ -55,14 +55,14 @@ export const KINDS: readonly Kind[] = [
     memory: 4 * KIB,
   },
   descriptors("files", "regular files"),
-  // Each has one number more while the tree is built.
-  { ...descriptors("ghosts", "deleted files"), descriptors: 2 },
-  descriptors("memfds", "memfds"),
+  // Of these one process has all, those of the others too, while the tree is built, and numbers more for each.
+  { ...descriptors("ghosts", "deleted files"), descriptors: 3, isOne: true },
+  { ...descriptors("memfds", "memfds"), descriptors: 2, isOne: true },
   descriptors("pipes", "pipes", 2),
   descriptors("fifos", "fifos"),
   descriptors("streams", "stream socket pairs", 2),
   descriptors("datagrams", "datagram socket pairs", 2),
-  descriptors("listeners", "listening sockets"),
+  { ...descriptors("listeners", "listening sockets"), descriptors: 2, isOne: true },
   descriptors("eventfds", "eventfds"),
   descriptors("timerfds", "timerfds"),
   descriptors("signalfds", "signalfds"),

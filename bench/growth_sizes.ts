@@ -28,7 +28,7 @@ export interface Appetite {
   readonly tasks?: number;
   /** Bytes of the kernel's and the program's memory for each of them, images included, about. */
   readonly memory: number;
-  /** Whether one process must have them all. */
+  /** Whether one process must have them all, be it while the tree is built. */
   readonly isOne?: boolean;
   /** Whether each is a process. */
   readonly isProcess?: boolean;
