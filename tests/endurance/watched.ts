@@ -53,6 +53,15 @@ function kept(store: string): string[] {
   );
 }
 
+/** What is told to end early ends as it always does: the watching and the machine end, too. */
+function endedEarly(): AbortSignal {
+  const ended = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => ended.abort());
+  }
+  return ended.signal;
+}
+
 /** Has it saved so often, and looks at all of them meanwhile. @returns what is wrong */
 async function watchFor(
   checkpoints: number,
@@ -60,15 +69,17 @@ async function watchFor(
   watch: RunningCommand,
   store: string,
 ): Promise<string[]> {
+  const toEnd = endedEarly();
   const every = Math.max(1, Math.floor(checkpoints / 10));
   let early: { target: Holdings; tool: Holdings } | undefined;
   let late = { target: holdings(jvm.pid), tool: holdings(watch.pid) };
   console.log(`the machine's and the tool's\n${heads()}`);
   for (let round = every; round <= checkpoints; round += every) {
     const saved = () => told(watch).filter(({ event }) => event === "saved").length;
-    const isDone = () => watch.ended || saved() >= round;
+    const isDone = () => toEnd.aborted || watch.ended || saved() >= round;
     const limit = (every + 60) * 10_000;
     await waitUntil(isDone, () => `${round} checkpoints:\n${watch.stderr()}`, limit);
+    if (toEnd.aborted) return ["it was told to end early"];
     if (watch.ended) return [`the watching ended:\n${watch.stderr()}`];
     late = { target: holdings(jvm.pid), tool: holdings(watch.pid) };
     early ??= late;
