@@ -43,13 +43,15 @@ async function writesEachLineOnce(
   words: (out: string) => readonly string[],
   signal: Signal,
   rounds: number,
-  options: Pick<Partial<Interruptions>, "moment" | "options"> = {},
+  { steps = STEPS, ...options }: Pick<Partial<Interruptions>, "moment" | "options"> & {
+    readonly steps?: number;
+  } = {},
 ): Promise<void> {
   using room = new JobRoom();
   const out = `${room.path}/out`;
   const writes = signal === "SIGKILL" ? out : undefined;
   await interrupt(t, room, { command: words(out), rounds, signal, moment, writes, ...options });
-  expectSteps(Deno.readTextFileSync(out), STEPS, room);
+  expectSteps(Deno.readTextFileSync(out), steps, room);
 }
 
 const counter = (out: string) => ["python3", program("counter.py"), String(STEPS), out, PAUSE];
@@ -92,8 +94,10 @@ async function interruptJvm(t: Deno.TestContext, signal: Signal): Promise<void> 
   const found = await new Deno.Command("sh", { args: ["-c", "command -v javac"] }).output();
   if (!found.success) return skip(t, "there is no javac");
   const java = ["java", "-Xmx64m", "-XX:+PerfDisableSharedMem"];
-  const words = (out: string) => [...java, program("Steps.java"), String(STEPS), out, PAUSE];
-  await writesEachLineOnce(t, words, signal, ROUNDS, { moment: between(100, 3000) });
+  // It is interrupted later, since it takes longer to start, and loses nothing where it is stopped.
+  const steps = 3 * STEPS;
+  const words = (out: string) => [...java, program("Steps.java"), String(steps), out, PAUSE];
+  await writesEachLineOnce(t, words, signal, ROUNDS, { moment: between(100, 3000), steps });
 }
 
 async function interruptServer(t: Deno.TestContext, signal: Signal): Promise<void> {
