@@ -93,7 +93,7 @@ function cost({ wallMs, cpuMs, peakBytes }: TimedRun, treeCpuMs: number): Cost {
 }
 
 /** Reaps the shadows of a checkpoint, which are orphans: where many of them are left, there are no further ones. */
-export function reapShadows(): void {
+function reapShadows(): void {
   for (const pid of allPids()) {
     const process = readProcess(pid);
     if (process?.comm === SHADOW_NAME && process.ppid === Deno.pid) wait4(pid, LOOK);
